@@ -1,0 +1,28 @@
+//! The domain of the feature service: levels, scopes, layers, patches, resolution and records.
+//!
+//! Everything here is a plain value or a pure function. There is no I/O, clock, async code, protobuf or
+//! transport, and no feature is named: time, revisions and the set of known features are arguments.
+
+pub mod event;
+pub mod feature;
+pub mod id;
+pub mod layer;
+pub mod patch;
+pub mod record;
+pub mod resolve;
+pub mod scope;
+pub mod time;
+pub mod value;
+pub mod write;
+
+pub use event::{Event, EventKind, FeatureChange};
+pub use feature::{FeatureKey, FeatureSet, Kind};
+pub use id::{IdError, InstanceId, OrganizationId, UserId};
+pub use layer::Layer;
+pub use patch::{Patch, PatchError};
+pub use record::{Details, Record};
+pub use resolve::{Resolved, resolve};
+pub use scope::{Level, Scope};
+pub use time::Timestamp;
+pub use value::Value;
+pub use write::{Operation, Placement, Rejection, Write, decide};

@@ -1,0 +1,64 @@
+//! A record: all that is known of one scope, which is the sum of its events.
+
+use crate::event::Event;
+use crate::id::OrganizationId;
+use crate::layer::Layer;
+use crate::scope::Scope;
+use crate::time::Timestamp;
+
+/// The owner of the system level's settings.
+const SYSTEM_OWNER: &str = "SYSTEM";
+
+/// The state of one scope. The default is a scope that was never written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What the scope has set.
+    pub layer: Layer,
+    /// Counts the changes ever made; 0 before the first.
+    pub sequence: u64,
+    /// When the scope was first written.
+    pub created: Option<Timestamp>,
+    /// When the scope was last written.
+    pub changed: Option<Timestamp>,
+    /// For a user: the organization recorded when they were last written.
+    pub organization: Option<OrganizationId>,
+}
+
+/// What answers tell about a scope beside its features (`zitadel.object.v2.Details`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Details {
+    /// Counts the changes ever made; 0 before the first.
+    pub sequence: u64,
+    /// When the scope was first written.
+    pub created: Option<Timestamp>,
+    /// When the scope was last written.
+    pub changed: Option<Timestamp>,
+    /// Who owns the settings: `SYSTEM`, an instance's id or an organization's.
+    pub resource_owner: String,
+}
+
+impl Record {
+    /// Adds one event of this scope. Events must come in the order of their sequence.
+    pub fn apply(&mut self, event: &Event) {
+        self.layer.apply(&event.changes);
+        self.sequence = event.sequence;
+        self.created = self.created.or(Some(event.time));
+        self.changed = Some(event.time);
+        self.organization = event.organization.clone();
+    }
+
+    /// The details of this record, which is the one of `scope`.
+    pub fn details(&self, scope: &Scope) -> Details {
+        let resource_owner = match scope {
+            Scope::System => SYSTEM_OWNER,
+            Scope::Instance(instance) | Scope::Organization(instance, _) => instance.as_str(),
+            Scope::User(instance, _) => self.organization.as_ref().map_or(instance.as_str(), OrganizationId::as_str),
+        };
+        Details {
+            sequence: self.sequence,
+            created: self.created,
+            changed: self.changed,
+            resource_owner: resource_owner.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The four levels and the scopes on them. A scope is the address of one layer of settings.
+
+use crate::id::{InstanceId, OrganizationId, UserId};
+
+/// A level of settings, from the least to the most specific: a later one wins over an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// The whole system.
+    System,
+    /// One instance of the system.
+    Instance,
+    /// One organization of an instance.
+    Organization,
+    /// One user of an instance.
+    User,
+}
+
+impl Level {
+    /// All levels, the least specific first.
+    pub const ALL: [Level; 4] = [Level::System, Level::Instance, Level::Organization, Level::User];
+
+    /// The level's name in texts for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::System => "system",
+            Level::Instance => "instance",
+            Level::Organization => "organization",
+            Level::User => "user",
+        }
+    }
+}
+
+/// The address of one layer of settings.
+///
+/// A user stands under its instance and not under its organization: a user keeps its settings when it moves.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scope {
+    /// The one system.
+    System,
+    /// One instance.
+    Instance(InstanceId),
+    /// One organization of an instance.
+    Organization(InstanceId, OrganizationId),
+    /// One user of an instance.
+    User(InstanceId, UserId),
+}
+
+impl Scope {
+    /// The level that this scope lies on.
+    pub fn level(&self) -> Level {
+        match self {
+            Scope::System => Level::System,
+            Scope::Instance(_) => Level::Instance,
+            Scope::Organization(..) => Level::Organization,
+            Scope::User(..) => Level::User,
+        }
+    }
+
+    /// The instance that this scope belongs to; `None` for the system.
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Scope::System => None,
+            Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
+        }
+    }
+}

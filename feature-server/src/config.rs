@@ -1,0 +1,3 @@
+//! Configuration: the settings, and where they come from.
+
+pub mod settings;

@@ -1,0 +1,211 @@
+//! The settings of the server with their defaults: what the configuration file may say, and nothing about reading it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be configured. Keys in the file are the fields' names.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where and how the server runs.
+    pub server: Server,
+    /// What a client may use up.
+    pub limits: Limits,
+    /// Browsers of other origins.
+    pub cors: Cors,
+    /// Which instance a call is for.
+    pub instances: Instances,
+    /// Who may call.
+    pub auth: Auth,
+    /// Roles by their names. A role named here replaces the built-in one of that name.
+    pub roles: BTreeMap<String, RoleSettings>,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Where and how the server runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The data folder. It is made when it does not exist.
+    pub data: PathBuf,
+    /// Allows to listen in clear text on addresses that other machines reach.
+    pub allow_cleartext: bool,
+    /// How long calls that are under way may go on after the server was told to stop, in milliseconds.
+    pub shutdown_grace_ms: u64,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            data: PathBuf::from("./feature-data"),
+            allow_cleartext: false,
+            shutdown_grace_ms: 10_000,
+        }
+    }
+}
+
+/// What a client may use up. All must be at least 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// The largest request message, in bytes.
+    pub message_bytes: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections from one address.
+    pub connections_per_address: usize,
+    /// Streams at once on one HTTP/2 connection.
+    pub streams_per_connection: u32,
+    /// Calls at once in all; more are refused.
+    pub calls: usize,
+    /// Writes that wait for the disk at once; more are refused.
+    pub queued_writes: usize,
+    /// The largest header block of a request, in bytes.
+    pub header_bytes: u32,
+    /// How long a new connection may stay silent, in milliseconds.
+    pub first_byte_timeout_ms: u64,
+    /// How long a client may take to send the header of an HTTP/1.1 request, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// How long a connection may stay without a call, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// The deadline of a call whose client names none, in milliseconds.
+    pub default_deadline_ms: u64,
+    /// The longest deadline that a client can ask for, in milliseconds. Streams may go on longer.
+    pub max_deadline_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes: 1024 * 1024,
+            connections: 10_000,
+            connections_per_address: 1_000,
+            streams_per_connection: 100,
+            calls: 4_096,
+            queued_writes: 4_096,
+            header_bytes: 16 * 1024,
+            first_byte_timeout_ms: 10_000,
+            header_timeout_ms: 10_000,
+            idle_timeout_ms: 300_000,
+            default_deadline_ms: 10_000,
+            max_deadline_ms: 60_000,
+        }
+    }
+}
+
+/// Browsers of other origins.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cors {
+    /// Origins such as `https://console.example.com` whose pages may call, beside the server's own and loopback ones.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Which instance a call is for, when its credential does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Instances {
+    /// The instance of a call that names none.
+    pub default: Option<String>,
+    /// The instance of each host name, without a port.
+    pub hosts: BTreeMap<String, String>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// How far the clocks of issuers may be off, in seconds; at most 30.
+    pub leeway_s: u64,
+    /// The longest lifetime of a token that is accepted or minted, in seconds.
+    pub max_token_lifetime_s: u64,
+    /// The claim with a plain list of roles.
+    pub roles_claim: String,
+    /// Issuers whose tokens are accepted beside the server's own.
+    pub issuers: Vec<Issuer>,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self { leeway_s: 10, max_token_lifetime_s: 24 * 60 * 60, roles_claim: "roles".to_owned(), issuers: Vec::new() }
+    }
+}
+
+/// An OIDC issuer. Exactly one of `jwks_file` and `jwks_url` is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The `iss` of its tokens.
+    pub issuer: String,
+    /// The `aud` that its tokens must hold.
+    pub audience: String,
+    /// The instance that its tokens are bound to; without it they are bound to none.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// A file with its keys, as a JSON Web Key Set.
+    #[serde(default)]
+    pub jwks_file: Option<PathBuf>,
+    /// An https URL with its keys, as a JSON Web Key Set.
+    #[serde(default)]
+    pub jwks_url: Option<String>,
+    /// A file with PEM certificates that the URL's certificate is checked against, instead of the machine's own.
+    #[serde(default)]
+    pub jwks_ca_file: Option<PathBuf>,
+}
+
+/// A role: what its holders may do, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSettings {
+    /// How far the role reaches.
+    pub bound_to: Bound,
+    /// The permissions, such as `org.feature.write`.
+    pub permissions: Vec<String>,
+}
+
+/// How far a role reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// Everywhere.
+    Everything,
+    /// The credential's instance.
+    Instance,
+    /// The organization that the role was granted in.
+    Organization,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least level that is logged, such as `info`, or a filter such as `info,feature_server=debug`.
+    pub filter: String,
+    /// The format of a line.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { filter: "info".to_owned(), format: LogFormat::Auto }
+    }
+}
+
+/// The format of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    Auto,
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}

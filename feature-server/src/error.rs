@@ -1,0 +1,163 @@
+//! Every way in which a call can fail, and the one place that turns a failure into a `tonic::Status`.
+//!
+//! The codes, reasons and details are those of the wire contract. Nothing else in this crate makes a status.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use feature_core::{PatchError, Rejection};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// The `domain` of every `google.rpc.ErrorInfo`.
+pub const ERROR_DOMAIN: &str = "zitadel.feature.v2";
+
+/// How long a client should wait before it repeats a call that came at a bad moment.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a call failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// The call carries no credential.
+    #[error("no credential: send the metadata 'authorization: Bearer TOKEN'")]
+    TokenMissing,
+    /// The credential is malformed, signed by nobody known here, or made for somebody else.
+    #[error("the token is not valid: {0}")]
+    TokenInvalid(&'static str),
+    /// The credential was valid once.
+    #[error("the token has expired: get a new one")]
+    TokenExpired,
+    /// The caller may not do this.
+    #[error("the permission '{permission}' is missing: {why}")]
+    PermissionMissing {
+        /// The permission that would be needed.
+        permission: String,
+        /// What the caller lacks exactly.
+        why: &'static str,
+    },
+    /// A level has set nothing, and the call does not ask for what it inherits.
+    #[error("the resource has no feature flag settings and inheritance from the parent is disabled")]
+    NoFeaturesSet {
+        /// The level's name.
+        level: &'static str,
+        /// The resource's id; empty for the system.
+        resource: String,
+    },
+    /// A Set names nothing to change.
+    #[error("{0}")]
+    NoChanges(PatchError),
+    /// The request is malformed.
+    #[error("{}", list(.0))]
+    FieldsInvalid(Vec<FieldViolation>),
+    /// The request is no message of the method's type.
+    #[error("the request is no valid protobuf message of the type {0}")]
+    MessageMalformed(String),
+    /// Somebody else has written since the caller read.
+    #[error("{0}")]
+    SequenceMismatch(Rejection),
+    /// The call does not tell which instance it is for.
+    #[error(
+        "no instance: use a token of an instance, send the metadata 'x-zitadel-instance-id', or configure instances"
+    )]
+    InstanceUnknown,
+    /// More calls came than can be served.
+    #[error("too many calls at once: try again in a moment")]
+    Overloaded,
+    /// The call took longer than the client, or the server, allows.
+    #[error("the deadline has passed; a write may have happened all the same")]
+    DeadlineExceeded,
+    /// The store cannot do this now. What went wrong is for the log, not for the caller.
+    #[error("the store is not available: try again later")]
+    StoreUnavailable,
+    /// The server is about to stop.
+    #[error("the server is shutting down: try again elsewhere or later")]
+    ShuttingDown,
+    /// There is no such method.
+    #[error("there is no method {0}")]
+    MethodUnknown(String),
+    /// A method carries no rule who may call it.
+    #[error("the method {0} says nothing about who may call it, so nobody may")]
+    MethodWithoutAccess(String),
+    /// Something that should never happen did. What it was is for the log, not for the caller.
+    #[error("internal error")]
+    Internal,
+}
+
+impl Failure {
+    /// A failure of one field.
+    pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Failure::FieldsInvalid(vec![FieldViolation::new(field, description)])
+    }
+
+    fn code_and_reason(&self) -> (Code, &'static str) {
+        match self {
+            Failure::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
+            Failure::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
+            Failure::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            Failure::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
+            Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
+            Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
+            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) => (Code::InvalidArgument, "FIELD_INVALID"),
+            Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
+            Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
+            Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
+            Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
+            Failure::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
+            Failure::MethodUnknown(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
+            Failure::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
+            Failure::Internal => (Code::Internal, "INTERNAL"),
+        }
+    }
+
+    /// The failure as clients see it, with its `google.rpc` details.
+    ///
+    /// `request_id`: the id of the failed request.
+    pub fn status(&self, request_id: &str) -> Status {
+        let (code, reason) = self.code_and_reason();
+        let mut details = ErrorDetails::new();
+        let mut metadata = HashMap::new();
+        match self {
+            Failure::PermissionMissing { permission, .. } => {
+                metadata.insert("permission".to_owned(), permission.clone());
+            }
+            Failure::NoFeaturesSet { level, resource } => {
+                details.set_resource_info(format!("{ERROR_DOMAIN}/{level}"), resource, "", self.to_string());
+            }
+            Failure::FieldsInvalid(violations) => {
+                details.set_bad_request(violations.clone());
+            }
+            Failure::Overloaded | Failure::StoreUnavailable | Failure::ShuttingDown => {
+                details.set_retry_info(Some(RETRY_DELAY));
+            }
+            _ => {}
+        }
+        details.set_error_info(reason, ERROR_DOMAIN, metadata);
+        details.set_request_info(request_id, "");
+        Status::with_error_details(code, self.to_string(), details)
+    }
+}
+
+/// Adds the details that every failed answer has to a status that a library made.
+///
+/// tonic itself answers to messages that are too large or compressed in an unknown way, for example.
+pub fn complete(status: Status, request_id: &str) -> Status {
+    if !status.details().is_empty() {
+        return status;
+    }
+    let reason = match status.code() {
+        Code::OutOfRange => "MESSAGE_TOO_LARGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::InvalidArgument => "FIELD_INVALID",
+        Code::Cancelled => "CANCELLED",
+        Code::NotFound => "NOT_FOUND",
+        _ => "INTERNAL",
+    };
+    let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::new());
+    details.set_request_info(request_id, "");
+    Status::with_error_details_and_metadata(status.code(), status.message(), details, status.metadata().clone())
+}
+
+fn list(violations: &[FieldViolation]) -> String {
+    violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
+}

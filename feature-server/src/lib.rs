@@ -1,0 +1,6 @@
+//! The feature server: a thin shell that authenticates, authorises, decodes, calls the core, commits and encodes.
+
+pub mod auth;
+pub mod config;
+pub mod error;
+pub mod transport;
