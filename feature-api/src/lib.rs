@@ -1,1 +1,25 @@
-//! Skeleton.
+//! The service's messages, clients and descriptors, and the one bridge between messages and domain.
+//!
+//! Whatever a feature is, it is in the descriptors: nothing here names one.
+
+pub mod request;
+pub mod response;
+mod rules;
+pub mod schema;
+mod value;
+
+mod generated {
+    #![allow(missing_docs, clippy::all)]
+    include!(concat!(env!("OUT_DIR"), "/generated.rs"));
+}
+
+pub use generated::{feature, google, zitadel};
+use prost_reflect::DescriptorPool;
+
+/// All descriptors, encoded as a `google.protobuf.FileDescriptorSet` with options and comments.
+pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// All descriptors.
+pub fn descriptor_pool() -> DescriptorPool {
+    DescriptorPool::decode(DESCRIPTOR_SET).expect("the build made this descriptor set")
+}

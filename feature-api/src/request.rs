@@ -1,0 +1,132 @@
+//! Requests: protobuf bytes into what the domain understands.
+
+use feature_core::{Layer, Level, Patch, PatchError};
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value as FieldValue};
+
+use crate::schema::LevelFeatures;
+use crate::schema::features::id_field;
+use crate::value;
+
+/// A field of a request that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The field's path, such as `login_v2.base_uri` or `improved_performance[2]`.
+    pub field: String,
+    /// What is wrong with it.
+    pub description: String,
+}
+
+impl Violation {
+    pub(crate) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { field: field.into(), description: description.into() }
+    }
+}
+
+/// Why a request makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The bytes are no message of the type with this name.
+    #[error("no valid message of the type {0}")]
+    Malformed(String),
+    /// Fields are wrong.
+    #[error("invalid fields")]
+    Invalid(Vec<Violation>),
+    /// A Set names nothing to change.
+    #[error(transparent)]
+    NoChanges(PatchError),
+}
+
+/// A request of the feature service.
+#[derive(Debug, Clone)]
+pub struct Request {
+    message: DynamicMessage,
+}
+
+impl Request {
+    /// Decodes a request. Unknown fields, which newer clients may send, are ignored.
+    ///
+    /// # Errors
+    /// [`RequestError::Malformed`] when the bytes are no message of this type.
+    pub fn decode(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<Self, RequestError> {
+        DynamicMessage::decode(descriptor.clone(), bytes)
+            .map(|message| Self { message })
+            .map_err(|_| RequestError::Malformed(descriptor.full_name().to_owned()))
+    }
+
+    /// The id that names the resource of this level, unchecked; empty on levels without one.
+    pub fn resource_id(&self, level: Level) -> String {
+        match id_field(level).and_then(|name| self.field(name)) {
+            Some(FieldValue::String(id)) => id,
+            _ => String::new(),
+        }
+    }
+
+    /// Whether a read also wants what is inherited.
+    pub fn inheritance(&self) -> bool {
+        self.field("inheritance").and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
+    /// Whether a write is only to be checked.
+    pub fn validate_only(&self) -> bool {
+        self.field("validate_only").and_then(|value| value.as_bool()).unwrap_or(false)
+    }
+
+    /// The sequence that the caller of a write expects.
+    pub fn expected_sequence(&self) -> Option<u64> {
+        if self.message.has_field_by_name("expected_sequence") {
+            self.field("expected_sequence").and_then(|value| value.as_u64())
+        } else {
+            None
+        }
+    }
+
+    /// Reads a Set request of this level as a patch.
+    ///
+    /// # Errors
+    /// [`RequestError::Invalid`] names every bad field and every path of the mask that names no feature;
+    /// [`RequestError::NoChanges`] when nothing is named at all.
+    pub fn patch(&self, features: &LevelFeatures) -> Result<Patch, RequestError> {
+        let mask = self.update_mask();
+        let masked = |path: &str| mask.as_ref().is_none_or(|paths| paths.iter().any(|masked| covers(masked, path)));
+        let mut violations = Vec::new();
+        let present: Layer = features
+            .fields
+            .iter()
+            .filter(|feature| self.message.has_field(&feature.set) && masked(feature.key.as_str()))
+            .filter_map(|feature| {
+                let value = value::read(feature, &self.message, masked, &mut violations)?;
+                Some((feature.key.clone(), value))
+            })
+            .collect();
+        let patch = Patch::new(&features.set, &present, mask.as_deref());
+        if let Err(PatchError::UnknownPaths(paths)) = &patch {
+            violations.extend(paths.iter().map(|(position, path)| {
+                let description = format!("'{path}' names no feature of the {} level", features.level.name());
+                Violation::new(format!("update_mask.paths[{position}]"), description)
+            }));
+        }
+        if !violations.is_empty() {
+            return Err(RequestError::Invalid(violations));
+        }
+        patch.map_err(RequestError::NoChanges)
+    }
+
+    fn update_mask(&self) -> Option<Vec<String>> {
+        if !self.message.has_field_by_name("update_mask") {
+            return None;
+        }
+        let mask = self.field("update_mask")?;
+        let mask: prost_types::FieldMask = mask.as_message()?.transcode_to().ok()?;
+        Some(mask.paths)
+    }
+
+    fn field(&self, name: &str) -> Option<FieldValue> {
+        self.message.get_field_by_name(name).map(|value| value.into_owned())
+    }
+}
+
+/// Whether a path of the mask has to do with `path`: names it, something around it, or a part of it.
+fn covers(masked: &str, path: &str) -> bool {
+    let is_part = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+    masked == "*" || masked == path || is_part(path, masked) || is_part(masked, path)
+}

@@ -1,0 +1,67 @@
+//! Answers: what the domain says, as protobuf messages.
+
+use std::collections::BTreeMap;
+
+use feature_core::{Details, FeatureKey, Resolved, Timestamp};
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value as FieldValue};
+
+use crate::schema::LevelFeatures;
+use crate::value;
+use crate::zitadel::object::v2 as object;
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// The answer to a Set or a Reset.
+///
+/// `descriptor`: the method's response.
+pub fn written(descriptor: &MessageDescriptor, details: &Details) -> DynamicMessage {
+    let mut response = DynamicMessage::new(descriptor.clone());
+    set_details(&mut response, details);
+    response
+}
+
+/// The answer to a Get.
+///
+/// * `descriptor`: the method's response.
+/// * `features`: the features of its level.
+/// * `resolved`: the values that are set, with the levels that set them.
+/// * `every_feature`: whether features without a value are answered too, at their default.
+pub fn features(
+    descriptor: &MessageDescriptor,
+    features: &LevelFeatures,
+    details: &Details,
+    resolved: &BTreeMap<&FeatureKey, Resolved<'_>>,
+    every_feature: bool,
+) -> DynamicMessage {
+    let mut response = written(descriptor, details);
+    for feature in &features.fields {
+        let value = resolved.get(&feature.key).map(|resolved| (resolved.value, resolved.source));
+        if value.is_some() || every_feature {
+            response.set_field(&feature.get, FieldValue::Message(value::answer(feature, value)));
+        }
+    }
+    response
+}
+
+fn set_details(response: &mut DynamicMessage, details: &Details) {
+    let Details { sequence, created, changed, resource_owner } = details;
+    let typed = object::Details {
+        sequence: *sequence,
+        change_date: changed.map(timestamp),
+        resource_owner: resource_owner.clone(),
+        creation_date: created.map(timestamp),
+    };
+    let field = response.get_field_by_name_mut("details").and_then(FieldValue::as_message_mut);
+    field
+        .expect("every response of the feature service has details")
+        .transcode_from(&typed)
+        .expect("the descriptor and the Rust type are made from the same proto");
+}
+
+fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+    let nanos = time.unix_nanos();
+    prost_types::Timestamp {
+        seconds: nanos.div_euclid(NANOS_PER_SECOND),
+        nanos: i32::try_from(nanos.rem_euclid(NANOS_PER_SECOND)).expect("a remainder below a billion fits"),
+    }
+}

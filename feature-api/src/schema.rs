@@ -1,0 +1,84 @@
+//! The schema: what the descriptors say about methods, who may call them, and the features of each level.
+//!
+//! It is read once at start. What does not fit together is an error that names the place in the protos.
+
+pub mod features;
+pub mod method;
+
+use std::collections::{BTreeMap, HashMap};
+
+use feature_core::Level;
+use prost_reflect::DescriptorPool;
+
+pub use self::features::LevelFeatures;
+pub use self::method::{Access, Exception, Method, Operation};
+
+/// Why the descriptors make no schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct SchemaError {
+    /// The full name of the method, message or field.
+    pub place: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl SchemaError {
+    pub(crate) fn new(place: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { place: place.into(), problem: problem.into() }
+    }
+}
+
+/// What the descriptors say.
+#[derive(Debug, Clone)]
+pub struct Schema {
+    pool: DescriptorPool,
+    methods: HashMap<String, Method>,
+    levels: BTreeMap<Level, LevelFeatures>,
+}
+
+impl Schema {
+    /// Reads the descriptors.
+    ///
+    /// # Errors
+    /// [`SchemaError`] when a method's options are incomplete, or when the messages of a level don't match.
+    pub fn new(pool: DescriptorPool) -> Result<Self, SchemaError> {
+        let mut methods = HashMap::new();
+        for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let method = Method::new(&pool, descriptor)?;
+            methods.insert(method.path.clone(), method);
+        }
+        let mut levels = BTreeMap::new();
+        for level in Level::ALL {
+            let message = |operation| {
+                let method = methods.values().find(|method| method.operation == Some((operation, level)));
+                method
+                    .ok_or_else(|| SchemaError::new(level.name(), format!("no method has the operation {operation:?}")))
+            };
+            let (set, get) = (message(Operation::Set)?, message(Operation::Get)?);
+            message(Operation::Reset)?;
+            levels.insert(level, LevelFeatures::new(level, &set.request, &get.response)?);
+        }
+        Ok(Self { pool, methods, levels })
+    }
+
+    /// The descriptors themselves.
+    pub fn pool(&self) -> &DescriptorPool {
+        &self.pool
+    }
+
+    /// The method at this path, such as `/zitadel.feature.v2.FeatureService/GetSystemFeatures`.
+    pub fn method(&self, path: &str) -> Option<&Method> {
+        self.methods.get(path)
+    }
+
+    /// All methods of all services.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.methods.values()
+    }
+
+    /// The features of a level.
+    pub fn level(&self, level: Level) -> &LevelFeatures {
+        self.levels.get(&level).expect("new() has put every level in")
+    }
+}

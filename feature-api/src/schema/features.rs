@@ -1,0 +1,131 @@
+//! The features of one level: those fields of its Get response that tell a source, each with its Set field.
+
+use std::collections::BTreeSet;
+
+use feature_core::{FeatureKey, FeatureSet, Kind, Level};
+use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor};
+
+use super::SchemaError;
+
+/// The enum that tells where a value comes from. A message with a field of it is the answer for one feature.
+const SOURCE_ENUM: &str = "zitadel.feature.v2.Source";
+
+/// The fields of a Set request that are no features.
+const CONTROL_FIELDS: [&str; 3] = ["update_mask", "expected_sequence", "validate_only"];
+
+/// The features of one level.
+#[derive(Debug, Clone)]
+pub struct LevelFeatures {
+    /// The level.
+    pub level: Level,
+    /// The features with their kinds, as the core knows them.
+    pub set: FeatureSet,
+    /// Each feature's fields in the messages of the level.
+    pub(crate) fields: Vec<FeatureFields>,
+}
+
+/// Where one feature stands in the messages of a level.
+#[derive(Debug, Clone)]
+pub(crate) struct FeatureFields {
+    /// The feature.
+    pub(crate) key: FeatureKey,
+    /// Its kind.
+    pub(crate) kind: Kind,
+    /// Its field in the Set request.
+    pub(crate) set: FieldDescriptor,
+    /// Its field in the Get response.
+    pub(crate) get: FieldDescriptor,
+    /// The message that answers for it.
+    pub(crate) answer: MessageDescriptor,
+    /// In that message, the field with the source.
+    pub(crate) source: FieldDescriptor,
+    /// In that message, the field with the value; `None` for a message, whose parts stand there by their names.
+    pub(crate) value: Option<FieldDescriptor>,
+}
+
+impl LevelFeatures {
+    pub(super) fn new(level: Level, set: &MessageDescriptor, get: &MessageDescriptor) -> Result<Self, SchemaError> {
+        let mut fields = Vec::new();
+        for field in get.fields() {
+            if let Some((answer, source)) = answer(&field) {
+                let set_field = set.get_field_by_name(field.name()).ok_or_else(|| {
+                    SchemaError::new(field.full_name(), format!("{} has no field of this name", set.full_name()))
+                })?;
+                fields.push(FeatureFields::new(set_field, field, answer, source)?);
+            }
+        }
+        let is_feature = |field: &FieldDescriptor| fields.iter().any(|feature| feature.set == *field);
+        let is_id = |field: &FieldDescriptor| Some(field.name()) == id_field(level);
+        for field in set.fields() {
+            if !is_feature(&field) && !is_id(&field) && !CONTROL_FIELDS.contains(&field.name()) {
+                let problem = format!("{} has no field of this name that tells a source", get.full_name());
+                return Err(SchemaError::new(field.full_name(), problem));
+            }
+        }
+        let set = fields.iter().map(|feature| (feature.key.clone(), feature.kind.clone())).collect();
+        Ok(Self { level, set, fields })
+    }
+}
+
+/// The field that holds the id of the resource in requests of a level.
+pub fn id_field(level: Level) -> Option<&'static str> {
+    match level {
+        Level::System | Level::Instance => None,
+        Level::Organization => Some("organization_id"),
+        Level::User => Some("user_id"),
+    }
+}
+
+impl FeatureFields {
+    fn new(
+        set: FieldDescriptor,
+        get: FieldDescriptor,
+        answer: MessageDescriptor,
+        source: FieldDescriptor,
+    ) -> Result<Self, SchemaError> {
+        let error = |problem: &str| SchemaError::new(set.full_name(), problem);
+        let kind = kind(&set).map_err(error)?;
+        let others = || answer.fields().filter(|field| *field != source);
+        let value = match &kind {
+            Kind::Flag | Kind::Numbers => {
+                let value = others().find(|field| field.kind() == set.kind() && field.is_list() == set.is_list());
+                Some(value.ok_or_else(|| error("the message that answers for it has no field for its value"))?)
+            }
+            Kind::Message(parts) => {
+                if others().map(|field| field.name().to_owned()).collect::<BTreeSet<_>>() != *parts {
+                    return Err(error("the message that answers for it has other fields"));
+                }
+                None
+            }
+        };
+        Ok(Self { key: get.name().into(), kind, set, get, answer, source, value })
+    }
+}
+
+/// The message that answers for a feature and the field with its source, when `field` is one of a feature.
+fn answer(field: &FieldDescriptor) -> Option<(MessageDescriptor, FieldDescriptor)> {
+    let FieldKind::Message(message) = field.kind() else { return None };
+    let is_source =
+        |field: &FieldDescriptor| matches!(field.kind(), FieldKind::Enum(e) if e.full_name() == SOURCE_ENUM);
+    let source = message.fields().find(is_source)?;
+    Some((message, source))
+}
+
+fn kind(set: &FieldDescriptor) -> Result<Kind, &'static str> {
+    match set.kind() {
+        FieldKind::Bool if set.supports_presence() => Ok(Kind::Flag),
+        FieldKind::Bool => Err("a flag must be optional, or nobody can tell false from absent"),
+        FieldKind::Enum(_) if set.is_list() => Ok(Kind::Numbers),
+        FieldKind::Message(message) if !set.is_list() && !set.is_map() => {
+            let plain = |field: &FieldDescriptor| {
+                !field.is_list() && matches!(field.kind(), FieldKind::Bool | FieldKind::String)
+            };
+            if message.fields().all(|field| plain(&field)) {
+                Ok(Kind::Message(message.fields().map(|field| field.name().to_owned()).collect()))
+            } else {
+                Err("the fields of a message feature must be single bools or strings")
+            }
+        }
+        _ => Err("a feature must be an optional bool, a repeated enum or a message"),
+    }
+}

@@ -1,0 +1,130 @@
+//! What the descriptors say about a method: who may call it, and what it does to which level.
+
+use feature_core::Level;
+use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
+
+use super::SchemaError;
+use crate::feature::v1;
+
+/// The option that carries a [`v1::Method`].
+const METHOD_OPTION: &str = "feature.v1.method";
+
+/// One method of one service.
+#[derive(Debug, Clone)]
+pub struct Method {
+    /// The path that gRPC calls it by: `/package.Service/Method`.
+    pub path: String,
+    /// Who may call it. `None` when the protos don't say: then nobody may.
+    pub access: Option<Access>,
+    /// What it does to the features of which level, when it is a method of the feature service.
+    pub operation: Option<(Operation, Level)>,
+    /// Its request.
+    pub request: MessageDescriptor,
+    /// Its response.
+    pub response: MessageDescriptor,
+}
+
+/// Who may call a method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody with a valid credential.
+    Authenticated,
+    /// Holders of a permission, and those whom the exception names.
+    Permission {
+        /// The permission, such as `org.feature.read`.
+        name: String,
+        /// Who may call without holding the permission.
+        exception: Option<Exception>,
+    },
+}
+
+/// Callers who may call for what is theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exception {
+    /// Members of the organization that the request names.
+    Member,
+    /// The user that the request names.
+    Itself,
+}
+
+/// What a method does to the features of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// Sets and unsets single features.
+    Set,
+    /// Unsets all of them.
+    Reset,
+    /// Reads them.
+    Get,
+}
+
+impl Method {
+    pub(super) fn new(pool: &DescriptorPool, descriptor: MethodDescriptor) -> Result<Self, SchemaError> {
+        let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+        let option = option(pool, &descriptor)?;
+        let error = |problem: &str| SchemaError::new(descriptor.full_name(), problem);
+        let access = match &option.access {
+            Some(access) => Some(Access::new(access).map_err(error)?),
+            None => None,
+        };
+        Ok(Self {
+            path,
+            access,
+            operation: operation(&option).map_err(error)?,
+            request: descriptor.input(),
+            response: descriptor.output(),
+        })
+    }
+
+    /// The level that the method works on, when it is one of the feature service.
+    pub fn level(&self) -> Option<Level> {
+        self.operation.map(|(_, level)| level)
+    }
+}
+
+impl Access {
+    fn new(access: &v1::Access) -> Result<Self, &'static str> {
+        let exception = match access.exception() {
+            v1::Exception::Unspecified => None,
+            v1::Exception::Member => Some(Exception::Member),
+            v1::Exception::Self_ => Some(Exception::Itself),
+        };
+        match (access.permission.as_str(), access.authenticated, exception) {
+            ("", true, None) => Ok(Access::Authenticated),
+            ("", true, Some(_)) => Err("an exception needs a permission to be excepted from"),
+            ("", false, _) => Err("access needs one of permission and authenticated"),
+            (_, true, _) => Err("access takes one of permission and authenticated, not both"),
+            (name, false, exception) => Ok(Access::Permission { name: name.to_owned(), exception }),
+        }
+    }
+}
+
+fn option(pool: &DescriptorPool, descriptor: &MethodDescriptor) -> Result<v1::Method, SchemaError> {
+    let missing = || SchemaError::new(METHOD_OPTION, "the option is not defined");
+    let extension = pool.get_extension_by_name(METHOD_OPTION).ok_or_else(missing)?;
+    let options = descriptor.options();
+    let value = options.get_extension(&extension);
+    let message = value.as_message().ok_or_else(missing)?;
+    message.transcode_to().map_err(|_| SchemaError::new(descriptor.full_name(), "the option method can't be read"))
+}
+
+fn operation(option: &v1::Method) -> Result<Option<(Operation, Level)>, &'static str> {
+    let operation = match option.operation() {
+        v1::Operation::Unspecified => None,
+        v1::Operation::Set => Some(Operation::Set),
+        v1::Operation::Reset => Some(Operation::Reset),
+        v1::Operation::Get => Some(Operation::Get),
+    };
+    let level = match option.level() {
+        v1::Level::Unspecified => None,
+        v1::Level::System => Some(Level::System),
+        v1::Level::Instance => Some(Level::Instance),
+        v1::Level::Organization => Some(Level::Organization),
+        v1::Level::User => Some(Level::User),
+    };
+    match (operation, level) {
+        (None, None) => Ok(None),
+        (Some(operation), Some(level)) => Ok(Some((operation, level))),
+        _ => Err("operation and level belong together"),
+    }
+}
