@@ -63,4 +63,19 @@ impl Scope {
             Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
         }
     }
+
+    /// The scopes that this one inherits from, the least specific first.
+    ///
+    /// `organization`: for a user, the organization that they inherit through, where one is known.
+    pub fn parents(&self, organization: Option<&OrganizationId>) -> Vec<Scope> {
+        match self {
+            Scope::System => vec![],
+            Scope::Instance(_) => vec![Scope::System],
+            Scope::Organization(instance, _) => vec![Scope::System, Scope::Instance(instance.clone())],
+            Scope::User(instance, _) => {
+                let organization = organization.map(|id| Scope::Organization(instance.clone(), id.clone()));
+                [Scope::System, Scope::Instance(instance.clone())].into_iter().chain(organization).collect()
+            }
+        }
+    }
 }

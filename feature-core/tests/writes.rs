@@ -1,0 +1,189 @@
+//! The rules of writes: sequences, dates, expected sequences, and the organization that a user is recorded under.
+
+#![allow(clippy::unwrap_used)]
+
+use feature_core::{
+    FeatureSet, InstanceId, Kind, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope, Timestamp,
+    UserId, Value, Write, decide,
+};
+
+fn user() -> Scope {
+    Scope::User(InstanceId::new("demo").unwrap(), UserId::new("ann").unwrap())
+}
+
+fn organization(id: &str) -> OrganizationId {
+    OrganizationId::new(id).unwrap()
+}
+
+/// A Set of flags such as `a=on b=off`, or `reset`.
+fn write(operation: &str) -> Write {
+    let operation = match operation {
+        "reset" => Operation::Reset,
+        flags => {
+            let features: FeatureSet = ["a", "b"].map(|key| (key.into(), Kind::Flag)).into_iter().collect();
+            let flag = |setting: &str| {
+                let (key, value) = setting.split_once('=').expect("a setting has a value");
+                (key.into(), Value::Flag(value == "on"))
+            };
+            let present = flags.split_whitespace().map(flag).collect();
+            Operation::Set(Patch::new(&features, &present, None).unwrap())
+        }
+    };
+    Write {
+        scope: user(),
+        operation,
+        expected_sequence: None,
+        placement: Placement::Keep,
+        validate_only: false,
+        actor: "tester".into(),
+        request_id: "request".into(),
+    }
+}
+
+/// Carries a write out at `time` and tells whether there was something to write.
+fn carry_out(record: &mut Record, write: &Write, time: i64) -> Result<bool, Rejection> {
+    let event = decide(write, record, Timestamp::from_unix_nanos(time), 1)?;
+    if let Some(event) = &event {
+        record.apply(event);
+    }
+    Ok(event.is_some())
+}
+
+#[test]
+fn the_sequence_counts_changed_features_and_resets_and_never_restarts() {
+    let mut record = Record::default();
+    let table = [
+        // (write, clock, written, sequence, first written, last written)
+        ("reset", 10, false, 0, None, None),
+        ("a=on b=off", 20, true, 2, Some(20), Some(20)),
+        ("a=on b=off", 30, false, 2, Some(20), Some(20)),
+        ("a=off b=off", 40, true, 3, Some(20), Some(40)),
+        // The clock has jumped back.
+        ("b=on", 30, true, 4, Some(20), Some(40)),
+        ("reset", 50, true, 5, Some(20), Some(50)),
+        ("reset", 60, false, 5, Some(20), Some(50)),
+        ("a=off", 70, true, 6, Some(20), Some(70)),
+    ];
+    for (operation, clock, written, sequence, created, changed) in table {
+        assert_eq!(carry_out(&mut record, &write(operation), clock), Ok(written), "{operation} at {clock}");
+        let details = record.details(&user());
+        let nanos = |time: Option<Timestamp>| time.map(Timestamp::unix_nanos);
+        assert_eq!(
+            (details.sequence, nanos(details.created), nanos(details.changed)),
+            (sequence, created, changed),
+            "{operation} at {clock}"
+        );
+    }
+}
+
+#[test]
+fn an_expected_sequence_must_be_the_current_one() {
+    let table = [
+        // (writes before, expected, the sequence that it really is)
+        ("", 0, Ok(())),
+        ("", 1, Err(0)),
+        ("a=on", 1, Ok(())),
+        ("a=on", 0, Err(1)),
+        ("a=on", 2, Err(1)),
+        ("a=on b=on", 2, Ok(())),
+    ];
+    for (before, expected, outcome) in table {
+        for operation in ["a=off", "a=on b=on", "reset"] {
+            let mut record = Record::default();
+            if !before.is_empty() {
+                carry_out(&mut record, &write(before), 1).unwrap();
+            }
+            let write = Write { expected_sequence: Some(expected), ..write(operation) };
+            let refused = outcome.map_err(|actual| Rejection::SequenceMismatch { expected, actual });
+            let unchanged = record.clone();
+            let result = carry_out(&mut record, &write, 2).map(|_| ());
+            assert_eq!(result, refused, "{before:?}, {expected}, {operation}");
+            if result.is_err() {
+                assert_eq!(record, unchanged);
+            }
+        }
+    }
+}
+
+#[test]
+fn validate_only_checks_and_changes_nothing() {
+    let mut record = Record::default();
+    let write = Write { validate_only: true, ..write("a=on") };
+    assert_eq!(carry_out(&mut record, &write, 1), Ok(false));
+    assert_eq!(record, Record::default());
+    let stale = Write { expected_sequence: Some(7), ..write };
+    assert_eq!(carry_out(&mut record, &stale, 1), Err(Rejection::SequenceMismatch { expected: 7, actual: 0 }));
+}
+
+#[test]
+fn a_user_is_recorded_under_an_organization() {
+    let keep = Placement::Keep;
+    let initial = |id| Placement::Initial(organization(id));
+    let moved = |id| Placement::Move(organization(id));
+    let within = |id| Placement::Within(organization(id));
+    let table = [
+        // (recorded before, placement, recorded after; None: refused, written although the values hold already)
+        (None, keep.clone(), Some(None), false),
+        (Some("o1"), keep, Some(Some("o1")), false),
+        (None, initial("o1"), Some(Some("o1")), true),
+        (Some("o1"), initial("o2"), Some(Some("o1")), false),
+        (None, moved("o1"), Some(Some("o1")), true),
+        (Some("o1"), moved("o2"), Some(Some("o2")), true),
+        (Some("o1"), moved("o1"), Some(Some("o1")), false),
+        (None, within("o1"), Some(Some("o1")), true),
+        (Some("o1"), within("o1"), Some(Some("o1")), false),
+        (Some("o1"), within("o2"), None, false),
+    ];
+    for (before, placement, after, rewritten) in table {
+        let mut record = Record { organization: before.map(organization), ..Record::default() };
+        carry_out(&mut record, &write("a=on"), 1).unwrap();
+
+        let changing = Write { placement: placement.clone(), ..write("a=off") };
+        let mut changed = record.clone();
+        let outcome = carry_out(&mut changed, &changing, 2).map(|_| changed.organization);
+        let expected = after.map(|id| id.map(organization)).ok_or(Rejection::OtherOrganization);
+        assert_eq!(outcome, expected, "{before:?}, {placement:?}");
+
+        let holding = Write { placement: placement.clone(), ..write("a=on") };
+        if after.is_some() {
+            let sequence = record.sequence;
+            assert_eq!(carry_out(&mut record, &holding, 2), Ok(rewritten), "{before:?}, {placement:?}");
+            assert_eq!(record.sequence, sequence, "a move changes no feature: {before:?}, {placement:?}");
+        }
+    }
+}
+
+#[test]
+fn every_resource_has_an_owner() {
+    let (demo, o1) = (InstanceId::new("demo").unwrap(), organization("o1"));
+    let table = [
+        // (scope, recorded organization, owner)
+        (Scope::System, None, "SYSTEM"),
+        (Scope::Instance(demo.clone()), None, "demo"),
+        (Scope::Organization(demo.clone(), o1.clone()), None, "demo"),
+        (user(), Some(o1), "o1"),
+        (user(), None, "demo"),
+    ];
+    for (scope, organization, owner) in table {
+        let record = Record { organization, ..Record::default() };
+        assert_eq!(record.details(&scope).resource_owner, owner, "{scope:?}");
+    }
+}
+
+#[test]
+fn a_scope_inherits_from_its_parents() {
+    let (demo, o1) = (InstanceId::new("demo").unwrap(), organization("o1"));
+    let instance = Scope::Instance(demo.clone());
+    let organization = Scope::Organization(demo, o1.clone());
+    let table = [
+        // (scope, organization of the user, parents)
+        (Scope::System, None, vec![]),
+        (instance.clone(), None, vec![Scope::System]),
+        (organization.clone(), None, vec![Scope::System, instance.clone()]),
+        (user(), Some(&o1), vec![Scope::System, instance.clone(), organization]),
+        (user(), None, vec![Scope::System, instance]),
+    ];
+    for (scope, through, parents) in table {
+        assert_eq!(scope.parents(through), parents, "{scope:?}");
+    }
+}
