@@ -101,9 +101,7 @@ pub(crate) fn answer(feature: &FeatureFields, resolved: Option<(&Value, Level)>)
                     Value::Numbers(_) | Value::Message(_) => continue,
                 };
                 // A part that this binary does not know, or knows as another kind, is not shown.
-                if answer.try_set_field_by_name(name, part).is_err() {
-                    continue;
-                }
+                let _not_shown = answer.try_set_field_by_name(name, part);
             }
         }
         _ => return answer,

@@ -1,5 +1,7 @@
 //! The wire contract: names, numbers, kinds and permissions that clients rely on must never move.
 
+#![allow(clippy::unwrap_used)]
+
 use feature_api::schema::{Access, Exception, Schema};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
@@ -28,9 +30,12 @@ const FEATURES: [(&str, u32, u32, u32, u32, u32); 16] = [
     ("enable_relational_tables",               13,  14,  16,  17,  17),
 ];
 
+/// One row of [`METHODS`].
+type MethodRow = (&'static str, &'static str, &'static str, &'static str, &'static str, Option<Exception>);
+
 /// The methods: request, response, HTTP rule, permission and who needs none.
 #[rustfmt::skip]
-const METHODS: [(&str, &str, &str, &str, &str, Option<Exception>); 12] = [
+const METHODS: [MethodRow; 12] = [
     ("SetSystemFeatures", "SetSystemFeaturesRequest", "SetSystemFeaturesResponse", "PUT /v2/features/system *", "system.feature.write", None),
     ("ResetSystemFeatures", "ResetSystemFeaturesRequest", "ResetSystemFeaturesResponse", "DELETE /v2/features/system ", "system.feature.delete", None),
     ("GetSystemFeatures", "GetSystemFeaturesRequest", "GetSystemFeaturesResponse", "GET /v2/features/system ", "", None),
