@@ -1,0 +1,147 @@
+//! `zitadel.feature.v2.FeatureService`: all twelve methods, told apart by what their options say.
+//!
+//! A method is an operation on a level, so there is code for three operations and none for a method or a feature.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use feature_api::request::Request;
+use feature_api::response;
+use feature_api::schema::{Method, Operation, Schema};
+use feature_core::{Level, Operation as WriteOperation, Placement, Record, Scope, Write, resolve};
+use feature_store::{Committer, FeatureStore};
+use prost::Message;
+use prost_reflect::DynamicMessage;
+
+use crate::auth::access::{Caller, UserAccess};
+use crate::error::Failure;
+
+/// The service: reads from the store, writes through the committer.
+#[derive(Clone)]
+pub struct FeatureService {
+    schema: Arc<Schema>,
+    store: Arc<dyn FeatureStore>,
+    committer: Committer,
+}
+
+/// The resource that a call is about, which the caller has been found to have a right on.
+enum Resource {
+    /// A resource of any level but the user's.
+    Plain(Scope),
+    /// A user, with what the caller may do about the user's organization.
+    User(UserAccess),
+}
+
+impl FeatureService {
+    /// A service of the methods in `schema`. `committer` must be the one that writes to `store`.
+    pub fn new(schema: Arc<Schema>, store: Arc<dyn FeatureStore>, committer: Committer) -> Self {
+        Self { schema, store, committer }
+    }
+
+    /// The method at this path, when it is one of this service.
+    pub fn method(&self, path: &str) -> Option<&Method> {
+        self.schema.method(path)
+    }
+
+    /// Answers one call.
+    ///
+    /// * `method`: the method called.
+    /// * `caller`: who calls, with a right to call the method at all.
+    /// * `request_id`: goes into the history with a write.
+    /// * `message`: the encoded request.
+    ///
+    /// # Errors
+    /// Any [`Failure`] of the wire contract.
+    pub async fn call(
+        &self,
+        method: &Method,
+        caller: &Caller,
+        request_id: &str,
+        message: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let (operation, level) = method.operation.ok_or(Failure::Internal)?;
+        let request = Request::decode(&method.request, message)?;
+        let resource = resource(caller, level, &request)?;
+        let answer = match operation {
+            Operation::Get => self.get(method, &resource, &request)?,
+            Operation::Set => {
+                let patch = request.patch(self.schema.level(level))?;
+                self.write(method, caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
+            }
+            Operation::Reset => {
+                self.write(method, caller, request_id, &resource, &request, WriteOperation::Reset).await?
+            }
+        };
+        Ok(answer.encode_to_vec().into())
+    }
+
+    fn get(&self, method: &Method, resource: &Resource, request: &Request) -> Result<DynamicMessage, Failure> {
+        let scope = resource.scope();
+        let record = self.store.record(scope)?;
+        let organization = match resource {
+            Resource::Plain(_) => None,
+            Resource::User(access) => access.reads_through(record.organization.as_ref())?,
+        };
+        // The system has no parent: reading it always answers every feature.
+        let every_feature = request.inheritance() || *scope == Scope::System;
+        if !every_feature && record.layer.is_empty() {
+            let resource = request.resource_id(scope.level());
+            return Err(Failure::NoFeaturesSet { level: scope.level().name(), resource });
+        }
+        let mut records: Vec<(Level, Record)> = Vec::new();
+        if every_feature {
+            for parent in scope.parents(organization.as_ref()) {
+                records.push((parent.level(), self.store.record(&parent)?));
+            }
+        }
+        let details = record.details(scope);
+        records.push((scope.level(), record));
+        let resolved = resolve(records.iter().map(|(level, record)| (*level, &record.layer)));
+        let features = self.schema.level(scope.level());
+        Ok(response::features(&method.response, features, &details, &resolved, every_feature))
+    }
+
+    async fn write(
+        &self,
+        method: &Method,
+        caller: &Caller,
+        request_id: &str,
+        resource: &Resource,
+        request: &Request,
+        operation: WriteOperation,
+    ) -> Result<DynamicMessage, Failure> {
+        let placement = match resource {
+            Resource::Plain(_) => Placement::Keep,
+            Resource::User(access) => access.placement()?,
+        };
+        let write = Write {
+            scope: resource.scope().clone(),
+            operation,
+            expected_sequence: request.expected_sequence(),
+            placement,
+            validate_only: request.validate_only(),
+            actor: caller.subject().to_owned(),
+            request_id: request_id.to_owned(),
+        };
+        let details = self.committer.commit(write).await?;
+        Ok(response::written(&method.response, &details))
+    }
+}
+
+impl Resource {
+    fn scope(&self) -> &Scope {
+        match self {
+            Resource::Plain(scope) => scope,
+            Resource::User(access) => &access.scope,
+        }
+    }
+}
+
+fn resource(caller: &Caller, level: Level, request: &Request) -> Result<Resource, Failure> {
+    Ok(match level {
+        Level::System => Resource::Plain(caller.system()?),
+        Level::Instance => Resource::Plain(caller.instance()?),
+        Level::Organization => Resource::Plain(caller.organization(&request.resource_id(level))?),
+        Level::User => Resource::User(caller.user(&request.resource_id(level))?),
+    })
+}

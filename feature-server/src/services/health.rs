@@ -1,0 +1,54 @@
+//! The health of the services (`grpc.health.v1.Health`).
+//!
+//! `""` tells whether the server answers calls at all; the feature service's own name tells whether it takes writes
+//! too. Both are not serving while the server drains.
+
+use tokio::sync::watch;
+use tonic::codec::CompressionEncoding;
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::HealthReporter;
+
+use super::grpc::GrpcFeatureService;
+
+/// The name that stands for the whole server.
+const WHOLE_SERVER: &str = "";
+
+/// Makes the health service and keeps its answers true until the end of the process.
+///
+/// * `accepts_writes`: whether the store takes writes.
+/// * `draining`: whether the server is shutting down.
+pub async fn service(
+    accepts_writes: watch::Receiver<bool>,
+    draining: watch::Receiver<bool>,
+) -> HealthServer<impl Health> {
+    let (reporter, server) = tonic_health::server::health_reporter();
+    report(&reporter, *accepts_writes.borrow(), *draining.borrow()).await;
+    tokio::spawn(keep_reporting(reporter, accepts_writes, draining));
+    server.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+}
+
+async fn keep_reporting(
+    reporter: HealthReporter,
+    mut accepts_writes: watch::Receiver<bool>,
+    mut draining: watch::Receiver<bool>,
+) {
+    loop {
+        let (writes, drains) = (*accepts_writes.borrow_and_update(), *draining.borrow_and_update());
+        report(&reporter, writes, drains).await;
+        let changed = tokio::select! {
+            changed = accepts_writes.changed() => changed,
+            changed = draining.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn report(reporter: &HealthReporter, accepts_writes: bool, draining: bool) {
+    let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+    reporter.set_service_status(WHOLE_SERVER, status(!draining)).await;
+    reporter.set_service_status(GrpcFeatureService::NAME, status(!draining && accepts_writes)).await;
+}

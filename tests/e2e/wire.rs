@@ -1,0 +1,263 @@
+//! The meaning of the twelve methods, as a client sees it: each test is a story, row by row, on a server of its own.
+
+use serde_json::{Value as Json, json};
+use tonic::Code::{
+    Aborted, FailedPrecondition, InvalidArgument, NotFound, OutOfRange, PermissionDenied, ResourceExhausted,
+    Unimplemented,
+};
+
+use crate::harness::{Folder, Server};
+use crate::raw::{Raw, Refusal, read, refusal};
+
+/// The row of a story: who calls, the method, the request, and the answer. Of an answer only the keys given here
+/// are compared; `null` means that the key must be absent.
+type Row<'a> = (&'a [&'a str], &'a str, Json, Result<Json, Refusal>);
+
+async fn tell(server: &Server, story: &[Row<'_>]) {
+    let raw = Raw::new(server).await;
+    for (line, (caller, method, request, expected)) in story.iter().enumerate() {
+        let answer = raw.call(method, request.clone(), caller).await;
+        let place = format!("row {}: {method} {request}: {answer:?}", line + 1);
+        match (expected, &answer) {
+            (Ok(expected), Ok(answer)) => compare(expected, answer, &place),
+            (Err(expected), Err(answer)) => assert_eq!(expected, answer, "{place}"),
+            _ => panic!("{place}, expected {expected:?}"),
+        }
+    }
+}
+
+fn compare(expected: &Json, answer: &Json, place: &str) {
+    match expected {
+        Json::Object(keys) => {
+            for (key, expected) in keys {
+                compare(expected, answer.get(key).unwrap_or(&Json::Null), &format!("{place}: {key}"));
+            }
+        }
+        _ => assert_eq!(expected, answer, "{place}"),
+    }
+}
+
+fn details(sequence: u64, owner: &str) -> Json {
+    json!({"details": {"sequence": sequence.to_string(), "resourceOwner": owner}})
+}
+
+/// A flag as an answer shows it in JSON, which leaves out what is false.
+fn on(source: &str) -> Json {
+    json!({"enabled": true, "source": format!("SOURCE_{source}")})
+}
+
+fn off(source: &str) -> Json {
+    json!({"enabled": null, "source": format!("SOURCE_{source}")})
+}
+
+#[tokio::test]
+async fn a_level_inherits_what_it_has_not_set() {
+    let server = Server::new();
+    let system: &[&str] = &[&server.token("--role SYSTEM_OWNER")];
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let iam: &[&str] = &[&owner];
+    let in_acme: &[&str] = &[&owner, "x-zitadel-orgid = acme"];
+    let ann = |inheritance: bool| json!({"userId": "ann", "inheritance": inheritance});
+    let unset = json!({"enabled": null, "source": null});
+    let nothing = || Err(refusal(NotFound, "NO_FEATURES_SET", &[]));
+    tell(&server, &[
+        (system, "GetSystemFeatures", json!({}), Ok(json!({"actions": unset, "details": {"sequence": null, "changeDate": null, "resourceOwner": "SYSTEM"}}))),
+        (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": unset, "webKey": unset, "loginV2": {}, "improvedPerformance": {}}))),
+        (iam, "GetUserFeatures", ann(false), nothing()),
+        (iam, "GetInstanceFeatures", json!({}), nothing()),
+        (iam, "GetOrganizationFeatures", json!({"organizationId": "acme"}), nothing()),
+
+        (system, "SetSystemFeatures", json!({"actions": true, "userSchema": true}), Ok(details(2, "SYSTEM"))),
+        (iam, "GetInstanceFeatures", json!({"inheritance": true}), Ok(json!({"actions": on("SYSTEM"), "userSchema": on("SYSTEM")}))),
+        (iam, "SetInstanceFeatures", json!({"actions": false}), Ok(details(1, "demo"))),
+        (iam, "GetInstanceFeatures", json!({}), Ok(json!({"actions": off("INSTANCE"), "userSchema": null}))),
+        (iam, "GetOrganizationFeatures", json!({"organizationId": "acme", "inheritance": true}), Ok(json!({"actions": off("INSTANCE"), "userSchema": on("SYSTEM")}))),
+        (iam, "SetOrganizationFeatures", json!({"organizationId": "acme", "actions": true}), Ok(details(1, "demo"))),
+        (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": off("INSTANCE")}))),
+        (in_acme, "GetUserFeatures", ann(true), Ok(json!({"actions": on("ORGANIZATION"), "userSchema": on("SYSTEM")}))),
+        (in_acme, "SetUserFeatures", json!({"userId": "ann", "userSchema": false}), Ok(details(1, "acme"))),
+        // The organization is recorded with the user, and is inherited from without being named.
+        (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": on("ORGANIZATION"), "userSchema": off("USER")}))),
+        (iam, "GetUserFeatures", ann(false), Ok(json!({"actions": null, "userSchema": off("USER")}))),
+
+        (iam, "ResetOrganizationFeatures", json!({"organizationId": "acme"}), Ok(details(2, "demo"))),
+        (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": off("INSTANCE")}))),
+        (iam, "ResetUserFeatures", json!({"userId": "ann"}), Ok(details(2, "acme"))),
+        (iam, "ResetUserFeatures", json!({"userId": "ann"}), Ok(details(2, "acme"))),
+        (iam, "GetUserFeatures", ann(false), nothing()),
+        (iam, "ResetInstanceFeatures", json!({}), Ok(details(2, "demo"))),
+        (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": on("SYSTEM"), "userSchema": on("SYSTEM")}))),
+        (system, "ResetSystemFeatures", json!({}), Ok(details(3, "SYSTEM"))),
+        (system, "GetSystemFeatures", json!({}), Ok(json!({"actions": unset, "details": {"sequence": "3"}}))),
+    ])
+    .await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_set_changes_what_it_names_and_nothing_else() {
+    let server = Server::new();
+    let token = server.token("--role IAM_OWNER --instance demo");
+    let iam: &[&str] = &[&token];
+    let set = "SetInstanceFeatures";
+    let get = |expected: Json| (iam, "GetInstanceFeatures", json!({}), Ok(expected));
+    let paths = |paths: &[&str]| json!({"executionPaths": paths, "source": "SOURCE_INSTANCE"});
+    let login = |required: Json, uri: Json| json!({"required": required, "baseUri": uri, "source": "SOURCE_INSTANCE"});
+    const BY_ID: &str = "IMPROVED_PERFORMANCE_ORG_BY_ID";
+    const PROJECT: &str = "IMPROVED_PERFORMANCE_PROJECT";
+    tell(&server, &[
+        (iam, set, json!({"actions": true, "improvedPerformance": [BY_ID, PROJECT], "loginV2": {"required": true, "baseUri": "https://a.example"}}), Ok(details(3, "demo"))),
+        (iam, set, json!({"webKey": false}), Ok(details(4, "demo"))),
+        get(json!({"actions": on("INSTANCE"), "webKey": off("INSTANCE"), "improvedPerformance": paths(&[BY_ID, PROJECT]), "loginV2": login(json!(true), json!("https://a.example"))})),
+        // A list and a message are replaced, never merged.
+        (iam, set, json!({"improvedPerformance": [PROJECT], "loginV2": {}}), Ok(details(6, "demo"))),
+        get(json!({"improvedPerformance": paths(&[PROJECT]), "loginV2": login(Json::Null, Json::Null)})),
+        // What holds already writes nothing.
+        (iam, set, json!({"actions": true, "improvedPerformance": [PROJECT]}), Ok(details(6, "demo"))),
+        // The mask: a part, one feature, an emptied list, everything.
+        (iam, set, json!({"loginV2": {"baseUri": "http://b.example/x"}, "updateMask": "loginV2.baseUri"}), Ok(details(7, "demo"))),
+        (iam, set, json!({"loginV2": {"required": true}, "updateMask": "loginV2.required"}), Ok(details(8, "demo"))),
+        get(json!({"loginV2": login(json!(true), json!("http://b.example/x"))})),
+        (iam, set, json!({"updateMask": "loginV2.baseUri"}), Ok(details(9, "demo"))),
+        get(json!({"loginV2": login(json!(true), Json::Null)})),
+        (iam, set, json!({"updateMask": "improvedPerformance"}), Ok(details(10, "demo"))),
+        get(json!({"improvedPerformance": null, "actions": on("INSTANCE")})),
+        (iam, set, json!({"userSchema": true, "actions": false, "updateMask": "userSchema"}), Ok(details(11, "demo"))),
+        get(json!({"userSchema": on("INSTANCE"), "actions": on("INSTANCE")})),
+        (iam, set, json!({"actions": true, "updateMask": "*"}), Ok(details(14, "demo"))),
+        get(json!({"actions": on("INSTANCE"), "userSchema": null, "webKey": null, "loginV2": null})),
+    ])
+    .await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn writes_can_be_checked_and_made_conditional() {
+    let server = Server::new();
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let viewer = server.token("--role IAM_OWNER_VIEWER --instance demo");
+    let (iam, viewer): (&[&str], &[&str]) = (&[&owner], &[&viewer]);
+    let set = "SetInstanceFeatures";
+    let stale = || Err(refusal(Aborted, "SEQUENCE_MISMATCH", &[]));
+    tell(&server, &[
+        (iam, set, json!({"actions": true, "expectedSequence": "1"}), stale()),
+        (iam, set, json!({"actions": true, "expectedSequence": "0", "validateOnly": true}), Ok(json!({"details": {"sequence": null, "changeDate": null, "resourceOwner": "demo"}}))),
+        (iam, "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[]))),
+        (iam, set, json!({"actions": true, "expectedSequence": "0"}), Ok(details(1, "demo"))),
+        (iam, set, json!({"actions": true, "expectedSequence": "0"}), stale()),
+        (iam, set, json!({"actions": false, "expectedSequence": "0", "validateOnly": true}), stale()),
+        (iam, set, json!({"actions": false, "validateOnly": true}), Ok(details(1, "demo"))),
+        (iam, "GetInstanceFeatures", json!({}), Ok(json!({"actions": on("INSTANCE")}))),
+        (viewer, set, json!({"actions": false, "validateOnly": true}), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]))),
+        (iam, set, json!({"improvedPerformance": ["IMPROVED_PERFORMANCE_UNSPECIFIED"], "validateOnly": true}), Err(refusal(InvalidArgument, "FIELD_INVALID", &["improved_performance[0]"]))),
+    ])
+    .await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn bad_requests_are_named_and_write_nothing() {
+    let server = Server::new();
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let nowhere = server.token("--role SYSTEM_OWNER");
+    let iam: &[&str] = &[&owner];
+    let bad = |fields: &[&str]| Err(refusal(InvalidArgument, "FIELD_INVALID", fields));
+    let long = "x".repeat(201);
+    let set = "SetInstanceFeatures";
+    let user = "SetUserFeatures";
+    tell(&server, &[
+        (iam, set, json!({}), Err(refusal(InvalidArgument, "NO_CHANGES", &[]))),
+        (iam, set, json!({"actions": true, "updateMask": "actions,nothing"}), bad(&["update_mask.paths[1]"])),
+        (iam, set, json!({"actions": true, "updateMask": "updateMask"}), bad(&["update_mask.paths[0]"])),
+        (iam, set, json!({"improvedPerformance": [1, 1]}), bad(&["improved_performance[1]"])),
+        (iam, set, json!({"improvedPerformance": [17]}), bad(&["improved_performance[0]"])),
+        (iam, set, json!({"loginV2": {"baseUri": "/relative"}}), bad(&["login_v2.base_uri"])),
+        (iam, set, json!({"loginV2": {"baseUri": "https://me:pw@a.example"}}), bad(&["login_v2.base_uri"])),
+        (iam, user, json!({"actions": true}), bad(&["user_id"])),
+        (iam, user, json!({"userId": long, "actions": true}), bad(&["user_id"])),
+        (iam, user, json!({"userId": "a\nb", "actions": true}), bad(&["user_id"])),
+        (iam, "GetOrganizationFeatures", json!({"organizationId": ""}), bad(&["organization_id"])),
+        (&[&owner, "x-zitadel-instance-id = demo"], set, json!({}), Err(refusal(InvalidArgument, "NO_CHANGES", &[]))),
+        (&[&owner, "x-zitadel-instance-id = other"], set, json!({"actions": true}), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]))),
+        (&[&nowhere], set, json!({"actions": true}), Err(refusal(FailedPrecondition, "INSTANCE_UNKNOWN", &[]))),
+        (&[&nowhere, "x-zitadel-instance-id = demo"], "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[]))),
+        (&[&nowhere, &format!("x-zitadel-instance-id = {long}")], set, json!({"actions": true}), bad(&["x-zitadel-instance-id"])),
+    ])
+    .await;
+
+    let raw = Raw::new(&server).await;
+    let status = raw.send(set, vec![0xff, 0xff], iam).await.unwrap_err();
+    assert_eq!(read(&status), refusal(InvalidArgument, "FIELD_INVALID", &[]));
+    let status = raw.send(set, vec![0; 1024 * 1024 + 1], iam).await.unwrap_err();
+    assert!([OutOfRange, ResourceExhausted].contains(&status.code()), "{status:?}");
+    assert_eq!(read(&status).reason, "MESSAGE_TOO_LARGE");
+    let status = raw.send("NoSuchMethod", vec![], iam).await.unwrap_err();
+    assert_eq!(read(&status).code, Unimplemented);
+    let status = raw.send(set, vec![], &[&owner, "grpc-encoding = br"]).await.unwrap_err();
+    assert_eq!(read(&status).code, Unimplemented);
+
+    // The server is well, and nothing was written.
+    tell(&server, &[(iam, "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[])))]).await;
+    server.stop();
+}
+
+#[tokio::test]
+async fn the_instance_comes_from_the_token_the_metadata_the_host_or_the_default() {
+    let config = "[instances]\ndefault = \"fallback\"\n[instances.hosts]\n\"a.example\" = \"alpha\"\n";
+    let server = Folder::new(config).serve();
+    let (bound, free) = (server.token("--role IAM_OWNER --instance demo"), server.token("--role SYSTEM_OWNER"));
+    let owner = |owner: &str| Ok(json!({"details": {"resourceOwner": owner}}));
+    let get = |caller| (caller, "GetInstanceFeatures", json!({"inheritance": true}));
+    let table: [(&[&str], &str); 6] = [
+        (&[&bound], "demo"),
+        (&[&bound, "x-zitadel-instance-host = a.example"], "demo"),
+        (&[&free, "x-zitadel-instance-id = named"], "named"),
+        (&[&free, "x-zitadel-instance-id = named", "x-zitadel-instance-host = a.example"], "named"),
+        (&[&free, "x-zitadel-instance-host = A.example:443"], "alpha"),
+        (&[&free], "fallback"),
+    ];
+    for (caller, instance) in table {
+        let (caller, method, request) = get(caller);
+        tell(&server, &[(caller, method, request, owner(instance))]).await;
+    }
+    server.stop();
+}
+
+#[tokio::test]
+async fn a_user_belongs_to_one_organization() {
+    let server = Server::new();
+    let iam = server.token("--role IAM_OWNER --instance demo");
+    let acme = server.token("--role ORG_OWNER --instance demo --organization acme");
+    let other = server.token("--role ORG_OWNER --instance demo --organization other");
+    let ann = server.token("--instance demo --organization acme --user ann");
+    let (iam, in_other): (&[&str], &[&str]) = (&[&iam], &[&iam, "x-zitadel-orgid = other"]);
+    let (acme, other, ann): (&[&str], &[&str], &[&str]) = (&[&acme], &[&other], &[&ann]);
+    let set = |on: bool| json!({"userId": "ann", "actions": on});
+    let get = || json!({"userId": "ann", "inheritance": true});
+    let denied = |permission: &str| Err(refusal(PermissionDenied, "PERMISSION_MISSING", &[permission]));
+    let reset = "ResetUserFeatures";
+    tell(&server, &[
+        (iam, "SetOrganizationFeatures", json!({"organizationId": "acme", "webKey": true}), Ok(details(1, "demo"))),
+        (other, "SetOrganizationFeatures", json!({"organizationId": "acme", "webKey": true}), denied("org.feature.write")),
+        (other, "SetOrganizationFeatures", json!({"organizationId": "other", "userSchema": true}), Ok(details(1, "demo"))),
+        // Whoever writes first records the user under their organization.
+        (acme, "SetUserFeatures", set(true), Ok(details(1, "acme"))),
+        (other, "SetUserFeatures", set(false), denied("user.feature.write")),
+        (other, reset, json!({"userId": "ann"}), denied("user.feature.delete")),
+        (other, "GetUserFeatures", get(), denied("user.feature.read")),
+        (acme, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
+        (ann, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
+        (ann, "GetUserFeatures", json!({"userId": "bob", "inheritance": true}), denied("user.feature.read")),
+        (ann, "SetUserFeatures", set(false), denied("user.feature.write")),
+        (ann, "GetOrganizationFeatures", json!({"organizationId": "acme"}), Ok(json!({"webKey": on("ORGANIZATION")}))),
+        (ann, "GetOrganizationFeatures", json!({"organizationId": "other"}), denied("org.feature.read")),
+        // Rights on the whole instance move the user, by naming the organization.
+        (iam, "SetUserFeatures", set(false), Ok(details(2, "acme"))),
+        (in_other, "SetUserFeatures", set(true), Ok(details(3, "other"))),
+        (acme, "SetUserFeatures", set(false), denied("user.feature.write")),
+        (acme, "GetUserFeatures", get(), denied("user.feature.read")),
+        (other, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "userSchema": on("ORGANIZATION"), "webKey": {"source": null}}))),
+    ])
+    .await;
+    server.stop();
+}
