@@ -1,7 +1,9 @@
 //! The feature server: a thin shell that authenticates, authorises, decodes, calls the core, commits and encodes.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod services;
+pub mod telemetry;
 pub mod transport;

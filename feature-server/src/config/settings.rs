@@ -51,7 +51,7 @@ impl Default for Server {
     }
 }
 
-/// What a client may use up. All must be at least 1.
+/// What a client may use up. Nothing here can be without a limit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -67,7 +67,7 @@ pub struct Limits {
     pub calls: usize,
     /// Writes that wait for the disk at once; more are refused.
     pub queued_writes: usize,
-    /// The largest header block of a request, in bytes.
+    /// The largest header block of a request, in bytes; at least 8,192, because over HTTP/1.1 less cannot be enforced.
     pub header_bytes: u32,
     /// How long a new connection may stay silent, in milliseconds.
     pub first_byte_timeout_ms: u64,

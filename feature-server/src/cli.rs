@@ -1,0 +1,140 @@
+//! The command line: what can be said on it and the typed form of that. What a command does is not here.
+//!
+//! The exit codes of the process stand in [`exit`].
+
+pub mod exit;
+mod token;
+
+pub use exit::UsageError;
+pub use token::TokenArgs;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::Flags;
+use token::TokenCommand;
+
+/// What the user asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// What it says about the configuration.
+    pub flags: Flags,
+    /// What is to be done.
+    pub command: Command,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Serve until told to stop.
+    Serve,
+    /// Mint a token and print it alone.
+    Token(TokenArgs),
+    /// Make a new key for signing tokens.
+    TokenKeygen,
+    /// Print the effective configuration.
+    Config,
+}
+
+impl CommandLine {
+    /// Reads the arguments of this process. When they ask for help or are wrong, says so to the user.
+    ///
+    /// # Errors
+    /// The code that the process is to exit with, when there is nothing left to do.
+    pub fn parse() -> Result<Self, u8> {
+        Self::try_parse_from(std::env::args_os()).map_err(|error| {
+            // Nobody is left to be told when this cannot be printed.
+            let _ = error.print();
+            if error.use_stderr() { exit::USAGE } else { exit::OK }
+        })
+    }
+
+    /// Reads the arguments given, the first of which is the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with the arguments; or the help or the version, when they ask for one.
+    pub fn try_parse_from(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let Arguments { shared, listen, command } = Arguments::try_parse_from(arguments)?;
+        // `--listen` before the subcommand means the same as after it.
+        let (command, listen) = match command {
+            None => (Command::Serve, listen.listen),
+            Some(Subcommands::Serve(own)) => (Command::Serve, own.listen.or(listen.listen)),
+            Some(Subcommands::Config(own)) => (Command::Config, own.listen.or(listen.listen)),
+            Some(Subcommands::Token(_)) if listen.listen.is_some() => {
+                return Err(conflict("the argument '--listen' cannot be used with the subcommand 'token'"));
+            }
+            Some(Subcommands::Token(token)) => (token.command()?, None),
+        };
+        Ok(Self { flags: Flags { config: shared.config, listen, data: shared.data }, command })
+    }
+}
+
+fn conflict(message: &str) -> clap::Error {
+    Arguments::command().error(ErrorKind::ArgumentConflict, message)
+}
+
+/// Serves the settings of features over gRPC: for the system, its instances, their organizations and users.
+#[derive(Parser)]
+#[command(name = "feature-server", version, disable_help_subcommand = true, after_help = SERVE_EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    listen: Listen,
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+}
+
+#[derive(Subcommand)]
+enum Subcommands {
+    /// Serve until SIGTERM or SIGINT (the default)
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(Listen),
+    /// Print a token signed with the server's own key; 'token keygen' makes a new key
+    Token(TokenCommand),
+    /// Print the effective configuration as TOML, with the origin of each value
+    #[command(after_help = CONFIG_EXAMPLES)]
+    Config(Listen),
+}
+
+/// Flags that every command takes, before and after its name.
+#[derive(Args)]
+struct Shared {
+    /// The data folder; made when it does not exist [default: ./feature-data]
+    #[arg(long, global = true, value_name = "DIR", display_order = 100)]
+    data: Option<String>,
+    /// The configuration file [default: feature-server.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE", display_order = 101)]
+    config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Listen {
+    /// The address to listen on; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  feature-server
+  feature-server --listen 127.0.0.1:0 --data /var/lib/feature-server
+  feature-server serve --config /etc/feature-server.toml
+  FEATURE_SERVER__LOG__FILTER=debug feature-server
+
+Every key of the configuration is explained in feature-server.toml.
+Exit codes: 0 stopped as asked, 64 bad usage or configuration, 1 anything else.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  feature-server config
+  feature-server config --config /etc/feature-server.toml
+  FEATURE_SERVER__LIMITS__CALLS=100 feature-server config --listen 127.0.0.1:0";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! How the process ends: its exit codes, and which errors have which. Nothing here ends it.
+
+use std::error::Error;
+
+use crate::config::ConfigError;
+
+/// All went well.
+pub const OK: u8 = 0;
+/// Something failed that is not the fault of the arguments or the configuration.
+pub const FAILURE: u8 = 1;
+/// Bad arguments or a bad configuration: trying again without changing them is of no use. It is sysexits' `EX_USAGE`.
+pub const USAGE: u8 = 64;
+
+/// The arguments are well-formed, but ask for what is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(
+    /// One line that names the argument, its value and what is allowed.
+    pub String,
+);
+
+/// The code that the process exits with after an error: [`USAGE`] when it, or what caused it, is a [`ConfigError`] or a
+/// [`UsageError`]; else [`FAILURE`].
+pub fn code(error: &(dyn Error + 'static)) -> u8 {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<ConfigError>() || error.is::<UsageError>() {
+            return USAGE;
+        }
+        cause = error.source();
+    }
+    FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] Box<dyn Error + Send + Sync>);
+
+    #[test]
+    fn only_what_the_user_can_mend_by_asking_differently_exits_with_64() {
+        let usage = || UsageError("no".to_owned());
+        let config = ConfigError::NotUnicode { variable: "V".to_owned() };
+        let io = || std::io::Error::other("disk");
+        let table: [(Box<dyn Error>, u8); 5] = [
+            // (error, code)
+            (Box::new(usage()), 64),
+            (Box::new(config), 64),
+            (Box::new(Outer(Box::new(usage()))), 64),
+            (Box::new(io()), 1),
+            (Box::new(Outer(Box::new(io()))), 1),
+        ];
+        for (error, expected) in table {
+            assert_eq!(code(error.as_ref()), expected, "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What can be said on the command line, and what is answered to the rest.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use feature_core::{InstanceId, OrganizationId, UserId};
+
+use super::*;
+
+fn parse(line: &str) -> Result<CommandLine, clap::Error> {
+    CommandLine::try_parse_from(std::iter::once("feature-server").chain(line.split_whitespace()))
+}
+
+#[test]
+fn clap_finds_no_fault_in_the_definition() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn the_flags_of_serving_work_before_and_after_the_command() {
+    let table = [
+        // (arguments, command, listen, data, config)
+        ("", Command::Serve, None, None, None),
+        ("serve", Command::Serve, None, None, None),
+        ("--listen A --data B --config C", Command::Serve, Some("A"), Some("B"), Some("C")),
+        ("serve --listen A --data B --config C", Command::Serve, Some("A"), Some("B"), Some("C")),
+        ("--listen A --data B --config C serve", Command::Serve, Some("A"), Some("B"), Some("C")),
+        ("--listen A --config C serve --data B", Command::Serve, Some("A"), Some("B"), Some("C")),
+        ("--listen A --data B serve --listen A2 --data B2", Command::Serve, Some("A2"), Some("B2"), None),
+        ("config", Command::Config, None, None, None),
+        ("--listen A config --config C", Command::Config, Some("A"), None, Some("C")),
+        ("config --listen A --data B", Command::Config, Some("A"), Some("B"), None),
+        ("token keygen", Command::TokenKeygen, None, None, None),
+        ("token keygen --data B --config C", Command::TokenKeygen, None, Some("B"), Some("C")),
+        ("token --data B keygen", Command::TokenKeygen, None, Some("B"), None),
+        ("--data B token keygen", Command::TokenKeygen, None, Some("B"), None),
+    ];
+    for (line, command, listen, data, config) in table {
+        let flags =
+            Flags { config: config.map(PathBuf::from), listen: listen.map(Into::into), data: data.map(Into::into) };
+        assert_eq!(parse(line).unwrap(), CommandLine { flags, command }, "{line:?}");
+    }
+}
+
+#[test]
+fn a_token_has_roles_ids_and_a_lifetime() {
+    let table = [
+        // (arguments, roles, instance, organization, user, seconds)
+        ("token", "", None, None, None, 3600),
+        ("token --role A", "A", None, None, None, 3600),
+        ("token --role A,B --role C,A", "A B C", None, None, None, 3600),
+        ("token --instance i --organization o --user u", "", Some("i"), Some("o"), Some("u"), 3600),
+        ("token --role A --ttl 90s", "A", None, None, None, 90),
+        ("token --ttl 1h30m --data B", "", None, None, None, 5400),
+    ];
+    for (line, roles, instance, organization, user, seconds) in table {
+        let expected = TokenArgs {
+            roles: roles.split_whitespace().map(Into::into).collect(),
+            instance: instance.map(|id| InstanceId::new(id).unwrap()),
+            organization: organization.map(|id| OrganizationId::new(id).unwrap()),
+            user: user.map(|id| UserId::new(id).unwrap()),
+            ttl: Duration::from_secs(seconds),
+        };
+        assert_eq!(parse(line).unwrap().command, Command::Token(expected), "{line:?}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let long = format!("token --instance {}", "x".repeat(201));
+    let table = [
+        // (arguments, what the first line says)
+        ("--lisen A", "unexpected argument '--lisen' found"),
+        ("serv", "unrecognized subcommand 'serv'"),
+        ("serve token", "unexpected argument 'token' found"),
+        ("export", "unrecognized subcommand 'export'"),
+        ("--data", "a value is required for '--data <DIR>' but none was supplied"),
+        ("--listen A token", "the argument '--listen' cannot be used with the subcommand 'token'"),
+        ("token --listen A", "unexpected argument '--listen' found"),
+        ("token --ttl soon", "invalid value 'soon' for '--ttl <TIME>': must be a time of at least one second"),
+        ("token --ttl 0s", "invalid value '0s' for '--ttl <TIME>': must be a time of at least one second"),
+        ("token --ttl 1500ms", "invalid value '1500ms' for '--ttl <TIME>': must be a time of at least one second"),
+        ("token --role A,", "invalid value '' for '--role <ROLE>': must not be empty"),
+        ("token --user=", "invalid value '' for '--user <ID>': must not be empty"),
+        (long.as_str(), "has 201 characters, at most 200 are allowed"),
+        ("token --role A keygen", "the subcommand 'keygen' takes no argument beside '--data' and '--config'"),
+        ("token keygen --role A", "unexpected argument '--role' found"),
+    ];
+    for (line, expected) in table {
+        let error = parse(line).unwrap_err();
+        let text = error.to_string();
+        assert!(text.lines().next().unwrap().contains(expected), "{line:?}: {text}");
+        assert!(error.use_stderr(), "{line:?}: {text}");
+    }
+}
+
+#[test]
+fn every_command_has_help_with_examples_on_standard_output() {
+    for line in ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"] {
+        let help = parse(line).unwrap_err();
+        assert!(!help.use_stderr(), "{line}");
+        let text = help.to_string();
+        assert!(text.contains("Examples:\n  feature-server"), "{line}: {text}");
+        assert!(text.contains("--data <DIR>") && text.contains("--config <FILE>"), "{line}: {text}");
+    }
+    assert!(!parse("--version").unwrap_err().use_stderr());
+}

@@ -1,0 +1,261 @@
+//! Loading from all sources together, and what is said when one of them is wrong.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::keys::{KEYS, Kind};
+use super::settings::{Auth, Bound, Cors, Instances, Issuer, Limits, Log, LogFormat, RoleSettings, Server};
+use super::sources::load_from;
+use super::{Configuration, Flags, Settings};
+
+mod bad;
+mod shipped_file;
+
+/// The name that messages give to the configuration file of a test.
+const FILE: &str = "FILE";
+
+/// Loads with a configuration file of this text, in a folder of its own. Errors are as users see them, with the file's
+/// path as [`FILE`].
+fn load(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Result<Configuration, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("feature-server.toml");
+    fs::write(&file, text).unwrap();
+    let mut given = Flags::default();
+    for (flag, value) in flags {
+        match *flag {
+            "--listen" => given.listen = Some((*value).to_owned()),
+            "--data" => given.data = Some((*value).to_owned()),
+            other => panic!("{other} is no flag"),
+        }
+    }
+    load_from(&given, &file, environment(variables))
+        .map_err(|error| error.to_string().replace(file.to_str().unwrap(), FILE))
+}
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn loaded(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Settings {
+    load(text, variables, flags).unwrap_or_else(|error| panic!("{text} {variables:?} {flags:?}: {error}")).settings
+}
+
+/// Settings in which every key has a value that is not its default.
+fn full() -> Settings {
+    let issuer = |name: &str, jwks_file: Option<&str>, jwks_url: Option<&str>, jwks_ca_file: Option<&str>| Issuer {
+        issuer: name.to_owned(),
+        audience: "aud".to_owned(),
+        instance: Some("i1".to_owned()),
+        jwks_file: jwks_file.map(PathBuf::from),
+        jwks_url: jwks_url.map(Into::into),
+        jwks_ca_file: jwks_ca_file.map(PathBuf::from),
+    };
+    let role = |bound_to, permission: &str| RoleSettings { bound_to, permissions: vec![permission.to_owned()] };
+    Settings {
+        server: Server {
+            listen: "[::]:1".parse().unwrap(),
+            data: "with \"quotes\", \\, ä, #, \u{7f} and\nbreaks".into(),
+            allow_cleartext: true,
+            shutdown_grace_ms: 0,
+        },
+        limits: Limits {
+            message_bytes: 1,
+            connections: 2,
+            connections_per_address: 3,
+            streams_per_connection: 4,
+            calls: 5,
+            queued_writes: 6,
+            header_bytes: 8_193,
+            first_byte_timeout_ms: 7,
+            header_timeout_ms: 8,
+            idle_timeout_ms: 9,
+            default_deadline_ms: 10,
+            max_deadline_ms: 11,
+        },
+        cors: Cors { allowed_origins: vec!["https://a.example.com".into(), "http://b:3000".into()] },
+        instances: Instances {
+            default: Some("an instance, #1".to_owned()),
+            hosts: BTreeMap::from([("demo.example.com".into(), "demo".into()), ("[::1]".into(), "six".into())]),
+        },
+        auth: Auth {
+            leeway_s: 0,
+            max_token_lifetime_s: 1,
+            roles_claim: "https://example.com/roles".to_owned(),
+            issuers: vec![
+                issuer("https://one", None, Some("https://one/keys"), Some("ca.pem")),
+                issuer("https://two", Some("two.json"), None, None),
+            ],
+        },
+        roles: BTreeMap::from([
+            ("IAM_OWNER".to_owned(), role(Bound::Organization, "org.feature.read")),
+            ("Mixed.Case role".to_owned(), role(Bound::Everything, "system.feature.delete")),
+        ]),
+        log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
+    }
+}
+
+#[test]
+fn later_sources_count_more() {
+    let file = "[server]\nlisten = '127.0.0.1:2'\ndata = 'from-file'\n[limits]\ncalls = 2";
+    let variables = [("FEATURE_SERVER__SERVER__LISTEN", "127.0.0.1:3"), ("FEATURE_SERVER__LIMITS__CALLS", "3")];
+    let flags = [("--listen", "127.0.0.1:4")];
+    let table = [
+        // (file, variables, flags, listen, data, calls)
+        ("", &[][..], &[][..], "127.0.0.1:8080", "./feature-data", 4096),
+        (file, &[], &[], "127.0.0.1:2", "from-file", 2),
+        (file, &variables, &[], "127.0.0.1:3", "from-file", 3),
+        (file, &variables, &flags, "127.0.0.1:4", "from-file", 3),
+        ("", &variables, &[("--data", "d")], "127.0.0.1:3", "d", 3),
+    ];
+    for (file, variables, flags, listen, data, calls) in table {
+        let settings = loaded(file, variables, flags);
+        assert_eq!(settings.server.listen.to_string(), listen, "{file} {variables:?} {flags:?}");
+        assert_eq!(settings.server.data, Path::new(data), "{file} {variables:?} {flags:?}");
+        assert_eq!(settings.limits.calls, calls, "{file} {variables:?} {flags:?}");
+    }
+}
+
+#[test]
+fn variables_hold_every_kind_of_value() {
+    type Expectation = fn(&Settings) -> bool;
+    let table: [(&str, &str, Expectation); 13] = [
+        // (variable without the prefix, value, what holds then)
+        ("SERVER__ALLOW_CLEARTEXT", "true", |s| s.server.allow_cleartext),
+        ("LIMITS__CALLS", "7", |s| s.limits.calls == 7),
+        ("LOG__FORMAT", "json", |s| s.log.format == LogFormat::Json),
+        ("AUTH__ROLES_CLAIM", "7", |s| s.auth.roles_claim == "7"),
+        ("AUTH__ROLES_CLAIM", "true", |s| s.auth.roles_claim == "true"),
+        ("INSTANCES__DEFAULT", "demo", |s| s.instances.default.as_deref() == Some("demo")),
+        ("CORS__ALLOWED_ORIGINS", "", |s| s.cors.allowed_origins.is_empty()),
+        ("CORS__ALLOWED_ORIGINS", "https://a", |s| s.cors.allowed_origins == ["https://a"]),
+        ("CORS__ALLOWED_ORIGINS", "https://a, https://b,", |s| s.cors.allowed_origins == ["https://a", "https://b"]),
+        ("CORS__ALLOWED_ORIGINS", "[\"https://a\", 'https://b']", |s| {
+            s.cors.allowed_origins == ["https://a", "https://b"]
+        }),
+        ("INSTANCES__HOSTS", "{ 'demo.example.com' = 'demo' }", |s| s.instances.hosts["demo.example.com"] == "demo"),
+        ("AUTH__ISSUERS", "[{ issuer = 'i', audience = 'a', jwks_file = 'f' }]", |s| s.auth.issuers[0].issuer == "i"),
+        ("ROLES", "{ Mixed_CASE = { bound_to = 'instance', permissions = ['org.feature.read'] } }", |s| {
+            s.roles["Mixed_CASE"].bound_to == Bound::Instance
+        }),
+    ];
+    for (variable, value, holds) in table {
+        let settings = loaded("", &[(&format!("FEATURE_SERVER__{variable}"), value)], &[]);
+        assert!(holds(&settings), "{variable}={value}: {settings:?}");
+    }
+}
+
+#[test]
+fn variables_of_others_are_ignored() {
+    // Kubernetes sets the first two for a service named `feature-server`.
+    let others =
+        [("FEATURE_SERVER_PORT", "tcp://10.0.0.1:80"), ("FEATURE_SERVER_SERVICE_HOST", "10.0.0.1"), ("X", "y")];
+    assert_eq!(loaded("", &others, &[]), Settings::default());
+}
+
+#[test]
+fn names_that_the_operator_chose_keep_their_dots_and_their_case() {
+    let text = "
+        [instances.hosts]
+        'demo.example.com' = 'demo'
+        'other.example.com' = 'Other'
+        [roles.IAM_OWNER]
+        bound_to = 'instance'
+        permissions = ['iam.feature.read']
+        [roles.'Mixed.Case']
+        bound_to = 'everything'
+        permissions = ['system.feature.read']";
+    let hosts = [("FEATURE_SERVER__INSTANCES__HOSTS", "{ 'third.example.com' = 'third' }")];
+    let settings = loaded(text, &hosts, &[]);
+    let expected = [("demo.example.com", "demo"), ("other.example.com", "Other"), ("third.example.com", "third")];
+    assert_eq!(settings.instances.hosts, expected.map(|(host, id)| (host.to_owned(), id.to_owned())).into());
+    assert_eq!(settings.roles.keys().collect::<Vec<_>>(), ["IAM_OWNER", "Mixed.Case"]);
+}
+
+#[test]
+fn the_default_file_may_be_missing_and_a_named_one_counts_instead_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let default_file = folder.path().join("feature-server.toml");
+    let named = folder.path().join("other.toml");
+    let calls = |config: Option<&Path>| {
+        let flags = Flags { config: config.map(Path::to_owned), ..Flags::default() };
+        load_from(&flags, &default_file, []).map(|configuration| configuration.settings.limits.calls)
+    };
+    assert_eq!(calls(None).unwrap(), 4096);
+    fs::write(&default_file, "limits.calls = 1").unwrap();
+    fs::write(&named, "limits.connections = 1").unwrap();
+    assert_eq!(calls(None).unwrap(), 1);
+    assert_eq!(calls(Some(&named)).unwrap(), 4096);
+}
+
+#[test]
+fn the_effective_configuration_names_origins() {
+    let file = "[limits]\ncalls = 2\n[instances.hosts]\n'demo.example.com' = 'demo'";
+    let variables = [("FEATURE_SERVER__CORS__ALLOWED_ORIGINS", "https://a,https://b")];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("my.toml");
+    fs::write(&path, file).unwrap();
+    let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:0".to_owned()), data: None };
+    let text = load_from(&flags, Path::new("none.toml"), environment(&variables)).unwrap().to_toml();
+    let text = text.replace(path.to_str().unwrap(), FILE);
+    for line in [
+        "[server]\nlisten = \"127.0.0.1:0\"  # --listen\ndata = \"./feature-data\"  # default\n",
+        "\ncalls = 2  # FILE\n",
+        "\nallowed_origins = [\"https://a\", \"https://b\"]  # FEATURE_SERVER__CORS__ALLOWED_ORIGINS\n",
+        "\n[instances]\n# default is not set\n\n[instances.hosts]\n\"demo.example.com\" = \"demo\"  # FILE\n",
+        "\n# auth.issuers: none configured\n",
+        "\n# roles: none configured\n",
+        "\nformat = \"auto\"  # default\n",
+    ] {
+        assert!(text.contains(line), "{line}\nis not in\n{text}");
+    }
+}
+
+#[test]
+fn the_effective_configuration_can_be_fed_back() {
+    for settings in [Settings::default(), full()] {
+        let text = Configuration { settings: settings.clone(), origins: Default::default() }.to_toml();
+        assert_eq!(loaded(&text, &[], &[]), settings, "{text}");
+    }
+}
+
+#[test]
+fn the_table_of_keys_has_every_setting_and_nothing_else() {
+    let settings = serde_json::to_value(full()).unwrap();
+    let mut paths = BTreeSet::new();
+    collect_paths(&settings, "", &mut paths);
+    let known: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    assert_eq!(known, paths);
+}
+
+fn collect_paths(value: &serde_json::Value, path: &str, paths: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(table) => {
+            for (name, value) in table {
+                let name = if ["roles", "instances.hosts"].contains(&path) { "*" } else { name };
+                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+                collect_paths(value, &path, paths);
+            }
+        }
+        serde_json::Value::Array(entries) if entries.iter().all(serde_json::Value::is_object) => {
+            entries.iter().for_each(|entry| collect_paths(entry, &format!("{path}[]"), paths));
+        }
+        _ => {
+            paths.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_least_and_the_most_of_every_number_fit_into_its_type() {
+    for key in KEYS {
+        let Kind::Number(least, most) = key.kind else { continue };
+        for number in [least, most] {
+            // So that the rule about the two deadlines holds whichever of them is set.
+            let file = "limits.default_deadline_ms = 1\nlimits.max_deadline_ms = 86400000";
+            let variable = format!("FEATURE_SERVER__{}", key.path.replace('.', "__").to_uppercase());
+            loaded(file, &[(&variable, &number.to_string())], &[]);
+        }
+    }
+}

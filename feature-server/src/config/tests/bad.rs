@@ -1,0 +1,290 @@
+//! Every kind of bad configuration, and the exact line that is said about it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::*;
+
+/// Checks the line that is said.
+fn check(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)], expected: &str) {
+    let said = load(file, variables, flags).err();
+    assert_eq!(said.as_deref(), Some(expected), "{file} {variables:?} {flags:?}");
+    assert_eq!(expected.lines().count(), 1, "{expected}");
+}
+
+#[test]
+fn unknown_keys_are_named_with_the_nearest_known_one() {
+    let role = "[roles.X]\nbound_to = 'instance'\npermissions = ['org.feature.read']\n";
+    let table = [
+        // (file, what is said)
+        ("listen = 'x'", "listen (FILE): unknown key; the nearest known one is server.listen"),
+        ("[server]\nlisen = 'x'", "server.lisen (FILE): unknown key; the nearest known one is server.listen"),
+        ("[server]\nListen = 'x'", "server.Listen (FILE): unknown key; the nearest known one is server.listen"),
+        ("[server]\ncalls = 1", "server.calls (FILE): unknown key; the nearest known one is limits.calls"),
+        ("[limit]\ncalls = 1", "limit (FILE): unknown key; the nearest known one is limits"),
+        (
+            "[instances.host]\n'a.b' = 'c'",
+            "instances.host (FILE): unknown key; the nearest known one is instances.hosts",
+        ),
+        (
+            "[[auth.issuers]]\nissuer = 'a'\naudiance = 'b'",
+            "auth.issuers[0].audiance (FILE): unknown key; the nearest known one is auth.issuers[0].audience",
+        ),
+        (
+            &format!("{role}permission = []"),
+            "roles.X.permission (FILE): unknown key; the nearest known one is roles.X.permissions",
+        ),
+        ("\"a\\nb\" = 1", "\"a\\nb\" (FILE): unknown key; the nearest known one is auth"),
+        ("'limits[9999999999]' = 1", "\"limits[9999999999]\" (FILE): unknown key; the nearest known one is limits"),
+    ];
+    for (file, expected) in table {
+        check(file, &[], &[], expected);
+    }
+}
+
+#[test]
+fn unknown_variables_are_named_with_the_nearest_known_one() {
+    let table = [
+        // (variable, what is said after it)
+        ("FEATURE_SERVER__SERVER__LISEN", "FEATURE_SERVER__SERVER__LISTEN"),
+        ("FEATURE_SERVER__LISTEN", "FEATURE_SERVER__SERVER__LISTEN"),
+        ("FEATURE_SERVER__LIMITS_CALLS", "FEATURE_SERVER__LIMITS__CALLS"),
+        ("FEATURE_SERVER__limits__calls", "FEATURE_SERVER__LIMITS__CALLS"),
+        ("FEATURE_SERVER__ROLES__IAM_OWNER__BOUND_TO", "FEATURE_SERVER__ROLES"),
+        ("FEATURE_SERVER__INSTANCES__HOSTS__DEMO", "FEATURE_SERVER__INSTANCES__HOSTS"),
+        ("FEATURE_SERVER__AUTH__ISSUERS__0__ISSUER", "FEATURE_SERVER__AUTH__ISSUERS"),
+    ];
+    for (variable, nearest) in table {
+        let expected = format!("{variable}: unknown environment variable; the nearest known one is {nearest}");
+        check("", &[(variable, "x")], &[], &expected);
+    }
+}
+
+#[test]
+fn bad_values_are_named_with_what_is_allowed() {
+    let count = "a whole number from 1 to 1000000";
+    let address = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
+    let origin = "an origin as browsers send it, such as https://console.example.com or http://10.0.0.1:3000: lower \
+                  case, no path, no default port";
+    let permission = "one of system, iam, org or user, then .feature., then one of read, write or delete, such as \
+                      org.feature.read";
+    let instance = "an instance id of 1 to 200 characters without control characters";
+    let filter = "off, error, warn, info, debug or trace, or a list such as info,feature_server=debug";
+    let long = format!("instances.default = '{}'", "x".repeat(201));
+    let table = [
+        // (file, key and value as they are said, what is allowed)
+        ("limits = 1", "limits = 1", "a table"),
+        ("limits.calls = 0", "limits.calls = 0", count),
+        ("limits.calls = -1", "limits.calls = -1", count),
+        ("limits.calls = 1000001", "limits.calls = 1000001", count),
+        ("limits.calls = 1.5", "limits.calls = 1.5", count),
+        ("limits.calls = '5'", "limits.calls = \"5\"", count),
+        ("limits.calls = true", "limits.calls = true", count),
+        ("limits.calls = { a = 1 }", "limits.calls = a table", count),
+        ("limits.header_bytes = 8191", "limits.header_bytes = 8191", "a whole number from 8192 to 16777216"),
+        ("auth.leeway_s = 31", "auth.leeway_s = 31", "a whole number from 0 to 30"),
+        ("server.listen = 'localhost:80'", "server.listen = \"localhost:80\"", address),
+        ("server.listen = 8080", "server.listen = 8080", address),
+        ("server.data = ''", "server.data = \"\"", "a path"),
+        ("server.allow_cleartext = 'yes'", "server.allow_cleartext = \"yes\"", "true or false"),
+        ("server.allow_cleartext = 1", "server.allow_cleartext = 1", "true or false"),
+        ("log.format = 'xml'", "log.format = \"xml\"", "one of \"auto\", \"text\", \"json\""),
+        ("log.filter = 'inof'", "log.filter = \"inof\"", filter),
+        ("cors.allowed_origins = ['https://a', '*']", "cors.allowed_origins[1] = \"*\"", origin),
+        (
+            "cors.allowed_origins = 'https://a'",
+            "cors.allowed_origins = \"https://a\"",
+            &format!("a list, each {origin}"),
+        ),
+        ("instances.default = ''", "instances.default = \"\"", instance),
+        ("instances.default = \"a\\tb\"", "instances.default = \"a\\tb\"", instance),
+        (&long, &format!("instances.default = \"{}...", "x".repeat(76)), instance),
+        ("instances.hosts = 'a'", "instances.hosts = \"a\"", "a table"),
+        ("[instances.hosts]\n'a.example.com' = 5", "instances.hosts.\"a.example.com\" = 5", instance),
+        ("auth.issuers = 'x'", "auth.issuers = \"x\"", "a list of tables"),
+        ("auth.issuers = ['x']", "auth.issuers[0] = \"x\"", "a table"),
+        ("auth.roles_claim = ''", "auth.roles_claim = \"\"", "a text that is not empty"),
+        (
+            "[[auth.issuers]]\nissuer = 'i'\naudience = ''",
+            "auth.issuers[0].audience = \"\"",
+            "a text that is not empty",
+        ),
+        (
+            "[[auth.issuers]]\nissuer = 'i'\naudience = 'a'\njwks_url = 'http://i/keys'",
+            "auth.issuers[0].jwks_url = \"http://i/keys\"",
+            "an https URL such as https://id.example.com/keys",
+        ),
+        (
+            "[roles.X]\nbound_to = 'org'",
+            "roles.X.bound_to = \"org\"",
+            "one of \"everything\", \"instance\", \"organization\"",
+        ),
+        (
+            "[roles.X]\nbound_to = 'instance'\npermissions = []",
+            "roles.X.permissions = []",
+            &format!("a list of at least 1, each {permission}"),
+        ),
+        (
+            "[roles.'A.B']\nbound_to = 'instance'\npermissions = ['org.feature.red']",
+            "roles.\"A.B\".permissions[0] = \"org.feature.red\"",
+            permission,
+        ),
+    ];
+    for (file, said, allowed) in table {
+        check(file, &[], &[], &format!("{said} (FILE): must be {allowed}"));
+    }
+}
+
+#[test]
+fn variables_and_flags_are_named_as_the_origin() {
+    let count = "a whole number from 1 to 1000000";
+    let address = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
+    let calls = "FEATURE_SERVER__LIMITS__CALLS";
+    let table = [
+        // (variable, value, what is said)
+        (calls, "many", format!("limits.calls = \"many\" ({calls}): must be {count}")),
+        (calls, "", format!("limits.calls = \"\" ({calls}): must be {count}")),
+        (calls, "0", format!("limits.calls = 0 ({calls}): must be {count}")),
+        (
+            "FEATURE_SERVER__SERVER__ALLOW_CLEARTEXT",
+            "TRUE",
+            "server.allow_cleartext = \"TRUE\" (FEATURE_SERVER__SERVER__ALLOW_CLEARTEXT): must be true or false"
+                .to_owned(),
+        ),
+        (
+            "FEATURE_SERVER__ROLES",
+            "IAM_OWNER",
+            "roles = \"IAM_OWNER\" (FEATURE_SERVER__ROLES): must be a table".to_owned(),
+        ),
+        (
+            "FEATURE_SERVER__AUTH__ISSUERS",
+            "[{ issuer = 'i' ]",
+            "FEATURE_SERVER__AUTH__ISSUERS: not valid TOML: invalid inline table element, expected `,`".to_owned(),
+        ),
+        (
+            "FEATURE_SERVER__INSTANCES__HOSTS",
+            "{}\nlimits.calls = 5",
+            "FEATURE_SERVER__INSTANCES__HOSTS: not valid TOML: more than one value".to_owned(),
+        ),
+    ];
+    for (variable, value, expected) in table {
+        check("", &[(variable, value)], &[], &expected);
+    }
+    check("", &[], &[("--listen", "8080")], &format!("server.listen = \"8080\" (--listen): must be {address}"));
+    check("", &[], &[("--data", "")], "server.data = \"\" (--data): must be a path");
+}
+
+#[test]
+fn names_and_missing_keys_are_told() {
+    let table = [
+        // (file, what is said)
+        (
+            "[instances.hosts]\n'Demo.example.com:80' = 'demo'",
+            "instances.hosts.\"Demo.example.com:80\" (FILE): the name must be a host in lower case and without a port, such \
+             as demo.example.com or [::1]",
+        ),
+        (
+            "[roles.'A,B']\nbound_to = 'instance'\npermissions = ['org.feature.read']",
+            "roles.\"A,B\" (FILE): the name must be a role name of 1 to 200 characters without commas and control \
+             characters",
+        ),
+        (
+            "[roles.X]\npermissions = ['org.feature.read']",
+            "roles.X.bound_to (FILE): missing; it must be one of \"everything\", \"instance\", \"organization\"",
+        ),
+        (
+            "[[auth.issuers]]\nissuer = 'i'",
+            "auth.issuers[0].audience (FILE): missing; it must be a text that is not empty",
+        ),
+    ];
+    for (file, expected) in table {
+        check(file, &[], &[], expected);
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_told() {
+    let issuer = |name: &str, keys: &str| format!("[[auth.issuers]]\nissuer = '{name}'\naudience = 'a'\n{keys}\n");
+    let one_of_two = "accompanied by exactly one of jwks_file and jwks_url";
+    let table = [
+        // (file, what is said)
+        (
+            "server.listen = '0.0.0.0:8080'".to_owned(),
+            "server.listen = \"0.0.0.0:8080\" (FILE): must be a loopback address such as 127.0.0.1:8080, unless \
+             server.allow_cleartext = true says that other machines may connect without TLS"
+                .to_owned(),
+        ),
+        (
+            "limits.default_deadline_ms = 70000".to_owned(),
+            "limits.default_deadline_ms = 70000 (FILE): must be at most limits.max_deadline_ms = 60000 (default)"
+                .to_owned(),
+        ),
+        (
+            "limits.max_deadline_ms = 5000".to_owned(),
+            "limits.default_deadline_ms = 10000 (default): must be at most limits.max_deadline_ms = 5000 (FILE)"
+                .to_owned(),
+        ),
+        (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
+        (
+            issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),
+            format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}"),
+        ),
+        (
+            issuer("i", "jwks_file = 'f'\njwks_ca_file = 'c'"),
+            "auth.issuers[0].jwks_ca_file = \"c\" (FILE): must be accompanied by jwks_url".to_owned(),
+        ),
+        (
+            issuer("i", "jwks_file = 'f'") + &issuer("i", "jwks_file = 'g'"),
+            "auth.issuers[1].issuer = \"i\" (FILE): must be an issuer that no other entry of auth.issuers names"
+                .to_owned(),
+        ),
+    ];
+    for (file, expected) in table {
+        check(&file, &[], &[], &expected);
+    }
+}
+
+#[test]
+fn other_machines_may_connect_in_clear_text_only_when_asked_for() {
+    let table = [
+        // (address, allow_cleartext, accepted)
+        ("127.0.0.1:0", false, true),
+        ("127.9.9.9:1", false, true),
+        ("[::1]:8080", false, true),
+        ("[::ffff:127.0.0.1]:8080", false, true),
+        ("0.0.0.0:8080", false, false),
+        ("[::]:8080", false, false),
+        ("192.0.2.1:8080", false, false),
+        ("0.0.0.0:8080", true, true),
+    ];
+    for (address, allow, accepted) in table {
+        let file = format!("server.allow_cleartext = {allow}");
+        assert_eq!(load(&file, &[], &[("--listen", address)]).is_ok(), accepted, "{address} {allow}");
+    }
+}
+
+#[test]
+fn unreadable_sources_are_told() {
+    let table = [
+        // (file, what is said)
+        ("a", "FILE: not valid TOML: line 1, column 2: key with no value, expected `=`"),
+        ("a = 1\na = 2", "FILE: not valid TOML: line 2, column 1: duplicate key"),
+        (
+            "[limits]\ncalls =",
+            "FILE: not valid TOML: line 2, column 8: string values must be quoted, expected literal string",
+        ),
+        ("limits.calls = 99999999999999999999", "FILE: not valid TOML: number too large to fit in target type"),
+    ];
+    for (file, expected) in table {
+        check(file, &[], &[], expected);
+    }
+    let named = Flags { config: Some("no/such\nfile.toml".into()), ..Flags::default() };
+    let error = load_from(&named, Path::new("none.toml"), []).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no/such\\nfile.toml: the configuration file cannot be read: No such file or directory (os error 2)"
+    );
+    let not_unicode = (OsString::from("FEATURE_SERVER__SERVER__DATA"), OsStr::from_bytes(b"\xff").to_owned());
+    let error = load_from(&Flags::default(), Path::new("none.toml"), [not_unicode]).unwrap_err().to_string();
+    assert_eq!(error, "FEATURE_SERVER__SERVER__DATA: the environment variable must be valid Unicode");
+}
