@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use feature_api::request::RequestError;
 use feature_core::{PatchError, Rejection};
+use feature_store::StoreError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -135,6 +137,26 @@ impl Failure {
         details.set_error_info(reason, ERROR_DOMAIN, metadata);
         details.set_request_info(request_id, "");
         Status::with_error_details(code, self.to_string(), details)
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Malformed(message) => Failure::MessageMalformed(message),
+            RequestError::NoChanges(error) => Failure::NoChanges(error),
+            RequestError::Invalid(violations) => Failure::FieldsInvalid(
+                violations.into_iter().map(|v| FieldViolation::new(v.field, v.description)).collect(),
+            ),
+        }
+    }
+}
+
+/// What a store says is for the log: it names files of the operator's.
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Failure::StoreUnavailable
     }
 }
 

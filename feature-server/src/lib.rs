@@ -4,6 +4,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod server;
 pub mod services;
 pub mod telemetry;
 pub mod transport;

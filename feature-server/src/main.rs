@@ -1,2 +1,113 @@
-//! Skeleton.
-fn main() {}
+//! The binary: read the command line, load the configuration, set up logs, run the command, tell how it went.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use feature_server::auth::keys::{self, KeyFolder};
+use feature_server::auth::token::{self, MintError, TokenRequest};
+use feature_server::auth::{AuthError, Moment};
+use feature_server::cli::{self, Command, CommandLine, TokenArgs, UsageError};
+use feature_server::config::settings::Settings;
+use feature_server::server::{Server, ServerError};
+use feature_server::{config, telemetry};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+fn main() -> ExitCode {
+    let line = match CommandLine::parse() {
+        Ok(line) => line,
+        Err(code) => return ExitCode::from(code),
+    };
+    match run(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("feature-server: {error:#}");
+            ExitCode::from(cli::exit::code(error.as_ref()))
+        }
+    }
+}
+
+fn run(line: CommandLine) -> Result<()> {
+    let configuration = config::load(&line.flags)?;
+    let settings = configuration.settings();
+    telemetry::init(&settings.log)?;
+    match line.command {
+        Command::Serve => tokio::runtime::Runtime::new()?.block_on(serve(settings)),
+        Command::Token(arguments) => mint(settings, arguments),
+        Command::TokenKeygen => generate_key(settings),
+        Command::Config => print(&configuration.to_toml()),
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<()> {
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let server = Server::open(settings).await.map_err(usage_of_server)?;
+    let data = settings.server.data.display();
+    print(&format!("data folder {data}\n"))?;
+    print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
+    print(&format!("listening on {}\n", server.address()))?;
+    server.run(settings, stop(signals)).await.map_err(usage_of_server)
+}
+
+/// Ready with the first signal. From then on a second one ends the process at once.
+async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
+    next(&mut terminate, &mut interrupt).await;
+    tokio::spawn(async move {
+        next(&mut terminate, &mut interrupt).await;
+        tracing::warn!("a second signal: ending at once");
+        std::process::exit(cli::exit::FAILURE.into());
+    });
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
+    let TokenArgs { roles, instance, organization, user, ttl } = arguments;
+    let keys = KeyFolder::open_or_create(&settings.server.data)?;
+    let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
+    let minted = token::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
+    for hint in minted.hints {
+        eprintln!("feature-server: {hint}");
+    }
+    print(&format!("{}\n", minted.token))
+}
+
+fn generate_key(settings: &Settings) -> Result<()> {
+    let keys::NewKey { id, path } = KeyFolder::add(&settings.server.data)?;
+    print(&format!("new signing key {id} in {}\n", path.display()))
+}
+
+/// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.
+fn print(text: &str) -> Result<()> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.context("cannot write to standard output"),
+    }
+}
+
+/// A setting that only the server finds to be wrong ends the process like any other bad setting.
+fn usage_of_server(error: ServerError) -> anyhow::Error {
+    match error {
+        ServerError::Auth(error) => usage_of_setting(error),
+        error => error.into(),
+    }
+}
+
+fn usage_of_mint(error: MintError) -> anyhow::Error {
+    match error {
+        MintError::LifetimeTooLong { .. } | MintError::LifetimeTooShort | MintError::RoleUnknown { .. } => {
+            UsageError(error.to_string()).into()
+        }
+        MintError::Settings(error) => usage_of_setting(error),
+        MintError::Key(_) => error.into(),
+    }
+}
+
+fn usage_of_setting(error: AuthError) -> anyhow::Error {
+    UsageError(error.to_string()).into()
+}

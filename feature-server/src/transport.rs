@@ -1,1 +1,78 @@
 //! Connections and what happens to every call on them, whatever service it is for.
+//!
+//! A call passes these layers, outermost first: CORS → its id, span and log line → limits and deadline → protocol
+//! (gRPC-Web becomes gRPC) → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
+//! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::net::TcpListener;
+use tonic::body::Body;
+use tower::Service;
+
+use crate::config::settings::{Limits, Settings};
+
+mod activity;
+mod admission;
+mod body;
+mod connection;
+mod context;
+mod cors;
+mod drain;
+mod errors;
+mod grpc_web;
+mod limits;
+mod listener;
+mod protocol;
+mod stream_end;
+#[cfg(test)]
+mod tests;
+mod timeout;
+
+pub use context::RequestId;
+pub use listener::Stopped;
+pub use timeout::Deadline;
+
+/// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
+///
+/// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are then
+/// still under way end as `UNAVAILABLE`.
+pub async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    settings: &Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Stopped
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let drain = drain::Drain::new();
+    let service = layers(service, &settings.limits, &settings.cors.allowed_origins, drain.clone());
+    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
+    listener::run(listener, service, &settings.limits, grace, drain, shutdown).await
+}
+
+/// Puts the layers around a service.
+fn layers<S>(
+    service: S,
+    limits: &Limits,
+    allowed_origins: &[String],
+    drain: drain::Drain,
+) -> impl Service<Request<Body>, Response = Response<body::CallBody>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let service = errors::Errors::new(service, drain.clone());
+    let service = grpc_web::GrpcWeb::new(service);
+    let service = limits::Limits::new(service, limits, drain);
+    let service = context::Context::new(service);
+    cors::Cors::new(service, allowed_origins)
+}

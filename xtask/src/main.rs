@@ -1,2 +1,80 @@
-//! Skeleton.
-fn main() {}
+//! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask help`.
+
+mod ci;
+mod edges;
+mod install;
+mod shell;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::shell::Workspace;
+
+/// The developers' commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = "Example: cargo xtask test")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run every test, after installing whichever test clients are missing.
+    ///
+    /// Installed are: the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the
+    /// target folder), and from Debian chromium and curl. What is there already is left alone.
+    #[command(after_help = "\
+Examples:
+  cargo xtask test                               everything
+  cargo xtask test -p feature-core               the tests of one crate
+  cargo xtask test --test e2e browser            the end-to-end tests whose name contains 'browser'
+  cargo xtask test --test e2e -- --test-threads 1  what stands after -- goes to the test runner")]
+    Test {
+        /// Handed on to `cargo test`; without -p that runs the whole workspace.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Check everything that a change must pass, and print how long each step took.
+    ///
+    /// The steps: format, dependency edges, installation of what is missing, proto style, clippy, descriptors, and all
+    /// tests. The first that fails ends the run.
+    #[command(after_help = "Example: cargo xtask ci")]
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Not by returning it: with RUST_BACKTRACE set that would bury what went wrong under a backtrace.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let workspace = Workspace::load()?;
+    match command {
+        Command::Test { args } => {
+            install::install(&workspace)?;
+            ci::test(&workspace, &args)
+        }
+        Command::Ci => ci::ci(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
-use feature_core::{Level, Operation as WriteOperation, Placement, Record, Scope, Write, resolve};
-use feature_store::{Committer, FeatureStore};
+use feature_core::{Level, Operation as WriteOperation, Placement, Record, Rejection, Scope, Write, resolve};
+use feature_store::{CommitError, Committer, FeatureStore};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
@@ -21,7 +21,7 @@ use crate::error::Failure;
 pub struct FeatureService {
     schema: Arc<Schema>,
     store: Arc<dyn FeatureStore>,
-    committer: Committer,
+    committer: Arc<Committer>,
 }
 
 /// The resource that a call is about, which the caller has been found to have a right on.
@@ -34,7 +34,7 @@ enum Resource {
 
 impl FeatureService {
     /// A service of the methods in `schema`. `committer` must be the one that writes to `store`.
-    pub fn new(schema: Arc<Schema>, store: Arc<dyn FeatureStore>, committer: Committer) -> Self {
+    pub fn new(schema: Arc<Schema>, store: Arc<dyn FeatureStore>, committer: Arc<Committer>) -> Self {
         Self { schema, store, committer }
     }
 
@@ -123,7 +123,7 @@ impl FeatureService {
             actor: caller.subject().to_owned(),
             request_id: request_id.to_owned(),
         };
-        let details = self.committer.commit(write).await?;
+        let details = self.committer.commit(write).await.map_err(|error| refused(caller, error))?;
         Ok(response::written(&method.response, &details))
     }
 }
@@ -144,4 +144,14 @@ fn resource(caller: &Caller, level: Level, request: &Request) -> Result<Resource
         Level::Organization => Resource::Plain(caller.organization(&request.resource_id(level))?),
         Level::User => Resource::User(caller.user(&request.resource_id(level))?),
     })
+}
+
+fn refused(caller: &Caller, error: CommitError) -> Failure {
+    match error {
+        CommitError::Rejected(rejection @ Rejection::SequenceMismatch { .. }) => Failure::SequenceMismatch(rejection),
+        CommitError::Rejected(Rejection::OtherOrganization) => caller.missing("the user belongs to another organization"),
+        CommitError::QueueFull => Failure::Overloaded,
+        CommitError::Store(error) => error.into(),
+        CommitError::Closed => Failure::ShuttingDown,
+    }
 }

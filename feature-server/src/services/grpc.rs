@@ -16,7 +16,7 @@ use super::codec::BytesCodec;
 use super::feature_service::FeatureService;
 use crate::auth::access::Caller;
 use crate::error::Failure;
-use crate::transport::context::RequestId;
+use crate::transport::RequestId;
 
 /// Serves [`FeatureService`] to tonic.
 #[derive(Clone)]
@@ -71,7 +71,7 @@ impl UnaryService<Bytes> for Call {
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (service, path) = (self.service.clone(), std::mem::take(&mut self.path));
         let (_, extensions, message) = request.into_parts();
-        let request_id = extensions.get::<RequestId>().cloned().unwrap_or_default();
+        let request_id = RequestId::of(&extensions);
         let Some(caller) = extensions.get::<Caller>().cloned() else {
             // Without the layer that authorises nobody may call.
             return Box::pin(future::ready(Err(Failure::TokenMissing.status(request_id.as_str()))));

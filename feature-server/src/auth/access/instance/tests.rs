@@ -1,0 +1,97 @@
+//! Which instance a call is for.
+
+use std::collections::BTreeMap;
+
+use feature_api::schema::Access;
+use feature_core::Level;
+
+use super::*;
+use crate::auth::testing::{Who, metadata, outcome};
+
+fn instances() -> Instances {
+    let hosts = [("Tenant.Example", "tenant"), ("::1", "six"), ("[::1]", "six")];
+    let hosts = hosts.map(|(host, instance)| (host.to_owned(), instance.to_owned()));
+    Instances::new(&settings::Instances { default: None, hosts: BTreeMap::from(hosts) }).unwrap()
+}
+
+fn with_default() -> Instances {
+    Instances { default: Some(InstanceId::new("usual").unwrap()), ..instances() }
+}
+
+#[test]
+fn the_first_of_token_metadata_host_and_default_counts() {
+    let (id, by_host) = ("x-zitadel-instance-id", "x-zitadel-instance-host");
+    let long = format!("{id}: {}", "x".repeat(201));
+    let plain = "/";
+    #[rustfmt::skip]
+    let table: [(&str, &[&str], &str, &str, &str); 27] = [
+        // token's  metadata                                      target                        without default  with default
+        ("",     &[],                                             plain,                        "no instance",   "usual"),
+        ("own",  &[],                                             plain,                        "own",           "own"),
+        ("own",  &["x-zitadel-instance-id: own"],                 plain,                        "own",           "own"),
+        ("own",  &["x-zitadel-instance-id: OWN"],                 plain,                        "denied",        "denied"),
+        ("own",  &["x-zitadel-instance-id: other"],               plain,                        "denied",        "denied"),
+        ("own",  &["host: tenant.example"],                       plain,                        "own",           "own"),
+        ("own",  &["x-zitadel-instance-host: tenant.example"],    "https://tenant.example/",    "own",           "own"),
+        ("",     &["x-zitadel-instance-id: other"],               "https://tenant.example/",    "other",         "other"),
+        ("",     &["x-zitadel-instance-id: tenant.example"],      plain,                        "tenant.example", "tenant.example"),
+        ("",     &[],                                             "https://tenant.example/",    "tenant",        "tenant"),
+        ("",     &[],                                             "https://TENANT.example:443/", "tenant",       "tenant"),
+        ("",     &["host: tenant.example"],                       plain,                        "tenant",        "tenant"),
+        ("",     &["host: tenant.EXAMPLE:8080"],                  plain,                        "tenant",        "tenant"),
+        ("",     &["host: [::1]:8080"],                           plain,                        "six",           "six"),
+        ("",     &["host: tenant.example"],                       "https://other.example/",     "no instance",   "usual"),
+        ("",     &["host: tenant.example.evil.example"],          plain,                        "no instance",   "usual"),
+        ("",     &["host: a b"],                                  plain,                        "no instance",   "usual"),
+        ("",     &["x-zitadel-instance-host: tenant.example:1"],  "https://other.example/",     "tenant",        "tenant"),
+        ("",     &["x-zitadel-instance-host: other.example"],     "https://tenant.example/",    "no instance",   "usual"),
+        ("",     &["x-zitadel-instance-host: ["],                 "https://tenant.example/",    "no instance",   "usual"),
+        ("",     &["x-zitadel-instance-id: "],                    plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
+        ("own",  &["x-zitadel-instance-id: "],                    plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
+        ("",     &[&long],                                        plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
+        ("",     &["x-zitadel-instance-id: a", "x-zitadel-instance-id: a"], plain,              "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
+        ("",     &["x-zitadel-instance-host: a", "x-zitadel-instance-host: b"], plain,          "bad x-zitadel-instance-host", "bad x-zitadel-instance-host"),
+        ("",     &["x-zitadel-instance-id: a", "x-zitadel-instance-host: b"],   plain,          "a",             "a"),
+        ("own",  &["x-zitadel-orgid: other"],                     plain,                        "own",           "own"),
+    ];
+    let rule = Rule::new(&Access::Authenticated, Some(Level::Instance));
+    for (instance, entries, target, without, with) in table {
+        let principal = Who { instance, ..Who::default() }.principal();
+        let (headers, uri) = (metadata(entries), target.parse().unwrap());
+        let parts = CallParts { headers: &headers, uri: &uri };
+        for (instances, expected) in [(instances(), without), (with_default(), with)] {
+            let actual = outcome(instances.of_call(&principal, &rule, parts), |instance| instance.to_string());
+            assert_eq!(actual, expected, "{instance:?} {entries:?} {target}");
+        }
+    }
+    assert_eq!((id, by_host), (INSTANCE_METADATA, INSTANCE_HOST_METADATA));
+}
+
+#[test]
+fn metadata_that_is_no_text_is_refused_by_name() {
+    let headers = HeaderMap::from_iter([(
+        http::HeaderName::from_static(INSTANCE_METADATA),
+        HeaderValue::from_bytes(b"\xff\xfe").unwrap(),
+    )]);
+    let actual = metadata_of(&headers);
+    assert_eq!(outcome(actual, |_| String::new()), "bad x-zitadel-instance-id");
+    let headers = HeaderMap::from_iter([(
+        http::HeaderName::from_static(INSTANCE_METADATA),
+        HeaderValue::from_bytes("zürich".as_bytes()).unwrap(),
+    )]);
+    assert_eq!(outcome(metadata_of(&headers), |id| id.unwrap().to_string()), "zürich");
+}
+
+fn metadata_of(headers: &HeaderMap) -> Result<Option<InstanceId>, Failure> {
+    super::metadata(headers, INSTANCE_METADATA, InstanceId::new)
+}
+
+#[test]
+fn instances_without_valid_ids_are_refused_by_name() {
+    let empty = settings::Instances { default: Some(String::new()), ..Default::default() };
+    let error = Instances::new(&empty).unwrap_err().to_string();
+    assert_eq!(error, "instances.default = \"\": must not be empty");
+    let hosts = BTreeMap::from([("a.example".to_owned(), "a\n".to_owned())]);
+    let error = Instances::new(&settings::Instances { hosts, ..Default::default() }).unwrap_err().to_string();
+    assert!(error.starts_with("instances.hosts.\"a.example\" = \"a\\n\""), "{error}");
+}

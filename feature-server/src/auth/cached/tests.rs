@@ -1,0 +1,230 @@
+//! Loading keys over https: cached, bounded, never given up for nothing.
+
+use std::path::Path;
+
+use jsonwebtoken::Algorithm;
+
+use super::*;
+use crate::auth::testing::{Answer, Server, Signer, jwks};
+
+struct Keys {
+    cached: Arc<CachedKeys>,
+    start: Instant,
+}
+
+impl Keys {
+    fn of(server: &Server) -> Self {
+        Self::with(Fetcher::new(&server.url, Some(&server.ca_file)).unwrap())
+    }
+
+    fn with(fetcher: Fetcher) -> Self {
+        let start = Instant::now();
+        let cached = CachedKeys::open("https://issuer", Source::Url(Box::new(fetcher)), start).unwrap();
+        Self { cached, start }
+    }
+
+    /// What a token of an unknown key does, so many seconds after the start. Whether it made or joined a load.
+    async fn refresh(&self, at_s: u64) -> bool {
+        match self.cached.refresh(self.start + Duration::from_secs(at_s)) {
+            Some(running) => {
+                running.finished().await;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What a token of a known key does, and then the end of what that began.
+    async fn used(&self, at_s: u64) {
+        let at = self.start + Duration::from_secs(at_s);
+        drop(self.cached.current(at));
+        if let Some(running) = self.cached.refresh(at) {
+            running.finished().await;
+        }
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.cached.current.load().keys.ids().map(str::to_owned).collect()
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[tokio::test]
+async fn keys_are_cached_and_refreshed_at_a_bounded_rate() {
+    let (a, b) = (Signer::new("a", Algorithm::EdDSA), Signer::new("b", Algorithm::ES256));
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Body(jwks(&[&a]))).await;
+    let keys = Keys::of(&server);
+    assert!(keys.ids().is_empty(), "nothing is fetched before it is needed");
+    #[rustfmt::skip]
+    let table = [
+        // at s  a load?  requests in all   keys then       what happens
+        (0,      true,    1,                vec!["a"],      "the first token"),
+        (0,      false,   1,                vec!["a"],      "an unknown key at once after it"),
+        (9,      false,   1,                vec!["a"],      "still too soon, though the issuer has a new key"),
+        (10,     true,    2,                vec!["a", "b"], "the pause is over"),
+        (15,     false,   2,                vec!["a", "b"], "and the next one has begun"),
+    ];
+    for (at_s, loads, requests, ids, what) in table {
+        if at_s == 9 {
+            server.answers(Answer::Body(jwks(&[&a, &b])));
+        }
+        assert_eq!(keys.refresh(at_s).await, loads, "{what}");
+        assert_eq!(
+            (server.requests(), keys.ids()),
+            (requests, ids.iter().map(|id| (*id).to_owned()).collect()),
+            "{what}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn all_who_miss_a_key_wait_for_one_load() {
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Body(jwks(&[&Signer::new("a", Algorithm::EdDSA)]))).await;
+    let keys = Keys::of(&server);
+    // On this one thread the load cannot end before all have asked.
+    let waiting: Vec<_> = (0..100).map(|_| keys.cached.refresh(keys.start).expect("a load")).collect();
+    for running in waiting {
+        running.finished().await;
+        assert_eq!(keys.ids(), ["a"]);
+    }
+    assert_eq!(server.requests(), 1);
+}
+
+#[tokio::test]
+async fn old_keys_are_loaded_again_in_the_background_of_their_use() {
+    let (a, b) = (Signer::new("a", Algorithm::EdDSA), Signer::new("b", Algorithm::EdDSA));
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Body(jwks(&[&a]))).await;
+    let keys = Keys::of(&server);
+    keys.refresh(0).await;
+    server.answers(Answer::Body(jwks(&[&b])));
+    drop(keys.cached.current(keys.start + Duration::from_secs(599)));
+    assert!(keys.cached.loads.lock().unwrap().begun == Some(keys.start), "young keys are used as they are");
+    let at = keys.start + Duration::from_secs(600);
+    assert_eq!(keys.cached.current(at).keys.ids().next(), Some("a"), "the use itself does not wait");
+    keys.cached.refresh(at).expect("the load that the use began").finished().await;
+    assert_eq!((server.requests(), keys.ids()), (2, vec!["b".to_owned()]), "a key taken away is gone");
+}
+
+#[tokio::test]
+async fn the_last_good_keys_stay_whatever_the_server_answers() {
+    let a = Signer::new("a", Algorithm::EdDSA);
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Body(jwks(&[&a]))).await;
+    let elsewhere = Server::start(tempfile::tempdir().unwrap().path(), Answer::Status(404)).await;
+    let keys = Keys::of(&server);
+    keys.refresh(0).await;
+    let mut large = jwks(&[&Signer::new("b", Algorithm::EdDSA)]);
+    large.resize(256 * 1024 + 1, b' ');
+    let table = [
+        // answer                                               why it is no key set
+        (Answer::Status(503), "an error"),
+        (Answer::Status(204), "nothing"),
+        (Answer::Body(b"<html>".to_vec()), "no JSON"),
+        (Answer::Body(br#"{"keys": []}"#.to_vec()), "no key"),
+        (Answer::Body(large), "too large"),
+        (Answer::RedirectTo(elsewhere.url.clone()), "a redirect"),
+        (Answer::RedirectTo(server.url.clone()), "a redirect to itself"),
+    ];
+    let mut at_s = 0;
+    for (answer, why) in table {
+        server.answers(answer);
+        at_s += 700;
+        let before = server.requests();
+        keys.used(at_s).await;
+        assert_eq!((server.requests(), keys.ids()), (before + 1, vec!["a".to_owned()]), "{why}");
+    }
+    assert_eq!(elsewhere.requests(), 0, "redirects are not followed");
+    server.answers(Answer::Body(jwks(&[&a, &Signer::new("c", Algorithm::EdDSA)])));
+    keys.used(at_s + 10).await;
+    assert_eq!(keys.ids(), ["a", "c"], "a server that is well again is asked again after the pause");
+}
+
+#[tokio::test]
+async fn a_server_that_is_down_at_start_or_not_trusted_leaves_no_keys_and_is_asked_again() {
+    let a = Signer::new("a", Algorithm::EdDSA);
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Status(503)).await;
+    let keys = Keys::of(&server);
+    assert!(keys.refresh(0).await);
+    assert!(keys.ids().is_empty());
+    server.answers(Answer::Body(jwks(&[&a])));
+    assert!(!keys.refresh(1).await, "the pause holds here too");
+    assert!(keys.refresh(10).await);
+    assert_eq!(keys.ids(), ["a"]);
+
+    // The port is closed again: nobody listens.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let down = Fetcher::new(&format!("https://localhost:{port}/"), Some(&server.ca_file)).unwrap();
+    let keys = Keys::with(down);
+    assert!(keys.refresh(0).await);
+    assert!(keys.ids().is_empty());
+
+    let other = tempfile::tempdir().unwrap();
+    let stranger = Server::start(other.path(), Answer::Status(404)).await;
+    let distrusting = Keys::with(Fetcher::new(&server.url, Some(&stranger.ca_file)).unwrap());
+    let before = server.requests();
+    assert!(distrusting.refresh(0).await);
+    assert!(distrusting.ids().is_empty());
+    assert_eq!(server.requests(), before, "no request reaches a server whose certificate is not trusted");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let folder = folder();
+    let server = Server::start(folder.path(), Answer::Never).await;
+    let fetcher = Fetcher::new(&server.url, Some(&server.ca_file)).unwrap();
+    let error = fetcher.within(Duration::from_millis(50)).fetch().await.unwrap_err();
+    assert!(matches!(error, FetchError::Timeout), "{error}");
+}
+
+#[tokio::test]
+async fn a_file_is_read_at_start_and_again_when_it_has_changed() {
+    let (a, b) = (Signer::new("a", Algorithm::EdDSA), Signer::new("b", Algorithm::EdDSA));
+    let folder = folder();
+    let path = folder.path().join("jwks.json");
+    let start = Instant::now();
+    let open = |path: &Path| CachedKeys::open("https://issuer", Source::File(path.to_owned()), start);
+    assert!(matches!(open(&path).unwrap_err(), LoadError::File { .. }));
+    std::fs::write(&path, "nothing").unwrap();
+    assert!(matches!(open(&path).unwrap_err(), LoadError::Jwks(_)));
+    std::fs::write(&path, jwks(&[&a])).unwrap();
+    let keys = Keys { cached: open(&path).unwrap(), start };
+    assert_eq!(keys.ids(), ["a"]);
+    std::fs::write(&path, jwks(&[&b])).unwrap();
+    keys.used(5).await;
+    assert_eq!(keys.ids(), ["b"]);
+    std::fs::remove_file(&path).unwrap();
+    keys.used(10).await;
+    assert_eq!(keys.ids(), ["b"], "the last good keys stay");
+}
+
+#[test]
+fn only_https_urls_and_files_with_certificates_are_taken() {
+    let folder = folder();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let missing = folder.path().join("missing.pem");
+    let url = "https://issuer.example/keys";
+    let table = [
+        // url                                     certificates  the error holds
+        ("http://issuer.example/keys", None, "must be an https URL"),
+        ("issuer.example", None, "must be an https URL"),
+        ("/keys", None, "must be an https URL"),
+        ("https://", None, "must be an https URL"),
+        ("https://name:secret@issuer.example/", None, "must be an https URL"),
+        ("file:///keys", None, "must be an https URL"),
+        (url, Some(&empty), "is no file with PEM certificates"),
+        (url, Some(&missing), "is no file with PEM certificates"),
+    ];
+    for (url, ca_file, expected) in table {
+        let error = Fetcher::new(url, ca_file.map(|path| path.as_path())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{url}: {error}");
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

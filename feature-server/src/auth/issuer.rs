@@ -1,0 +1,81 @@
+//! Issuers: who signs tokens, and what is believed of what they say. The server itself is one of them.
+
+use std::sync::Arc;
+
+use feature_core::{InstanceId, OrganizationId, UserId};
+
+use super::cached::CachedKeys;
+use super::claims::{Claims, TimeLimits};
+use super::moment::Moment;
+use super::principal::{Grant, Principal};
+use super::roles::Roles;
+use super::token;
+use crate::error::Failure;
+
+/// Who signs tokens.
+#[derive(Debug)]
+pub struct Issuer {
+    /// The `aud` that its tokens must hold.
+    pub audience: String,
+    /// Its keys.
+    pub keys: Arc<CachedKeys>,
+    /// What its tokens can say.
+    pub kind: Kind,
+    /// The roles that it can grant.
+    pub roles: Roles,
+    /// The claim with its plain list of roles.
+    pub roles_claim: String,
+}
+
+/// What the tokens of an issuer can say.
+#[derive(Debug)]
+pub enum Kind {
+    /// The server itself: its tokens name their instance, and need not be of a user.
+    Own,
+    /// An OIDC issuer: every subject is a user, of the instance that the configuration binds the issuer to.
+    Oidc(Option<InstanceId>),
+}
+
+impl Issuer {
+    /// Turns the claims of a token whose signature is verified into who it is.
+    ///
+    /// # Errors
+    /// [`Failure::TokenInvalid`] or [`Failure::TokenExpired`].
+    pub fn principal(&self, claims: &Claims, limits: TimeLimits, now: Moment) -> Result<Principal, Failure> {
+        claims.check_audience(&self.audience)?;
+        let subject = claims.subject()?;
+        let as_user = UserId::new(subject).map_err(|_| Failure::TokenInvalid("the claim sub is no valid id"))?;
+        let (user, instance) = match &self.kind {
+            Kind::Own => (token::user(claims)?, token::instance(claims)?),
+            Kind::Oidc(instance) => (Some(as_user), instance.clone()),
+        };
+        let organization = claims.organization().map(organization).transpose()?;
+        Ok(Principal {
+            grants: self.grants(claims, organization.as_ref())?,
+            subject: subject.to_owned(),
+            user,
+            instance,
+            organization,
+            expires_at: claims.check_times(limits, now.unix_s)?,
+        })
+    }
+
+    /// The roles that the token names and that are known here. Issuers name roles of other services too.
+    fn grants(&self, claims: &Claims, organization_of_token: Option<&OrganizationId>) -> Result<Vec<Grant>, Failure> {
+        let mut grants = Vec::new();
+        for role in claims.roles(&self.roles_claim)?.into_iter().filter_map(|name| self.roles.get(name)) {
+            grants.push(Grant { role: Arc::clone(role), organization: organization_of_token.cloned() });
+        }
+        for (name, organizations) in &claims.project_roles {
+            let Some(role) = self.roles.get(name) else { continue };
+            for id in organizations.keys() {
+                grants.push(Grant { role: Arc::clone(role), organization: Some(organization(id)?) });
+            }
+        }
+        Ok(grants)
+    }
+}
+
+fn organization(id: &str) -> Result<OrganizationId, Failure> {
+    OrganizationId::new(id).map_err(|_| Failure::TokenInvalid("it names an organization whose id is not valid"))
+}

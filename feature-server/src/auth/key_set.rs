@@ -1,0 +1,66 @@
+//! Public keys that verify tokens, and how a token finds its key. Where keys come from is not known here.
+
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey};
+
+/// A public key with the one algorithm that it verifies.
+#[derive(Debug, Clone)]
+pub struct VerifyingKey {
+    /// The key's id, where it has one.
+    pub id: Option<String>,
+    /// The only algorithm that the key is for (RFC 8725, section 3.1).
+    pub algorithm: Algorithm,
+    /// The key.
+    pub key: DecodingKey,
+}
+
+impl VerifyingKey {
+    /// An Ed25519 key of 32 bytes. Its id is its thumbprint (RFC 7638) with SHA-256, in base64url.
+    pub fn ed25519(public: &[u8; 32]) -> Self {
+        let key = DecodingKey::from_ed_der(public);
+        let jwk = Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA)).expect("32 bytes are an Ed25519 key");
+        let id = jwk.thumbprint(ThumbprintHash::SHA256).expect("a thumbprint is defined for Ed25519 keys");
+        Self { id: Some(id), algorithm: Algorithm::EdDSA, key }
+    }
+}
+
+/// The keys of one issuer.
+#[derive(Debug, Clone, Default)]
+pub struct KeySet {
+    keys: Vec<VerifyingKey>,
+}
+
+impl KeySet {
+    /// A set of these keys.
+    pub fn new(keys: Vec<VerifyingKey>) -> Self {
+        Self { keys }
+    }
+
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The ids of the keys, in the order of the set.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_deref().unwrap_or_default())
+    }
+
+    /// The key that a token is to be verified with.
+    ///
+    /// * `id`: the token's key id. A token without one can only be of an issuer with a single key (OpenID Connect
+    ///   Core 1.0, section 10.1).
+    /// * `algorithm`: the token's. It chooses among keys of one id (RFC 7517, section 4.5); whether it is the key's is
+    ///   for the verification to say.
+    pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&VerifyingKey> {
+        let Some(id) = id else {
+            return if let [only] = self.keys.as_slice() { Some(only) } else { None };
+        };
+        let mut candidates = self.keys.iter().filter(|key| key.id.as_deref() == Some(id));
+        let first = candidates.next()?;
+        if first.algorithm == algorithm {
+            return Some(first);
+        }
+        candidates.find(|key| key.algorithm == algorithm).or(Some(first))
+    }
+}

@@ -1,0 +1,219 @@
+//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The largest number signs, all of them verify.
+//!
+//! The private half leaves this file only inside of a [`SigningKey`]. What a token says is not known here.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use uuid::Uuid;
+
+use super::key_set::{KeySet, VerifyingKey};
+
+/// Why the keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file system refuses.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file is no key.
+    #[error("{} is no Ed25519 key in PKCS#8 PEM: restore it, or remove it to do without it", .0.display())]
+    Malformed(PathBuf),
+    /// There is no key at all.
+    #[error("{} holds no key: make one with 'feature-server token keygen'", .0.display())]
+    Empty(PathBuf),
+    /// The machine has no randomness to offer, or its cryptography refuses.
+    #[error("cannot make a key: the cryptographic library refuses")]
+    Generate,
+}
+
+/// The folder with the keys.
+#[derive(Debug, Clone)]
+pub struct KeyFolder {
+    path: PathBuf,
+}
+
+/// A key that was just made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// The `kid` of tokens that it signs: its thumbprint (RFC 7638).
+    pub id: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// The key that signs. Its debug output does not show it.
+#[derive(Debug)]
+pub struct SigningKey {
+    pub(super) id: String,
+    pub(super) key: EncodingKey,
+}
+
+struct Pair {
+    public: VerifyingKey,
+    private: EncodingKey,
+}
+
+impl KeyFolder {
+    /// Opens the keys of a data folder. Folders that do not exist are made, with mode 0700 for the keys; so is the
+    /// first key when there is none.
+    ///
+    /// Several processes may do this at once: they end up with the same key.
+    ///
+    /// # Errors
+    /// [`KeysError`] when a folder or key cannot be made, or a key cannot be read.
+    pub fn open_or_create(data: &Path) -> Result<Self, KeysError> {
+        let folder = Self::make(data)?;
+        if folder.numbers()?.is_empty() {
+            // Somebody else may have been faster; then theirs is the first key.
+            folder.write(1)?;
+        }
+        folder.verifying()?;
+        Ok(folder)
+    }
+
+    /// Adds a key with the next number to the keys of a data folder, which then signs.
+    ///
+    /// # Errors
+    /// [`KeysError`] when the folder or the key cannot be made.
+    pub fn add(data: &Path) -> Result<NewKey, KeysError> {
+        let folder = Self::make(data)?;
+        let mut number = folder.numbers()?.last().map_or(1, |last| last + 1);
+        loop {
+            if let Some(new) = folder.write(number)? {
+                return Ok(new);
+            }
+            number += 1;
+        }
+    }
+
+    /// The key that signs: the one with the largest number.
+    ///
+    /// # Errors
+    /// [`KeysError`] when there is none, or it cannot be read.
+    pub fn signing(&self) -> Result<SigningKey, KeysError> {
+        let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
+        let pair = self.read(number)?;
+        let id = pair.public.id.expect("own keys have an id");
+        Ok(SigningKey { id, key: pair.private })
+    }
+
+    /// All keys' public halves.
+    ///
+    /// # Errors
+    /// [`KeysError`] when there is none, or one cannot be read.
+    pub(super) fn verifying(&self) -> Result<KeySet, KeysError> {
+        let keys: Vec<_> = self
+            .numbers()?
+            .into_iter()
+            .map(|number| Ok(self.read(number)?.public))
+            .collect::<Result<_, KeysError>>()?;
+        if keys.is_empty() { Err(KeysError::Empty(self.path.clone())) } else { Ok(KeySet::new(keys)) }
+    }
+
+    fn make(data: &Path) -> Result<Self, KeysError> {
+        let path = data.join("keys");
+        if !path.is_dir() {
+            fs::create_dir_all(data).map_err(io_error("make", data))?;
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io_error("make", &path)(error));
+                }
+                _ => {}
+            }
+            // A new folder is on the disk only when the folder that names it is.
+            sync_folder(data)?;
+            let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_folder(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(Self { path })
+    }
+
+    fn file(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{number}.pem"))
+    }
+
+    /// The numbers of the keys, in ascending order. Other files in the folder do not matter.
+    fn numbers(&self) -> Result<Vec<u32>, KeysError> {
+        let error = io_error("list", &self.path);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(&error)? {
+            let name = entry.map_err(&error)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".pem")).and_then(|stem| stem.parse().ok());
+            // `+1.pem` and `01.pem` parse too, but would be looked for under another name.
+            numbers.extend(number.filter(|number| self.file(*number).file_name() == Some(&name)));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn read(&self, number: u32) -> Result<Pair, KeysError> {
+        let path = self.file(number);
+        let pem = fs::read(&path).map_err(io_error("read", &path))?;
+        let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
+        }
+        let malformed = || KeysError::Malformed(path.clone());
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
+        let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| malformed())?;
+        Ok(Pair { public: public(&pair), private: EncodingKey::from_ed_der(der.secret_pkcs8_der()) })
+    }
+
+    /// Makes a key under this number. `None` when another process has just taken the number.
+    fn write(&self, number: u32) -> Result<Option<NewKey>, KeysError> {
+        let pair = Ed25519KeyPair::generate().map_err(|_| KeysError::Generate)?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeysError::Generate)?;
+        // The 48 bytes of such a key are exactly one line of PEM (RFC 7468).
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+        let temporary = self.path.join(format!(".{}.tmp", Uuid::new_v4()));
+        let path = self.file(number);
+        // A link to the complete file appears at once or, when the name is taken, not at all. A rename would
+        // replace the other's key.
+        let linked = write_private(&temporary, pem.as_bytes()).and_then(|()| fs::hard_link(&temporary, &path));
+        let removed = fs::remove_file(&temporary);
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            linked => linked.and(removed).map_err(io_error("make", &path))?,
+        }
+        sync_folder(&self.path)?;
+        Ok(Some(NewKey { id: public(&pair).id.expect("own keys have an id"), path }))
+    }
+}
+
+fn public(pair: &Ed25519KeyPair) -> VerifyingKey {
+    VerifyingKey::ed25519(pair.public_key().as_ref().try_into().expect("Ed25519 keys have 32 bytes"))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> Result<(), KeysError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> KeysError {
+    move |source| KeysError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

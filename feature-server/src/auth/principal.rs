@@ -1,0 +1,63 @@
+//! The principal: who calls, as far as a verified token tells. What a method demands is not known here.
+
+use std::sync::Arc;
+
+use feature_core::{InstanceId, OrganizationId, UserId};
+
+use super::roles::Role;
+use crate::config::settings::Bound;
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whom the token was made for: what logs and the history name.
+    pub subject: String,
+    /// The user that this is, when it is one.
+    pub user: Option<UserId>,
+    /// The instance that the token belongs to. Rights on an instance or organization count there and nowhere else.
+    pub instance: Option<InstanceId>,
+    /// The organization that the user belongs to, as the issuer says.
+    pub organization: Option<OrganizationId>,
+    /// The roles held.
+    pub grants: Vec<Grant>,
+    /// When the token expires, in seconds since 1970-01-01T00:00:00Z.
+    pub expires_at: u64,
+}
+
+/// A role held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: Arc<Role>,
+    /// The organization that it was granted in. A role bound to an organization is worth nothing without one.
+    pub organization: Option<OrganizationId>,
+}
+
+impl Principal {
+    /// Whether some role holds the permission, wherever that counts.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.granting(permission).next().is_some()
+    }
+
+    /// Whether a role that reaches everything holds the permission.
+    pub fn holds_everywhere(&self, permission: &str) -> bool {
+        self.granting(permission).any(|grant| grant.role.bound == Bound::Everything)
+    }
+
+    /// Whether a role bound to the token's instance holds the permission.
+    pub fn holds_in_instance(&self, permission: &str) -> bool {
+        self.instance.is_some() && self.granting(permission).any(|grant| grant.role.bound == Bound::Instance)
+    }
+
+    /// The organizations in which a role bound to them holds the permission.
+    pub fn holds_in_organizations(&self, permission: &str) -> impl Iterator<Item = &OrganizationId> {
+        let at_home = self.instance.is_some();
+        self.granting(permission)
+            .filter(move |grant| at_home && grant.role.bound == Bound::Organization)
+            .filter_map(|grant| grant.organization.as_ref())
+    }
+
+    fn granting(&self, permission: &str) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(move |grant| grant.role.permissions.contains(permission))
+    }
+}

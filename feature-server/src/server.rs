@@ -1,0 +1,112 @@
+//! Puts the server together: store, identity, services, transport; and takes it apart again.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use feature_api::schema::{Schema, SchemaError};
+use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use tower::Layer;
+
+use crate::auth::keys::{KeyFolder, KeysError};
+use crate::auth::{self, AuthError};
+use crate::config::settings::Settings;
+use crate::services::feature_service::FeatureService;
+use crate::services::grpc::GrpcFeatureService;
+use crate::services::{health, reflection};
+use crate::transport;
+
+/// Why the server could not start or stop as it should.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The protos make no sense; a defect of the binary.
+    #[error("the protos of this binary do not fit together: {0}")]
+    Schema(#[from] SchemaError),
+    /// The data folder could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The signing keys could not be read or made.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A setting about identity does not work.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The address is not to be had.
+    #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// A thread could not be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The store did not close well. Everything acknowledged is in the journal all the same.
+    #[error("the data folder was not closed cleanly ({0}); the next start checks it")]
+    Close(CommitError),
+}
+
+/// A server that has its data and its address, and answers calls from [`Server::run`] on.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    store: Arc<dyn FeatureStore>,
+    committer: Arc<Committer>,
+    schema: Arc<Schema>,
+    keys: KeyFolder,
+}
+
+impl Server {
+    /// Opens the data folder, making it when there is none, and binds the address.
+    ///
+    /// # Errors
+    /// [`ServerError`] says what is in the way and what to do.
+    pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
+        let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
+        let store: Arc<dyn FeatureStore> = Arc::new(JournalStore::open(&settings.server.data)?);
+        let keys = KeyFolder::open_or_create(&settings.server.data)?;
+        let queue = NonZeroUsize::new(settings.limits.queued_writes).unwrap_or(NonZeroUsize::MIN);
+        let committer = Arc::new(Committer::start(Arc::clone(&store), queue).map_err(ServerError::Thread)?);
+        let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
+        let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { listener, address, store, committer, schema, keys })
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers calls until `shutdown`, lets those under way finish, and closes the data folder.
+    ///
+    /// # Errors
+    /// [`ServerError`] when the services cannot be set up, or when the data folder does not close.
+    pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
+        let Self { listener, store, committer, schema, keys, .. } = self;
+        let (drain, draining) = watch::channel(false);
+        let features = FeatureService::new(Arc::clone(&schema), store, Arc::clone(&committer));
+        let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
+            .add_service(health::service(committer.accepts_writes(), draining).await)
+            .add_service(reflection::v1())
+            .add_service(reflection::v1alpha())
+            .prepare();
+        let service = auth::layer(settings, keys, &schema)?.layer(routes);
+        let shutdown = async {
+            shutdown.await;
+            drain.send_replace(true);
+            tracing::info!("shutting down: calls under way may finish");
+        };
+        let stopped = transport::serve(listener, service, settings, shutdown).await;
+        if stopped.cut_off > 0 {
+            tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
+        }
+        committer.close().await.map_err(ServerError::Close)
+    }
+}

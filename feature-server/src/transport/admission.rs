@@ -1,0 +1,104 @@
+//! How many connections there may be, in all and from one address. It counts; what becomes of a refused connection is the listener's business.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// The connections that there are, and how many there may be.
+#[derive(Debug)]
+pub(super) struct Admission {
+    limit: usize,
+    limit_per_address: usize,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+    refused: u64,
+}
+
+/// The right to one connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    address: IpAddr,
+}
+
+impl Admission {
+    pub(super) fn new(limit: usize, limit_per_address: usize) -> Arc<Self> {
+        Arc::new(Self { limit, limit_per_address, counts: Mutex::default() })
+    }
+
+    /// A place for a connection from an address, or the number of connections refused so far when there is none.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, u64> {
+        let address = accountable(address);
+        let mut counts = self.counts();
+        let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.all >= self.limit || from_address >= self.limit_per_address {
+            counts.refused += 1;
+            return Err(counts.refused);
+        }
+        counts.all += 1;
+        counts.by_address.insert(address, from_address + 1);
+        Ok(Place { admission: self.clone(), address })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // Nothing panics between two changes that belong together, so the counts hold even after a panic elsewhere.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.admission.counts();
+        counts.all -= 1;
+        match counts.by_address.get_mut(&self.address) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(counts.by_address.remove(&self.address)),
+        }
+    }
+}
+
+/// What stands for the one who holds an address.
+///
+/// A holder of IPv6 addresses usually has all those of a /64, so these count as one.
+fn accountable(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_in_all_and_per_address() {
+        let admission = Admission::new(3, 2);
+        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let first = admit("10.0.0.1").unwrap();
+        let _second = admit("::ffff:10.0.0.1").unwrap();
+        assert_eq!(admit("10.0.0.1").unwrap_err(), 1, "two from one address, however it is written");
+        let _third = admit("10.0.0.2").unwrap();
+        assert_eq!(admit("10.0.0.3").unwrap_err(), 2, "three in all");
+        drop(first);
+        admit("10.0.0.1").unwrap();
+        assert_eq!(admission.counts().by_address.len(), 2, "an address without connections is forgotten");
+    }
+
+    #[test]
+    fn one_network_of_ipv6_is_one_address() {
+        let admission = Admission::new(9, 1);
+        let admit = |address: &str| admission.admit(address.parse().unwrap());
+        let _first = admit("2001:db8:1:2::3").unwrap();
+        admit("2001:db8:1:2:ffff::4").unwrap_err();
+        admit("2001:db8:1:3::3").unwrap();
+    }
+}

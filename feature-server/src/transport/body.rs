@@ -1,0 +1,90 @@
+//! The body of every answer, and what lives exactly as long as the answer does.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::connection::Busy;
+use super::context::CallLog;
+use super::limits::Permit;
+use super::stream_end::StreamEnd;
+
+/// The body of an answer. One type for all layers, so that none of them has to box it again.
+#[derive(Default)]
+pub(super) struct CallBody {
+    kind: Kind,
+    log: Option<CallLog>,
+    // These two only have to be dropped when the answer is over.
+    _permit: Option<Permit>,
+    _busy: Option<Busy>,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    /// An answer in plain gRPC.
+    Grpc(StreamEnd),
+    /// An answer that was translated into another protocol.
+    Translated(Body),
+}
+
+impl CallBody {
+    pub(super) fn grpc(body: StreamEnd) -> Self {
+        Self { kind: Kind::Grpc(body), ..Self::default() }
+    }
+
+    pub(super) fn translated(body: Body) -> Self {
+        Self { kind: Kind::Translated(body), ..Self::default() }
+    }
+
+    /// Logs the call when the answer is over.
+    pub(super) fn with_log(self, log: CallLog) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
+    /// Counts the call as under way until the answer is over.
+    pub(super) fn with_permit(self, permit: Permit) -> Self {
+        Self { _permit: Some(permit), ..self }
+    }
+
+    /// Keeps the connection from counting as idle until the answer is over.
+    pub(super) fn with_busy(self, busy: Busy) -> Self {
+        Self { _busy: Some(busy), ..self }
+    }
+}
+
+impl http_body::Body for CallBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let _entered = this.log.as_ref().map(CallLog::enter);
+        match &mut this.kind {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Kind::Translated(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Empty => true,
+            Kind::Grpc(body) => body.is_end_stream(),
+            Kind::Translated(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Grpc(body) => body.size_hint(),
+            Kind::Translated(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which pages of which origins may call, and telling browsers so. Requests without an origin pass untouched.
+//!
+//! Credentials that a browser adds by itself (cookies) play no part: calls carry bearer tokens.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::mem;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderName, Method, Request, Response, Uri};
+use pin_project_lite::pin_project;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
+
+use super::body::CallBody;
+use super::context::REQUEST_ID;
+use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
+
+/// How long a browser may remember what it was told.
+const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Lets the pages of allowed origins call a service.
+#[derive(Debug, Clone)]
+pub(super) struct Cors<S> {
+    inner: S,
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    allowed: Vec<Origin>,
+    layer: CorsLayer,
+}
+
+impl<S> Cors<S> {
+    /// `allowed`: the origins whose pages may call, beside the server's own and loopback ones.
+    pub(super) fn new(inner: S, allowed: &[String]) -> Self {
+        let exposed = [
+            GRPC_STATUS,
+            GRPC_MESSAGE,
+            GRPC_STATUS_DETAILS,
+            HeaderName::from_static("grpc-encoding"),
+            HeaderName::from_static("grpc-accept-encoding"),
+            REQUEST_ID,
+        ];
+        // The layer is applied to allowed origins only, so it mirrors them; and any header may be metadata of a call.
+        let layer = CorsLayer::new()
+            .allow_origin(AllowOrigin::mirror_request())
+            .allow_methods([Method::POST, Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS])
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(exposed)
+            .max_age(MAX_AGE);
+        let allowed = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
+        Self { inner, rules: Arc::new(Rules { allowed, layer }) }
+    }
+}
+
+impl Rules {
+    /// Whether the page that a browser made the request for may read the answer. Without an origin there is no page.
+    fn allow<B>(&self, request: &Request<B>) -> bool {
+        let Some(origin) = request.headers().get(ORIGIN) else {
+            return false;
+        };
+        let Some(origin) = origin.to_str().ok().and_then(Origin::parse) else {
+            return false;
+        };
+        origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request)
+    }
+}
+
+/// Where a page comes from: its scheme, host and port, in lower case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Origin {
+    scheme: String,
+    host: String,
+    port: Option<u16>,
+}
+
+impl Origin {
+    fn parse(text: &str) -> Option<Self> {
+        let uri: Uri = text.parse().ok()?;
+        let scheme = uri.scheme_str()?.to_ascii_lowercase();
+        let authority = uri.authority()?;
+        if uri.path().len() > 1 || uri.query().is_some() || authority.as_str().contains('@') {
+            return None;
+        }
+        let (host, port) = host_and_port(authority, &scheme)?;
+        Some(Self { scheme, host, port })
+    }
+
+    fn is_loopback(&self) -> bool {
+        let is_ipv4 = || self.host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback());
+        let is_ipv6 = || self.host == format!("[{}]", Ipv6Addr::LOCALHOST);
+        let is_name = self.host == "localhost" || self.host.ends_with(".localhost");
+        matches!(self.scheme.as_str(), "http" | "https") && (is_name || is_ipv4() || is_ipv6())
+    }
+
+    /// Whether the page is from the host that the request is for.
+    ///
+    /// The scheme is not compared: behind a proxy that ends TLS, the server does not know it.
+    fn is_of_server<B>(&self, request: &Request<B>) -> bool {
+        let of_header = || request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
+        let authority = request.uri().authority().cloned().or_else(of_header);
+        let server = authority.and_then(|authority| host_and_port(&authority, &self.scheme));
+        server.is_some_and(|(host, port)| host == self.host && port == self.port)
+    }
+}
+
+/// The host in lower case, and the port where it is not the scheme's usual one.
+fn host_and_port(authority: &Authority, scheme: &str) -> Option<(String, Option<u16>)> {
+    let usual = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let host = authority.host().to_ascii_lowercase();
+    (!host.is_empty()).then(|| (host, authority.port_u16().filter(|port| Some(*port) != usual)))
+}
+
+impl<S> Service<Request<Body>> for Cors<S>
+where
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = CorsFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if !self.rules.allow(&request) {
+            return CorsFuture::Plain { future: self.inner.call(request) };
+        }
+        // The inner service that is ready is the one to call; its clone waits for the next call.
+        let next = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, next);
+        CorsFuture::Allowed { future: self.rules.layer.layer(ready).call(request) }
+    }
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    #[project = CorsProjected]
+    pub(super) enum CorsFuture<F> {
+        Plain { #[pin] future: F },
+        Allowed { #[pin] future: cors::ResponseFuture<F> },
+    }
+}
+
+impl<F> Future for CorsFuture<F>
+where
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CorsProjected::Plain { future } => future.poll(cx),
+            CorsProjected::Allowed { future } => future.poll(cx),
+        }
+    }
+}

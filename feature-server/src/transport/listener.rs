@@ -1,0 +1,129 @@
+//! The accept loop: from the first connection to the end of the last one. What is said on a connection is not known here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tonic::body::Body;
+use tower::Service;
+
+use super::admission::Admission;
+use super::body::CallBody;
+use super::connection::{self, Rules};
+use super::drain::{Drain, Phase};
+use crate::config::settings::Limits;
+
+/// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the ends of the last calls may take to reach their clients.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Where connections come from.
+pub(super) trait Accept: Send {
+    /// A connection.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection and its client's address. Nothing is lost when the future is dropped.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
+}
+
+impl Accept for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        // Answers are small: waiting to fill a packet would only delay them. This fails only on a connection that is
+        // already gone, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        Ok((stream, address))
+    }
+}
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// The connections that were cut off because they did not end in time.
+    pub cut_off: usize,
+}
+
+/// Serves connections until `shutdown`, lets their calls go on for `grace`, and ends what is left.
+pub(super) async fn run<A, S>(
+    mut incoming: A,
+    service: S,
+    limits: &Limits,
+    grace: Duration,
+    drain: Drain,
+    shutdown: impl Future<Output = ()>,
+) -> Stopped
+where
+    A: Accept,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let rules = Arc::new(Rules::new(limits));
+    let admission = Admission::new(limits.connections, limits.connections_per_address);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = incoming.accept() => accepted,
+        };
+        match accepted {
+            Ok((io, address)) => {
+                pause = FIRST_PAUSE;
+                match admission.admit(address.ip()) {
+                    Ok(place) => {
+                        let serving = connection::serve(io, service.clone(), rules.clone(), drain.clone());
+                        connections.spawn(async move {
+                            serving.await;
+                            drop(place);
+                        });
+                    }
+                    Err(refused) => tracing::debug!(%address, refused, "a connection over the limit was closed"),
+                }
+            }
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                // Most likely there are no file descriptors left. Trying again at once would only burn the processor.
+                tracing::warn!(%error, "cannot accept connections, waiting for {pause:?}");
+                tokio::select! {
+                    () = shutdown.as_mut() => break,
+                    () = sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
+                }
+            }
+        }
+    }
+    drop(incoming);
+    drain.advance(Phase::Draining);
+    let _ = timeout(grace, all_ended(&mut connections)).await;
+    drain.advance(Phase::Ended);
+    let _ = timeout(FLUSH, all_ended(&mut connections)).await;
+    let cut_off = connections.len();
+    connections.shutdown().await;
+    Stopped { cut_off }
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// Whether an error concerns only the connection that was to be accepted.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
+}

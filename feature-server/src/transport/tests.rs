@@ -1,0 +1,8 @@
+//! The layers together, around a small service, as clients see them.
+
+mod browsers;
+mod calls;
+mod connections;
+mod ends;
+mod log;
+mod support;

@@ -1,0 +1,218 @@
+//! Calls in each protocol, and what every answer carries.
+
+use std::time::Duration;
+
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::support::*;
+use crate::config::settings::Settings;
+
+#[tokio::test]
+async fn a_tonic_client_calls_and_watches() {
+    let server = Server::start(Settings::default()).await;
+    let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let origin = format!("http://{}", server.address).parse().unwrap();
+    let mut client = HealthClient::with_origin(http, origin);
+
+    let answer = client.check(HealthCheckRequest::default()).await.unwrap();
+    assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
+    assert!(answer.metadata().contains_key("x-request-id"));
+
+    let mut watch = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
+
+    let missing = client.check(HealthCheckRequest { service: "none".to_owned() }).await.unwrap_err();
+    assert_eq!((missing.code(), missing.message()), (Code::NotFound, "service not registered"));
+}
+
+#[tokio::test]
+async fn grpc_web_over_http1_and_http2() {
+    let server = Server::start(Settings::default()).await;
+    // A message, SERVING, and a frame with the trailers.
+    let binary = b"\x00\x00\x00\x00\x02\x08\x01\x80\x00\x00\x00\x0fgrpc-status:0\r\n";
+    let text = "AAAAAAIIAQ==gAAAAA9ncnBjLXN0YXR1czowDQo=";
+    let (web, web_text) = ("application/grpc-web+proto", "application/grpc-web-text+proto");
+    let table: [(&str, &[u8], &str, &[u8]); 7] = [
+        // content type, sent, answered content type, answer
+        ("application/grpc-web", EMPTY, web, binary),
+        ("application/grpc-web+proto", EMPTY, web, binary),
+        ("application/grpc-web+proto; charset=utf-8", EMPTY, web, binary),
+        ("Application/gRPC-Web+Proto;charset=utf-8", EMPTY, web, binary),
+        ("application/grpc-web-text", b"AAAAAAA=", web_text, text.as_bytes()),
+        ("application/grpc-web-text+proto", b"AAAAAAA=", web_text, text.as_bytes()),
+        ("application/grpc-web-text; charset=utf-8", b"AAAAAAA=", web_text, text.as_bytes()),
+    ];
+    let mut h1 = h1(server.connect().await).await;
+    let mut h2 = h2(server.connect().await).await;
+    for (content_type, sent, answered, answer) in table {
+        let request = |uri: &str| {
+            let body = tonic::body::Body::new(http_body_util::Full::from(sent));
+            http::Request::post(uri).header("host", "server").header("content-type", content_type).body(body).unwrap()
+        };
+        let over_h1 = Answer::read(h1.send_request(request(CHECK)).await.unwrap()).await;
+        let over_h2 = Answer::read(h2.send_request(request(&format!("http://server{CHECK}"))).await.unwrap()).await;
+        for found in [over_h1, over_h2] {
+            assert_eq!(found.http, 200, "{content_type}");
+            assert_eq!(found.header("content-type"), Some(answered), "{content_type}");
+            assert_eq!(found.body, answer, "{content_type}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_requests_are_told_what_is_served() {
+    let settings = Settings::default();
+    let table = [
+        // request, status, first word of the text
+        (http::Request::post(CHECK).header("content-type", "application/json"), 415, "this"),
+        (http::Request::get("/"), 415, "this"),
+        (http::Request::post(CHECK).header("content-type", "application/grpc"), 415, "this"),
+        (web(CHECK).method("GET"), 405, "a"),
+    ];
+    for (request, status, word) in table {
+        let answer = call(&settings, with_message(request)).await;
+        assert_eq!(answer.http, status);
+        assert!(answer.header("x-request-id").is_some());
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        assert_eq!(text.split(' ').next(), Some(word));
+    }
+}
+
+#[tokio::test]
+async fn request_ids_are_taken_over_when_they_are_harmless() {
+    let settings = Settings::default();
+    let longest = "x".repeat(128);
+    let too_long = "x".repeat(129);
+    let table = [
+        // sent, taken over
+        ("a", true),
+        ("7f3e-{}[]\"'!~", true),
+        (longest.as_str(), true),
+        ("", false),
+        (too_long.as_str(), false),
+        ("with space", false),
+        ("tab\t", false),
+        ("ümlaut", false),
+    ];
+    for (sent, taken) in table {
+        let answer = call(&settings, with_message(grpc("/test/Context").header("x-request-id", sent))).await;
+        let id = answer.header("x-request-id").unwrap();
+        assert_eq!(id == sent, taken, "{sent:?} became {id:?}");
+        assert_eq!(answer.header("seen-id"), Some(id), "the service sees the same id");
+        assert!(taken || uuid::Uuid::parse_str(id).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn library_errors_get_details() {
+    let settings = Settings::default();
+    let too_large = [&[0, 0, 0, 1, 0][..], &[0; 256]].concat();
+    let table = [
+        // request, body, code, reason
+        (grpc(CHECK), too_large.as_slice(), Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+        (grpc(CHECK).header("grpc-encoding", "zstd"), EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
+        (grpc("/none.Such/Method"), EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
+        (grpc(CHECK), b"\0\0\0\0\x03\x0a\x01x", Code::NotFound, "NOT_FOUND"),
+        (web(CHECK), b"\0\0\0\0\x03\x0a\x01x", Code::NotFound, "NOT_FOUND"),
+        (grpc("/test/OneThenError"), EMPTY, Code::DataLoss, "INTERNAL"),
+    ];
+    for (request, body, code, reason) in table {
+        let body = tonic::body::Body::new(http_body_util::Full::from(body.to_vec()));
+        let answer = call(&settings, request.body(body).unwrap()).await;
+        assert_eq!((answer.code(), answer.reason().as_str()), (code, reason));
+    }
+}
+
+#[tokio::test]
+async fn panics_are_internal_errors() {
+    let settings = Settings::default();
+    for path in ["/test/Panic", "/test/PanicAtOnce", "/test/OneThenPanic"] {
+        let answer = call(&settings, with_message(grpc(path))).await;
+        assert_eq!((answer.code(), answer.reason().as_str()), (Code::Internal, "INTERNAL"), "{path}");
+        assert_eq!(answer.status().message(), "internal error");
+    }
+    let answer = call(&settings, with_message(web("/test/Panic"))).await;
+    assert_eq!((answer.code(), answer.header("content-type")), (Code::Internal, Some("application/grpc-web+proto")));
+}
+
+#[tokio::test]
+async fn a_panic_leaves_the_connection_alone() {
+    let server = Server::start(Settings::default()).await;
+    let mut client = h2(server.connect().await).await;
+    for (path, code) in [("/test/Panic", Code::Internal), (CHECK, Code::Ok)] {
+        let answer = client.send_request(with_message(grpc(path))).await.unwrap();
+        assert_eq!(Answer::read(answer).await.code(), code);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_answers_end_at_their_deadline() {
+    let settings = Settings::default();
+    let table = [
+        // grpc-timeout, seconds until the answer
+        (None, 10),
+        (Some("2S"), 2),
+        (Some("1H"), 60),
+        (Some("0n"), 0),
+    ];
+    for (timeout, seconds) in table {
+        for request in [grpc("/test/Never"), web("/test/Never")] {
+            let began = tokio::time::Instant::now();
+            let request = timeout.iter().fold(request, |request, timeout| request.header("grpc-timeout", *timeout));
+            let answer = call(&settings, with_message(request)).await;
+            assert_eq!((answer.http.as_u16(), answer.code()), (200, Code::DeadlineExceeded), "{timeout:?}");
+            assert_eq!(answer.reason(), "DEADLINE_EXCEEDED");
+            let waited = began.elapsed();
+            let expected = Duration::from_secs(seconds);
+            assert!(waited >= expected && waited < expected + Duration::from_millis(10), "{timeout:?}: {waited:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_timeout_is_named() {
+    let answer = call(&Settings::default(), with_message(grpc(CHECK).header("grpc-timeout", "soon"))).await;
+    assert_eq!((answer.code(), answer.reason().as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
+    assert_eq!(answer.details().bad_request().unwrap().field_violations[0].field, "grpc-timeout");
+}
+
+#[tokio::test]
+async fn services_see_whether_the_deadline_is_the_clients() {
+    for (request, explicit) in
+        [(grpc("/test/Context"), "false"), (grpc("/test/Context").header("grpc-timeout", "1S"), "true")]
+    {
+        let answer = call(&Settings::default(), with_message(request)).await;
+        assert_eq!(answer.header("explicit"), Some(explicit));
+    }
+}
+
+#[tokio::test]
+async fn calls_over_the_limit_are_refused_until_one_ends() {
+    let mut settings = Settings::default();
+    settings.limits.calls = 1;
+    let server = Server::start(settings).await;
+    let mut client = h2(server.connect().await).await;
+    let mut browser = h1(server.connect().await).await;
+    // The headers are here, so the call holds the only permit as long as its stream is open.
+    let stream = client.send_request(with_message(grpc(WATCH))).await.unwrap();
+    let refused = Answer::read(client.send_request(with_message(grpc(CHECK))).await.unwrap()).await;
+    let refused_web = Answer::read(browser.send_request(with_message(web(CHECK))).await.unwrap()).await;
+    for (answer, content_type) in [(refused, "application/grpc"), (refused_web, "application/grpc-web+proto")] {
+        assert_eq!((answer.http.as_u16(), answer.code()), (200, Code::ResourceExhausted));
+        assert_eq!(answer.reason(), "OVERLOADED");
+        assert!(answer.details().retry_info().is_some());
+        assert_eq!(answer.header("content-type"), Some(content_type));
+    }
+    drop(stream);
+    // The reset reaches the server on its own time, and nothing tells when.
+    let freed = async {
+        while Answer::read(client.send_request(with_message(grpc(CHECK))).await.unwrap()).await.code() != Code::Ok {}
+    };
+    tokio::time::timeout(Duration::from_secs(5), freed).await.expect("the permit comes back");
+}

@@ -1,0 +1,155 @@
+//! What can go wrong in a store. Each text is one line for an operator: what is wrong and, where they can do
+//! something, what. Nothing here decides how a caller of the API is answered.
+
+use std::path::PathBuf;
+
+use feature_core::{FeatureKey, Scope};
+
+use crate::files::FileError;
+use crate::key;
+use crate::store::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+
+const MEBIBYTE: u64 = 1024 * 1024;
+
+/// Why a store could not read or write.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Io(#[from] FileError),
+    /// The projection could not be read or written.
+    #[error("the projection failed: {reason}; at the next start it is rebuilt from the journal")]
+    Projection {
+        /// What the database said.
+        reason: String,
+    },
+    /// The record of a scope fails its check. Other scopes are not affected.
+    #[error("the stored record of {} fails its check; at the next start it is rebuilt from the journal", key::describe(.scope))]
+    DamagedRecord {
+        /// Whose record.
+        scope: Scope,
+    },
+    /// An event does not continue the history. Nothing was written.
+    #[error("an event has revision {actual}, but the next one of the store is {expected}")]
+    WrongRevision {
+        /// What continues the history.
+        expected: u64,
+        /// What the event has.
+        actual: u64,
+    },
+    /// A value is above [`VALUE_MAX_BYTES`]. Nothing was written.
+    #[error("the value of {key} takes {bytes} bytes, at most {VALUE_MAX_BYTES} are allowed")]
+    ValueTooLarge {
+        /// The feature.
+        key: FeatureKey,
+        /// The value's size in bytes.
+        bytes: usize,
+    },
+    /// A value is above [`VALUE_MAX_DEPTH`]. Nothing was written.
+    #[error("the value of {key} nests messages deeper than {VALUE_MAX_DEPTH} levels")]
+    ValueTooDeep {
+        /// The feature.
+        key: FeatureKey,
+    },
+    /// The file system is nearly full. Nothing was written; writes are accepted again when there is space.
+    #[error(
+        "writes are refused: {} MiB are free at {}, the reserve is {} MiB; free some space",
+        .free / MEBIBYTE, .path.display(), .reserve / MEBIBYTE
+    )]
+    DiskFull {
+        /// A folder on that file system.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Bytes that must stay free.
+        reserve: u64,
+    },
+    /// An earlier append failed, so that nobody knows what the disk holds. Nothing was written.
+    #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
+    RefusingWrites {
+        /// The first failure.
+        cause: Box<StoreError>,
+    },
+}
+
+impl StoreError {
+    /// Whether an append with this error attempted nothing, so that a later one may well succeed.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::WrongRevision { .. }
+            | Self::ValueTooLarge { .. }
+            | Self::ValueTooDeep { .. }
+            | Self::DiskFull { .. } => true,
+            Self::Io(_) | Self::Projection { .. } | Self::DamagedRecord { .. } | Self::RefusingWrites { .. } => false,
+        }
+    }
+}
+
+/// Why the folder of a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file operation failed: a permission, a full disk, a defect of the disk.
+    #[error("{0}: check that the data folder is writable for this user and that its disk has space and works")]
+    Io(#[from] FileError),
+    /// Another process has the folder open.
+    #[error("{} is in use by another process: stop that one, or choose another data folder", .folder.display())]
+    Locked {
+        /// The data folder.
+        folder: PathBuf,
+    },
+    /// The folder is of a format that this binary does not know.
+    #[error("{} has format {found}, this binary knows {known}: start the newer binary that wrote it", .path.display())]
+    OtherFormat {
+        /// The identity file.
+        path: PathBuf,
+        /// The format it names.
+        found: u32,
+        /// The format of this binary.
+        known: u32,
+    },
+    /// The journal holds an intact record of a kind that this binary does not know.
+    #[error("{} holds at byte {offset} what only a newer binary understands: start that one", .segment.display())]
+    NotUnderstood {
+        /// The file.
+        segment: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+    },
+    /// The identity file cannot be read as one.
+    #[error("{} is damaged: restore the data folder from a backup", .path.display())]
+    DamagedIdentity {
+        /// The identity file.
+        path: PathBuf,
+    },
+    /// There is a journal without the identity of its store.
+    #[error("{} is missing beside a journal with records: restore the data folder from a backup", .path.display())]
+    IdentityMissing {
+        /// The identity file.
+        path: PathBuf,
+    },
+    /// There is an identity without a journal. Starting empty would hide the loss.
+    #[error(
+        "the journal {} is missing: restore the data folder from a backup, or choose an empty one to start anew",
+        .path.display()
+    )]
+    JournalMissing {
+        /// The journal's folder.
+        path: PathBuf,
+    },
+    /// The journal does not hold what was once durable, or holds something else.
+    #[error("corrupt journal: {} at byte {offset}: {reason}; restore the data folder from a backup", .segment.display())]
+    Corrupt {
+        /// The file.
+        segment: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// Not even a new projection could be built.
+    #[error("the projection cannot be built: {reason}; check that the disk of the data folder has space and works")]
+    Projection {
+        /// What the database said.
+        reason: String,
+    },
+}

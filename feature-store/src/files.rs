@@ -1,0 +1,142 @@
+//! Every file operation of this crate except those within sled: one place to see what is synced, and one place
+//! to put a layer that injects faults. Nothing here knows what the bytes mean.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A file operation that failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot {action} {}: {source}", .path.display())]
+pub struct FileError {
+    /// What was attempted, as a verb.
+    pub action: &'static str,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the operating system said.
+    pub source: Arc<io::Error>,
+}
+
+type Result<T> = std::result::Result<T, FileError>;
+
+fn named<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> FileError + 'a {
+    move |source| FileError { action, path: path.to_owned(), source: Arc::new(source) }
+}
+
+/// A file open for reading and writing that knows its path. Offsets and lengths are in bytes.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl DataFile {
+    /// Opens the file, or creates an empty one.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        Ok(Self { file: file.map_err(named("open", path))?, path: path.to_owned() })
+    }
+
+    pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file.write_all_at(bytes, offset).map_err(named("write", &self.path))
+    }
+
+    pub(crate) fn truncate(&self, length: u64) -> Result<()> {
+        self.file.set_len(length).map_err(named("truncate", &self.path))
+    }
+
+    /// Makes the content durable, and of the metadata what is needed to read it.
+    pub(crate) fn sync_data(&self) -> Result<()> {
+        self.file.sync_data().map_err(named("sync", &self.path))
+    }
+
+    /// Makes content and metadata durable.
+    pub(crate) fn sync_all(&self) -> Result<()> {
+        self.file.sync_all().map_err(named("sync", &self.path))
+    }
+
+    /// Locks the file against other processes until it is dropped. `false`: another one has it.
+    pub(crate) fn try_lock(&self) -> Result<bool> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(named("lock", &self.path)(error)),
+        }
+    }
+}
+
+/// Reads a whole file; `None` when there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(named("read", path)(error)),
+    }
+}
+
+/// The names in a folder, in no particular order; none when there is no such folder.
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(named("list", folder)(error)),
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
+        .collect::<io::Result<_>>()
+        .map_err(named("list", folder))
+}
+
+/// Creates a folder and those above it where they are missing, durably.
+pub(crate) fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    create_folder(parent)?;
+    fs::create_dir(path).map_err(named("create", path))?;
+    sync_folder(parent)
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(named("sync", path))
+}
+
+/// Puts a file with this content in place, durably: afterwards it is there whole, or, with an error, the old one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fresh = path.with_added_extension("new");
+    let file = DataFile::open(&fresh)?;
+    file.truncate(0)?;
+    file.write_at(bytes, 0)?;
+    file.sync_all()?;
+    fs::rename(&fresh, path).map_err(named("rename to", path))?;
+    sync_folder(parent_of(path))
+}
+
+/// Renames a file or folder to `aside`, in place of what had that name before.
+pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
+    match if aside.is_dir() { fs::remove_dir_all(aside) } else { fs::remove_file(aside) } {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(named("remove", aside)(error)),
+        _ => {}
+    }
+    fs::rename(path, aside).map_err(named("set aside", path))?;
+    sync_folder(parent_of(path))
+}
+
+/// The bytes that are free for this process on the file system of `path`.
+pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
+    let stat = rustix::fs::statvfs(path).map_err(|error| named("measure free space at", path)(error.into()))?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        // The parent of a plain name is the working folder.
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}

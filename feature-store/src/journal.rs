@@ -1,0 +1,262 @@
+//! The journal: all events in append-only segment files, which are the truth of the store.
+//!
+//! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A
+//! segment exists only when everything in earlier ones is durable. Records and sled are not known here.
+
+mod frame;
+mod mark;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::path::{Path, PathBuf};
+
+use feature_core::Event;
+use uuid::Uuid;
+
+use crate::encoding::{decode_event, encode_event};
+use crate::error::OpenError;
+use crate::files::{self, DataFile, FileError};
+use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
+use mark::{Mark, Position};
+use scan::{Rest, Scan, scan};
+
+/// The journal of one store, open for appending.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    folder: PathBuf,
+    store: Uuid,
+    seed: u32,
+    /// A segment of this many bytes takes no further group.
+    segment_bytes: u64,
+    /// The revisions that name the segments, ascending. There is always one.
+    segments: Vec<u64>,
+    /// The last segment.
+    file: DataFile,
+    /// Where the next frame goes. Everything before is durable.
+    end: Position,
+    revision: u64,
+    sealed: bool,
+    mark: Mark,
+}
+
+impl Journal {
+    /// Creates an empty journal, durably.
+    pub(crate) fn create(folder: &Path, store: Uuid) -> Result<(), FileError> {
+        files::create_folder(folder)?;
+        start_segment(folder, store, 1)?;
+        Ok(())
+    }
+
+    /// Whether the folder holds more than a crash within [`Journal::create`] leaves behind.
+    pub(crate) fn holds_frames(folder: &Path) -> Result<bool, FileError> {
+        let segments = segments_in(folder)?;
+        let first = files::read(&segment_path(folder, 1))?;
+        Ok(segments.iter().any(|&first| first != 1) || first.is_some_and(|bytes| bytes.len() > SEGMENT_HEADER))
+    }
+
+    /// Opens the journal: checks every frame, cuts off what a crash has torn, and makes durable what is left.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the journal is not what was once durable. Then nothing was changed.
+    pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
+        let seed = frame::seed(store);
+        let segments = segments_in(folder)?;
+        let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
+        let proven = Mark::read(folder, seed)?;
+        let mut revision = 0;
+        for &first in &segments[..segments.len() - 1] {
+            let bytes = read_segment(folder, first)?;
+            let scan = check_segment(folder, store, first, &bytes, revision)?;
+            if scan.rest == Rest::Torn {
+                return Err(corrupt(folder, first, scan.end, "the bytes here fail their check, but a segment follows"));
+            }
+            revision = scan.revision;
+        }
+
+        let mut bytes = read_segment(folder, last)?;
+        if last == revision + 1 && last != 1 && bytes.len() <= SEGMENT_HEADER && proven < Some(start_of(last)) {
+            // A crash has torn the creation of this segment, so nothing was ever written behind its header.
+            start_segment(folder, store, last)?;
+            bytes = read_segment(folder, last)?;
+        }
+        let scan = check_segment(folder, store, last, &bytes, revision)?;
+        let end = Position { segment: last, offset: scan.end as u64 };
+        if let Some(proven) = proven
+            && proven > end
+        {
+            let Position { segment, offset } = proven;
+            let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
+            return Err(corrupt(folder, last, scan.end, &reason));
+        }
+
+        let file = DataFile::open(&segment_path(folder, last))?;
+        if scan.rest == Rest::Torn {
+            let segment = segment_path(folder, last);
+            let bytes = bytes.len() - scan.end;
+            tracing::warn!(segment = %segment.display(), offset = scan.end, bytes, "cut off what a crash has torn");
+            file.truncate(end.offset)?;
+        }
+        // After a failed sync the kernel may take pages for clean that never reached the disk. What is not proven
+        // to be there is therefore written once more, before anybody sees it.
+        file.write_at(&bytes[scan.durable..scan.end], scan.durable as u64)?;
+        file.sync_all()?;
+        files::sync_folder(folder)?;
+        let mark = Mark::open(folder, seed)?;
+        mark.write(end)?;
+        let folder = folder.to_owned();
+        let Scan { revision, sealed, .. } = scan;
+        Ok(Self { folder, store, seed, segment_bytes, segments, file, end, revision, sealed, mark })
+    }
+
+    /// The revision of the last event; 0 when there is none.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Whether the last frame is a seal: the end is a clean one.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Adds a group of events with one write and one sync. They are durable afterwards.
+    ///
+    /// # Errors
+    /// [`FileError`]; then it is not known what the disk holds, and nothing must be appended any more.
+    pub(crate) fn append(&mut self, events: &[Event]) -> Result<(), FileError> {
+        if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment {
+            self.roll()?;
+        }
+        let mut buffer = Vec::new();
+        for event in events {
+            let payload = encode_event(event);
+            self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
+        }
+        self.write(&buffer)?;
+        self.revision += events.len() as u64;
+        self.sealed = false;
+        Ok(())
+    }
+
+    /// Marks a clean end.
+    ///
+    /// # Errors
+    /// [`FileError`], as for [`Journal::append`].
+    pub(crate) fn seal(&mut self) -> Result<(), FileError> {
+        if !self.sealed {
+            let mut buffer = Vec::new();
+            self.frame(KIND_SEAL, self.revision, &[]).write(self.seed, &mut buffer);
+            self.write(&buffer)?;
+            self.sealed = true;
+        }
+        self.mark.sync()
+    }
+
+    /// Hands over all events after revision `after`, in order, in batches of at most `batch`.
+    ///
+    /// # Errors
+    /// [`OpenError`] when an event cannot be read, and whatever `take` answers.
+    pub(crate) fn replay(
+        &self,
+        after: u64,
+        batch: usize,
+        mut take: impl FnMut(&[Event]) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let mut events = Vec::new();
+        let start = self.segments.partition_point(|&first| first <= after + 1).saturating_sub(1);
+        for &first in &self.segments[start..] {
+            let bytes = read_segment(&self.folder, first)?;
+            let mut offset = SEGMENT_HEADER;
+            while offset < bytes.len() {
+                let Some(frame) = Frame::read(&bytes, offset, self.seed) else {
+                    return Err(corrupt(&self.folder, first, offset, "the bytes here have changed since the start"));
+                };
+                if frame.kind == KIND_EVENT && frame.revision > after {
+                    let event = decode_event(frame.revision, frame.payload);
+                    events.push(event.map_err(|_| not_understood(&self.folder, first, offset))?);
+                }
+                if events.len() >= batch {
+                    take(&mem::take(&mut events))?;
+                }
+                offset += frame.size();
+            }
+        }
+        if events.is_empty() { Ok(()) } else { take(&events) }
+    }
+
+    fn frame<'a>(&self, kind: u32, revision: u64, payload: &'a [u8]) -> Frame<'a> {
+        Frame { kind, revision, durable: self.end.offset, payload }
+    }
+
+    fn write(&mut self, frames: &[u8]) -> Result<(), FileError> {
+        self.file.write_at(frames, self.end.offset)?;
+        self.file.sync_data()?;
+        self.end.offset += frames.len() as u64;
+        self.mark.write(self.end)
+    }
+
+    fn roll(&mut self) -> Result<(), FileError> {
+        let first = self.revision + 1;
+        self.file = start_segment(&self.folder, self.store, first)?;
+        self.end = start_of(first);
+        self.segments.push(first);
+        Ok(())
+    }
+}
+
+/// Creates a segment without frames, or empties a half-made one, durably.
+fn start_segment(folder: &Path, store: Uuid, first: u64) -> Result<DataFile, FileError> {
+    let file = DataFile::open(&segment_path(folder, first))?;
+    file.truncate(0)?;
+    file.write_at(&frame::segment_header(store, first), 0)?;
+    file.sync_all()?;
+    files::sync_folder(folder)?;
+    Ok(file)
+}
+
+fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {
+    if first != revision + 1 {
+        let reason = format!("the journal goes on here, but the events from revision {} on are missing", revision + 1);
+        return Err(corrupt(folder, first, 0, &reason));
+    }
+    if !bytes.starts_with(&frame::segment_header(store, first)) {
+        return Err(corrupt(folder, first, 0, "the header is damaged or the one of another store"));
+    }
+    let scan = scan(bytes, frame::seed(store), revision);
+    match scan.rest {
+        Rest::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
+        Rest::NotUnderstood => Err(not_understood(folder, first, scan.end)),
+        Rest::Nothing | Rest::Torn => Ok(scan),
+    }
+}
+
+fn start_of(segment: u64) -> Position {
+    Position { segment, offset: SEGMENT_HEADER as u64 }
+}
+
+fn segment_path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(format!("{first:020}.log"))
+}
+
+/// The revisions that name the segments in a folder, ascending.
+fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
+    let names = files::names(folder)?;
+    let mut segments: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+    segments.sort_unstable();
+    Ok(segments)
+}
+
+/// Segments are read whole: their size is bounded, and their bytes come at the speed of the disk.
+fn read_segment(folder: &Path, first: u64) -> Result<Vec<u8>, OpenError> {
+    let path = segment_path(folder, first);
+    files::read(&path)?.ok_or(OpenError::JournalMissing { path })
+}
+
+fn corrupt(folder: &Path, first: u64, offset: usize, reason: &str) -> OpenError {
+    OpenError::Corrupt { segment: segment_path(folder, first), offset: offset as u64, reason: reason.to_owned() }
+}
+
+fn not_understood(folder: &Path, first: u64, offset: usize) -> OpenError {
+    OpenError::NotUnderstood { segment: segment_path(folder, first), offset: offset as u64 }
+}

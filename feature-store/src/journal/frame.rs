@@ -1,0 +1,103 @@
+//! The bytes of a segment: its header and its frames. Pure: files are not known here, nor what a payload means.
+//!
+//! All numbers are little-endian. A segment is a header, then frames, then nothing:
+//!
+//! | header | | frame | |
+//! |---|---|---|---|
+//! | 0 | magic `FSSG` | 0 | magic `FSFR` |
+//! | 4 | CRC-32C of all that follows | 4 | CRC-32C of all that follows, started from the store's id |
+//! | 8 | id of the store, 16 bytes | 8 | length of the payload in bytes, u32 |
+//! | 24 | revision of the first event, u64 | 12 | kind, u32 |
+//! | | | 16 | revision, u64 |
+//! | | | 24 | durable, u64: the segment was durable up to this offset when the frame was written |
+//! | | | 32 | payload |
+//!
+//! Since a checksum starts from the store's id, no text of a caller can pose as a frame.
+
+use uuid::Uuid;
+
+/// The size of a segment's header, in bytes.
+pub(super) const SEGMENT_HEADER: usize = 32;
+
+const FRAME_HEADER: usize = 32;
+const SEGMENT_MAGIC: [u8; 4] = *b"FSSG";
+const FRAME_MAGIC: [u8; 4] = *b"FSFR";
+
+/// One event. The revision is the event's.
+pub(super) const KIND_EVENT: u32 = 1;
+/// A clean end, without payload. The revision is the last event's.
+pub(super) const KIND_SEAL: u32 = 2;
+
+/// A frame whose checksum holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame<'a> {
+    pub(super) kind: u32,
+    pub(super) revision: u64,
+    pub(super) durable: u64,
+    pub(super) payload: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// How many bytes the frame takes in its segment.
+    pub(super) fn size(&self) -> usize {
+        FRAME_HEADER + self.payload.len()
+    }
+
+    /// Adds the frame to a buffer.
+    pub(super) fn write(&self, seed: u32, buffer: &mut Vec<u8>) {
+        let length = u32::try_from(self.payload.len()).expect("an event with capped values is far below 4 GiB");
+        let start = buffer.len();
+        buffer.extend(FRAME_MAGIC);
+        buffer.extend([0; 4]);
+        buffer.extend(length.to_le_bytes());
+        buffer.extend(self.kind.to_le_bytes());
+        buffer.extend(self.revision.to_le_bytes());
+        buffer.extend(self.durable.to_le_bytes());
+        buffer.extend(self.payload);
+        let checksum = crc32c::crc32c_append(seed, &buffer[start + 8..]);
+        buffer[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    /// The frame at `offset`; `None` when there is no intact one.
+    pub(super) fn read(bytes: &'a [u8], offset: usize, seed: u32) -> Option<Self> {
+        let bytes = bytes.get(offset..)?;
+        if *bytes.first_chunk()? != FRAME_MAGIC {
+            return None;
+        }
+        let length = u32_at(bytes, 8)?;
+        let end = FRAME_HEADER.checked_add(usize::try_from(length).ok()?)?;
+        if crc32c::crc32c_append(seed, bytes.get(8..end)?) != u32_at(bytes, 4)? {
+            return None;
+        }
+        Some(Self {
+            kind: u32_at(bytes, 12)?,
+            revision: u64_at(bytes, 16)?,
+            durable: u64_at(bytes, 24)?,
+            payload: &bytes[FRAME_HEADER..end],
+        })
+    }
+}
+
+/// The number that the checksums of a store's frames start from.
+pub(super) fn seed(store: Uuid) -> u32 {
+    crc32c::crc32c(store.as_bytes())
+}
+
+/// The header of the segment whose first event has revision `first`.
+pub(super) fn segment_header(store: Uuid, first: u64) -> [u8; SEGMENT_HEADER] {
+    let mut header = [0; SEGMENT_HEADER];
+    header[..4].copy_from_slice(&SEGMENT_MAGIC);
+    header[8..24].copy_from_slice(store.as_bytes());
+    header[24..].copy_from_slice(&first.to_le_bytes());
+    let checksum = crc32c::crc32c(&header[8..]);
+    header[4..8].copy_from_slice(&checksum.to_le_bytes());
+    header
+}
+
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    bytes.get(offset..)?.first_chunk().copied().map(u32::from_le_bytes)
+}
+
+pub(super) fn u64_at(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes.get(offset..)?.first_chunk().copied().map(u64::from_le_bytes)
+}

@@ -1,0 +1,154 @@
+//! The durable store: the order of journal and projection, the folder's lock and identity, and the disk reserve.
+//!
+//! How a journal or a projection works inside is not known here.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
+
+use feature_core::{Event, Record, Scope};
+use uuid::Uuid;
+
+use crate::error::{OpenError, StoreError};
+use crate::files::{self, DataFile};
+use crate::identity;
+use crate::journal::Journal;
+use crate::projection::{Progress, Projection};
+use crate::store::{FeatureStore, check_append};
+
+/// The sizes that tests make smaller or larger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// A journal segment of this many bytes takes no further group.
+    pub(crate) segment_bytes: u64,
+    /// Appends are refused while fewer bytes are free.
+    pub(crate) reserve_bytes: u64,
+}
+
+pub(crate) const LIMITS: Limits = Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 };
+
+/// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
+#[derive(Debug)]
+pub struct JournalStore {
+    folder: PathBuf,
+    limits: Limits,
+    /// The last event that is visible.
+    revision: AtomicU64,
+    projection: Projection,
+    writer: Mutex<Writer>,
+    /// Dropped last: it keeps other processes out.
+    _lock: DataFile,
+}
+
+#[derive(Debug)]
+struct Writer {
+    journal: Journal,
+    progress: Progress,
+    /// The first append that failed.
+    failed: Option<StoreError>,
+}
+
+impl JournalStore {
+    /// Opens the store in `folder`, or creates one when the folder is missing or empty.
+    ///
+    /// Every frame of the journal and every record of the projection is checked. What a crash has torn off the end
+    /// of the journal, and was never acknowledged, is cut off.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do. Then the journal is as it was.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with(folder, LIMITS)
+    }
+
+    pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+        files::create_folder(folder)?;
+        let lock = DataFile::open(&folder.join("lock"))?;
+        if !lock.try_lock()? {
+            return Err(OpenError::Locked { folder: folder.to_owned() });
+        }
+        let journal_folder = folder.join("journal");
+        let store = match identity::read(folder)? {
+            Some(store) => store,
+            None => create(folder, &journal_folder)?,
+        };
+        let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
+        let (projection, progress) = Projection::open(&folder.join("projection"), store, &journal)?;
+        let clean = journal.is_sealed();
+        tracing::info!(folder = %folder.display(), revision = journal.revision(), clean, "the store is open");
+        Ok(Self {
+            folder: folder.to_owned(),
+            limits,
+            revision: AtomicU64::new(journal.revision()),
+            projection,
+            writer: Mutex::new(Writer { journal, progress, failed: None }),
+            _lock: lock,
+        })
+    }
+
+    /// Garbles the stored record of a scope, as a failing disk might.
+    #[cfg(test)]
+    pub(crate) fn damage(&self, scope: &Scope) {
+        self.projection.damage(scope);
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("a panic in an append ends the committer, and nobody else writes")
+    }
+}
+
+/// Makes a new store. The identity comes last: where it is, there was a journal.
+fn create(folder: &Path, journal_folder: &Path) -> Result<Uuid, OpenError> {
+    if Journal::holds_frames(journal_folder)? {
+        return Err(OpenError::IdentityMissing { path: identity::path(folder) });
+    }
+    let store = Uuid::new_v4();
+    Journal::create(journal_folder, store)?;
+    identity::write(folder, store)?;
+    Ok(store)
+}
+
+impl FeatureStore for JournalStore {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        self.projection.record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        let Some(last) = events.last() else { return Ok(()) };
+        let mut writer = self.writer();
+        if let Some(cause) = &writer.failed {
+            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+        }
+        check_append(self.revision(), events)?;
+        let (free, reserve) = (files::free_bytes(&self.folder)?, self.limits.reserve_bytes);
+        if free < reserve {
+            return Err(StoreError::DiskFull { path: self.folder.clone(), free, reserve });
+        }
+        if let Err(error) = writer.append(&self.projection, events) {
+            writer.failed = Some(error.clone());
+            return Err(error);
+        }
+        self.revision.store(last.revision, Ordering::Release);
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        if let Some(cause) = &writer.failed {
+            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+        }
+        writer.journal.seal()?;
+        self.projection.flush()
+    }
+}
+
+impl Writer {
+    fn append(&mut self, projection: &Projection, events: &[Event]) -> Result<(), StoreError> {
+        self.journal.append(events)?;
+        // Only what is durable becomes visible.
+        projection.apply(&mut self.progress, events)
+    }
+}

@@ -1,0 +1,69 @@
+//! The stored form of a scope: a letter for the level, then its ids, separated by NUL.
+//!
+//! Ids hold no control characters, so the form is unambiguous, and all scopes of a level of an instance stand
+//! together. Nothing else about the stored form of anything lives here.
+
+use feature_core::{InstanceId, OrganizationId, Scope, UserId};
+
+const SEPARATOR: char = '\0';
+
+/// The stored form of a scope.
+pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
+    match scope {
+        Scope::System => "s".to_owned(),
+        Scope::Instance(instance) => format!("i{instance}"),
+        Scope::Organization(instance, organization) => format!("o{instance}{SEPARATOR}{organization}"),
+        Scope::User(instance, user) => format!("u{instance}{SEPARATOR}{user}"),
+    }
+    .into_bytes()
+}
+
+/// The scope with this stored form; `None` when it is not one that this version writes.
+pub(crate) fn decode(key: &[u8]) -> Option<Scope> {
+    let key = str::from_utf8(key).ok()?;
+    let level = key.chars().next()?;
+    let ids = key.get(1..)?;
+    let (instance, id) = ids.split_once(SEPARATOR).unwrap_or((ids, ""));
+    Some(match level {
+        's' if ids.is_empty() => Scope::System,
+        'i' => Scope::Instance(InstanceId::new(ids).ok()?),
+        'o' => Scope::Organization(InstanceId::new(instance).ok()?, OrganizationId::new(id).ok()?),
+        'u' => Scope::User(InstanceId::new(instance).ok()?, UserId::new(id).ok()?),
+        _ => return None,
+    })
+}
+
+/// The scope in words, for the text of an error.
+pub(crate) fn describe(scope: &Scope) -> String {
+    match scope {
+        Scope::System => "the system".to_owned(),
+        Scope::Instance(instance) => format!("instance {instance}"),
+        Scope::Organization(instance, organization) => format!("organization {organization} of instance {instance}"),
+        Scope::User(instance, user) => format!("user {user} of instance {instance}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scope_has_its_own_key_and_comes_back() {
+        let instance = |id| InstanceId::new(id).unwrap();
+        let scopes = [
+            Scope::System,
+            Scope::Instance(instance("a")),
+            Scope::Instance(instance("ab")),
+            Scope::Organization(instance("a"), OrganizationId::new("b").unwrap()),
+            Scope::Organization(instance("ab"), OrganizationId::new("ü").unwrap()),
+            Scope::User(instance("a"), UserId::new("b").unwrap()),
+            Scope::User(instance("a b"), UserId::new("u:b/c").unwrap()),
+        ];
+        let keys: Vec<_> = scopes.iter().map(encode).collect();
+        let decoded: Vec<_> = keys.iter().map(|key| decode(key).unwrap()).collect();
+        assert_eq!(decoded, scopes);
+        for unknown in ["", "x", "sx", "i", "oa", "oa\0", "ua\0b\0c"] {
+            assert_eq!(decode(unknown.as_bytes()), None, "{unknown:?}");
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The projection: the newest record of every scope, in sled. It can be thrown away, and is on any doubt.
+//!
+//! One tree. `r` and a scope's key hold its record, `m` holds how far the journal is applied. A value is a format
+//! byte, a CRC-32C of key, format and body, and the body. The sum of the checksums of all records stands in `m`:
+//! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
+//! journal.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use feature_core::{Event, Record, Scope};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::encoding::{decode_record, encode_record};
+use crate::error::{OpenError, StoreError};
+use crate::files;
+use crate::journal::Journal;
+use crate::key;
+
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// sled writes in the background this often. What a crash takes from it comes back from the journal.
+const FLUSH_MILLISECONDS: u64 = 2_000;
+
+/// Events that are applied at once while catching up, so that memory stays bounded.
+const CATCH_UP_EVENTS: usize = 4_096;
+
+const FORMAT: u8 = 1;
+const VALUE_HEADER: usize = 5;
+const RECORD: u8 = b'r';
+const PROGRESS_KEY: &[u8] = b"m";
+
+/// The projection, open for reading from any thread and for writing from one.
+#[derive(Debug)]
+pub(crate) struct Projection {
+    tree: sled::Db,
+}
+
+/// How far the journal is applied. The writer keeps it.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Progress {
+    #[prost(bytes = "vec", tag = "1")]
+    store: Vec<u8>,
+    /// The last event applied.
+    #[prost(uint64, tag = "2")]
+    revision: u64,
+    /// The sum of the checksums of all records.
+    #[prost(fixed64, tag = "3")]
+    checksums: u64,
+}
+
+impl Projection {
+    /// Opens the projection in `folder` and brings it up to the end of the journal. One that cannot be trusted is
+    /// set aside, replacing what was set aside before, and built anew.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the journal cannot be read or no new projection can be built.
+    pub(crate) fn open(folder: &Path, store: Uuid, journal: &Journal) -> Result<(Self, Progress), OpenError> {
+        match contained(|| Self::catch_up(folder, store, journal)) {
+            Err(OpenError::Projection { reason }) => {
+                let aside = folder.with_added_extension("set-aside");
+                tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
+                files::set_aside(folder, &aside)?;
+                contained(|| Self::catch_up(folder, store, journal))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn catch_up(folder: &Path, store: Uuid, journal: &Journal) -> Result<(Self, Progress), OpenError> {
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
+        let projection = Self { tree: config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)? };
+        let mut progress = projection.check(store)?;
+        let from = progress.revision;
+        if from > journal.revision() {
+            return Err(doubt(format!("it knows revision {from}, the journal ends at {}", journal.revision())));
+        }
+        if from < journal.revision() {
+            tracing::info!(from, to = journal.revision(), "the projection catches up with the journal");
+        }
+        journal.replay(from, CATCH_UP_EVENTS, |events| projection.apply(&mut progress, events).map_err(doubt))?;
+        Ok((projection, progress))
+    }
+
+    /// Checks everything and returns how far the journal is applied.
+    fn check(&self, store: Uuid) -> Result<Progress, OpenError> {
+        let mut progress = None;
+        let mut checksums = 0_u64;
+        for entry in self.tree.iter() {
+            let (key, value) = entry.map_err(doubt)?;
+            let (checksum, body) = open_value(&key, &value).ok_or_else(|| doubt("a value fails its check"))?;
+            match key[..] {
+                [RECORD, ..] => checksums = checksums.wrapping_add(checksum.into()),
+                _ if *key == *PROGRESS_KEY => progress = Some(Progress::decode(body).map_err(doubt)?),
+                _ => return Err(doubt("it holds an unknown key")),
+            }
+        }
+        let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
+        let progress = progress.unwrap_or_else(|| empty.clone());
+        if progress.store != empty.store {
+            return Err(doubt("it belongs to another store"));
+        }
+        if progress.checksums != checksums {
+            return Err(doubt("a record is missing or not the newest"));
+        }
+        Ok(progress)
+    }
+
+    /// The record of a scope.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read or trusted.
+    pub(crate) fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        let stored = self.read(&record_key(scope), scope)?;
+        Ok(stored.map(|(_, record)| record).unwrap_or_default())
+    }
+
+    /// Applies events that continue `progress`, all at once for every reader.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then it is not known whether they are applied.
+    pub(crate) fn apply(&self, progress: &mut Progress, events: &[Event]) -> Result<(), StoreError> {
+        let mut changed: HashMap<&Scope, Record> = HashMap::new();
+        for event in events {
+            if !changed.contains_key(&event.scope) {
+                let stored = self.read(&record_key(&event.scope), &event.scope)?;
+                let (checksum, record) = stored.unwrap_or_default();
+                progress.checksums = progress.checksums.wrapping_sub(checksum.into());
+                changed.insert(&event.scope, record);
+            }
+            changed.entry(&event.scope).or_default().apply(event);
+            progress.revision = event.revision;
+        }
+        let mut batch = sled::Batch::default();
+        for (scope, record) in changed {
+            let key = record_key(scope);
+            let (checksum, value) = seal_value(&key, &encode_record(&record));
+            progress.checksums = progress.checksums.wrapping_add(checksum.into());
+            batch.insert(key, value);
+        }
+        batch.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
+        self.tree.apply_batch(batch).map_err(failed)
+    }
+
+    /// Makes sled write everything. Only for a clean end: it is slow.
+    ///
+    /// # Errors
+    /// [`StoreError::Projection`].
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.tree.flush().map(drop).map_err(failed)
+    }
+
+    /// Garbles the stored record of a scope, as a failing disk might.
+    #[cfg(test)]
+    pub(crate) fn damage(&self, scope: &Scope) {
+        self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
+    }
+
+    fn read(&self, key: &[u8], scope: &Scope) -> Result<Option<(u32, Record)>, StoreError> {
+        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(None) };
+        let record = || {
+            let (checksum, body) = open_value(key, &value)?;
+            Some((checksum, decode_record(body).ok()?))
+        };
+        record().map(Some).ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+    }
+}
+
+fn record_key(scope: &Scope) -> Vec<u8> {
+    let mut key = vec![RECORD];
+    key.extend(key::encode(scope));
+    key
+}
+
+/// A body as it is stored under `key`, and its checksum.
+fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
+    let checksum = checksum(key, FORMAT, body);
+    let mut value = Vec::with_capacity(VALUE_HEADER + body.len());
+    value.push(FORMAT);
+    value.extend(checksum.to_le_bytes());
+    value.extend(body);
+    (checksum, value)
+}
+
+/// The checksum and the body of what is stored under `key`; `None` when the check fails or the format is unknown.
+fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Option<(u32, &'a [u8])> {
+    let (&[format, ref stored @ ..], body) = value.split_first_chunk::<VALUE_HEADER>()?;
+    let expected = checksum(key, format, body);
+    (format == FORMAT && u32::from_le_bytes(*stored) == expected).then_some((expected, body))
+}
+
+fn checksum(key: &[u8], format: u8, body: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &[format]), body)
+}
+
+/// sled panics on some damage; that is one more reason for doubt.
+fn contained<T>(attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        Err(doubt(format!("sled panicked: {}", text.unwrap_or("without a text"))))
+    })
+}
+
+fn doubt(reason: impl ToString) -> OpenError {
+    OpenError::Projection { reason: reason.to_string() }
+}
+
+fn failed(error: sled::Error) -> StoreError {
+    StoreError::Projection { reason: error.to_string() }
+}

@@ -1,0 +1,7 @@
+//! Tests of the crate as a whole. What concerns one file alone stands beside it.
+
+mod committer;
+mod conformance;
+pub(crate) mod fixtures;
+mod folder;
+mod model;

@@ -1,0 +1,148 @@
+//! The conformance suite: what the contract promises, run against every store. A new store is one more row.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use feature_core::{Event, Record, Scope, Value};
+
+use super::fixtures::{event, history, records, scopes, values};
+use crate::{FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+
+type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;
+
+/// Every store with its name.
+const STORES: [(&str, Constructor); 2] = [
+    ("memory", |_| Arc::new(MemoryStore::default())),
+    ("journal", |folder| Arc::new(JournalStore::open(folder).expect("an empty folder can be opened"))),
+];
+
+/// Runs a test against every store, each of them new.
+pub(super) fn every_store(test: impl Fn(Arc<dyn FeatureStore>)) {
+    for (name, construct) in STORES {
+        let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
+        println!("store: {name}");
+        test(construct(&folder.path().join("data")));
+    }
+}
+
+fn record_of(events: &[Event]) -> Record {
+    let mut record = Record::default();
+    events.iter().for_each(|event| record.apply(event));
+    record
+}
+
+#[test]
+fn a_new_store_is_empty() {
+    every_store(|store| {
+        assert_eq!(store.revision(), 0);
+        assert!(records(&*store).iter().all(|record| *record == Record::default()));
+        store.append(&[]).unwrap();
+        assert_eq!(store.revision(), 0);
+        store.close().unwrap();
+    });
+}
+
+#[test]
+fn what_is_appended_is_there_exactly_and_only_where_it_belongs() {
+    every_store(|store| {
+        let scopes = scopes();
+        let events: Vec<_> = (1..).zip(&scopes).map(|(revision, scope)| event(revision, scope, 9, &values())).collect();
+        store.append(&events[..2]).unwrap();
+        assert_eq!(store.revision(), 2);
+        store.append(&events[2..]).unwrap();
+        assert_eq!(store.revision(), scopes.len() as u64);
+        for event in &events {
+            assert_eq!(store.record(&event.scope).unwrap(), record_of(std::slice::from_ref(event)));
+        }
+    });
+}
+
+#[test]
+fn later_events_change_earlier_records_within_a_group_and_after_it() {
+    every_store(|store| {
+        let user = scopes().pop().unwrap();
+        let mut unset = event(3, &user, 4, &[]);
+        unset.changes = event(2, &user, 1, &values()[..2]).changes;
+        unset.changes.iter_mut().for_each(|change| change.old = change.new.take());
+        unset.organization = None;
+        let events = [event(1, &user, 1, &values()), event(2, &user, 2, &[Value::Flag(true)]), unset];
+        store.append(&events[..2]).unwrap();
+        store.append(&events[2..]).unwrap();
+        let record = store.record(&user).unwrap();
+        assert_eq!(record, record_of(&events));
+        assert_eq!((record.sequence, record.organization, record.created), (4, None, Some(events[0].time)));
+        assert_eq!(record.layer.iter().count(), values().len() - 2);
+    });
+}
+
+#[test]
+fn a_group_that_does_not_continue_the_history_is_refused_whole() {
+    every_store(|store| {
+        store.append(&history([1])).unwrap();
+        let before = records(&*store);
+        // revisions | the one expected and the one found
+        for (revisions, expected) in
+            [(vec![1], (2, 1)), (vec![3], (2, 3)), (vec![2, 2], (3, 2)), (vec![2, 3, 5], (4, 5))]
+        {
+            let error = store.append(&history(revisions)).unwrap_err();
+            assert!(error.is_refusal());
+            let StoreError::WrongRevision { expected: wanted, actual } = error else { panic!("{error}") };
+            assert_eq!((wanted, actual), expected);
+        }
+        assert_eq!((store.revision(), records(&*store)), (1, before));
+        store.append(&history([2])).unwrap();
+    });
+}
+
+#[test]
+fn a_value_above_a_limit_is_refused_and_harms_nothing() {
+    every_store(|store| {
+        let mut deep = Value::Flag(true);
+        for _ in 0..VALUE_MAX_DEPTH {
+            deep = Value::Message([("part".to_owned(), deep)].into());
+        }
+        let deepest = deep.clone();
+        let too_deep = Value::Message([("part".to_owned(), deep)].into());
+        let largest = Value::Text("x".repeat(VALUE_MAX_BYTES - 4));
+        let too_large = Value::Text("x".repeat(VALUE_MAX_BYTES));
+        for refused in [too_deep, too_large] {
+            let events = [history([1]), vec![event(2, &Scope::System, 2, &[Value::Flag(true), refused])]].concat();
+            let error = store.append(&events).unwrap_err();
+            assert!(error.is_refusal() && error.to_string().contains("f1"), "{error}");
+            assert_eq!((store.revision(), store.record(&Scope::System).unwrap()), (0, Record::default()));
+        }
+        let accepted = event(1, &Scope::System, 1, &[deepest, largest]);
+        store.append(std::slice::from_ref(&accepted)).unwrap();
+        assert_eq!(store.record(&Scope::System).unwrap(), record_of(&[accepted]));
+    });
+}
+
+#[test]
+fn readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks() {
+    every_store(|store| {
+        let done = AtomicBool::new(false);
+        thread::scope(|threads| {
+            for _ in 0..3 {
+                threads.spawn(|| {
+                    let mut last = 0;
+                    while !done.load(Ordering::Relaxed) {
+                        let revision = store.revision();
+                        let record = store.record(&Scope::System).unwrap();
+                        assert!(record.sequence >= revision, "revision {revision} is not visible yet");
+                        assert!(record.sequence >= last, "{} came after {last}", record.sequence);
+                        assert_eq!(record.layer.get("f0"), record.layer.get("f1"), "half of an event is visible");
+                        last = record.sequence;
+                    }
+                });
+            }
+            for revision in 1..=200 {
+                let value = Value::Numbers(vec![revision as i32]);
+                store.append(&[event(revision, &Scope::System, revision, &[value.clone(), value])]).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        assert_eq!(store.record(&Scope::System).unwrap().sequence, 200);
+    });
+}

@@ -1,0 +1,101 @@
+//! Scopes, writes and events to test with. No test lives here.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+use feature_core::{
+    Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch,
+    Placement, Record, Scope, Timestamp, UserId, Value, Write,
+};
+
+use crate::store::FeatureStore;
+
+/// Scopes of all levels, some of which differ only in where an id ends.
+pub(crate) fn scopes() -> Vec<Scope> {
+    let instance = |id| InstanceId::new(id).unwrap();
+    vec![
+        Scope::System,
+        Scope::Instance(instance("a")),
+        Scope::Instance(instance("ab")),
+        Scope::Organization(instance("a"), OrganizationId::new("b").unwrap()),
+        Scope::User(instance("a"), UserId::new("b").unwrap()),
+        Scope::User(instance("ab"), UserId::new("ü").unwrap()),
+    ]
+}
+
+/// Values of all kinds, the odd ones among them.
+pub(crate) fn values() -> Vec<Value> {
+    let parts = [("required", Value::Flag(false)), ("uri", Value::Text("https://a/ü".to_owned()))];
+    let parts: BTreeMap<_, _> = parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
+    let nested = BTreeMap::from([("inner".to_owned(), Value::Message(parts.clone()))]);
+    vec![
+        Value::Flag(false),
+        Value::Flag(true),
+        Value::Text(String::new()),
+        Value::Text("a\0b\n".to_owned()),
+        Value::Numbers(vec![]),
+        Value::Numbers(vec![5, 1, -1, i32::MAX, i32::MIN]),
+        Value::Message(BTreeMap::new()),
+        Value::Message(parts),
+        Value::Message(nested),
+    ]
+}
+
+/// An event that sets the features `f0`, `f1`, … of a scope to these values.
+pub(crate) fn event(revision: u64, scope: &Scope, sequence: u64, values: &[Value]) -> Event {
+    let change = |(index, value): (usize, &Value)| FeatureChange {
+        key: FeatureKey::from(format!("f{index}").as_str()),
+        old: None,
+        new: Some(value.clone()),
+    };
+    Event {
+        revision,
+        scope: scope.clone(),
+        kind: EventKind::Set,
+        sequence,
+        time: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + revision as i64),
+        actor: "somebody".to_owned(),
+        request_id: format!("request {revision}"),
+        organization: OrganizationId::new("home").ok().filter(|_| matches!(scope, Scope::User(..))),
+        changes: values.iter().enumerate().map(change).collect(),
+    }
+}
+
+/// One event of the system per revision.
+pub(crate) fn history(revisions: impl IntoIterator<Item = u64>) -> Vec<Event> {
+    let flag = |revision| Value::Flag(revision % 2 == 1);
+    revisions.into_iter().map(|revision| event(revision, &Scope::System, revision, &[flag(revision)])).collect()
+}
+
+/// A write that sets one feature, or unsets it.
+pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
+    let features = FeatureSet::from_iter([(FeatureKey::from(key), Kind::Flag)]);
+    let present: Layer = value.into_iter().map(|value| (FeatureKey::from(key), value)).collect();
+    let patch = Patch::new(&features, &present, Some(&[key.to_owned()])).expect("the mask names one known feature");
+    Write {
+        scope: scope.clone(),
+        operation: Operation::Set(patch),
+        expected_sequence: None,
+        placement: Placement::Keep,
+        validate_only: false,
+        actor: "somebody".to_owned(),
+        request_id: "request".to_owned(),
+    }
+}
+
+/// The records of all [`scopes`].
+pub(crate) fn records(store: &dyn FeatureStore) -> Vec<Record> {
+    scopes().iter().map(|scope| store.record(scope).expect("the store is intact")).collect()
+}
+
+/// Copies a folder as it is. For one that is open this is what a killed process leaves behind.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &target)? } else { fs::copy(entry.path(), target).map(drop)? }
+    }
+    Ok(())
+}

@@ -1,0 +1,203 @@
+//! Tests of a store's folder: what is found there at opening, and what becomes of it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use feature_core::{Record, Scope, Value};
+
+use super::fixtures::{copy, event, history, records, scopes, values};
+use crate::journal_store::{LIMITS, Limits};
+use crate::{FeatureStore, JournalStore, StoreError};
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let guard = tempfile::tempdir().expect("the system has a folder for temporary files");
+    let folder = guard.path().join("some/where");
+    (guard, folder)
+}
+
+fn open(folder: &Path) -> JournalStore {
+    JournalStore::open(folder).expect("the folder can be opened")
+}
+
+/// A closed store with some events, and its records.
+fn filled() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
+    let (guard, folder) = folder();
+    let store = open(&folder);
+    for (revision, scope) in (1..).zip(scopes().iter().cycle().take(20)) {
+        store.append(&[event(revision, scope, revision, &values())]).expect("the disk works");
+    }
+    store.close().expect("the disk works");
+    let records = records(&store);
+    (guard, folder, records)
+}
+
+#[test]
+fn what_was_appended_is_there_after_closing_dropping_and_killing() {
+    let (guard, folder) = folder();
+    let store = open(&folder);
+    store.append(&history(1..=3)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let store = open(&folder);
+    store.append(&history(4..=5)).unwrap();
+    drop(store);
+    let store = open(&folder);
+    store.append(&history(6..=9)).unwrap();
+    let copied = guard.path().join("killed");
+    copy(&folder, &copied).unwrap();
+    for other in [store, open(&copied)] {
+        assert_eq!((other.revision(), other.record(&Scope::System).unwrap().sequence), (9, 9));
+    }
+}
+
+#[test]
+fn a_doubtful_projection_is_set_aside_and_built_from_the_journal() {
+    let (guard, folder, expected) = filled();
+    let projection = folder.join("projection");
+    let (_other, other, _) = filled();
+    let future = guard.path().join("future");
+    copy(&folder, &future).unwrap();
+    let store = open(&future);
+    store.append(&history(21..=22)).unwrap();
+    store.close().unwrap();
+    drop(store);
+    let replace = |from: PathBuf| {
+        fs::remove_dir_all(&projection).unwrap();
+        copy(&from, &projection).unwrap();
+    };
+    let edit = |edit: fn(&sled::Db)| {
+        let tree = sled::open(&projection).unwrap();
+        edit(&tree);
+        tree.flush().unwrap();
+    };
+    // what is wrong | how it comes about
+    let table: [(&str, &dyn Fn()); 7] = [
+        ("from the future", &|| replace(future.join("projection"))),
+        ("of another store", &|| replace(other.join("projection"))),
+        ("a file", &|| {
+            fs::remove_dir_all(&projection).unwrap();
+            fs::write(&projection, "x").unwrap();
+        }),
+        ("a record is lost", &|| edit(|tree| drop(tree.remove("rs").unwrap()))),
+        ("a record is another's", &|| edit(|tree| drop(tree.insert("rs", tree.get("ria").unwrap().unwrap()).unwrap()))),
+        ("an unknown key", &|| edit(|tree| drop(tree.insert("x", "").unwrap()))),
+        ("an unknown format", &|| edit(|tree| drop(tree.insert("m", vec![9; 40]).unwrap()))),
+    ];
+    for (name, damage) in table {
+        damage();
+        let doubtful = fs::metadata(&projection).unwrap().ino();
+        assert_eq!(records(&open(&folder)), expected, "{name}");
+        let aside = fs::metadata(folder.join("projection.set-aside"));
+        assert!(aside.is_ok_and(|aside| aside.ino() == doubtful), "{name}: not set aside");
+    }
+    // In these sled finds nothing at all. Such a projection is built from the start, wherever it lies.
+    let table: [&dyn Fn(); 3] =
+        [&|| fs::remove_dir_all(&projection).unwrap(), &|| edit(|tree| tree.clear().unwrap()), &|| {
+            let length = fs::metadata(projection.join("db")).unwrap().len() as usize;
+            fs::write(projection.join("db"), (0..length).map(|byte| (byte * 31) as u8).collect::<Vec<_>>()).unwrap();
+        }];
+    for damage in table {
+        damage();
+        assert_eq!(records(&open(&folder)), expected);
+    }
+}
+
+#[test]
+fn a_flipped_byte_anywhere_in_sled_is_never_believed() {
+    let (guard, folder, expected) = filled();
+    let pristine = guard.path().join("pristine");
+    copy(&folder.join("projection"), &pristine).unwrap();
+    let length = fs::metadata(pristine.join("db")).unwrap().len() as usize;
+    let written = fs::read(pristine.join("db")).unwrap().iter().rposition(|&byte| byte != 0).unwrap_or(length - 1);
+    for step in 0..40 {
+        fs::remove_dir_all(folder.join("projection")).unwrap();
+        copy(&pristine, &folder.join("projection")).unwrap();
+        let mut bytes = fs::read(pristine.join("db")).unwrap();
+        bytes[written * step / 40] ^= 0x04;
+        fs::write(folder.join("projection/db"), bytes).unwrap();
+        assert_eq!(records(&open(&folder)), expected, "byte {}", written * step / 40);
+    }
+}
+
+#[test]
+fn a_record_damaged_while_open_is_named_and_not_answered() {
+    let (_guard, folder, _) = filled();
+    let store = open(&folder);
+    store.damage(&Scope::System);
+    let error = store.record(&Scope::System).unwrap_err();
+    assert!(matches!(error, StoreError::DamagedRecord { scope: Scope::System }), "{error}");
+    assert!(store.record(&scopes()[1]).is_ok());
+    drop(store);
+    assert!(open(&folder).record(&Scope::System).is_ok());
+}
+
+#[test]
+fn a_folder_that_cannot_be_trusted_is_refused_in_one_line() {
+    let (guard, folder, expected) = filled();
+    let backup = guard.path().join("backup");
+    copy(&folder, &backup).unwrap();
+    let identity = folder.join("identity");
+    let held = open(&folder);
+    let line = JournalStore::open(&folder).unwrap_err().to_string();
+    assert!(line.ends_with("is in use by another process: stop that one, or choose another data folder"), "{line}");
+    drop(held);
+    // what happened | a part of the line
+    let table: [(&dyn Fn(), &str); 7] = [
+        (
+            &|| fs::write(&identity, r#"{"format":2,"new":[]}"#).unwrap(),
+            "has format 2, this binary knows 1: start the newer",
+        ),
+        (&|| fs::write(&identity, "").unwrap(), "identity is damaged: restore"),
+        (&|| fs::write(&identity, r#"{"format":1,"store":"x"}"#).unwrap(), "identity is damaged: restore"),
+        (&|| fs::remove_file(&identity).unwrap(), "identity is missing beside a journal with records: restore"),
+        (&|| fs::remove_dir_all(folder.join("journal")).unwrap(), "journal is missing: restore"),
+        (&|| fs::remove_file(folder.join("journal/00000000000000000001.log")).unwrap(), "journal is missing: restore"),
+        (
+            &|| fs::write(folder.join("journal/00000000000000000001.log"), "").unwrap(),
+            "00000000000000000001.log at byte 0: the header is damaged or the one of another store; restore",
+        ),
+    ];
+    for (damage, expected) in table {
+        damage();
+        let line = JournalStore::open(&folder).unwrap_err().to_string();
+        assert!(line.contains(expected) && !line.contains('\n'), "{line}");
+        fs::remove_dir_all(folder.join("journal")).unwrap_or_default();
+        copy(&backup.join("journal"), &folder.join("journal")).unwrap();
+        fs::copy(backup.join("identity"), &identity).unwrap();
+    }
+    assert_eq!(records(&open(&folder)), expected);
+    let line = JournalStore::open(&identity).unwrap_err().to_string();
+    assert!(line.contains("check that the data folder is writable"), "{line}");
+}
+
+#[test]
+fn a_creation_that_a_crash_cut_short_begins_again() {
+    let (_guard, folder) = folder();
+    let segment = folder.join("journal/00000000000000000001.log");
+    drop(open(&folder));
+    let header = fs::read(&segment).unwrap();
+    for left in [&header[..], &header[..9], b""] {
+        fs::remove_file(folder.join("identity")).unwrap();
+        fs::write(&segment, left).unwrap();
+        let store = open(&folder);
+        store.close().unwrap();
+        assert_eq!(store.revision(), 0);
+        drop(store);
+        fs::remove_dir_all(folder.join("journal")).unwrap();
+        fs::remove_file(folder.join("identity")).unwrap();
+        open(&folder);
+    }
+}
+
+#[test]
+fn a_nearly_full_disk_refuses_writes_and_poisons_nothing() {
+    let (_guard, folder) = folder();
+    let store = JournalStore::open_with(&folder, Limits { reserve_bytes: u64::MAX, ..LIMITS }).unwrap();
+    for _ in 0..2 {
+        let error = store.append(&[event(1, &Scope::System, 1, &[Value::Flag(true)])]).unwrap_err();
+        assert!(matches!(error, StoreError::DiskFull { .. }) && error.is_refusal(), "{error}");
+    }
+    assert_eq!(store.record(&Scope::System).unwrap(), Record::default());
+    store.close().unwrap();
+}

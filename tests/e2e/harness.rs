@@ -1,0 +1,217 @@
+//! The real server as a process: started over a data folder on a port of its own, stopped, killed, started again.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+/// The server's binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
+
+/// How long a start, a stop or a command may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A data folder and a configuration file; removed when the last server and test that use it are done.
+#[derive(Clone)]
+pub struct Folder(Arc<TempDir>);
+
+impl Folder {
+    /// An empty folder, served with this configuration (TOML).
+    pub fn new(config: &str) -> Self {
+        let folder = Self(Arc::new(tempfile::tempdir().expect("a temporary folder")));
+        std::fs::write(folder.config(), config).expect("the configuration is written");
+        folder
+    }
+
+    /// The data folder; what runs in its parent finds it by default.
+    pub fn data(&self) -> PathBuf {
+        self.0.path().join("feature-data")
+    }
+
+    /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
+    pub fn run(&self, line: &str) -> Output {
+        let mut command = limited(BINARY);
+        self.settle(&mut command, line);
+        command.output().expect("the binary starts")
+    }
+
+    /// Starts a server on this folder.
+    pub fn serve(&self) -> Server {
+        let mut command = Command::new(BINARY);
+        self.settle(&mut command, "serve --listen 127.0.0.1:0");
+        command.arg("--config").arg(self.config());
+        Server::start(self.clone(), command)
+    }
+
+    fn config(&self) -> PathBuf {
+        self.0.path().join("feature-server.toml")
+    }
+
+    /// Nothing of the developer's own settings reaches the server.
+    fn settle(&self, command: &mut Command, line: &str) {
+        command.args(line.split_whitespace()).arg("--data").arg(self.data()).current_dir(self.0.path());
+        command.stdin(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FEATURE_SERVER")) {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// A running server. Dropped, it is killed; dropped by a failing test, its log is printed.
+pub struct Server {
+    folder: Folder,
+    process: Child,
+    address: String,
+    /// The lines of standard output; the channel closes when the process ends.
+    lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// A server over an empty folder, without configuration.
+    pub fn new() -> Self {
+        Folder::new("").serve()
+    }
+
+    fn start(folder: Folder, mut command: Command) -> Self {
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server's binary starts");
+        let stdout = process.stdout.take().expect("standard output is piped");
+        let stderr = process.stderr.take().expect("standard error is piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let log = Arc::new(Mutex::new(String::new()));
+        let log_reader = Some(thread::spawn({
+            let log = log.clone();
+            move || keep(stderr, &log)
+        }));
+        let mut server = Self { folder, process, address: String::new(), lines, log, log_reader };
+        server.address = server.wait_for_address();
+        server
+    }
+
+    /// The address it listens on, as `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The folder it serves.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Mints a token: `server.token("--role IAM_OWNER --instance demo")`.
+    pub fn token(&self, line: &str) -> String {
+        let output = self.folder.run(&format!("token {line}"));
+        let token = String::from_utf8(output.stdout).expect("a token is text");
+        assert!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
+        token.trim_end().to_owned()
+    }
+
+    /// A gRPC connection to it.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address is a valid URL");
+        endpoint.connect().await.expect("the server accepts a connection")
+    }
+
+    /// Sends SIGTERM, waits for the end, and gives the folder. Fails unless the exit code is 0.
+    ///
+    /// An async test that has connections open needs `flavor = "multi_thread"`: they answer while this waits.
+    pub fn stop(mut self) -> Folder {
+        let process = self.process.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM is sent");
+        let status = self.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "after SIGTERM the server ends with {status}");
+        self.folder.clone()
+    }
+
+    /// Sends SIGKILL, waits for the end, and gives the folder.
+    pub fn kill(mut self) -> Folder {
+        self.process.kill().expect("SIGKILL is sent");
+        self.wait_for_exit();
+        self.folder.clone()
+    }
+
+    fn wait_for_address(&self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => match line.split_once("listening on ") {
+                    Some((_, address)) => return address.trim().to_owned(),
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not say 'listening on' in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the server ended before it listened"),
+            }
+        }
+    }
+
+    fn wait_for_exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not end in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => return self.process.wait().expect("the process is ours"),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if thread::panicking() {
+            let _ = self.log_reader.take().map(JoinHandle::join);
+            eprintln!("--- log of the server ---\n{}---", self.log.lock().expect("the log's reader does not panic"));
+        }
+    }
+}
+
+/// Puts a token, and the organization `acme`, on every call of a Rust client.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    pub fn new(token: &str) -> Self {
+        Self(format!("Bearer {token}").parse().expect("a token is ASCII"))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        request.metadata_mut().insert("x-zitadel-orgid", MetadataValue::from_static("acme"));
+        Ok(request)
+    }
+}
+
+/// A command that is ended, with whatever it started, when it takes too long.
+pub fn limited(program: impl Into<PathBuf>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("--kill-after=5").arg(PATIENCE.as_secs().to_string()).arg(program.into());
+    command
+}
+
+fn keep(stderr: impl Read, log: &Mutex<String>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut log = log.lock().expect("no test panics with the log in hand");
+        let _ = writeln!(log, "{line}");
+    }
+}

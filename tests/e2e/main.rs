@@ -1,0 +1,13 @@
+//! End-to-end tests: the real binary as a process of its own, and the real clients that people use with it.
+//!
+//! The clients are installed by `cargo xtask test`.
+
+mod authorization;
+mod clients;
+mod harness;
+mod raw;
+mod reflection;
+mod restart;
+mod rust_client;
+mod scripts;
+mod wire;

@@ -1,0 +1,87 @@
+//! What a change must pass, step by step, and the time each step takes.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::shell::{Workspace, run};
+use crate::{edges, install};
+
+/// A step: its name, and what it does.
+type Step = (&'static str, fn(&Workspace) -> Result<()>);
+
+/// The quick ones first, so that a slip is told early.
+const STEPS: [Step; 7] = [
+    ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
+    ("edges", |workspace| edges::check(&workspace.metadata)),
+    ("install", install::install),
+    ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),
+    ("clippy", |workspace| {
+        run(workspace.cargo("clippy").args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
+    }),
+    // Of all packages only feature-api has this test; naming the workspace keeps one set of built dependencies.
+    ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
+    ("test", |workspace| test(workspace, &[])),
+];
+
+/// Runs every step until one fails; prints the times in either case.
+pub fn ci(workspace: &Workspace) -> Result<()> {
+    let mut times = Vec::new();
+    let result = STEPS.iter().try_for_each(|(name, step)| {
+        println!("\n=== {name}");
+        let start = Instant::now();
+        let result = step(workspace).with_context(|| format!("the step '{name}' failed"));
+        times.push((*name, start.elapsed()));
+        result
+    });
+    println!("\n{}", table(&times));
+    result
+}
+
+/// `cargo test` on the whole workspace, or on the packages that the arguments name.
+pub fn test(workspace: &Workspace, args: &[String]) -> Result<()> {
+    let mut command = workspace.cargo("test");
+    command.arg("--locked");
+    if !names_a_package(args) {
+        command.arg("--workspace");
+    }
+    run(command.args(args))
+}
+
+fn names_a_package(args: &[String]) -> bool {
+    let cargo_args = args.iter().take_while(|arg| *arg != "--");
+    cargo_args.into_iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
+}
+
+fn table(times: &[(&str, Duration)]) -> String {
+    let row = |name: &str, time: Duration| format!("{name:<12} {:>3} s", time.as_secs_f64().round());
+    let total = row("total", times.iter().map(|(_, time)| *time).sum());
+    times.iter().map(|(name, time)| row(name, *time)).chain([total]).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{names_a_package, table};
+
+    #[test]
+    fn a_package_is_named_before_the_two_dashes_only() {
+        let check = |line: &str, named: bool| {
+            let args: Vec<_> = line.split_whitespace().map(String::from).collect();
+            assert_eq!(names_a_package(&args), named, "{line}");
+        };
+        //    arguments                 names a package
+        check("", false);
+        check("--test e2e browser", false);
+        check("-p feature-core", true);
+        check("--package=feature-core", true);
+        check("--test e2e -- -p", false);
+    }
+
+    #[test]
+    fn the_times_add_up() {
+        let times = [("format", Duration::from_secs(2)), ("test", Duration::from_secs(75))];
+        assert_eq!(table(&times), "format         2 s\ntest          75 s\ntotal         77 s");
+    }
+}

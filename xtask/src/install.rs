@@ -1,0 +1,112 @@
+//! Installs what the tests need and the machine lacks. What is there is found by looking, never by asking a registry.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::shell::{Workspace, on_path, run_quietly};
+
+/// Debian packages, each with the program by which it is recognised.
+const DEBIAN: [(&str, &str); 2] = [("chromium", "chromium"), ("curl", "curl")];
+
+/// Installs what is missing, telling each in one line.
+pub fn install(workspace: &Workspace) -> Result<()> {
+    debian()?;
+    node(workspace)?;
+    python(workspace)
+}
+
+fn debian() -> Result<()> {
+    let missing = DEBIAN.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package);
+    let missing: Vec<_> = missing.collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing Debian packages: {}", missing.join(" "));
+    // The package lists of a fresh machine are absent or old; those of any other need no update.
+    if run_quietly(apt_get("install").args(&missing)).is_err() {
+        run_quietly(&mut apt_get("update"))?;
+        run_quietly(apt_get("install").args(&missing)).context("root is needed to install Debian packages")?;
+    }
+    Ok(())
+}
+
+fn apt_get(subcommand: &str) -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg(subcommand);
+    if subcommand == "install" {
+        command.args(["--yes", "--no-install-recommends"]);
+    }
+    command
+}
+
+fn node(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.path("tests/clients/node");
+    let stamp = Stamp::new(&folder.join("package-lock.json"), &folder.join("node_modules"))?;
+    if stamp.holds() {
+        return Ok(());
+    }
+    println!("installing npm packages: tests/clients/node/package-lock.json");
+    run_quietly(Command::new("npm").args(["ci", "--loglevel=error"]).current_dir(&folder))?;
+    stamp.write()
+}
+
+fn python(workspace: &Workspace) -> Result<()> {
+    let environment = workspace.target("test-clients/python");
+    let requirements = workspace.path("tests/clients/python/requirements.txt");
+    let stamp = Stamp::new(&requirements, &environment)?;
+    // The interpreter is a link: it dangles when the Python that made the environment is gone.
+    if stamp.holds() && environment.join("bin/python").exists() {
+        return Ok(());
+    }
+    println!("installing Python packages: tests/clients/python/requirements.txt");
+    run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment))?;
+    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    run_quietly(Command::new(environment.join("bin/python")).args(pip).arg(&requirements))?;
+    stamp.write()
+}
+
+/// A copy of the lock file, written beside what was installed by it when that was complete.
+struct Stamp {
+    lock: Vec<u8>,
+    copy: std::path::PathBuf,
+}
+
+impl Stamp {
+    fn new(lock: &Path, installed: &Path) -> Result<Self> {
+        let lock = fs::read(lock).with_context(|| format!("reading {}", lock.display()))?;
+        Ok(Self { lock, copy: installed.join(".installed") })
+    }
+
+    fn holds(&self) -> bool {
+        fs::read(&self.copy).is_ok_and(|copy| copy == self.lock)
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.copy, &self.lock).with_context(|| format!("writing {}", self.copy.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::Stamp;
+
+    #[test]
+    fn a_stamp_holds_until_the_lock_file_changes() {
+        let folder = std::env::temp_dir().join(format!("xtask-stamp-{}", std::process::id()));
+        let lock = folder.join("lock");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&lock, "one").unwrap();
+        let stamp = Stamp::new(&lock, &folder).unwrap();
+        assert!(!stamp.holds(), "nothing was installed yet");
+        stamp.write().unwrap();
+        assert!(stamp.holds());
+        fs::write(&lock, "two").unwrap();
+        assert!(!Stamp::new(&lock, &folder).unwrap().holds(), "another lock file");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
