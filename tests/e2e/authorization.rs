@@ -117,7 +117,12 @@ async fn each_role_may_do_what_the_table_says_where_it_is_bound() {
         let table = [
             // (token, metadata, whether the role counts for this resource, whether the instance is refused at once)
             (format!("--role {name} --instance demo {organization}"), "", true, false),
-            (format!("--role {name} --instance other {organization}"), "x-zitadel-instance-id = demo", everywhere, true),
+            (
+                format!("--role {name} --instance other {organization}"),
+                "x-zitadel-instance-id = demo",
+                everywhere,
+                true,
+            ),
             (format!("--role {name} {organization}"), "x-zitadel-instance-id = demo", everywhere, false),
             (format!("--role {name} --instance demo --organization other"), "", !member, false),
         ];
@@ -217,7 +222,8 @@ fn forged(server: &Server, good: &str) -> Vec<(&'static str, String, &'static st
         claims
     };
     let sign = |changes: Json| encode(&header, &claims(changes), &key).expect("the key signs");
-    let with_header = |changed: Header, key: &EncodingKey| encode(&changed, &claims(json!({})), key).expect("a key signs");
+    let with_header =
+        |changed: Header, key: &EncodingKey| encode(&changed, &claims(json!({})), key).expect("a key signs");
     let other_key = {
         let other = Server::new();
         other.token("");

@@ -139,18 +139,36 @@ async fn writes_can_be_checked_and_made_conditional() {
     let (iam, viewer): (&[&str], &[&str]) = (&[&owner], &[&viewer]);
     let set = "SetInstanceFeatures";
     let stale = || Err(refusal(Aborted, "SEQUENCE_MISMATCH", &[]));
-    tell(&server, &[
-        (iam, set, json!({"actions": true, "expectedSequence": "1"}), stale()),
-        (iam, set, json!({"actions": true, "expectedSequence": "0", "validateOnly": true}), Ok(json!({"details": {"sequence": null, "changeDate": null, "resourceOwner": "demo"}}))),
-        (iam, "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[]))),
-        (iam, set, json!({"actions": true, "expectedSequence": "0"}), Ok(details(1, "demo"))),
-        (iam, set, json!({"actions": true, "expectedSequence": "0"}), stale()),
-        (iam, set, json!({"actions": false, "expectedSequence": "0", "validateOnly": true}), stale()),
-        (iam, set, json!({"actions": false, "validateOnly": true}), Ok(details(1, "demo"))),
-        (iam, "GetInstanceFeatures", json!({}), Ok(json!({"actions": on("INSTANCE")}))),
-        (viewer, set, json!({"actions": false, "validateOnly": true}), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]))),
-        (iam, set, json!({"improvedPerformance": ["IMPROVED_PERFORMANCE_UNSPECIFIED"], "validateOnly": true}), Err(refusal(InvalidArgument, "FIELD_INVALID", &["improved_performance[0]"]))),
-    ])
+    tell(
+        &server,
+        &[
+            (iam, set, json!({"actions": true, "expectedSequence": "1"}), stale()),
+            (
+                iam,
+                set,
+                json!({"actions": true, "expectedSequence": "0", "validateOnly": true}),
+                Ok(json!({"details": {"sequence": null, "changeDate": null, "resourceOwner": "demo"}})),
+            ),
+            (iam, "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[]))),
+            (iam, set, json!({"actions": true, "expectedSequence": "0"}), Ok(details(1, "demo"))),
+            (iam, set, json!({"actions": true, "expectedSequence": "0"}), stale()),
+            (iam, set, json!({"actions": false, "expectedSequence": "0", "validateOnly": true}), stale()),
+            (iam, set, json!({"actions": false, "validateOnly": true}), Ok(details(1, "demo"))),
+            (iam, "GetInstanceFeatures", json!({}), Ok(json!({"actions": on("INSTANCE")}))),
+            (
+                viewer,
+                set,
+                json!({"actions": false, "validateOnly": true}),
+                Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"])),
+            ),
+            (
+                iam,
+                set,
+                json!({"improvedPerformance": ["IMPROVED_PERFORMANCE_UNSPECIFIED"], "validateOnly": true}),
+                Err(refusal(InvalidArgument, "FIELD_INVALID", &["improved_performance[0]"])),
+            ),
+        ],
+    )
     .await;
     server.stop();
 }
@@ -165,24 +183,47 @@ async fn bad_requests_are_named_and_write_nothing() {
     let long = "x".repeat(201);
     let set = "SetInstanceFeatures";
     let user = "SetUserFeatures";
-    tell(&server, &[
-        (iam, set, json!({}), Err(refusal(InvalidArgument, "NO_CHANGES", &[]))),
-        (iam, set, json!({"actions": true, "updateMask": "actions,nothing"}), bad(&["update_mask.paths[1]"])),
-        (iam, set, json!({"actions": true, "updateMask": "updateMask"}), bad(&["update_mask.paths[0]"])),
-        (iam, set, json!({"improvedPerformance": [1, 1]}), bad(&["improved_performance[1]"])),
-        (iam, set, json!({"improvedPerformance": [17]}), bad(&["improved_performance[0]"])),
-        (iam, set, json!({"loginV2": {"baseUri": "/relative"}}), bad(&["login_v2.base_uri"])),
-        (iam, set, json!({"loginV2": {"baseUri": "https://me:pw@a.example"}}), bad(&["login_v2.base_uri"])),
-        (iam, user, json!({"actions": true}), bad(&["user_id"])),
-        (iam, user, json!({"userId": long, "actions": true}), bad(&["user_id"])),
-        (iam, user, json!({"userId": "a\nb", "actions": true}), bad(&["user_id"])),
-        (iam, "GetOrganizationFeatures", json!({"organizationId": ""}), bad(&["organization_id"])),
-        (&[&owner, "x-zitadel-instance-id = demo"], set, json!({}), Err(refusal(InvalidArgument, "NO_CHANGES", &[]))),
-        (&[&owner, "x-zitadel-instance-id = other"], set, json!({"actions": true}), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]))),
-        (&[&nowhere], set, json!({"actions": true}), Err(refusal(FailedPrecondition, "INSTANCE_UNKNOWN", &[]))),
-        (&[&nowhere, "x-zitadel-instance-id = demo"], "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[]))),
-        (&[&nowhere, &format!("x-zitadel-instance-id = {long}")], set, json!({"actions": true}), bad(&["x-zitadel-instance-id"])),
-    ])
+    tell(
+        &server,
+        &[
+            (iam, set, json!({}), Err(refusal(InvalidArgument, "NO_CHANGES", &[]))),
+            (iam, set, json!({"actions": true, "updateMask": "actions,nothing"}), bad(&["update_mask.paths[1]"])),
+            (iam, set, json!({"actions": true, "updateMask": "updateMask"}), bad(&["update_mask.paths[0]"])),
+            (iam, set, json!({"improvedPerformance": [1, 1]}), bad(&["improved_performance[1]"])),
+            (iam, set, json!({"improvedPerformance": [17]}), bad(&["improved_performance[0]"])),
+            (iam, set, json!({"loginV2": {"baseUri": "/relative"}}), bad(&["login_v2.base_uri"])),
+            (iam, set, json!({"loginV2": {"baseUri": "https://me:pw@a.example"}}), bad(&["login_v2.base_uri"])),
+            (iam, user, json!({"actions": true}), bad(&["user_id"])),
+            (iam, user, json!({"userId": long, "actions": true}), bad(&["user_id"])),
+            (iam, user, json!({"userId": "a\nb", "actions": true}), bad(&["user_id"])),
+            (iam, "GetOrganizationFeatures", json!({"organizationId": ""}), bad(&["organization_id"])),
+            (
+                &[&owner, "x-zitadel-instance-id = demo"],
+                set,
+                json!({}),
+                Err(refusal(InvalidArgument, "NO_CHANGES", &[])),
+            ),
+            (
+                &[&owner, "x-zitadel-instance-id = other"],
+                set,
+                json!({"actions": true}),
+                Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"])),
+            ),
+            (&[&nowhere], set, json!({"actions": true}), Err(refusal(FailedPrecondition, "INSTANCE_UNKNOWN", &[]))),
+            (
+                &[&nowhere, "x-zitadel-instance-id = demo"],
+                "GetInstanceFeatures",
+                json!({}),
+                Err(refusal(NotFound, "NO_FEATURES_SET", &[])),
+            ),
+            (
+                &[&nowhere, &format!("x-zitadel-instance-id = {long}")],
+                set,
+                json!({"actions": true}),
+                bad(&["x-zitadel-instance-id"]),
+            ),
+        ],
+    )
     .await;
 
     let raw = Raw::new(&server).await;
@@ -236,28 +277,51 @@ async fn a_user_belongs_to_one_organization() {
     let get = || json!({"userId": "ann", "inheritance": true});
     let denied = |permission: &str| Err(refusal(PermissionDenied, "PERMISSION_MISSING", &[permission]));
     let reset = "ResetUserFeatures";
-    tell(&server, &[
-        (iam, "SetOrganizationFeatures", json!({"organizationId": "acme", "webKey": true}), Ok(details(1, "demo"))),
-        (other, "SetOrganizationFeatures", json!({"organizationId": "acme", "webKey": true}), denied("org.feature.write")),
-        (other, "SetOrganizationFeatures", json!({"organizationId": "other", "userSchema": true}), Ok(details(1, "demo"))),
-        // Whoever writes first records the user under their organization.
-        (acme, "SetUserFeatures", set(true), Ok(details(1, "acme"))),
-        (other, "SetUserFeatures", set(false), denied("user.feature.write")),
-        (other, reset, json!({"userId": "ann"}), denied("user.feature.delete")),
-        (other, "GetUserFeatures", get(), denied("user.feature.read")),
-        (acme, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
-        (ann, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
-        (ann, "GetUserFeatures", json!({"userId": "bob", "inheritance": true}), denied("user.feature.read")),
-        (ann, "SetUserFeatures", set(false), denied("user.feature.write")),
-        (ann, "GetOrganizationFeatures", json!({"organizationId": "acme"}), Ok(json!({"webKey": on("ORGANIZATION")}))),
-        (ann, "GetOrganizationFeatures", json!({"organizationId": "other"}), denied("org.feature.read")),
-        // Rights on the whole instance move the user, by naming the organization.
-        (iam, "SetUserFeatures", set(false), Ok(details(2, "acme"))),
-        (in_other, "SetUserFeatures", set(true), Ok(details(3, "other"))),
-        (acme, "SetUserFeatures", set(false), denied("user.feature.write")),
-        (acme, "GetUserFeatures", get(), denied("user.feature.read")),
-        (other, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "userSchema": on("ORGANIZATION"), "webKey": {"source": null}}))),
-    ])
+    tell(
+        &server,
+        &[
+            (iam, "SetOrganizationFeatures", json!({"organizationId": "acme", "webKey": true}), Ok(details(1, "demo"))),
+            (
+                other,
+                "SetOrganizationFeatures",
+                json!({"organizationId": "acme", "webKey": true}),
+                denied("org.feature.write"),
+            ),
+            (
+                other,
+                "SetOrganizationFeatures",
+                json!({"organizationId": "other", "userSchema": true}),
+                Ok(details(1, "demo")),
+            ),
+            // Whoever writes first records the user under their organization.
+            (acme, "SetUserFeatures", set(true), Ok(details(1, "acme"))),
+            (other, "SetUserFeatures", set(false), denied("user.feature.write")),
+            (other, reset, json!({"userId": "ann"}), denied("user.feature.delete")),
+            (other, "GetUserFeatures", get(), denied("user.feature.read")),
+            (acme, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
+            (ann, "GetUserFeatures", get(), Ok(json!({"actions": on("USER"), "webKey": on("ORGANIZATION")}))),
+            (ann, "GetUserFeatures", json!({"userId": "bob", "inheritance": true}), denied("user.feature.read")),
+            (ann, "SetUserFeatures", set(false), denied("user.feature.write")),
+            (
+                ann,
+                "GetOrganizationFeatures",
+                json!({"organizationId": "acme"}),
+                Ok(json!({"webKey": on("ORGANIZATION")})),
+            ),
+            (ann, "GetOrganizationFeatures", json!({"organizationId": "other"}), denied("org.feature.read")),
+            // Rights on the whole instance move the user, by naming the organization.
+            (iam, "SetUserFeatures", set(false), Ok(details(2, "acme"))),
+            (in_other, "SetUserFeatures", set(true), Ok(details(3, "other"))),
+            (acme, "SetUserFeatures", set(false), denied("user.feature.write")),
+            (acme, "GetUserFeatures", get(), denied("user.feature.read")),
+            (
+                other,
+                "GetUserFeatures",
+                get(),
+                Ok(json!({"actions": on("USER"), "userSchema": on("ORGANIZATION"), "webKey": {"source": null}})),
+            ),
+        ],
+    )
     .await;
     server.stop();
 }

@@ -149,7 +149,9 @@ fn resource(caller: &Caller, level: Level, request: &Request) -> Result<Resource
 fn refused(caller: &Caller, error: CommitError) -> Failure {
     match error {
         CommitError::Rejected(rejection @ Rejection::SequenceMismatch { .. }) => Failure::SequenceMismatch(rejection),
-        CommitError::Rejected(Rejection::OtherOrganization) => caller.missing("the user belongs to another organization"),
+        CommitError::Rejected(Rejection::OtherOrganization) => {
+            caller.missing("the user belongs to another organization")
+        }
         CommitError::QueueFull => Failure::Overloaded,
         CommitError::Store(error) => error.into(),
         CommitError::Closed => Failure::ShuttingDown,
