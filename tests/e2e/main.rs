@@ -5,9 +5,11 @@
 mod authorization;
 mod clients;
 mod harness;
+mod issuer;
 mod raw;
 mod reflection;
 mod restart;
 mod rust_client;
 mod scripts;
+mod startup;
 mod wire;
