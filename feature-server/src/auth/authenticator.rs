@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use feature_core::InstanceId;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::cached::{CachedKeys, Running, Source};
-use super::claims::{Claims, RESERVED_CLAIMS, TimeLimits};
+use super::cached::{CachedKeys, LoadError, Running, Source};
+use super::claims::{Claims, TimeLimits};
 use super::error::AuthError;
-use super::fetch::{Fetcher, FetcherError};
+use super::issuer::configured::{check_roles_claim, oidc};
 use super::issuer::{Issuer, Kind};
 use super::jws::Jws;
 use super::keys::KeyFolder;
@@ -18,7 +17,7 @@ use super::moment::Moment;
 use super::principal::Principal;
 use super::roles::Roles;
 use super::token::OWN_ISSUER;
-use crate::config::settings::{self, Auth, Settings};
+use crate::config::settings::Settings;
 use crate::error::Failure;
 
 /// The most that clocks may be off, in seconds.
@@ -65,11 +64,12 @@ impl Authenticator {
             return Err(AuthError::setting("auth.leeway_s", auth.leeway_s, "at most 30 is allowed"));
         }
         let roles = Roles::new(&settings.roles);
-        // The folder opens only after its keys were read, so what fails here fails in KeyFolder already.
         let own = Issuer {
             audience: OWN_ISSUER.to_owned(),
-            keys: CachedKeys::open(OWN_ISSUER, Source::Folder(keys), now.steady)
-                .map_err(|error| AuthError::setting("server.data", settings.server.data.display(), error))?,
+            keys: CachedKeys::open(OWN_ISSUER, Source::Folder(keys), now.steady).map_err(|error| match error {
+                LoadError::Folder(error) => AuthError::Keys(error),
+                other => AuthError::setting("server.data", settings.server.data.display(), other),
+            })?,
             kind: Kind::Own,
             roles: roles.clone(),
             roles_claim: auth.roles_claim.clone(),
@@ -165,62 +165,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
         _ => Err(Failure::TokenInvalid("the authorization header is not 'Bearer TOKEN'")),
     }
-}
-
-/// Checks that the claim with the list of roles means nothing else.
-pub(super) fn check_roles_claim(auth: &Auth) -> Result<(), AuthError> {
-    let name = auth.roles_claim.as_str();
-    if name.is_empty() || RESERVED_CLAIMS.contains(&name) {
-        let problem = "must be the name of a claim that has no other meaning";
-        return Err(AuthError::setting("auth.roles_claim", name, problem));
-    }
-    Ok(())
-}
-
-fn oidc(
-    key: &str,
-    settings: &settings::Issuer,
-    roles: &Roles,
-    roles_claim: &str,
-    now: Moment,
-) -> Result<Issuer, AuthError> {
-    let error =
-        |field: &str, value: &str, problem: String| AuthError::setting(format!("{key}.{field}"), value, problem);
-    let (file, url) = (settings.jwks_file.as_deref(), settings.jwks_url.as_deref());
-    let ca_file = settings.jwks_ca_file.as_deref();
-    let ca_file_text = ca_file.map(|path| path.display().to_string()).unwrap_or_default();
-    let (source, field, value) = match (file, url) {
-        (Some(file), None) => {
-            if ca_file.is_some() {
-                return Err(error("jwks_ca_file", &ca_file_text, "belongs to jwks_url".to_owned()));
-            }
-            (Source::File(file.to_owned()), "jwks_file", file.display().to_string())
-        }
-        (None, Some(url)) => {
-            let fetcher = Fetcher::new(url, ca_file).map_err(|problem| match problem {
-                FetcherError::CaFile(_) => error("jwks_ca_file", &ca_file_text, problem.to_string()),
-                _ => error("jwks_url", url, problem.to_string()),
-            })?;
-            (Source::Url(Box::new(fetcher)), "jwks_url", url.to_owned())
-        }
-        _ => return Err(error("issuer", &settings.issuer, "needs exactly one of jwks_file and jwks_url".to_owned())),
-    };
-    for (field, value) in [("issuer", &settings.issuer), ("audience", &settings.audience)] {
-        if value.is_empty() {
-            return Err(error(field, value, "must not be empty".to_owned()));
-        }
-    }
-    let instance = settings.instance.as_deref().map(InstanceId::new).transpose();
-    let instance = instance
-        .map_err(|problem| error("instance", settings.instance.as_deref().unwrap_or_default(), problem.to_string()))?;
-    let keys = CachedKeys::open(&settings.issuer, source, now.steady);
-    Ok(Issuer {
-        audience: settings.audience.clone(),
-        keys: keys.map_err(|problem| error(field, &value, problem.to_string()))?,
-        roles: if instance.is_some() { roles.within_instance() } else { roles.clone() },
-        kind: Kind::Oidc(instance),
-        roles_claim: roles_claim.to_owned(),
-    })
 }
 
 #[cfg(test)]

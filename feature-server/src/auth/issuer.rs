@@ -1,5 +1,7 @@
 //! Issuers: who signs tokens, and what is believed of what they say. The server itself is one of them.
 
+pub mod configured;
+
 use std::sync::Arc;
 
 use feature_core::{InstanceId, OrganizationId, UserId};

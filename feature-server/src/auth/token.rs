@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::claims::{Claims, ORGANIZATION_CLAIM};
 use super::error::AuthError;
+use super::issuer::configured::check_roles_claim;
 use super::keys::SigningKey;
 use super::moment::Moment;
 use super::roles::Roles;
@@ -85,7 +86,7 @@ pub enum MintError {
 /// # Errors
 /// [`MintError`] when what is asked for is not allowed or the key does not work.
 pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Moment) -> Result<Minted, MintError> {
-    super::authenticator::check_roles_claim(&settings.auth)?;
+    check_roles_claim(&settings.auth)?;
     let (asked_s, max_s) = (asked.lifetime.as_secs(), settings.auth.max_token_lifetime_s);
     if asked_s > max_s {
         return Err(MintError::LifetimeTooLong { asked_s, max_s });

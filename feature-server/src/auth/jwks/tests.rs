@@ -107,13 +107,14 @@ fn a_token_finds_its_key_by_id_then_algorithm_and_without_an_id_only_a_single_ke
         algorithm,
         key: DecodingKey::from_ed_der(&[]),
     };
-    let one = [key(None, Algorithm::EdDSA)];
-    let two = [key(Some("a"), Algorithm::EdDSA), key(Some("b"), Algorithm::EdDSA)];
-    let twins = [key(Some("a"), Algorithm::EdDSA), key(Some("a"), Algorithm::ES256)];
+    let none: Vec<VerifyingKey> = vec![];
+    let one = vec![key(None, Algorithm::EdDSA)];
+    let two = vec![key(Some("a"), Algorithm::EdDSA), key(Some("b"), Algorithm::EdDSA)];
+    let twins = vec![key(Some("a"), Algorithm::EdDSA), key(Some("a"), Algorithm::ES256)];
     #[rustfmt::skip]
-    let table: [(&[VerifyingKey], Option<&str>, Algorithm, Option<Algorithm>); 9] = [
+    let table = [
         // keys   the token's id and algorithm       the found key's algorithm
-        (&[],     None,      Algorithm::EdDSA,       None),
+        (&none,   None,      Algorithm::EdDSA,       None),
         (&one,    None,      Algorithm::EdDSA,       Some(Algorithm::EdDSA)),
         (&one,    None,      Algorithm::ES256,       Some(Algorithm::EdDSA)),
         (&one,    Some("a"), Algorithm::EdDSA,       None),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -40,7 +41,7 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
     let _guard = tracing::subscriber::set_default(subscriber);
     // Other tests log nothing, and a place in the code that is first reached by one of them just now may have missed
     // that there is a subscriber. So the calls are made until all such places know.
-    for _ in 0..100 {
+    for _ in 0..5000 {
         tracing::callsite::rebuild_interest_cache();
         lines.0.lock().unwrap().clear();
         for path in paths {
@@ -49,10 +50,13 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
         }
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
         assert!(!text.contains("secret") && !text.contains("authorization"), "{text}");
-        if let Ok(lines) = text.lines().map(str::to_owned).collect::<Vec<_>>().try_into() {
-            return lines;
+        let found: Vec<_> = text.lines().map(str::to_owned).collect();
+        let in_span = found.iter().all(|line| line.contains("request_id="));
+        match found.try_into() {
+            Ok(lines) if in_span => return lines,
+            _ => {}
         }
-        std::thread::yield_now();
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("not {N} lines: {}", String::from_utf8_lossy(&lines.0.lock().unwrap()));
 }
