@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod descriptors;
 pub mod error;
 pub mod server;
 pub mod services;
