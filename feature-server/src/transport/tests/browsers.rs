@@ -50,6 +50,7 @@ async fn origins() {
         ("http://127.8.9.10", server, true),
         ("http://127.0.0.1.evil.org", server, false),
         ("http://127.0.0.1@evil.org", server, false),
+        ("http://evil.org@localhost", server, false),
         ("http://128.0.0.1", server, false),
         ("http://[::1]:3000", server, true),
         ("http://[::2]:3000", server, false),
