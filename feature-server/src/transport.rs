@@ -24,6 +24,7 @@ mod cors;
 mod drain;
 mod errors;
 mod grpc_web;
+pub mod json;
 mod limits;
 mod listener;
 mod protocol;
