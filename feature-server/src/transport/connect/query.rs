@@ -1,0 +1,44 @@
+//! Calls whose message is in the query of a GET request.
+//!
+//! Parameters that are not known are left alone, as the protocol wants it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
+use bytes::Bytes;
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+use crate::error::Failure;
+use crate::transport::content::Encoding;
+
+/// The message in the query.
+///
+/// `limit`: the most bytes that it may have when it is decompressed.
+pub(super) fn message(uri: &Uri, limit: usize) -> Result<Bytes, Failure> {
+    let message = bytes(uri, "message").ok_or(Failure::ContentMalformed("the parameter 'message' is missing"))?;
+    let encoding = Encoding::parse(&bytes(uri, "compression").unwrap_or_default())?;
+    let malformed = |_| Failure::ContentMalformed("the parameter 'message' is not base64 in its URL-safe form");
+    let message = match value(uri, "base64").as_deref() {
+        Some("1") => URL_SAFE_NO_PAD_INDIFFERENT.decode(message).map_err(malformed)?,
+        _ => message,
+    };
+    if message.len() > limit {
+        return Err(Failure::MessageTooLarge { limit });
+    }
+    encoding.decode(message.into(), limit)
+}
+
+/// The first value of a parameter, if it is text.
+pub(super) fn value(uri: &Uri, name: &str) -> Option<String> {
+    String::from_utf8(bytes(uri, name)?).ok()
+}
+
+fn bytes(uri: &Uri, name: &str) -> Option<Vec<u8>> {
+    let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(|pair| decoded(pair.0) == name.as_bytes()).map(|pair| decoded(pair.1)).next()
+}
+
+/// As forms are encoded: a plus is a space.
+fn decoded(text: &str) -> Vec<u8> {
+    percent_decode_str(&text.replace('+', " ")).collect()
+}

@@ -1,0 +1,1 @@
+//! Calls with messages in envelopes.

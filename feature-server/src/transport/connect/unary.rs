@@ -1,0 +1,46 @@
+//! Calls with one message in each direction: the message is the body, or in the query.
+
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::{Connect, Form, error, query};
+use crate::error::Failure;
+use crate::transport::body::CallBody;
+use crate::transport::inner_call::{self, Answer, InnerService};
+use crate::transport::{content, json};
+
+/// Answers such a call.
+pub(super) async fn answer(
+    call: &Connect,
+    service: impl InnerService,
+    request: Request<Body>,
+    limit: usize,
+) -> Result<Response<CallBody>, Failure> {
+    let (head, body) = request.into_parts();
+    let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
+    let content = match call.form {
+        Form::Get => query::message(&head.uri, limit)?,
+        Form::Post | Form::Stream => content::read(body, &head.headers, limit).await?,
+    };
+    let message = call.decode(content)?;
+    let Answer { mut headers, result, trailers } = inner_call::unary(service, head, call.path(), &message).await;
+    for (name, value) in &trailers {
+        // A name that gets too long to be one is left out.
+        if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
+            headers.append(name, value.clone());
+        }
+    }
+    match result {
+        Ok(message) => Ok(content::answer(StatusCode::OK, headers, call.content_type(), call.encode(message)?, gzip)),
+        Err(status) => Ok(failed(call, headers, &status, gzip)),
+    }
+}
+
+/// The answer to a call that failed.
+pub(super) fn failed(call: &Connect, headers: HeaderMap, status: &Status, gzip: bool) -> Response<CallBody> {
+    let body = error::body(call.method.parent_pool(), status);
+    let content_type = HeaderValue::from_static("application/json");
+    content::answer(json::http_status(status.code()), headers, content_type, body, gzip)
+}
