@@ -28,7 +28,7 @@ mod envelope;
 mod errors;
 mod grpc_web;
 mod inner_call;
-mod json;
+pub mod json;
 mod limits;
 mod listener;
 mod protocol;
@@ -38,6 +38,7 @@ mod tests;
 mod timeout;
 
 pub use context::RequestId;
+pub use cors::is_origin;
 pub use listener::Stopped;
 pub use timeout::Deadline;
 

@@ -233,3 +233,6 @@ fn broken(id: &RequestId) -> Status {
     id.ended_with(status.code());
     status
 }
+
+#[cfg(test)]
+mod tests;
