@@ -168,3 +168,6 @@ fn gunzip(compressed: &[u8], limit: usize) -> Result<Bytes, Failure> {
         content.extend_from_slice(&chunk[..read]);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,4 +5,4 @@ mod calls;
 mod connections;
 mod ends;
 mod log;
-mod support;
+pub(super) mod support;

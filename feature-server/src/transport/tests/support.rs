@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
@@ -56,6 +56,7 @@ pub fn service()
                 "/test/Context" => Ok(context(&request)),
                 "/test/Flood" => Ok(stream(usize::MAX, Then::Wait)),
                 "/test/OneThenPanic" => Ok(stream(1, Then::Panic)),
+                "/test/One" => Ok(stream(1, Then::Succeed)),
                 "/test/OneThenError" => Ok(stream(1, Then::Fail)),
                 _ => health.oneshot(request).await,
             }
@@ -78,6 +79,7 @@ enum Then {
     Wait,
     Panic,
     Fail,
+    Succeed,
 }
 
 /// A stream of messages of the same size: small ones in any number look like an attack to h2's client.
@@ -108,6 +110,13 @@ impl http_body::Body for Messages {
         match self.1 {
             Then::Wait => Poll::Pending,
             Then::Panic => panic!("this stream panics"),
+            Then::Succeed => {
+                self.1 = Then::Wait;
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                trailers.insert("cost", HeaderValue::from_static("237"));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
             Then::Fail => Poll::Ready(Some(Err(Status::data_loss("this stream fails")))),
         }
     }
@@ -207,7 +216,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, service(), &settings, shutdown).await
+            serve(listener, service(), protocols(), &settings, shutdown).await
         });
         Self { address, stop, task }
     }

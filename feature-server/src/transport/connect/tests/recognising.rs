@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Method, Request};
 use tonic::{Code, Status};
 
 use super::support::*;
@@ -37,9 +37,9 @@ fn recognises_calls() {
         ("GET", CHECK, "connect=v1&message=&enc%6fding=proto&base64=1", "", Ok((Get, Proto))),
         ("GET", CHECK, "encoding=xml", "", Err(NoCall::ContentType)),
         ("GET", CHECK, "", "application/json", Err(NoCall::ContentType)),
-        ("GET", "/test/Context", "encoding=json", "", Err(NoCall::Method)),
-        ("GET", WATCH, "encoding=json", "", Err(NoCall::Method)),
-        ("PUT", CHECK, "", "application/json", Err(NoCall::Method)),
+        ("GET", "/test/Context", "encoding=json", "", Err(NoCall::Verb(vec![Method::POST]))),
+        ("GET", WATCH, "encoding=json", "", Err(NoCall::Verb(vec![Method::POST]))),
+        ("PUT", CHECK, "", "application/json", Err(NoCall::Verb(vec![Method::POST]))),
     ];
     for (http_method, path, query, content_type, expected) in table {
         let uri = format!("{path}?{query}");

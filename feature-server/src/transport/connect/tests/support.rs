@@ -21,6 +21,7 @@ use crate::transport::context::Context;
 use crate::transport::drain::Drain;
 use crate::transport::errors::Errors;
 use crate::transport::tests::support::{Answer, service};
+use crate::transport::timeout::Deadline;
 
 pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
@@ -43,7 +44,13 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     };
     let small = ServiceDescriptorProto {
         name: Some("test".to_owned()),
-        method: vec![method("Context", false), method("Panic", false), method("OneThenError", true)],
+        method: vec![
+            method("Context", false),
+            method("Panic", false),
+            method("One", false),
+            method("OneThenError", true),
+            method("OneThenPanic", true),
+        ],
         ..Default::default()
     };
     let small = FileDescriptorProto {
@@ -66,7 +73,9 @@ pub fn method(path: &str) -> MethodDescriptor {
 }
 
 /// The answer to a call, up to its beginning.
-pub async fn begin(request: Request<Body>) -> Response<CallBody> {
+pub async fn begin(mut request: Request<Body>) -> Response<CallBody> {
+    let second = std::time::Duration::from_secs(1);
+    request.extensions_mut().insert(Deadline::new(None, second, second));
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .build_v1()

@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use http::Request;
 use prost::Message;
 use serde_json::{Value, json};
@@ -123,23 +122,34 @@ async fn details_are_readable_too() {
 
 #[tokio::test]
 async fn long_answers_are_compressed_for_those_who_take_it() {
-    // A failure names what it is about, so this one is long.
-    let long = Bytes::from(format!(r#"{{"{}":1}}"#, "x".repeat(3000)));
     let table = [
-        // accept-encoding, body, compressed
-        (None, &long, false),
-        (Some("gzip"), &long, false),
-        (Some("gzip"), &Bytes::from_static(b"{}"), false),
+        // path, accept-encoding, compressed
+        ("/test/One", None, false),
+        ("/test/One", Some("gzip, br"), true),
+        (CHECK, Some("gzip, br"), false),
     ];
-    for (accept, body, compressed) in table {
-        let request = accept.iter().fold(post(CHECK, JSON), |request, value| request.header("accept-encoding", *value));
-        let answer = call(request, body.clone()).await;
-        assert_eq!(answer.header("content-encoding"), compressed.then_some("gzip"), "{accept:?}");
+    for (path, accept, compressed) in table {
+        let request = accept.iter().fold(post(path, PROTO), |request, value| request.header("accept-encoding", *value));
+        let answer = call(request, "").await;
+        assert_eq!(answer.header("content-encoding"), compressed.then_some("gzip"), "{path} {accept:?}");
+        let content = if compressed { gunzipped(&answer.body) } else { answer.body.to_vec() };
+        assert!(path == CHECK || content == [0; 4096]);
     }
 }
 
 #[tokio::test]
 async fn metadata_comes_back() {
+    let answer = call(post("/test/One", PROTO), "").await;
+    assert_eq!((answer.http.as_u16(), answer.header("trailer-cost")), (200, Some("237")));
+    // This one answers with headers alone, and without a message.
     let answer = call(post("/test/Context", JSON).header("x-request-id", "a1"), "{}").await;
-    assert_eq!(answer.header("seen-id"), Some("a1"), "{answer:?}");
+    assert_eq!((answer.http.as_u16(), answer.header("seen-id")), (500, Some("a1")));
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_an_internal_error() {
+    for path in ["/test/One", "/test/Context"] {
+        let (code, reason, _) = failure(&call(post(path, JSON), "{}").await);
+        assert_eq!((code.as_str(), reason.as_str()), ("internal", "INTERNAL"), "{path}");
+    }
 }
