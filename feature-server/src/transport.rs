@@ -28,6 +28,7 @@ pub mod json;
 mod limits;
 mod listener;
 mod protocol;
+pub mod rest;
 mod stream_end;
 #[cfg(test)]
 mod tests;
