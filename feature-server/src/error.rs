@@ -54,6 +54,21 @@ pub enum Failure {
     /// The request is no message of the method's type.
     #[error("the request is no valid protobuf message of the type {0}")]
     MessageMalformed(String),
+    /// The content of the request is not what its protocol makes of one.
+    #[error("the content of the request is malformed: {0}")]
+    ContentMalformed(&'static str),
+    /// The request is compressed in a way that is not known here.
+    #[error("the encoding '{0}' is not supported: send gzip or identity")]
+    EncodingUnknown(String),
+    /// The request's message is larger than allowed.
+    #[error("the message is too large: the limit is {limit} bytes")]
+    MessageTooLarge {
+        /// The most bytes that a message may have.
+        limit: usize,
+    },
+    /// The client has gone, or has given up, before all of its request was here.
+    #[error("the request ended before it was complete")]
+    RequestIncomplete,
     /// Somebody else has written since the caller read.
     #[error("{0}")]
     SequenceMismatch(Rejection),
@@ -99,7 +114,13 @@ impl Failure {
             Failure::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
-            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) => (Code::InvalidArgument, "FIELD_INVALID"),
+            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => {
+                (Code::InvalidArgument, "FIELD_INVALID")
+            }
+            // These three are as `complete` has them for what tonic itself answers.
+            Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
+            Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+            Failure::RequestIncomplete => (Code::Cancelled, "CANCELLED"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
             Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),

@@ -19,11 +19,15 @@ mod activity;
 mod admission;
 mod body;
 mod connection;
+mod content;
 mod context;
 mod cors;
 mod drain;
+mod envelope;
 mod errors;
 mod grpc_web;
+mod inner_call;
+pub mod json;
 mod limits;
 mod listener;
 mod protocol;
@@ -33,6 +37,7 @@ mod tests;
 mod timeout;
 
 pub use context::RequestId;
+pub use cors::is_origin;
 pub use listener::Stopped;
 pub use timeout::Deadline;
 

@@ -98,7 +98,7 @@ async fn outcome(raw: &Raw, method: &str, caller: &[&str]) -> Result<(), Refusal
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_table_of_methods_is_complete() {
     let (server, raw) = server().await;
     let names: Vec<String> = raw.methods().iter().map(|method| method.name().to_owned()).collect();
@@ -106,7 +106,7 @@ async fn the_table_of_methods_is_complete() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn each_role_may_do_what_the_table_says_where_it_is_bound() {
     let (server, raw) = server().await;
     for role in roles() {
@@ -152,7 +152,7 @@ fn denied(permission: &str) -> Refusal {
     refusal(PermissionDenied, "PERMISSION_MISSING", &[permission])
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
     let (server, raw) = server().await;
     let ann = server.token("--instance demo --organization acme --user ann");
@@ -167,7 +167,7 @@ async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_good_credential_opens_nothing_but_health_and_reflection() {
     let (server, raw) = server().await;
     let good = server.token("--role SYSTEM_OWNER --instance demo");

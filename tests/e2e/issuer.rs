@@ -18,7 +18,7 @@ fn key() -> (jsonwebtoken::EncodingKey, String) {
     (private, set.to_string())
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_issuers_tokens_are_worth_what_their_claims_say() {
     let (key, set) = key();
     let config = format!(

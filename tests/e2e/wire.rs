@@ -50,7 +50,7 @@ fn off(source: &str) -> Json {
     json!({"enabled": null, "source": format!("SOURCE_{source}")})
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_level_inherits_what_it_has_not_set() {
     let server = Server::new();
     let system: &[&str] = &[&server.token("--role SYSTEM_OWNER")];
@@ -94,7 +94,7 @@ async fn a_level_inherits_what_it_has_not_set() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_set_changes_what_it_names_and_nothing_else() {
     let server = Server::new();
     let token = server.token("--role IAM_OWNER --instance demo");
@@ -131,7 +131,7 @@ async fn a_set_changes_what_it_names_and_nothing_else() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn writes_can_be_checked_and_made_conditional() {
     let server = Server::new();
     let owner = server.token("--role IAM_OWNER --instance demo");
@@ -173,7 +173,7 @@ async fn writes_can_be_checked_and_made_conditional() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_requests_are_named_and_write_nothing() {
     let server = Server::new();
     let owner = server.token("--role IAM_OWNER --instance demo");
@@ -242,7 +242,7 @@ async fn bad_requests_are_named_and_write_nothing() {
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn the_instance_comes_from_the_token_the_metadata_the_host_or_the_default() {
     let config = "[instances]\ndefault = \"fallback\"\n[instances.hosts]\n\"a.example\" = \"alpha\"\n";
     let server = Folder::new(config).serve();
@@ -264,7 +264,7 @@ async fn the_instance_comes_from_the_token_the_metadata_the_host_or_the_default(
     server.stop();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_belongs_to_one_organization() {
     let server = Server::new();
     let iam = server.token("--role IAM_OWNER --instance demo");

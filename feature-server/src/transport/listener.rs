@@ -90,6 +90,7 @@ where
                     Ok(place) => {
                         let serving = connection::serve(io, service.clone(), rules.clone(), drain.clone());
                         connections.spawn(async move {
+                            // A handshake of TLS belongs here: in the connection's own task, where it delays nobody.
                             serving.await;
                             drop(place);
                         });

@@ -50,6 +50,7 @@ async fn origins() {
         ("http://127.8.9.10", server, true),
         ("http://127.0.0.1.evil.org", server, false),
         ("http://127.0.0.1@evil.org", server, false),
+        ("http://evil.org@localhost", server, false),
         ("http://128.0.0.1", server, false),
         ("http://[::1]:3000", server, true),
         ("http://[::2]:3000", server, false),
@@ -62,6 +63,13 @@ async fn origins() {
         assert_eq!(answer.header("access-control-allow-origin"), allowed.then_some(origin), "{origin} at {host}");
         let cors_headers = answer.headers.keys().filter(|name| name.as_str().starts_with("access-control-")).count();
         assert_eq!(cors_headers > 0, allowed, "{origin} at {host}: {answer:?}");
+    }
+}
+
+#[test]
+fn settings_can_be_checked() {
+    for (text, is_origin) in [("https://a.example", true), ("a.example", false), ("*", false), ("https://a/b", false)] {
+        assert_eq!(crate::transport::is_origin(text), is_origin, "{text}");
     }
 }
 

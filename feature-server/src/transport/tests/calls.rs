@@ -176,6 +176,12 @@ async fn slow_answers_end_at_their_deadline() {
 }
 
 #[tokio::test]
+async fn a_call_whose_time_is_up_is_not_made() {
+    let answer = call(&Settings::default(), with_message(grpc(CHECK).header("grpc-timeout", "0n"))).await;
+    assert_eq!(answer.code(), Code::DeadlineExceeded);
+}
+
+#[tokio::test]
 async fn a_malformed_timeout_is_named() {
     let answer = call(&Settings::default(), with_message(grpc(CHECK).header("grpc-timeout", "soon"))).await;
     assert_eq!((answer.code(), answer.reason().as_str()), (Code::InvalidArgument, "FIELD_INVALID"));
@@ -189,6 +195,14 @@ async fn services_see_whether_the_deadline_is_the_clients() {
     {
         let answer = call(&Settings::default(), with_message(request)).await;
         assert_eq!(answer.header("explicit"), Some(explicit));
+    }
+}
+
+#[tokio::test]
+async fn services_see_http2_whatever_the_client_speaks() {
+    for request in [grpc("/test/Context"), web("/test/Context")] {
+        let answer = call(&Settings::default(), with_message(request)).await;
+        assert_eq!(answer.header("version"), Some("HTTP/2.0"));
     }
 }
 

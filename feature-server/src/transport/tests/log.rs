@@ -4,6 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use http::Request;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::support::*;
@@ -45,7 +46,8 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
         tracing::callsite::rebuild_interest_cache();
         lines.0.lock().unwrap().clear();
         for path in paths {
-            let request = grpc(path).header("x-request-id", "id-1").header("authorization", "Bearer secret");
+            let request = if *path == "/" { Request::get("/") } else { grpc(path) };
+            let request = request.header("x-request-id", "id-1").header("authorization", "Bearer secret");
             call(&Settings::default(), with_message(request)).await;
         }
         let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
@@ -64,10 +66,11 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
 #[tokio::test]
 async fn each_call_leaves_one_line() {
     let path = format!("{CHECK}?token=secret");
-    let lines: [String; 2] = logged(&[&path, "/none.Such/Method"]).await;
+    let lines: [String; 3] = logged(&[&path, "/none.Such/Method", "/"]).await;
     let parts = [
         ["DEBUG", "method=\"/grpc.health.v1.Health/Check\"", "request_id=\"id-1\"", "code=Ok", "duration_us="],
         ["DEBUG", "method=\"/none.Such/Method\"", "request_id=\"id-1\"", "code=Unimplemented", "duration_us="],
+        ["DEBUG", "method=\"/\"", "request_id=\"id-1\"", "http_status=415", "duration_us="],
     ];
     for (line, parts) in lines.iter().zip(parts) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");

@@ -1,0 +1,170 @@
+//! Bodies as a whole: the content of a request within a limit, that of an answer, and gzip in both directions.
+//!
+//! What the content means is not known here.
+
+use std::io::{self, Read, Write};
+
+use bytes::{Bytes, BytesMut};
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Full};
+use tonic::body::Body;
+
+use super::body::CallBody;
+use crate::error::Failure;
+
+/// The encoding that is supported beside none.
+pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+
+/// Below this, gzip costs more than it saves.
+const WORTH_COMPRESSING: usize = 1024;
+
+/// How much is decompressed at once.
+const CHUNK: usize = 8 * 1024;
+
+/// How content is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// Not at all.
+    Identity,
+    /// With gzip.
+    Gzip,
+}
+
+impl Encoding {
+    /// The encoding that the header of this name tells; none when it is missing.
+    pub(super) fn of(headers: &HeaderMap, name: HeaderName) -> Result<Self, Failure> {
+        headers.get(name).map_or(Ok(Encoding::Identity), |value| Self::parse(value.as_bytes()))
+    }
+
+    /// The encoding of this name.
+    pub(super) fn parse(name: &[u8]) -> Result<Self, Failure> {
+        if name.eq_ignore_ascii_case(b"gzip") {
+            Ok(Encoding::Gzip)
+        } else if name.eq_ignore_ascii_case(b"identity") || name.is_empty() {
+            Ok(Encoding::Identity)
+        } else {
+            Err(Failure::EncodingUnknown(String::from_utf8_lossy(name).into_owned()))
+        }
+    }
+
+    /// Decompresses content; empty content is not compressed.
+    ///
+    /// `limit`: the most bytes that may come out. No more than that is ever allocated.
+    pub(super) fn decode(self, content: Bytes, limit: usize) -> Result<Bytes, Failure> {
+        match self {
+            Encoding::Gzip if !content.is_empty() => gunzip(&content, limit),
+            _ => Ok(content),
+        }
+    }
+}
+
+/// Reads the content of a request.
+///
+/// * `headers`: of the request; they tell how the content is compressed.
+/// * `limit`: the most bytes that it may have, compressed or not.
+pub(super) async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
+    let encoding = Encoding::of(headers, CONTENT_ENCODING)?;
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Failure::RequestIncomplete)?.into_data() else {
+            continue;
+        };
+        if first.len() + all.len() + data.len() > limit {
+            return Err(Failure::MessageTooLarge { limit });
+        }
+        // Most content comes in one piece, which then need not be copied.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            if body.is_end_stream() {
+                break;
+            }
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    encoding.decode(if all.is_empty() { first } else { all.freeze() }, limit)
+}
+
+/// Makes an answer.
+///
+/// * `headers`: what else it tells.
+/// * `gzip`: whether the client takes it compressed ([`accepts_gzip`]). It is, where that is worth it.
+pub(super) fn answer(
+    status: StatusCode,
+    headers: HeaderMap,
+    content_type: HeaderValue,
+    content: Bytes,
+    gzip: bool,
+) -> Response<CallBody> {
+    let mut response = Response::new(CallBody::default());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    if content.len() >= WORTH_COMPRESSING {
+        response.headers_mut().append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    }
+    let content = match compress(&content, gzip) {
+        Some(compressed) => {
+            response.headers_mut().insert(CONTENT_ENCODING, GZIP);
+            compressed
+        }
+        None => content,
+    };
+    response.map(|_| CallBody::translated(Body::new(Full::new(content))))
+}
+
+/// Whether a client takes gzip, as the header of this name tells.
+pub(super) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
+    let mut others = false;
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    for part in values.flat_map(|value| value.split(',')) {
+        let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
+        let refused = weight.split_once('=').is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32));
+        match coding.trim() {
+            coding if coding.eq_ignore_ascii_case("gzip") => return !refused,
+            "*" => others = !refused,
+            _ => {}
+        }
+    }
+    others
+}
+
+/// Compresses content where the client takes it (`gzip`) and it is worth it.
+pub(super) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
+    if !gzip || content.len() < WORTH_COMPRESSING {
+        return None;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 2), Compression::fast());
+    let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
+    Some(compressed.expect("memory can always be written to").into())
+}
+
+fn gunzip(compressed: &[u8], limit: usize) -> Result<Bytes, Failure> {
+    let mut decoder = MultiGzDecoder::new(compressed);
+    let mut content = Vec::new();
+    let mut chunk = [0; CHUNK];
+    loop {
+        let read = match decoder.read(&mut chunk) {
+            Ok(0) => return Ok(content.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => return Err(Failure::ContentMalformed("it is said to be gzip and is not")),
+        };
+        let length = content.len() + read;
+        if length > limit {
+            return Err(Failure::MessageTooLarge { limit });
+        }
+        if length > content.capacity() {
+            let grown = (2 * length).max(compressed.len()).min(limit);
+            content.reserve_exact(grown - content.len());
+        }
+        content.extend_from_slice(&chunk[..read]);
+    }
+}

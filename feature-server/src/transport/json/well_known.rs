@@ -1,0 +1,143 @@
+//! The well-known types whose JSON is not an object of their fields.
+
+use std::borrow::Cow;
+
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+
+use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
+use super::path::{Path, Violations, quoted};
+use super::tree::Json;
+
+const TYPE: &str = "@type";
+const VALUE: &str = "value";
+
+/// How the JSON of a type is made.
+enum Form {
+    /// A string with a syntax of its own.
+    Text,
+    /// The value of the one field of this name.
+    Field(&'static str),
+    /// The value of that field which fits it.
+    Choice,
+    /// The payload, and the name of its type.
+    Any,
+}
+
+fn form(descriptor: &MessageDescriptor) -> Option<Form> {
+    Some(match descriptor.full_name().strip_prefix("google.protobuf.")? {
+        "Timestamp" | "Duration" | "FieldMask" => Form::Text,
+        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value" | "BoolValue"
+        | "StringValue" | "BytesValue" => Form::Field("value"),
+        "Struct" => Form::Field("fields"),
+        "ListValue" => Form::Field("values"),
+        "Value" => Form::Choice,
+        "Any" => Form::Any,
+        _ => return None,
+    })
+}
+
+/// Whether the JSON of a type is special.
+pub(super) fn is_special(descriptor: &MessageDescriptor) -> bool {
+    form(descriptor).is_some()
+}
+
+/// Reads a message of a type whose JSON is special. `None`: a violation tells why.
+pub(super) fn message(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let field = match form(descriptor)? {
+        Form::Text => return text(descriptor, json, path, violations),
+        Form::Any => return any(descriptor, json, path, violations),
+        Form::Field(name) => name,
+        Form::Choice => match json {
+            Json::Null => "null_value",
+            Json::Bool(_) => "bool_value",
+            Json::Number(_) => "number_value",
+            Json::String(_) => "string_value",
+            Json::Array(_) => "list_value",
+            Json::Object(_) => "struct_value",
+        },
+    };
+    let field = descriptor.get_field_by_name(field).expect("the well-known types are the same everywhere");
+    let value = field_value(&field, json, path, violations)?;
+    let mut message = DynamicMessage::new(descriptor.clone());
+    message.set_field(&field, value);
+    Some(message)
+}
+
+fn text(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let Json::String(text) = json else {
+        violations.add(path, format_args!("expected a string, found {}", json.kind()));
+        return None;
+    };
+    let deserializer: StrDeserializer<'_, Error> = text.as_ref().into_deserializer();
+    let message = DynamicMessage::deserialize(descriptor.clone(), deserializer);
+    message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
+}
+
+fn any(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let mut members = members(json, path, violations)?;
+    let mut any = DynamicMessage::new(descriptor.clone());
+    if members.is_empty() {
+        return Some(any);
+    }
+    let type_path = Path::Key(&path, TYPE);
+    let type_url = match take(&mut members, TYPE) {
+        Some(Json::String(url)) => url,
+        Some(other) => {
+            violations.add(type_path, format_args!("expected a string, found {}", other.kind()));
+            return None;
+        }
+        None => {
+            violations.add(type_path, "missing: what type is this?");
+            return None;
+        }
+    };
+    let name = type_url.rsplit_once('/').map(|(_, name)| name);
+    let Some(payload) = name.and_then(|name| descriptor.parent_pool().get_message_by_name(name)) else {
+        violations.add(type_path, format_args!("the type {} is not known", quoted(&type_url)));
+        return None;
+    };
+    let payload = if is_special(&payload) {
+        let value_path = Path::Key(&path, VALUE);
+        let value = take(&mut members, VALUE);
+        for (key, _) in members {
+            violations.add(Path::Key(&path, &key), UNKNOWN);
+        }
+        match value {
+            Some(value) => any_message(&payload, value, value_path, violations)?,
+            None => {
+                violations.add(value_path, "missing");
+                return None;
+            }
+        }
+    } else {
+        let mut message = DynamicMessage::new(payload);
+        fields(&mut message, members, path, violations);
+        message
+    };
+    any.set_field_by_name("type_url", Value::String(type_url.into_owned()));
+    any.set_field_by_name(VALUE, Value::Bytes(payload.encode_to_vec().into()));
+    Some(any)
+}
+
+fn take<'a>(members: &mut Vec<(Cow<'a, str>, Json<'a>)>, key: &str) -> Option<Json<'a>> {
+    let index = members.iter().position(|(name, _)| name == key)?;
+    Some(members.remove(index).1)
+}
