@@ -4,10 +4,12 @@
 
 mod authorization;
 mod clients;
+mod curl;
 mod harness;
 mod issuer;
 mod raw;
 mod reflection;
+mod rest;
 mod restart;
 mod rust_client;
 mod scripts;
