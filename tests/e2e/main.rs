@@ -6,6 +6,7 @@ mod authorization;
 mod clients;
 mod harness;
 mod issuer;
+mod json_oracle;
 mod raw;
 mod reflection;
 mod restart;
