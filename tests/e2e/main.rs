@@ -7,6 +7,7 @@ mod clients;
 mod curl;
 mod harness;
 mod issuer;
+mod json_oracle;
 mod protocols;
 mod raw;
 mod reflection;
