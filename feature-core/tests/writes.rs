@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    FeatureSet, InstanceId, Kind, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope, Timestamp,
-    UserId, Value, Write, decide,
+    FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope,
+    Timestamp, UserId, Value, Write, decide,
 };
 
 fn user() -> Scope {
@@ -150,6 +150,18 @@ fn a_user_is_recorded_under_an_organization() {
             assert_eq!(carry_out(&mut record, &holding, 2), Ok(rewritten), "{before:?}, {placement:?}");
             assert_eq!(record.sequence, sequence, "a move changes no feature: {before:?}, {placement:?}");
         }
+    }
+}
+
+#[test]
+fn a_user_who_was_never_set_is_not_recorded_by_a_set_of_nothing() {
+    let features: FeatureSet = [("a".into(), Kind::Flag)].into_iter().collect();
+    let unset = Patch::new(&features, &Layer::default(), Some(&["a".to_owned()])).unwrap();
+    for placement in [Placement::Within(organization("o1")), Placement::Move(organization("o1"))] {
+        let write = Write { operation: Operation::Set(unset.clone()), placement, ..write("reset") };
+        let mut record = Record::default();
+        assert_eq!(carry_out(&mut record, &write, 1), Ok(false));
+        assert_eq!(record, Record::default());
     }
 }
 

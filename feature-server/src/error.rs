@@ -141,7 +141,7 @@ impl Failure {
             Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
-            Failure::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
+            Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
             Failure::VerbNotAllowed => (Code::Unimplemented, "VERB_NOT_ALLOWED"),
             Failure::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::Full;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::body::Body;
 
 use super::body::CallBody;
 use super::connect::Connect;
@@ -16,6 +18,7 @@ use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
 use crate::error::Failure;
+use crate::page::Pages;
 
 /// The header or trailer with the code of a gRPC answer.
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -49,6 +52,8 @@ pub struct Protocols {
     /// The methods by the paths that gRPC and Connect call them by.
     methods: HashMap<String, MethodDescriptor>,
     routes: Routes,
+    /// What is shown to whoever makes no call.
+    pages: Pages,
 }
 
 /// Why a request is no call at all.
@@ -65,14 +70,14 @@ pub(super) enum NoCall {
 }
 
 impl Protocols {
-    /// The protocols of the services in `pool`.
+    /// The protocols of the services in `pool`. `pages` is what else is served.
     ///
     /// # Errors
     /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
+    pub fn new(pool: DescriptorPool, pages: Pages) -> Result<Self, RouteError> {
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
         let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool })
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages })
     }
 
     /// The protocol that a request is in.
@@ -98,8 +103,16 @@ impl Protocols {
         }
     }
 
-    /// The answer to a request that is no call, as JSON.
-    pub(super) fn refuse_no_call(&self, no_call: &NoCall, id: &RequestId) -> Response<CallBody> {
+    /// The answer to a request that is no call: a page, or as JSON what is wrong with it.
+    pub(super) fn answer_no_call<B>(
+        &self,
+        no_call: &NoCall,
+        request: &Request<B>,
+        id: &RequestId,
+    ) -> Response<CallBody> {
+        if let Some(page) = self.pages.answer(request) {
+            return page.map(|page| CallBody::translated(Body::new(Full::new(page))));
+        }
         let (code, failure) = match no_call {
             NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
