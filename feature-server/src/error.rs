@@ -89,6 +89,21 @@ pub enum Failure {
     /// The server is about to stop.
     #[error("the server is shutting down: try again elsewhere or later")]
     ShuttingDown,
+    /// Nothing is at the path of a request.
+    #[error("nothing is here: /openapi.json lists the paths, and gRPC reflection the methods")]
+    PathUnknown,
+    /// The path of a request is not called with its verb.
+    #[error("this path takes other verbs: see the header 'allow'")]
+    VerbNotAllowed,
+    /// The content type of a request is not one that is served at its path.
+    #[error(
+        "this content type is not served here: send application/json to paths of the API, and application/json, \
+         application/proto, application/grpc (HTTP/2 only), application/grpc-web+proto or application/grpc-web-text to methods"
+    )]
+    ContentTypeUnsupported,
+    /// The client takes no form that the answer could have.
+    #[error("the answer would be application/json, which the header 'accept' rules out")]
+    NotAcceptable,
     /// There is no such method.
     #[error("there is no method {0}")]
     MethodUnknown(String),
@@ -117,16 +132,21 @@ impl Failure {
             Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => {
                 (Code::InvalidArgument, "FIELD_INVALID")
             }
-            // These three are as `complete` has them for what tonic itself answers.
+            // Not CANCELLED: in a request's body tonic takes that for its proper end.
+            Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
+            // These two are as `complete` has them for what tonic itself answers.
             Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
-            Failure::RequestIncomplete => (Code::Cancelled, "CANCELLED"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
             Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
+            Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
+            Failure::VerbNotAllowed => (Code::Unimplemented, "VERB_NOT_ALLOWED"),
+            Failure::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
+            Failure::NotAcceptable => (Code::InvalidArgument, "NOT_ACCEPTABLE"),
             Failure::MethodUnknown(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Failure::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
             Failure::Internal => (Code::Internal, "INTERNAL"),

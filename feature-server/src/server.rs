@@ -16,10 +16,12 @@ use tower::Layer;
 use crate::auth::keys::{KeyFolder, KeysError};
 use crate::auth::{self, AuthError};
 use crate::config::settings::Settings;
+use crate::descriptors;
 use crate::services::feature_service::FeatureService;
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
-use crate::transport;
+use crate::transport::rest::RouteError;
+use crate::transport::{self, Protocols};
 
 /// Why the server could not start or stop as it should.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,9 @@ pub enum ServerError {
     /// The protos make no sense; a defect of the binary.
     #[error("the protos of this binary do not fit together: {0}")]
     Schema(#[from] SchemaError),
+    /// The HTTP rules in the protos make no sense; a defect of the binary.
+    #[error("the HTTP rules of this binary do not fit together: {0}")]
+    Routes(#[from] RouteError),
     /// The data folder could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -103,7 +108,8 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = transport::serve(listener, service, settings, shutdown).await;
+        let protocols = Protocols::new(descriptors::pool())?;
+        let stopped = transport::serve(listener, service, protocols, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

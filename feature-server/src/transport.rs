@@ -1,7 +1,7 @@
 //! Connections and what happens to every call on them, whatever service it is for.
 //!
 //! A call passes these layers, outermost first: CORS → its id, span and log line → limits and deadline → protocol
-//! (gRPC-Web becomes gRPC) → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
+//! (gRPC-Web, Connect and REST become gRPC) → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
 //! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
 
 use std::convert::Infallible;
@@ -32,23 +32,30 @@ pub mod json;
 mod limits;
 mod listener;
 mod protocol;
+pub mod rest;
+mod rest_call;
 mod stream_end;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod translation;
 
 pub use context::RequestId;
 pub use cors::is_origin;
 pub use listener::Stopped;
+pub use protocol::Protocols;
 pub use timeout::Deadline;
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
+///
+/// * `protocols`: those that the service is called in.
 ///
 /// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are then
 /// still under way end as `UNAVAILABLE`.
 pub async fn serve<S>(
     listener: TcpListener,
     service: S,
+    protocols: Protocols,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped
@@ -57,7 +64,7 @@ where
     S::Future: Send,
 {
     let drain = drain::Drain::new();
-    let service = layers(service, &settings.limits, &settings.cors.allowed_origins, drain.clone());
+    let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
     let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
     listener::run(listener, service, &settings.limits, grace, drain, shutdown).await
 }
@@ -65,6 +72,7 @@ where
 /// Puts the layers around a service.
 fn layers<S>(
     service: S,
+    protocols: Protocols,
     limits: &Limits,
     allowed_origins: &[String],
     drain: drain::Drain,
@@ -77,8 +85,8 @@ where
     S::Future: Send,
 {
     let service = errors::Errors::new(service, drain.clone());
-    let service = grpc_web::GrpcWeb::new(service);
-    let service = limits::Limits::new(service, limits, drain);
+    let service = translation::Translation::new(service, limits.message_bytes);
+    let service = limits::Limits::new(service, protocols, limits, drain);
     let service = context::Context::new(service);
     cors::Cors::new(service, allowed_origins)
 }

@@ -6,6 +6,7 @@ mod authorization;
 mod clients;
 mod harness;
 mod issuer;
+mod protocols;
 mod raw;
 mod reflection;
 mod restart;

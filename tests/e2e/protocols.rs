@@ -46,7 +46,11 @@ fn story() -> Vec<(usize, &'static str, Json)> {
     let uri = json!({"required": true, "baseUri": "https://login.example.com"});
     vec![
         (SYSTEM, "GetSystemFeatures", json!({})),
-        (SYSTEM, "SetSystemFeatures", json!({"actions": true, "improvedPerformance": ["IMPROVED_PERFORMANCE_PROJECT"]})),
+        (
+            SYSTEM,
+            "SetSystemFeatures",
+            json!({"actions": true, "improvedPerformance": ["IMPROVED_PERFORMANCE_PROJECT"]}),
+        ),
         (OWNER, "GetInstanceFeatures", json!({})),
         (OWNER, "GetInstanceFeatures", json!({"inheritance": true})),
         (OWNER, "SetInstanceFeatures", json!({"webKey": false, "loginV2": uri})),
@@ -61,9 +65,17 @@ fn story() -> Vec<(usize, &'static str, Json)> {
         (ACME, "GetUserFeatures", json!({"userId": "ann", "inheritance": true})),
         (ACME, "GetUserFeatures", json!({"userId": "ann"})),
         (OWNER, "SetUserFeatures", json!({"userId": "ann", "actions": true, "expectedSequence": "7"})),
-        (OWNER, "SetUserFeatures", json!({"userId": "ann", "actions": true, "expectedSequence": "1", "validateOnly": true})),
+        (
+            OWNER,
+            "SetUserFeatures",
+            json!({"userId": "ann", "actions": true, "expectedSequence": "1", "validateOnly": true}),
+        ),
         (OWNER, "SetUserFeatures", json!({"userId": "ann"})),
-        (OWNER, "SetUserFeatures", json!({"userId": "ann", "loginV2": {"baseUri": "nowhere"}, "improvedPerformance": [0]})),
+        (
+            OWNER,
+            "SetUserFeatures",
+            json!({"userId": "ann", "loginV2": {"baseUri": "nowhere"}, "improvedPerformance": [0]}),
+        ),
         (OWNER, "SetUserFeatures", json!({"userId": "x".repeat(201), "actions": true})),
         (NOBODY, "SetUserFeatures", json!({"userId": "ann", "actions": true})),
         (NOBODY, "GetSystemFeatures", json!({})),
@@ -209,7 +221,11 @@ impl Teller {
         if protocol == Protocol::GrpcWebText && !body.is_empty() {
             // Each chunk is encoded on its own, so that padding may stand in between.
             let text = String::from_utf8(body).expect("base64 is text");
-            body = text.split_inclusive('=').flat_map(|part| STANDARD_NO_PAD.decode(part.trim_end_matches('='))).flatten().collect();
+            body = text
+                .split_inclusive('=')
+                .flat_map(|part| STANDARD_NO_PAD.decode(part.trim_end_matches('=')))
+                .flatten()
+                .collect();
         }
         let mut trailers = answer.trailers.clone();
         trailers.extend(answer.headers.clone());
@@ -239,12 +255,13 @@ impl Teller {
 
     fn connect(&self, method: &MethodDescriptor, answer: &Answer) -> Json {
         if answer.status == StatusCode::OK {
-            let is_json = answer.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("application/json"));
+            let is_json =
+                answer.headers["content-type"].to_str().is_ok_and(|kind| kind.starts_with("application/json"));
             return if is_json { json_of(answer) } else { self.shown(method, &answer.body) };
         }
         let error = json_of(answer);
-        let code = error["code"].as_str().unwrap_or_default().to_uppercase();
-        let code = (0..17).find(|code| name_of(Code::from_i32(*code)) == code_name(&code)).expect("a known code");
+        let name = code_name(error["code"].as_str().unwrap_or_default());
+        let code = (0..17).find(|code| name_of(Code::from_i32(*code)) == name).expect("a known code");
         let details = error["details"].as_array().cloned().unwrap_or_default();
         let details: Vec<Json> = details.iter().map(|detail| self.detail(detail)).collect();
         json!({"code": code, "message": error["message"], "details": details})
@@ -264,7 +281,13 @@ impl Teller {
         let mut fields = request.as_object().cloned().expect("a request is an object");
         let mut encoded = |name: &str| {
             let id = fields.remove(name).and_then(|id| id.as_str().map(str::to_owned)).unwrap_or_default();
-            id.bytes().map(|byte| if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect::<String>()
+            id.bytes()
+                .map(
+                    |byte| {
+                        if byte.is_ascii_alphanumeric() { (byte as char).to_string() } else { format!("%{byte:02X}") }
+                    },
+                )
+                .collect::<String>()
         };
         let path = match method {
             _ if method.contains("System") => "/v2/features/system".to_owned(),

@@ -3,7 +3,7 @@
 //! Which protocol the client speaks is not known here.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,8 +15,7 @@ use http::header::{
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
-use http_body::Body as _;
-use http_body_util::Full;
+use http_body::{Body as _, Frame};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
@@ -85,10 +84,10 @@ pub(super) struct Answer {
 ///
 /// * `head`: of the client's request. Its metadata and extensions are those of the call.
 /// * `path`: of the method, as in gRPC.
-/// * `message`: the request, encoded.
-pub(super) async fn unary(service: impl InnerService, head: Parts, path: PathAndQuery, message: &[u8]) -> Answer {
+/// * `message`: a body with one message, as [`message_when_asked_for`] makes it.
+pub(super) async fn unary(service: impl InnerService, head: Parts, path: PathAndQuery, message: Body) -> Answer {
     let id = RequestId::of(&head.extensions);
-    let (headers, mut messages) = streaming(service, head, path, one_message(message)).await;
+    let (headers, mut messages) = streaming(service, head, path, message).await;
     let mut answered = None;
     loop {
         match messages.next().await {
@@ -105,7 +104,7 @@ pub(super) async fn unary(service: impl InnerService, head: Parts, path: PathAnd
 /// Calls a method with any number of messages; its answer may have any number too.
 ///
 /// * `head` and `path`: as for [`unary`].
-/// * `body`: the messages in gRPC's envelopes, not compressed; [`one_message`] makes such a body.
+/// * `body`: the messages in gRPC's envelopes, not compressed; [`message_when_asked_for`] makes such a body.
 ///
 /// Returns the service's metadata from before the first message, and the messages.
 pub(super) async fn streaming(
@@ -123,9 +122,34 @@ pub(super) async fn streaming(
     (metadata(head.headers), messages)
 }
 
-/// A body with one message.
-pub(super) fn one_message(message: &[u8]) -> Body {
-    Body::new(Full::new(wrap(0, message)))
+/// A body with one message, which is only made when the service reads it.
+///
+/// So a caller who may not make the call learns nothing of what is wrong with the message, in whatever protocol: the
+/// layers that authenticate and authorise come before anyone reads a body.
+pub(super) fn message_when_asked_for(
+    id: RequestId,
+    message: impl Future<Output = Result<Bytes, Failure>> + Send + 'static,
+) -> Body {
+    Body::new(Later { message: Some(Box::pin(message)), id })
+}
+
+/// A message that is still to be made.
+struct Later {
+    message: Option<Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>>,
+    id: RequestId,
+}
+
+impl http_body::Body for Later {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let Some(message) = &mut self.message else { return Poll::Ready(None) };
+        let made = ready!(message.as_mut().poll(cx));
+        self.message = None;
+        let frame = made.map(|message| Frame::data(wrap(0, &message)));
+        Poll::Ready(Some(frame.map_err(|failure| failure.status(self.id.as_str()))))
+    }
 }
 
 /// The messages of an answer, and how it ended.

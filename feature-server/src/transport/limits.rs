@@ -15,9 +15,10 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::body::CallBody;
+use super::connect;
 use super::context::RequestId;
 use super::drain::{Drain, Ending};
-use super::protocol::Protocol;
+use super::protocol::{Protocol, Protocols};
 use super::timeout::{self, Deadline};
 use crate::config::settings;
 use crate::error::Failure;
@@ -35,15 +36,17 @@ struct Bounds {
     default_deadline: Duration,
     max_deadline: Duration,
     drain: Drain,
+    protocols: Protocols,
 }
 
 impl<S> Limits<S> {
-    pub(super) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
+    pub(super) fn new(inner: S, protocols: Protocols, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             calls: Arc::new(Calls { limit: limits.calls, under_way: AtomicUsize::new(0) }),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,
+            protocols,
         };
         Self { inner, bounds: Arc::new(bounds) }
     }
@@ -51,9 +54,12 @@ impl<S> Limits<S> {
 
 impl Bounds {
     /// Lets a call in, with the time that it may take.
-    fn admit<B>(&self, request: &Request<B>) -> Result<(Permit, Deadline), Failure> {
+    fn admit<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<(Permit, Deadline), Failure> {
         let permit = self.calls.permit().ok_or(Failure::Overloaded)?;
-        let asked = timeout::asked(request.headers())?;
+        let asked = match protocol {
+            Protocol::Connect(_) => connect::timeout(request.headers())?,
+            _ => timeout::asked(request.headers())?,
+        };
         if asked == Some(Duration::ZERO) {
             return Err(Failure::DeadlineExceeded);
         }
@@ -100,16 +106,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let protocol = match Protocol::of(&request) {
-            Ok(protocol) => protocol,
-            Err(no_call) => return LimitsFuture::refused(no_call.answer()),
-        };
         let id = RequestId::of(request.extensions());
-        let (permit, deadline) = match self.bounds.admit(&request) {
+        let protocol = match self.bounds.protocols.recognise(&request) {
+            Ok(protocol) => protocol,
+            Err(no_call) => return LimitsFuture::refused(self.bounds.protocols.refuse_no_call(&no_call, &id)),
+        };
+        let (permit, deadline) = match self.bounds.admit(&protocol, &request) {
             Ok(admitted) => admitted,
             Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &id)),
         };
         request.extensions_mut().insert(deadline);
+        // Plain gRPC needs no translation, and so nobody who reads this.
+        if !matches!(protocol, Protocol::Grpc) {
+            request.extensions_mut().insert(protocol.clone());
+        }
         LimitsFuture::Admitted {
             inner: self.inner.call(request),
             permit: Some(permit),

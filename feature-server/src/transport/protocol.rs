@@ -1,14 +1,20 @@
 //! The protocols that clients speak: how a request's protocol is recognised, and how a call that no service has seen is refused in it.
 //!
-//! Translating requests and answers is not done here.
+//! Translating requests and answers is not done here, and no service is known but by its descriptors.
 
-use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::Full;
-use tonic::body::Body;
+use std::collections::HashMap;
+
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use super::body::CallBody;
+use super::connect::Connect;
+use super::content;
 use super::context::RequestId;
+use super::json;
+use super::rest::{Found, RouteError, Routes};
+use super::rest_call::RestCall;
 use crate::error::Failure;
 
 /// The header or trailer with the code of a gRPC answer.
@@ -18,11 +24,11 @@ pub(super) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-messag
 /// The header or trailer with the details of a failed gRPC answer.
 pub(super) const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// What a client that speaks something else is told.
-const ACCEPTED: &str = "send application/grpc (HTTP/2 only), application/grpc-web+proto or application/grpc-web-text\n";
+/// The content type of JSON.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A protocol that is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A protocol that is served, with what a call of it needs to be translated.
+#[derive(Debug, Clone)]
 pub(super) enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
@@ -30,34 +36,88 @@ pub(super) enum Protocol {
     GrpcWeb,
     /// gRPC-Web in base64.
     GrpcWebText,
+    /// The Connect protocol.
+    Connect(Connect),
+    /// Plain HTTP with JSON.
+    Rest(RestCall),
+}
+
+/// Recognises the protocols of calls to any services, given their descriptors.
+#[derive(Debug)]
+pub struct Protocols {
+    pool: DescriptorPool,
+    /// The methods by the paths that gRPC and Connect call them by.
+    methods: HashMap<String, MethodDescriptor>,
+    routes: Routes,
 }
 
 /// Why a request is no call at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoCall {
-    #[error("this content type is not served here: {ACCEPTED}")]
+    /// Nothing is at this path.
+    Path,
+    /// What is at this path is called with one of these verbs.
+    Verb(Vec<Method>),
+    /// The content type is not one that is served at this path.
     ContentType,
-    #[error("a call is made with POST\n")]
-    Method,
+    /// The client takes no form that an answer could have.
+    Accept,
+}
+
+impl Protocols {
+    /// The protocols of the services in `pool`.
+    ///
+    /// # Errors
+    /// [`RouteError`] when the HTTP rules of the services cannot be served.
+    pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
+        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool })
+    }
+
+    /// The protocol that a request is in.
+    pub(super) fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, NoCall> {
+        let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| essence(value.as_bytes()));
+        if let Some(protocol) = Protocol::of_content_type(content_type) {
+            return match (request.method() == Method::POST, protocol, request.version()) {
+                (false, ..) => Err(NoCall::Verb(vec![Method::POST])),
+                (true, Protocol::Grpc, version) if version != Version::HTTP_2 => Err(NoCall::ContentType),
+                (true, protocol, _) => Ok(protocol),
+            };
+        }
+        let path = request.uri().path();
+        if let Some(method) = self.methods.get(path) {
+            return Connect::of(method, request).map(Protocol::Connect);
+        }
+        match self.routes.find(request.method(), path) {
+            Found::Route(route, _) if route.takes_body() && !is_json(content_type) => Err(NoCall::ContentType),
+            Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
+            Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
+            Found::WrongVerb { allow } => Err(NoCall::Verb(allow)),
+            Found::Nothing => Err(NoCall::Path),
+        }
+    }
+
+    /// The answer to a request that is no call, as JSON.
+    pub(super) fn refuse_no_call(&self, no_call: &NoCall, id: &RequestId) -> Response<CallBody> {
+        let (code, failure) = match no_call {
+            NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
+            NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
+            NoCall::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::ContentTypeUnsupported),
+            NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
+        };
+        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
+        let mut response = content::answer(code, HeaderMap::new(), JSON, body.into(), false);
+        if let NoCall::Verb(allowed) = no_call {
+            let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+            response.headers_mut().insert(ALLOW, allowed.parse().expect("verbs are tokens"));
+        }
+        response
+    }
 }
 
 impl Protocol {
-    /// The protocol that a request is in.
-    pub(super) fn of<B>(request: &Request<B>) -> Result<Self, NoCall> {
-        let content_type = request.headers().get(CONTENT_TYPE).ok_or(NoCall::ContentType)?;
-        let protocol = Self::of_content_type(content_type.as_bytes()).ok_or(NoCall::ContentType)?;
-        if protocol == Protocol::Grpc && request.version() != Version::HTTP_2 {
-            return Err(NoCall::ContentType);
-        }
-        if request.method() != Method::POST {
-            return Err(NoCall::Method);
-        }
-        Ok(protocol)
-    }
-
-    fn of_content_type(value: &[u8]) -> Option<Self> {
-        let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-        let essence = value[..end].trim_ascii();
+    fn of_content_type(essence: &[u8]) -> Option<Self> {
         let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
         if is("application/grpc") || is("application/grpc+proto") {
             Some(Protocol::Grpc)
@@ -70,74 +130,44 @@ impl Protocol {
         }
     }
 
-    /// The content type of this protocol, without parameters.
-    pub(super) const fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    /// The answer to a call that failed before it came to a service.
+    pub(super) fn refuse(&self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+        let content_type = match self {
             Protocol::Grpc => "application/grpc",
             Protocol::GrpcWeb => "application/grpc-web+proto",
             Protocol::GrpcWebText => "application/grpc-web-text+proto",
-        })
-    }
-
-    /// The answer to a call that failed before it came to a service.
-    pub(super) fn refuse(self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+            Protocol::Connect(call) => return call.refuse(failure, id),
+            Protocol::Rest(call) => return call.refuse(failure, id),
+        };
         // All three take an answer that consists of headers alone, so there is nothing to translate.
         let mut response = failure.status(id.as_str()).into_http::<CallBody>();
-        response.headers_mut().insert(CONTENT_TYPE, self.content_type());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
 }
 
-impl NoCall {
-    /// The answer to a request that is no call.
-    pub(super) fn answer(self) -> Response<CallBody> {
-        let text = Body::new(Full::from(self.to_string()));
-        let mut response = Response::new(CallBody::translated(text));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        *response.status_mut() = match self {
-            NoCall::ContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            NoCall::Method => {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-                StatusCode::METHOD_NOT_ALLOWED
-            }
-        };
-        response
-    }
+/// A content type without its parameters.
+fn essence(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+    value[..end].trim_ascii()
+}
+
+/// JSON, or nothing said: then JSON is what the body is taken for.
+fn is_json(content_type: &[u8]) -> bool {
+    content_type.is_empty() || content_type.eq_ignore_ascii_case(b"application/json")
+}
+
+/// Whether a client takes what an answer is: JSON, or lines of JSON for a stream.
+fn takes(headers: &HeaderMap, stream: bool) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    let of_json = ["*/*", "application/*", if stream { "application/x-ndjson" } else { "application/json" }];
+    accepted.peek().is_none()
+        || accepted.flat_map(|value| value.split(',')).any(|range| {
+            let (range, weight) = range.split_once(';').unwrap_or((range, ""));
+            let refused = weight.split_once("q=").is_some_and(|(_, q)| q.trim().parse() == Ok(0.0_f32));
+            !refused && of_json.iter().any(|form| range.trim().eq_ignore_ascii_case(form))
+        })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn recognises_protocols() {
-        use NoCall::*;
-        use Protocol::*;
-        let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
-        let table = [
-            // version, method, content type, protocol
-            (h2, "POST", "application/grpc", Ok(Grpc)),
-            (h2, "POST", "application/grpc+proto", Ok(Grpc)),
-            (h2, "POST", "Application/GRPC ; x=y", Ok(Grpc)),
-            (h1, "POST", "application/grpc", Err(ContentType)),
-            (h2, "POST", "application/grpc+json", Err(ContentType)),
-            (h2, "POST", "application/grpcx", Err(ContentType)),
-            (h1, "POST", "application/grpc-web", Ok(GrpcWeb)),
-            (h2, "POST", "application/grpc-web+proto", Ok(GrpcWeb)),
-            (h1, "POST", "application/grpc-web+proto; charset=utf-8", Ok(GrpcWeb)),
-            (h1, "POST", "application/grpc-web-text", Ok(GrpcWebText)),
-            (h1, "POST", "application/grpc-web-text+proto;charset=utf-8", Ok(GrpcWebText)),
-            (h1, "POST", "application/grpc-web+json", Err(ContentType)),
-            (h1, "POST", "application/json", Err(ContentType)),
-            (h1, "POST", "", Err(ContentType)),
-            (h2, "GET", "application/grpc", Err(Method)),
-            (h1, "PUT", "application/grpc-web", Err(Method)),
-        ];
-        for (version, method, content_type, protocol) in table {
-            let request = Request::builder().version(version).method(method).header(CONTENT_TYPE, content_type);
-            let found = Protocol::of(&request.body(()).unwrap());
-            assert_eq!(found, protocol, "{version:?} {method} {content_type:?}");
-        }
-        assert_eq!(Protocol::of(&Request::new(())), Err(ContentType));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use tonic::body::Body;
 use super::{Connect, Form, error, query};
 use crate::error::Failure;
 use crate::transport::body::CallBody;
+use crate::transport::context::RequestId;
 use crate::transport::inner_call::{self, Answer, InnerService};
 use crate::transport::{content, json};
 
@@ -20,12 +21,17 @@ pub(super) async fn answer(
 ) -> Result<Response<CallBody>, Failure> {
     let (head, body) = request.into_parts();
     let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-    let content = match call.form {
-        Form::Get => query::message(&head.uri, limit)?,
-        Form::Post | Form::Stream => content::read(body, &head.headers, limit).await?,
-    };
-    let message = call.decode(content)?;
-    let Answer { mut headers, result, trailers } = inner_call::unary(service, head, call.path(), &message).await;
+    let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
+    let id = RequestId::of(&head.extensions);
+    let asked = call.clone();
+    let message = inner_call::message_when_asked_for(id, async move {
+        let content = match asked.form {
+            Form::Get => query::message(&uri, limit)?,
+            Form::Post | Form::Stream => content::read(body, &sent_headers, limit).await?,
+        };
+        asked.decode(content)
+    });
+    let Answer { mut headers, result, trailers } = inner_call::unary(service, head, call.path(), message).await;
     for (name, value) in &trailers {
         // A name that gets too long to be one is left out.
         if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {

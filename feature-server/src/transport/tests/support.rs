@@ -28,7 +28,7 @@ use tower::{Service, ServiceExt, service_fn};
 use crate::config::settings::Settings;
 use crate::transport::body::CallBody;
 use crate::transport::drain::Drain;
-use crate::transport::{Deadline, RequestId, Stopped, layers, serve};
+use crate::transport::{Deadline, Protocols, RequestId, Stopped, layers, serve};
 
 /// The header of an empty gRPC message, which also is an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -185,6 +185,11 @@ impl Answer {
     }
 }
 
+/// The protocols of all that is served.
+pub fn protocols() -> Protocols {
+    Protocols::new(crate::descriptors::pool()).unwrap()
+}
+
 /// Calls the service through the layers, without a connection.
 pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
     Answer::read(call_with(settings, Drain::new(), request).await).await
@@ -192,7 +197,7 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
 
 /// The same, up to the beginning of the answer.
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
-    let service = layers(service(), &settings.limits, &settings.cors.allowed_origins, drain);
+    let service = layers(service(), protocols(), &settings.limits, &settings.cors.allowed_origins, drain);
     let Ok(response) = service.oneshot(request).await;
     response
 }
@@ -211,7 +216,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, service(), &settings, shutdown).await
+            serve(listener, service(), protocols(), &settings, shutdown).await
         });
         Self { address, stop, task }
     }

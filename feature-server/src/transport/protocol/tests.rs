@@ -1,0 +1,75 @@
+//! Which requests are which calls.
+
+use super::*;
+
+fn protocols() -> Protocols {
+    Protocols::new(crate::descriptors::pool()).unwrap()
+}
+
+#[test]
+fn recognises_protocols() {
+    let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
+    let method = "/grpc.health.v1.Health/Check";
+    let get = "/zitadel.feature.v2.FeatureService/GetSystemFeatures?encoding=json&message={}";
+    let rest = "/v2/features/system";
+    let table = [
+        // version, verb, path, content type, accept, protocol
+        (h2, "POST", method, "application/grpc", "", "grpc"),
+        (h2, "POST", "/any.Service/Method", "application/grpc+proto", "", "grpc"),
+        (h2, "POST", method, "Application/GRPC ; x=y", "", "grpc"),
+        (h1, "POST", method, "application/grpc", "", "415"),
+        (h2, "POST", method, "application/grpc+json", "", "415"),
+        (h2, "POST", method, "application/grpcx", "", "415"),
+        (h2, "GET", method, "application/grpc", "", "405 POST"),
+        (h1, "POST", method, "application/grpc-web", "", "grpc-web"),
+        (h2, "POST", method, "application/grpc-web+proto", "", "grpc-web"),
+        (h1, "POST", method, "application/grpc-web+proto; charset=utf-8", "", "grpc-web"),
+        (h1, "POST", method, "application/grpc-web-text", "", "grpc-web-text"),
+        (h1, "POST", method, "application/grpc-web-text+proto;charset=utf-8", "", "grpc-web-text"),
+        (h1, "POST", method, "application/grpc-web+json", "", "415"),
+        (h1, "PUT", method, "application/grpc-web", "", "405 POST"),
+        (h1, "POST", method, "application/json", "", "connect"),
+        (h1, "POST", method, "application/proto", "", "connect"),
+        (h1, "POST", method, "text/plain", "", "415"),
+        (h1, "POST", method, "", "", "415"),
+        (h1, "GET", method, "", "", "405 POST"),
+        (h1, "GET", get, "", "", "connect"),
+        (h1, "PUT", get, "application/json", "", "405 GET, POST"),
+        (h1, "GET", rest, "", "", "rest"),
+        (h1, "GET", rest, "", "text/html, application/json;q=0.5", "rest"),
+        (h1, "GET", rest, "", "text/html, */*;q=0.1", "rest"),
+        (h1, "GET", rest, "", "application/*", "rest"),
+        (h1, "GET", rest, "", "text/html", "406"),
+        (h1, "GET", rest, "", "application/json;q=0", "406"),
+        (h1, "GET", rest, "text/plain", "", "rest"),
+        (h2, "PUT", rest, "application/json", "", "rest"),
+        (h1, "PUT", rest, "Application/JSON; charset=utf-8", "", "rest"),
+        (h1, "PUT", rest, "", "", "rest"),
+        (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
+        (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT"),
+        (h1, "GET", "/v2/features", "", "", "404"),
+        (h1, "GET", "/", "", "", "404"),
+    ];
+    let protocols = protocols();
+    for (version, verb, path, content_type, accept, expected) in table {
+        let mut request = Request::builder().version(version).method(verb).uri(path);
+        for (name, value) in [(CONTENT_TYPE, content_type), (ACCEPT, accept)] {
+            if !value.is_empty() {
+                request = request.header(name, value);
+            }
+        }
+        let found = match protocols.recognise(&request.body(()).unwrap()) {
+            Ok(Protocol::Grpc) => "grpc".to_owned(),
+            Ok(Protocol::GrpcWeb) => "grpc-web".to_owned(),
+            Ok(Protocol::GrpcWebText) => "grpc-web-text".to_owned(),
+            Ok(Protocol::Connect(_)) => "connect".to_owned(),
+            Ok(Protocol::Rest(_)) => "rest".to_owned(),
+            Err(no_call) => {
+                let response = protocols.refuse_no_call(&no_call, &RequestId::of(&http::Extensions::new()));
+                let allow = response.headers().get(ALLOW).map_or("", |allow| allow.to_str().unwrap());
+                format!("{} {allow}", response.status().as_u16()).trim_end().to_owned()
+            }
+        };
+        assert_eq!(found, expected, "{version:?} {verb} {path} {content_type:?} {accept:?}");
+    }
+}

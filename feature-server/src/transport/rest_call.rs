@@ -1,0 +1,153 @@
+//! A call over plain HTTP with JSON, made as a gRPC call, and its answer as JSON.
+//!
+//! Which method a path calls, and what stands where, is known to `rest`; how JSON is read and written, to `json`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
+use prost::Message;
+use prost_reflect::DynamicMessage;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::body::CallBody;
+use super::content;
+use super::context::RequestId;
+use super::inner_call::{self, Answer, InnerService, Messages, Part};
+use super::json;
+use super::protocol::JSON;
+use super::rest::{Bindings, Route};
+use crate::error::Failure;
+
+/// The content type of a stream: one JSON text a line.
+const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// A call of the method that a route leads to.
+#[derive(Debug, Clone)]
+pub(super) struct RestCall {
+    route: Arc<Route>,
+    bindings: Bindings,
+}
+
+impl RestCall {
+    /// A call by `route`, whose variables stand for `bindings`.
+    pub(super) fn new(route: Arc<Route>, bindings: Bindings) -> Self {
+        Self { route, bindings }
+    }
+
+    /// Answers the call.
+    ///
+    /// * `service`: what the call is made to.
+    /// * `limit`: the largest body of a request, in bytes.
+    pub(super) async fn answer(
+        self,
+        service: impl InnerService,
+        request: Request<Body>,
+        limit: usize,
+    ) -> Response<CallBody> {
+        let (head, body) = request.into_parts();
+        let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
+        let path = self.route.grpc_path().clone();
+        let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
+        let id = RequestId::of(&head.extensions);
+        let call = self.clone();
+        let message = inner_call::message_when_asked_for(id, async move {
+            let body = content::read(body, &headers, limit).await?;
+            let message = call.route.request(&call.bindings, query.as_deref(), &body);
+            message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
+        });
+        if self.route.is_server_streaming() {
+            let (headers, messages) = inner_call::streaming(service, head, path, message).await;
+            return self.stream(headers, messages).await;
+        }
+        let Answer { mut headers, result, trailers } = inner_call::unary(service, head, path, message).await;
+        headers.extend(trailers);
+        match result.and_then(|message| self.encode(message)) {
+            Ok(json) => content::answer(StatusCode::OK, headers, JSON, json, gzip),
+            Err(status) => self.failed(headers, &status, gzip),
+        }
+    }
+
+    /// The answer to a call that failed before it came to a service.
+    pub(super) fn refuse(&self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+        let status = failure.status(id.as_str());
+        id.ended_with(status.code());
+        self.failed(HeaderMap::new(), &status, false)
+    }
+
+    fn failed(&self, mut headers: HeaderMap, status: &Status, gzip: bool) -> Response<CallBody> {
+        if status.code() == Code::Unauthenticated {
+            // RFC 9110, section 11.6.1: a 401 tells how to authenticate.
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        content::answer(json::http_status(status.code()), headers, JSON, self.encode_status(status), gzip)
+    }
+
+    /// A stream that fails before its first message is answered like any other failed call.
+    async fn stream(self, headers: HeaderMap, mut messages: Messages) -> Response<CallBody> {
+        let first = messages.next().await;
+        if let Part::End { result: Err(status), .. } = &first {
+            return self.failed(headers, status, false);
+        }
+        let lines = Lines { call: self, first: Some(first), messages, ended: false };
+        let mut response = Response::new(CallBody::translated(Body::new(lines)));
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(http::header::CONTENT_TYPE, LINES);
+        response
+    }
+
+    fn encode(&self, message: Bytes) -> Result<Bytes, Status> {
+        match DynamicMessage::decode(self.route.method.output(), message) {
+            Ok(message) => Ok(self.route.response(&message).into()),
+            Err(error) => {
+                tracing::error!(%error, "the service's answer is not of its method's type");
+                Err(Failure::Internal.status(""))
+            }
+        }
+    }
+
+    fn encode_status(&self, status: &Status) -> Bytes {
+        json::encode_status(self.route.method.parent_pool(), status).into()
+    }
+}
+
+/// A stream of answers, one JSON text a line. Should it fail, the last line is `{"error": STATUS}`.
+struct Lines {
+    call: RestCall,
+    first: Option<Part>,
+    messages: Messages,
+    ended: bool,
+}
+
+impl http_body::Body for Lines {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let part = match self.first.take() {
+            Some(part) => part,
+            None => ready!(self.messages.poll_next(cx)),
+        };
+        let json = match part {
+            Part::Message(message) => self.call.encode(message),
+            Part::End { result: Ok(()), .. } => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+            Part::End { result: Err(status), .. } => Err(status),
+        };
+        let line = json.map(|json| [&json[..], b"\n"].concat()).unwrap_or_else(|status| {
+            self.ended = true;
+            [b"{\"error\":", &self.call.encode_status(&status)[..], b"}\n"].concat()
+        });
+        Poll::Ready(Some(Ok(Frame::data(line.into()))))
+    }
+}
