@@ -7,6 +7,15 @@ use crate::schema::LevelFeatures;
 use crate::schema::features::id_field;
 use crate::value;
 
+/// The most paths that an update mask may have. A level has far fewer features and parts to name.
+const MASK_MAX_PATHS: usize = 256;
+
+/// The most violations that an answer names. They stand in the header of the answer, and clients bound its size.
+const VIOLATIONS_MAX: usize = 10;
+
+/// The most characters of a path that an answer repeats.
+const PATH_MAX_CHARS: usize = 64;
+
 /// A field of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -17,8 +26,20 @@ pub struct Violation {
 }
 
 impl Violation {
-    pub(crate) fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+    fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
+    }
+}
+
+/// The fields that were found to be wrong, as far as they are told.
+#[derive(Debug, Default)]
+pub(crate) struct Violations(Vec<Violation>);
+
+impl Violations {
+    pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        if self.0.len() < VIOLATIONS_MAX {
+            self.0.push(Violation::new(field, description));
+        }
     }
 }
 
@@ -28,7 +49,7 @@ pub enum RequestError {
     /// The bytes are no message of the type with this name.
     #[error("no valid message of the type {0}")]
     Malformed(String),
-    /// Fields are wrong.
+    /// Fields are wrong: these, and perhaps more when there are many.
     #[error("invalid fields")]
     Invalid(Vec<Violation>),
     /// A Set names nothing to change.
@@ -83,12 +104,16 @@ impl Request {
     /// Reads a Set request of this level as a patch.
     ///
     /// # Errors
-    /// [`RequestError::Invalid`] names every bad field and every path of the mask that names no feature;
+    /// [`RequestError::Invalid`] names the bad fields and the paths of the mask that name no feature;
     /// [`RequestError::NoChanges`] when nothing is named at all.
     pub fn patch(&self, features: &LevelFeatures) -> Result<Patch, RequestError> {
         let mask = self.update_mask();
+        if mask.as_ref().is_some_and(|paths| paths.len() > MASK_MAX_PATHS) {
+            let description = format!("must have at most {MASK_MAX_PATHS} paths");
+            return Err(RequestError::Invalid(vec![Violation::new("update_mask", description)]));
+        }
         let masked = |path: &str| mask.as_ref().is_none_or(|paths| paths.iter().any(|masked| covers(masked, path)));
-        let mut violations = Vec::new();
+        let mut violations = Violations::default();
         let present: Layer = features
             .fields
             .iter()
@@ -100,13 +125,14 @@ impl Request {
             .collect();
         let patch = Patch::new(&features.set, &present, mask.as_deref());
         if let Err(PatchError::UnknownPaths(paths)) = &patch {
-            violations.extend(paths.iter().map(|(position, path)| {
+            for (position, path) in paths {
+                let path: String = path.chars().take(PATH_MAX_CHARS).collect();
                 let description = format!("'{path}' names no feature of the {} level", features.level.name());
-                Violation::new(format!("update_mask.paths[{position}]"), description)
-            }));
+                violations.add(format!("update_mask.paths[{position}]"), description);
+            }
         }
-        if !violations.is_empty() {
-            return Err(RequestError::Invalid(violations));
+        if !violations.0.is_empty() {
+            return Err(RequestError::Invalid(violations.0));
         }
         patch.map_err(RequestError::NoChanges)
     }

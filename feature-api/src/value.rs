@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use feature_core::{Kind, Level, Value};
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind as FieldKind, Value as FieldValue};
 
-use crate::request::Violation;
+use crate::request::Violations;
 use crate::rules;
 use crate::schema::features::FeatureFields;
 use crate::zitadel::feature::v2::Source;
@@ -17,7 +17,7 @@ pub(crate) fn read(
     feature: &FeatureFields,
     request: &DynamicMessage,
     masked: impl Fn(&str) -> bool,
-    violations: &mut Vec<Violation>,
+    violations: &mut Violations,
 ) -> Option<Value> {
     let field = request.get_field(&feature.set);
     match (&feature.kind, field.as_ref()) {
@@ -28,12 +28,12 @@ pub(crate) fn read(
     }
 }
 
-fn read_numbers(feature: &FeatureFields, elements: &[FieldValue], violations: &mut Vec<Violation>) -> Value {
+fn read_numbers(feature: &FeatureFields, elements: &[FieldValue], violations: &mut Violations) -> Value {
     let mut numbers = Vec::with_capacity(elements.len());
     for (position, element) in elements.iter().enumerate() {
         let number = element.as_enum_number().unwrap_or_default();
         match problem_of_number(&feature.set, number, &numbers) {
-            Some(problem) => violations.push(Violation::new(format!("{}[{position}]", feature.key), problem)),
+            Some(problem) => violations.add(format!("{}[{position}]", feature.key), problem),
             None => numbers.push(number),
         }
     }
@@ -54,7 +54,7 @@ fn read_parts(
     feature: &FeatureFields,
     message: &DynamicMessage,
     masked: impl Fn(&str) -> bool,
-    violations: &mut Vec<Violation>,
+    violations: &mut Violations,
 ) -> Value {
     let mut parts = BTreeMap::new();
     // fields() leaves out what is absent, and what is at a default that can't be told from absent.
@@ -67,7 +67,7 @@ fn read_parts(
             FieldValue::Bool(enabled) => Value::Flag(*enabled),
             FieldValue::String(text) => {
                 if let Err(problem) = rules::check_text(&field, text) {
-                    violations.push(Violation::new(path, problem));
+                    violations.add(path, problem);
                 }
                 Value::Text(text.clone())
             }

@@ -119,6 +119,27 @@ fn bad_fields_are_named() {
 }
 
 #[test]
+fn an_answer_names_a_few_violations_and_repeats_little_of_the_request() {
+    let base = SetSystemFeaturesRequest::default;
+    let many: Vec<String> = (0..256).map(|path| format!("x{path}")).collect();
+    let paths = |paths: &[String]| Some(FieldMask { paths: paths.to_vec() });
+    let table = [
+        // (request, how many fields are named, the last of them)
+        (SetSystemFeaturesRequest { improved_performance: vec![0; 100_000], ..base() }, 10, "improved_performance[9]"),
+        (SetSystemFeaturesRequest { update_mask: paths(&many), ..base() }, 10, "update_mask.paths[9]"),
+        (SetSystemFeaturesRequest { update_mask: mask(&["*"; 257]), ..base() }, 1, "update_mask"),
+        (SetSystemFeaturesRequest { update_mask: mask(&[&"ü".repeat(100_000)]), ..base() }, 1, "update_mask.paths[0]"),
+    ];
+    for (message, count, last) in table {
+        let Err(RequestError::Invalid(violations)) = set_by(message) else { panic!("{last} is accepted") };
+        assert_eq!((violations.len(), violations.last().unwrap().field.as_str()), (count, last));
+        assert!(violations.iter().all(|violation| violation.description.len() < 200), "{last}");
+    }
+    let features = SetSystemFeaturesRequest { update_mask: mask(&["*"; 256]), actions: Some(true), ..base() };
+    assert_eq!(set_by(features).unwrap().len(), 1);
+}
+
+#[test]
 fn a_set_without_a_feature_names_no_changes() {
     for update_mask in [None, mask(&[])] {
         let message = SetSystemFeaturesRequest { update_mask, ..SetSystemFeaturesRequest::default() };

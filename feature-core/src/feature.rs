@@ -1,7 +1,7 @@
 //! Which features exist on a level. The lists themselves come from the protobuf descriptors, never from here.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -42,7 +42,16 @@ pub enum Kind {
     /// A list of enum members. Only a list with an element counts as present.
     Numbers,
     /// A message with these parts, each of which a mask can name.
-    Message(BTreeSet<String>),
+    Message(BTreeMap<String, Presence>),
+}
+
+/// Whether a part of a message can be absent from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It can be, and that is not the same as its default.
+    Explicit,
+    /// It cannot be: a message without it has it at its default.
+    Implicit,
 }
 
 /// The features of one level with their kinds.

@@ -16,7 +16,7 @@ pub mod value;
 pub mod write;
 
 pub use event::{Event, EventKind, FeatureChange};
-pub use feature::{FeatureKey, FeatureSet, Kind};
+pub use feature::{FeatureKey, FeatureSet, Kind, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};
 pub use layer::Layer;
 pub use patch::{Patch, PatchError};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::FeatureChange;
-use crate::feature::{FeatureKey, FeatureSet, Kind};
+use crate::feature::{FeatureKey, FeatureSet, Kind, Presence};
 use crate::layer::Layer;
 use crate::value::Value;
 
@@ -23,7 +23,8 @@ enum Change {
     Set(Value),
     Unset,
     /// Sets or removes parts of a message and keeps its other parts. Where the level has not set the feature,
-    /// it does so only when `create` holds, which is when the request carried the message.
+    /// it does so only when `create` holds, which is when there is a part to set: removing one from nothing leaves
+    /// nothing.
     Merge {
         parts: BTreeMap<String, Option<Value>>,
         create: bool,
@@ -112,17 +113,18 @@ fn masked_changes(
         } else if features.kind(path).is_some() {
             let key = FeatureKey::from(path.as_str());
             changes.insert(key.clone(), whole(&key, present));
-        } else if let Some((key, part)) = part_of(features, path) {
-            let value = match present.get(key) {
+        } else if let Some((key, part, presence)) = part_of(features, path) {
+            let message = match present.get(key) {
                 Some(Value::Message(parts)) => Some(parts),
                 _ => None,
             };
-            let merge = changes
-                .entry(key.into())
-                .or_insert_with(|| Change::Merge { parts: BTreeMap::new(), create: value.is_some() });
+            let merge =
+                changes.entry(key.into()).or_insert_with(|| Change::Merge { parts: BTreeMap::new(), create: false });
             // A path that names the whole feature, before or after this one, covers its parts.
-            if let Change::Merge { parts, .. } = merge {
-                parts.insert(part.to_owned(), value.and_then(|parts| parts.get(part)).cloned());
+            if let Change::Merge { parts, create } = merge {
+                let value = message.and_then(|parts| parts.get(part));
+                *create |= value.is_some() || (message.is_some() && presence == Presence::Implicit);
+                parts.insert(part.to_owned(), value.cloned());
             }
         } else {
             unknown.push((position, path.clone()));
@@ -135,10 +137,10 @@ fn whole(key: &FeatureKey, present: &Layer) -> Change {
     present.get(key.as_str()).map_or(Change::Unset, |value| Change::Set(value.clone()))
 }
 
-fn part_of<'p>(features: &FeatureSet, path: &'p str) -> Option<(&'p str, &'p str)> {
+fn part_of<'p>(features: &FeatureSet, path: &'p str) -> Option<(&'p str, &'p str, Presence)> {
     let (key, part) = path.split_once('.')?;
     match features.kind(key)? {
-        Kind::Message(parts) if parts.contains(part) => Some((key, part)),
-        _ => None,
+        Kind::Message(parts) => Some((key, part, *parts.get(part)?)),
+        Kind::Flag | Kind::Numbers => None,
     }
 }

@@ -56,11 +56,13 @@ impl Scope {
         }
     }
 
-    /// The instance that this scope belongs to; `None` for the system.
-    pub fn instance(&self) -> Option<&InstanceId> {
+    /// The id of the resource itself; `None` for the system, of which there is one.
+    pub fn id(&self) -> Option<&str> {
         match self {
             Scope::System => None,
-            Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
+            Scope::Instance(instance) => Some(instance.as_str()),
+            Scope::Organization(_, organization) => Some(organization.as_str()),
+            Scope::User(_, user) => Some(user.as_str()),
         }
     }
 

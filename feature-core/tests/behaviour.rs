@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use feature_core::{FeatureKey, FeatureSet, Kind, Layer, Level, Patch, PatchError, Value, resolve};
+use feature_core::{FeatureKey, FeatureSet, Kind, Layer, Level, Patch, PatchError, Presence, Value, resolve};
 
 /// What a Set does to a level. In the columns 'before', 'request' and 'after' a feature that is not named is not
 /// set; an empty cell is nothing at all. The mask `none` is no mask.
@@ -45,6 +45,9 @@ const SET: &str = "
 |                       | login=uri:a              | login.uri               | login=uri:a             | 1 |
 |                       | login=required,uri:a     | login.uri               | login=uri:a             | 1 |
 |                       | login=                   | login.required          | login=                  | 1 |
+|                       | login=                   | login.uri               |                         | 0 |
+|                       | login=required           | login.uri               |                         | 0 |
+|                       | login=                   | login.uri,login.required | login=                 | 1 |
 | login=required,uri:a  | login=uri:b              | login,login.required    | login=uri:b             | 1 |
 | login=required,uri:a  | login=uri:b              | login.required,login    | login=uri:b             | 1 |
 | login=required,uri:a  |                          | login.required,login    |                         | 1 |
@@ -146,7 +149,7 @@ fn rows(table: &str) -> Vec<Vec<&str>> {
 }
 
 fn patch(request: &str, mask: &str) -> Result<Patch, PatchError> {
-    let parts = ["required", "uri"].map(str::to_owned).into();
+    let parts = BTreeMap::from([("required".into(), Presence::Implicit), ("uri".into(), Presence::Explicit)]);
     let features: FeatureSet = [
         ("actions".into(), Kind::Flag),
         ("schema".into(), Kind::Flag),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use feature_core::{
     FeatureKey, FeatureSet, InstanceId, Kind, Layer, Level, Operation, OrganizationId, Patch, PatchError, Placement,
-    Record, Scope, Timestamp, UserId, Value, Write, decide, resolve,
+    Presence, Record, Scope, Timestamp, UserId, Value, Write, decide, resolve,
 };
 use proptest::prelude::*;
 
@@ -64,7 +64,9 @@ fn model_set(layer: &Paths, present: &Paths, mask: Option<&[&str]>) -> Result<Pa
     }
     let mut after = layer.clone();
     for part in mask.iter().filter(|path| path.contains('.')) {
-        if after.contains_key("login") || present.contains_key("login") {
+        // `required` is there with its message, `uri` can be absent from it.
+        let sets = present.contains_key(if *part == "login.required" { "login" } else { part });
+        if after.contains_key("login") || sets {
             after.insert("login".into(), String::new());
             after.remove(*part);
             after.extend(present.get(*part).map(|value| (part.to_string(), value.clone())));
@@ -109,7 +111,7 @@ fn layer(paths: &Paths) -> Layer {
 }
 
 fn features() -> FeatureSet {
-    let parts = PARTS.map(str::to_owned).into();
+    let parts = PARTS.map(str::to_owned).into_iter().zip([Presence::Implicit, Presence::Explicit]).collect();
     [("actions", Kind::Flag), ("schema", Kind::Flag), ("paths", Kind::Numbers), ("login", Kind::Message(parts))]
         .map(|(key, kind)| (key.into(), kind))
         .into_iter()

@@ -21,7 +21,7 @@ mod moment;
 pub mod principal;
 pub mod roles;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod token;
 
 pub use self::authenticator::{Attempt, Authenticator, Waiting};

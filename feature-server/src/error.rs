@@ -42,7 +42,7 @@ pub enum Failure {
     NoFeaturesSet {
         /// The level's name.
         level: &'static str,
-        /// The resource's id; empty for the system.
+        /// The resource's id.
         resource: String,
     },
     /// A Set names nothing to change.
@@ -209,7 +209,8 @@ pub fn complete(status: Status, request_id: &str) -> Status {
         return status;
     }
     let reason = match status.code() {
-        Code::OutOfRange => "MESSAGE_TOO_LARGE",
+        // The latter when it is too large only once it is decompressed.
+        Code::OutOfRange | Code::ResourceExhausted => "MESSAGE_TOO_LARGE",
         Code::Unimplemented => "UNIMPLEMENTED",
         Code::InvalidArgument => "FIELD_INVALID",
         Code::Cancelled => "CANCELLED",
@@ -223,4 +224,27 @@ pub fn complete(status: Status, request_id: &str) -> Status {
 
 fn list(violations: &[FieldViolation]) -> String {
     violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_s_status_gets_the_reason_of_what_it_says() {
+        let table = [
+            // (code, reason)
+            (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+            (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+            (Code::Unimplemented, "UNIMPLEMENTED"),
+            (Code::Internal, "INTERNAL"),
+        ];
+        for (code, reason) in table {
+            let details = complete(Status::new(code, "said so"), "request").get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+            assert_eq!(details.request_info().unwrap().request_id, "request");
+        }
+        let own = Failure::Overloaded.status("request");
+        assert_eq!(complete(own, "request").get_error_details().error_info().unwrap().reason, "OVERLOADED");
+    }
 }

@@ -46,7 +46,7 @@ async fn serve(settings: &Settings) -> Result<()> {
     print(&format!("data folder {data}\n"))?;
     print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
     print(&format!("listening on {}\n", server.address()))?;
-    server.run(settings, stop(signals)).await.map_err(usage_of_server)
+    Ok(server.run(settings, stop(signals)).await?)
 }
 
 /// Ready with the first signal. From then on a second one ends the process at once.

@@ -14,7 +14,7 @@ use tonic::service::Routes;
 use tower::Layer;
 
 use crate::auth::keys::{KeyFolder, KeysError};
-use crate::auth::{self, AuthError};
+use crate::auth::{self, AuthError, AuthLayer};
 use crate::config::settings::Settings;
 use crate::descriptors;
 use crate::services::feature_service::FeatureService;
@@ -64,11 +64,12 @@ pub struct Server {
     store: Arc<dyn FeatureStore>,
     committer: Arc<Committer>,
     schema: Arc<Schema>,
-    keys: KeyFolder,
+    identity: AuthLayer,
 }
 
 impl Server {
-    /// Opens the data folder, making it when there is none, and binds the address.
+    /// Opens the data folder, making it when there is none, sets identity up, and binds the address. What can fail
+    /// at a start fails here, before anybody is told that the server listens.
     ///
     /// # Errors
     /// [`ServerError`] says what is in the way and what to do.
@@ -76,12 +77,13 @@ impl Server {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let store: Arc<dyn FeatureStore> = Arc::new(JournalStore::open(&settings.server.data)?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
+        let identity = auth::layer(settings, keys, &schema)?;
         let queue = NonZeroUsize::new(settings.limits.queued_writes).unwrap_or(NonZeroUsize::MIN);
         let committer = Arc::new(Committer::start(Arc::clone(&store), queue).map_err(ServerError::Thread)?);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, store, committer, schema, keys })
+        Ok(Self { listener, address, store, committer, schema, identity })
     }
 
     /// The address that it listens on.
@@ -92,17 +94,17 @@ impl Server {
     /// Answers calls until `shutdown`, lets those under way finish, and closes the data folder.
     ///
     /// # Errors
-    /// [`ServerError`] when the services cannot be set up, or when the data folder does not close.
+    /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, store, committer, schema, keys, .. } = self;
+        let Self { listener, store, committer, schema, identity, .. } = self;
         let (drain, draining) = watch::channel(false);
-        let features = FeatureService::new(Arc::clone(&schema), store, Arc::clone(&committer));
+        let features = FeatureService::new(schema, store, Arc::clone(&committer));
         let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
             .add_service(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let service = auth::layer(settings, keys, &schema)?.layer(routes);
+        let service = identity.layer(routes);
         let shutdown = async {
             shutdown.await;
             drain.send_replace(true);

@@ -96,7 +96,11 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
     }
     let parent = parent_of(path);
     create_folder(parent)?;
-    fs::create_dir(path).map_err(named("create", path))?;
+    match fs::create_dir(path) {
+        // Minting a token makes the folder too, and may do so at the same time.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        outcome => outcome.map_err(named("create", path))?,
+    }
     sync_folder(parent)
 }
 

@@ -235,14 +235,21 @@ fn start_of(segment: u64) -> Position {
     Position { segment, offset: SEGMENT_HEADER as u64 }
 }
 
-fn segment_path(folder: &Path, first: u64) -> PathBuf {
-    folder.join(format!("{first:020}.log"))
+fn segment_name(first: u64) -> String {
+    format!("{first:020}.log")
 }
 
-/// The revisions that name the segments in a folder, ascending.
+fn segment_path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(segment_name(first))
+}
+
+/// The revisions that name the segments in a folder, ascending. Other files there do not matter.
 fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
     let names = files::names(folder)?;
-    let mut segments: Vec<_> = names.iter().filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+    let revision = |name: &String| name.strip_suffix(".log")?.parse().ok();
+    // `1.log` and `+1.log` parse too, but would be looked for under another name.
+    let segment = |name| revision(name).filter(|first| segment_name(*first) == *name);
+    let mut segments: Vec<_> = names.iter().filter_map(segment).collect();
     segments.sort_unstable();
     Ok(segments)
 }

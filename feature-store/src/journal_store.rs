@@ -91,6 +91,14 @@ impl JournalStore {
         self.projection.damage(scope);
     }
 
+    fn check_reserve(&self) -> Result<(), StoreError> {
+        let (free, reserve) = (files::free_bytes(&self.folder)?, self.limits.reserve_bytes);
+        if free < reserve {
+            return Err(StoreError::DiskFull { path: self.folder.clone(), free, reserve });
+        }
+        Ok(())
+    }
+
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().expect("a panic in an append ends the committer, and nobody else writes")
     }
@@ -123,16 +131,13 @@ impl FeatureStore for JournalStore {
             return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
         }
         check_append(self.revision(), events)?;
-        let (free, reserve) = (files::free_bytes(&self.folder)?, self.limits.reserve_bytes);
-        if free < reserve {
-            return Err(StoreError::DiskFull { path: self.folder.clone(), free, reserve });
+        let outcome = self.check_reserve().and_then(|()| writer.append(&self.projection, events));
+        match &outcome {
+            Ok(()) => self.revision.store(last.revision, Ordering::Release),
+            Err(error) if error.is_refusal() => {}
+            Err(error) => writer.failed = Some(error.clone()),
         }
-        if let Err(error) = writer.append(&self.projection, events) {
-            writer.failed = Some(error.clone());
-            return Err(error);
-        }
-        self.revision.store(last.revision, Ordering::Release);
-        Ok(())
+        outcome
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -15,9 +15,14 @@ pub fn node(server: &Server, script: &str) -> Command {
 
 /// A script of `tests/clients/python`, told of the server.
 pub fn python(server: &Server, script: &str) -> Command {
+    told_of(server, python_alone(script))
+}
+
+/// A script of `tests/clients/python` that needs no server.
+pub fn python_alone(script: &str) -> Command {
     let mut command = outside(installed(&python_environment().join("bin/python")));
     command.arg("-B").arg(repository("tests/clients/python").join(script));
-    told_of(server, command)
+    command
 }
 
 /// The program `buf` of the npm packages.

@@ -4,11 +4,14 @@
 
 mod authorization;
 mod clients;
+mod curl;
 mod harness;
 mod issuer;
+mod json_oracle;
 mod protocols;
 mod raw;
 mod reflection;
+mod rest;
 mod restart;
 mod rust_client;
 mod scripts;

@@ -18,9 +18,37 @@ fn node_grpc_web() {
 }
 
 #[test]
-fn browser_grpc_web() {
+fn browser_connect_web_grpc_web() {
     let server = Server::new();
-    run(&mut node(&server, "browser.mjs"));
+    run(node(&server, "connect-web.mjs").arg("grpc-web"));
+    server.stop();
+}
+
+#[test]
+fn browser_connect_web_connect_json() {
+    let server = Server::new();
+    run(node(&server, "connect-web.mjs").arg("connect-json"));
+    server.stop();
+}
+
+#[test]
+fn browser_connect_web_connect_proto() {
+    let server = Server::new();
+    run(node(&server, "connect-web.mjs").arg("connect-proto"));
+    server.stop();
+}
+
+#[test]
+fn browser_grpc_web_text() {
+    let server = Server::new();
+    run(node(&server, "grpc-web.mjs").arg("text"));
+    server.stop();
+}
+
+#[test]
+fn browser_grpc_web_binary() {
+    let server = Server::new();
+    run(node(&server, "grpc-web.mjs").arg("binary"));
     server.stop();
 }
 
@@ -35,5 +63,12 @@ fn python_features() {
 fn python_health() {
     let server = Server::new();
     run(&mut python(&server, "health.py"));
+    server.stop();
+}
+
+#[test]
+fn python_zitadel() {
+    let server = Server::new();
+    run(&mut python(&server, "zitadel.py"));
     server.stop();
 }

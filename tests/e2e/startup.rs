@@ -36,6 +36,16 @@ fn bad_configuration_is_64_and_names_key_value_and_what_is_allowed() {
 }
 
 #[test]
+fn an_issuer_whose_keys_cannot_be_read_is_64_before_the_server_says_that_it_listens() {
+    let issuer =
+        "[[auth.issuers]]\nissuer = \"https://id.example\"\naudience = \"features\"\njwks_file = \"no.json\"\n";
+    let (code, words) = refused(&Folder::new(issuer), "serve --listen 127.0.0.1:0");
+    assert_eq!(code, Some(64), "{words}");
+    let last = words.lines().last().unwrap_or_default();
+    assert!(last.contains("auth.issuers[0].jwks_file") && last.contains("no.json"), "{last}");
+}
+
+#[test]
 fn a_data_folder_that_cannot_be_trusted_is_refused_with_what_to_do() {
     let used = || {
         let server = Folder::new("").serve();

@@ -1,8 +1,8 @@
 //! The features of one level: those fields of its Get response that tell a source, each with its Set field.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use feature_core::{FeatureKey, FeatureSet, Kind, Level};
+use feature_core::{FeatureKey, FeatureSet, Kind, Level, Presence};
 use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor};
 
 use super::SchemaError;
@@ -92,7 +92,7 @@ impl FeatureFields {
                 Some(value.ok_or_else(|| error("the message that answers for it has no field for its value"))?)
             }
             Kind::Message(parts) => {
-                if others().map(|field| field.name().to_owned()).collect::<BTreeSet<_>>() != *parts {
+                if self::parts(others()) != *parts {
                     return Err(error("the message that answers for it has other fields"));
                 }
                 None
@@ -121,11 +121,18 @@ fn kind(set: &FieldDescriptor) -> Result<Kind, &'static str> {
                 !field.is_list() && matches!(field.kind(), FieldKind::Bool | FieldKind::String)
             };
             if message.fields().all(|field| plain(&field)) {
-                Ok(Kind::Message(message.fields().map(|field| field.name().to_owned()).collect()))
+                Ok(Kind::Message(parts(message.fields())))
             } else {
                 Err("the fields of a message feature must be single bools or strings")
             }
         }
         _ => Err("a feature must be an optional bool, a repeated enum or a message"),
     }
+}
+
+fn parts(fields: impl Iterator<Item = FieldDescriptor>) -> BTreeMap<String, Presence> {
+    let presence = |field: &FieldDescriptor| {
+        if field.supports_presence() { Presence::Explicit } else { Presence::Implicit }
+    };
+    fields.map(|field| (field.name().to_owned(), presence(&field))).collect()
 }

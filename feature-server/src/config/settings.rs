@@ -146,7 +146,7 @@ pub struct Issuer {
     pub issuer: String,
     /// The `aud` that its tokens must hold.
     pub audience: String,
-    /// The instance that its tokens are bound to; without it they are bound to none.
+    /// The instance that its tokens are bound to; without it they are bound to none, and may have roles over everything.
     #[serde(default)]
     pub instance: Option<String>,
     /// A file with its keys, as a JSON Web Key Set.

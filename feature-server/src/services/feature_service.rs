@@ -85,7 +85,7 @@ impl FeatureService {
         // The system has no parent: reading it always answers every feature.
         let every_feature = request.inheritance() || *scope == Scope::System;
         if !every_feature && record.layer.is_empty() {
-            let resource = request.resource_id(scope.level());
+            let resource = scope.id().unwrap_or_default().to_owned();
             return Err(Failure::NoFeaturesSet { level: scope.level().name(), resource });
         }
         let mut records: Vec<(Level, Record)> = Vec::new();
@@ -154,6 +154,10 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
         }
         CommitError::QueueFull => Failure::Overloaded,
         CommitError::Store(error) => error.into(),
-        CommitError::Closed => Failure::ShuttingDown,
+        // Whether it was closed or has ended by a defect: nobody can write here any more.
+        CommitError::Closed => Failure::StoreUnavailable,
     }
 }
+
+#[cfg(test)]
+mod tests;

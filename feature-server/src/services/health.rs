@@ -37,12 +37,11 @@ async fn keep_reporting(
     loop {
         let (writes, drains) = (*accepts_writes.borrow_and_update(), *draining.borrow_and_update());
         report(&reporter, writes, drains).await;
-        let changed = tokio::select! {
-            changed = accepts_writes.changed() => changed,
-            changed = draining.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
+        tokio::select! {
+            // A committer that is gone changes no more, but the server can still drain.
+            Ok(()) = accepts_writes.changed() => {}
+            Ok(()) = draining.changed() => {}
+            else => return,
         }
     }
 }
@@ -52,3 +51,6 @@ async fn report(reporter: &HealthReporter, accepts_writes: bool, draining: bool)
     reporter.set_service_status(WHOLE_SERVER, status(!draining)).await;
     reporter.set_service_status(GrpcFeatureService::NAME, status(!draining && accepts_writes)).await;
 }
+
+#[cfg(test)]
+mod tests;

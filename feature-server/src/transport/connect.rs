@@ -71,7 +71,7 @@ impl Connect {
             (&Method::POST, false) => Form::Post,
             (&Method::POST, true) => Form::Stream,
             (&Method::GET, false) if has_no_side_effects(method) => Form::Get,
-            _ if has_no_side_effects(method) => return Err(NoCall::Verb(vec![Method::GET, Method::POST])),
+            (_, false) if has_no_side_effects(method) => return Err(NoCall::Verb(vec![Method::GET, Method::POST])),
             _ => return Err(NoCall::Verb(vec![Method::POST])),
         };
         let content_type = || request.headers().get(CONTENT_TYPE)?.to_str().ok();

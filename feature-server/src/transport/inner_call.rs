@@ -16,6 +16,7 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::{Body as _, Frame};
+use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
@@ -130,25 +131,29 @@ pub(super) fn message_when_asked_for(
     id: RequestId,
     message: impl Future<Output = Result<Bytes, Failure>> + Send + 'static,
 ) -> Body {
-    Body::new(Later { message: Some(Box::pin(message)), id })
+    Body::new(Later { message: Some(message), id })
 }
 
-/// A message that is still to be made.
-struct Later {
-    message: Option<Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>>,
-    id: RequestId,
+pin_project! {
+    /// A message that is still to be made.
+    struct Later<F> {
+        #[pin]
+        message: Option<F>,
+        id: RequestId,
+    }
 }
 
-impl http_body::Body for Later {
+impl<F: Future<Output = Result<Bytes, Failure>>> http_body::Body for Later<F> {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(message) = &mut self.message else { return Poll::Ready(None) };
-        let made = ready!(message.as_mut().poll(cx));
-        self.message = None;
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut this = self.project();
+        let Some(message) = this.message.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let made = ready!(message.poll(cx));
+        this.message.set(None);
         let frame = made.map(|message| Frame::data(wrap(0, &message)));
-        Poll::Ready(Some(frame.map_err(|failure| failure.status(self.id.as_str()))))
+        Poll::Ready(Some(frame.map_err(|failure| failure.status(this.id.as_str()))))
     }
 }
 

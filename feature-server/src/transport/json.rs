@@ -8,6 +8,8 @@ mod message;
 mod path;
 mod scalar;
 mod status;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod well_known;
 

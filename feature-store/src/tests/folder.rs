@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use feature_core::{Record, Scope, Value};
 
 use super::fixtures::{copy, event, history, records, scopes, values};
 use crate::journal_store::{LIMITS, Limits};
-use crate::{FeatureStore, JournalStore, StoreError};
+use crate::{FeatureStore, JournalStore, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let guard = tempfile::tempdir().expect("the system has a folder for temporary files");
@@ -188,6 +189,41 @@ fn a_creation_that_a_crash_cut_short_begins_again() {
         fs::remove_file(folder.join("identity")).unwrap();
         open(&folder);
     }
+}
+
+#[test]
+fn several_processes_may_make_the_folder_at_once() {
+    let (guard, _) = folder();
+    for round in 0..200 {
+        let path = guard.path().join(format!("{round}/some/where"));
+        thread::scope(|threads| {
+            let makers: Vec<_> = (0..4).map(|_| threads.spawn(|| files::create_folder(&path))).collect();
+            makers.into_iter().for_each(|maker| maker.join().unwrap().unwrap());
+        });
+    }
+}
+
+#[test]
+fn a_file_that_is_no_segment_does_not_matter() {
+    let (_guard, folder, expected) = filled();
+    for name in ["1.log", "+1.log", "2.log", "x.log", "00000000000000000001.log.bak"] {
+        fs::write(folder.join("journal").join(name), "nothing").unwrap();
+    }
+    assert_eq!(records(&open(&folder)), expected);
+}
+
+#[test]
+fn an_append_that_cannot_measure_the_free_space_is_the_last_one() {
+    let (guard, folder) = folder();
+    let store = open(&folder);
+    let elsewhere = guard.path().join("elsewhere");
+    fs::rename(&folder, &elsewhere).unwrap();
+    let error = store.append(&history(1..=1)).unwrap_err();
+    assert!(matches!(error, StoreError::Io(_)) && !error.is_refusal(), "{error}");
+    fs::rename(&elsewhere, &folder).unwrap();
+    let error = store.append(&history(1..=1)).unwrap_err();
+    assert!(matches!(error, StoreError::RefusingWrites { .. }), "{error}");
+    assert_eq!(store.revision(), 0);
 }
 
 #[test]

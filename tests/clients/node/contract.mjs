@@ -1,12 +1,13 @@
 // What the scripts know of the contract, from descriptors read at run time. Runs in Node and in the browser.
 
-import { createFileRegistry, fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { createFileRegistry, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protobuf";
+import { anyUnpack, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
-const SERVICE = "zitadel.feature.v2.FeatureService";
+export const FEATURES = "zitadel.feature.v2.FeatureService";
+export const HEALTH = "grpc.health.v1.Health";
 
-/** The service and the error details that a descriptor set describes. */
+/** The services and the error details that a descriptor set describes. */
 export class Contract {
   #registry;
 
@@ -16,7 +17,7 @@ export class Contract {
 
   /** A function that calls a method, e.g. `setUserFeatures`, and speaks JSON objects. */
   caller(transport, headers = {}) {
-    const service = this.#registry.getService(SERVICE);
+    const service = this.#registry.getService(FEATURES);
     const client = createClient(service, transport);
     return async (method, request = {}) => {
       const { input, output } = service.method[method];
@@ -25,18 +26,54 @@ export class Contract {
     };
   }
 
+  /** The first answer of the health service's stream. */
+  async firstOfWatch(transport) {
+    const service = this.#registry.getService(HEALTH);
+    const stop = new AbortController();
+    const stream = createClient(service, transport).watch({ service: FEATURES }, { signal: stop.signal });
+    for await (const answer of stream) {
+      stop.abort();
+      return toJson(service.method.watch.output, answer);
+    }
+    throw new Error("the watch ended without an answer");
+  }
+
+  /** How a method's request, given as a JSON object, is written, and its answer read as one. */
+  codec(service, method) {
+    const { input, output } = this.#registry.getService(service).method[method];
+    return {
+      path: `${service}/${method[0].toUpperCase()}${method.slice(1)}`,
+      write: (request) => toBinary(input, fromJson(input, request)),
+      read: (bytes) => toJson(output, fromBinary(output, bytes)),
+    };
+  }
+
   /** An error as a plain object: its code, and what stands in its details. */
   summary(error) {
     if (!(error instanceof ConnectError)) {
       throw error;
     }
-    const [info] = this.#details(error, "ErrorInfo");
-    const [request] = this.#details(error, "RequestInfo");
-    const [resource] = this.#details(error, "ResourceInfo");
-    const violations = this.#details(error, "BadRequest").flatMap((detail) => detail.fieldViolations);
+    const details = (type) => error.findDetails(type);
+    return this.#summary(error.code, error.rawMessage, details);
+  }
+
+  /** The same of what npm's grpc-web makes of an error: a code, a message, and the encoded status in base64. */
+  summaryOfStatus(code, message, encoded) {
+    const bytes = Uint8Array.from(atob(encoded ?? ""), (character) => character.charCodeAt(0));
+    const packed = fromBinary(this.#registry.getMessage("google.rpc.Status"), bytes).details;
+    const details = (type) => packed.map((detail) => anyUnpack(detail, type)).filter((detail) => detail !== undefined);
+    return this.#summary(code, message, details);
+  }
+
+  #summary(code, message, details) {
+    const named = (name) => details(this.#registry.getMessage(`google.rpc.${name}`));
+    const [info] = named("ErrorInfo");
+    const [request] = named("RequestInfo");
+    const [resource] = named("ResourceInfo");
+    const violations = named("BadRequest").flatMap((detail) => detail.fieldViolations);
     return {
-      code: Code[error.code],
-      message: error.rawMessage,
+      code: Code[code],
+      message,
       reason: info?.reason,
       domain: info?.domain,
       metadata: info?.metadata,
@@ -44,9 +81,5 @@ export class Contract {
       resource: resource?.resourceName,
       requestId: request?.requestId,
     };
-  }
-
-  #details(error, name) {
-    return error.findDetails(this.#registry.getMessage(`google.rpc.${name}`));
   }
 }

@@ -204,6 +204,26 @@ async fn a_file_is_read_at_start_and_again_when_it_has_changed() {
     assert_eq!(keys.ids(), ["b"], "the last good keys stay");
 }
 
+#[tokio::test]
+async fn a_key_of_the_server_that_is_taken_away_is_gone_even_when_it_was_the_last() {
+    let folder = folder();
+    let first = KeyFolder::add(folder.path()).unwrap();
+    let start = Instant::now();
+    let source = Source::Folder(KeyFolder::open_or_create(folder.path()).unwrap());
+    let keys = Keys { cached: CachedKeys::open("feature-server", source, start).unwrap(), start };
+    assert_eq!(keys.ids(), [first.id]);
+    std::fs::remove_file(&first.path).unwrap();
+    keys.used(60).await;
+    assert!(keys.ids().is_empty());
+    std::fs::write(folder.path().join("keys/2.pem"), "nothing").unwrap();
+    keys.used(120).await;
+    assert!(keys.ids().is_empty());
+    let next = KeyFolder::add(folder.path()).unwrap();
+    std::fs::remove_file(folder.path().join("keys/2.pem")).unwrap();
+    keys.used(180).await;
+    assert_eq!(keys.ids(), [next.id]);
+}
+
 #[test]
 fn only_https_urls_and_files_with_certificates_are_taken() {
     let folder = folder();

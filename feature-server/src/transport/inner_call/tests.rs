@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use tower::service_fn;
 
 use super::*;
@@ -22,16 +22,16 @@ fn answered(body: &'static [u8], trailers: &[(&'static str, &'static str)]) -> R
     let trailers =
         trailers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
     let trailers: HeaderMap = trailers.collect();
-    let body = Full::from(body).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let body = http_body_util::BodyExt::with_trailers(Full::from(body), std::future::ready(Some(Ok(trailers))));
     let mut response = Response::new(Body::new(body));
     response.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
     response.headers_mut().insert("leading", HeaderValue::from_static("1"));
     response
 }
 
-fn message() -> Body {
-    let id = RequestId::of(&http::Extensions::new());
-    message_when_asked_for(id, std::future::ready(Ok(Bytes::new())))
+/// A client's message.
+fn sent(message: &'static [u8]) -> Body {
+    message_when_asked_for(RequestId::of(&http::Extensions::new()), std::future::ready(Ok(message.into())))
 }
 
 fn head(request: http::request::Builder) -> Parts {
@@ -74,7 +74,7 @@ async fn the_service_sees_a_grpc_request() {
             assert!(headers.iter().map(|(name, value)| (*name, value.to_str().unwrap())).eq(expected), "{headers:?}");
             answered(&[0, 0, 0, 0, 0], &[("grpc-status", "0")])
         });
-        let answer = unary(service, head(request), PATH, message()).await;
+        let answer = unary(service, head(request), PATH, sent(b"message")).await;
         assert_eq!(answer.result.unwrap(), "", "{target}");
     }
 }
@@ -100,7 +100,7 @@ async fn takes_answers_apart() {
     ];
     for (body, trailers, expected, kept) in table {
         let service = inside(move |_| answered(body, trailers));
-        let answer = unary(service, head(Request::post("/")), PATH, message()).await;
+        let answer = unary(service, head(Request::post("/")), PATH, sent(b"")).await;
         let found = answer.result.as_deref().map_err(Status::code);
         assert_eq!(found, expected.map(str::as_bytes), "{body:?} {trailers:?}");
         assert_eq!((answer.headers.len(), answer.headers["leading"].as_bytes()), (1, &b"1"[..]), "{body:?}");
@@ -121,24 +121,22 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
             response.headers_mut().insert("leading", HeaderValue::from_static("1"));
             response
         });
-        let answer = unary(service, head(Request::post("/")), PATH, message()).await;
+        let answer = unary(service, head(Request::post("/")), PATH, sent(b"")).await;
         assert_eq!(answer.result.unwrap_err().code(), expected);
         assert_eq!((answer.headers.len(), answer.trailers.len()), (1, 0));
     }
 }
 
 #[tokio::test]
-async fn a_message_is_made_when_the_service_reads_it() {
-    let id = RequestId::of(&http::Extensions::new());
-    let never = message_when_asked_for(id.clone(), async { panic!("nobody has asked for it") });
-    let service = inside(|_| answered(b"\0\0\0\0\0", &[("grpc-status", "0")]));
-    unary(service, head(Request::post("/")), PATH, never).await.result.unwrap();
+async fn a_message_is_only_made_for_a_service_that_reads_it() {
+    let message = || async { Err::<Bytes, _>(Failure::ContentMalformed("it is wrong")) };
+    let id = || RequestId::of(&http::Extensions::new());
+    let refusing = inside(|_| Failure::TokenMissing.status("").into_http());
+    let body = message_when_asked_for(id(), message());
+    let answer = unary(refusing, head(Request::post("/")), PATH, body).await;
+    assert_eq!(answer.result.unwrap_err().code(), Code::Unauthenticated);
 
-    let mut made = message_when_asked_for(id.clone(), async { Ok(Bytes::from("one")) });
-    assert_eq!(made.frame().await.unwrap().unwrap().into_data().unwrap(), wrap(0, b"one"));
-    assert!(made.frame().await.is_none());
-
-    let mut failed = message_when_asked_for(id, async { Err(Failure::RequestIncomplete) });
-    assert_eq!(failed.frame().await.unwrap().unwrap_err().code(), Code::InvalidArgument);
-    assert!(failed.frame().await.is_none());
+    let body = message_when_asked_for(id(), message());
+    let read = http_body_util::BodyExt::collect(body).await;
+    assert_eq!(Status::from_error(read.unwrap_err().into()).code(), Code::InvalidArgument);
 }

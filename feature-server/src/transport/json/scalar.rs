@@ -63,8 +63,10 @@ fn integer<T: TryFrom<i128>>(json: &Json<'_>) -> Result<T, String> {
     let number = number(json, "an integer")?;
     let whole = number.as_i128().or_else(|| {
         let float = number.as_f64()?;
+        // What fits 64 bits and has no exponent is no float here: this is one less than the least integer, rounded.
+        let rounded = float == i64::MIN as f64;
         // Beyond its range the conversion saturates, and `T` is narrower still.
-        (float.fract() == 0.0).then_some(float as i128)
+        (float.fract() == 0.0 && !rounded).then_some(float as i128)
     });
     let whole = whole.ok_or_else(|| format!("expected an integer, found {number}"))?;
     T::try_from(whole).map_err(|_| format!("{number} is out of range"))

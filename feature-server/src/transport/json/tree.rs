@@ -28,7 +28,7 @@ pub(super) enum Json<'a> {
 pub(super) enum NotJson {
     #[error("not UTF-8 from byte {} on", .0.valid_up_to())]
     Encoding(#[from] Utf8Error),
-    #[error("not valid JSON: {0}")]
+    #[error("not readable as JSON: {0}")]
     Syntax(#[from] serde_json::Error),
 }
 

@@ -81,9 +81,19 @@ fn text(
         violations.add(path, format_args!("expected a string, found {}", json.kind()));
         return None;
     };
+    if descriptor.name() == "Timestamp" && !is_exact_time(&text) {
+        violations.add(path, format_args!("{}: more than 9 digits of a second, or a leap second", quoted(&text)));
+        return None;
+    }
     let deserializer: StrDeserializer<'_, Error> = text.as_ref().into_deserializer();
     let message = DynamicMessage::deserialize(descriptor.clone(), deserializer);
     message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
+}
+
+/// prost rounds what a timestamp cannot hold, where canonical JSON refuses it.
+fn is_exact_time(text: &str) -> bool {
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    fraction.bytes().take_while(u8::is_ascii_digit).count() <= 9 && text.get(17..19) != Some("60")
 }
 
 fn any(
@@ -114,7 +124,9 @@ fn any(
         violations.add(type_path, format_args!("the type {} is not known", quoted(&type_url)));
         return None;
     };
-    let payload = if is_special(&payload) {
+    // Implementations disagree about Empty: some give it an empty "value", some no field at all. Both are read.
+    let is_empty = payload.full_name() == "google.protobuf.Empty";
+    let payload = if is_special(&payload) || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
         let value_path = Path::Key(&path, VALUE);
         let value = take(&mut members, VALUE);
         for (key, _) in members {

@@ -194,10 +194,16 @@ impl Route {
     /// The JSON of an answer.
     pub fn response(&self, message: &DynamicMessage) -> Vec<u8> {
         let Some(field) = &self.response_body else { return json::encode(message) };
-        let json = if message.has_field(field) { json::encode(message) } else { defaults(message) };
+        let set = message.has_field(field);
+        let json = if set { json::encode(message) } else { defaults(message) };
         let fields: HashMap<String, &RawValue> = serde_json::from_slice(&json).unwrap_or_default();
-        // What has no value at all, such as a message that is not set, is null.
-        fields.get(field.json_name()).map_or("null", |value| value.get()).into()
+        match fields.get(field.json_name()) {
+            Some(value) => value.get().into(),
+            // The response has no canonical JSON; it is told as a whole, as it would be without a field.
+            None if set => json,
+            // What has no default, such as a message.
+            None => b"null".into(),
+        }
     }
 }
 

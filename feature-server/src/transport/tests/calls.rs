@@ -68,19 +68,20 @@ async fn grpc_web_over_http1_and_http2() {
 async fn other_requests_are_told_what_is_served() {
     let settings = Settings::default();
     let table = [
-        // request, status, first word of the text
-        (http::Request::post(CHECK).header("content-type", "application/json"), 415, "this"),
-        (http::Request::get("/"), 415, "this"),
-        (http::Request::post(CHECK).header("content-type", "application/grpc"), 415, "this"),
-        (web(CHECK).method("GET"), 405, "a"),
+        // request, status, reason
+        (http::Request::post(CHECK).header("content-type", "text/plain"), 415, "CONTENT_TYPE_UNSUPPORTED"),
+        (http::Request::post(CHECK).header("content-type", "application/grpc"), 415, "CONTENT_TYPE_UNSUPPORTED"),
+        (http::Request::get("/"), 404, "PATH_UNKNOWN"),
+        (http::Request::post("/v2/features/system"), 405, "VERB_NOT_ALLOWED"),
+        (http::Request::get("/v2/features/system").header("accept", "text/html"), 406, "NOT_ACCEPTABLE"),
+        (web(CHECK).method("GET"), 405, "VERB_NOT_ALLOWED"),
     ];
-    for (request, status, word) in table {
+    for (request, status, reason) in table {
         let answer = call(&settings, with_message(request)).await;
         assert_eq!(answer.http, status);
         assert!(answer.header("x-request-id").is_some());
-        let text = String::from_utf8(answer.body.to_vec()).unwrap();
-        assert_eq!(text.lines().count(), 1);
-        assert_eq!(text.split(' ').next(), Some(word));
+        let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(told["details"][0]["reason"], reason);
     }
 }
 

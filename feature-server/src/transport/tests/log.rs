@@ -70,7 +70,7 @@ async fn each_call_leaves_one_line() {
     let parts = [
         ["DEBUG", "method=\"/grpc.health.v1.Health/Check\"", "request_id=\"id-1\"", "code=Ok", "duration_us="],
         ["DEBUG", "method=\"/none.Such/Method\"", "request_id=\"id-1\"", "code=Unimplemented", "duration_us="],
-        ["DEBUG", "method=\"/\"", "request_id=\"id-1\"", "http_status=415", "duration_us="],
+        ["DEBUG", "method=\"/\"", "request_id=\"id-1\"", "http_status=404", "duration_us="],
     ];
     for (line, parts) in lines.iter().zip(parts) {
         assert!(parts.iter().all(|part| line.contains(part)), "{line}");

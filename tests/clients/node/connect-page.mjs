@@ -1,0 +1,24 @@
+// What runs in the browser for connect-web.mjs: functions that call the server and tell the answer or the error.
+
+import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
+
+import { Contract } from "./contract.mjs";
+
+const transports = {
+  "grpc-web": (baseUrl) => createGrpcWebTransport({ baseUrl }),
+  "connect-json": (baseUrl) => createConnectTransport({ baseUrl, useHttpGet: true }),
+  "connect-proto": (baseUrl) => createConnectTransport({ baseUrl, useHttpGet: true, useBinaryFormat: true }),
+};
+
+window.prepare = async (protocol, baseUrl, token) => {
+  const descriptorSet = await fetch("/descriptors").then((response) => response.arrayBuffer());
+  const contract = new Contract(new Uint8Array(descriptorSet));
+  const transport = transports[protocol](baseUrl);
+  const call = contract.caller(transport, { authorization: `Bearer ${token}`, "x-zitadel-orgid": "acme" });
+  window.call = (method, request) =>
+    call(method, request).then(
+      (response) => ({ response }),
+      (error) => ({ error: contract.summary(error) }),
+    );
+  window.firstOfWatch = () => contract.firstOfWatch(transport);
+};

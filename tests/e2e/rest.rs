@@ -1,0 +1,150 @@
+//! The features as plain HTTP and JSON, called with curl over HTTP/1.1 and HTTP/2.
+
+mod refusals;
+
+use serde_json::{Value as Json, json};
+
+use crate::curl::{Curl, Version, gzipped};
+use crate::harness::Server;
+
+/// The header of a request whose body is JSON.
+const JSON: &str = "content-type: application/json";
+
+/// The levels: path, owner, source.
+const LEVELS: [(&str, &str, &str); 4] = [
+    ("/v2/features/system", "SYSTEM", "SOURCE_SYSTEM"),
+    ("/v2/features/instance", "demo", "SOURCE_INSTANCE"),
+    ("/v2/features/organization/acme", "demo", "SOURCE_ORGANIZATION"),
+    ("/v2/features/user/ada", "acme", "SOURCE_USER"),
+];
+
+#[test]
+fn levels_are_written_read_and_reset() {
+    with_each_version(|curl| {
+        let token = curl.server.token("--role SYSTEM_OWNER");
+        let headers = [token.as_str(), "x-zitadel-instance-id: demo", "x-zitadel-orgid: acme", JSON];
+        let ok = |method: &str, path: &str, body: Option<&[u8]>| {
+            let answer = curl.call(method, path, &headers, body);
+            assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+            answer.json()
+        };
+        let user_gets = || ok("GET", "/v2/features/user/ada?inheritance=true", None)["actions"].clone();
+        for (path, owner, source) in LEVELS {
+            let set = ok("PUT", path, Some(br#"{"actions":true,"loginDefaultOrg":false}"#));
+            assert_eq!(set["details"]["sequence"], "2", "{path}: {set}");
+            assert_eq!(set["details"]["resourceOwner"], owner, "{path}: {set}");
+            let read = ok("GET", path, None);
+            assert_eq!(read["actions"], json!({"enabled": true, "source": source}), "{path}");
+            assert_eq!(read["loginDefaultOrg"], json!({"source": source}), "{path}: what is false is left out");
+            assert_eq!(read["details"], set["details"], "{path}");
+            assert_eq!(user_gets()["source"], source, "what the user inherits from {path}");
+        }
+        for (path, ..) in LEVELS.iter().rev() {
+            assert_eq!(user_gets()["enabled"], true, "before the reset of {path}");
+            let reset = ok("DELETE", path, None);
+            assert_eq!(reset["details"]["sequence"], "3", "{path}: {reset}");
+        }
+        assert_eq!(user_gets(), json!({}), "nothing is set anywhere");
+    });
+}
+
+#[test]
+fn requests_are_read_generously() {
+    let rows: [(&str, &str, &str, &str, Json); 8] = [
+        // what, user, content type, body, what a read of the user then has
+        ("a charset", "ada", "application/json; charset=UTF-8", r#"{"actions":true}"#, json!({"actions": true})),
+        ("the other spelling", "ada", "application/json", r#"{"user_schema":true}"#, json!({"userSchema": true})),
+        ("null is absent", "ada", "application/json", r#"{"actions":null,"webKey":true}"#, json!({"actions": true})),
+        (
+            "a mask as a text",
+            "ada",
+            "application/json",
+            r#"{"updateMask":"actions,user_schema","actions":false}"#,
+            json!({"actions": false, "userSchema": null, "webKey": true}),
+        ),
+        (
+            "a sequence as a number",
+            "ada",
+            "application/json",
+            r#"{"expectedSequence":5,"webKey":false}"#,
+            json!({"webKey": false}),
+        ),
+        ("an id in the body too", "ada", "application/json", r#"{"userId":"ada","actions":true}"#, json!({})),
+        ("an encoded id", "a%2Fb%20%C3%A4", "application/json", r#"{"actions":true}"#, json!({"actions": true})),
+        ("a slash of the id is none of the path", "a%2Fb", "application/json", r#"{"webKey":true}"#, json!({})),
+    ];
+    with_each_version(|curl| {
+        let token = curl.server.token("--role IAM_OWNER --instance demo");
+        for (what, user, content_type, body, expected) in &rows {
+            let path = format!("/v2/features/user/{user}");
+            let content_type = format!("content-type: {content_type}");
+            let set = curl.call("PUT", &path, &[&token, &content_type], Some(body.as_bytes()));
+            assert_eq!(set.status, 200, "{what}: {set:?}");
+            for accept in ["", "accept: */*", "accept: application/*;q=0.5, text/html", "accept: application/json"] {
+                let read = curl.call("GET", &path, &[&token, accept], None);
+                assert_eq!(read.status, 200, "{what}, {accept}: {read:?}");
+                let read = read.json();
+                for (flag, value) in expected.as_object().expect("a table has objects") {
+                    let set = (!read[flag].is_null()).then(|| read[flag]["enabled"].as_bool().unwrap_or(false));
+                    assert_eq!(set, value.as_bool(), "{what}: {flag} of {read}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn enums_are_read_by_name_and_by_number() {
+    with_each_version(|curl| {
+        let token = curl.server.token("--role IAM_OWNER --instance demo");
+        let body = br#"{"improvedPerformance":[1,"IMPROVED_PERFORMANCE_PROJECT"]}"#;
+        let set = curl.call("PUT", "/v2/features/instance", &[&token, JSON], Some(body));
+        assert_eq!(set.status, 200, "{set:?}");
+        let read = curl.call("GET", "/v2/features/instance", &[&token], None).json();
+        let paths = ["IMPROVED_PERFORMANCE_ORG_BY_ID", "IMPROVED_PERFORMANCE_PROJECT"];
+        assert_eq!(read["improvedPerformance"]["executionPaths"], json!(paths), "{read}");
+    });
+}
+
+#[test]
+fn both_directions_take_gzip() {
+    with_each_version(|curl| {
+        let token = curl.server.token("--role IAM_OWNER --instance demo");
+        let path = "/v2/features/instance";
+        let put = |encoding: &str, body: &[u8]| curl.call("PUT", path, &[&token, JSON, encoding], Some(body));
+        let base_uri = format!("https://login.example.com/{}", "a".repeat(2000));
+        let body = json!({"loginV2": {"baseUri": base_uri}}).to_string();
+        let set = put("content-encoding: gzip", &gzipped(body.as_bytes()));
+        assert_eq!(set.status, 200, "{set:?}");
+
+        let read = curl.call("GET", path, &[&token, "compressed"], None);
+        assert_eq!(read.header("content-encoding"), Some("gzip"), "{read:?}");
+        assert_eq!(read.json()["loginV2"]["baseUri"], base_uri);
+        let plain = curl.call("GET", path, &[&token], None);
+        assert_eq!(plain.header("content-encoding"), None, "{plain:?}");
+        assert_eq!(plain.json(), read.json());
+
+        let bomb = gzipped(&vec![b' '; 2 << 20]);
+        assert!(bomb.len() < 10_000, "what unpacks to two megabytes is small itself");
+        for (what, encoding, body, status) in [
+            ("no gzip at all", "content-encoding: gzip", b"{}".as_slice(), 400),
+            ("a truncated gzip", "content-encoding: gzip", &gzipped(body.as_bytes())[..30], 400),
+            ("over 1 MiB when unpacked", "content-encoding: gzip", &bomb, 400),
+            ("another encoding", "content-encoding: br", b"{}", 415),
+        ] {
+            let answer = put(encoding, body);
+            assert_eq!(answer.status, status, "{what}: {answer:?}");
+            refusals::check_form(what, &answer.json());
+        }
+    });
+}
+
+/// Runs a test once with each version of HTTP, each time with a server of its own.
+fn with_each_version(test: impl Fn(Curl)) {
+    for version in Version::ALL {
+        println!("{version:?}");
+        let server = Server::new();
+        test(Curl { server: &server, version });
+        server.stop();
+    }
+}
