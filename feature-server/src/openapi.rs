@@ -39,10 +39,21 @@ pub struct Api<'a> {
     pub version: &'a str,
     /// The licence, by its SPDX identifier.
     pub license: &'a str,
-    /// The headers that any call may have, each with what it is for.
-    pub headers: &'a [(&'a str, &'a str)],
+    /// The headers that any call may have.
+    pub headers: &'a [Header<'a>],
     /// The full names of the messages that the details of an error are made of.
     pub error_details: &'a [&'a str],
+}
+
+/// A header that any call may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it is for, in Markdown.
+    pub description: &'a str,
+    /// The most characters that its value may have.
+    pub max_characters: usize,
 }
 
 /// The document: all methods of a pool that have an HTTP rule, called with a bearer token.
@@ -93,10 +104,11 @@ fn tag(service: &ServiceDescriptor) -> Value {
     tag
 }
 
-fn headers(headers: &[(&str, &str)]) -> BTreeMap<String, Value> {
-    let parameter = |(name, description): &(&str, &str)| {
-        let value = json!({"name": name, "in": "header", "description": description, "schema": {"type": "string"}});
-        ((*name).to_owned(), value)
+fn headers(headers: &[Header<'_>]) -> BTreeMap<String, Value> {
+    let parameter = |header: &Header<'_>| {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": header.max_characters});
+        let Header { name, description, .. } = *header;
+        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
     };
     headers.iter().map(parameter).collect()
 }
@@ -111,6 +123,7 @@ fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Valu
         detail
     });
     let details: Vec<_> = details.collect();
+    let detail = if details.is_empty() { well_known::any() } else { json!({"oneOf": details}) };
     let status = json!({
         "type": "object",
         "title": "Status",
@@ -125,7 +138,7 @@ fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Valu
             "details": {
                 "type": "array",
                 "description": "What went wrong, for programs to read. `@type` says what an element is.",
-                "items": {"oneOf": details},
+                "items": detail,
             },
         },
     });

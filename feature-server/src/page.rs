@@ -15,7 +15,10 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prost_reflect::DescriptorPool;
 
 use crate::auth::access::ORGANIZATION_METADATA;
-use crate::openapi::{self, Api};
+use crate::openapi::{self, Api, Header};
+
+/// The most characters of an id; the core keeps to it.
+const ID_CHARACTERS: usize = 200;
 
 /// What the OpenAPI document says of this server beside what the protos say.
 pub const API: Api<'static> = Api {
@@ -27,8 +30,18 @@ pub const API: Api<'static> = Api {
     version: env!("CARGO_PKG_VERSION"),
     license: env!("CARGO_PKG_LICENSE"),
     headers: &[
-        ("x-zitadel-instance-id", "The instance that the call is for, when the token does not say it."),
-        (ORGANIZATION_METADATA, "The organization that the user of the call inherits from."),
+        Header {
+            name: "x-zitadel-instance-id",
+            description: "The instance that the call is for: 1 to 200 characters. The token's own counts first; with \
+                neither, the one configured for the host, else the configured default.",
+            max_characters: ID_CHARACTERS,
+        },
+        Header {
+            name: ORGANIZATION_METADATA,
+            description: "The organization that a user inherits from: 1 to 200 characters. Without it the token's \
+                counts, else the one recorded when the user was last written.",
+            max_characters: ID_CHARACTERS,
+        },
     ],
     error_details: &[
         "google.rpc.ErrorInfo",

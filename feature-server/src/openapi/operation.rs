@@ -38,7 +38,8 @@ impl Operation {
         if binding.body != "*" {
             query(&input, &mut Vec::new(), &elsewhere, schemas, &mut parameters);
         }
-        let headers = api.headers.iter().map(|(name, _)| json!({"$ref": format!("#/components/parameters/{name}")}));
+        let headers =
+            api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
         parameters.extend(headers);
         let mut value = json!({
             "operationId": format!("{}_{}{suffix}", method.parent_service().name(), method.name()),

@@ -9,7 +9,7 @@ pub(super) fn schema(full_name: &str) -> Option<Value> {
         "Duration" => json!({"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"}),
         // Names in lowerCamelCase, separated by commas.
         "FieldMask" => json!({"type": "string", "format": "field-mask"}),
-        "Any" => json!({"type": "object", "properties": {"@type": {"type": "string"}}, "required": ["@type"]}),
+        "Any" => any(),
         "Struct" => json!({"type": "object"}),
         "ListValue" => json!({"type": "array"}),
         "Value" => json!({}),
@@ -24,6 +24,11 @@ pub(super) fn schema(full_name: &str) -> Option<Value> {
         "BytesValue" => bytes(),
         _ => return None,
     })
+}
+
+/// Any message, together with its type.
+pub(super) fn any() -> Value {
+    json!({"type": "object", "properties": {"@type": {"type": "string"}}, "required": ["@type"]})
 }
 
 /// 64 bits do not fit the numbers of JavaScript, so they are texts.

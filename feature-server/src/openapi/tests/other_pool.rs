@@ -135,6 +135,12 @@ fn a_stream_is_lines_of_json() {
 }
 
 #[test]
+fn without_known_details_an_error_may_have_any() {
+    let status = other()["components"]["schemas"]["google.rpc.Status"].take();
+    assert_eq!(status["properties"]["details"]["items"]["required"], json!(["@type"]));
+}
+
+#[test]
 fn every_kind_of_field_has_its_canonical_json() {
     let properties = other()["components"]["schemas"]["other.Book"]["properties"].take();
     let check = |name: &str, schema: Value| assert_eq!(properties[name], schema, "{name}");
