@@ -29,6 +29,16 @@ pub enum Placement {
     Within(OrganizationId),
 }
 
+impl Placement {
+    /// The organization that the caller named, or whose credential implied it.
+    pub fn organization(&self) -> Option<&OrganizationId> {
+        match self {
+            Placement::Keep => None,
+            Placement::Initial(named) | Placement::Move(named) | Placement::Within(named) => Some(named),
+        }
+    }
+}
+
 /// A write as a caller asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
@@ -12,7 +12,7 @@ use tonic::body::Body;
 
 use super::body::CallBody;
 use super::connect::Connect;
-use super::content;
+use super::content::{self, Encoding};
 use super::context::RequestId;
 use super::json;
 use super::rest::{Found, RouteError, Routes};
@@ -65,6 +65,8 @@ pub(super) enum NoCall {
     Verb(Vec<Method>),
     /// The content type is not one that is served at this path.
     ContentType,
+    /// The content is compressed in a way that is not known here.
+    Encoding(String),
     /// The client takes no form that an answer could have.
     Accept,
 }
@@ -97,6 +99,10 @@ impl Protocols {
         match self.routes.find(request.method(), path) {
             Found::Route(route, _) if route.takes_body() && !is_json(content_type) => Err(NoCall::ContentType),
             Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
+            Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
+                let name = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
+                Err(NoCall::Encoding(String::from_utf8_lossy(name).into_owned()))
+            }
             Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
             Found::WrongVerb { allow } => Err(NoCall::Verb(allow)),
             Found::Nothing => Err(NoCall::Path),
@@ -117,6 +123,7 @@ impl Protocols {
             NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
             NoCall::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::ContentTypeUnsupported),
+            NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
         let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
