@@ -66,7 +66,7 @@ fn a_new_flag_is_set_read_and_inherited_without_a_line_of_rust() {
     // Read at both levels: the instance inherits it.
     for (level, method) in [(Level::System, "GetSystemFeatures"), (Level::Instance, "GetInstanceFeatures")] {
         let get = schema.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
-        let details = Record::default().details(&Scope::System);
+        let details = Record::default().details(&Scope::System, None);
         let resolved = resolve([(Level::System, &system)]);
         let answer = response::features(&get.response, schema.level(level), &details, &resolved, true);
         let flag = answer.get_field_by_name("dark_mode").unwrap();

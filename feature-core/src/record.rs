@@ -48,11 +48,15 @@ impl Record {
     }
 
     /// The details of this record, which is the one of `scope`.
-    pub fn details(&self, scope: &Scope) -> Details {
+    ///
+    /// `named`: the organization that the call names, which owns a user that none is recorded for.
+    pub fn details(&self, scope: &Scope, named: Option<&OrganizationId>) -> Details {
         let resource_owner = match scope {
             Scope::System => SYSTEM_OWNER,
             Scope::Instance(instance) | Scope::Organization(instance, _) => instance.as_str(),
-            Scope::User(instance, _) => self.organization.as_ref().map_or(instance.as_str(), OrganizationId::as_str),
+            Scope::User(instance, _) => {
+                self.organization.as_ref().or(named).map_or(instance.as_str(), OrganizationId::as_str)
+            }
         };
         Details {
             sequence: self.sequence,

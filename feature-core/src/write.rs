@@ -29,6 +29,16 @@ pub enum Placement {
     Within(OrganizationId),
 }
 
+impl Placement {
+    /// The organization that the caller named, or whose credential implied it.
+    pub fn organization(&self) -> Option<&OrganizationId> {
+        match self {
+            Placement::Keep => None,
+            Placement::Initial(named) | Placement::Move(named) | Placement::Within(named) => Some(named),
+        }
+    }
+}
+
 /// A write as a caller asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -89,8 +99,9 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         Operation::Reset if record.layer.is_empty() => return Ok(None),
         Operation::Reset => (EventKind::Reset, unset_all(record), 1),
     };
-    let nothing_changes = changes.is_empty() && organization == record.organization;
-    if nothing_changes || write.validate_only {
+    // A user who was never set is not recorded anywhere by a Set that sets nothing.
+    let moves = record.sequence > 0 && organization != record.organization;
+    if write.validate_only || (changes.is_empty() && !moves) {
         return Ok(None);
     }
     Ok(Some(Event {

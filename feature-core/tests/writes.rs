@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    FeatureSet, InstanceId, Kind, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope, Timestamp,
-    UserId, Value, Write, decide,
+    FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope,
+    Timestamp, UserId, Value, Write, decide,
 };
 
 fn user() -> Scope {
@@ -66,7 +66,7 @@ fn the_sequence_counts_changed_features_and_resets_and_never_restarts() {
     ];
     for (operation, clock, written, sequence, created, changed) in table {
         assert_eq!(carry_out(&mut record, &write(operation), clock), Ok(written), "{operation} at {clock}");
-        let details = record.details(&user());
+        let details = record.details(&user(), None);
         let nanos = |time: Option<Timestamp>| time.map(Timestamp::unix_nanos);
         assert_eq!(
             (details.sequence, nanos(details.created), nanos(details.changed)),
@@ -154,19 +154,34 @@ fn a_user_is_recorded_under_an_organization() {
 }
 
 #[test]
+fn a_user_who_was_never_set_is_not_recorded_by_a_set_of_nothing() {
+    let features: FeatureSet = [("a".into(), Kind::Flag)].into_iter().collect();
+    let unset = Patch::new(&features, &Layer::default(), Some(&["a".to_owned()])).unwrap();
+    for placement in [Placement::Within(organization("o1")), Placement::Move(organization("o1"))] {
+        let write = Write { operation: Operation::Set(unset.clone()), placement, ..write("reset") };
+        let mut record = Record::default();
+        assert_eq!(carry_out(&mut record, &write, 1), Ok(false));
+        assert_eq!(record, Record::default());
+    }
+}
+
+#[test]
 fn every_resource_has_an_owner() {
     let (demo, o1) = (InstanceId::new("demo").unwrap(), organization("o1"));
+    let o2 = organization("o2");
     let table = [
-        // (scope, recorded organization, owner)
-        (Scope::System, None, "SYSTEM"),
-        (Scope::Instance(demo.clone()), None, "demo"),
-        (Scope::Organization(demo.clone(), o1.clone()), None, "demo"),
-        (user(), Some(o1), "o1"),
-        (user(), None, "demo"),
+        // (scope, recorded organization, named organization, owner)
+        (Scope::System, None, None, "SYSTEM"),
+        (Scope::Instance(demo.clone()), None, None, "demo"),
+        (Scope::Organization(demo.clone(), o1.clone()), None, None, "demo"),
+        (user(), Some(o1.clone()), None, "o1"),
+        (user(), Some(o1), Some(&o2), "o1"),
+        (user(), None, Some(&o2), "o2"),
+        (user(), None, None, "demo"),
     ];
-    for (scope, organization, owner) in table {
+    for (scope, organization, named, owner) in table {
         let record = Record { organization, ..Record::default() };
-        assert_eq!(record.details(&scope).resource_owner, owner, "{scope:?}");
+        assert_eq!(record.details(&scope, named).resource_owner, owner, "{scope:?}");
     }
 }
 

@@ -132,16 +132,17 @@ impl Failure {
             Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => {
                 (Code::InvalidArgument, "FIELD_INVALID")
             }
-            // These three are as `complete` has them for what tonic itself answers.
+            // Not CANCELLED: in a request's body tonic takes that for its proper end.
+            Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
+            // These two are as `complete` has them for what tonic itself answers.
             Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
-            Failure::RequestIncomplete => (Code::Cancelled, "CANCELLED"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
             Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
-            Failure::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN"),
+            Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
             Failure::VerbNotAllowed => (Code::Unimplemented, "VERB_NOT_ALLOWED"),
             Failure::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),

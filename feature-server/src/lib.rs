@@ -5,6 +5,8 @@ pub mod cli;
 pub mod config;
 pub mod descriptors;
 pub mod error;
+pub mod openapi;
+pub mod page;
 pub mod server;
 pub mod services;
 pub mod telemetry;

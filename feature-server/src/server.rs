@@ -17,6 +17,7 @@ use crate::auth::keys::{KeyFolder, KeysError};
 use crate::auth::{self, AuthError, AuthLayer};
 use crate::config::settings::Settings;
 use crate::descriptors;
+use crate::page::Pages;
 use crate::services::feature_service::FeatureService;
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
@@ -65,6 +66,7 @@ pub struct Server {
     committer: Arc<Committer>,
     schema: Arc<Schema>,
     identity: AuthLayer,
+    protocols: Protocols,
 }
 
 impl Server {
@@ -83,7 +85,10 @@ impl Server {
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        Ok(Self { listener, address, store, committer, schema, identity })
+        let pool = descriptors::pool();
+        let pages = Pages::new(&pool, address);
+        let protocols = Protocols::new(pool, pages)?;
+        Ok(Self { listener, address, store, committer, schema, identity, protocols })
     }
 
     /// The address that it listens on.
@@ -96,7 +101,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, store, committer, schema, identity, .. } = self;
+        let Self { listener, store, committer, schema, identity, protocols, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, store, Arc::clone(&committer));
         let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
@@ -110,7 +115,6 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let protocols = Protocols::new(descriptors::pool())?;
         let stopped = transport::serve(listener, service, protocols, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");

@@ -49,11 +49,21 @@ pub fn readme(server: &Server) -> Command {
         text.replace(old, new)
     };
     let block = replaced(block, "./target/release/feature-server", BINARY);
-    let block = replaced(&block, "127.0.0.1:8080", server.address());
-    let path = std::env::var("PATH").unwrap_or_default();
+    pasted(server, &replaced(&block, "127.0.0.1:8080", server.address()))
+}
+
+/// Lines pasted into a shell, where the server was started and with the programs on its path that people would have.
+pub fn pasted(server: &Server, lines: &str) -> Command {
+    let programs = [
+        installed(&python_environment().join("bin")),
+        installed(&repository("tests/clients/node/node_modules/.bin")),
+        Path::new(BINARY).with_file_name(""),
+    ];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(programs.into_iter().chain(std::env::split_paths(&path)));
     let mut command = limited("bash");
-    command.args(["-euo", "pipefail", "-c", &block]).current_dir(server.folder().data().join(".."));
-    command.env("PATH", format!("{}:{path}", installed(&python_environment().join("bin")).display()));
+    command.args(["-euo", "pipefail", "-c", lines]).current_dir(server.folder().data().join(".."));
+    command.env("PATH", path.expect("no folder's name has a colon"));
     command
 }
 

@@ -8,6 +8,7 @@ mod curl;
 mod harness;
 mod issuer;
 mod json_oracle;
+mod openapi;
 mod protocols;
 mod raw;
 mod reflection;

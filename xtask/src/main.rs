@@ -1,4 +1,4 @@
-//! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask help`.
+//! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask help`.
 
 mod ci;
 mod edges;
@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::shell::Workspace;
+use crate::shell::{Workspace, run};
 
 /// The developers' commands.
 #[derive(Parser)]
@@ -43,10 +43,16 @@ Examples:
     /// tests. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
+    /// Print the OpenAPI document that the server serves at /openapi.json.
+    #[command(after_help = "Example: cargo xtask openapi > openapi.json")]
+    Openapi,
 }
 
+/// The document is made by the server's own code, which nothing here is built of.
+const OPENAPI: [&str; 6] = ["--quiet", "--locked", "--package", "feature-server", "--example", "openapi"];
+
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         // Not by returning it: with RUST_BACKTRACE set that would bury what went wrong under a backtrace.
         Err(error) => {
@@ -56,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn execute(command: Command) -> Result<()> {
     let workspace = Workspace::load()?;
     match command {
         Command::Test { args } => {
@@ -64,6 +70,7 @@ fn run(command: Command) -> Result<()> {
             ci::test(&workspace, &args)
         }
         Command::Ci => ci::ci(&workspace),
+        Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }
 

@@ -94,7 +94,7 @@ impl FeatureService {
                 records.push((parent.level(), self.store.record(&parent)?));
             }
         }
-        let details = record.details(scope);
+        let details = record.details(scope, organization.as_ref());
         records.push((scope.level(), record));
         let resolved = resolve(records.iter().map(|(level, record)| (*level, &record.layer)));
         let features = self.schema.level(scope.level());

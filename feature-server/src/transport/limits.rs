@@ -109,7 +109,9 @@ where
         let id = RequestId::of(request.extensions());
         let protocol = match self.bounds.protocols.recognise(&request) {
             Ok(protocol) => protocol,
-            Err(no_call) => return LimitsFuture::refused(self.bounds.protocols.refuse_no_call(&no_call, &id)),
+            Err(no_call) => {
+                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &id));
+            }
         };
         let (permit, deadline) = match self.bounds.admit(&protocol, &request) {
             Ok(admitted) => admitted,

@@ -4,18 +4,21 @@
 
 use std::collections::HashMap;
 
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::Full;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::body::Body;
 
 use super::body::CallBody;
 use super::connect::Connect;
-use super::content;
+use super::content::{self, Encoding};
 use super::context::RequestId;
 use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
 use crate::error::Failure;
+use crate::page::Pages;
 
 /// The header or trailer with the code of a gRPC answer.
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -49,6 +52,8 @@ pub struct Protocols {
     /// The methods by the paths that gRPC and Connect call them by.
     methods: HashMap<String, MethodDescriptor>,
     routes: Routes,
+    /// What is shown to whoever makes no call.
+    pages: Pages,
 }
 
 /// Why a request is no call at all.
@@ -60,19 +65,21 @@ pub(super) enum NoCall {
     Verb(Vec<Method>),
     /// The content type is not one that is served at this path.
     ContentType,
+    /// The content is compressed in a way that is not known here.
+    Encoding(String),
     /// The client takes no form that an answer could have.
     Accept,
 }
 
 impl Protocols {
-    /// The protocols of the services in `pool`.
+    /// The protocols of the services in `pool`. `pages` is what else is served.
     ///
     /// # Errors
     /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
+    pub fn new(pool: DescriptorPool, pages: Pages) -> Result<Self, RouteError> {
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
         let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool })
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages })
     }
 
     /// The protocol that a request is in.
@@ -92,18 +99,31 @@ impl Protocols {
         match self.routes.find(request.method(), path) {
             Found::Route(route, _) if route.takes_body() && !is_json(content_type) => Err(NoCall::ContentType),
             Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
+            Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
+                let name = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
+                Err(NoCall::Encoding(String::from_utf8_lossy(name).into_owned()))
+            }
             Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
             Found::WrongVerb { allow } => Err(NoCall::Verb(allow)),
             Found::Nothing => Err(NoCall::Path),
         }
     }
 
-    /// The answer to a request that is no call, as JSON.
-    pub(super) fn refuse_no_call(&self, no_call: &NoCall, id: &RequestId) -> Response<CallBody> {
+    /// The answer to a request that is no call: a page, or as JSON what is wrong with it.
+    pub(super) fn answer_no_call<B>(
+        &self,
+        no_call: &NoCall,
+        request: &Request<B>,
+        id: &RequestId,
+    ) -> Response<CallBody> {
+        if let Some(page) = self.pages.answer(request) {
+            return page.map(|page| CallBody::translated(Body::new(Full::new(page))));
+        }
         let (code, failure) = match no_call {
             NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
             NoCall::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::ContentTypeUnsupported),
+            NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
         let body = json::encode_status(&self.pool, &failure.status(id.as_str()));

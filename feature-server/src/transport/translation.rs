@@ -45,10 +45,10 @@ impl<S: InnerService + Clone> Service<Request<Body>> for Translation<S> {
         };
         // The inner service that is ready is the one to call; its clone waits for the next call.
         let next = self.inner.clone();
-        let inner = mem::replace(&mut self.inner, next);
+        let mut inner = mem::replace(&mut self.inner, next);
         let limit = self.message_bytes;
         match protocol {
-            Protocol::Grpc => TranslationFuture::Grpc { future: self.inner.call(request) },
+            Protocol::Grpc => TranslationFuture::Grpc { future: inner.call(request) },
             Protocol::GrpcWeb | Protocol::GrpcWebText => {
                 TranslationFuture::GrpcWeb { future: grpc_web::call(inner, request, &protocol) }
             }

@@ -54,7 +54,7 @@ impl Group {
             record.apply(&event);
             self.events.push(event);
         }
-        Ok(record.details(&write.scope))
+        Ok(record.details(&write.scope, write.placement.organization()))
     }
 
     /// Makes the group durable. One that changes nothing does not touch the store.

@@ -12,6 +12,7 @@ use prost::Message as _;
 use prost_reflect::prost_types::Any;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tonic::{Code, Status};
 
 use crate::transport::json;
@@ -31,7 +32,7 @@ struct Detail {
     name: String,
     value: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    debug: Option<serde_json::Value>,
+    debug: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]

@@ -42,7 +42,7 @@ async fn reads_content_up_to_the_limit() {
         (&[Some(b"123456")], Err(Code::OutOfRange)),
         (&[Some(b"12345"), Some(b"6")], Err(Code::OutOfRange)),
         (&[Some(b"12"), Some(b"34"), Some(b"56")], Err(Code::OutOfRange)),
-        (&[Some(b"12"), None], Err(Code::Cancelled)),
+        (&[Some(b"12"), None], Err(Code::InvalidArgument)),
     ];
     for (pieces, expected) in table {
         let body = Body::new(Pieces(pieces.iter().copied().collect()));

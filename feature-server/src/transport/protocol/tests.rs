@@ -3,7 +3,9 @@
 use super::*;
 
 fn protocols() -> Protocols {
-    Protocols::new(crate::descriptors::pool()).unwrap()
+    let pool = crate::descriptors::pool();
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into());
+    Protocols::new(pool, pages).unwrap()
 }
 
 #[test]
@@ -48,7 +50,9 @@ fn recognises_protocols() {
         (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
         (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT"),
         (h1, "GET", "/v2/features", "", "", "404"),
-        (h1, "GET", "/", "", "", "404"),
+        (h1, "POST", "/", "", "", "404"),
+        (h1, "GET", "/", "", "", "200"),
+        (h1, "HEAD", "/openapi.json", "", "", "200"),
     ];
     let protocols = protocols();
     for (version, verb, path, content_type, accept, expected) in table {
@@ -58,14 +62,15 @@ fn recognises_protocols() {
                 request = request.header(name, value);
             }
         }
-        let found = match protocols.recognise(&request.body(()).unwrap()) {
+        let request = request.body(()).unwrap();
+        let found = match protocols.recognise(&request) {
             Ok(Protocol::Grpc) => "grpc".to_owned(),
             Ok(Protocol::GrpcWeb) => "grpc-web".to_owned(),
             Ok(Protocol::GrpcWebText) => "grpc-web-text".to_owned(),
             Ok(Protocol::Connect(_)) => "connect".to_owned(),
             Ok(Protocol::Rest(_)) => "rest".to_owned(),
             Err(no_call) => {
-                let response = protocols.refuse_no_call(&no_call, &RequestId::of(&http::Extensions::new()));
+                let response = protocols.answer_no_call(&no_call, &request, &RequestId::of(&http::Extensions::new()));
                 let allow = response.headers().get(ALLOW).map_or("", |allow| allow.to_str().unwrap());
                 format!("{} {allow}", response.status().as_u16()).trim_end().to_owned()
             }

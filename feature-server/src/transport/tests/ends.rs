@@ -56,7 +56,7 @@ async fn streams_end_with_the_drain_period() {
         }
         drain.advance(Phase::Ended);
         let ended = Answer::read(stream).await;
-        assert_eq!((ended.code(), ended.reason().as_str()), (Code::Unavailable, "SHUTTING_DOWN"), "{path}");
+        assert_eq!((ended.code(), ended.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"), "{path}");
         assert!(ended.details().retry_info().is_some());
     }
 }
@@ -74,12 +74,12 @@ async fn a_server_ends_what_is_left_after_the_grace_period() {
 
     let stopped = server.stop();
     let ended = Answer::read(stream).await;
-    assert_eq!((ended.code(), ended.reason().as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+    assert_eq!((ended.code(), ended.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     let ended_web = Answer::read(stream_web).await;
     let trailers = b"grpc-status:14";
     assert!(ended_web.body.windows(trailers.len()).any(|part| part == trailers), "{ended_web:?}");
     let answered = Answer::read(unanswered.await.unwrap().unwrap()).await;
-    assert_eq!((answered.code(), answered.reason().as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+    assert_eq!((answered.code(), answered.reason().as_str()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     assert_eq!(stopped.await.unwrap(), Stopped { cut_off: 0 });
 }
 

@@ -26,6 +26,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Service, ServiceExt, service_fn};
 
 use crate::config::settings::Settings;
+use crate::page::Pages;
 use crate::transport::body::CallBody;
 use crate::transport::drain::Drain;
 use crate::transport::{Deadline, Protocols, RequestId, Stopped, layers, serve};
@@ -187,7 +188,9 @@ impl Answer {
 
 /// The protocols of all that is served.
 pub fn protocols() -> Protocols {
-    Protocols::new(crate::descriptors::pool()).unwrap()
+    let pool = crate::descriptors::pool();
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into());
+    Protocols::new(pool, pages).unwrap()
 }
 
 /// Calls the service through the layers, without a connection.

@@ -1,0 +1,158 @@
+//! What the server shows without a token: a page for a person with a browser, and the OpenAPI document.
+//!
+//! Both are public knowledge. No data of any caller's gets here.
+
+use std::net::SocketAddr;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
+use http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use prost_reflect::DescriptorPool;
+
+use crate::auth::access::ORGANIZATION_METADATA;
+use crate::openapi::{self, Api, Header};
+
+/// The most characters of an id; the core keeps to it.
+const ID_CHARACTERS: usize = 200;
+
+/// What the OpenAPI document says of this server beside what the protos say.
+pub const API: Api<'static> = Api {
+    title: "FeatureService",
+    description: "Feature settings on four levels: system, instance, organization and user. \
+        A level that has not set a feature inherits it.\n\n\
+        Bodies are the canonical JSON of protobuf. Requests may also spell field names as the protos do, in snake_case, \
+        and give 64-bit integers as numbers and members of enums by number. Answers leave out what is not set.",
+    version: env!("CARGO_PKG_VERSION"),
+    license: env!("CARGO_PKG_LICENSE"),
+    headers: &[
+        Header {
+            name: "x-zitadel-instance-id",
+            description: "The instance that the call is for: 1 to 200 characters. The token's own counts first; with \
+                neither, the one configured for the host, else the configured default.",
+            max_characters: ID_CHARACTERS,
+        },
+        Header {
+            name: ORGANIZATION_METADATA,
+            description: "The organization that a user inherits from: 1 to 200 characters. Without it the token's \
+                counts, else the one recorded when the user was last written.",
+            max_characters: ID_CHARACTERS,
+        },
+    ],
+    error_details: &[
+        "google.rpc.ErrorInfo",
+        "google.rpc.BadRequest",
+        "google.rpc.ResourceInfo",
+        "google.rpc.RequestInfo",
+        "google.rpc.RetryInfo",
+    ],
+};
+
+const PAGE: &str = include_str!("page/index.html");
+
+/// Where the page's calls name the server.
+const ADDRESS: &str = "{address}";
+
+/// The pages, rendered once.
+#[derive(Debug)]
+pub struct Pages {
+    page: String,
+    policy: HeaderValue,
+    openapi: Bytes,
+    openapi_tag: HeaderValue,
+    /// What the page calls the server when a request does not.
+    address: String,
+}
+
+impl Pages {
+    /// Renders the pages of a server that has these descriptors and listens on this address.
+    pub fn new(pool: &DescriptorPool, address: SocketAddr) -> Self {
+        let openapi = Bytes::from(openapi::document(pool, &API).to_string());
+        let style = PAGE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
+        let style = hash(style.expect("the page has a style").0.as_bytes());
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        );
+        Self {
+            page: PAGE.replace("{version}", API.version),
+            policy: policy.try_into().expect("a policy is ASCII"),
+            openapi_tag: format!("\"{}\"", hash(&openapi)).try_into().expect("a hash in Base64 is ASCII"),
+            openapi,
+            address: address.to_string(),
+        }
+    }
+
+    /// Answers a request for a page; `None` for any other request.
+    pub fn answer<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            return None;
+        }
+        let mut response = match request.uri().path() {
+            "/" => self.page(request),
+            "/openapi.json" => self.openapi(request),
+            _ => return None,
+        };
+        let length = response.body().len();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if length > 0 {
+            headers.insert(CONTENT_LENGTH, length.into());
+        }
+        if request.method() == Method::HEAD {
+            *response.body_mut() = Bytes::new();
+        }
+        Some(response)
+    }
+
+    fn page<B>(&self, request: &Request<B>) -> Response<Bytes> {
+        let page = self.page.replace(ADDRESS, called(request).unwrap_or(&self.address));
+        let mut response = Response::new(Bytes::from(page));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        response
+    }
+
+    fn openapi<B>(&self, request: &Request<B>) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::new());
+        response.headers_mut().insert(ETAG, self.openapi_tag.clone());
+        if has(request, &self.openapi_tag) {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            *response.body_mut() = self.openapi.clone();
+        }
+        response
+    }
+}
+
+/// What the caller calls the server, when that is a host and port and nothing else: it is shown in calls to paste.
+fn called<B>(request: &Request<B>) -> Option<&str> {
+    let text = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => request.headers().get(HOST)?.to_str().ok()?,
+    };
+    let harmless = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    let authority = text.parse::<Authority>().ok().filter(|_| harmless)?;
+    (authority.host() == text || authority.port_u16().is_some()).then_some(text)
+}
+
+/// Whether the caller has what bears this tag already.
+fn has<B>(request: &Request<B>, tag: &HeaderValue) -> bool {
+    let given = request.headers().get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
+    let mut given = given.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
+    given.any(|given| given == "*" || given.as_bytes() == tag.as_bytes())
+}
+
+fn hash(text: &[u8]) -> String {
+    STANDARD.encode(digest(&SHA256, text))
+}
+
+#[cfg(test)]
+mod tests;
