@@ -30,6 +30,11 @@ pub fn buf() -> Command {
     outside(installed(&repository("tests/clients/node/node_modules/.bin/buf")))
 }
 
+/// The folder of the protos.
+pub fn protos() -> PathBuf {
+    repository("proto")
+}
+
 /// The program `grpcurl` of the Python packages.
 pub fn grpcurl() -> Command {
     outside(installed(&python_environment().join("bin/grpcurl")))

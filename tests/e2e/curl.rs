@@ -1,5 +1,6 @@
 //! curl, which people call the REST paths with: one request in a version of HTTP, and what came back.
 
+use std::fmt;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -28,7 +29,6 @@ pub struct Curl<'s> {
 }
 
 /// What came back.
-#[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     headers: serde_json::Map<String, Json>,
@@ -79,6 +79,13 @@ impl Answer {
     /// The first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.get(0)?.as_str()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers = Json::Object(self.headers.clone());
+        write!(f, "{} {headers} {}", self.status, String::from_utf8_lossy(&self.body))
     }
 }
 

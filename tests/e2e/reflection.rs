@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::clients::{buf, grpcurl, readme, run, run_refused};
+use crate::clients::{buf, grpcurl, protos, readme, run, run_refused};
 use crate::harness::Server;
 
 const SERVICE: &str = "zitadel.feature.v2.FeatureService";
@@ -60,17 +60,37 @@ fn grpcurl_first_screen() {
 
 #[test]
 fn buf_first_screen_grpc() {
-    let server = Server::new();
-    first_screen(&server, json!("loginDefaultOrg"), |token, method, request| {
-        buf_curl(&server, "grpc", token, method, request)
-    });
+    buf_first_screen(&["--protocol", "grpc", "--http2-prior-knowledge"]);
 }
 
 #[test]
 fn buf_first_screen_grpc_web() {
+    buf_first_screen(&["--protocol", "grpcweb", "--http2-prior-knowledge"]);
+}
+
+#[test]
+fn buf_first_screen_connect() {
+    // Connect is what buf speaks by default. It asks for reflection in the protocol of the call, as a stream both ways.
+    buf_first_screen(&["--http2-prior-knowledge"]);
+}
+
+#[test]
+fn buf_first_screen_http1() {
+    // Streams both ways, and so reflection, need HTTP/2: here buf knows the service from the protos.
+    let protos = protos();
+    let schema = ["--schema", protos.to_str().expect("the repository's path is text"), "--reflect=false"];
+    buf_first_screen(&[&schema[..], &["--protocol", "grpcweb"]].concat());
+    buf_first_screen(&schema);
+}
+
+fn buf_first_screen(options: &[&str]) {
     let server = Server::new();
     first_screen(&server, json!("loginDefaultOrg"), |token, method, request| {
-        buf_curl(&server, "grpcweb", token, method, request)
+        let mut command = buf();
+        command.arg("curl").args(options).args(["--data", request]);
+        command.args(["--header", &authorization(token), "--header", "x-zitadel-orgid: acme"]);
+        command.arg(format!("http://{}/{SERVICE}/{method}", server.address()));
+        command
     });
 }
 
@@ -115,14 +135,6 @@ fn first_screen(server: &Server, mask: Value, command: impl Fn(&str, &str, &str)
     let refused = run_refused(&mut command(&instance, "SetInstanceFeatures", "{}"));
     let told = refused.to_lowercase().replace('_', "");
     assert!(told.contains("invalidargument") && told.contains("google.rpc.errorinfo"), "{refused}");
-}
-
-fn buf_curl(server: &Server, protocol: &str, token: &str, method: &str, request: &str) -> Command {
-    let mut command = buf();
-    command.args(["curl", "--http2-prior-knowledge", "--protocol", protocol, "--data", request]);
-    command.args(["--header", &authorization(token), "--header", "x-zitadel-orgid: acme"]);
-    command.arg(format!("http://{}/{SERVICE}/{method}", server.address()));
-    command
 }
 
 fn authorization(token: &str) -> String {

@@ -8,7 +8,6 @@ import base64
 from google.rpc import error_details_pb2
 from zitadel_client import ApiError, Zitadel
 from zitadel_client import models as m
-from zitadel_client.transport_options import TransportOptions
 
 from shared import DOMAIN, equal, setting, token
 
@@ -31,9 +30,8 @@ def main():
 
 
 def features(bearer):
-    """The client's feature service with this token; its calls are made for the organization `acme`."""
-    options = TransportOptions(default_headers={"x-zitadel-orgid": "acme"})
-    return Zitadel.with_access_token(f"http://{setting('FEATURE_ADDRESS')}", bearer, transport_options=options).features
+    """The client's feature service with this token."""
+    return Zitadel.with_access_token(f"http://{setting('FEATURE_ADDRESS')}", bearer).features
 
 
 def nothing_is_set(viewer):
@@ -77,9 +75,9 @@ def resets_go_back(system, instance, viewer):
 
 def organizations_and_users(instance):
     organization = m.FeatureServiceGetOrganizationFeaturesRequest(organization_id="acme", inheritance=True)
-    equal("organization: details", instance.get_organization_features(organization).details.resource_owner, "demo")
+    equal("organization: owner", instance.get_organization_features(organization).details.resource_owner, "demo")
     user = m.FeatureServiceGetUserFeaturesRequest(user_id="ada", inheritance=True)
-    equal("user: details", instance.get_user_features(user).details.resource_owner, "acme")
+    equal("user: owner", instance.get_user_features(user).details.resource_owner, "demo")
     reset = m.FeatureServiceResetOrganizationFeaturesRequest(organization_id="acme")
     equal("organization: nothing to reset", instance.reset_organization_features(reset).details.change_date, None)
     reset = m.FeatureServiceResetUserFeaturesRequest(user_id="ada")
