@@ -3,6 +3,7 @@
 //! The clients are installed by `cargo xtask test`.
 
 mod authorization;
+mod belonging;
 mod clients;
 mod curl;
 mod harness;

@@ -2,7 +2,7 @@
 
 mod refusals;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use crate::curl::{Curl, Version, gzipped};
 use crate::harness::Server;
