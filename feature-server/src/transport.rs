@@ -29,6 +29,7 @@ mod errors;
 mod grpc_web;
 mod inner_call;
 pub mod json;
+mod leftover;
 mod limits;
 mod listener;
 mod protocol;

@@ -23,6 +23,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Heard};
 use super::body::CallBody;
 use super::drain::{Drain, Phase};
+use super::leftover::{self, Leftover};
 use crate::config::settings::Limits;
 
 pub(super) use super::activity::Busy;
@@ -141,7 +142,8 @@ where
 
     fn call(&self, request: Request<Incoming>) -> Call<S> {
         let busy = Some(self.activity.begin_call());
-        Call { inner: self.service.clone().oneshot(request.map(Body::new)), busy }
+        let (request, leftover) = leftover::split(request);
+        Call { inner: self.service.clone().oneshot(request), leftover, answered: None, busy }
     }
 }
 
@@ -150,6 +152,9 @@ pin_project! {
     struct Call<S: Service<Request<Body>>> {
         #[pin]
         inner: Oneshot<S, Request<Body>>,
+        leftover: Option<Leftover>,
+        // The answer, while it waits for what is left of the request.
+        answered: Option<Response<CallBody>>,
         busy: Option<Busy>,
     }
 }
@@ -162,7 +167,19 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let Ok(response) = ready!(this.inner.poll(cx));
+        let response = match this.answered.take() {
+            Some(response) => response,
+            None => {
+                let Ok(response) = ready!(this.inner.poll(cx));
+                response
+            }
+        };
+        if let Some(leftover) = this.leftover
+            && leftover.poll_dropped(cx).is_pending()
+        {
+            *this.answered = Some(response);
+            return Poll::Pending;
+        }
         let busy = this.busy.take().expect("a future is not polled after it was ready");
         Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
     }

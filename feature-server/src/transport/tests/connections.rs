@@ -196,3 +196,28 @@ async fn real_connections_do_not_wait_to_fill_packets() {
     let (stream, _) = Accept::accept(&mut listener).await.unwrap();
     assert!(stream.nodelay().unwrap());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_here() {
+    let server = Memory::start(Limits::default());
+    let head = "POST /nowhere HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\n";
+    let answered = async |client: &mut DuplexStream| {
+        let mut answer = [0; 4096];
+        let length = client.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..length]).contains(" 404 ")
+    };
+
+    let mut client = server.connect("127.0.0.1");
+    for _ in 0..3 {
+        client.write_all(head.as_bytes()).await.unwrap();
+        assert!(timeout(SECOND / 2, answered(&mut client)).await.is_err(), "it waits for the body");
+        client.write_all(b"body").await.unwrap();
+        assert!(answered(&mut client).await);
+    }
+
+    // A body that does not come is not waited for long.
+    client.write_all(head.as_bytes()).await.unwrap();
+    let began = Instant::now();
+    assert!(answered(&mut client).await);
+    assert!(began.elapsed() <= 2 * SECOND, "{:?}", began.elapsed());
+}
