@@ -1,7 +1,9 @@
-//! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask help`.
+//! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
+//! `cargo xtask help`.
 
 mod ci;
 mod edges;
+mod fuzz;
 mod install;
 mod shell;
 
@@ -46,6 +48,20 @@ Examples:
     /// Print the OpenAPI document that the server serves at /openapi.json.
     #[command(after_help = "Example: cargo xtask openapi > openapi.json")]
     Openapi,
+    /// Feed the fuzz targets with random input until one fails or the time is over. Not part of `ci`.
+    ///
+    /// What fails is kept in fuzz/artifacts, and how to repeat it is printed. cargo-fuzz is installed when it is missing.
+    #[command(after_help = "\
+Examples:
+  cargo xtask fuzz                     every target for a minute
+  cargo xtask fuzz --seconds 600 json  one target for ten minutes")]
+    Fuzz {
+        /// How long each target runs.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// The one to run: a file of fuzz/targets. All, if left out.
+        target: Option<String>,
+    },
 }
 
 /// The document is made by the server's own code, which nothing here is built of.
@@ -70,6 +86,7 @@ fn execute(command: Command) -> Result<()> {
             ci::test(&workspace, &args)
         }
         Command::Ci => ci::ci(&workspace),
+        Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }

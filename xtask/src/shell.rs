@@ -1,5 +1,6 @@
 //! Where the workspace is, and how a command is run in it.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,16 +32,21 @@ impl Workspace {
 
     /// A cargo command at the root of the repository: the same cargo that runs this.
     pub fn cargo(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.arg(subcommand).current_dir(self.path(""));
+        let mut command = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.arg(subcommand);
+        command
+    }
+
+    /// Any program at the root of the repository.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path(""));
         command
     }
 
     /// A program of the npm packages that the tests use.
     pub fn node_program(&self, name: &str) -> Command {
-        let mut command = Command::new(self.path("tests/clients/node/node_modules/.bin").join(name));
-        command.current_dir(self.path(""));
-        command
+        self.command(self.path("tests/clients/node/node_modules/.bin").join(name))
     }
 }
 
