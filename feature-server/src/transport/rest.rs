@@ -18,7 +18,7 @@ mod percent;
 mod route;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 

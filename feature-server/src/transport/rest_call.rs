@@ -56,18 +56,18 @@ impl RestCall {
         let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
         let id = RequestId::of(&head.extensions);
         let call = self.clone();
-        let message = inner_call::message_when_asked_for(id, async move {
+        let message = inner_call::message_when_asked_for(id.clone(), async move {
             let body = content::read(body, &headers, limit).await?;
             let message = call.route.request(&call.bindings, query.as_deref(), &body);
             message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
         });
         if self.route.is_server_streaming() {
             let (headers, messages) = inner_call::streaming(service, head, path, message).await;
-            return self.stream(headers, messages).await;
+            return self.stream(headers, messages, id).await;
         }
         let Answer { mut headers, result, trailers } = inner_call::unary(service, head, path, message).await;
         headers.extend(trailers);
-        match result.and_then(|message| self.encode(message)) {
+        match result.and_then(|message| self.encode(message, &id)) {
             Ok(json) => content::answer(StatusCode::OK, headers, JSON, json, gzip),
             Err(status) => self.failed(headers, &status, gzip),
         }
@@ -89,24 +89,25 @@ impl RestCall {
     }
 
     /// A stream that fails before its first message is answered like any other failed call.
-    async fn stream(self, headers: HeaderMap, mut messages: Messages) -> Response<CallBody> {
+    async fn stream(self, headers: HeaderMap, mut messages: Messages, id: RequestId) -> Response<CallBody> {
         let first = messages.next().await;
         if let Part::End { result: Err(status), .. } = &first {
             return self.failed(headers, status, false);
         }
-        let lines = Lines { call: self, first: Some(first), messages, ended: false };
+        let lines = Lines { call: self, first: Some(first), messages, ended: false, id };
         let mut response = Response::new(CallBody::translated(Body::new(lines)));
         *response.headers_mut() = headers;
         response.headers_mut().insert(http::header::CONTENT_TYPE, LINES);
         response
     }
 
-    fn encode(&self, message: Bytes) -> Result<Bytes, Status> {
+    fn encode(&self, message: Bytes, id: &RequestId) -> Result<Bytes, Status> {
         match DynamicMessage::decode(self.route.method.output(), message) {
             Ok(message) => Ok(self.route.response(&message).into()),
             Err(error) => {
                 tracing::error!(%error, "the service's answer is not of its method's type");
-                Err(Failure::Internal.status(""))
+                id.ended_with(Code::Internal);
+                Err(Failure::Internal.status(id.as_str()))
             }
         }
     }
@@ -122,6 +123,7 @@ struct Lines {
     first: Option<Part>,
     messages: Messages,
     ended: bool,
+    id: RequestId,
 }
 
 impl http_body::Body for Lines {
@@ -137,7 +139,7 @@ impl http_body::Body for Lines {
             None => ready!(self.messages.poll_next(cx)),
         };
         let json = match part {
-            Part::Message(message) => self.call.encode(message),
+            Part::Message(message) => self.call.encode(message, &self.id),
             Part::End { result: Ok(()), .. } => {
                 self.ended = true;
                 return Poll::Ready(None);
@@ -151,3 +153,6 @@ impl http_body::Body for Lines {
         Poll::Ready(Some(Ok(Frame::data(line.into()))))
     }
 }
+
+#[cfg(test)]
+mod tests;

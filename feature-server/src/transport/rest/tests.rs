@@ -7,5 +7,5 @@ mod real;
 mod requests;
 mod responses;
 mod rules;
-mod support;
+pub(in crate::transport) mod support;
 mod templates;

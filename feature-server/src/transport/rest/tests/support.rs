@@ -77,7 +77,7 @@ pub(super) fn pool(methods: &[(&str, &str)]) -> DescriptorPool {
 }
 
 /// A pool with a service of these methods.
-pub(super) fn compile(methods: &str) -> DescriptorPool {
+pub(in crate::transport) fn compile(methods: &str) -> DescriptorPool {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("test.proto"), format!("{MESSAGES} service Test {{ {methods} }}")).unwrap();
     let mut compiler = protox::Compiler::new([folder.path().to_str().unwrap(), "../proto"]).unwrap();
