@@ -40,6 +40,7 @@ mod stream_end;
 mod tests;
 mod timeout;
 mod translation;
+mod unread;
 
 pub use context::RequestId;
 pub use cors::is_origin;

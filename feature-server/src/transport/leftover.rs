@@ -18,6 +18,8 @@ use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 
+use super::unread;
+
 /// What is dropped at most. Of a larger rest the connection is not worth it.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -40,9 +42,11 @@ struct Read(Shared);
 
 /// Gives the service its request, and what it leaves unread where that matters.
 pub(super) fn split(request: Request<Incoming>) -> (Request<Body>, Option<Leftover>) {
-    let over_http1 = request.version() < Version::HTTP_2;
+    if request.version() == Version::HTTP_2 {
+        return (request.map(unread::keep), None);
+    }
     // Whoever expects to be told to go on sends nothing unless the service reads.
-    if !over_http1 || request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
         return (request.map(Body::new), None);
     }
     let (head, body) = request.into_parts();
