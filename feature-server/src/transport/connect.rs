@@ -173,6 +173,11 @@ impl Codec {
     }
 }
 
+/// Whether a content type is that of JSON in UTF-8, which is what JSON is in.
+pub(super) fn is_json(content_type: &str) -> bool {
+    Codec::of_content_type(content_type, "application/") == Some(Codec::Json)
+}
+
 fn has_no_side_effects(method: &MethodDescriptor) -> bool {
     let options = method.method_descriptor_proto().options.as_ref();
     options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects)

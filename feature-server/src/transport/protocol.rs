@@ -11,7 +11,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::body::Body;
 
 use super::body::CallBody;
-use super::connect::Connect;
+use super::connect::{self, Connect};
 use super::content::{self, Encoding};
 use super::context::RequestId;
 use super::json;
@@ -97,7 +97,7 @@ impl Protocols {
             return Connect::of(method, request).map(Protocol::Connect);
         }
         match self.routes.find(request.method(), path) {
-            Found::Route(route, _) if route.takes_body() && !is_json(content_type) => Err(NoCall::ContentType),
+            Found::Route(route, _) if route.takes_body() && !brings_json(request.headers()) => Err(NoCall::ContentType),
             Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
             Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
                 let name = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -173,8 +173,8 @@ fn essence(value: &[u8]) -> &[u8] {
 }
 
 /// JSON, or nothing said: then JSON is what the body is taken for.
-fn is_json(content_type: &[u8]) -> bool {
-    content_type.is_empty() || content_type.eq_ignore_ascii_case(b"application/json")
+fn brings_json(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_none_or(|value| value.to_str().is_ok_and(connect::is_json))
 }
 
 /// Whether a client takes what an answer is: JSON, or lines of JSON for a stream.

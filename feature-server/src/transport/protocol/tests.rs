@@ -46,6 +46,7 @@ fn recognises_protocols() {
         (h1, "GET", rest, "text/plain", "", "rest"),
         (h2, "PUT", rest, "application/json", "", "rest"),
         (h1, "PUT", rest, "Application/JSON; charset=utf-8", "", "rest"),
+        (h1, "PUT", rest, "application/json; charset=latin1", "", "415"),
         (h1, "PUT", rest, "", "", "rest"),
         (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
         (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT"),
