@@ -57,6 +57,17 @@ const PAGE: &str = include_str!("page/index.html");
 /// Where the page's calls name the server.
 const ADDRESS: &str = "{address}";
 
+/// The path of the page for a person.
+const HOME: &str = "/";
+
+/// The path of the OpenAPI document.
+const OPENAPI: &str = "/openapi.json";
+
+/// Whether there is a page at this path.
+pub fn is_page(path: &str) -> bool {
+    [HOME, OPENAPI].contains(&path)
+}
+
 /// The pages, rendered once.
 #[derive(Debug)]
 pub struct Pages {
@@ -92,8 +103,8 @@ impl Pages {
             return None;
         }
         let mut response = match request.uri().path() {
-            "/" => self.page(request),
-            "/openapi.json" => self.openapi(request),
+            HOME => self.page(request),
+            OPENAPI => self.openapi(request),
             _ => return None,
         };
         let length = response.body().len();

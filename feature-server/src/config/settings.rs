@@ -71,7 +71,7 @@ pub struct Limits {
     pub header_bytes: u32,
     /// How long a new connection may stay silent, in milliseconds.
     pub first_byte_timeout_ms: u64,
-    /// How long a client may take to send the header of an HTTP/1.1 request, in milliseconds.
+    /// How long a client may take to send the header of an HTTP/1.1 request, the wait for it included, in milliseconds.
     pub header_timeout_ms: u64,
     /// How long a connection may stay without a call, in milliseconds.
     pub idle_timeout_ms: u64,

@@ -23,8 +23,8 @@ use super::unread;
 /// What is dropped at most. Of a larger rest the connection is not worth it.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// How long an answer waits for what is left at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// How long an answer waits for what is left at most: it is on its way already, or not worth the wait.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
 
 /// A body that the service and [`Leftover`] both read, one after the other.
 type Shared = Arc<Mutex<Incoming>>;

@@ -18,7 +18,7 @@ use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
 use crate::error::Failure;
-use crate::page::Pages;
+use crate::page::{self, Pages};
 
 /// The header or trailer with the code of a gRPC answer.
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -85,11 +85,11 @@ impl Protocols {
     /// The protocol that a request is in.
     pub(super) fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, NoCall> {
         let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| essence(value.as_bytes()));
-        if let Some(protocol) = Protocol::of_content_type(content_type) {
-            return match (request.method() == Method::POST, protocol, request.version()) {
-                (false, ..) => Err(NoCall::Verb(vec![Method::POST])),
-                (true, Protocol::Grpc, version) if version != Version::HTTP_2 => Err(NoCall::ContentType),
-                (true, protocol, _) => Ok(protocol),
+        // Other verbs than POST make no such call, whatever content type stands in their way.
+        if let (&Method::POST, Some(protocol)) = (request.method(), Protocol::of_content_type(content_type)) {
+            return match (protocol, request.version()) {
+                (Protocol::Grpc, version) if version != Version::HTTP_2 => Err(NoCall::ContentType),
+                (protocol, _) => Ok(protocol),
             };
         }
         let path = request.uri().path();
@@ -105,6 +105,7 @@ impl Protocols {
             }
             Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
             Found::WrongVerb { allow } => Err(NoCall::Verb(allow)),
+            Found::Nothing if page::is_page(path) => Err(NoCall::Verb(vec![Method::GET, Method::HEAD])),
             Found::Nothing => Err(NoCall::Path),
         }
     }

@@ -30,6 +30,9 @@ fn recognises_protocols() {
         (h1, "POST", method, "application/grpc-web-text+proto;charset=utf-8", "", "grpc-web-text"),
         (h1, "POST", method, "application/grpc-web+json", "", "415"),
         (h1, "PUT", method, "application/grpc-web", "", "405 POST"),
+        (h1, "GET", rest, "application/grpc", "", "rest"),
+        (h1, "PUT", rest, "application/grpc-web+proto", "", "415"),
+        (h1, "GET", "/nowhere", "application/grpc", "", "404"),
         (h1, "POST", method, "application/json", "", "connect"),
         (h1, "POST", method, "application/proto", "", "connect"),
         (h1, "POST", method, "text/plain", "", "415"),
@@ -51,7 +54,7 @@ fn recognises_protocols() {
         (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
         (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT"),
         (h1, "GET", "/v2/features", "", "", "404"),
-        (h1, "POST", "/", "", "", "404"),
+        (h1, "POST", "/", "", "", "405 GET, HEAD"),
         (h1, "GET", "/", "", "", "200"),
         (h1, "HEAD", "/openapi.json", "", "", "200"),
     ];

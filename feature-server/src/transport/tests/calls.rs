@@ -71,7 +71,8 @@ async fn other_requests_are_told_what_is_served() {
         // request, status, reason
         (http::Request::post(CHECK).header("content-type", "text/plain"), 415, "CONTENT_TYPE_UNSUPPORTED"),
         (http::Request::post(CHECK).header("content-type", "application/grpc"), 415, "CONTENT_TYPE_UNSUPPORTED"),
-        (http::Request::post("/"), 404, "PATH_UNKNOWN"),
+        (http::Request::post("/nowhere"), 404, "PATH_UNKNOWN"),
+        (http::Request::post("/"), 405, "VERB_NOT_ALLOWED"),
         (http::Request::post("/v2/features/system"), 405, "VERB_NOT_ALLOWED"),
         (http::Request::get("/v2/features/system").header("accept", "text/html"), 406, "NOT_ACCEPTABLE"),
         (web(CHECK).method("GET"), 405, "VERB_NOT_ALLOWED"),
