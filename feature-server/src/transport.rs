@@ -43,7 +43,6 @@ mod translation;
 mod unread;
 
 pub use context::RequestId;
-pub use cors::is_origin;
 pub use listener::Stopped;
 pub use protocol::Protocols;
 pub use timeout::Deadline;

@@ -75,11 +75,6 @@ impl Rules {
     }
 }
 
-/// Whether a text names an origin, such as `https://console.example.com`. Others in the settings allow nothing.
-pub fn is_origin(text: &str) -> bool {
-    Origin::parse(text).is_some()
-}
-
 /// Where a page comes from: its scheme, host and port, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {

@@ -31,11 +31,6 @@ impl Deadline {
             stream: asked.and_then(|asked| now.checked_add(asked)),
         }
     }
-
-    /// Whether the client has named the deadline.
-    pub fn is_explicit(&self) -> bool {
-        self.stream.is_some()
-    }
 }
 
 /// What a client's headers say about how long it waits.

@@ -66,13 +66,6 @@ async fn origins() {
     }
 }
 
-#[test]
-fn settings_can_be_checked() {
-    for (text, is_origin) in [("https://a.example", true), ("a.example", false), ("*", false), ("https://a/b", false)] {
-        assert_eq!(crate::transport::is_origin(text), is_origin, "{text}");
-    }
-}
-
 #[tokio::test]
 async fn the_servers_own_origin_is_recognised_over_http2() {
     let page = |origin| with_message(grpc(CHECK).header("origin", origin));

@@ -69,7 +69,7 @@ pub fn service()
 fn context(request: &Request<Body>) -> Response<Body> {
     let mut response = Status::ok("").into_http::<Body>();
     let deadline = request.extensions().get::<Deadline>().expect("every request has a deadline");
-    response.headers_mut().insert("explicit", deadline.is_explicit().to_string().parse().unwrap());
+    response.headers_mut().insert("explicit", deadline.stream.is_some().to_string().parse().unwrap());
     response.headers_mut().insert("version", format!("{:?}", request.version()).parse().unwrap());
     let id = RequestId::of(request.extensions());
     response.headers_mut().insert("seen-id", id.as_str().parse().unwrap());
