@@ -3,6 +3,8 @@
 //! Everything here is a plain value or a pure function. There is no I/O, clock, async code, protobuf or
 //! transport, and no feature is named: time, revisions and the set of known features are arguments.
 
+#![forbid(unsafe_code)]
+
 pub mod event;
 pub mod feature;
 pub mod id;

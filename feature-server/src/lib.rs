@@ -1,5 +1,7 @@
 //! The feature server: a thin shell that authenticates, authorises, decodes, calls the core, commits and encodes.
 
+#![forbid(unsafe_code)]
+
 pub mod auth;
 pub mod cli;
 pub mod config;

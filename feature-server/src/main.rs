@@ -1,5 +1,7 @@
 //! The binary: read the command line, load the configuration, set up logs, run the command, tell how it went.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 

@@ -5,6 +5,8 @@
 //! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes.
 //! Nothing here knows protobuf messages of the API, transport or permissions.
 
+#![forbid(unsafe_code)]
+
 mod committer;
 mod encoding;
 mod error;

@@ -1,7 +1,10 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
 //! `cargo xtask help`.
 
+#![forbid(unsafe_code)]
+
 mod ci;
+mod deny;
 mod edges;
 mod fuzz;
 mod install;
@@ -41,8 +44,8 @@ Examples:
     },
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, installation of what is missing, proto style, clippy, descriptors, and all
-    /// tests. The first that fails ends the run.
+    /// The steps: format, dependency edges, installation of what is missing, supply chain, proto style, clippy,
+    /// descriptors, and all tests. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
