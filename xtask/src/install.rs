@@ -8,18 +8,19 @@ use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, on_path, run_quietly};
 
-/// Debian packages, each with the program by which it is recognised.
+/// The Debian packages of the tests, each with the program by which it is recognised.
 const DEBIAN: [(&str, &str); 2] = [("chromium", "chromium"), ("curl", "curl")];
 
 /// Installs what is missing, telling each in one line.
 pub fn install(workspace: &Workspace) -> Result<()> {
-    debian()?;
+    debian(&DEBIAN)?;
     node(workspace)?;
     python(workspace)
 }
 
-fn debian() -> Result<()> {
-    let missing = DEBIAN.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package);
+/// Installs those of these Debian packages whose program is missing.
+pub fn debian(packages: &[(&str, &str)]) -> Result<()> {
+    let missing = packages.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package);
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod deny;
 mod edges;
@@ -65,6 +66,16 @@ Examples:
         /// The one to run: a file of fuzz/targets. All, if left out.
         target: Option<String>,
     },
+    /// Compare the server, built as it is released, with tonic alone and with etcd, and print a table of the goals.
+    ///
+    /// It takes some ten minutes, and its options are told by `cargo xtask bench --help`. etcd is installed from
+    /// Debian's packages when it is missing.
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask bench")]
+    Bench {
+        /// Handed on to the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 /// The document is made by the server's own code, which nothing here is built of.
@@ -90,6 +101,7 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
+        Command::Bench { args } => bench::bench(&workspace, &args),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }
