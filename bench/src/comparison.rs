@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::load::{Call, Concurrency, Measured, closed_loop};
+use crate::load::{Call, Concurrency, Measured, Until, closed_loop};
 use crate::process::Process;
 
 /// One side of a comparison.
@@ -13,7 +13,7 @@ pub struct Side<'a> {
     /// The server.
     pub process: &'a Process,
     /// What it is asked.
-    pub calls: &'a [Call],
+    pub call: &'a Call,
 }
 
 /// What one side did in one round.
@@ -94,7 +94,7 @@ pub async fn compare(
 
 async fn sample(side: &Side<'_>, concurrency: Concurrency, duration: Duration) -> Result<Sample> {
     let before = side.process.cpu()?;
-    let measured = closed_loop(&side.process.address, side.calls, concurrency, duration).await?;
+    let measured = closed_loop(&side.process.address, side.call, concurrency, Until::Elapsed(duration)).await?;
     Ok(Sample::of(&measured, side.process.cpu()? - before))
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 
 pub use bare::bare;
 pub use etcd::Etcd;
-pub use feature::Feature;
+pub use feature::{Data, Feature};
 
 /// A program of this repository, as it was built beside this one.
 ///

@@ -1,6 +1,7 @@
 //! The goals, one after the other, each with its baseline.
 
 mod reads;
+mod scale;
 mod writes;
 
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long, each time.
     pub round: Duration,
+    /// How many users there are where the number of users matters.
+    pub users: usize,
     /// A part of the text of those wanted.
     pub filter: String,
 }
@@ -29,6 +32,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(reads::without_token_cache(plan).await?);
     rows.extend(reads::during_writes(plan).await?);
     rows.extend(writes::against_etcd(plan).await?);
+    rows.extend(scale::many_users(plan).await?);
     Ok(rows)
 }
 
@@ -54,7 +58,7 @@ impl Figure {
     fn row(&self, what: &str, rounds: &Rounds, goal: Goal) -> Row {
         let (ours, baseline) = (rounds.ours(self.of).median, rounds.baseline(self.of).median);
         let figures = format!("{ours:.1}{unit} against {baseline:.1}{unit}", unit = self.unit);
-        let row = Row { what: format!("{what}: {}", self.name), ratio: rounds.ratio(self.of), goal, figures };
+        let row = Row { what: format!("{what}: {}", self.name), value: rounds.ratio(self.of), goal, figures };
         println!("{row}");
         row
     }

@@ -8,20 +8,36 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
+use http::Request;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
 pub use client::Client;
 
 /// What is sent again and again, and what has to come back.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Call {
-    /// The request without its body.
-    pub request: http::Request<()>,
-    /// The bodies, which are sent in turn: writes must change something.
-    pub bodies: Vec<Bytes>,
+    /// Makes the request of a turn. In a closed loop with one stream on each of `n` connections, the turns of a client
+    /// are its number, that and `n`, that and twice `n`, and so on.
+    pub request: Arc<dyn Fn(usize) -> Request<Bytes> + Send + Sync>,
     /// The whole answer, where it is always the same. Its status is checked in any case.
     pub answer: Option<Bytes>,
+}
+
+impl Call {
+    /// A call whose answer may vary.
+    pub fn new(request: impl Fn(usize) -> Request<Bytes> + Send + Sync + 'static) -> Self {
+        Self { request: Arc::new(request), answer: None }
+    }
+}
+
+/// When a closed loop ends.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// After so long.
+    Elapsed(Duration),
+    /// Before this turn.
+    Turn(usize),
 }
 
 /// How many calls are under way at once.
@@ -63,35 +79,33 @@ impl Measured {
     }
 }
 
-/// Makes the next call as soon as one is answered, for a while. Each of `calls` gets connections of its own in turn.
-pub async fn closed_loop(
-    address: &str,
-    calls: &[Call],
-    concurrency: Concurrency,
-    duration: Duration,
-) -> Result<Measured> {
+/// Makes the next call as soon as one is answered, until the end.
+pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, until: Until) -> Result<Measured> {
+    let Concurrency { connections, streams } = concurrency;
     let mut clients = Vec::new();
-    for index in 0..concurrency.connections {
-        clients.push((Client::connect(address).await?, Arc::new(calls[index % calls.len()].clone())));
+    for _ in 0..connections {
+        clients.push(Client::connect(address).await?);
     }
     let start = Instant::now();
     let mut tasks = JoinSet::new();
-    for (client, call) in &clients {
-        for stream in 0..concurrency.streams {
-            let (client, call) = (client.clone(), call.clone());
-            tasks.spawn(async move {
-                let mut latencies = Vec::new();
-                for turn in stream.. {
-                    let begun = Instant::now();
-                    if begun.duration_since(start) >= duration {
-                        break;
-                    }
-                    client.call(&call, turn).await?;
-                    latencies.push(begun.elapsed().as_micros() as u64);
+    for first in 0..connections * streams {
+        let (client, call) = (clients[first % connections].clone(), call.clone());
+        tasks.spawn(async move {
+            let mut latencies = Vec::new();
+            for turn in (first..).step_by(connections * streams) {
+                let begun = Instant::now();
+                let over = match until {
+                    Until::Elapsed(duration) => begun.duration_since(start) >= duration,
+                    Until::Turn(end) => turn >= end,
+                };
+                if over {
+                    break;
                 }
-                anyhow::Ok(latencies)
-            });
-        }
+                client.call(&call, turn).await?;
+                latencies.push(begun.elapsed().as_micros() as u64);
+            }
+            anyhow::Ok(latencies)
+        });
     }
     let latencies = tasks.join_all().await.into_iter().collect::<Result<_>>()?;
     Measured::of(latencies, start.elapsed())
@@ -109,7 +123,7 @@ pub async fn open_loop(
     let start = Instant::now();
     let mut senders = JoinSet::new();
     for _ in 0..connections {
-        let (client, call) = (Client::connect(address).await?, Arc::new(call.clone()));
+        let (client, call) = (Client::connect(address).await?, call.clone());
         let period = Duration::from_secs_f64(connections as f64 / rate);
         senders.spawn(async move {
             let mut ticks = interval(period);

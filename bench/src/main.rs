@@ -28,6 +28,7 @@ use clap::Parser;
 Examples:
   cargo xtask bench                             everything
   cargo xtask bench --rounds 15 'tonic alone'   the rows whose text contains 'tonic alone', more exactly
+  cargo xtask bench --users 10000000 users      ten million users
   cargo xtask bench --json target/bench.json    the figures for a program, too"
 )]
 struct Arguments {
@@ -37,6 +38,9 @@ struct Arguments {
     /// How long one side is measured in one round, in milliseconds.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
     round_ms: u64,
+    /// How many users are written where the number of users matters; the goals are those for a million.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    users: u32,
     /// Where the figures are written as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -61,6 +65,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     let plan = goals::Plan {
         rounds: arguments.rounds.into(),
         round: Duration::from_millis(arguments.round_ms),
+        users: arguments.users as usize,
         filter: arguments.filter.unwrap_or_default(),
     };
     println!("{}", table::header());

@@ -11,15 +11,15 @@ use crate::comparison::Series;
 pub struct Row {
     /// What is compared.
     pub what: String,
-    /// The ratio to the baseline, over the rounds.
-    pub ratio: Series,
-    /// What the ratio must be.
+    /// The ratio to the baseline over the rounds; or, where there is no baseline, the figure itself.
+    pub value: Series,
+    /// What it must be.
     pub goal: Goal,
     /// The absolute figures behind it: ours, then the baseline's, with their unit.
     pub figures: String,
 }
 
-/// What a ratio must be.
+/// What a value must be.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub enum Goal {
     /// At least this.
@@ -32,8 +32,8 @@ impl Row {
     /// Whether the median keeps to the goal.
     pub fn is_met(&self) -> bool {
         match self.goal {
-            Goal::AtLeast(least) => self.ratio.median >= least,
-            Goal::AtMost(most) => self.ratio.median <= most,
+            Goal::AtLeast(least) => self.value.median >= least,
+            Goal::AtMost(most) => self.value.median <= most,
         }
     }
 }
@@ -49,7 +49,7 @@ impl fmt::Display for Goal {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Series { median, min, max } = self.ratio;
+        let Series { median, min, max } = self.value;
         let verdict = if self.is_met() { "met" } else { "MISSED" };
         let (goal, noise) = (self.goal.to_string(), format!("{min:.2}–{max:.2}"));
         write!(f, "{:<58} {median:>6.2} {noise:>13} {goal:>7} {verdict:<6} {}", self.what, self.figures)
@@ -58,5 +58,5 @@ impl fmt::Display for Row {
 
 /// The line above the rows.
 pub fn header() -> String {
-    format!("{:<58} {:>6} {:>13} {:>7} {:<6} {}", "what", "ratio", "of rounds", "goal", "", "ours against the baseline")
+    format!("{:<58} {:>6} {:>13} {:>7} {:<6} {}", "what", "value", "of rounds", "goal", "", "ours against the baseline")
 }

@@ -2,12 +2,14 @@
 //! written out here.
 
 use anyhow::Result;
+use bytes::Bytes;
+use http::Request;
 use prost::Message;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use super::frame::{framed, request};
+use super::frame::request;
 use crate::load::{Call, Client};
 use crate::process::Process;
 
@@ -53,26 +55,23 @@ impl Etcd {
     /// The reading of one value of `bytes` bytes, which is put there first.
     pub async fn range(&self, bytes: usize) -> Result<Call> {
         let client = Client::connect(&self.process.address).await?;
-        client.call(&put("read", 1, bytes), 0).await?;
+        client.call(&Call::new(move |_| put("read", 0, bytes)), 0).await?;
         let message = RangeRequest { key: b"read".to_vec(), serializable: true };
-        let request = request("/etcdserverpb.KV/Range", &[]);
-        let mut call = Call { request, bodies: vec![framed(&message.encode_to_vec())], answer: None };
+        let range = request("/etcdserverpb.KV/Range", &message.encode_to_vec());
+        let mut call = Call::new(move |_| range.clone());
         // Nobody else writes, so that not even the revision in the answer changes.
         call.answer = Some(client.answer(&call).await?);
         Ok(call)
     }
 
-    /// Durable writes by so many clients, each to a key of its own.
-    pub fn puts(clients: usize, bytes: usize) -> Vec<Call> {
-        (0..clients).map(|client| put(&format!("write-{client}"), 2, bytes)).collect()
+    /// Durable writes by so many clients, each to a key of its own, which differ from one to the next.
+    pub fn puts(clients: usize, bytes: usize) -> Call {
+        Call::new(move |turn| put(&format!("write-{}", turn % clients), (turn / clients % 2) as u8, bytes))
     }
 }
 
-/// Puts to one key that differ from one to the next.
-fn put(key: &str, values: u8, bytes: usize) -> Call {
-    let body = |value| framed(&PutRequest { key: key.into(), value: vec![value; bytes] }.encode_to_vec());
-    let bodies = (0..values).map(body).collect();
-    Call { request: request("/etcdserverpb.KV/Put", &[]), bodies, answer: None }
+fn put(key: &str, value: u8, bytes: usize) -> Request<Bytes> {
+    request("/etcdserverpb.KV/Put", &PutRequest { key: key.into(), value: vec![value; bytes] }.encode_to_vec())
 }
 
 /// An address whose port was free a moment ago.

@@ -1,82 +1,149 @@
 //! The feature server with a tenant in it who has everything switched on, on all four levels.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
 use feature_api::descriptor_pool;
-use http::Request;
+use http::{HeaderValue, Request};
 use prost::Message;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
 use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::built;
-use super::frame::{framed, request};
+use super::frame::request;
 use crate::load::{Call, Client};
 use crate::process::Process;
 
 const SERVICE: &str = "/zitadel.feature.v2.FeatureService";
 
+/// How many instances and organizations many users are spread over. An organization is in one instance.
+const INSTANCES: usize = 100;
+const ORGANIZATIONS: usize = 10_000;
+
 /// Field numbers from here on say how a Set is done, not what is set.
 const CONTROLS: u32 = 100;
 
-/// A running feature server with a data folder of its own.
+/// A data folder with a token for it. Dropped, it is removed.
+pub struct Data {
+    folder: TempDir,
+    binary: PathBuf,
+    token: HeaderValue,
+}
+
+/// A running feature server.
 pub struct Feature {
     /// The process.
     pub process: Process,
-    token: String,
-    _data: TempDir,
+    data: Data,
+}
+
+impl Data {
+    /// A new folder in `parent`.
+    pub async fn new(parent: &Path) -> Result<Self> {
+        let (folder, binary) = (tempfile::tempdir_in(parent)?, built("release", "feature-server")?);
+        let mut minting = Command::new(&binary);
+        minting.args(["token", "--role", "SYSTEM_OWNER", "--data"]).arg(folder.path());
+        let minted = minting.output().await?;
+        ensure!(minted.status.success(), "no token: {}", String::from_utf8_lossy(&minted.stderr));
+        let token = format!("Bearer {}", String::from_utf8(minted.stdout)?.trim()).parse()?;
+        Ok(Self { folder, binary, token })
+    }
+
+    /// Takes the projection away, which is then built from the journal.
+    pub fn remove_projection(&self) -> Result<()> {
+        Ok(std::fs::remove_dir_all(self.folder.path().join("projection"))?)
+    }
+
+    /// Starts a server on it.
+    ///
+    /// `environment`: settings that differ from the defaults.
+    pub async fn serve(self, environment: &[(&str, &str)]) -> Result<Feature> {
+        let mut command = Command::new(&self.binary);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
+        command.envs(environment.iter().copied());
+        Ok(Feature { process: Process::start(command).await?, data: self })
+    }
 }
 
 impl Feature {
-    /// Starts it with a data folder in `parent`, and switches everything on.
+    /// Starts it on a data folder in `parent`, with a user who has everything switched on.
     ///
     /// `environment`: settings that differ from the defaults.
     pub async fn start(parent: &Path, environment: &[(&str, &str)]) -> Result<Self> {
-        let data = tempfile::tempdir_in(parent)?;
-        let binary = built("release", "feature-server")?;
-        let mut command = Command::new(&binary);
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data.path());
-        command.envs(environment.iter().copied());
-        let process = Process::start(command).await?;
-        let mut minting = Command::new(&binary);
-        minting.args(["token", "--role", "SYSTEM_OWNER", "--instance", "demo", "--data"]).arg(data.path());
-        let minted = minting.output().await?;
-        ensure!(minted.status.success(), "no token: {}", String::from_utf8_lossy(&minted.stderr));
-        let server = Self { process, token: String::from_utf8(minted.stdout)?.trim().to_owned(), _data: data };
+        let server = Data::new(parent).await?.serve(environment).await?;
         server.switch_everything_on().await?;
         Ok(server)
     }
 
-    /// The inheriting read of a user.
+    /// Stops it as an operator does.
+    pub async fn stop(self) -> Result<Data> {
+        self.process.stop().await?;
+        Ok(self.data)
+    }
+
+    /// The inheriting read of the user who has everything.
     pub async fn get(&self) -> Result<Call> {
-        let message =
-            message("GetUserFeaturesRequest", &[("user_id", text("ann")), ("inheritance", Value::Bool(true))]);
-        self.read(self.request("GetUserFeatures"), vec![framed(&message)]).await
+        let fields = [("user_id", text("ann")), ("inheritance", Value::Bool(true))];
+        let get = self.tenant("demo", "acme").request("GetUserFeatures", &message("GetUserFeaturesRequest", &fields));
+        self.constant(Call::new(move |_| get.clone())).await
     }
 
     /// The same read over REST.
     pub async fn rest_get(&self) -> Result<Call> {
-        let request = Request::get("http://localhost/v2/features/user/ann?inheritance=true");
-        let request =
-            request.header("authorization", format!("Bearer {}", self.token)).header("x-zitadel-orgid", "acme");
-        self.read(request.body(())?, Vec::new()).await
+        let get = Request::get("http://localhost/v2/features/user/ann?inheritance=true").body(Bytes::new())?;
+        let get = self.tenant("demo", "acme").sign(get);
+        self.constant(Call::new(move |_| get.clone())).await
     }
 
-    /// Durable writes by so many clients, each to a user of its own.
-    pub fn sets(&self, clients: usize) -> Vec<Call> {
-        let request = self.request("SetUserFeatures");
-        let body = |client: usize, value| {
-            let user = text(&format!("writer-{client}"));
-            framed(&message("SetUserFeatureRequest", &[("user_id", user), ("actions", Value::Bool(value))]))
+    /// Durable writes by so many clients, each to a user of its own, which differ from one to the next.
+    pub fn sets(&self, clients: usize) -> Call {
+        let tenant = self.tenant("demo", "acme");
+        Call::new(move |turn| {
+            let user = text(&format!("writer-{}", turn % clients));
+            let value = Value::Bool((turn / clients).is_multiple_of(2));
+            tenant
+                .request("SetUserFeatures", &message("SetUserFeatureRequest", &[("user_id", user), ("actions", value)]))
+        })
+    }
+
+    /// The first write of two features of a user, by the number of the user.
+    pub fn set_of_many(&self) -> Call {
+        let server = self.for_many();
+        Call::new(move |user| {
+            let id = text(&format!("user-{user}"));
+            let fields =
+                [("user_id", id), ("actions", Value::Bool(true)), ("user_schema", Value::Bool(user.is_multiple_of(2)))];
+            server(user).request("SetUserFeatures", &message("SetUserFeatureRequest", &fields))
+        })
+    }
+
+    /// The inheriting read of a user; `choose` tells which by the number of the turn.
+    pub fn get_of_many(&self, choose: impl Fn(usize) -> usize + Send + Sync + 'static) -> Call {
+        let server = self.for_many();
+        Call::new(move |turn| {
+            let user = choose(turn);
+            let fields = [("user_id", text(&format!("user-{user}"))), ("inheritance", Value::Bool(true))];
+            server(user).request("GetUserFeatures", &message("GetUserFeaturesRequest", &fields))
+        })
+    }
+
+    /// Spreads users over instances and organizations.
+    fn for_many(&self) -> impl Fn(usize) -> Tenant + Send + Sync + 'static {
+        let bearer = self.data.token.clone();
+        let ids = |kind: &str, count: usize| -> Vec<HeaderValue> {
+            (0..count).map(|index| format!("{kind}-{index}").parse().expect("an id is ASCII")).collect()
         };
-        let calls = (0..clients).map(|client| vec![body(client, true), body(client, false)]);
-        calls.map(|bodies| Call { request: request.clone(), bodies, answer: None }).collect()
+        let (instances, organizations) = (ids("instance", INSTANCES), ids("organization", ORGANIZATIONS));
+        move |user| Tenant {
+            bearer: bearer.clone(),
+            instance: instances[user % INSTANCES].clone(),
+            organization: organizations[user % ORGANIZATIONS].clone(),
+        }
     }
 
-    async fn read(&self, request: Request<()>, bodies: Vec<Bytes>) -> Result<Call> {
-        let mut call = Call { request, bodies, answer: None };
+    async fn constant(&self, mut call: Call) -> Result<Call> {
         call.answer = Some(Client::connect(&self.process.address).await?.answer(&call).await?);
         Ok(call)
     }
@@ -90,15 +157,37 @@ impl Feature {
             ("SetUserFeatures", "SetUserFeatureRequest", Some(("user_id", "ann"))),
         ];
         for (method, name, id) in levels {
-            let bodies = vec![framed(&everything(descriptor(name), id).encode_to_vec())];
-            client.call(&Call { request: self.request(method), bodies, answer: None }, 0).await?;
+            let set = self.tenant("demo", "acme").request(method, &everything(descriptor(name), id).encode_to_vec());
+            client.call(&Call::new(move |_| set.clone()), 0).await?;
         }
         Ok(())
     }
 
-    fn request(&self, method: &str) -> Request<()> {
-        let bearer = format!("Bearer {}", self.token);
-        request(&format!("{SERVICE}/{method}"), &[("authorization", &bearer), ("x-zitadel-orgid", "acme")])
+    fn tenant(&self, instance: &str, organization: &str) -> Tenant {
+        let value = |id: &str| HeaderValue::from_str(id).expect("an id is ASCII");
+        let (instance, organization) = (value(instance), value(organization));
+        Tenant { bearer: self.data.token.clone(), instance, organization }
+    }
+}
+
+/// For whom calls are made.
+#[derive(Clone)]
+struct Tenant {
+    bearer: HeaderValue,
+    instance: HeaderValue,
+    organization: HeaderValue,
+}
+
+impl Tenant {
+    fn request(&self, method: &str, message: &[u8]) -> Request<Bytes> {
+        self.sign(request(&format!("{SERVICE}/{method}"), message))
+    }
+
+    fn sign(&self, mut request: Request<Bytes>) -> Request<Bytes> {
+        request.headers_mut().insert("authorization", self.bearer.clone());
+        request.headers_mut().insert("x-zitadel-instance-id", self.instance.clone());
+        request.headers_mut().insert("x-zitadel-orgid", self.organization.clone());
+        request
     }
 }
 

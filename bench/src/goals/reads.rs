@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::{CPU, P99, Plan, RATE, disk};
 use crate::comparison::{Series, Side, compare};
 use crate::contestants::{Etcd, Feature, bare};
-use crate::load::{Call, Concurrency, closed_loop, open_loop};
+use crate::load::{Call, Concurrency, Until, closed_loop, open_loop};
 use crate::table::{Goal, Row};
 
 /// The loads of the main goal.
@@ -36,18 +36,17 @@ pub(super) async fn against_tonic(plan: &Plan) -> Result<Vec<Row>> {
     let call = server.get().await?;
     let message = call.answer.as_ref().map(|answer| answer[FRAME..].to_vec()).unwrap_or_default();
     let same = bare("release", &message).await?;
-    let calls = [call];
-    let ours = Side { process: &server.process, calls: &calls };
+    let ours = Side { process: &server.process, call: &call };
     for load in LOADS.into_iter().filter(|load| plan.wants(&name(*load))) {
-        let baseline = Side { process: &same, calls: &calls };
+        let baseline = Side { process: &same, call: &call };
         let rounds = compare(&ours, &baseline, load, plan.rounds, plan.round).await?;
         rows.push(CPU.row(&name(load), &rounds, Goal::AtMost(1.45)));
         rows.push(RATE.row(&name(load), &rounds, Goal::AtLeast(0.70)));
     }
     if plan.wants(small) {
         let plain = bare("plain", &[b'x'; 104]).await?;
-        let unchecked = [Call { answer: None, ..calls[0].clone() }];
-        let baseline = Side { process: &plain, calls: &unchecked };
+        let unchecked = Call { answer: None, ..call.clone() };
+        let baseline = Side { process: &plain, call: &unchecked };
         let rounds = compare(&ours, &baseline, BUSY, plan.rounds, plan.round).await?;
         rows.push(RATE.row(small, &rounds, Goal::AtLeast(0.85)));
     }
@@ -62,11 +61,11 @@ pub(super) async fn against_etcd(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let etcd = Etcd::start(&disk()?).await?;
-    let calls = [server.get().await?];
-    let bytes = calls[0].answer.as_ref().map_or(0, |answer| answer.len() - FRAME);
-    let ranges = [etcd.range(bytes).await?];
-    let ours = Side { process: &server.process, calls: &calls };
-    let baseline = Side { process: &etcd.process, calls: &ranges };
+    let get = server.get().await?;
+    let bytes = get.answer.as_ref().map_or(0, |answer| answer.len() - FRAME);
+    let range = etcd.range(bytes).await?;
+    let ours = Side { process: &server.process, call: &get };
+    let baseline = Side { process: &etcd.process, call: &range };
     let rounds = compare(&ours, &baseline, BUSY, plan.rounds, plan.round).await?;
     Ok(vec![RATE.row(what, &rounds, Goal::AtLeast(3.0)), CPU.row(what, &rounds, Goal::AtMost(0.30))])
 }
@@ -78,9 +77,9 @@ pub(super) async fn other_protocols(plan: &Plan) -> Result<Vec<Row>> {
         return Ok(Vec::new());
     }
     let server = Feature::start(&disk()?, &[]).await?;
-    let (rest, grpc) = ([server.rest_get().await?], [server.get().await?]);
-    let ours = Side { process: &server.process, calls: &rest };
-    let baseline = Side { process: &server.process, calls: &grpc };
+    let (rest, grpc) = (server.rest_get().await?, server.get().await?);
+    let ours = Side { process: &server.process, call: &rest };
+    let baseline = Side { process: &server.process, call: &grpc };
     let rounds = compare(&ours, &baseline, BUSY, plan.rounds, plan.round).await?;
     Ok(vec![CPU.row(what, &rounds, Goal::AtMost(2.0))])
 }
@@ -93,9 +92,9 @@ pub(super) async fn without_token_cache(plan: &Plan) -> Result<Vec<Row>> {
     }
     let cached = Feature::start(&disk()?, &[]).await?;
     let verified = Feature::start(&disk()?, &[("FEATURE_SERVER__AUTH__TOKEN_CACHE_ENTRIES", "0")]).await?;
-    let (ours, theirs) = ([cached.get().await?], [verified.get().await?]);
-    let ours = Side { process: &cached.process, calls: &ours };
-    let baseline = Side { process: &verified.process, calls: &theirs };
+    let (ours, theirs) = (cached.get().await?, verified.get().await?);
+    let ours = Side { process: &cached.process, call: &ours };
+    let baseline = Side { process: &verified.process, call: &theirs };
     let rounds = compare(&ours, &baseline, BUSY, plan.rounds, plan.round).await?;
     Ok(vec![RATE.row(what, &rounds, Goal::AtLeast(2.5))])
 }
@@ -108,13 +107,13 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let (address, call) = (&server.process.address, server.get().await?);
-    let peak = closed_loop(address, std::slice::from_ref(&call), BUSY, plan.round).await?.rate();
+    let peak = closed_loop(address, &call, BUSY, Until::Elapsed(plan.round)).await?.rate();
     let quiet =
         async || anyhow::Ok(open_loop(address, &call, BUSY.connections, peak / 2.0, plan.round).await?.p99_us());
     let mut pairs = Vec::new();
     for _ in 0..plan.rounds {
         let alone = quiet().await?;
-        let writer = write(address.clone(), server.sets(1).remove(0), plan.round + Duration::from_millis(100));
+        let writer = write(address.clone(), server.sets(1), plan.round + Duration::from_millis(100));
         let disturbed = quiet().await?;
         writer.await??;
         pairs.push((disturbed, alone));
@@ -125,8 +124,8 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
         Series::of(pairs.iter().map(|pair| pair.1)).median,
         peak / 2.0
     );
-    let ratio = Series::of(pairs.iter().map(|(disturbed, alone)| disturbed / alone));
-    let row = Row { what: format!("{what}: {}", P99.name), ratio, goal: Goal::AtMost(2.0), figures };
+    let value = Series::of(pairs.iter().map(|(disturbed, alone)| disturbed / alone));
+    let row = Row { what: format!("{what}: {}", P99.name), value, goal: Goal::AtMost(2.0), figures };
     println!("{row}");
     Ok(vec![row])
 }

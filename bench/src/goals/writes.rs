@@ -25,8 +25,8 @@ pub(super) async fn against_etcd(plan: &Plan) -> Result<Vec<Row>> {
         let server = Feature::start(&disk()?, &[]).await?;
         let etcd = Etcd::start(&disk()?).await?;
         let (sets, puts) = (server.sets(clients), Etcd::puts(clients, BYTES));
-        let ours = Side { process: &server.process, calls: &sets };
-        let baseline = Side { process: &etcd.process, calls: &puts };
+        let ours = Side { process: &server.process, call: &sets };
+        let baseline = Side { process: &etcd.process, call: &puts };
         let concurrency = Concurrency { connections: clients, streams: 1 };
         let rounds = compare(&ours, &baseline, concurrency, plan.rounds, plan.round).await?;
         rows.push(RATE.row(&what, &rounds, Goal::AtLeast(rate)));

@@ -4,9 +4,9 @@ use std::future::poll_fn;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
-use h2::client::SendRequest;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use tokio::net::TcpStream;
 
 use super::Call;
@@ -33,18 +33,13 @@ impl Client {
         Ok(Self { sender })
     }
 
-    /// Makes a call with the body whose turn it is, and checks the answer.
+    /// Makes the call of a turn, and checks the answer.
     pub async fn call(&self, call: &Call, turn: usize) -> Result<()> {
-        let mut sender = self.sender.clone().ready().await?;
-        let body = call.bodies.get(turn % call.bodies.len().max(1)).cloned().unwrap_or_default();
-        let (answer, mut stream) = sender.send_request(call.request.clone(), body.is_empty())?;
-        if !body.is_empty() {
-            stream.send_data(body, true)?;
-        }
+        let (is_grpc, answer) = self.send((call.request)(turn)).await?;
         let (head, mut body) = answer.await?.into_parts();
         ensure!(head.status == StatusCode::OK, "answered with {}", head.status);
         let received = read(&mut body, call.answer.as_ref()).await?;
-        if call.request.headers().contains_key("te") {
+        if is_grpc {
             let trailers = trailers(&mut body).await?;
             // An answer without a message has its status in the headers.
             check_status(trailers.as_ref().unwrap_or(&head.headers))?;
@@ -55,12 +50,7 @@ impl Client {
 
     /// Makes a call and gives the whole answer, so that later ones can be compared with it.
     pub async fn answer(&self, call: &Call) -> Result<Bytes> {
-        let mut sender = self.sender.clone().ready().await?;
-        let body = call.bodies.first().cloned().unwrap_or_default();
-        let (answer, mut stream) = sender.send_request(call.request.clone(), body.is_empty())?;
-        if !body.is_empty() {
-            stream.send_data(body, true)?;
-        }
+        let (is_grpc, answer) = self.send((call.request)(0)).await?;
         let (head, mut body) = answer.await?.into_parts();
         let mut received = Vec::new();
         while let Some(data) = body.data().await {
@@ -71,10 +61,22 @@ impl Client {
         if head.status != StatusCode::OK {
             bail!("answered with {}: {}", head.status, String::from_utf8_lossy(&received));
         }
-        if call.request.headers().contains_key("te") {
+        if is_grpc {
             check_status(trailers(&mut body).await?.as_ref().unwrap_or(&head.headers))?;
         }
         Ok(received.into())
+    }
+
+    /// Sends a request, and tells whether it is one of gRPC.
+    async fn send(&self, request: Request<Bytes>) -> Result<(bool, ResponseFuture)> {
+        let mut sender = self.sender.clone().ready().await?;
+        let is_grpc = request.headers().contains_key("te");
+        let (head, body) = request.into_parts();
+        let (answer, mut stream) = sender.send_request(Request::from_parts(head, ()), body.is_empty())?;
+        if !body.is_empty() {
+            stream.send_data(body, true)?;
+        }
+        Ok((is_grpc, answer))
     }
 }
 
