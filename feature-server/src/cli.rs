@@ -2,9 +2,11 @@
 //!
 //! The exit codes of the process stand in [`exit`].
 
+mod data;
 pub mod exit;
 mod token;
 
+pub use data::ExportArgs;
 pub use exit::UsageError;
 pub use token::TokenArgs;
 
@@ -37,6 +39,8 @@ pub enum Command {
     TokenKeygen,
     /// Print the effective configuration.
     Config,
+    /// Write all of the data folder as JSON lines.
+    Export(ExportArgs),
 }
 
 impl CommandLine {
@@ -65,10 +69,12 @@ impl CommandLine {
             None => (Command::Serve, listen.listen),
             Some(Subcommands::Serve(own)) => (Command::Serve, own.listen.or(listen.listen)),
             Some(Subcommands::Config(own)) => (Command::Config, own.listen.or(listen.listen)),
-            Some(Subcommands::Token(_)) if listen.listen.is_some() => {
-                return Err(conflict("the argument '--listen' cannot be used with the subcommand 'token'"));
+            Some(other) if listen.listen.is_some() => {
+                let text = format!("the argument '--listen' cannot be used with the subcommand '{}'", other.name());
+                return Err(conflict(&text));
             }
             Some(Subcommands::Token(token)) => (token.command()?, None),
+            Some(Subcommands::Export(arguments)) => (Command::Export(arguments), None),
         };
         Ok(Self { flags: Flags { config: shared.config, listen, data: shared.data }, command })
     }
@@ -100,6 +106,19 @@ enum Subcommands {
     /// Print the effective configuration as TOML, with the origin of each value
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(Listen),
+    /// Write the whole history of a data folder as lines of JSON
+    Export(ExportArgs),
+}
+
+impl Subcommands {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "serve",
+            Self::Token(_) => "token",
+            Self::Config(_) => "config",
+            Self::Export(_) => "export",
+        }
+    }
 }
 
 /// Flags that every command takes, before and after its name.

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
 use feature_server::auth::{AuthError, Moment};
-use feature_server::cli::{self, Command, CommandLine, TokenArgs, UsageError};
+use feature_server::cli::{self, Command, CommandLine, ExportArgs, TokenArgs, UsageError};
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
-use feature_server::{config, telemetry};
+use feature_server::{config, data, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -36,6 +36,7 @@ fn run(line: CommandLine) -> Result<()> {
         Command::Token(arguments) => mint(settings, arguments),
         Command::TokenKeygen => generate_key(settings),
         Command::Config => print(&configuration.to_toml()),
+        Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
     }
 }
 

@@ -8,11 +8,13 @@
 mod committer;
 mod encoding;
 mod error;
+mod export;
 mod files;
 mod identity;
 mod journal;
 mod journal_store;
 mod key;
+mod lines;
 mod memory;
 mod projection;
 mod store;
@@ -20,8 +22,10 @@ mod store;
 mod tests;
 
 pub use committer::{CommitError, Committer};
-pub use error::{OpenError, StoreError};
+pub use error::{LineError, OpenError, StoreError};
+pub use export::{ExportError, export};
 pub use files::FileError;
+pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
 pub use memory::MemoryStore;
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};

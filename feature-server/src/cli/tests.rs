@@ -73,7 +73,7 @@ fn wrong_arguments_are_named() {
         ("--lisen A", "unexpected argument '--lisen' found"),
         ("serv", "unrecognized subcommand 'serv'"),
         ("serve token", "unexpected argument 'token' found"),
-        ("export", "unrecognized subcommand 'export'"),
+        ("exprot", "unrecognized subcommand 'exprot'"),
         ("--data", "a value is required for '--data <DIR>' but none was supplied"),
         ("--listen A token", "the argument '--listen' cannot be used with the subcommand 'token'"),
         ("token --listen A", "unexpected argument '--listen' found"),
@@ -96,7 +96,9 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn every_command_has_help_with_examples_on_standard_output() {
-    for line in ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"] {
+    for line in
+        ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help", "export --help"]
+    {
         let help = parse(line).unwrap_err();
         assert!(!help.use_stderr(), "{line}");
         let text = help.to_string();
