@@ -133,6 +133,14 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
+    /// There is something where a new store or a backup shall be made.
+    #[error("{} holds {name} already: choose a folder that is missing or empty", .folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// What is in it.
+        name: String,
+    },
     /// There is an identity without a journal. Starting empty would hide the loss.
     #[error(
         "the journal {} is missing: restore the data folder from a backup, or choose an empty one to start anew",

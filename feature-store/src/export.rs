@@ -27,7 +27,7 @@ pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMu
     let mut buffer = Vec::new();
     let mut checksum = 0;
     write_line(&Header::new(history.store(), history.revision()), &mut buffer);
-    history.for_each(|event| {
+    history.for_each(|event, _| {
         write_event(event, &mut buffer);
         checksum = crc32c::crc32c_append(checksum, &buffer);
         output.write_all(&buffer)?;

@@ -3,6 +3,7 @@
 //! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A
 //! segment exists only when everything in earlier ones is durable. Records and sled are not known here.
 
+mod copy;
 mod frame;
 mod history;
 mod mark;
@@ -25,6 +26,8 @@ use mark::{Mark, Position};
 use scan::{Rest, Scan};
 use survey::{Survey, survey};
 
+pub(crate) use copy::Extent;
+pub(crate) use history::Place;
 pub use history::{History, Torn};
 
 /// The journal of one store, open for appending.

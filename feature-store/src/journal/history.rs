@@ -43,6 +43,21 @@ pub struct Torn {
     pub bytes: u64,
 }
 
+/// Where in the journal an event stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    journal: &'a Path,
+    first: u64,
+    offset: usize,
+}
+
+impl Place<'_> {
+    /// The error that the event here is wrong.
+    pub(crate) fn corrupt(self, reason: &str) -> OpenError {
+        corrupt(self.journal, self.first, self.offset, reason)
+    }
+}
+
 impl History {
     /// Opens the journal in a data folder or a backup, and checks every frame of it.
     ///
@@ -115,7 +130,10 @@ impl History {
     /// # Errors
     /// [`OpenError`] when an event cannot be read or holds more than this binary understands, and whatever `take`
     /// answers.
-    pub fn for_each<E: From<OpenError>>(&self, mut take: impl FnMut(&Event) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn for_each<E: From<OpenError>>(
+        &self,
+        mut take: impl FnMut(&Event, Place<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let seed = frame::seed(self.store);
         for &first in &self.segments {
             // The end may stand in a segment whose header is half-made, so that nothing is read of it.
@@ -133,7 +151,8 @@ impl History {
                     // What an event of a newer binary holds beyond ours would be lost without a word.
                     let event = decode_event(frame.revision, frame.payload).ok();
                     let event = event.filter(|event| encode_event(event) == frame.payload);
-                    take(&event.ok_or_else(|| not_understood(&self.journal, first, offset))?)?;
+                    let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
+                    take(&event, Place { journal: &self.journal, first, offset })?;
                 }
                 offset += frame.size();
             }
