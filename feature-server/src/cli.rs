@@ -6,7 +6,7 @@ mod data;
 pub mod exit;
 mod token;
 
-pub use data::ExportArgs;
+pub use data::{BackupArgs, ExportArgs, ImportArgs, VerifyArgs};
 pub use exit::UsageError;
 pub use token::TokenArgs;
 
@@ -41,6 +41,12 @@ pub enum Command {
     Config,
     /// Write all of the data folder as JSON lines.
     Export(ExportArgs),
+    /// Make a data folder of JSON lines.
+    Import(ImportArgs),
+    /// Check a data folder or a backup.
+    Verify(VerifyArgs),
+    /// Copy the data folder while a server may run.
+    Backup(BackupArgs),
 }
 
 impl CommandLine {
@@ -75,6 +81,9 @@ impl CommandLine {
             }
             Some(Subcommands::Token(token)) => (token.command()?, None),
             Some(Subcommands::Export(arguments)) => (Command::Export(arguments), None),
+            Some(Subcommands::Import(arguments)) => (Command::Import(arguments), None),
+            Some(Subcommands::Verify(arguments)) => (Command::Verify(arguments), None),
+            Some(Subcommands::Backup(arguments)) => (Command::Backup(arguments), None),
         };
         Ok(Self { flags: Flags { config: shared.config, listen, data: shared.data }, command })
     }
@@ -106,8 +115,14 @@ enum Subcommands {
     /// Print the effective configuration as TOML, with the origin of each value
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(Listen),
+    /// Copy the data folder, while a server runs on it or not, and check the copy
+    Backup(BackupArgs),
+    /// Check every record of a data folder or a backup, and change nothing
+    Verify(VerifyArgs),
     /// Write the whole history of a data folder as lines of JSON
     Export(ExportArgs),
+    /// Make a data folder of an export
+    Import(ImportArgs),
 }
 
 impl Subcommands {
@@ -117,6 +132,9 @@ impl Subcommands {
             Self::Token(_) => "token",
             Self::Config(_) => "config",
             Self::Export(_) => "export",
+            Self::Import(_) => "import",
+            Self::Verify(_) => "verify",
+            Self::Backup(_) => "backup",
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The binary: read the command line, load the configuration, set up logs, run the command, tell how it went.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
 use feature_server::auth::{AuthError, Moment};
-use feature_server::cli::{self, Command, CommandLine, ExportArgs, TokenArgs, UsageError};
+use feature_server::cli::{
+    self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
+};
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
 use feature_server::{config, data, telemetry};
@@ -37,6 +40,11 @@ fn run(line: CommandLine) -> Result<()> {
         Command::TokenKeygen => generate_key(settings),
         Command::Config => print(&configuration.to_toml()),
         Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
+        Command::Import(ImportArgs { file }) => print(&data::import(&settings.server.data, &file)?),
+        Command::Verify(VerifyArgs { folder }) => verify(folder.as_deref().unwrap_or(&settings.server.data)),
+        Command::Backup(BackupArgs { target, without_keys }) => {
+            print(&data::backup(&settings.server.data, &target, !without_keys)?)
+        }
     }
 }
 
@@ -81,6 +89,12 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
 fn generate_key(settings: &Settings) -> Result<()> {
     let keys::NewKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
+}
+
+fn verify(folder: &Path) -> Result<()> {
+    let verified = data::verify(folder)?;
+    print(&verified.summary)?;
+    Ok(verified.outcome?)
 }
 
 /// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.

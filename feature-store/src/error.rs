@@ -134,7 +134,7 @@ pub enum OpenError {
         folder: PathBuf,
     },
     /// There is something where a new store or a backup shall be made.
-    #[error("{} holds {name} already: choose a folder that is missing or empty", .folder.display())]
+    #[error("{} is not empty, it holds {name}: choose a folder that is missing or empty", .folder.display())]
     NotEmpty {
         /// The folder.
         folder: PathBuf,

@@ -32,15 +32,15 @@ const GROUP_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The input cannot be read.
-    #[error("cannot read line {number}: {source}")]
+    #[error("cannot read line {number} ({reason}): nothing was imported")]
     Read {
         /// The line, counted from 1.
         number: u64,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// The input is damaged, or not an export.
-    #[error("line {number}: {error}")]
+    #[error("line {number}: {error}; nothing was imported")]
     Line {
         /// The line, counted from 1.
         number: u64,

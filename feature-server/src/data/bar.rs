@@ -18,6 +18,12 @@ impl Bar {
         Self(ProgressBar::hidden())
     }
 
+    /// Shows that this many steps of so many are done.
+    pub(super) fn show_of(&self, done: u64, total: u64) {
+        self.0.set_length(total);
+        self.0.set_position(done);
+    }
+
     /// Shows that this many steps are done.
     pub(super) fn show(&self, done: u64) {
         self.0.set_position(done);

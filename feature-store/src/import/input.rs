@@ -65,7 +65,7 @@ impl<'a> Input<'a> {
         self.number += 1;
         let mut bounded = (&mut *self.source).take(LINE_MAX_BYTES as u64 + 1);
         let read = bounded.read_until(b'\n', &mut self.line);
-        self.bytes += read.map_err(|source| ImportError::Read { number: self.number, source })? as u64;
+        self.bytes += read.map_err(|reason| ImportError::Read { number: self.number, reason })? as u64;
         Ok(())
     }
 }
