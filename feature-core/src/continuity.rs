@@ -3,7 +3,6 @@
 
 use crate::event::{Event, EventKind};
 use crate::record::Record;
-use crate::scope::Level;
 
 /// Why an event does not go on from the record of its scope. Each names the part of the event that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,9 +18,6 @@ pub enum Discontinuity {
     /// The event is earlier than the one before it.
     #[error("is earlier than that of the scope's event before")]
     Time,
-    /// An organization is recorded for a scope that is no user.
-    #[error("is only recorded for a user")]
-    Organization,
     /// The change at this index, counted from 0, does not start from what the scope has set.
     #[error("is not what the scope had set before")]
     Old(
@@ -54,9 +50,6 @@ pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinu
     }
     if record.changed.is_some_and(|changed| event.time < changed) {
         return Err(Discontinuity::Time);
-    }
-    if event.organization.is_some() && event.scope.level() != Level::User {
-        return Err(Discontinuity::Organization);
     }
     for (index, change) in event.changes.iter().enumerate() {
         if record.layer.get(change.key.as_str()) != change.old.as_ref() {

@@ -28,6 +28,8 @@ use survey::{Survey, survey};
 
 pub(crate) use copy::Extent;
 pub(crate) use history::Place;
+#[cfg(test)]
+pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
 
 /// The journal of one store, open for appending.

@@ -160,3 +160,14 @@ impl History {
         Ok(())
     }
 }
+
+/// The bytes of a segment as a newer binary might write them: its first event has a field that this one does not know.
+#[cfg(test)]
+pub(crate) fn with_unknown_field(segment: &[u8], store: Uuid) -> Vec<u8> {
+    let seed = frame::seed(store);
+    let mut changed = segment[..SEGMENT_HEADER].to_vec();
+    let first = Frame::read(segment, SEGMENT_HEADER, seed).expect("there is an event");
+    let payload = [first.payload, &[0x78, 0x01]].concat();
+    Frame { payload: &payload, ..first }.write(seed, &mut changed);
+    changed
+}

@@ -112,7 +112,6 @@ pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
     match discontinuity {
         Discontinuity::Sequence { .. } => "sequence".to_owned(),
         Discontinuity::Time => "time".to_owned(),
-        Discontinuity::Organization => "organization".to_owned(),
         Discontinuity::Old(index) => format!("changes[{index}].old"),
         Discontinuity::Change(index) => format!("changes[{index}]"),
         Discontinuity::Reset => "changes".to_owned(),
