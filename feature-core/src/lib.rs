@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod continuity;
 pub mod event;
 pub mod feature;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod time;
 pub mod value;
 pub mod write;
 
+pub use continuity::{Discontinuity, check_continuity};
 pub use event::{Event, EventKind, FeatureChange};
 pub use feature::{FeatureKey, FeatureSet, Kind, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod descriptors;
 pub mod error;
 pub mod openapi;

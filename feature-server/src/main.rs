@@ -3,16 +3,19 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
 use feature_server::auth::{AuthError, Moment};
-use feature_server::cli::{self, Command, CommandLine, TokenArgs, UsageError};
+use feature_server::cli::{
+    self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
+};
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
-use feature_server::{config, telemetry};
+use feature_server::{config, data, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -38,6 +41,12 @@ fn run(line: CommandLine) -> Result<()> {
         Command::Token(arguments) => mint(settings, arguments),
         Command::TokenKeygen => generate_key(settings),
         Command::Config => print(&configuration.to_toml()),
+        Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
+        Command::Import(ImportArgs { file }) => print(&data::import(&settings.server.data, &file)?),
+        Command::Verify(VerifyArgs { folder }) => verify(folder.as_deref().unwrap_or(&settings.server.data)),
+        Command::Backup(BackupArgs { target, without_keys }) => {
+            print(&data::backup(&settings.server.data, &target, !without_keys)?)
+        }
     }
 }
 
@@ -82,6 +91,12 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
 fn generate_key(settings: &Settings) -> Result<()> {
     let keys::NewKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
+}
+
+fn verify(folder: &Path) -> Result<()> {
+    let verified = data::verify(folder)?;
+    print(&verified.summary)?;
+    Ok(verified.outcome?)
 }
 
 /// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.

@@ -1,6 +1,12 @@
 //! Every file operation of this crate except those within sled: one place to see what is synced, and one place
 //! to put a layer that injects faults. Nothing here knows what the bytes mean.
 
+mod moving;
+mod reading;
+
+pub(crate) use moving::{create_new_folder, move_to, remove_folder};
+pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;

@@ -7,23 +7,35 @@
 
 #![forbid(unsafe_code)]
 
+mod backup;
 mod committer;
 mod encoding;
 mod error;
+mod export;
 mod files;
+mod fold;
 mod identity;
+mod import;
 mod journal;
 mod journal_store;
 mod key;
+mod lines;
 mod memory;
 mod projection;
+mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use backup::backup;
 pub use committer::{CommitError, Committer};
-pub use error::{OpenError, StoreError};
+pub use error::{LineError, OpenError, StoreError};
+pub use export::{ExportError, export};
 pub use files::FileError;
+pub use import::{ImportError, import};
+pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
 pub use memory::MemoryStore;
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use verify::{ProjectionState, Verification, verify};

@@ -5,6 +5,12 @@
 //! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
 //! journal.
 
+mod builder;
+mod snapshot;
+
+pub(crate) use builder::{Builder, FOLD_BYTES};
+pub(crate) use snapshot::Snapshot;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -70,9 +76,8 @@ impl Projection {
     }
 
     fn catch_up(folder: &Path, store: Uuid, journal: &Journal) -> Result<(Self, Progress), OpenError> {
-        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
-        let projection = Self { tree: config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)? };
-        let mut progress = projection.check(store)?;
+        let projection = Self::open_tree(folder)?;
+        let progress = projection.check(store)?;
         let from = progress.revision;
         if from > journal.revision() {
             return Err(doubt(format!("it knows revision {from}, the journal ends at {}", journal.revision())));
@@ -80,8 +85,26 @@ impl Projection {
         if from < journal.revision() {
             tracing::info!(from, to = journal.revision(), "the projection catches up with the journal");
         }
-        journal.replay(from, CATCH_UP_EVENTS, |events| projection.apply(&mut progress, events).map_err(doubt))?;
+        let progress = projection.replay(progress, journal)?;
         Ok((projection, progress))
+    }
+
+    fn replay(&self, mut progress: Progress, journal: &Journal) -> Result<Progress, OpenError> {
+        if progress.revision > 0 {
+            let from = progress.revision;
+            journal.replay(from, CATCH_UP_EVENTS, |events| self.apply(&mut progress, events).map_err(doubt))?;
+            return Ok(progress);
+        }
+        let mut builder = Builder::new(self, progress, FOLD_BYTES);
+        journal.replay(0, CATCH_UP_EVENTS, |events| {
+            events.iter().try_for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(()))).map_err(doubt)
+        })?;
+        builder.finish().map_err(doubt)
+    }
+
+    fn open_tree(folder: &Path) -> Result<Self, OpenError> {
+        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
+        Ok(Self { tree: config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)? })
     }
 
     /// Checks everything and returns how far the journal is applied.

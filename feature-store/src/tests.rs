@@ -5,3 +5,5 @@ mod conformance;
 pub(crate) mod fixtures;
 mod folder;
 mod model;
+mod transfer;
+mod whole;

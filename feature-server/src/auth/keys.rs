@@ -102,6 +102,20 @@ impl KeyFolder {
         }
     }
 
+    /// How many keys a data folder has. All of them are read, and nothing is made.
+    ///
+    /// # Errors
+    /// [`KeysError`] when one cannot be read.
+    pub fn count(data: &Path) -> Result<usize, KeysError> {
+        let folder = Self { path: data.join("keys") };
+        if !folder.path.exists() {
+            return Ok(0);
+        }
+        let numbers = folder.numbers()?;
+        numbers.iter().try_for_each(|number| folder.read(*number).map(drop))?;
+        Ok(numbers.len())
+    }
+
     /// The key that signs: the one with the largest number.
     ///
     /// # Errors

@@ -34,6 +34,20 @@ fn the_flags_of_serving_work_before_and_after_the_command() {
         ("token keygen --data B --config C", Command::TokenKeygen, None, Some("B"), Some("C")),
         ("token --data B keygen", Command::TokenKeygen, None, Some("B"), None),
         ("--data B token keygen", Command::TokenKeygen, None, Some("B"), None),
+        ("export --data B", Command::Export(ExportArgs { output: None }), None, Some("B"), None),
+        ("export --output F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
+        ("export -o F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
+        ("--data B import F", Command::Import(ImportArgs { file: "F".into() }), None, Some("B"), None),
+        ("verify", Command::Verify(VerifyArgs { folder: None }), None, None, None),
+        ("verify F", Command::Verify(VerifyArgs { folder: Some("F".into()) }), None, None, None),
+        ("backup T", Command::Backup(BackupArgs { target: "T".into(), without_keys: false }), None, None, None),
+        (
+            "backup --without-keys T --data B",
+            Command::Backup(BackupArgs { target: "T".into(), without_keys: true }),
+            None,
+            Some("B"),
+            None,
+        ),
     ];
     for (line, command, listen, data, config) in table {
         let flags =
@@ -73,10 +87,16 @@ fn wrong_arguments_are_named() {
         ("--lisen A", "unexpected argument '--lisen' found"),
         ("serv", "unrecognized subcommand 'serv'"),
         ("serve token", "unexpected argument 'token' found"),
-        ("export", "unrecognized subcommand 'export'"),
+        ("exprot", "unrecognized subcommand 'exprot'"),
         ("--data", "a value is required for '--data <DIR>' but none was supplied"),
         ("--listen A token", "the argument '--listen' cannot be used with the subcommand 'token'"),
         ("token --listen A", "unexpected argument '--listen' found"),
+        ("--listen A export", "the argument '--listen' cannot be used with the subcommand 'export'"),
+        ("--listen A verify", "the argument '--listen' cannot be used with the subcommand 'verify'"),
+        ("import", "the following required arguments were not provided"),
+        ("backup", "the following required arguments were not provided"),
+        ("export F", "unexpected argument 'F' found"),
+        ("backup A B", "unexpected argument 'B' found"),
         ("token --ttl soon", "invalid value 'soon' for '--ttl <TIME>': must be a time of at least one second"),
         ("token --ttl 0s", "invalid value '0s' for '--ttl <TIME>': must be a time of at least one second"),
         ("token --ttl 1500ms", "invalid value '1500ms' for '--ttl <TIME>': must be a time of at least one second"),
@@ -96,7 +116,9 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn every_command_has_help_with_examples_on_standard_output() {
-    for line in ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"] {
+    let data = ["export --help", "import --help", "verify --help", "backup --help"];
+    let others = ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"];
+    for line in others.into_iter().chain(data) {
         let help = parse(line).unwrap_err();
         assert!(!help.use_stderr(), "{line}");
         let text = help.to_string();
