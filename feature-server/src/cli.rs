@@ -37,6 +37,8 @@ pub enum Command {
     Token(TokenArgs),
     /// Make a new key for signing tokens.
     TokenKeygen,
+    /// List the keys.
+    TokenKeys,
     /// Print the effective configuration.
     Config,
     /// Write all of the data folder as JSON lines.
@@ -110,7 +112,7 @@ enum Subcommands {
     /// Serve until SIGTERM or SIGINT (the default)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Listen),
-    /// Print a token signed with the server's own key; 'token keygen' makes a new key
+    /// Print a token signed with the server's own key; 'token keygen' makes a new key, 'token keys' lists all
     Token(TokenCommand),
     /// Print the effective configuration as TOML, with the origin of each value
     #[command(after_help = CONFIG_EXAMPLES)]

@@ -80,6 +80,12 @@ pub enum Failure {
     /// More calls came than can be served.
     #[error("too many calls at once: try again in a moment")]
     Overloaded,
+    /// One identity makes more calls than its share.
+    #[error("too many calls a second by this identity: try again in {} ms", retry_after.as_millis().max(1))]
+    RateExceeded {
+        /// How long it should wait.
+        retry_after: Duration,
+    },
     /// The call took longer than the client, or the server, allows.
     #[error("the deadline has passed; a write may have happened all the same")]
     DeadlineExceeded,
@@ -139,7 +145,7 @@ impl Failure {
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
-            Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
+            Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
@@ -169,6 +175,9 @@ impl Failure {
             }
             Failure::FieldsInvalid(violations) => {
                 details.set_bad_request(violations.clone());
+            }
+            Failure::RateExceeded { retry_after } => {
+                details.set_retry_info(Some(*retry_after));
             }
             Failure::Overloaded | Failure::StoreUnavailable | Failure::ShuttingDown => {
                 details.set_retry_info(Some(RETRY_DELAY));

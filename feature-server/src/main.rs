@@ -5,11 +5,12 @@
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use feature_server::auth::Moment;
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
-use feature_server::auth::{AuthError, Moment};
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
 };
@@ -40,6 +41,7 @@ fn run(line: CommandLine) -> Result<()> {
         Command::Serve => tokio::runtime::Runtime::new()?.block_on(serve(settings)),
         Command::Token(arguments) => mint(settings, arguments),
         Command::TokenKeygen => generate_key(settings),
+        Command::TokenKeys => list_keys(settings),
         Command::Config => print(&configuration.to_toml()),
         Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
         Command::Import(ImportArgs { file }) => print(&data::import(&settings.server.data, &file)?),
@@ -78,18 +80,23 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
-    let TokenArgs { roles, instance, organization, user, ttl } = arguments;
+    let TokenArgs { roles, instance, organization, user, ttl, verbose } = arguments;
     let keys = KeyFolder::open_or_create(&settings.server.data)?;
     let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
     let minted = token::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
     for hint in minted.hints {
         eprintln!("feature-server: {hint}");
     }
+    if verbose {
+        let expires_at = UNIX_EPOCH + Duration::from_secs(minted.expires_at);
+        let expires_at = humantime::format_rfc3339_seconds(expires_at);
+        eprintln!("feature-server: the token's id is {}, and it expires at {expires_at}", minted.id);
+    }
     print(&format!("{}\n", minted.token))
 }
 
 fn generate_key(settings: &Settings) -> Result<()> {
-    let keys::NewKey { id, path } = KeyFolder::add(&settings.server.data)?;
+    let keys::OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
 }
 
@@ -97,6 +104,16 @@ fn verify(folder: &Path) -> Result<()> {
     let verified = data::verify(folder)?;
     print(&verified.summary)?;
     Ok(verified.outcome?)
+}
+
+/// One key a line: its id, what it does, its file.
+fn list_keys(settings: &Settings) -> Result<()> {
+    let keys = KeyFolder::list(&settings.server.data)?;
+    let signing = keys.len().saturating_sub(1);
+    let line = |(index, keys::OwnKey { id, path }): (usize, &keys::OwnKey)| {
+        format!("{id}  {}  {}\n", if index == signing { "signs   " } else { "verifies" }, path.display())
+    };
+    print(&keys.iter().enumerate().map(line).collect::<String>())
 }
 
 /// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.
@@ -110,7 +127,7 @@ fn print(text: &str) -> Result<()> {
 /// A setting that only the server finds to be wrong ends the process like any other bad setting.
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
-        ServerError::Auth(error) => usage_of_setting(error),
+        ServerError::Auth(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
 }
@@ -120,11 +137,6 @@ fn usage_of_mint(error: MintError) -> anyhow::Error {
         MintError::LifetimeTooLong { .. } | MintError::LifetimeTooShort | MintError::RoleUnknown { .. } => {
             UsageError(error.to_string()).into()
         }
-        MintError::Settings(error) => usage_of_setting(error),
         MintError::Key(_) => error.into(),
     }
-}
-
-fn usage_of_setting(error: AuthError) -> anyhow::Error {
-    UsageError(error.to_string()).into()
 }

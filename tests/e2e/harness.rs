@@ -15,6 +15,8 @@ use tonic::service::Interceptor;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::log_audit;
+
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
 
@@ -49,7 +51,7 @@ impl Folder {
     pub fn serve(&self) -> Server {
         let mut command = Command::new(BINARY);
         self.settle(&mut command, "serve --listen 127.0.0.1:0");
-        command.arg("--config").arg(self.config());
+        command.arg("--config").arg(self.config()).env("FEATURE_SERVER__LOG__FILTER", log_audit::EVERYTHING);
         Server::start(self.clone(), command)
     }
 
@@ -67,7 +69,8 @@ impl Folder {
     }
 }
 
-/// A running server. Dropped, it is killed; dropped by a failing test, its log is printed.
+/// A running server. Dropped, it is killed and its log searched for secrets; dropped by a failing test, its log is
+/// printed.
 pub struct Server {
     folder: Folder,
     process: Child,
@@ -118,7 +121,17 @@ impl Server {
         let output = self.folder.run(&format!("token {line}"));
         let token = String::from_utf8(output.stdout).expect("a token is text");
         assert!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
+        log_audit::note_secret(token.trim_end());
         token.trim_end().to_owned()
+    }
+
+    /// Waits until a line of the log holds a text.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log.lock().expect("the log's reader does not panic").contains(text) {
+            assert!(Instant::now() < deadline, "the log does not say {text:?} in {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// A gRPC connection to it.
@@ -177,9 +190,12 @@ impl Drop for Server {
         // Both fail when it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = self.log_reader.take().map(JoinHandle::join);
+        let log = self.log.lock().expect("the log's reader does not panic");
         if thread::panicking() {
-            let _ = self.log_reader.take().map(JoinHandle::join);
-            eprintln!("--- log of the server ---\n{}---", self.log.lock().expect("the log's reader does not panic"));
+            eprintln!("--- log of the server ---\n{log}---");
+        } else {
+            log_audit::check(&log, &self.folder.data());
         }
     }
 }

@@ -33,6 +33,7 @@ fn the_flags_of_serving_work_before_and_after_the_command() {
         ("token keygen", Command::TokenKeygen, None, None, None),
         ("token keygen --data B --config C", Command::TokenKeygen, None, Some("B"), Some("C")),
         ("token --data B keygen", Command::TokenKeygen, None, Some("B"), None),
+        ("token keys --data B", Command::TokenKeys, None, Some("B"), None),
         ("--data B token keygen", Command::TokenKeygen, None, Some("B"), None),
         ("export --data B", Command::Export(ExportArgs { output: None }), None, Some("B"), None),
         ("export --output F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
@@ -65,6 +66,7 @@ fn a_token_has_roles_ids_and_a_lifetime() {
         ("token --role A,B --role C,A", "A B C", None, None, None, 3600),
         ("token --instance i --organization o --user u", "", Some("i"), Some("o"), Some("u"), 3600),
         ("token --role A --ttl 90s", "A", None, None, None, 90),
+        ("token --role A --verbose", "A", None, None, None, 3600),
         ("token --ttl 1h30m --data B", "", None, None, None, 5400),
     ];
     for (line, roles, instance, organization, user, seconds) in table {
@@ -74,6 +76,7 @@ fn a_token_has_roles_ids_and_a_lifetime() {
             organization: organization.map(|id| OrganizationId::new(id).unwrap()),
             user: user.map(|id| UserId::new(id).unwrap()),
             ttl: Duration::from_secs(seconds),
+            verbose: line.ends_with("--verbose"),
         };
         assert_eq!(parse(line).unwrap().command, Command::Token(expected), "{line:?}");
     }
@@ -103,7 +106,8 @@ fn wrong_arguments_are_named() {
         ("token --role A,", "invalid value '' for '--role <ROLE>': must not be empty"),
         ("token --user=", "invalid value '' for '--user <ID>': must not be empty"),
         (long.as_str(), "has 201 characters, at most 200 are allowed"),
-        ("token --role A keygen", "the subcommand 'keygen' takes no argument beside '--data' and '--config'"),
+        ("token --role A keygen", "the subcommands of 'token' take no argument beside '--data' and '--config'"),
+        ("token --verbose keys", "the subcommands of 'token' take no argument beside '--data' and '--config'"),
         ("token keygen --role A", "unexpected argument '--role' found"),
     ];
     for (line, expected) in table {
@@ -116,7 +120,7 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn every_command_has_help_with_examples_on_standard_output() {
-    let data = ["export --help", "import --help", "verify --help", "backup --help"];
+    let data = ["token keys --help", "export --help", "import --help", "verify --help", "backup --help"];
     let others = ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"];
     for line in others.into_iter().chain(data) {
         let help = parse(line).unwrap_err();

@@ -52,6 +52,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("limits.connections_per_address", COUNT),
     optional("limits.streams_per_connection", COUNT),
     optional("limits.calls", COUNT),
+    optional("limits.calls_per_second_per_identity", COUNT),
     optional("limits.queued_writes", COUNT),
     // hyper's buffer for HTTP/1.1 cannot be smaller, so less would not be enforced there.
     optional("limits.header_bytes", Kind::Number(8_192, 1 << 24)),
@@ -67,6 +68,10 @@ pub(super) static KEYS: &[Key] = &[
     // At most ten years.
     optional("auth.max_token_lifetime_s", Kind::Number(1, 315_360_000)),
     optional("auth.roles_claim", Kind::Text(&forms::TEXT)),
+    optional("auth.revocation_file", PATH),
+    // At least longer than the pause between two loads of keys from a URL.
+    optional("auth.jwks_max_stale_s", Kind::Number(900, 31_536_000)),
+    optional("auth.token_cache_entries", Kind::Number(0, 10_000_000)),
     required("auth.issuers[].issuer", Kind::Text(&forms::TEXT)),
     required("auth.issuers[].audience", Kind::Text(&forms::TEXT)),
     optional("auth.issuers[].instance", INSTANCE),

@@ -4,11 +4,14 @@ use std::collections::HashSet;
 
 use super::settings::{Issuer, Settings};
 use super::{ConfigError, Origins, print};
+use crate::auth::RESERVED_CLAIMS;
+use crate::auth::token::OWN_ISSUER;
 
 /// Checks the settings of all sources together.
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
     cleartext(settings, origins)?;
     deadlines(settings, origins)?;
+    roles_claim(&settings.auth.roles_claim, origins)?;
     issuers(&settings.auth.issuers, origins)
 }
 
@@ -32,12 +35,22 @@ fn deadlines(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> 
     Err(bad(origins, "limits.default_deadline_ms", default.to_string(), allowed))
 }
 
+fn roles_claim(name: &str, origins: &Origins) -> Result<(), ConfigError> {
+    if !RESERVED_CLAIMS.contains(&name) {
+        return Ok(());
+    }
+    Err(bad(origins, "auth.roles_claim", print::string(name), "a claim that has no other meaning".to_owned()))
+}
+
 fn issuers(issuers: &[Issuer], origins: &Origins) -> Result<(), ConfigError> {
     let mut seen = HashSet::new();
     for (index, issuer) in issuers.iter().enumerate() {
         let of_issuer = |allowed: &str| {
             bad(origins, &format!("auth.issuers[{index}].issuer"), print::string(&issuer.issuer), allowed.to_owned())
         };
+        if issuer.issuer == OWN_ISSUER {
+            return Err(of_issuer("another name than that of the server itself"));
+        }
         if !seen.insert(&issuer.issuer) {
             return Err(of_issuer("an issuer that no other entry of auth.issuers names"));
         }

@@ -65,6 +65,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Calls at once in all; more are refused.
     pub calls: usize,
+    /// Calls a second of one identity, in the long run; for a moment twice as many may come at once.
+    pub calls_per_second_per_identity: u32,
     /// Writes that wait for the disk at once; more are refused.
     pub queued_writes: usize,
     /// The largest header block of a request, in bytes; at least 8,192, because over HTTP/1.1 less cannot be enforced.
@@ -89,6 +91,7 @@ impl Default for Limits {
             connections_per_address: 1_000,
             streams_per_connection: 100,
             calls: 4_096,
+            calls_per_second_per_identity: 10_000,
             queued_writes: 4_096,
             header_bytes: 16 * 1024,
             first_byte_timeout_ms: 10_000,
@@ -128,13 +131,27 @@ pub struct Auth {
     pub max_token_lifetime_s: u64,
     /// The claim with a plain list of roles.
     pub roles_claim: String,
+    /// The file that lists revoked tokens.
+    pub revocation_file: Option<PathBuf>,
+    /// How long an issuer's last good keys are believed when no newer ones can be had, in seconds.
+    pub jwks_max_stale_s: u64,
+    /// Verified tokens that are remembered; with 0 every call's token is verified anew.
+    pub token_cache_entries: usize,
     /// Issuers whose tokens are accepted beside the server's own.
     pub issuers: Vec<Issuer>,
 }
 
 impl Default for Auth {
     fn default() -> Self {
-        Self { leeway_s: 10, max_token_lifetime_s: 24 * 60 * 60, roles_claim: "roles".to_owned(), issuers: Vec::new() }
+        Self {
+            leeway_s: 10,
+            max_token_lifetime_s: 24 * 60 * 60,
+            roles_claim: "roles".to_owned(),
+            revocation_file: None,
+            jwks_max_stale_s: 24 * 60 * 60,
+            token_cache_entries: 16_384,
+            issuers: Vec::new(),
+        }
     }
 }
 

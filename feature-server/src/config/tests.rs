@@ -66,6 +66,7 @@ fn full() -> Settings {
             connections_per_address: 3,
             streams_per_connection: 4,
             calls: 5,
+            calls_per_second_per_identity: 12,
             queued_writes: 6,
             header_bytes: 8_193,
             first_byte_timeout_ms: 7,
@@ -83,6 +84,9 @@ fn full() -> Settings {
             leeway_s: 0,
             max_token_lifetime_s: 1,
             roles_claim: "https://example.com/roles".to_owned(),
+            revocation_file: Some("revoked".into()),
+            jwks_max_stale_s: 900,
+            token_cache_entries: 0,
             issuers: vec![
                 issuer("https://one", None, Some("https://one/keys"), Some("ca.pem")),
                 issuer("https://two", Some("two.json"), None, None),

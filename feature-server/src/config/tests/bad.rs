@@ -224,6 +224,15 @@ fn values_that_do_not_fit_together_are_told() {
             "limits.default_deadline_ms = 10000 (default): must be at most limits.max_deadline_ms = 5000 (FILE)"
                 .to_owned(),
         ),
+        (
+            issuer("feature-server", "jwks_file = 'f'"),
+            "auth.issuers[0].issuer = \"feature-server\" (FILE): must be another name than that of the server itself"
+                .to_owned(),
+        ),
+        (
+            "auth.roles_claim = 'sub'".to_owned(),
+            "auth.roles_claim = \"sub\" (FILE): must be a claim that has no other meaning".to_owned(),
+        ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
         (
             issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),
