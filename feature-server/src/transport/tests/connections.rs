@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Response;
+use http_body_util::BodyExt;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -220,4 +224,142 @@ async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_her
     let began = Instant::now();
     assert!(answered(&mut client).await);
     assert!(began.elapsed() <= SECOND / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let server = Memory::start(Limits { send_timeout_ms: 8_000, ..limits() });
+    // Over HTTP/2 the windows are full, over HTTP/1.1 the socket is.
+    let mut client = h2(server.connect("10.0.0.1")).await;
+    let mut unread = client.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
+    let mut browser = h1(server.connect("10.0.0.1")).await;
+    let _unread = browser.send_request(with_message(web("/test/Flood"))).await.unwrap();
+    let mut reader = h2(server.connect("10.0.0.1")).await;
+    let mut read = reader.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
+    // Not one answer, and not one byte of it, is taken where there is no window at all.
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let closed = builder.initial_stream_window_size(0).handshake(TokioIo::new(server.connect("10.0.0.1"))).await;
+    let (mut windowless, connection) = closed.unwrap();
+    tokio::spawn(connection);
+    let _untaken: Response<_> = windowless.send_request(with_message(grpc(CHECK))).await.unwrap();
+
+    let began = Instant::now();
+    while began.elapsed() < 7 * SECOND {
+        sleep(SECOND).await;
+        read.body_mut().frame().await.unwrap().expect("whoever reads slowly is served");
+    }
+    for cut in [&mut client, &mut windowless] {
+        cut.ready().await.expect("they have time");
+    }
+    while began.elapsed() < 17 * SECOND {
+        sleep(SECOND).await;
+        read.body_mut().frame().await.unwrap().expect("whoever reads slowly is served");
+    }
+    for cut in [&mut client, &mut windowless] {
+        cut.ready().await.expect_err("they had their time");
+    }
+    browser.ready().await.expect_err("it had its time");
+    while let Some(frame) = unread.body_mut().frame().await {
+        if frame.is_err() {
+            return;
+        }
+    }
+    panic!("the answer was cut off, and looks complete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_has_nothing_to_say_is_not_cut_off() {
+    let server = Memory::start(Limits { send_timeout_ms: 8_000, connection_age_ms: 86_400_000, ..limits() });
+    let mut client = h2(server.connect("10.0.0.1")).await;
+    let mut watch = client.send_request(with_message(grpc(WATCH))).await.unwrap();
+    assert!(watch.body_mut().frame().await.unwrap().unwrap().is_data());
+    sleep(1000 * SECOND).await;
+    client.ready().await.expect("nothing waits for the client");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_connection_ends_after_its_calls() {
+    let server = Memory::start(Limits { connection_age_ms: 20_000, connection_age_grace_ms: 6_000, ..limits() });
+    let mut client = h2(server.connect("10.0.0.1")).await;
+    let calls: Vec<_> = (0..10)
+        .map(|_| {
+            let call = with_message(grpc("/test/Never").header("grpc-timeout", "24S"));
+            tokio::spawn(client.send_request(call))
+        })
+        .collect();
+    let mut stream = client.send_request(with_message(grpc(WATCH))).await.unwrap();
+    let began = Instant::now();
+    sleep(17 * SECOND).await;
+    client.ready().await.expect("it is not old yet");
+    // It is told between 18 and 22 seconds, and all calls that it took are answered.
+    while client.ready().await.is_ok() {
+        sleep(SECOND / 10).await;
+    }
+    let told = began.elapsed();
+    assert!((18 * SECOND..23 * SECOND).contains(&told), "{told:?}");
+    for call in calls {
+        let answer = Answer::read(call.await.unwrap().expect("no call is lost")).await;
+        assert_eq!(answer.code(), Code::DeadlineExceeded);
+    }
+    while stream.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
+    let cut = began.elapsed();
+    assert!((told + 5 * SECOND..told + 7 * SECOND).contains(&cut), "told after {told:?}, cut off after {cut:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_call_is_lost_when_connections_get_old() {
+    let server = Memory::start(Limits { connection_age_ms: 1_000, ..limits() });
+    let mut connections = 0;
+    let mut answered = 0;
+    while answered < 2_000 {
+        let mut client = h2(server.connect("10.0.0.1")).await;
+        connections += 1;
+        let mut calls = Vec::new();
+        while answered + calls.len() < 2_000 && client.ready().await.is_ok() {
+            calls.push(tokio::spawn(client.send_request(with_message(grpc(CHECK)))));
+            sleep(SECOND / 200).await;
+        }
+        for call in calls {
+            match call.await.unwrap() {
+                Ok(answer) => {
+                    assert_eq!(Answer::read(answer).await.code(), Code::Ok);
+                    answered += 1;
+                }
+                // It was not sent any more, or the server said that it did not take it: it can be made again.
+                Err(error) => assert!(never_made(&error), "{error:?}"),
+            }
+        }
+    }
+    assert!(connections > 5, "{connections}");
+}
+
+/// Whether an error means that the server has not seen the call.
+fn never_made(error: &hyper::Error) -> bool {
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    error.is_canceled() || error.is_closed() || reason.contains("REFUSED_STREAM") || reason.contains("refused stream")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_block_that_does_not_end_is_not_waited_for() {
+    let server = Memory::start(limits());
+    let mut client = server.connect("10.0.0.1");
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // HEADERS of stream 1 without END_HEADERS.
+    client.write_all(b"\0\0\x01\x01\0\0\0\0\x01\x83").await.unwrap();
+    assert_eq!(closed_after(client).await, 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_headers_are_refused() {
+    let server = Memory::start(Limits { headers: 10, ..limits() });
+    let many = |request: http::request::Builder, count| {
+        with_message((0..count).fold(request, |request, n| request.header(format!("x-{n}"), "1")))
+    };
+    let mut client = h2(server.connect("10.0.0.1")).await;
+    let mut browser = h1(server.connect("10.0.0.1")).await;
+    for (more, status) in [(0, 200), (11, 431), (0, 200)] {
+        assert_eq!(client.send_request(many(grpc(CHECK), more)).await.unwrap().status(), status);
+        let answer = Answer::read(browser.send_request(many(web(CHECK), more)).await.unwrap()).await;
+        assert_eq!(answer.http, status);
+    }
 }
