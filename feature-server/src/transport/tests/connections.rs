@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::Response;
 use http_body_util::BodyExt;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -229,42 +228,44 @@ async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_her
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_cut_off() {
     let server = Memory::start(Limits { send_timeout_ms: 8_000, ..limits() });
-    // Over HTTP/2 the windows are full, over HTTP/1.1 the socket is.
+    // Over HTTP/2 the window gets full, or is never there.
     let mut client = h2(server.connect("10.0.0.1")).await;
-    let mut unread = client.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
-    let mut browser = h1(server.connect("10.0.0.1")).await;
-    let _unread = browser.send_request(with_message(web("/test/Flood"))).await.unwrap();
-    let mut reader = h2(server.connect("10.0.0.1")).await;
-    let mut read = reader.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
-    // Not one answer, and not one byte of it, is taken where there is no window at all.
+    let _unread = client.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
     let mut builder = http2::Builder::new(TokioExecutor::new());
-    let closed = builder.initial_stream_window_size(0).handshake(TokioIo::new(server.connect("10.0.0.1"))).await;
-    let (mut windowless, connection) = closed.unwrap();
+    builder.initial_stream_window_size(0);
+    let (mut windowless, connection) = builder.handshake(TokioIo::new(server.connect("10.0.0.1"))).await.unwrap();
     tokio::spawn(connection);
-    let _untaken: Response<_> = windowless.send_request(with_message(grpc(CHECK))).await.unwrap();
+    let _untaken = windowless.send_request(with_message(grpc(CHECK))).await.unwrap();
+    // Over HTTP/1.1 the socket gets full.
+    let mut browser = server.connect("10.0.0.1");
+    let head = "POST /test/Flood HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\n";
+    browser.write_all(format!("{head}content-length: 5\r\n\r\n\0\0\0\0\0").as_bytes()).await.unwrap();
 
-    let began = Instant::now();
-    while began.elapsed() < 7 * SECOND {
-        sleep(SECOND).await;
-        read.body_mut().frame().await.unwrap().expect("whoever reads slowly is served");
-    }
+    sleep(7 * SECOND).await;
     for cut in [&mut client, &mut windowless] {
         cut.ready().await.expect("they have time");
     }
-    while began.elapsed() < 17 * SECOND {
-        sleep(SECOND).await;
-        read.body_mut().frame().await.unwrap().expect("whoever reads slowly is served");
-    }
+    sleep(10 * SECOND).await;
     for cut in [&mut client, &mut windowless] {
         cut.ready().await.expect_err("they had their time");
     }
-    browser.ready().await.expect_err("it had its time");
-    while let Some(frame) = unread.body_mut().frame().await {
-        if frame.is_err() {
-            return;
-        }
+    let mut taken = Vec::new();
+    timeout(SECOND, browser.read_to_end(&mut taken)).await.expect("it had its time, too").unwrap();
+    assert!(!taken.ends_with(b"0\r\n\r\n"), "the answer was cut off, and looks complete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_its_time_is_not_cut_off() {
+    let server = Memory::start(Limits { send_timeout_ms: 8_000, ..limits() });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(8 * 1024);
+    let (mut client, connection) = builder.handshake(TokioIo::new(server.connect("10.0.0.1"))).await.unwrap();
+    tokio::spawn(connection);
+    let mut flood = client.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
+    for _ in 0..100 {
+        sleep(SECOND / 4).await;
+        flood.body_mut().frame().await.unwrap().expect("it is served as slowly as it reads");
     }
-    panic!("the answer was cut off, and looks complete");
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,41 +282,35 @@ async fn a_stream_that_has_nothing_to_say_is_not_cut_off() {
 async fn an_old_connection_ends_after_its_calls() {
     let server = Memory::start(Limits { connection_age_ms: 20_000, connection_age_grace_ms: 6_000, ..limits() });
     let mut client = h2(server.connect("10.0.0.1")).await;
-    let calls: Vec<_> = (0..10)
-        .map(|_| {
-            let call = with_message(grpc("/test/Never").header("grpc-timeout", "24S"));
-            tokio::spawn(client.send_request(call))
-        })
-        .collect();
-    let mut stream = client.send_request(with_message(grpc(WATCH))).await.unwrap();
     let began = Instant::now();
+    let request = || with_message(grpc("/test/Never").header("grpc-timeout", "23S"));
+    let calls: Vec<_> = (0..10).map(|_| tokio::spawn(client.send_request(request()))).collect();
+    let mut stream = client.send_request(with_message(grpc(WATCH))).await.unwrap();
     sleep(17 * SECOND).await;
-    client.ready().await.expect("it is not old yet");
-    // It is told between 18 and 22 seconds, and all calls that it took are answered.
-    while client.ready().await.is_ok() {
-        sleep(SECOND / 10).await;
-    }
-    let told = began.elapsed();
-    assert!((18 * SECOND..23 * SECOND).contains(&told), "{told:?}");
+    let check = client.send_request(with_message(grpc(CHECK))).await.unwrap();
+    assert_eq!(Answer::read(check).await.code(), Code::Ok, "it is not old yet");
+    // The client is told between 18 and 22 seconds. What it has begun by then goes on.
     for call in calls {
         let answer = Answer::read(call.await.unwrap().expect("no call is lost")).await;
         assert_eq!(answer.code(), Code::DeadlineExceeded);
     }
+    assert_eq!(began.elapsed().as_secs(), 23);
+    client.send_request(with_message(grpc(CHECK))).await.expect_err("it was told");
     while stream.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
     let cut = began.elapsed();
-    assert!((told + 5 * SECOND..told + 7 * SECOND).contains(&cut), "told after {told:?}, cut off after {cut:?}");
+    assert!((24 * SECOND..29 * SECOND).contains(&cut), "what does not end is cut off after {cut:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_call_is_lost_when_connections_get_old() {
-    let server = Memory::start(Limits { connection_age_ms: 1_000, ..limits() });
+    let server = Memory::start(Limits { connection_age_ms: 500, ..limits() });
     let mut connections = 0;
     let mut answered = 0;
-    while answered < 2_000 {
+    while answered < 400 {
         let mut client = h2(server.connect("10.0.0.1")).await;
         connections += 1;
         let mut calls = Vec::new();
-        while answered + calls.len() < 2_000 && client.ready().await.is_ok() {
+        while answered + calls.len() < 400 && client.ready().await.is_ok() {
             calls.push(tokio::spawn(client.send_request(with_message(grpc(CHECK)))));
             sleep(SECOND / 200).await;
         }
@@ -330,13 +325,12 @@ async fn no_call_is_lost_when_connections_get_old() {
             }
         }
     }
-    assert!(connections > 5, "{connections}");
+    assert!(connections > 1, "{connections}");
 }
 
-/// Whether an error means that the server has not seen the call.
+/// Whether an error means that the server has not seen the call: it names the last one that it has.
 fn never_made(error: &hyper::Error) -> bool {
-    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    error.is_canceled() || error.is_closed() || reason.contains("REFUSED_STREAM") || reason.contains("refused stream")
+    error.is_canceled() || error.is_closed() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }
 
 #[tokio::test(start_paused = true)]
