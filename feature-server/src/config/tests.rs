@@ -11,6 +11,7 @@ use super::sources::load_from;
 use super::{Configuration, Flags, Settings};
 
 mod bad;
+mod documented_limits;
 mod shipped_file;
 
 /// The name that messages give to the configuration file of a test.
