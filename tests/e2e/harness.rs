@@ -111,6 +111,24 @@ impl Server {
         &self.address
     }
 
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Waits until this text stands in so many lines of the log.
+    pub fn wait_for_log(&self, text: &str, lines: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log.lock().expect("the log's reader does not panic").clone();
+            if log.lines().filter(|line| line.contains(text)).count() >= lines {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}'");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The folder it serves.
     pub fn folder(&self) -> &Folder {
         &self.folder

@@ -9,6 +9,7 @@ mod curl;
 mod harness;
 mod issuer;
 mod json_oracle;
+mod limits;
 mod log_audit;
 mod openapi;
 mod protocols;

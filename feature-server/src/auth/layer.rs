@@ -21,7 +21,7 @@ use super::principal::Principal;
 use super::rates::CallRates;
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::transport::RequestId;
+use crate::transport::{RequestId, Share};
 
 /// Sets identity up: the layer that authenticates and authorises every call of the methods in `schema`.
 ///
@@ -104,6 +104,9 @@ impl Gate {
         taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
+        if let Some(share) = Share::of(request.extensions()) {
+            share.authenticate()?;
+        }
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         Ok(())

@@ -12,6 +12,7 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
     cleartext(settings, origins)?;
     deadlines(settings, origins)?;
     roles_claim(&settings.auth.roles_claim, origins)?;
+    messages(settings, origins)?;
     issuers(&settings.auth.issuers, origins)
 }
 
@@ -40,6 +41,16 @@ fn roles_claim(name: &str, origins: &Origins) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(bad(origins, "auth.roles_claim", print::string(name), "a claim that has no other meaning".to_owned()))
+}
+
+fn messages(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
+    let (one, all) = (settings.limits.message_bytes, settings.limits.request_bytes);
+    if one <= all {
+        return Ok(());
+    }
+    let origin = origins.of("limits.request_bytes");
+    let allowed = format!("at most limits.request_bytes = {all} ({origin})");
+    Err(bad(origins, "limits.message_bytes", one.to_string(), allowed))
 }
 
 fn issuers(issuers: &[Issuer], origins: &Origins) -> Result<(), ConfigError> {

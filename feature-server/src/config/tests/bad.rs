@@ -233,6 +233,10 @@ fn values_that_do_not_fit_together_are_told() {
             "auth.roles_claim = 'sub'".to_owned(),
             "auth.roles_claim = \"sub\" (FILE): must be a claim that has no other meaning".to_owned(),
         ),
+            "limits.message_bytes = 67108865".to_owned(),
+            "limits.message_bytes = 67108865 (FILE): must be at most limits.request_bytes = 67108864 (default)"
+                .to_owned(),
+        ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
         (
             issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),
