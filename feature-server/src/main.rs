@@ -94,6 +94,7 @@ fn print(text: &str) -> Result<()> {
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
         ServerError::Auth(error) => usage_of_setting(error),
+        ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
 }

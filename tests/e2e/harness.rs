@@ -38,6 +38,11 @@ impl Folder {
         self.0.path().join("feature-data")
     }
 
+    /// A file beside the data folder; the configuration may call it by its bare name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
     pub fn run(&self, line: &str) -> Output {
         let mut command = limited(BINARY);
@@ -54,7 +59,7 @@ impl Folder {
     }
 
     fn config(&self) -> PathBuf {
-        self.0.path().join("feature-server.toml")
+        self.file("feature-server.toml")
     }
 
     /// Nothing of the developer's own settings reaches the server.
@@ -111,6 +116,20 @@ impl Server {
     /// The folder it serves.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log's reader does not panic").clone()
+    }
+
+    /// Waits until its log has this text.
+    pub fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "the server did not log '{text}' in {PATIENCE:?}");
+            thread::yield_now();
+        }
     }
 
     /// Mints a token: `server.token("--role IAM_OWNER --instance demo")`.

@@ -18,4 +18,5 @@ mod restart;
 mod rust_client;
 mod scripts;
 mod startup;
+mod tls;
 mod wire;

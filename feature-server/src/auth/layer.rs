@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use super::access::{Admission, CallParts, Caller, Instances, Rule, Rules};
 use super::authenticator::{Attempt, Authenticator};
+use super::certificates::Certificates;
 use super::error::AuthError;
 use super::keys::KeyFolder;
 use super::moment::Moment;
@@ -31,7 +32,8 @@ use crate::transport::RequestId;
 pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<AuthLayer, AuthError> {
     let authenticator = Authenticator::new(settings, keys, Moment::now())?;
     authenticator.prefetch(Moment::now());
-    Ok(AuthLayer::new(authenticator, Instances::new(&settings.instances)?, Rules::new(schema)))
+    let certificates = Certificates::new(settings)?;
+    Ok(AuthLayer::new(authenticator, certificates, Instances::new(&settings.instances)?, Rules::new(schema)))
 }
 
 /// Wraps services so that only calls of who may call reach them.
@@ -46,14 +48,15 @@ pub struct AuthLayer {
 #[derive(Debug)]
 struct Gate {
     authenticator: Authenticator,
+    certificates: Certificates,
     instances: Instances,
     rules: Rules,
 }
 
 impl AuthLayer {
     /// A layer of these parts.
-    pub fn new(authenticator: Authenticator, instances: Instances, rules: Rules) -> Self {
-        Self { gate: Arc::new(Gate { authenticator, instances, rules }) }
+    pub fn new(authenticator: Authenticator, certificates: Certificates, instances: Instances, rules: Rules) -> Self {
+        Self { gate: Arc::new(Gate { authenticator, certificates, instances, rules }) }
     }
 }
 
@@ -84,7 +87,12 @@ impl Gate {
             Admission::Public => return Ok(Decision::LetIn),
             Admission::By(rule) => rule,
         };
-        match self.authenticator.attempt(request.headers(), Moment::now()) {
+        let now = Moment::now();
+        let attempt = match self.certificates.attempt(request.headers(), request.extensions(), now) {
+            Some(known) => Attempt::Known(known),
+            None => self.authenticator.attempt(request.headers(), now),
+        };
+        match attempt {
             Attempt::Known(principal) => {
                 self.admit(principal?, rule, request)?;
                 Ok(Decision::LetIn)
