@@ -73,16 +73,16 @@ where
     let drain = drain::Drain::new();
     let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
     let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-    let (handshakes, reload) = tls.map(|Tls { handshakes, reload }| (handshakes, reload)).unzip();
-    let current = async {
-        match (handshakes.clone(), reload) {
-            (Some(handshakes), Some(reload)) => reload.run(handshakes).await,
-            _ => pending().await,
+    let handshakes = tls.as_ref().map(Tls::handshakes);
+    let keep_current = async {
+        match tls {
+            Some(tls) => tls.keep_current().await,
+            None => pending().await,
         }
     };
     tokio::select! {
-        stopped = listener::run(listener, service, handshakes.clone(), &settings.limits, grace, drain, shutdown) => stopped,
-        never = current => match never {},
+        stopped = listener::run(listener, service, handshakes, &settings.limits, grace, drain, shutdown) => stopped,
+        never = keep_current => match never {},
     }
 }
 

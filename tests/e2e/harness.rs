@@ -128,7 +128,7 @@ impl Server {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
             assert!(Instant::now() < deadline, "the server did not log '{text}' in {PATIENCE:?}");
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(10));
         }
     }
 

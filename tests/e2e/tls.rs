@@ -162,6 +162,35 @@ async fn a_silent_handshake_is_closed_after_its_time_while_others_are_served() {
 }
 
 #[test]
+fn the_readmes_lines_switch_tls_on_as_they_stand_there() {
+    let readme = include_str!("../../README.md").split_once("### TLS\n").expect("the README is about TLS").1;
+    let mut blocks =
+        readme.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines"));
+    let mut block = |language| {
+        let (found, lines) = blocks.next().expect("there is another block");
+        assert_eq!(found, language, "{lines}");
+        lines
+    };
+    let (make, config, calls) = (block("sh"), block("toml"), block("sh"));
+    let folder = Folder::new(config);
+    let bash = |lines: &str| run(limited("bash").args(["-euo", "pipefail", "-c", lines]).current_dir(folder.file("")));
+    bash(make);
+    let server = folder.serve();
+    let port = server.address().split_once(':').expect("an address has a port").1;
+    // curl is silent about refusals, and shows progress, unless it is told otherwise.
+    let calls = format!("\n{calls}").replace("localhost:8080", &format!("localhost:{port}"));
+    let calls = calls.replace("\ncurl ", "\ncurl -fsS ");
+    let program = grpcurl();
+    let program = program.get_args().last().and_then(|path| path.to_str()).expect("grpcurl has a path");
+    let calls = calls.replace("\ngrpcurl ", &format!("\n{program} "));
+    let printed = bash(&calls);
+    for part in ["<title>FeatureService</title>", "\"details\"", "zitadel.feature.v2.FeatureService"] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    server.stop();
+}
+
+#[test]
 fn files_that_cannot_be_used_end_the_start_with_64() {
     let authority = Authority::new();
     let folder = Folder::new(TLS);

@@ -3,6 +3,7 @@
 //! `files` makes a configuration of what the files hold, and `reload` keeps it current. Nothing here knows HTTP but for
 //! the one answer to who speaks it without TLS, and nothing knows what a client may do.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,15 +31,15 @@ mod tests;
 pub use client_certificate::ClientCertificate;
 use files::Files;
 pub use files::TlsError;
-pub(super) use reload::Reload;
+use reload::Reload;
 
 /// A connection's stream, with or without TLS. What TLS needs is boxed, so that a connection without it is no larger.
 pub(super) type Stream<Io> = Either<Io, Box<TlsStream<Io>>>;
 
 /// TLS as the settings ask for it.
 pub struct Tls {
-    pub(super) handshakes: Arc<Handshakes>,
-    pub(super) reload: Reload,
+    handshakes: Arc<Handshakes>,
+    reload: Reload,
 }
 
 impl Tls {
@@ -54,6 +55,16 @@ impl Tls {
             timeout: Duration::from_millis(settings.limits.handshake_timeout_ms),
         };
         Ok(Some(Self { handshakes: Arc::new(handshakes), reload }))
+    }
+
+    /// What connections are opened with.
+    pub(super) fn handshakes(&self) -> Arc<Handshakes> {
+        Arc::clone(&self.handshakes)
+    }
+
+    /// Puts files that change in force, for as long as it runs.
+    pub(super) async fn keep_current(self) -> Infallible {
+        self.reload.run(&self.handshakes.config).await
     }
 }
 

@@ -22,9 +22,13 @@ pub struct Leaf {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::named("authority of the tests")
+    }
+
+    pub fn named(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key is made");
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "authority of the tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let pem = params.self_signed(&key).expect("the authority signs itself").pem();

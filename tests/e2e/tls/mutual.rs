@@ -78,7 +78,7 @@ async fn a_certificate_is_worth_what_its_entry_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
     let (server, authority) = served(&mutual("required"));
-    let elsewhere = Authority::new();
+    let elsewhere = Authority::named("another authority");
     let table = [
         // certificate, the alert; none for who gets in
         (Some(authority.client("any", CONSOLE)), None),
@@ -86,7 +86,7 @@ async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
         (None, Some("CertificateRequired")),
         (Some(authority.expired_client("any", CONSOLE)), Some("CertificateExpired")),
         (Some(elsewhere.client("any", CONSOLE)), Some("UnknownCA")),
-        (Some(authority.server()), Some("BadCertificate")),
+        (Some(authority.server()), Some("UnsupportedCertificate")),
     ];
     for (certificate, alert) in table {
         let connected = connected(&server, &authority, certificate.as_ref()).await;

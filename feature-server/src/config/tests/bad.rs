@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
+mod tls;
+
 /// Checks the line that is said.
 fn check(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)], expected: &str) {
     let said = load(file, variables, flags).err();
@@ -205,9 +207,6 @@ fn names_and_missing_keys_are_told() {
 #[test]
 fn values_that_do_not_fit_together_are_told() {
     let issuer = |name: &str, keys: &str| format!("[[auth.issuers]]\nissuer = '{name}'\naudience = 'a'\n{keys}\n");
-    let certificate = |name: &str| format!("[[auth.certificates]]\nroles = ['IAM_OWNER']\n{name}\n");
-    let tls = "tls.certificate_file = 'c.pem'\ntls.key_file = 'k.pem'\n";
-    let mutual = format!("{tls}tls.client_ca_file = 'a.pem'\n");
     let one_of_two = "accompanied by exactly one of jwks_file and jwks_url";
     let table = [
         // (file, what is said)
@@ -216,43 +215,6 @@ fn values_that_do_not_fit_together_are_told() {
             "server.listen = \"0.0.0.0:8080\" (FILE): must be a loopback address such as 127.0.0.1:8080, unless \
              there is a tls.certificate_file, or server.allow_cleartext = true says that other machines may connect \
              without TLS"
-                .to_owned(),
-        ),
-        (
-            "tls.certificate_file = 'c.pem'".to_owned(),
-            "tls.certificate_file = \"c.pem\" (FILE): must be accompanied by tls.key_file".to_owned(),
-        ),
-        (
-            "tls.key_file = 'k.pem'".to_owned(),
-            "tls.key_file = \"k.pem\" (FILE): must be accompanied by tls.certificate_file".to_owned(),
-        ),
-        (
-            "tls.client_ca_file = 'a.pem'".to_owned(),
-            "tls.client_ca_file = \"a.pem\" (FILE): must be accompanied by tls.certificate_file".to_owned(),
-        ),
-        (
-            format!("{tls}tls.client_crl_file = 'l.pem'"),
-            "tls.client_crl_file = \"l.pem\" (FILE): must be accompanied by tls.client_ca_file".to_owned(),
-        ),
-        (
-            format!("{tls}{}", certificate("uri = 'a:b'")),
-            "auth.certificates[0].uri = \"a:b\" (FILE): must be accompanied by tls.client_ca_file, whose certificates \
-             the client's is checked against"
-                .to_owned(),
-        ),
-        (
-            certificate(""),
-            "auth.certificates[0].roles = [\"IAM_OWNER\"] (FILE): must be accompanied by exactly one of uri and subject"
-                .to_owned(),
-        ),
-        (
-            certificate("uri = 'a:b'\nsubject = 'CN=c'"),
-            "auth.certificates[0].roles = [\"IAM_OWNER\"] (FILE): must be accompanied by exactly one of uri and subject"
-                .to_owned(),
-        ),
-        (
-            format!("{mutual}{}{}", certificate("subject = 'CN=c'"), certificate("subject = 'CN=c'")),
-            "auth.certificates[1].subject = \"CN=c\" (FILE): must be a name that no other entry of auth.certificates has"
                 .to_owned(),
         ),
         (

@@ -4,13 +4,14 @@
 //! by a rename, or by another target of a symbolic link further up.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use tokio::time::sleep;
 
-use super::Handshakes;
 use super::expiry::Validity;
 use super::files::{Contents, Files, Made, TlsError};
 
@@ -21,7 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The files, and what was seen of them.
-pub(in crate::transport) struct Reload {
+pub(super) struct Reload {
     files: Files,
     /// What was tried last, whether it could be used or not.
     tried: Result<Contents, TlsError>,
@@ -47,7 +48,7 @@ impl Reload {
     }
 
     /// Puts changes in force for as long as it runs.
-    pub(in crate::transport) async fn run(mut self, handshakes: Arc<Handshakes>) -> Infallible {
+    pub(super) async fn run(mut self, config: &ArcSwap<ServerConfig>) -> Infallible {
         loop {
             sleep(INTERVAL).await;
             // Files may be on a disk that hangs, and no connection shall wait for that.
@@ -55,11 +56,12 @@ impl Reload {
                 let changed = self.look();
                 (self, changed)
             });
-            let Ok((reload, changed)) = looked.await else { return std::future::pending().await };
+            // It fails only when the runtime ends.
+            let Ok((reload, changed)) = looked.await else { return pending().await };
             self = reload;
             match changed {
-                Some(Ok(config)) => {
-                    handshakes.config.store(Arc::new(config));
+                Some(Ok(changed)) => {
+                    config.store(Arc::new(changed));
                     tracing::info!("the files of TLS have changed: new connections use the new ones");
                 }
                 Some(Err(error)) => {
