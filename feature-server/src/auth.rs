@@ -8,6 +8,7 @@
 pub mod access;
 mod authenticator;
 mod cached;
+mod certificates;
 mod claims;
 mod error;
 mod fetch;

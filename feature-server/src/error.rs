@@ -29,6 +29,14 @@ pub enum Failure {
     /// The credential was valid once.
     #[error("the token has expired: get a new one")]
     TokenExpired,
+    /// The connection was opened with a certificate that was valid then.
+    #[error("the client certificate has expired: connect again with a new one")]
+    CertificateExpired,
+    /// The request is for a host that is not known to be this server.
+    #[error(
+        "this server is not known as '{0}': call it by its address, or name the host in its setting server.allowed_hosts"
+    )]
+    HostUnknown(String),
     /// The caller may not do this.
     #[error("the permission '{permission}' is missing: {why}")]
     PermissionMissing {
@@ -138,6 +146,8 @@ impl Failure {
             Failure::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
             Failure::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
             Failure::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            Failure::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+            Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
             Failure::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),

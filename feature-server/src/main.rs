@@ -131,6 +131,7 @@ fn print(text: &str) -> Result<()> {
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
         ServerError::Auth(error) => UsageError(error.to_string()).into(),
+        ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
 }

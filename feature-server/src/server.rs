@@ -22,7 +22,7 @@ use crate::services::feature_service::FeatureService;
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
 use crate::transport::rest::RouteError;
-use crate::transport::{self, Protocols};
+use crate::transport::{self, Hosts, Protocols, Tls, TlsError};
 
 /// Why the server could not start or stop as it should.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,9 @@ pub enum ServerError {
     /// A setting about identity does not work.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address is not to be had.
     #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
     Listen {
@@ -67,6 +70,7 @@ pub struct Server {
     schema: Arc<Schema>,
     identity: AuthLayer,
     protocols: Protocols,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -77,6 +81,7 @@ impl Server {
     /// [`ServerError`] says what is in the way and what to do.
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
+        let tls = Tls::open(settings)?;
         let store: Arc<dyn FeatureStore> = Arc::new(JournalStore::open(&settings.server.data)?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
@@ -86,9 +91,9 @@ impl Server {
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let pool = descriptors::pool();
-        let pages = Pages::new(&pool, address);
-        let protocols = Protocols::new(pool, pages)?;
-        Ok(Self { listener, address, store, committer, schema, identity, protocols })
+        let pages = Pages::new(&pool, address, tls.is_some());
+        let protocols = Protocols::new(pool, pages, Hosts::new(settings))?;
+        Ok(Self { listener, address, store, committer, schema, identity, protocols, tls })
     }
 
     /// The address that it listens on.
@@ -101,7 +106,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, store, committer, schema, identity, protocols, .. } = self;
+        let Self { listener, store, committer, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, store, Arc::clone(&committer));
         let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
@@ -115,7 +120,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = transport::serve(listener, service, protocols, settings, shutdown).await;
+        let stopped = transport::serve(listener, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

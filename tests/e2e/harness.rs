@@ -40,6 +40,11 @@ impl Folder {
         self.0.path().join("feature-data")
     }
 
+    /// A file beside the data folder; the configuration may call it by its bare name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
     pub fn run(&self, line: &str) -> Output {
         let mut command = limited(BINARY);
@@ -56,7 +61,7 @@ impl Folder {
     }
 
     fn config(&self) -> PathBuf {
-        self.0.path().join("feature-server.toml")
+        self.file("feature-server.toml")
     }
 
     /// Nothing of the developer's own settings reaches the server.
@@ -116,22 +121,23 @@ impl Server {
         self.process.id()
     }
 
-    /// Waits until this text stands in so many lines of the log.
-    pub fn wait_for_log(&self, text: &str, lines: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let log = self.log.lock().expect("the log's reader does not panic").clone();
-            if log.lines().filter(|line| line.contains(text)).count() >= lines {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}'");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     /// The folder it serves.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log's reader does not panic").clone()
+    }
+
+    /// Waits until this text stands in so many lines of the log.
+    pub fn wait_for_log(&self, text: &str, lines: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().lines().filter(|line| line.contains(text)).count() < lines {
+            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}' in {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Mints a token: `server.token("--role IAM_OWNER --instance demo")`.
@@ -141,15 +147,6 @@ impl Server {
         assert!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
         log_audit::note_secret(token.trim_end());
         token.trim_end().to_owned()
-    }
-
-    /// Waits until a line of the log holds a text.
-    pub fn wait_for_log(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.log.lock().expect("the log's reader does not panic").contains(text) {
-            assert!(Instant::now() < deadline, "the log does not say {text:?} in {PATIENCE:?}");
-            thread::sleep(Duration::from_millis(20));
-        }
     }
 
     /// A gRPC connection to it.

@@ -20,6 +20,7 @@ mod restart;
 mod rust_client;
 mod scripts;
 mod startup;
+mod tls;
 mod tokens;
 mod tools;
 mod wire;

@@ -37,7 +37,12 @@ pub fn refusal(code: Code, reason: &str, about: &[&str]) -> Refusal {
 
 impl Raw {
     pub async fn new(server: &Server) -> Self {
-        Self { pool: feature_api::descriptor_pool(), channel: server.channel().await }
+        Self::over(server.channel().await)
+    }
+
+    /// Over a connection that is there.
+    pub fn over(channel: Channel) -> Self {
+        Self { pool: feature_api::descriptor_pool(), channel }
     }
 
     /// All methods of the feature service.

@@ -61,10 +61,10 @@ async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
 
     // Each accident is told in the log, and changes nothing.
     write("# a laptop was lost\nnonsense\n");
-    server.wait_for_log("line 2 is no entry");
+    server.wait_for_log("line 2 is no entry", 1);
     assert_eq!(call(&raw, &leaked).await, invalid());
     std::fs::remove_file(&file).expect("the list is there");
-    server.wait_for_log("cannot be read");
+    server.wait_for_log("cannot be read", 1);
     assert_eq!(call(&raw, &leaked).await, invalid());
 
     write("subject ann issuer feature-server\n");
@@ -148,7 +148,7 @@ async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_ar
 #[test]
 fn a_list_that_cannot_be_read_is_no_start() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
-    for (text, says) in [(None, "cannot be read"), (Some("jti a\nnonsense\n"), "line 2 is no entry")] {
+    for (text, says) in [(None, "cannot be read", 1), (Some("jti a\nnonsense\n"), "line 2 is no entry", 1)] {
         if let Some(text) = text {
             std::fs::write(folder.data().with_file_name("revoked"), text).expect("the list is written");
         }

@@ -14,6 +14,7 @@ use tower::{Layer, Service};
 
 use super::access::{Admission, CallParts, Caller, Instances, Rule, Rules};
 use super::authenticator::{Attempt, Authenticator};
+use super::certificates::Certificates;
 use super::error::AuthError;
 use super::keys::KeyFolder;
 use super::moment::Moment;
@@ -34,8 +35,9 @@ pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<Au
     let authenticator = Authenticator::new(settings, keys, now)?;
     authenticator.keep_up();
     let rates = CallRates::new(settings.limits.calls_per_second_per_identity, now.steady);
+    let certificates = Certificates::new(settings)?;
     let (instances, rules) = (Instances::new(&settings.instances)?, Rules::new(schema));
-    Ok(AuthLayer { gate: Arc::new(Gate { authenticator, rates, instances, rules }) })
+    Ok(AuthLayer { gate: Arc::new(Gate { authenticator, rates, certificates, instances, rules }) })
 }
 
 /// Wraps services so that only calls of who may call reach them.
@@ -51,6 +53,7 @@ pub struct AuthLayer {
 struct Gate {
     authenticator: Authenticator,
     rates: CallRates,
+    certificates: Certificates,
     instances: Instances,
     rules: Rules,
 }
@@ -83,7 +86,11 @@ impl Gate {
             Admission::By(rule) => rule,
         };
         let now = Moment::now();
-        match self.authenticator.attempt(request.headers(), now) {
+        let attempt = match self.certificates.attempt(request.headers(), request.extensions(), now) {
+            Some(known) => Attempt::Known(known),
+            None => self.authenticator.attempt(request.headers(), now),
+        };
+        match attempt {
             Attempt::Known(principal) => {
                 self.admit(principal?, rule, request, now)?;
                 Ok(Decision::LetIn)

@@ -1,4 +1,4 @@
-//! The principal: who calls, as far as a verified token tells. What a method demands is not known here.
+//! The principal: who calls, as far as a verified token or certificate tells. What a method demands is not known here.
 
 use std::sync::Arc;
 
@@ -13,17 +13,17 @@ use crate::config::settings::Bound;
 pub struct Principal {
     /// Who this is among all callers.
     pub identity: Identity,
-    /// Whom the token was made for: what logs and the history name.
+    /// Whom the token or certificate was made for: what logs and the history name.
     pub subject: String,
     /// The user that this is, when it is one.
     pub user: Option<UserId>,
-    /// The instance that the token belongs to. Rights on an instance or organization count there and nowhere else.
+    /// The instance that the credential belongs to. Rights on an instance or organization count there and nowhere else.
     pub instance: Option<InstanceId>,
     /// The organization that the user belongs to, as the issuer says.
     pub organization: Option<OrganizationId>,
     /// The roles held.
     pub grants: Vec<Grant>,
-    /// When the token expires, in seconds since 1970-01-01T00:00:00Z.
+    /// When the token expires; never for who is known by a certificate, which has an end of its own. In seconds since 1970-01-01T00:00:00Z.
     pub expires_at: u64,
 }
 

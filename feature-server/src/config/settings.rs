@@ -14,6 +14,8 @@ pub struct Settings {
     pub server: Server,
     /// What a client may use up.
     pub limits: Limits,
+    /// Encrypted connections.
+    pub tls: Tls,
     /// Browsers of other origins.
     pub cors: Cors,
     /// Which instance a call is for.
@@ -36,6 +38,8 @@ pub struct Server {
     pub data: PathBuf,
     /// Allows to listen in clear text on addresses that other machines reach.
     pub allow_cleartext: bool,
+    /// The hosts that clients call the server by, beside those of `instances.hosts`, addresses and loopback names.
+    pub allowed_hosts: Vec<String>,
     /// How long calls that are under way may go on after the server was told to stop, in milliseconds.
     pub shutdown_grace_ms: u64,
 }
@@ -46,6 +50,7 @@ impl Default for Server {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             data: PathBuf::from("./feature-data"),
             allow_cleartext: false,
+            allowed_hosts: Vec::new(),
             shutdown_grace_ms: 10_000,
         }
     }
@@ -82,7 +87,9 @@ pub struct Limits {
     pub header_bytes: u32,
     /// The most headers of a request.
     pub headers: usize,
-    /// How long a new connection may stay silent, in milliseconds.
+    /// How long the handshake of a TLS connection may take, in milliseconds.
+    pub handshake_timeout_ms: u64,
+    /// How long a new connection may stay silent, in milliseconds. With TLS this begins after the handshake.
     pub first_byte_timeout_ms: u64,
     /// How long a client may take to send the header of an HTTP/1.1 request, the wait for it included, in milliseconds.
     pub header_timeout_ms: u64,
@@ -124,6 +131,7 @@ impl Default for Limits {
             queued_writes: 4_096,
             header_bytes: 16 * 1024,
             headers: 100,
+            handshake_timeout_ms: 10_000,
             first_byte_timeout_ms: 10_000,
             header_timeout_ms: 10_000,
             body_timeout_ms: 10_000,
@@ -137,6 +145,33 @@ impl Default for Limits {
             max_deadline_ms: 60_000,
         }
     }
+}
+
+/// Encrypted connections. Without a certificate connections are in clear text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// A file with the server's certificate and those between it and its root, in PEM. It comes with `key_file`.
+    pub certificate_file: Option<PathBuf>,
+    /// A file with the certificate's key, in PEM.
+    pub key_file: Option<PathBuf>,
+    /// A file with the roots of the clients' certificates, in PEM. Without it clients are not asked for certificates.
+    pub client_ca_file: Option<PathBuf>,
+    /// A file with lists of revoked client certificates, in PEM.
+    pub client_crl_file: Option<PathBuf>,
+    /// Whether clients need a certificate when there is a `client_ca_file`.
+    pub client_certificate: Presence,
+}
+
+/// Whether something must be there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Presence {
+    /// It must.
+    #[default]
+    Required,
+    /// It may be left out.
+    Optional,
 }
 
 /// Browsers of other origins.
@@ -175,6 +210,8 @@ pub struct Auth {
     pub token_cache_entries: usize,
     /// Issuers whose tokens are accepted beside the server's own.
     pub issuers: Vec<Issuer>,
+    /// Clients that are known by their certificates.
+    pub certificates: Vec<Certificate>,
 }
 
 impl Default for Auth {
@@ -187,6 +224,7 @@ impl Default for Auth {
             jwks_max_stale_s: 24 * 60 * 60,
             token_cache_entries: 16_384,
             issuers: Vec::new(),
+            certificates: Vec::new(),
         }
     }
 }
@@ -211,6 +249,29 @@ pub struct Issuer {
     /// A file with PEM certificates that the URL's certificate is checked against, instead of the machine's own.
     #[serde(default)]
     pub jwks_ca_file: Option<PathBuf>,
+}
+
+/// A client that is known by its certificate. Exactly one of `uri` and `subject` is given.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// A URI among the certificate's alternative names.
+    #[serde(default)]
+    pub uri: Option<String>,
+    /// The certificate's whole subject, as RFC 4514 spells it.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The client's roles.
+    pub roles: Vec<String>,
+    /// The instance that the client belongs to.
+    #[serde(default)]
+    pub instance: Option<String>,
+    /// The organization of its user, in which its roles are granted.
+    #[serde(default)]
+    pub organization: Option<String>,
+    /// The user that the client is.
+    #[serde(default)]
+    pub user: Option<String>,
 }
 
 /// A role: what its holders may do, and where.

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::keys::{KEYS, Kind};
-use super::settings::{Auth, Bound, Cors, Instances, Issuer, Limits, Log, LogFormat, RoleSettings, Server};
+use super::settings::{
+    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, RoleSettings, Server, Tls,
+};
 use super::sources::load_from;
 use super::{Configuration, Flags, Settings};
 
@@ -53,12 +55,20 @@ fn full() -> Settings {
         jwks_url: jwks_url.map(Into::into),
         jwks_ca_file: jwks_ca_file.map(PathBuf::from),
     };
+    let certificate = |roles: &[&str]| Certificate {
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        instance: Some("i1".to_owned()),
+        organization: Some("o1".to_owned()),
+        user: Some("u1".to_owned()),
+        ..Certificate::default()
+    };
     let role = |bound_to, permission: &str| RoleSettings { bound_to, permissions: vec![permission.to_owned()] };
     Settings {
         server: Server {
             listen: "[::]:1".parse().unwrap(),
             data: "with \"quotes\", \\, ä, #, \u{7f} and\nbreaks".into(),
             allow_cleartext: true,
+            allowed_hosts: vec!["features.example.com".into(), "[::1]".into()],
             shutdown_grace_ms: 0,
         },
         limits: Limits {
@@ -75,6 +85,7 @@ fn full() -> Settings {
             queued_writes: 6,
             header_bytes: 8_193,
             headers: 16,
+            handshake_timeout_ms: 24,
             first_byte_timeout_ms: 7,
             header_timeout_ms: 8,
             body_timeout_ms: 17,
@@ -86,6 +97,13 @@ fn full() -> Settings {
             keepalive_timeout_ms: 22,
             default_deadline_ms: 10,
             max_deadline_ms: 11,
+        },
+        tls: Tls {
+            certificate_file: Some("cert.pem".into()),
+            key_file: Some("key.pem".into()),
+            client_ca_file: Some("ca.pem".into()),
+            client_crl_file: Some("crl.pem".into()),
+            client_certificate: Presence::Optional,
         },
         cors: Cors { allowed_origins: vec!["https://a.example.com".into(), "http://b:3000".into()] },
         instances: Instances {
@@ -102,6 +120,13 @@ fn full() -> Settings {
             issuers: vec![
                 issuer("https://one", None, Some("https://one/keys"), Some("ca.pem")),
                 issuer("https://two", Some("two.json"), None, None),
+            ],
+            certificates: vec![
+                Certificate {
+                    uri: Some("spiffe://example.org/console".to_owned()),
+                    ..certificate(&["IAM_OWNER", "X"])
+                },
+                Certificate { subject: Some("CN=a \\\"b\\\"\\, c,O=d".to_owned()), ..certificate(&[]) },
             ],
         },
         roles: BTreeMap::from([

@@ -1,6 +1,7 @@
 //! Which pages of which origins may call, and telling browsers so. Requests without an origin pass untouched.
 //!
-//! Credentials that a browser adds by itself (cookies) play no part: calls carry bearer tokens.
+//! Credentials that a browser adds by itself (cookies, certificates) play no part: calls of pages carry bearer tokens. Pages
+//! that only seem to be of the server's own origin are refused further inside, by `hosts`.
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -84,7 +84,11 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = RequestId::of(request.extensions());
-        let protocol = match self.bounds.protocols.recognise(&request) {
+        let recognised = self.bounds.protocols.recognise(&request);
+        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &id) {
+            return LimitsFuture::refused(answer);
+        }
+        let protocol = match recognised {
             Ok(protocol) => protocol,
             Err(no_call) => {
                 return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &id));

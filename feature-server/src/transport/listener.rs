@@ -14,12 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::admission::Admission;
 use super::body::CallBody;
 use super::connection::{self, Rules};
 use super::drain::{Drain, Phase};
+use super::tls::{self, ClientCertificate, Handshakes};
 use crate::config::settings::Limits;
 
 /// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
@@ -58,9 +59,12 @@ pub struct Stopped {
 }
 
 /// Serves connections until `shutdown`, lets their calls go on for `grace`, and ends what is left.
+///
+/// `tls`: how connections are opened; without it they are in clear text.
 pub(super) async fn run<A, S>(
     mut incoming: A,
     service: S,
+    tls: Option<Arc<Handshakes>>,
     limits: &Limits,
     grace: Duration,
     drain: Drain,
@@ -88,11 +92,12 @@ where
                 pause = FIRST_PAUSE;
                 match admission.admit(address.ip()) {
                     Ok(place) => {
-                        let serving =
-                            connection::serve(io, address.ip(), service.clone(), rules.clone(), drain.clone());
+                        let (service, rules, drain, tls) = (service.clone(), rules.clone(), drain.clone(), tls.clone());
                         connections.spawn(async move {
-                            // A handshake of TLS belongs here: in the connection's own task, where it delays nobody.
-                            serving.await;
+                            // Handshakes are made here, in the connection's own task, where they delay nobody.
+                            if let Some((io, certificate)) = tls::open(tls, io, address, drain.clone()).await {
+                                connection::serve(io, address.ip(), with(certificate, service), rules, drain).await;
+                            }
                             drop(place);
                         });
                     }
@@ -120,6 +125,22 @@ where
     let cut_off = connections.len();
     connections.shutdown().await;
     Stopped { cut_off }
+}
+
+/// A service whose requests carry the certificate of the connection's client.
+fn with<S>(
+    certificate: Option<ClientCertificate>,
+    service: S,
+) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future = S::Future> + Clone
+where
+    S: Service<Request<Body>> + Clone,
+{
+    service.map_request(move |mut request: Request<Body>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        request
+    })
 }
 
 async fn all_ended(connections: &mut JoinSet<()>) {

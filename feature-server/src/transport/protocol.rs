@@ -14,6 +14,7 @@ use super::body::CallBody;
 use super::connect::{self, Connect};
 use super::content::{self, Encoding};
 use super::context::RequestId;
+use super::hosts::Hosts;
 use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
@@ -54,6 +55,7 @@ pub struct Protocols {
     routes: Routes,
     /// What is shown to whoever makes no call.
     pages: Pages,
+    hosts: Hosts,
 }
 
 /// Why a request is no call at all.
@@ -72,14 +74,14 @@ pub(super) enum NoCall {
 }
 
 impl Protocols {
-    /// The protocols of the services in `pool`. `pages` is what else is served.
+    /// The protocols of the services in `pool`. `pages` is what else is served, and `hosts` what the server is called by.
     ///
     /// # Errors
     /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(pool: DescriptorPool, pages: Pages) -> Result<Self, RouteError> {
+    pub fn new(pool: DescriptorPool, pages: Pages, hosts: Hosts) -> Result<Self, RouteError> {
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
         let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages })
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts })
     }
 
     /// The protocol that a request is in.
@@ -143,12 +145,31 @@ impl Protocols {
             NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
-        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
-        let mut response = content::answer(code, HeaderMap::new(), JSON, body.into(), false);
+        let mut response = self.failed(code, &failure, id);
         if let NoCall::Verb(allowed) = no_call {
             response.headers_mut().insert(ALLOW, allow(allowed));
         }
         response
+    }
+
+    /// The answer to a request that is not meant for this server, whatever else it is; in its own protocol if it has one.
+    pub(super) fn answer_misdirected<B>(
+        &self,
+        request: &Request<B>,
+        recognised: &Result<Protocol, NoCall>,
+        id: &RequestId,
+    ) -> Option<Response<CallBody>> {
+        let grpc = matches!(recognised, Ok(Protocol::Grpc));
+        let failure = self.hosts.check(request, grpc).err()?;
+        Some(match recognised {
+            Ok(protocol) => protocol.refuse(&failure, id),
+            Err(_) => self.failed(json::http_status(failure.status(id.as_str()).code()), &failure, id),
+        })
+    }
+
+    fn failed(&self, code: StatusCode, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
+        content::answer(code, HeaderMap::new(), JSON, body.into(), false)
     }
 }
 

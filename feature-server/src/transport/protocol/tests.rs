@@ -1,11 +1,12 @@
 //! Which requests are which calls.
 
 use super::*;
+use crate::config::settings::Settings;
 
 fn protocols() -> Protocols {
     let pool = crate::descriptors::pool();
-    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into());
-    Protocols::new(pool, pages).unwrap()
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
+    Protocols::new(pool, pages, Hosts::new(&Settings::default())).unwrap()
 }
 
 #[test]

@@ -78,7 +78,9 @@ async fn other_requests_are_told_what_is_served() {
         (web(CHECK).method("GET"), 405, "VERB_NOT_ALLOWED"),
     ];
     for (request, status, reason) in table {
-        let answer = call(&settings, with_message(request)).await;
+        let mut request = with_message(request);
+        request.headers_mut().insert("host", "server".parse().unwrap());
+        let answer = call(&settings, request).await;
         assert_eq!(answer.http, status);
         assert!(answer.header("x-request-id").is_some());
         let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();

@@ -49,7 +49,7 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), service, &limits, 10 * SECOND, drain, shutdown).await
+            run(Incoming(incoming), service, None, &limits, 10 * SECOND, drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -187,7 +187,7 @@ async fn waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), service, &limits(), SECOND, drain, shutdown).await;
+    run(Exhausted(tries.clone()), service, None, &limits(), SECOND, drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }
