@@ -243,8 +243,7 @@ pub fn complete(status: Status, request_id: &str) -> Status {
     if !status.details().is_empty() {
         return status;
     }
-    let begins = |words: &&str| status.message().starts_with(words);
-    if status.code() == Code::Internal && CLIENTS_FAULTS.iter().any(|words| begins(&words)) {
+    if status.code() == Code::Internal && CLIENTS_FAULTS.iter().any(|words| status.message().starts_with(words)) {
         return Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say")
             .status(request_id);
     }
