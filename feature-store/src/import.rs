@@ -16,7 +16,7 @@ use crate::journal_store::LIMITS;
 use crate::lines::{Header, field_of, read_event};
 use crate::projection::{Builder, FOLD_BYTES, Projection};
 use crate::staging::Staging;
-use crate::store::check_values;
+use crate::store::{FeatureStore, check_values};
 use input::Input;
 
 /// What may stand in a folder that counts as empty: the lock, keys, and what an interrupted import has left.
@@ -91,8 +91,8 @@ fn fill(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), ImportError> {
     let mut journal = new_journal(&folder.join("journal"), header.store)?;
-    let (projection, start) = Projection::open(&folder.join("projection"), header.store, &journal)?;
-    let mut builder = Builder::new(&projection, start, FOLD_BYTES);
+    let projection = Projection::open(&folder.join("projection"), &journal)?;
+    let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
     let mut bytes = 0;
     for revision in 1..=header.revision {
@@ -111,7 +111,7 @@ fn fill(
     input.end()?;
     builder.finish()?;
     journal.seal()?;
-    Ok(projection.flush()?)
+    Ok(projection.close()?)
 }
 
 fn new_journal(folder: &Path, store: Uuid) -> Result<Journal, OpenError> {

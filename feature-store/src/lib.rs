@@ -2,7 +2,8 @@
 //!
 //! A store keeps events and shows records; it never looks inside a value. The [`JournalStore`] keeps events in a
 //! journal, which is the truth, and shows records from a projection, which can always be rebuilt. The
-//! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes.
+//! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes, and
+//! [`Readers`] read without holding anybody up.
 //! Nothing here knows protobuf messages of the API, transport or permissions.
 
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ mod key;
 mod lines;
 mod memory;
 mod projection;
+mod readers;
 mod staging;
 mod store;
 #[cfg(test)]
@@ -37,5 +39,6 @@ pub use import::{ImportError, import};
 pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
 pub use memory::MemoryStore;
+pub use readers::{ReadError, Readers};
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use verify::{ProjectionState, Verification, verify};

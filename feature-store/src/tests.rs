@@ -5,5 +5,7 @@ mod conformance;
 pub(crate) mod fixtures;
 mod folder;
 mod model;
+mod readers;
+pub(crate) mod simulation;
 mod transfer;
 mod whole;

@@ -148,7 +148,7 @@ async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_ar
 #[test]
 fn a_list_that_cannot_be_read_is_no_start() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
-    for (text, says) in [(None, "cannot be read", 1), (Some("jti a\nnonsense\n"), "line 2 is no entry", 1)] {
+    for (text, says) in [(None, "cannot be read"), (Some("jti a\nnonsense\n"), "line 2 is no entry")] {
         if let Some(text) = text {
             std::fs::write(folder.data().with_file_name("revoked"), text).expect("the list is written");
         }

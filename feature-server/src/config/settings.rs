@@ -83,6 +83,8 @@ pub struct Limits {
     pub request_bytes: usize,
     /// Writes that wait for the disk at once; more are refused.
     pub queued_writes: usize,
+    /// Reads that wait for the disk at once; more are refused.
+    pub queued_reads: usize,
     /// The largest header block of a request, in bytes; at least 8,192, because over HTTP/1.1 less cannot be enforced.
     pub header_bytes: u32,
     /// The most headers of a request.
@@ -129,6 +131,7 @@ impl Default for Limits {
             unauthenticated_bytes: 64 * 1024,
             request_bytes: 64 * 1024 * 1024,
             queued_writes: 4_096,
+            queued_reads: 4_096,
             header_bytes: 16 * 1024,
             headers: 100,
             handshake_timeout_ms: 10_000,

@@ -83,6 +83,7 @@ fn full() -> Settings {
             unauthenticated_bytes: 14,
             request_bytes: 15,
             queued_writes: 6,
+            queued_reads: 7,
             header_bytes: 8_193,
             headers: 16,
             handshake_timeout_ms: 24,

@@ -25,7 +25,8 @@ pub async fn service(
     draining: watch::Receiver<bool>,
 ) -> HealthServer<impl Health> {
     let (reporter, server) = tonic_health::server::health_reporter();
-    report(&reporter, *accepts_writes.borrow(), *draining.borrow()).await;
+    let (writes, drains) = (*accepts_writes.borrow(), *draining.borrow());
+    report(&reporter, writes, drains).await;
     tokio::spawn(keep_reporting(reporter, accepts_writes, draining));
     server
         .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)

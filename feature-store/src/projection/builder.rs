@@ -10,6 +10,7 @@ use prost::Message;
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
 use crate::error::StoreError;
 use crate::fold::Fold;
+use crate::store::FeatureStore;
 
 /// The memory that records may take before they are written, in bytes.
 pub(crate) const FOLD_BYTES: usize = 256 * 1024 * 1024;
@@ -26,8 +27,9 @@ pub(crate) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// `progress` is that of the empty projection. Records are written whenever they take `fold_bytes` of memory.
-    pub(crate) fn new(projection: &'a Projection, progress: Progress, fold_bytes: usize) -> Self {
+    /// Records are written whenever they take `fold_bytes` of memory.
+    pub(crate) fn new(projection: &'a Projection, fold_bytes: usize) -> Self {
+        let progress = projection.progress().clone();
         Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false }
     }
 
@@ -55,11 +57,12 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     /// [`StoreError`] when the projection fails.
-    pub(crate) fn finish(mut self) -> Result<Progress, StoreError> {
+    pub(crate) fn finish(mut self) -> Result<(), StoreError> {
         self.spill()?;
         let progress = seal_value(PROGRESS_KEY, &self.progress.encode_to_vec()).1;
         self.projection.tree.insert(PROGRESS_KEY, progress).map_err(failed)?;
-        Ok(self.progress)
+        *self.projection.progress() = self.progress;
+        Ok(())
     }
 
     fn record(&self, event: &Event) -> Result<Record, StoreError> {

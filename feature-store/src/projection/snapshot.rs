@@ -5,7 +5,7 @@ use std::path::Path;
 use feature_core::Scope;
 use uuid::Uuid;
 
-use super::{Progress, Projection, RECORD, contained, open_value};
+use super::{Progress, RECORD, check, contained, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::fold::Fold;
 use crate::key;
@@ -13,7 +13,7 @@ use crate::key;
 /// A projection as it was left.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    projection: Projection,
+    tree: sled::Db,
     progress: Progress,
 }
 
@@ -22,9 +22,10 @@ impl Snapshot {
     /// cannot be trusted.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
         let opened = contained(|| {
-            let projection = Projection::open_tree(folder)?;
-            let progress = projection.check(store)?;
-            Ok(Self { projection, progress })
+            let tree = open_tree(folder)?;
+            let progress = read_progress(&tree, store)?;
+            check(&tree, &progress)?;
+            Ok(Self { tree, progress })
         });
         opened.map_err(|error| match error {
             OpenError::Projection { reason } => reason,
@@ -41,7 +42,7 @@ impl Snapshot {
     /// says what is different.
     pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
         let mut records = 0;
-        for entry in self.projection.tree.scan_prefix([RECORD]) {
+        for entry in self.tree.scan_prefix([RECORD]) {
             let (stored_key, value) = entry.map_err(|error| error.to_string())?;
             let scope = key::decode(&stored_key[1..]).ok_or("it holds a record of no scope")?;
             if !concerns(&scope) {
