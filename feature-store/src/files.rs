@@ -4,14 +4,14 @@
 mod moving;
 mod reading;
 
-pub(crate) use moving::{create_new_folder, move_to, remove_folder};
-pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
-
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use moving::{create_new_folder, move_to, remove_folder};
+pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
 
 /// A file operation that failed.
 #[derive(Debug, Clone, thiserror::Error)]
