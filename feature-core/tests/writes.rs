@@ -203,6 +203,8 @@ fn a_scope_inherits_from_its_parents() {
     }
 }
 
+type Edit<'a> = &'a dyn Fn(&mut Event);
+
 #[test]
 fn what_is_decided_continues_the_history_and_nothing_else_does() {
     let mut record = Record::default();
@@ -214,12 +216,12 @@ fn what_is_decided_continues_the_history_and_nothing_else_does() {
     }
     // The scope has b=on at sequence 5 and time 4.
     let after = |operation| decide(&write(operation), &record, Timestamp::from_unix_nanos(5), 5).unwrap().unwrap();
-    let changed = |operation, change: &dyn Fn(&mut Event)| {
+    let changed = |operation, change: Edit<'_>| {
         let mut event = after(operation);
         change(&mut event);
         check_continuity(&record, &event)
     };
-    let table: [(&str, &dyn Fn(&mut Event), Discontinuity); 8] = [
+    let table: [(&str, Edit<'_>, Discontinuity); 8] = [
         // (operation, what is changed in its event, what is found)
         ("b=off", &|event| event.sequence = 7, Discontinuity::Sequence { expected: 6, actual: 7 }),
         ("b=off", &|event| event.sequence = 5, Discontinuity::Sequence { expected: 6, actual: 5 }),

@@ -92,7 +92,9 @@ async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
     let (_, said) = ends(&other.run("backup"), 64);
     assert!(said.contains("TARGET"), "{said}");
 
-    fs::write(folder.data().join("projection/conf"), "nonsense").expect("the file is written");
+    let projection = folder.data().join("projection");
+    fs::remove_dir_all(&projection).expect("the projection is there");
+    fs::write(&projection, "a file").expect("the file is written");
     let (summary, said) = ends(&folder.run("verify"), 65);
     assert!(summary.contains("projection  in doubt") && said.contains("nothing is lost"), "{summary}{said}");
 
