@@ -5,15 +5,15 @@ mod moving;
 mod reading;
 pub(crate) mod system;
 
-pub(crate) use moving::{create_new_folder, move_to, remove_folder};
-pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
-
 use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind};
 #[cfg(not(test))]
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use moving::{create_new_folder, move_to, remove_folder};
+pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]
 use crate::tests::simulation::switch as disk;

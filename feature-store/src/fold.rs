@@ -1,5 +1,5 @@
-//! The sum of many events in memory: records in their stored form, which takes a fifth of the space, in the order of
-//! their keys. Disks are not known here.
+//! The sum of many events in memory: records in their stored form, which takes far less space, in the order of their
+//! keys. Disks are not known here.
 
 use std::collections::BTreeMap;
 

@@ -7,9 +7,8 @@
 
 mod builder;
 mod snapshot;
-
-pub(crate) use builder::{Builder, FOLD_BYTES};
-pub(crate) use snapshot::Snapshot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +25,9 @@ use crate::files;
 use crate::journal::Journal;
 use crate::key;
 use crate::store::FeatureStore;
+
+pub(crate) use builder::{Builder, FOLD_BYTES};
+pub(crate) use snapshot::Snapshot;
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 

@@ -8,7 +8,7 @@ use std::process::Output;
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{
-    LoginV2FeatureSet, ResetUserFeaturesRequest, SetInstanceFeaturesRequest, SetUserFeatureRequest,
+    LoginV2, ResetUserFeaturesRequest, SetInstanceFeaturesRequest, SetUserFeatureRequest,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
@@ -34,7 +34,7 @@ async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
 async fn used() -> Folder {
     let server = Server::new();
     let mut client = client(&server).await;
-    let login = LoginV2FeatureSet { required: true, base_uri: Some("https://example.com/ü?\"x\"".into()) };
+    let login = LoginV2 { required: true, base_uri: Some("https://example.com/%C3%BC?a='b'&c=d".into()) };
     let request = SetInstanceFeaturesRequest { login_v2: Some(login), ..Default::default() };
     client.set_instance_features(request).await.expect("instance set");
     for user in ["ann", "bob"] {
@@ -78,7 +78,8 @@ async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
     let folder = used().await;
     let lines = ends(&folder.run("export"), 0).0;
     let file = folder.data().with_file_name("out.jsonl");
-    fs::write(&file, lines.replacen("\"flag\":true", "\"flag\":false", 1)).expect("the file is written");
+    fs::write(&file, lines.replacen("\"old\":{\"flag\":true}", "\"old\":{\"flag\":false}", 1))
+        .expect("the file is written");
     let import = format!("import {}", file.display());
     let other = Folder::new("");
     let (_, said) = ends(&other.run(&import), 65);
@@ -91,10 +92,9 @@ async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
     let (_, said) = ends(&other.run("backup"), 64);
     assert!(said.contains("TARGET"), "{said}");
 
-    let projection = folder.data().join("projection/db");
-    let bytes = fs::read(&projection).expect("sled's file is there");
-    fs::write(&projection, vec![0xff; bytes.len()]).expect("the file is written");
-    fs::remove_file(folder.data().join("projection/conf")).expect("sled's other file is there");
+    let projection = folder.data().join("projection");
+    fs::remove_dir_all(&projection).expect("the projection is there");
+    fs::write(&projection, "a file").expect("the file is written");
     let (summary, said) = ends(&folder.run("verify"), 65);
     assert!(summary.contains("projection  in doubt") && said.contains("nothing is lost"), "{summary}{said}");
 

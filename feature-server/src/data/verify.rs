@@ -65,6 +65,7 @@ fn projection(state: &ProjectionState) -> String {
     match state {
         ProjectionState::Absent => "absent: the next start builds it".to_owned(),
         ProjectionState::Agrees => "agrees with the journal, record by record".to_owned(),
+        ProjectionState::Behind(0) => "empty: the next start builds it".to_owned(),
         ProjectionState::Behind(revision) => format!("agrees up to revision {revision}: the next start catches up"),
         ProjectionState::InDoubt(reason) => format!("in doubt: {reason}; the next start builds it anew"),
     }

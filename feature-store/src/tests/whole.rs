@@ -83,7 +83,13 @@ fn verification_says_how_the_projection_fits_and_changes_nothing() {
         (&|| {}, ProjectionState::Agrees),
         (&|| replace(&behind), ProjectionState::Behind(40)),
         (&|| fs::remove_dir_all(&projection).unwrap(), ProjectionState::Absent),
-        (&|| fs::write(&projection, "x").unwrap(), in_doubt("it is no folder")),
+        (
+            &|| {
+                fs::remove_dir_all(&projection).unwrap();
+                fs::write(&projection, "x").unwrap();
+            },
+            in_doubt("it is no folder"),
+        ),
         (&|| replace(&other.join("projection")), in_doubt("it belongs to another store")),
         (
             &|| {

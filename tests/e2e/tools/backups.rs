@@ -19,9 +19,10 @@ async fn a_backup_under_load_holds_every_write_acknowledged_before() {
     let mut writers = Vec::new();
     for user in USERS {
         let mut client = client(&server).await;
+        acknowledged[user].store(set_user(&mut client, user, true).await, Ordering::Release);
         let (stop, acknowledged) = (Arc::clone(&stop), Arc::clone(&acknowledged));
         writers.push(tokio::spawn(async move {
-            let mut enabled = true;
+            let mut enabled = false;
             while !stop.load(Ordering::Acquire) {
                 let sequence = set_user(&mut client, user, enabled).await;
                 acknowledged[user].store(sequence, Ordering::Release);
