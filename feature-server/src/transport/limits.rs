@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tower::Service;
 
@@ -24,6 +25,9 @@ use super::share::{Capacity, ClientAddress, Release, Share};
 use super::timeout::{self, Deadline};
 use crate::config::settings;
 use crate::error::Failure;
+
+/// How long a call without a token may wait when there is no place for it.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// Bounds the calls of a service.
 #[derive(Debug, Clone)]
@@ -118,6 +122,7 @@ where
                 release: Some(release),
                 is_stream: sends_stream || gets_stream,
                 is_http1,
+                lingering: None,
                 deadline,
                 ending: Ending::default(),
                 bounds: self.bounds.clone(),
@@ -148,6 +153,7 @@ struct Call {
     release: Option<Release>,
     is_stream: bool,
     is_http1: bool,
+    lingering: Option<Pin<Box<Sleep>>>,
     deadline: Deadline,
     ending: Ending,
     bounds: Arc<Bounds>,
@@ -167,8 +173,16 @@ impl Call {
 
     /// Why a call that has to wait ends without an answer, if it does.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        if let Err(failure) = self.share.last() {
-            return Poll::Ready(failure);
+        if let Err(overloaded) = self.share.last() {
+            // Where the end of a request is a little behind its beginning, as it may be for a good client, the call is
+            // over before it matters that it has no place. Where it stays behind, it is refused.
+            if self.share.linger().is_err() {
+                return Poll::Ready(overloaded);
+            }
+            let wait = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            if wait.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(overloaded);
+            }
         }
         self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
     }

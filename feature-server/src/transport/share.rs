@@ -29,6 +29,8 @@ impl ClientAddress {
 pub(super) struct Capacity {
     authenticated: Amount,
     unauthenticated: Arc<Admission>,
+    /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
+    brief: Arc<Admission>,
     request_bytes: Amount,
     unauthenticated_bytes: usize,
 }
@@ -64,6 +66,8 @@ enum Standing {
     /// Nobody has shown a token, and the call has not had to wait yet.
     #[default]
     New,
+    /// Nobody has shown a token, there is no place for the call to last, and it may be over soon.
+    Brief { _place: Place },
     /// Nobody has shown a token, and the call lasts.
     Lasting { _place: Place },
     /// The caller's token is valid.
@@ -76,9 +80,11 @@ pub(super) struct Release(Share);
 
 impl Capacity {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let unauthenticated = || Admission::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
         Arc::new(Self {
             authenticated: Amount::new(limits.calls),
-            unauthenticated: Admission::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address),
+            unauthenticated: unauthenticated(),
+            brief: unauthenticated(),
             request_bytes: Amount::new(limits.request_bytes),
             unauthenticated_bytes: limits.unauthenticated_bytes,
         })
@@ -130,9 +136,19 @@ impl Share {
     /// Says that the call is not over at once.
     pub(super) fn last(&self) -> Result<(), Failure> {
         let mut held = self.held();
-        if matches!(held.standing, Standing::New) {
+        if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
             let place = self.0.capacity.unauthenticated.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Lasting { _place: place };
+        }
+        Ok(())
+    }
+
+    /// Says that the call, for which there is no place to last, may be over soon.
+    pub(super) fn linger(&self) -> Result<(), Failure> {
+        let mut held = self.held();
+        if matches!(held.standing, Standing::New) {
+            let place = self.0.capacity.brief.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
+            held.standing = Standing::Brief { _place: place };
         }
         Ok(())
     }

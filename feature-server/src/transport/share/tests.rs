@@ -44,6 +44,22 @@ fn one_address_does_not_take_all_places() {
 }
 
 #[test]
+fn what_is_over_soon_needs_no_place_to_last() {
+    let capacity = capacity();
+    let (lasting, release) = capacity.share(ATTACKER);
+    lasting.last().unwrap();
+    let (brief, _release) = capacity.share(ATTACKER);
+    assert!(overloaded(brief.last()));
+    brief.linger().unwrap();
+    brief.linger().expect("one call takes one place");
+    let (second, _release) = capacity.share(ATTACKER);
+    assert!(overloaded(second.linger()), "of these, too, one address gets only so many");
+    drop(release);
+    brief.last().expect("a place has come back");
+    second.linger().expect("and the other one has, too");
+}
+
+#[test]
 fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
     let capacity = capacity();
     let (first, _release) = capacity.share(OTHER);

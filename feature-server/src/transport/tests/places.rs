@@ -138,8 +138,14 @@ async fn whoever_has_no_token_takes_no_place_from_others() {
         slow.push((sender, calls.hold(ATTACKER, grpc(CHECK).body(body).unwrap()).await));
     }
     let (_sender, body) = slow_body();
+    let (late, late_body) = slow_body();
+    tokio::spawn(async move {
+        tokio::time::sleep(SECOND / 10).await;
+        late.send(Bytes::from_static(EMPTY)).unwrap();
+    });
     let table = [
         // what, from, call, code
+        ("a check in two pieces", ATTACKER, grpc(CHECK).body(late_body).unwrap(), Code::Ok),
         ("one stream more", ATTACKER, with_message(grpc(WATCH)), Code::ResourceExhausted),
         ("one slow body more", ATTACKER, grpc(CHECK).body(body).unwrap(), Code::ResourceExhausted),
         ("a check from the same address", ATTACKER, with_message(grpc(CHECK)), Code::Ok),
