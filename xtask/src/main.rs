@@ -1,11 +1,12 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
-//! `cargo xtask help`.
+//! `cargo xtask torture`, `cargo xtask help`.
 
 mod ci;
 mod edges;
 mod fuzz;
 mod install;
 mod shell;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,15 @@ Examples:
         /// The one to run: a file of fuzz/targets. All, if left out.
         target: Option<String>,
     },
+    /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
+    ///
+    /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture smoke --cycles 10")]
+    Torture {
+        /// Handed on to the campaigns.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 /// The document is made by the server's own code, which nothing here is built of.
@@ -87,6 +97,7 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
+        Command::Torture { args } => torture::torture(&workspace, &args),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }

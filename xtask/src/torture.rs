@@ -1,0 +1,18 @@
+//! The campaigns of the crate `torture`, against a server as it is released.
+
+use anyhow::Result;
+
+use crate::shell::{Workspace, run};
+
+/// Builds the server and the campaigns, and runs one with these arguments.
+pub fn torture(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    run(workspace.cargo("build").args([
+        "--release",
+        "--locked",
+        "--package",
+        "feature-server",
+        "--package",
+        "torture",
+    ]))?;
+    run(workspace.command(workspace.target("release/torture")).args(arguments))
+}
