@@ -3,8 +3,13 @@
 //! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
 //! sees the binary, its folder and its port, as an operator does.
 
+mod kill;
+mod progress;
 mod report;
 mod server;
+mod tally;
+mod trial;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +25,7 @@ use crate::server::Binary;
 #[command(
     name = "torture",
     bin_name = "cargo xtask torture",
-    after_help = "Example: cargo xtask torture smoke --cycles 10"
+    after_help = "Example: cargo xtask torture kill --cycles 10"
 )]
 struct Cli {
     #[command(flatten)]
@@ -45,8 +50,8 @@ struct Shared {
 
 #[derive(Subcommand)]
 enum Campaign {
-    /// Start and stop the server over one folder again and again
-    Smoke,
+    /// kill -9 under concurrent writes, also while the server starts and stops
+    Kill,
 }
 
 #[tokio::main]
@@ -65,18 +70,8 @@ async fn main() -> ExitCode {
 
 async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let binary = Binary::find(shared.server)?;
+    let seed = shared.seed.unwrap_or_else(|| fastrand::u64(..));
     match campaign {
-        Campaign::Smoke => smoke(&binary, shared.cycles.unwrap_or(3)).await,
+        Campaign::Kill => kill::kill(&binary, shared.cycles.unwrap_or(100), seed).await,
     }
-}
-
-async fn smoke(binary: &Binary, cycles: u32) -> Result<Report> {
-    let folder = tempfile::tempdir()?;
-    let mut report = Report::new("start and stop");
-    for _ in 0..cycles {
-        let server = binary.serve(folder.path()).await?;
-        server.stop().await?;
-        report.cycles += 1;
-    }
-    Ok(report)
 }
