@@ -66,7 +66,7 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
         }
         close(binary, &mut trial, &mut tally).await?;
     }
-    Ok(tally.report([format!("seed {seed}"), format!("{starts} starts killed as well")]))
+    tally.report([format!("seed {seed}"), format!("{starts} starts killed as well")])
 }
 
 /// Ends a server, most of the time by SIGKILL alone. Gives its log.
