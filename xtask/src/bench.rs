@@ -10,7 +10,7 @@ const PLAIN: [&str; 7] = ["--profile", "plain", "--locked", "--package", "bench"
 
 /// Builds what is compared, and compares it.
 pub fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    install::debian(&[("etcd-server", "etcd")])?;
+    install::install_for_benchmarks()?;
     run(workspace.cargo("build").args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]))?;
     run(workspace.cargo("build").args(PLAIN))?;
     run(workspace.command(workspace.target("release/bench")).args(arguments))

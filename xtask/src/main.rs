@@ -1,5 +1,5 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
-//! `cargo xtask help`.
+//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask help`.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod edges;
 mod fuzz;
 mod install;
 mod shell;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -46,7 +47,7 @@ Examples:
     /// Check everything that a change must pass, and print how long each step took.
     ///
     /// The steps: format, dependency edges, installation of what is missing, supply chain, proto style, clippy,
-    /// descriptors, and all tests. The first that fails ends the run.
+    /// descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
@@ -76,6 +77,15 @@ Examples:
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
+    ///
+    /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture kill --cycles 10")]
+    Torture {
+        /// Handed on to the campaigns.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 /// The document is made by the server's own code, which nothing here is built of.
@@ -102,6 +112,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
         Command::Bench { args } => bench::bench(&workspace, &args),
+        Command::Torture { args } => torture::torture(&workspace, &args),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }

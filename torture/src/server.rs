@@ -1,0 +1,176 @@
+//! The real server as a process: started over a folder on a port of its own, stopped or killed.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long a start, a stop or a command may take before the campaign gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server's binary, and how it is started.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    path: PathBuf,
+    /// What runs it, such as `strace` with its arguments; empty for nothing.
+    pub wrapper: Vec<OsString>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A server that answers calls. Dropped, it is killed.
+pub struct Server {
+    data: PathBuf,
+    process: Child,
+    binary: Binary,
+    address: String,
+    /// Read on, so that the server never waits for a reader.
+    stdout: Lines<BufReader<ChildStdout>>,
+    log: JoinHandle<String>,
+}
+
+/// A server that may not listen yet. Dropped, it is killed.
+pub struct Starting(Server);
+
+impl Binary {
+    /// The binary at `path`, or the one beside this program.
+    pub fn find(path: Option<PathBuf>) -> Result<Self> {
+        let path = match path {
+            Some(path) => path,
+            None => std::env::current_exe()?.with_file_name("feature-server"),
+        };
+        ensure!(path.is_file(), "there is no server at {}: build it, or name it with --server", path.display());
+        Ok(Self { path, wrapper: Vec::new(), environment: Vec::new() })
+    }
+
+    /// Runs a subcommand on a data folder until it ends.
+    pub async fn run(&self, data: &Path, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.path);
+        command.args(arguments).arg("--data").arg(data).stdin(Stdio::null()).kill_on_drop(true);
+        let run = timeout(PATIENCE, command.output()).await;
+        run.with_context(|| format!("{arguments:?} did not end"))?.context("starting the server's binary")
+    }
+
+    /// Mints a token: `binary.token(data, "--role IAM_OWNER --instance demo")`.
+    pub async fn token(&self, data: &Path, line: &str) -> Result<String> {
+        let arguments: Vec<_> = std::iter::once("token").chain(line.split_whitespace()).collect();
+        let output = self.run(data, &arguments).await?;
+        ensure!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    }
+
+    /// Starts a server on a data folder and waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends before; the text is what it said.
+    pub async fn serve(&self, data: &Path) -> Result<Server> {
+        self.start(data)?.listening().await
+    }
+
+    /// Starts a server on a data folder and does not wait for it.
+    pub fn start(&self, data: &Path) -> Result<Starting> {
+        let mut words = self.wrapper.clone();
+        words.push(self.path.clone().into());
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut process = command.spawn().with_context(|| format!("starting {}", words[0].display()))?;
+        let stdout = BufReader::new(process.stdout.take().context("standard output is piped")?).lines();
+        let log = tokio::spawn(collect(process.stderr.take().context("standard error is piped")?));
+        let (data, binary, address) = (data.to_owned(), self.clone(), String::new());
+        Ok(Starting(Server { data, process, binary, address, stdout, log }))
+    }
+}
+
+impl Starting {
+    /// Waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends before; the text is what it said.
+    pub async fn listening(self) -> Result<Server> {
+        let Self(mut server) = self;
+        loop {
+            match timeout(PATIENCE, server.stdout.next_line())
+                .await
+                .context("the server did not say 'listening on'")??
+            {
+                Some(line) => {
+                    let Some((_, address)) = line.split_once("listening on ") else { continue };
+                    server.address = address.trim().to_owned();
+                    return Ok(server);
+                }
+                None => bail!("{}", server.log.await?.trim_end()),
+            }
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end. Gives the log.
+    pub async fn kill(self) -> Result<String> {
+        self.0.kill().await
+    }
+}
+
+impl Server {
+    /// The address it listens on, as `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The id of the process; that of the wrapper where there is one.
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Mints a token of this server.
+    pub async fn token(&self, line: &str) -> Result<String> {
+        self.binary.token(&self.data, line).await
+    }
+
+    /// A gRPC connection to it, which is made at the first call.
+    pub fn channel(&self) -> Result<Channel> {
+        Ok(Endpoint::from_shared(format!("http://{}", self.address))?.connect_lazy())
+    }
+
+    /// Sends SIGTERM, and fails unless it ends well. Gives the log.
+    pub async fn stop(self) -> Result<String> {
+        self.terminate().await?;
+        let (status, log) = self.ended().await?;
+        ensure!(status.success(), "the server ended with {status}:\n{log}");
+        Ok(log)
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub async fn terminate(&self) -> Result<()> {
+        let process = self.process.id().context("the server has ended before")?;
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process.to_string()]).status().await?;
+        ensure!(sent.success(), "SIGTERM could not be sent");
+        Ok(())
+    }
+
+    /// Sends SIGKILL and waits for the end. Gives the log.
+    pub async fn kill(mut self) -> Result<String> {
+        self.process.start_kill()?;
+        Ok(self.ended().await?.1)
+    }
+
+    /// Waits until it ends by itself. Gives its status and its log.
+    pub async fn ended(mut self) -> Result<(ExitStatus, String)> {
+        let status = timeout(PATIENCE, self.process.wait()).await.context("the server did not end")??;
+        Ok((status, self.log.await?))
+    }
+}
+
+async fn collect(mut stderr: ChildStderr) -> String {
+    let mut text = Vec::new();
+    // What was said until the pipe broke is all that there is to tell.
+    let _ = stderr.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}
