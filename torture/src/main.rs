@@ -3,6 +3,9 @@
 //! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
 //! sees the binary, its folder and its port, as an operator does.
 
+mod damage;
+mod folder;
+mod numbered;
 mod report;
 mod server;
 
@@ -47,6 +50,8 @@ struct Shared {
 enum Campaign {
     /// Start and stop the server over one folder again and again
     Smoke,
+    /// Flip bits and cut, swap, delete and replace files in a data folder, one damage at a time
+    Damage,
 }
 
 #[tokio::main]
@@ -65,8 +70,10 @@ async fn main() -> ExitCode {
 
 async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let binary = Binary::find(shared.server)?;
+    let seed = shared.seed.unwrap_or_else(|| fastrand::u64(..));
     match campaign {
         Campaign::Smoke => smoke(&binary, shared.cycles.unwrap_or(3)).await,
+        Campaign::Damage => damage::run(&binary, shared.cycles.unwrap_or(400), seed).await,
     }
 }
 

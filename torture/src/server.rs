@@ -1,6 +1,7 @@
 //! The real server as a process: started over a folder on a port of its own, stopped or killed.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -24,6 +25,23 @@ pub struct Binary {
     /// Variables of its environment.
     pub environment: Vec<(String, String)>,
 }
+
+/// A server that ended before it listened.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All that it said on standard error.
+    pub log: String,
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server did not start ({}):\n{}", self.status, self.log.trim_end())
+    }
+}
+
+impl std::error::Error for NotStarted {}
 
 /// A server that answers calls. Dropped, it is killed.
 pub struct Server {
@@ -66,7 +84,7 @@ impl Binary {
     /// Starts a server on a data folder and waits until it listens.
     ///
     /// # Errors
-    /// When it ends before; the text is what it said.
+    /// [`NotStarted`] when it ends before.
     pub async fn serve(&self, data: &Path) -> Result<Server> {
         let mut words = self.wrapper.clone();
         words.push(self.path.clone().into());
@@ -84,7 +102,10 @@ impl Binary {
                     let (data, address, binary) = (data.to_owned(), address.trim().to_owned(), self.clone());
                     return Ok(Server { data, process, binary, address, _stdout: stdout, log });
                 }
-                None => bail!("{}", log.await?.trim_end()),
+                None => {
+                    let status = timeout(PATIENCE, process.wait()).await.context("the server did not end")??;
+                    bail!(NotStarted { status, log: log.await? });
+                }
             }
         }
     }
@@ -111,14 +132,14 @@ impl Server {
         Ok(Endpoint::from_shared(format!("http://{}", self.address))?.connect_lazy())
     }
 
-    /// Sends SIGTERM, and fails unless it ends well.
-    pub async fn stop(self) -> Result<()> {
+    /// Sends SIGTERM, and fails unless it ends well. Gives the log.
+    pub async fn stop(self) -> Result<String> {
         let process = self.process.id().context("the server has ended before")?;
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process.to_string()]).status().await?;
         ensure!(sent.success(), "SIGTERM could not be sent");
         let (status, log) = self.ended().await?;
         ensure!(status.success(), "the server ended with {status}:\n{log}");
-        Ok(())
+        Ok(log)
     }
 
     /// Sends SIGKILL and waits for the end. Gives the log.
