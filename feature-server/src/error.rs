@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use feature_api::request::RequestError;
 use feature_core::{PatchError, Rejection};
-use feature_store::StoreError;
+use feature_store::{ReadError, StoreError};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -198,6 +198,16 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
         Failure::StoreUnavailable
+    }
+}
+
+/// The panic itself is in the log already.
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::QueueFull => Failure::Overloaded,
+            ReadError::Panicked => Failure::StoreUnavailable,
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use feature_api::schema::{Schema, SchemaError};
-use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError};
+use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -62,7 +63,7 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    store: Arc<dyn FeatureStore>,
+    readers: Arc<Readers>,
     committer: Arc<Committer>,
     schema: Arc<Schema>,
     identity: AuthLayer,
@@ -76,19 +77,27 @@ impl Server {
     /// # Errors
     /// [`ServerError`] says what is in the way and what to do.
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
+        let store = JournalStore::open(&settings.server.data)?;
+        Self::over(settings, Arc::new(store)).await
+    }
+
+    /// As [`Server::open`], over a store that is open already.
+    async fn over(settings: &Settings, store: Arc<dyn FeatureStore>) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
-        let store: Arc<dyn FeatureStore> = Arc::new(JournalStore::open(&settings.server.data)?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
-        let queue = NonZeroUsize::new(settings.limits.queued_writes).unwrap_or(NonZeroUsize::MIN);
-        let committer = Arc::new(Committer::start(Arc::clone(&store), queue).map_err(ServerError::Thread)?);
+        let queue = |limit| NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
+        let reads = queue(settings.limits.queued_reads);
+        let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
+        let committer = Committer::start(store, queue(settings.limits.queued_writes)).map_err(ServerError::Thread)?;
+        let (readers, committer) = (Arc::new(readers), Arc::new(committer));
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let pool = descriptors::pool();
         let pages = Pages::new(&pool, address);
         let protocols = Protocols::new(pool, pages)?;
-        Ok(Self { listener, address, store, committer, schema, identity, protocols })
+        Ok(Self { listener, address, readers, committer, schema, identity, protocols })
     }
 
     /// The address that it listens on.
@@ -101,9 +110,9 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, store, committer, schema, identity, protocols, .. } = self;
+        let Self { listener, readers, committer, schema, identity, protocols, .. } = self;
         let (drain, draining) = watch::channel(false);
-        let features = FeatureService::new(schema, store, Arc::clone(&committer));
+        let features = FeatureService::new(schema, readers, Arc::clone(&committer));
         let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
             .add_service(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
@@ -122,3 +131,13 @@ impl Server {
         committer.close().await.map_err(ServerError::Close)
     }
 }
+
+/// Reads hardly ever wait, so a thread per core does. With fewer than four, a few places of a disk that are slow to
+/// read could take all of them; many more would only take turns.
+fn reading_threads() -> NonZeroUsize {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::MIN.saturating_add(cores.clamp(4, 16) - 1)
+}
+
+#[cfg(test)]
+mod tests;

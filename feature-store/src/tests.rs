@@ -5,3 +5,4 @@ mod conformance;
 pub(crate) mod fixtures;
 mod folder;
 mod model;
+mod readers;

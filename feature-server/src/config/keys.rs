@@ -53,6 +53,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("limits.streams_per_connection", COUNT),
     optional("limits.calls", COUNT),
     optional("limits.queued_writes", COUNT),
+    optional("limits.queued_reads", COUNT),
     // hyper's buffer for HTTP/1.1 cannot be smaller, so less would not be enforced there.
     optional("limits.header_bytes", Kind::Number(8_192, 1 << 24)),
     optional("limits.first_byte_timeout_ms", MILLISECONDS),

@@ -67,6 +67,8 @@ pub struct Limits {
     pub calls: usize,
     /// Writes that wait for the disk at once; more are refused.
     pub queued_writes: usize,
+    /// Reads that wait for the disk at once; more are refused.
+    pub queued_reads: usize,
     /// The largest header block of a request, in bytes; at least 8,192, because over HTTP/1.1 less cannot be enforced.
     pub header_bytes: u32,
     /// How long a new connection may stay silent, in milliseconds.
@@ -90,6 +92,7 @@ impl Default for Limits {
             streams_per_connection: 100,
             calls: 4_096,
             queued_writes: 4_096,
+            queued_reads: 4_096,
             header_bytes: 16 * 1024,
             first_byte_timeout_ms: 10_000,
             header_timeout_ms: 10_000,

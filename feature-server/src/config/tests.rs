@@ -67,6 +67,7 @@ fn full() -> Settings {
             streams_per_connection: 4,
             calls: 5,
             queued_writes: 6,
+            queued_reads: 7,
             header_bytes: 8_193,
             first_byte_timeout_ms: 7,
             header_timeout_ms: 8,

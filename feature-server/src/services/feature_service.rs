@@ -8,19 +8,23 @@ use bytes::Bytes;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
-use feature_core::{Level, Operation as WriteOperation, Placement, Record, Rejection, Scope, Write, resolve};
-use feature_store::{CommitError, Committer, FeatureStore};
+use feature_core::{Level, Operation as WriteOperation, Placement, Rejection, Scope, Write, resolve};
+use feature_store::{CommitError, Committer, Readers};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 
 use crate::auth::access::{Caller, UserAccess};
 use crate::error::Failure;
 
-/// The service: reads from the store, writes through the committer.
+mod found;
+
+use found::Found;
+
+/// The service: reads through the readers of the store, writes through its committer. It never waits for a disk.
 #[derive(Clone)]
 pub struct FeatureService {
     schema: Arc<Schema>,
-    store: Arc<dyn FeatureStore>,
+    readers: Arc<Readers>,
     committer: Arc<Committer>,
 }
 
@@ -33,9 +37,9 @@ enum Resource {
 }
 
 impl FeatureService {
-    /// A service of the methods in `schema`. `committer` must be the one that writes to `store`.
-    pub fn new(schema: Arc<Schema>, store: Arc<dyn FeatureStore>, committer: Arc<Committer>) -> Self {
-        Self { schema, store, committer }
+    /// A service of the methods in `schema`. `readers` and `committer` must be those of one store.
+    pub fn new(schema: Arc<Schema>, readers: Arc<Readers>, committer: Arc<Committer>) -> Self {
+        Self { schema, readers, committer }
     }
 
     /// The method at this path, when it is one of this service.
@@ -63,7 +67,7 @@ impl FeatureService {
         let request = Request::decode(&method.request, message)?;
         let resource = resource(caller, level, &request)?;
         let answer = match operation {
-            Operation::Get => self.get(method, &resource, &request)?,
+            Operation::Get => self.get(method, resource, &request).await?,
             Operation::Set => {
                 let patch = request.patch(self.schema.level(level))?;
                 self.write(method, caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
@@ -75,29 +79,12 @@ impl FeatureService {
         Ok(answer.encode_to_vec().into())
     }
 
-    fn get(&self, method: &Method, resource: &Resource, request: &Request) -> Result<DynamicMessage, Failure> {
-        let scope = resource.scope();
-        let record = self.store.record(scope)?;
-        let organization = match resource {
-            Resource::Plain(_) => None,
-            Resource::User(access) => access.reads_through(record.organization.as_ref())?,
-        };
-        // The system has no parent: reading it always answers every feature.
-        let every_feature = request.inheritance() || *scope == Scope::System;
-        if !every_feature && record.layer.is_empty() {
-            let resource = scope.id().unwrap_or_default().to_owned();
-            return Err(Failure::NoFeaturesSet { level: scope.level().name(), resource });
-        }
-        let mut records: Vec<(Level, Record)> = Vec::new();
-        if every_feature {
-            for parent in scope.parents(organization.as_ref()) {
-                records.push((parent.level(), self.store.record(&parent)?));
-            }
-        }
-        let details = record.details(scope, organization.as_ref());
-        records.push((scope.level(), record));
-        let resolved = resolve(records.iter().map(|(level, record)| (*level, &record.layer)));
-        let features = self.schema.level(scope.level());
+    async fn get(&self, method: &Method, resource: Resource, request: &Request) -> Result<DynamicMessage, Failure> {
+        let features = self.schema.level(resource.scope().level());
+        let inheritance = request.inheritance();
+        let read = self.readers.read(move |store| Found::find(&resource, inheritance, |scope| store.record(scope)));
+        let Found { details, layers, every_feature } = read.await??;
+        let resolved = resolve(layers.iter().map(|(level, layer)| (*level, layer)));
         Ok(response::features(&method.response, features, &details, &resolved, every_feature))
     }
 

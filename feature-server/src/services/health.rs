@@ -24,7 +24,8 @@ pub async fn service(
     draining: watch::Receiver<bool>,
 ) -> HealthServer<impl Health> {
     let (reporter, server) = tonic_health::server::health_reporter();
-    report(&reporter, *accepts_writes.borrow(), *draining.borrow()).await;
+    let (writes, drains) = (*accepts_writes.borrow(), *draining.borrow());
+    report(&reporter, writes, drains).await;
     tokio::spawn(keep_reporting(reporter, accepts_writes, draining));
     server.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
 }

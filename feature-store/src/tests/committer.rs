@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use feature_core::{Details, Event, Operation, Record, Scope, Value, Write};
 use tokio::runtime::Runtime;
@@ -217,15 +218,44 @@ fn of_many_writes_that_expect_the_same_sequence_one_wins() {
 }
 
 #[test]
-fn a_caller_who_leaves_harms_nobody() {
+fn a_caller_who_leaves_before_their_turn_writes_nothing() {
     let bench = Bench::new(100);
     let (gate, first) = bench.block();
     let gone = bench.send(flag("gone"));
     let stays = bench.send(flag("stays"));
     gone.abort();
+    first.abort();
+    bench.runtime.block_on(yield_now());
     drop(gate);
-    bench.wait(first).unwrap();
-    assert_eq!(bench.wait(stays).unwrap().sequence, 3);
+    assert_eq!(bench.wait(stays).unwrap().sequence, 2, "the first one's turn had come");
+    assert_eq!(bench.store.record(&Scope::System).unwrap().layer.get("gone"), None);
+}
+
+#[test]
+fn writes_count_as_not_accepted_while_the_disk_hangs() {
+    let runtime = Runtime::new().unwrap();
+    let store = Arc::new(Gated::default());
+    let patience = Duration::from_millis(20);
+    let committer = Committer::start_with(store.clone(), NonZeroUsize::MIN, patience).unwrap();
+    let mut accepts = committer.accepts_writes();
+    let mut until = |expected| *runtime.block_on(accepts.wait_for(|accepts| *accepts == expected)).unwrap();
+    for sequence in 1..=2 {
+        let gate = store.gate.lock().unwrap();
+        let answer = committer.send(flag(&format!("f{sequence}"))).unwrap();
+        until(false);
+        drop(gate);
+        assert_eq!(runtime.block_on(answer).unwrap().unwrap().sequence, sequence);
+        until(true);
+    }
+    let gate = store.gate.lock().unwrap();
+    store.failures.lock().unwrap().push_back(Some(broken()));
+    let answer = committer.send(flag("c")).unwrap();
+    until(false);
+    drop(gate);
+    runtime.block_on(answer).unwrap().unwrap_err();
+    let refused = runtime.block_on(committer.commit(flag("d"))).unwrap_err();
+    assert!(matches!(refused, CommitError::Store(StoreError::RefusingWrites { .. })), "{refused}");
+    assert!(!*committer.accepts_writes().borrow(), "an append that hung and then failed is the last one");
 }
 
 #[test]

@@ -19,7 +19,8 @@ async fn call(method: &str, message: &impl Message, closed: bool) -> Failure {
     if closed {
         committer.close().await.unwrap();
     }
-    let service = FeatureService::new(Arc::new(schema()), store, committer);
+    let readers = Arc::new(Readers::start(store, NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
+    let service = FeatureService::new(Arc::new(schema()), readers, committer);
     let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
     let rule = Arc::new(Rule::new(method.access.as_ref().unwrap(), method.level()));
     let principal = Who { instance: "demo", roles: "IAM_OWNER", ..Who::default() }.principal();

@@ -1,0 +1,197 @@
+//! A store that hangs: calls that need it end at their deadline, all others go on, and the health tells.
+
+use std::sync::{Condvar, Mutex};
+use std::time::Duration;
+
+use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
+use feature_api::zitadel::feature::v2::{GetInstanceFeaturesRequest, SetInstanceFeaturesRequest};
+use feature_core::{Event, InstanceId, Record, Scope};
+use feature_store::{MemoryStore, StoreError};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::server::NamedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::*;
+use crate::auth::Moment;
+use crate::auth::token::{TokenRequest, mint};
+
+/// A memory store whose reads and appends wait while it hangs, as they do on a disk that does not answer.
+#[derive(Default)]
+struct Hanging {
+    inner: MemoryStore,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    hangs: bool,
+    /// The reads and appends that came.
+    entered: usize,
+}
+
+impl Hanging {
+    fn hang(&self, hangs: bool) {
+        self.state.lock().unwrap().hangs = hangs;
+        self.changed.notify_all();
+    }
+
+    fn entered(&self) -> usize {
+        self.state.lock().unwrap().entered
+    }
+
+    fn enter(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.entered += 1;
+        drop(self.changed.wait_while(state, |state| state.hangs).unwrap());
+    }
+}
+
+impl FeatureStore for Hanging {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        self.enter();
+        self.inner.record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        self.enter();
+        self.inner.append(events)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A server over a store that can hang, with few places in its queues, and a connection to it.
+struct Bench {
+    store: Arc<Hanging>,
+    channel: Channel,
+    token: String,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<Result<(), ServerError>>,
+    _folder: tempfile::TempDir,
+}
+
+const QUEUE: usize = 3;
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
+        let mut settings = Settings::default();
+        settings.server.data = folder.path().to_owned();
+        settings.server.listen = "127.0.0.1:0".parse().expect("it is an address");
+        (settings.limits.queued_reads, settings.limits.queued_writes) = (QUEUE, QUEUE);
+        settings.limits.default_deadline_ms = 50;
+        let store = Arc::new(Hanging::default());
+        let server = Server::over(&settings, store.clone()).await.expect("the server starts");
+        let asked = TokenRequest {
+            roles: vec!["IAM_OWNER".to_owned()],
+            instance: InstanceId::new("demo").ok(),
+            organization: None,
+            user: None,
+            lifetime: Duration::from_secs(60),
+        };
+        let key = KeyFolder::open_or_create(folder.path()).and_then(|keys| keys.signing()).expect("there is a key");
+        let token = mint(&key, &settings, &asked, Moment::now()).unwrap_or_else(|error| panic!("{error}")).token;
+        let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).expect("an address is a URL");
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(async move { server.run(&settings, async { drop(stopped.await) }).await });
+        let channel = endpoint.connect().await.expect("the server accepts a connection");
+        Self { store, channel, token, stop, served, _folder: folder }
+    }
+
+    fn request<T>(&self, message: T, deadline: Option<Duration>) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().expect("ASCII"));
+        if let Some(deadline) = deadline {
+            request.set_timeout(deadline);
+        }
+        request
+    }
+
+    async fn get(&self, deadline: Option<Duration>) -> Code {
+        let request = self.request(GetInstanceFeaturesRequest { inheritance: true }, deadline);
+        let answer = FeatureServiceClient::new(self.channel.clone()).get_instance_features(request).await;
+        answer.map_or_else(|status| status.code(), |_| Code::Ok)
+    }
+
+    async fn set(&self, message: SetInstanceFeaturesRequest, deadline: Option<Duration>) -> Code {
+        let request = self.request(message, deadline);
+        let answer = FeatureServiceClient::new(self.channel.clone()).set_instance_features(request).await;
+        answer.map_or_else(|status| status.code(), |_| Code::Ok)
+    }
+
+    async fn health(&self) -> ServingStatus {
+        let mut client = HealthClient::new(self.channel.clone());
+        let answer = client.check(HealthCheckRequest::default()).await.expect("health is answered");
+        answer.into_inner().status()
+    }
+
+    /// Waits until the health of the feature service is this.
+    async fn health_of_writes_is(&self, expected: ServingStatus) {
+        let request = HealthCheckRequest { service: GrpcFeatureService::NAME.to_owned() };
+        let mut client = HealthClient::new(self.channel.clone());
+        let mut answers = client.watch(request).await.expect("health is watched").into_inner();
+        while answers.message().await.expect("the watch goes on").expect("it has no end").status() != expected {}
+    }
+}
+
+/// The deadline that the server sets. (A client's own would be watched by the client, too.)
+const SOON: Option<Duration> = None;
+const LATER: Option<Duration> = Some(Duration::from_secs(60));
+
+fn actions() -> SetInstanceFeaturesRequest {
+    SetInstanceFeaturesRequest { actions: Some(true), ..Default::default() }
+}
+
+/// Calls until there is no place to wait, and counts the calls before, all of which end at their deadline.
+async fn until_refused(call: impl AsyncFn() -> Code) -> usize {
+    for places in 0.. {
+        match call().await {
+            Code::DeadlineExceeded => {}
+            Code::ResourceExhausted => return places,
+            code => panic!("{code}"),
+        }
+    }
+    unreachable!("the places are counted")
+}
+
+// On a single thread, which server and client share: neither may ever wait for the store on it.
+#[tokio::test]
+async fn a_store_that_hangs_holds_up_only_who_needs_it_and_no_longer_than_their_deadline() {
+    let bench = Bench::new().await;
+    assert_eq!(bench.get(LATER).await, Code::Ok);
+    bench.store.hang(true);
+    let before = bench.store.entered();
+
+    let threads = reading_threads().get();
+    let places = until_refused(async || bench.get(SOON).await).await;
+    assert!(places >= threads + QUEUE, "{places} reads in {threads} threads and {QUEUE} places to wait");
+    let places = until_refused(async || bench.set(actions(), SOON).await).await;
+    assert!(places > QUEUE, "{places} writes in a committer and {QUEUE} places to wait");
+
+    assert_eq!(bench.set(SetInstanceFeaturesRequest::default(), LATER).await, Code::InvalidArgument);
+    assert_eq!(bench.health().await, ServingStatus::Serving);
+    bench.health_of_writes_is(ServingStatus::NotServing).await;
+
+    bench.store.hang(false);
+    bench.health_of_writes_is(ServingStatus::Serving).await;
+    assert_eq!(bench.set(actions(), LATER).await, Code::Ok);
+    assert_eq!(bench.get(LATER).await, Code::Ok);
+    // Each thread reads two levels for the caller it began with; nothing is read for those who waited behind. The first
+    // write reads once and appends; the last one finds that nothing changes, and its caller reads two levels.
+    assert_eq!(bench.store.entered() - before, 2 * threads + 2 + 1 + 2);
+    assert_eq!(bench.store.revision(), 1);
+    bench.stop.send(()).expect("the server runs");
+    bench.served.await.expect("the server does not panic").expect("the store closes");
+}

@@ -1,0 +1,55 @@
+//! What a Get finds in the store: the layers that its answer is resolved from. How records are read is not known here.
+
+use feature_core::{Details, Layer, Level, Record, Scope};
+use feature_store::StoreError;
+
+use super::Resource;
+use crate::error::Failure;
+
+/// What a Get answers from.
+pub(super) struct Found {
+    /// The details of the resource itself.
+    pub(super) details: Details,
+    /// The layers that count, the least specific first, each with its level.
+    pub(super) layers: Vec<(Level, Layer)>,
+    /// Whether to answer every feature, or only those that the resource has set.
+    pub(super) every_feature: bool,
+}
+
+impl Found {
+    /// Finds all that a Get of `resource` needs.
+    ///
+    /// * `inheritance`: whether the resource's parents count.
+    /// * `record`: reads the record of a scope.
+    ///
+    /// # Errors
+    /// Those of `record`, of [`UserAccess::reads_through`](crate::auth::access::UserAccess::reads_through), and
+    /// [`Failure::NoFeaturesSet`].
+    pub(super) fn find(
+        resource: &Resource,
+        inheritance: bool,
+        record: impl Fn(&Scope) -> Result<Record, StoreError>,
+    ) -> Result<Self, Failure> {
+        let scope = resource.scope();
+        let own = record(scope)?;
+        let organization = match resource {
+            Resource::Plain(_) => None,
+            Resource::User(access) => access.reads_through(own.organization.as_ref())?,
+        };
+        // The system has no parent: reading it always answers every feature.
+        let every_feature = inheritance || *scope == Scope::System;
+        if !every_feature && own.layer.is_empty() {
+            let resource = scope.id().unwrap_or_default().to_owned();
+            return Err(Failure::NoFeaturesSet { level: scope.level().name(), resource });
+        }
+        let mut layers = Vec::new();
+        if every_feature {
+            for parent in scope.parents(organization.as_ref()) {
+                layers.push((parent.level(), record(&parent)?.layer));
+            }
+        }
+        let details = own.details(scope, organization.as_ref());
+        layers.push((scope.level(), own.layer));
+        Ok(Self { details, layers, every_feature })
+    }
+}

@@ -1,0 +1,105 @@
+//! What the committer's thread does, turn by turn, without the thread: the rule of poisoning, the answers, the end.
+//!
+//! Clocks are not known here: the same jobs, times and store give the same outcome.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use feature_core::{Details, Timestamp, Write};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::CommitError;
+use super::acceptance::{Acceptance, Watchdog};
+use super::group::Group;
+use crate::error::StoreError;
+use crate::store::FeatureStore;
+
+type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+
+#[derive(Debug)]
+pub(crate) enum Job {
+    Commit(Box<Write>, Answer<Details, CommitError>),
+    Close(Answer<(), StoreError>),
+}
+
+pub(crate) struct Worker {
+    pub(crate) store: Arc<dyn FeatureStore>,
+    pub(crate) waiting: mpsc::Receiver<Job>,
+    acceptance: Acceptance,
+    /// Why writes are refused, after an append has failed.
+    poison: Option<StoreError>,
+    closing: Option<Answer<(), StoreError>>,
+}
+
+impl Worker {
+    pub(super) fn new(store: Arc<dyn FeatureStore>, waiting: mpsc::Receiver<Job>) -> Self {
+        Self { store, waiting, acceptance: Acceptance::new(), poison: None, closing: None }
+    }
+
+    pub(super) fn accepts_writes(&self) -> watch::Receiver<bool> {
+        self.acceptance.watch()
+    }
+
+    pub(super) fn watchdog(&self) -> Watchdog {
+        self.acceptance.watchdog()
+    }
+
+    /// Takes turns until the committer is closed or dropped.
+    pub(super) fn run(mut self) {
+        while let Some(first) = self.waiting.blocking_recv() {
+            self.acceptance.begin();
+            self.turn(first, SystemTime::now().into());
+            self.acceptance.end();
+        }
+        self.finish();
+    }
+
+    /// One turn: takes what is waiting after `first`, commits it as one group and answers.
+    pub(crate) fn turn(&mut self, first: Job, now: Timestamp) {
+        let mut group = Group::new(self.store.revision());
+        let mut answers = Vec::new();
+        let mut next = Some(first);
+        // A group is what waits right now: nobody is made to wait for company.
+        while let Some(job) = next {
+            match job {
+                // Whoever has given up by now gets no answer, and so no write either.
+                Job::Commit(_, answer) if answer.is_closed() => {}
+                Job::Commit(write, answer) => {
+                    group.add(&*self.store, &write, now);
+                    answers.push(answer);
+                }
+                Job::Close(answer) => {
+                    self.waiting.close();
+                    self.closing = Some(answer);
+                }
+            }
+            next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
+        }
+        for (answer, outcome) in answers.into_iter().zip(self.commit(group)) {
+            // A caller that has gone meanwhile needs no answer.
+            let _ = answer.send(outcome);
+        }
+    }
+
+    fn commit(&mut self, group: Group) -> Vec<Result<Details, CommitError>> {
+        if let Some(cause) = &self.poison {
+            return group.fail(&StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+        }
+        let Err(error) = group.commit(&*self.store) else { return group.answers() };
+        if !error.is_refusal() {
+            tracing::error!(%error, "writes are refused from now on, reads go on");
+            self.acceptance.end_for_good();
+            self.poison = Some(error.clone());
+        }
+        group.fail(&error)
+    }
+
+    fn finish(mut self) {
+        if let Some(answer) = self.closing.take() {
+            let outcome = self.store.close();
+            // The store is let go before the answer, so that whoever closes can open it again.
+            drop(self);
+            let _ = answer.send(outcome);
+        }
+    }
+}
