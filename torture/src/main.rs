@@ -5,9 +5,14 @@
 
 mod damage;
 mod folder;
+mod kill;
 mod numbered;
+mod progress;
 mod report;
 mod server;
+mod tally;
+mod trial;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +28,7 @@ use crate::server::Binary;
 #[command(
     name = "torture",
     bin_name = "cargo xtask torture",
-    after_help = "Example: cargo xtask torture smoke --cycles 10"
+    after_help = "Example: cargo xtask torture kill --cycles 10"
 )]
 struct Cli {
     #[command(flatten)]
@@ -48,10 +53,10 @@ struct Shared {
 
 #[derive(Subcommand)]
 enum Campaign {
-    /// Start and stop the server over one folder again and again
-    Smoke,
     /// Flip bits and cut, swap, delete and replace files in a data folder, one damage at a time
     Damage,
+    /// kill -9 under concurrent writes, also while the server starts and stops
+    Kill,
 }
 
 #[tokio::main]
@@ -72,18 +77,7 @@ async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let binary = Binary::find(shared.server)?;
     let seed = shared.seed.unwrap_or_else(|| fastrand::u64(..));
     match campaign {
-        Campaign::Smoke => smoke(&binary, shared.cycles.unwrap_or(3)).await,
         Campaign::Damage => damage::run(&binary, shared.cycles.unwrap_or(400), seed).await,
+        Campaign::Kill => kill::kill(&binary, shared.cycles.unwrap_or(100), seed).await,
     }
-}
-
-async fn smoke(binary: &Binary, cycles: u32) -> Result<Report> {
-    let folder = tempfile::tempdir()?;
-    let mut report = Report::new("start and stop");
-    for _ in 0..cycles {
-        let server = binary.serve(folder.path()).await?;
-        server.stop().await?;
-        report.cycles += 1;
-    }
-    Ok(report)
 }

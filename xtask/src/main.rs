@@ -66,7 +66,7 @@ Examples:
     /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
     ///
     /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
-    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture smoke --cycles 10")]
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture kill --cycles 10")]
     Torture {
         /// Handed on to the campaigns.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
