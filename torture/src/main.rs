@@ -4,12 +4,18 @@
 //! sees the binary, its folder and its port, as an operator does.
 
 mod damage;
+mod finding;
 mod folder;
+mod health;
+mod io;
 mod kill;
+mod ledger;
 mod numbered;
+mod prepared;
 mod progress;
 mod report;
 mod server;
+mod strace;
 mod tally;
 mod trial;
 mod workload;
@@ -55,6 +61,8 @@ struct Shared {
 enum Campaign {
     /// Flip bits and cut, swap, delete and replace files in a data folder, one damage at a time
     Damage,
+    /// Have calls on the server's files fail, one kind in each run
+    Io,
     /// kill -9 under concurrent writes, also while the server starts and stops
     Kill,
 }
@@ -77,6 +85,7 @@ async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let binary = Binary::find(shared.server)?;
     let seed = shared.seed.unwrap_or_else(|| fastrand::u64(..));
     match campaign {
+        Campaign::Io => io::run(&binary, shared.cycles.unwrap_or(40), seed).await,
         Campaign::Damage => damage::run(&binary, shared.cycles.unwrap_or(400), seed).await,
         Campaign::Kill => kill::kill(&binary, shared.cycles.unwrap_or(100), seed).await,
     }

@@ -14,14 +14,14 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a start, a stop or a command may take before the campaign gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server's binary, and how it is started.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
     /// What runs it, such as `strace` with its arguments; empty for nothing.
-    pub wrapper: Vec<OsString>,
+    wrapper: Vec<OsString>,
     /// Variables of its environment.
     pub environment: Vec<(String, String)>,
 }
@@ -33,6 +33,20 @@ pub struct NotStarted {
     pub status: ExitStatus,
     /// All that it said on standard error.
     pub log: String,
+}
+
+impl NotStarted {
+    /// The one line that tells why.
+    ///
+    /// # Errors
+    /// When it ended otherwise than a server that says what is wrong.
+    pub fn line(&self) -> Result<&str> {
+        let mut lines = self.log.lines().filter_map(|line| line.strip_prefix("feature-server: "));
+        match (lines.next(), lines.next(), self.status.code()) {
+            (Some(line), None, Some(1)) => Ok(line),
+            _ => bail!("not one line says why: {self}"),
+        }
+    }
 }
 
 impl fmt::Display for NotStarted {
@@ -66,6 +80,11 @@ impl Binary {
         };
         ensure!(path.is_file(), "there is no server at {}: build it, or name it with --server", path.display());
         Ok(Self { path, wrapper: Vec::new(), environment: Vec::new() })
+    }
+
+    /// This binary, started by what runs it, such as `strace` with its arguments.
+    pub fn wrapped(&self, wrapper: Vec<OsString>) -> Self {
+        Self { wrapper, ..self.clone() }
     }
 
     /// Runs a subcommand on a data folder until it ends.

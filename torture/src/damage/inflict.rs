@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fastrand::Rng;
 
-use super::prepared::{Form, segments};
 use crate::folder;
+use crate::prepared::{Form, segments};
 
 /// What was done to a folder.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The folders that are damaged, each as a server has left it, with what must be read from it.
+//! Data folders to begin with, each as a server has left it, with what must be read from it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,13 +48,17 @@ pub struct Form {
     pub acknowledged: u64,
 }
 
-/// All forms, and a folder of another store.
+/// One folder in several forms, and a folder of another store.
 pub struct Prepared {
-    /// The forms. The last is large.
-    pub forms: Vec<Form>,
+    /// Stopped in good order.
+    pub stopped: Form,
+    /// Killed after its last write was acknowledged.
+    pub killed: Form,
+    /// Killed while the journal was written.
+    pub torn: Form,
     /// The folder of another store.
     pub foreign: PathBuf,
-    _guard: TempDir,
+    guard: TempDir,
 }
 
 /// Reads the settings of every scope.
@@ -74,12 +78,11 @@ pub fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Prepared {
-    /// Has a server make every form.
+    /// Has a server make every form but the large one.
     pub async fn new(binary: &Binary, rng: &mut Rng) -> Result<Self> {
         let guard = tempfile::tempdir()?;
         let place = |name: &str| guard.path().join(name);
-        let live = place("live");
-        let (older, foreign) = (place("older"), place("foreign"));
+        let (live, older, foreign) = (place("live"), place("older"), place("foreign"));
 
         binary.write(&foreign, rng, 40).await?.stop().await?;
         binary.write(&live, rng, 60).await?.kill().await?;
@@ -99,16 +102,19 @@ impl Prepared {
         let torn = Form::of("torn", &killed.folder, place("torn"), &older, killed.contents.clone())?;
         torn.tear(&live, rng)?;
 
-        let several = place("several");
-        fill(binary, &several).await?;
-        let half = place("half");
-        folder::copy(&several, &half)?;
-        let server = binary.write(&several, rng, 20).await?;
+        Ok(Self { stopped, killed, torn, foreign, guard })
+    }
+
+    /// A folder whose journal has several segments. That takes a while.
+    pub async fn large(&self, binary: &Binary, rng: &mut Rng) -> Result<Form> {
+        let place = |name: &str| self.guard.path().join(name);
+        let (live, older) = (place("large-live"), place("large-older"));
+        fill(binary, &live).await?;
+        folder::copy(&live, &older)?;
+        let server = binary.write(&live, rng, 20).await?;
         let contents = read(&server).await?;
         server.stop().await?;
-        let several = Form::of("of several segments", &several, place("large"), &half, contents)?;
-        ensure!(segments(&several.folder)?.len() == 3, "there are {:?}", segments(&several.folder)?);
-        Ok(Self { forms: vec![stopped, killed, torn, several], foreign, _guard: guard })
+        Form::of("of several segments", &live, place("large"), &older, contents)
     }
 }
 
