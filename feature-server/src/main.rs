@@ -108,6 +108,10 @@ fn usage_of_mint(error: MintError) -> anyhow::Error {
     }
 }
 
+/// A key that cannot be read is none: the same start may succeed once the disk works.
 fn usage_of_setting(error: AuthError) -> anyhow::Error {
-    UsageError(error.to_string()).into()
+    match error {
+        AuthError::Setting { .. } => UsageError(error.to_string()).into(),
+        AuthError::Keys(error) => error.into(),
+    }
 }

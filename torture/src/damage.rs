@@ -15,10 +15,10 @@ use fastrand::Rng;
 use crate::finding::{Finding, Verdict};
 use crate::folder;
 use crate::numbered::Client;
-use crate::prepared::{Form, Prepared, UNTOUCHED, read, segments};
+use crate::prepared::{Form, Prepared, UNTOUCHED, compare, read, segments};
 use crate::report::Report;
 use crate::server::{Binary, NotStarted};
-use expected::Expected;
+pub use expected::{Expected, Place};
 use inflict::Damage;
 
 /// The large form is copied and scanned so much slower that only one cycle of this many has it.
@@ -60,18 +60,13 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     Ok(report)
 }
 
-async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expected) -> Verdict {
+/// Starts on a damaged folder: it must be refused where it may be, or serve what was there, now and after a restart.
+pub async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expected) -> Verdict {
     let server = match binary.serve(folder).await {
         Ok(server) => server,
         Err(error) => return judge_refusal(&error.downcast::<NotStarted>()?, expected),
     };
-    let contents = match read(&server).await {
-        Ok(contents) => contents,
-        Err(error) => return Err(Finding::Unopenable(format!("{error:#}\n{}", server.kill().await?))),
-    };
-    if contents != form.contents {
-        return Err(Finding::Lost(format!("served {contents:?} instead of {:?}", form.contents)));
-    }
+    compare(&server, &form.contents).await?;
     if !expected.may_serve {
         return Err(Finding::Lost("served as if nothing had happened".to_owned()));
     }
@@ -80,9 +75,7 @@ async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expected)
     let contents = read(&server).await?;
     let log = server.stop().await?;
     let server = binary.serve(folder).await.context("it served, but not again")?;
-    if read(&server).await? != contents {
-        return Err(Finding::Lost("it served all, but not after the next start".to_owned()));
-    }
+    compare(&server, &contents).await?;
     server.stop().await?;
     Ok(match log {
         log if log.contains("is set aside") => "rebuilt",

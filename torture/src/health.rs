@@ -27,6 +27,17 @@ pub async fn told(server: &Server, takes_writes: bool) -> Result<()> {
     }
 }
 
+/// Asks once whether the server serves.
+///
+/// # Errors
+/// When it does not say so.
+pub async fn of_server(server: &Server) -> Result<()> {
+    match status(server, "").await? {
+        ServingStatus::Serving => Ok(()),
+        other => bail!("the health of the server is {other:?}"),
+    }
+}
+
 async fn status(server: &Server, service: &str) -> Result<ServingStatus> {
     let request = HealthCheckRequest { service: service.to_owned() };
     Ok(HealthClient::new(server.channel()?).check(request).await?.into_inner().status())

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 use crate::finding::{Finding, Verdict};
 use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
-use crate::prepared::{Contents, Prepared, read};
+use crate::prepared::{Contents, Prepared, compare};
 use crate::report::Report;
 use crate::server::{Binary, NotStarted, Server};
 use crate::strace::{CALLS, Traced, calls, ensure_present, files, injected};
@@ -193,10 +193,7 @@ fn is_refused(written: Result<(), Status>) -> Result<bool> {
 
 /// Checks that everything is there, and nothing else.
 async fn check(server: &Server, begin: &Begin, ledgers: &mut [Ledger; 2]) -> Result<(), Finding> {
-    let contents = read(server).await?;
-    if contents != begin.contents {
-        return Err(Finding::Lost(format!("served {contents:?} instead of {:?}", begin.contents)));
-    }
+    compare(server, &begin.contents).await?;
     let mut client = Client::of(server).await?;
     for ledger in ledgers {
         ledger.check(&mut client).await?;

@@ -4,8 +4,10 @@
 //! sees the binary, its folder and its port, as an operator does.
 
 mod damage;
+mod device;
 mod finding;
 mod folder;
+mod full;
 mod health;
 mod io;
 mod kill;
@@ -13,6 +15,7 @@ mod ledger;
 mod numbered;
 mod prepared;
 mod progress;
+mod projection;
 mod report;
 mod server;
 mod strace;
@@ -63,6 +66,10 @@ enum Campaign {
     Damage,
     /// Have calls on the server's files fail, one kind in each run
     Io,
+    /// Fill up the disk, which takes root: a small file system is mounted
+    Full,
+    /// Spoil sled's files, or let the disk hang
+    Projection,
     /// kill -9 under concurrent writes, also while the server starts and stops
     Kill,
 }
@@ -86,6 +93,8 @@ async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let seed = shared.seed.unwrap_or_else(|| fastrand::u64(..));
     match campaign {
         Campaign::Io => io::run(&binary, shared.cycles.unwrap_or(40), seed).await,
+        Campaign::Full => full::run(&binary, shared.cycles.unwrap_or(12), seed).await,
+        Campaign::Projection => projection::run(&binary, shared.cycles.unwrap_or(40), seed).await,
         Campaign::Damage => damage::run(&binary, shared.cycles.unwrap_or(400), seed).await,
         Campaign::Kill => kill::kill(&binary, shared.cycles.unwrap_or(100), seed).await,
     }

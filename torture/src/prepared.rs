@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use tempfile::TempDir;
 
+use crate::finding::Finding;
 use crate::folder;
 use crate::numbered::{Client, Found, Scope};
 use crate::server::{Binary, Server};
@@ -69,6 +70,17 @@ pub async fn read(server: &Server) -> Result<Contents> {
         contents.insert(scope, client.get(scope).await?);
     }
     Ok(contents)
+}
+
+/// Reads the settings of every scope, which must be as expected.
+///
+/// # Errors
+/// The scopes that are not; and when one cannot be read.
+pub async fn compare(server: &Server, expected: &Contents) -> Result<(), Finding> {
+    let found = read(server).await?;
+    let different = |scope: &Scope| (found[scope] != expected[scope]).then(|| (*scope, &found[scope]));
+    let different: Vec<_> = expected.keys().filter_map(different).collect();
+    if different.is_empty() { Ok(()) } else { Err(Finding::Lost(format!("these are not as they were: {different:?}"))) }
 }
 
 /// The journal's segments in a data folder, in their order.

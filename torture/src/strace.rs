@@ -46,6 +46,11 @@ pub struct Traced {
     pub text: String,
 }
 
+/// The one of [`CALLS`] with this name.
+pub fn call(name: &str) -> Call {
+    CALLS.into_iter().find(|call| call.name == name).expect("every call that is named here is one of them")
+}
+
 /// Fails where there is no strace.
 pub fn ensure_present() -> Result<()> {
     let version = Command::new("strace").arg("--version").output();

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::shell::{Workspace, on_path, run_quietly};
 
 /// Debian packages, each with the program by which it is recognised.
-const DEBIAN: [(&str, &str); 2] = [("chromium", "chromium"), ("curl", "curl")];
+const DEBIAN: [(&str, &str); 3] = [("chromium", "chromium"), ("curl", "curl"), ("strace", "strace")];
 
 /// Installs what is missing, telling each in one line.
 pub fn install(workspace: &Workspace) -> Result<()> {
