@@ -3,6 +3,10 @@
 use std::time::Duration;
 
 use crate::report::Report;
+use crate::workload::Counts;
+
+/// What Rust says of EIO, which everything gets from a file system that was cut off.
+const IO_ERROR: &str = "(os error 5)";
 
 /// How many problems are told in full.
 const TOLD: usize = 10;
@@ -11,8 +15,7 @@ const TOLD: usize = 10;
 pub struct Tally {
     report: Report,
     starts: Vec<Duration>,
-    writes: u64,
-    reads: u64,
+    counts: Counts,
     torn: u64,
     set_aside: u64,
     told: usize,
@@ -24,7 +27,7 @@ impl Tally {
     /// Nothing so far. `may_set_aside`: a projection that is set aside is no false alarm.
     pub fn new(what: &str, may_set_aside: bool) -> Self {
         let (starts, report) = (Vec::new(), Report::new(what));
-        Self { report, starts, writes: 0, reads: 0, torn: 0, set_aside: 0, told: 0, may_set_aside }
+        Self { report, starts, counts: Counts::default(), torn: 0, set_aside: 0, told: 0, may_set_aside }
     }
 
     /// A cycle is over.
@@ -38,9 +41,9 @@ impl Tally {
     }
 
     /// Clients got so many answers.
-    pub fn answered(&mut self, writes: u64, reads: u64) {
-        self.writes += writes;
-        self.reads += reads;
+    pub fn answered(&mut self, counts: Counts) {
+        self.counts.writes += counts.writes;
+        self.counts.reads += counts.reads;
     }
 
     /// What clients found lost or wrong.
@@ -59,7 +62,16 @@ impl Tally {
 
     /// Looks through the log of a server that had no reason for complaints.
     pub fn log(&mut self, log: &str) {
-        for line in log.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")) {
+        self.lines(log.lines());
+    }
+
+    /// Looks through the log of a server whose file system was cut off, up to the first line that tells of it.
+    pub fn log_until_cut(&mut self, log: &str) {
+        self.lines(log.lines().take_while(|line| !line.contains(IO_ERROR)));
+    }
+
+    fn lines<'l>(&mut self, lines: impl Iterator<Item = &'l str>) {
+        for line in lines.filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")) {
             if line.contains("cut off what a crash has torn") {
                 self.torn += 1;
             } else if line.contains("the projection is set aside") && self.may_set_aside {
@@ -78,8 +90,8 @@ impl Tally {
         let longest = self.starts.last().copied().unwrap_or_default();
         self.report.notes.extend(notes);
         self.report.notes.extend([
-            format!("{} writes acknowledged", self.writes),
-            format!("{} reads", self.reads),
+            format!("{} writes acknowledged", self.counts.writes),
+            format!("{} reads", self.counts.reads),
             format!("{} torn tails", self.torn),
             format!("{} projections set aside", self.set_aside),
             format!("start {} ms in the median and {} ms at most", median.as_millis(), longest.as_millis()),

@@ -4,8 +4,8 @@
 //! ```text
 //! let workload = Workload::new(seed);
 //! let token = server.token(workload::TOKEN).await?;
-//! let load = workload.start(&server, &token)?;   // clients are under way
-//! let problems = workload.stop(load).await?;     // or kill the server, then `workload.ended(load)`
+//! let load = workload.start(&server, &token, Values::Mixed)?; // clients are under way
+//! let problems = workload.stop(load).await?; // or kill the server, then `workload.ended(load)`
 //! let problems = workload.check(&server, &token).await?;
 //! ```
 
@@ -15,6 +15,8 @@ mod feature;
 mod history;
 mod messages;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::mem;
@@ -35,6 +37,8 @@ pub const TOKEN: &str = "--role SYSTEM_OWNER --ttl 24h";
 
 /// Writers with scopes of their own, and the instances that these lie in.
 const WRITERS: usize = 8;
+/// The scopes of a writer: an organization, users and an instance.
+const SCOPES: usize = 5;
 /// Writers that compete for the shared scopes.
 const COMPETITORS: usize = 4;
 const READERS: usize = 3;
@@ -45,10 +49,25 @@ pub struct Workload {
     own: Vec<Vec<SharedHistory>>,
     contested: Vec<SharedHistory>,
     rng: Rng,
-    /// How many writes were acknowledged, or answered without a need to change anything.
+    counts: Counts,
+}
+
+/// What clients got.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counts {
+    /// Writes that were acknowledged, also those that had nothing to change.
     pub writes: u64,
-    /// How many answers readers got.
+    /// Answers that readers got.
     pub reads: u64,
+}
+
+/// What clients write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// Every kind of write, with values of any size.
+    Mixed,
+    /// Values as large as they can be, so that the journal grows fast.
+    Large,
 }
 
 /// Clients under way against one server.
@@ -60,7 +79,7 @@ pub struct Load {
 /// What all clients of a load have in common.
 struct Shared {
     stopping: AtomicBool,
-    big: bool,
+    values: Values,
     writes: AtomicU64,
     reads: AtomicU64,
 }
@@ -76,7 +95,7 @@ impl Workload {
         let own = |writer: usize| {
             let instance = format!("instance-{}", writer % 3);
             let mut scopes = vec![Scope::organization(&instance, format!("organization-of-{writer}"))];
-            scopes.extend((0..3).map(|user| Scope::user(&instance, format!("user-{user}-of-{writer}"))));
+            scopes.extend((0..SCOPES - 2).map(|user| Scope::user(&instance, format!("user-{user}-of-{writer}"))));
             scopes.push(Scope::instance(&format!("instance-of-{writer}")));
             scopes.into_iter().map(history).collect()
         };
@@ -86,28 +105,20 @@ impl Workload {
             own: (0..WRITERS).map(own).collect(),
             contested: contested.into_iter().map(history).collect(),
             rng: Rng::with_seed(seed),
-            writes: 0,
-            reads: 0,
+            counts: Counts::default(),
         }
     }
 
     /// Starts the clients.
-    pub fn start(&mut self, server: &Server, token: &str) -> Result<Load> {
-        self.start_with(server, token, false)
-    }
-
-    /// Starts clients that write values as large as they can be, so that the journal grows fast.
-    pub fn start_big(&mut self, server: &Server, token: &str) -> Result<Load> {
-        self.start_with(server, token, true)
-    }
-
-    fn start_with(&mut self, server: &Server, token: &str, big: bool) -> Result<Load> {
+    pub fn start(&mut self, server: &Server, token: &str, values: Values) -> Result<Load> {
         let (stopping, writes, reads) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { stopping, big, writes, reads });
+        let shared = Arc::new(Shared { stopping, values, writes, reads });
         let client = || Client::new(server.channel()?, token);
         let mut tasks = JoinSet::new();
-        for scopes in &self.own {
-            tasks.spawn(tasks::write_own(client()?, shared.clone(), scopes.clone(), self.rng.fork()));
+        // The more writes share a sync, the faster the journal grows.
+        let scopes_of_a_writer = if values == Values::Large { 1 } else { SCOPES };
+        for scopes in self.own.iter().flat_map(|scopes| scopes.chunks(scopes_of_a_writer)) {
+            tasks.spawn(tasks::write_own(client()?, shared.clone(), scopes.to_vec(), self.rng.fork()));
         }
         for _ in 0..COMPETITORS {
             let scopes = self.contested.clone();
@@ -137,8 +148,8 @@ impl Workload {
         while let Some(ended) = load.tasks.join_next().await {
             ended.context("a client failed")?;
         }
-        self.writes += load.shared.writes.load(Ordering::Relaxed);
-        self.reads += load.shared.reads.load(Ordering::Relaxed);
+        self.counts.writes += load.shared.writes.load(Ordering::Relaxed);
+        self.counts.reads += load.shared.reads.load(Ordering::Relaxed);
         Ok(self.problems())
     }
 
@@ -154,6 +165,11 @@ impl Workload {
             history.lock().settle(&read);
         }
         Ok(self.problems())
+    }
+
+    /// What clients got since this was asked last.
+    pub fn take_counts(&mut self) -> Counts {
+        mem::take(&mut self.counts)
     }
 
     fn scopes(&self) -> impl Iterator<Item = &SharedHistory> {
@@ -172,7 +188,7 @@ impl Clone for Workload {
             own: self.own.iter().map(|scopes| scopes.iter().map(copy).collect()).collect(),
             contested: self.contested.iter().map(copy).collect(),
             rng: self.rng.clone(),
-            ..*self
+            counts: self.counts,
         }
     }
 }

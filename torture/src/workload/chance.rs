@@ -2,6 +2,7 @@
 
 use fastrand::Rng;
 
+use super::Values;
 use super::feature::{LOGIN, LOGIN_PARTS, Layer, Level, PATHS, Value};
 use super::write::{Operation, Set, State, Write};
 
@@ -15,13 +16,14 @@ const URI_CHARACTERS: usize = 2048;
 const PATH_NUMBERS: std::ops::RangeInclusive<i32> = 1..=5;
 
 /// A write to a scope in this state which nobody else writes to.
-///
-/// `big`: every value is as large as it can be.
-pub fn write(rng: &mut Rng, level: Level, state: &State, big: bool) -> Write {
-    let operation = if !big && rng.u8(..10) == 0 {
+pub fn write(rng: &mut Rng, level: Level, state: &State, values: Values) -> Write {
+    let operation = if values == Values::Mixed && rng.u8(..10) == 0 {
         Operation::Reset
     } else {
-        let mut set = if big { Set { features: big_login(rng), ..Set::default() } } else { set(rng, level) };
+        let mut set = match values {
+            Values::Mixed => set(rng, level),
+            Values::Large => Set { features: large_login(rng), ..Set::default() },
+        };
         // A third names the sequence, and some of those another one than there is.
         set.expected_sequence = match rng.u8(..12) {
             0..3 => Some(state.sequence),
@@ -86,7 +88,7 @@ fn value(rng: &mut Rng, name: &str) -> Value {
     }
 }
 
-fn big_login(rng: &mut Rng) -> Layer {
+fn large_login(rng: &mut Rng) -> Layer {
     let base_uri = Some(uri(rng, URI_CHARACTERS));
     Layer::from([(LOGIN, Value::Login { required: rng.bool(), base_uri })])
 }

@@ -81,7 +81,7 @@ impl History {
             self.problems.push(format!("{}: acknowledged as {details:?}", self.describe(number)));
         }
         let rival = self.states.iter().enumerate().find(|(other, rival)| {
-            *other != number && *other != base && rival.base == base && rival.fate == Fate::Certain && *other != 0
+            *other != 0 && *other != number && rival.base == base && rival.fate == Fate::Certain
         });
         if let Some((rival, _)) = rival {
             self.problems.push(format!("{}: accepted beside {}", self.describe(number), self.describe(rival)));
@@ -167,7 +167,7 @@ impl History {
             .changed
             .map_or(details.changed >= self.states[possible.base].changed, |changed| details.changed == Some(changed));
         let written = possible.state.sequence > 0;
-        let created = self.created.is_none_or(|created| details.created == Some(created));
+        let created = self.created.is_none_or(|created| !written || details.created == Some(created));
         changed && created && details.changed.is_some() == written && details.created.is_some() == written
     }
 

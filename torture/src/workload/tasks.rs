@@ -29,7 +29,7 @@ pub async fn write_own(mut client: Client, shared: Arc<Shared>, scopes: Vec<Shar
             let mut history = history.lock();
             let base = history.newest();
             let state = history.state(base).clone();
-            let write = chance::write(&mut rng, history.scope.level, &state, shared.big);
+            let write = chance::write(&mut rng, history.scope.level, &state, shared.values);
             let next = write.apply(history.scope.level, &state);
             let changes = next != state && !is_outdated(&write, &state);
             let number = if changes { history.issue(base, next) } else { base };
