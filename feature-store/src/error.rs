@@ -146,6 +146,22 @@ pub enum OpenError {
         /// What is wrong there.
         reason: String,
     },
+    /// The journal ends before what was once applied to the projection, and thus acknowledged.
+    #[error(
+        "{} ends at byte {offset} with revision {revision}, but the projection knows revision {known}, so acknowledged \
+         writes are missing: restore the folder journal as it was; or, to go on without them, remove the folder projection",
+        .segment.display()
+    )]
+    JournalCutShort {
+        /// The last segment.
+        segment: PathBuf,
+        /// Where it ends, in bytes.
+        offset: u64,
+        /// The last revision of the journal.
+        revision: u64,
+        /// The last revision that was applied.
+        known: u64,
+    },
     /// Not even a new projection could be built.
     #[error("the projection cannot be built: {reason}; check that the disk of the data folder has space and works")]
     Projection {

@@ -1,11 +1,19 @@
-//! Every file operation of this crate except those within sled: one place to see what is synced, and one place
-//! to put a layer that injects faults. Nothing here knows what the bytes mean.
+//! Every file operation of this crate except those within sled: one place to see what is synced. Nothing here knows
+//! what the bytes mean, nor which disk they are on: in tests it may be a simulated one.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+pub(crate) mod system;
+
+use std::fs::{self, TryLockError};
 use std::io::{self, ErrorKind};
+#[cfg(not(test))]
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+#[cfg(test)]
+use crate::tests::simulation::switch as disk;
+#[cfg(not(test))]
+use system as disk;
 
 /// A file operation that failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -28,15 +36,14 @@ fn named<'a>(action: &'static str, path: &'a Path) -> impl Fn(io::Error) -> File
 /// A file open for reading and writing that knows its path. Offsets and lengths are in bytes.
 #[derive(Debug)]
 pub(crate) struct DataFile {
-    file: File,
+    file: disk::Handle,
     path: PathBuf,
 }
 
 impl DataFile {
     /// Opens the file, or creates an empty one.
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        Ok(Self { file: file.map_err(named("open", path))?, path: path.to_owned() })
+        Ok(Self { file: disk::open(path).map_err(named("open", path))?, path: path.to_owned() })
     }
 
     pub(crate) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
@@ -69,7 +76,7 @@ impl DataFile {
 
 /// Reads a whole file; `None` when there is no such file.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match disk::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(named("read", path)(error)),
@@ -78,27 +85,27 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// The names in a folder, in no particular order; none when there is no such folder.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(named("list", folder)(error)),
-    };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-        .collect::<io::Result<_>>()
-        .map_err(named("list", folder))
+    match disk::names(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
+        outcome => outcome.map_err(named("list", folder)),
+    }
 }
 
 /// Creates a folder and those above it where they are missing, durably.
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
     let parent = parent_of(path);
+    if disk::is_folder(path) {
+        // Whoever made it may have crashed before its name was durable.
+        return match sync_folder(parent) {
+            // One that this user may not even read was set up by somebody else.
+            Err(error) if error.source.kind() == ErrorKind::PermissionDenied => Ok(()),
+            outcome => outcome,
+        };
+    }
     create_folder(parent)?;
-    match fs::create_dir(path) {
+    match disk::create_folder(path) {
         // Minting a token makes the folder too, and may do so at the same time.
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && disk::is_folder(path) => {}
         outcome => outcome.map_err(named("create", path))?,
     }
     sync_folder(parent)
@@ -106,7 +113,7 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    File::open(path).and_then(|folder| folder.sync_all()).map_err(named("sync", path))
+    disk::sync_folder(path).map_err(named("sync", path))
 }
 
 /// Puts a file with this content in place, durably: afterwards it is there whole, or, with an error, the old one.
@@ -116,7 +123,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     file.truncate(0)?;
     file.write_at(bytes, 0)?;
     file.sync_all()?;
-    fs::rename(&fresh, path).map_err(named("rename to", path))?;
+    disk::rename(&fresh, path).map_err(named("rename to", path))?;
     sync_folder(parent_of(path))
 }
 
@@ -132,8 +139,7 @@ pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
 
 /// The bytes that are free for this process on the file system of `path`.
 pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(path).map_err(|error| named("measure free space at", path)(error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    disk::free_bytes(path).map_err(named("measure free space at", path))
 }
 
 fn parent_of(path: &Path) -> &Path {

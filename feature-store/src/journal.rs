@@ -115,6 +115,18 @@ impl Journal {
         self.revision
     }
 
+    /// The store that it belongs to.
+    pub(crate) fn store(&self) -> Uuid {
+        self.store
+    }
+
+    /// That it ends here, but once went on to revision `known`.
+    pub(crate) fn cut_short(&self, known: u64) -> OpenError {
+        let Position { segment, offset } = self.end;
+        let segment = segment_path(&self.folder, segment);
+        OpenError::JournalCutShort { segment, offset, revision: self.revision, known }
+    }
+
     /// Whether the last frame is a seal: the end is a clean one.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed

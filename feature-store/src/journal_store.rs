@@ -2,6 +2,7 @@
 //!
 //! How a journal or a projection works inside is not known here.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -13,7 +14,7 @@ use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
 use crate::identity;
 use crate::journal::Journal;
-use crate::projection::{Progress, Projection};
+use crate::projection::Projection;
 use crate::store::{FeatureStore, check_append};
 
 /// The sizes that tests make smaller or larger.
@@ -28,22 +29,20 @@ pub(crate) struct Limits {
 pub(crate) const LIMITS: Limits = Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 };
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
-#[derive(Debug)]
 pub struct JournalStore {
     folder: PathBuf,
     limits: Limits,
     /// The last event that is visible.
     revision: AtomicU64,
-    projection: Projection,
+    /// Shows what the journal holds. It is a store itself, only not a durable one.
+    projection: Box<dyn FeatureStore>,
     writer: Mutex<Writer>,
     /// Dropped last: it keeps other processes out.
     _lock: DataFile,
 }
 
-#[derive(Debug)]
 struct Writer {
     journal: Journal,
-    progress: Progress,
     /// The first append that failed.
     failed: Option<StoreError>,
 }
@@ -61,6 +60,19 @@ impl JournalStore {
     }
 
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+        Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
+            Ok(Box::new(Projection::open(&folder.join("projection"), journal)?))
+        })
+    }
+
+    /// * `id`: that of the store, should it be made now.
+    /// * `project`: gives a projection that shows all of a journal.
+    pub(crate) fn open_over(
+        folder: &Path,
+        limits: Limits,
+        id: Uuid,
+        project: impl FnOnce(&Journal) -> Result<Box<dyn FeatureStore>, OpenError>,
+    ) -> Result<Self, OpenError> {
         files::create_folder(folder)?;
         let lock = DataFile::open(&folder.join("lock"))?;
         if !lock.try_lock()? {
@@ -69,10 +81,12 @@ impl JournalStore {
         let journal_folder = folder.join("journal");
         let store = match identity::read(folder)? {
             Some(store) => store,
-            None => create(folder, &journal_folder)?,
+            None => create(folder, &journal_folder, id)?,
         };
+        // Whoever made the identity may have crashed before its name was durable.
+        files::sync_folder(folder)?;
         let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
-        let (projection, progress) = Projection::open(&folder.join("projection"), store, &journal)?;
+        let projection = project(&journal)?;
         let clean = journal.is_sealed();
         tracing::info!(folder = %folder.display(), revision = journal.revision(), clean, "the store is open");
         Ok(Self {
@@ -80,15 +94,9 @@ impl JournalStore {
             limits,
             revision: AtomicU64::new(journal.revision()),
             projection,
-            writer: Mutex::new(Writer { journal, progress, failed: None }),
+            writer: Mutex::new(Writer { journal, failed: None }),
             _lock: lock,
         })
-    }
-
-    /// Garbles the stored record of a scope, as a failing disk might.
-    #[cfg(test)]
-    pub(crate) fn damage(&self, scope: &Scope) {
-        self.projection.damage(scope);
     }
 
     fn check_reserve(&self) -> Result<(), StoreError> {
@@ -105,11 +113,10 @@ impl JournalStore {
 }
 
 /// Makes a new store. The identity comes last: where it is, there was a journal.
-fn create(folder: &Path, journal_folder: &Path) -> Result<Uuid, OpenError> {
+fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, OpenError> {
     if Journal::holds_frames(journal_folder)? {
         return Err(OpenError::IdentityMissing { path: identity::path(folder) });
     }
-    let store = Uuid::new_v4();
     Journal::create(journal_folder, store)?;
     identity::write(folder, store)?;
     Ok(store)
@@ -131,7 +138,7 @@ impl FeatureStore for JournalStore {
             return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
         }
         check_append(self.revision(), events)?;
-        let outcome = self.check_reserve().and_then(|()| writer.append(&self.projection, events));
+        let outcome = self.check_reserve().and_then(|()| writer.append(&*self.projection, events));
         match &outcome {
             Ok(()) => self.revision.store(last.revision, Ordering::Release),
             Err(error) if error.is_refusal() => {}
@@ -146,14 +153,20 @@ impl FeatureStore for JournalStore {
             return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
         }
         writer.journal.seal()?;
-        self.projection.flush()
+        self.projection.close()
+    }
+}
+
+impl fmt::Debug for JournalStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JournalStore").field("folder", &self.folder).finish_non_exhaustive()
     }
 }
 
 impl Writer {
-    fn append(&mut self, projection: &Projection, events: &[Event]) -> Result<(), StoreError> {
+    fn append(&mut self, projection: &dyn FeatureStore, events: &[Event]) -> Result<(), StoreError> {
         self.journal.append(events)?;
         // Only what is durable becomes visible.
-        projection.apply(&mut self.progress, events)
+        projection.append(events)
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use feature_core::{Event, Record, Scope};
 use prost::Message;
@@ -18,6 +19,7 @@ use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::journal::Journal;
 use crate::key;
+use crate::store::FeatureStore;
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -32,15 +34,16 @@ const VALUE_HEADER: usize = 5;
 const RECORD: u8 = b'r';
 const PROGRESS_KEY: &[u8] = b"m";
 
-/// The projection, open for reading from any thread and for writing from one.
+/// The projection: a store that is quick to read and not durable.
 #[derive(Debug)]
 pub(crate) struct Projection {
     tree: sled::Db,
+    progress: Mutex<Progress>,
 }
 
-/// How far the journal is applied. The writer keeps it.
+/// How far the journal is applied.
 #[derive(Clone, PartialEq, Message)]
-pub(crate) struct Progress {
+struct Progress {
     #[prost(bytes = "vec", tag = "1")]
     store: Vec<u8>,
     /// The last event applied.
@@ -56,72 +59,72 @@ impl Projection {
     /// set aside, replacing what was set aside before, and built anew.
     ///
     /// # Errors
-    /// [`OpenError`] when the journal cannot be read or no new projection can be built.
-    pub(crate) fn open(folder: &Path, store: Uuid, journal: &Journal) -> Result<(Self, Progress), OpenError> {
-        match contained(|| Self::catch_up(folder, store, journal)) {
+    /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
+    /// can be built.
+    pub(crate) fn open(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+        match contained(|| Self::catch_up(folder, journal)) {
             Err(OpenError::Projection { reason }) => {
                 let aside = folder.with_added_extension("set-aside");
                 tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
                 files::set_aside(folder, &aside)?;
-                contained(|| Self::catch_up(folder, store, journal))
+                contained(|| Self::catch_up(folder, journal))
             }
             outcome => outcome,
         }
     }
 
-    fn catch_up(folder: &Path, store: Uuid, journal: &Journal) -> Result<(Self, Progress), OpenError> {
+    fn catch_up(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
-        let projection = Self { tree: config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)? };
-        let mut progress = projection.check(store)?;
-        let from = progress.revision;
-        if from > journal.revision() {
-            return Err(doubt(format!("it knows revision {from}, the journal ends at {}", journal.revision())));
+        let tree = config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)?;
+        let progress = read_progress(&tree, journal.store())?;
+        let (from, to) = (progress.revision, journal.revision());
+        if from > to {
+            // Only what was durable in the journal was ever applied. So the journal has lost it since.
+            return Err(journal.cut_short(from));
         }
-        if from < journal.revision() {
-            tracing::info!(from, to = journal.revision(), "the projection catches up with the journal");
+        check(&tree, &progress)?;
+        if from < to {
+            tracing::info!(from, to, "the projection catches up with the journal");
         }
-        journal.replay(from, CATCH_UP_EVENTS, |events| projection.apply(&mut progress, events).map_err(doubt))?;
-        Ok((projection, progress))
+        let projection = Self { tree, progress: Mutex::new(progress) };
+        journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(events).map_err(doubt))?;
+        Ok(projection)
     }
 
-    /// Checks everything and returns how far the journal is applied.
-    fn check(&self, store: Uuid) -> Result<Progress, OpenError> {
-        let mut progress = None;
-        let mut checksums = 0_u64;
-        for entry in self.tree.iter() {
-            let (key, value) = entry.map_err(doubt)?;
-            let (checksum, body) = open_value(&key, &value).ok_or_else(|| doubt("a value fails its check"))?;
-            match key[..] {
-                [RECORD, ..] => checksums = checksums.wrapping_add(checksum.into()),
-                _ if *key == *PROGRESS_KEY => progress = Some(Progress::decode(body).map_err(doubt)?),
-                _ => return Err(doubt("it holds an unknown key")),
-            }
-        }
-        let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
-        let progress = progress.unwrap_or_else(|| empty.clone());
-        if progress.store != empty.store {
-            return Err(doubt("it belongs to another store"));
-        }
-        if progress.checksums != checksums {
-            return Err(doubt("a record is missing or not the newest"));
-        }
-        Ok(progress)
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        // It is replaced as a whole.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The record of a scope.
-    ///
-    /// # Errors
-    /// [`StoreError`] when it cannot be read or trusted.
-    pub(crate) fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+    /// Garbles the stored record of a scope, as a failing disk might.
+    #[cfg(test)]
+    pub(crate) fn damage(&self, scope: &Scope) {
+        self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
+    }
+
+    fn read(&self, key: &[u8], scope: &Scope) -> Result<Option<(u32, Record)>, StoreError> {
+        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(None) };
+        let record = || {
+            let (checksum, body) = open_value(key, &value)?;
+            Some((checksum, decode_record(body).ok()?))
+        };
+        record().map(Some).ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+    }
+}
+
+impl FeatureStore for Projection {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         let stored = self.read(&record_key(scope), scope)?;
         Ok(stored.map(|(_, record)| record).unwrap_or_default())
     }
 
-    /// Applies events that continue `progress`, all at once for every reader.
-    ///
-    /// # Errors
-    /// [`StoreError`]; then it is not known whether they are applied.
-    pub(crate) fn apply(&self, progress: &mut Progress, events: &[Event]) -> Result<(), StoreError> {
+    fn revision(&self) -> u64 {
+        self.progress().revision
+    }
+
+    /// Applies events, all at once for every reader. After an error it is not known whether they are applied.
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        let mut progress = self.progress().clone();
         let mut changed: HashMap<&Scope, Record> = HashMap::new();
         for event in events {
             if !changed.contains_key(&event.scope) {
@@ -141,31 +144,41 @@ impl Projection {
             batch.insert(key, value);
         }
         batch.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
-        self.tree.apply_batch(batch).map_err(failed)
+        self.tree.apply_batch(batch).map_err(failed)?;
+        *self.progress() = progress;
+        Ok(())
     }
 
-    /// Makes sled write everything. Only for a clean end: it is slow.
-    ///
-    /// # Errors
-    /// [`StoreError::Projection`].
-    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+    /// Makes sled write everything. It is slow.
+    fn close(&self) -> Result<(), StoreError> {
         self.tree.flush().map(drop).map_err(failed)
     }
+}
 
-    /// Garbles the stored record of a scope, as a failing disk might.
-    #[cfg(test)]
-    pub(crate) fn damage(&self, scope: &Scope) {
-        self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
-    }
+/// How far a journal of this store is applied.
+fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
+    let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
+    let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
+    let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
+    let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
+    if progress.store != empty.store { Err(doubt("it belongs to another store")) } else { Ok(progress) }
+}
 
-    fn read(&self, key: &[u8], scope: &Scope) -> Result<Option<(u32, Record)>, StoreError> {
-        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(None) };
-        let record = || {
-            let (checksum, body) = open_value(key, &value)?;
-            Some((checksum, decode_record(body).ok()?))
-        };
-        record().map(Some).ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+/// Checks every record, and that all of them are there.
+fn check(tree: &sled::Db, progress: &Progress) -> Result<(), OpenError> {
+    let mut checksums = 0_u64;
+    for entry in tree.iter() {
+        let (key, value) = entry.map_err(doubt)?;
+        match key[..] {
+            [RECORD, ..] => {
+                let (checksum, _) = open_value(&key, &value).ok_or_else(|| doubt("a record fails its check"))?;
+                checksums = checksums.wrapping_add(checksum.into());
+            }
+            _ if *key == *PROGRESS_KEY => {}
+            _ => return Err(doubt("it holds an unknown key")),
+        }
     }
+    if checksums == progress.checksums { Ok(()) } else { Err(doubt("a record is missing or not the newest")) }
 }
 
 fn record_key(scope: &Scope) -> Vec<u8> {

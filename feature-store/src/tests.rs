@@ -6,3 +6,4 @@ pub(crate) mod fixtures;
 mod folder;
 mod model;
 mod readers;
+pub(crate) mod simulation;

@@ -1,0 +1,45 @@
+//! The file operations as the operating system has them. Tests put a simulated disk in their place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// A file that is open for reading and writing.
+pub(crate) type Handle = File;
+
+/// Opens a file, or creates an empty one.
+pub(crate) fn open(path: &Path) -> io::Result<Handle> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
+/// The names in a folder.
+pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
+    let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    fs::read_dir(folder)?.map(name).collect()
+}
+
+pub(crate) fn is_folder(path: &Path) -> bool {
+    path.is_dir()
+}
+
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// The bytes that are free for this process on the file system of `path`.
+pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}

@@ -1,0 +1,43 @@
+//! Random writes for the simulation, each with a line for the trace.
+
+use fastrand::Rng;
+use feature_core::{Operation, OrganizationId, Placement, Value, Write};
+
+use crate::VALUE_MAX_BYTES;
+use crate::tests::fixtures::{scopes, values, write};
+
+/// A write to one of a few scopes, so that writes of a group often meet.
+pub(super) fn any(rng: &mut Rng) -> (String, Write) {
+    let scopes = scopes();
+    let scope = &scopes[rng.usize(..scopes.len())];
+    let key = ["a", "b"][rng.usize(..2)];
+    let value = match rng.u8(..40) {
+        0 => Some(Value::Text("x".repeat(VALUE_MAX_BYTES))),
+        1..10 => None,
+        _ => Some(values()[rng.usize(..values().len())].clone()),
+    };
+    let kind = match &value {
+        None => "unset".to_owned(),
+        Some(Value::Text(text)) if text.len() >= VALUE_MAX_BYTES => "set too much of".to_owned(),
+        Some(value) => format!("set {value:?} as"),
+    };
+    let mut write = write(scope, key, value);
+    let mut line = format!("{kind} {key} of {scope:?}");
+    if rng.u8(..10) == 0 {
+        write.operation = Operation::Reset;
+        line = format!("reset {scope:?}");
+    }
+    if rng.u8(..4) == 0 {
+        write.placement = Placement::Move(OrganizationId::new(["x", "y"][rng.usize(..2)]).expect("it is an id"));
+        line += &format!(", {:?}", write.placement);
+    }
+    if rng.u8(..5) == 0 {
+        write.expected_sequence = Some(rng.u64(..6));
+        line += &format!(", expecting {:?}", write.expected_sequence);
+    }
+    if rng.u8(..10) == 0 {
+        write.validate_only = true;
+        line += ", only to validate";
+    }
+    (line, write)
+}
