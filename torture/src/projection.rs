@@ -36,7 +36,7 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
         folder::copy(&form.folder, &data)?;
         let (what, verdict) = if cycle % HUNG_EVERY == 0 {
             let hang = hung::Hang::of(cycle / HUNG_EVERY);
-            (hang.to_string(), hung::meet(binary, place.path(), form, &hang).await)
+            (hang.to_string(), hung::meet(binary, place.path(), form, hang).await)
         } else {
             let (what, cut_short) = spoil::spoil(&data, &prepared, &mut rng)?;
             let mut expected = Expected { may_serve: !cut_short, refusals: Vec::new() };
