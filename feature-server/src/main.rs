@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use feature_server::auth::Moment;
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
+use feature_server::auth::{AuthError, Moment};
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
 };
@@ -130,7 +130,8 @@ fn print(text: &str) -> Result<()> {
 /// A setting that only the server finds to be wrong ends the process like any other bad setting.
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
-        ServerError::Auth(error) => UsageError(error.to_string()).into(),
+        // A key that cannot be read is no setting: the same start may succeed once the disk works.
+        ServerError::Auth(error @ AuthError::Setting { .. }) => UsageError(error.to_string()).into(),
         ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }

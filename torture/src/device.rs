@@ -42,10 +42,10 @@ impl Device {
         File::create(folder.path().join("image"))?.set_len(DEVICE_BYTES)?;
         let image = folder.path().join("image");
         run("mkfs.ext4", format.iter().map(OsStr::new).chain([OsStr::new("-q"), image.as_os_str()]))
-            .context("a power cut needs the tools of ext4 (Debian's e2fsprogs)")?;
+            .context("this campaign needs the tools of ext4 (Debian's e2fsprogs)")?;
         let mut device = Self { folder, options, is_mounted: false };
         fs::create_dir(device.path())?;
-        device.mount().context("a power cut needs loop devices, ext4 in the kernel, and root")?;
+        device.mount().context("this campaign needs loop devices, ext4 in the kernel, and root")?;
         Ok(device)
     }
 

@@ -3,12 +3,23 @@
 //! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
 //! sees the binary, its folder and its port, as an operator does.
 
+mod damage;
 mod device;
+mod finding;
+mod folder;
+mod full;
+mod health;
+mod io;
 mod kill;
+mod ledger;
+mod numbered;
 mod power;
+mod prepared;
 mod progress;
+mod projection;
 mod report;
 mod server;
+mod strace;
 mod tally;
 mod trial;
 mod workload;
@@ -74,12 +85,20 @@ enum Campaign {
     Kill,
     /// Power cuts under concurrent writes, on ext4 over a loop device; needs root
     Power,
+    /// Flip bits and cut, swap, delete and replace files in a data folder, one damage at a time
+    Damage,
+    /// Have calls on the server's files fail, one kind in each run; needs strace
+    Io,
+    /// Fill up an ext4 over a loop device, by its space and by its files; needs root
+    Full,
+    /// Spoil sled's files, or let the disk hang; needs strace
+    Projection,
 }
 
 impl Campaign {
     /// What `ci` runs.
     fn all() -> Vec<Self> {
-        vec![Self::Kill, Self::Power]
+        vec![Self::Kill, Self::Power, Self::Damage, Self::Io, Self::Full, Self::Projection]
     }
 
     /// The cycles of the short form and of the long one.
@@ -87,6 +106,11 @@ impl Campaign {
         match self {
             Self::Kill => (100, 2000),
             Self::Power => (60, 2000),
+            Self::Damage => (400, 10_000),
+            // The long form is every fault that there is, and there are about 3,300.
+            Self::Io => (40, 10_000),
+            Self::Full => (12, 120),
+            Self::Projection => (32, 1000),
         }
     }
 
@@ -98,6 +122,10 @@ impl Campaign {
         match self {
             Self::Kill => kill::kill(&binary, cycles, seed).await,
             Self::Power => power::power(&binary, cycles, seed).await,
+            Self::Damage => damage::run(&binary, cycles, seed).await,
+            Self::Io => io::run(&binary, cycles, seed).await,
+            Self::Full => full::run(&binary, cycles, seed).await,
+            Self::Projection => projection::run(&binary, cycles, seed).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The real server as a process: started over a folder on a port of its own, stopped or killed.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -13,17 +14,48 @@ use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long a start, a stop or a command may take before the campaign gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server's binary, and how it is started.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
     /// What runs it, such as `strace` with its arguments; empty for nothing.
-    pub wrapper: Vec<OsString>,
+    wrapper: Vec<OsString>,
     /// Variables of its environment.
     pub environment: Vec<(String, String)>,
 }
+
+/// A server that ended before it listened.
+#[derive(Debug)]
+pub struct NotStarted {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// All that it said on standard error.
+    pub log: String,
+}
+
+impl NotStarted {
+    /// The one line that tells why.
+    ///
+    /// # Errors
+    /// When it ended otherwise than a server that says what is wrong.
+    pub fn line(&self) -> Result<&str> {
+        let mut lines = self.log.lines().filter_map(|line| line.strip_prefix("feature-server: "));
+        match (lines.next(), lines.next(), self.status.code()) {
+            (Some(line), None, Some(1)) => Ok(line),
+            _ => bail!("not one line says why: {self}"),
+        }
+    }
+}
+
+impl fmt::Display for NotStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server did not start ({}):\n{}", self.status, self.log.trim_end())
+    }
+}
+
+impl std::error::Error for NotStarted {}
 
 /// A server that answers calls. Dropped, it is killed.
 pub struct Server {
@@ -50,6 +82,11 @@ impl Binary {
         Ok(Self { path, wrapper: Vec::new(), environment: Vec::new() })
     }
 
+    /// This binary, started by what runs it, such as `strace` with its arguments.
+    pub fn wrapped(&self, wrapper: Vec<OsString>) -> Self {
+        Self { wrapper, ..self.clone() }
+    }
+
     /// Runs a subcommand on a data folder until it ends.
     pub async fn run(&self, data: &Path, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.path);
@@ -69,7 +106,7 @@ impl Binary {
     /// Starts a server on a data folder and waits until it listens.
     ///
     /// # Errors
-    /// When it ends before; the text is what it said.
+    /// [`NotStarted`] when it ends before.
     pub async fn serve(&self, data: &Path) -> Result<Server> {
         self.start(data)?.listening().await
     }
@@ -94,7 +131,7 @@ impl Starting {
     /// Waits until it listens.
     ///
     /// # Errors
-    /// When it ends before; the text is what it said.
+    /// [`NotStarted`] when it ends before.
     pub async fn listening(self) -> Result<Server> {
         let Self(mut server) = self;
         loop {
@@ -107,7 +144,10 @@ impl Starting {
                     server.address = address.trim().to_owned();
                     return Ok(server);
                 }
-                None => bail!("{}", server.log.await?.trim_end()),
+                None => {
+                    let (status, log) = server.ended().await?;
+                    bail!(NotStarted { status, log });
+                }
             }
         }
     }

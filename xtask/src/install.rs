@@ -14,7 +14,8 @@ type Packages = &'static [(&'static str, &'static str)];
 const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl")];
 
 /// Root alone can cut the power of a file system, and only root is sure to have these on the path.
-const FOR_CAMPAIGNS: Packages = &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl")];
+const FOR_CAMPAIGNS: Packages =
+    &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl"), ("strace", "strace")];
 
 const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd")];
 

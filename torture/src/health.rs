@@ -1,0 +1,44 @@
+//! What the server says of its own health.
+
+use anyhow::{Result, bail};
+use tokio::time::{Instant, sleep};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::server::{PATIENCE, Server};
+
+/// Waits until the server says that it serves, and that it takes writes or not.
+///
+/// # Errors
+/// When it says otherwise for too long.
+pub async fn told(server: &Server, takes_writes: bool) -> Result<()> {
+    let begin = Instant::now();
+    loop {
+        let says = (status(server, "").await?, status(server, "zitadel.feature.v2.FeatureService").await?);
+        let writes = if takes_writes { ServingStatus::Serving } else { ServingStatus::NotServing };
+        if says == (ServingStatus::Serving, writes) {
+            return Ok(());
+        }
+        if begin.elapsed() > PATIENCE / 4 {
+            bail!("the health of the server and of its writes is {says:?}, though it takes writes: {takes_writes}");
+        }
+        sleep(PATIENCE / 1000).await;
+    }
+}
+
+/// Asks once whether the server serves.
+///
+/// # Errors
+/// When it does not say so.
+pub async fn of_server(server: &Server) -> Result<()> {
+    match status(server, "").await? {
+        ServingStatus::Serving => Ok(()),
+        other => bail!("the health of the server is {other:?}"),
+    }
+}
+
+async fn status(server: &Server, service: &str) -> Result<ServingStatus> {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    Ok(HealthClient::new(server.channel()?).check(request).await?.into_inner().status())
+}

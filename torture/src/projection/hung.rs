@@ -1,0 +1,103 @@
+//! Disks that do not answer: calls on them neither succeed nor fail, for longer than anybody waits.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use tokio::time::{Instant, timeout};
+use tonic::Code;
+
+use crate::finding::{Finding, Verdict};
+use crate::health;
+use crate::ledger::Ledger;
+use crate::numbered::{Client, Scope};
+use crate::prepared::{Form, compare};
+use crate::server::Binary;
+use crate::strace::{self, CALLS, calls, files, injected};
+
+/// The deadline that the server is given for calls without one.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A call is answered by then, on a busy machine too.
+const ANSWERED: Duration = Duration::from_secs(8);
+
+/// How long writers go on: sled writes in the background, every two seconds.
+const LOAD: Duration = Duration::from_secs(15);
+
+/// Calls on some of the files that hang.
+pub struct Hang {
+    call: &'static str,
+    /// A part of the path of the files.
+    files: &'static str,
+}
+
+const HANGS: [Hang; 4] = [
+    Hang { call: "pwrite64", files: "/projection/" },
+    Hang { call: "fdatasync", files: "/journal/" },
+    Hang { call: "fsync", files: "/projection/" },
+    Hang { call: "pwrite64", files: "/journal/" },
+];
+
+impl Hang {
+    /// One of them, in turn.
+    pub fn of(turn: u32) -> &'static Self {
+        &HANGS[turn as usize % HANGS.len()]
+    }
+}
+
+impl fmt::Display for Hang {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} hangs below {}", self.call, self.files)
+    }
+}
+
+/// Lets the calls hang under a server that has started, until it is killed.
+pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Verdict {
+    let (data, log) = (place.join("data"), place.join("trace"));
+    // A run in which nothing hangs tells the files, and how many of the calls a start makes.
+    let learning = binary.traced(&log, &CALLS, None, &[]).serve(&data).await?;
+    learning.kill().await?;
+    let traced = calls(&log, &data)?;
+    let (all, call) = (files(&traced, &data)?, strace::call(hang.call));
+    let hangs: Vec<_> = all.into_iter().filter(|file| file.to_string_lossy().contains(hang.files)).collect();
+    let at_start = traced.iter().filter(|traced| traced.call == call && traced.text.contains(hang.files)).count();
+    let inject = format!("delay_enter=60s:when={}+", at_start + 1);
+    let mut binary = binary.traced(&log, &[call], Some(&inject), &hangs);
+    let deadline = DEADLINE.as_millis().to_string();
+    binary.environment.push(("FEATURE_SERVER__LIMITS__DEFAULT_DEADLINE_MS".to_owned(), deadline));
+
+    let server = binary.serve(&data).await?;
+    let mut client = Client::of(&server).await?;
+    client.text_bytes = 2000;
+    let mut ledger = Ledger::new(Scope::Organization(100));
+    let (begin, mut answered, mut late) = (Instant::now(), 0, 0);
+    while begin.elapsed() < LOAD {
+        let written = timeout(ANSWERED, ledger.write(&mut client)).await;
+        match written.map_err(|_| anyhow!("a write was not answered within {ANSWERED:?}"))? {
+            Ok(()) => answered += 1,
+            Err(status) if matches!(status.code(), Code::DeadlineExceeded | Code::Unavailable) => late += 1,
+            Err(status) => return Err(anyhow::Error::from(status).context("a write while the disk hangs").into()),
+        }
+        timeout(ANSWERED, ledger.check(&mut client)).await.map_err(|_| anyhow!("a read was not answered"))??;
+        timeout(ANSWERED, health::of_server(&server)).await.map_err(|_| anyhow!("health was not answered"))??;
+    }
+    let hit = !injected(calls(&log, &data)?).is_empty();
+    if hit && hang.files == "/journal/" {
+        if late == 0 {
+            return Err(Finding::Lost(format!("{answered} writes were acknowledged by a disk that hangs")));
+        }
+        health::told(&server, false).await?;
+    }
+    server.kill().await?;
+
+    let server = binary.wrapped(Vec::new()).serve(&data).await.context("the disk answers again")?;
+    compare(&server, &form.contents).await?;
+    ledger.check(&mut Client::of(&server).await?).await?;
+    server.stop().await?;
+    Ok(match (hit, late) {
+        (false, _) => "never hung",
+        (true, 0) => "hung unnoticed",
+        (true, _) => "hung",
+    })
+}
