@@ -3,6 +3,7 @@
 //! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
 //! sees the binary, its folder and its port, as an operator does.
 
+mod attack;
 mod report;
 mod server;
 
@@ -47,6 +48,8 @@ struct Shared {
 enum Campaign {
     /// Start and stop the server over one folder again and again
     Smoke,
+    /// Attack the listener in many ways while a good client calls, and hold what it sees to bounds
+    Attack(attack::Options),
 }
 
 #[tokio::main]
@@ -67,6 +70,9 @@ async fn run(Cli { shared, campaign }: Cli) -> Result<Report> {
     let binary = Binary::find(shared.server)?;
     match campaign {
         Campaign::Smoke => smoke(&binary, shared.cycles.unwrap_or(3)).await,
+        Campaign::Attack(options) => {
+            attack::run(&binary, &options, shared.seed.unwrap_or_else(|| fastrand::u64(..))).await
+        }
     }
 }
 

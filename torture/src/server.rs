@@ -111,14 +111,14 @@ impl Server {
         Ok(Endpoint::from_shared(format!("http://{}", self.address))?.connect_lazy())
     }
 
-    /// Sends SIGTERM, and fails unless it ends well.
-    pub async fn stop(self) -> Result<()> {
+    /// Sends SIGTERM, and fails unless it ends well. Gives the log.
+    pub async fn stop(self) -> Result<String> {
         let process = self.process.id().context("the server has ended before")?;
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process.to_string()]).status().await?;
         ensure!(sent.success(), "SIGTERM could not be sent");
         let (status, log) = self.ended().await?;
         ensure!(status.success(), "the server ended with {status}:\n{log}");
-        Ok(())
+        Ok(log)
     }
 
     /// Sends SIGKILL and waits for the end. Gives the log.
