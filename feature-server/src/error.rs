@@ -69,6 +69,12 @@ pub enum Failure {
     /// The client has gone, or has given up, before all of its request was here.
     #[error("the request ended before it was complete")]
     RequestIncomplete,
+    /// The client takes too long to send its request.
+    #[error("the rest of the request did not come in time: the limit is {} ms", .timeout.as_millis())]
+    RequestTooSlow {
+        /// How long a client may take to send a request.
+        timeout: Duration,
+    },
     /// Somebody else has written since the caller read.
     #[error("{0}")]
     SequenceMismatch(Rejection),
@@ -134,6 +140,7 @@ impl Failure {
             }
             // Not CANCELLED: in a request's body tonic takes that for its proper end.
             Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
+            Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
             // These two are as `complete` has them for what tonic itself answers.
             Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
@@ -201,12 +208,26 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// How tonic and tonic-web begin what they say of a request that is malformed. They call that an internal error, so only
+/// their words tell.
+const CLIENTS_FAULTS: [&str; 4] = [
+    "protocol error: received message with ",
+    "Error decompressing: ",
+    "Unexpected EOF decoding stream.",
+    "tonic-web: ",
+];
+
 /// Adds the details that every failed answer has to a status that a library made.
 ///
 /// tonic itself answers to messages that are too large or compressed in an unknown way, for example.
 pub fn complete(status: Status, request_id: &str) -> Status {
     if !status.details().is_empty() {
         return status;
+    }
+    let begins = |words: &&str| status.message().starts_with(words);
+    if status.code() == Code::Internal && CLIENTS_FAULTS.iter().any(|words| begins(&words)) {
+        return Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say")
+            .status(request_id);
     }
     let reason = match status.code() {
         // The latter when it is too large only once it is decompressed.

@@ -17,7 +17,9 @@ use crate::config::settings::{Limits, Settings};
 
 mod activity;
 mod admission;
+mod arriving;
 mod body;
+mod closing;
 mod connect;
 mod connection;
 mod content;
@@ -35,6 +37,7 @@ mod listener;
 mod protocol;
 pub mod rest;
 mod rest_call;
+mod share;
 mod stream_end;
 #[cfg(test)]
 mod tests;
@@ -45,6 +48,7 @@ mod unread;
 pub use context::RequestId;
 pub use listener::Stopped;
 pub use protocol::Protocols;
+pub use share::Share;
 pub use timeout::Deadline;
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.

@@ -20,7 +20,7 @@ use super::moment::Moment;
 use super::principal::Principal;
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::transport::RequestId;
+use crate::transport::{RequestId, Share};
 
 /// Sets identity up: the layer that authenticates and authorises every call of the methods in `schema`.
 ///
@@ -97,6 +97,9 @@ impl Gate {
         tracing::Span::current().record("principal", principal.subject.as_str());
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
+        if let Some(share) = Share::of(request.extensions()) {
+            share.authenticate()?;
+        }
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         Ok(())

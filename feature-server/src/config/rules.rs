@@ -9,6 +9,7 @@ use super::{ConfigError, Origins, print};
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
     cleartext(settings, origins)?;
     deadlines(settings, origins)?;
+    messages(settings, origins)?;
     issuers(&settings.auth.issuers, origins)
 }
 
@@ -30,6 +31,16 @@ fn deadlines(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> 
     let origin = origins.of("limits.max_deadline_ms");
     let allowed = format!("at most limits.max_deadline_ms = {max} ({origin})");
     Err(bad(origins, "limits.default_deadline_ms", default.to_string(), allowed))
+}
+
+fn messages(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
+    let (one, all) = (settings.limits.message_bytes, settings.limits.request_bytes);
+    if one <= all {
+        return Ok(());
+    }
+    let origin = origins.of("limits.request_bytes");
+    let allowed = format!("at most limits.request_bytes = {all} ({origin})");
+    Err(bad(origins, "limits.message_bytes", one.to_string(), allowed))
 }
 
 fn issuers(issuers: &[Issuer], origins: &Origins) -> Result<(), ConfigError> {

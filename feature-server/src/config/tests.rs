@@ -66,11 +66,22 @@ fn full() -> Settings {
             connections_per_address: 3,
             streams_per_connection: 4,
             calls: 5,
+            unauthenticated_calls: 12,
+            unauthenticated_calls_per_address: 13,
+            unauthenticated_bytes: 14,
+            request_bytes: 15,
             queued_writes: 6,
             header_bytes: 8_193,
+            headers: 16,
             first_byte_timeout_ms: 7,
             header_timeout_ms: 8,
+            body_timeout_ms: 17,
+            send_timeout_ms: 18,
             idle_timeout_ms: 9,
+            connection_age_ms: 19,
+            connection_age_grace_ms: 20,
+            keepalive_interval_ms: 21,
+            keepalive_timeout_ms: 22,
             default_deadline_ms: 10,
             max_deadline_ms: 11,
         },
@@ -252,8 +263,9 @@ fn the_least_and_the_most_of_every_number_fit_into_its_type() {
     for key in KEYS {
         let Kind::Number(least, most) = key.kind else { continue };
         for number in [least, most] {
-            // So that the rule about the two deadlines holds whichever of them is set.
-            let file = "limits.default_deadline_ms = 1\nlimits.max_deadline_ms = 86400000";
+            // So that the rules about two keys hold whichever of them is set.
+            let file = "limits.default_deadline_ms = 1\nlimits.max_deadline_ms = 86400000\n\
+                        limits.message_bytes = 1\nlimits.request_bytes = 1099511627776";
             let variable = format!("FEATURE_SERVER__{}", key.path.replace('.', "__").to_uppercase());
             loaded(file, &[(&variable, &number.to_string())], &[]);
         }

@@ -10,6 +10,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
+use super::PUBLIC_MESSAGE_BYTES;
 use super::grpc::GrpcFeatureService;
 
 /// The name that stands for the whole server.
@@ -26,7 +27,10 @@ pub async fn service(
     let (reporter, server) = tonic_health::server::health_reporter();
     report(&reporter, *accepts_writes.borrow(), *draining.borrow()).await;
     tokio::spawn(keep_reporting(reporter, accepts_writes, draining));
-    server.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+    server
+        .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
 }
 
 async fn keep_reporting(

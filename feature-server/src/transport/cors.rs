@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{ALLOW, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderName, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
@@ -49,6 +49,8 @@ impl<S> Cors<S> {
             HeaderName::from_static("grpc-encoding"),
             HeaderName::from_static("grpc-accept-encoding"),
             REQUEST_ID,
+            ALLOW,
+            WWW_AUTHENTICATE,
         ];
         // The layer is applied to allowed origins only, so it mirrors them; and any header may be metadata of a call.
         let layer = CorsLayer::new()

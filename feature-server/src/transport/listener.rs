@@ -88,7 +88,8 @@ where
                 pause = FIRST_PAUSE;
                 match admission.admit(address.ip()) {
                     Ok(place) => {
-                        let serving = connection::serve(io, service.clone(), rules.clone(), drain.clone());
+                        let serving =
+                            connection::serve(io, address.ip(), service.clone(), rules.clone(), drain.clone());
                         connections.spawn(async move {
                             // A handshake of TLS belongs here: in the connection's own task, where it delays nobody.
                             serving.await;
@@ -104,6 +105,8 @@ where
                 tracing::warn!(%error, "cannot accept connections, waiting for {pause:?}");
                 tokio::select! {
                     () = shutdown.as_mut() => break,
+                    // The end of a connection makes room, so it is worth a try at once.
+                    Some(_) = connections.join_next() => {}
                     () = sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
                 }
             }

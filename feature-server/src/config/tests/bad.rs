@@ -224,6 +224,11 @@ fn values_that_do_not_fit_together_are_told() {
             "limits.default_deadline_ms = 10000 (default): must be at most limits.max_deadline_ms = 5000 (FILE)"
                 .to_owned(),
         ),
+        (
+            "limits.message_bytes = 67108865".to_owned(),
+            "limits.message_bytes = 67108865 (FILE): must be at most limits.request_bytes = 67108864 (default)"
+                .to_owned(),
+        ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
         (
             issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),
