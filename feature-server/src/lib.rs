@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod descriptors;
 pub mod error;
+pub mod open_files;
 pub mod openapi;
 pub mod page;
 pub mod server;

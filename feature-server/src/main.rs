@@ -10,7 +10,7 @@ use feature_server::auth::{AuthError, Moment};
 use feature_server::cli::{self, Command, CommandLine, TokenArgs, UsageError};
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
-use feature_server::{config, telemetry};
+use feature_server::{config, open_files, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -41,6 +41,9 @@ fn run(line: CommandLine) -> Result<()> {
 
 async fn serve(settings: &Settings) -> Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut settings = settings.clone();
+    settings.limits.connections = open_files::room_for(settings.limits.connections);
+    let settings = &settings;
     let server = Server::open(settings).await.map_err(usage_of_server)?;
     let data = settings.server.data.display();
     print(&format!("data folder {data}\n"))?;

@@ -84,6 +84,7 @@ fn layers<S>(
 ) -> impl Service<Request<Body>, Response = Response<body::CallBody>, Error = Infallible, Future: Send>
 + Clone
 + Send
++ use<S>
 + 'static
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,

@@ -153,17 +153,12 @@ struct Call {
 
 impl Call {
     /// Goes on with an answer. One that is complete is in memory, so its call is over; a stream lasts.
-    fn answer(&mut self, mut response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
-        let release = self.release.take();
-        if self.is_http1 {
-            // So that nothing that this connection waits for takes longer.
-            response.extensions_mut().insert(self.deadline);
-        }
+    fn answer(&mut self, response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
         if !self.is_stream || response.body().is_end_stream() {
             return Ok(response);
         }
         self.share.last()?;
-        Ok(response.map(|body| body.with_release(release)))
+        Ok(response.map(|body| body.with_release(self.release.take())))
     }
 
     /// Why a call that has to wait ends without an answer, if it does.
@@ -174,9 +169,15 @@ impl Call {
         self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
     }
 
-    fn refuse(&mut self, failure: &Failure) -> Response<CallBody> {
+    /// Whoever polls the call drops it now, and with it what is still under way inside.
+    fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
-        self.protocol.refuse(failure, &self.id)
+        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.id));
+        if self.is_http1 {
+            // Its connection waits for what is left of the request, but no longer than this.
+            response.extensions_mut().insert(self.deadline);
+        }
+        response
     }
 }
 
@@ -199,15 +200,12 @@ where
             }
             LimitsProjected::Admitted { inner, call } => {
                 let polled = inner.poll(cx);
-                // Whoever polls this drops it after a refusal, and with it the call inside.
-                if let Some(failure) = call.share.refused() {
-                    return Poll::Ready(Ok(call.refuse(&failure)));
-                }
-                let answered = match polled {
-                    Poll::Ready(Ok(response)) => call.answer(response),
-                    Poll::Pending => Err(ready!(call.poll_end(cx))),
+                let answered = match (call.share.refused(), polled) {
+                    (Some(failure), _) => Err(failure),
+                    (None, Poll::Ready(Ok(response))) => call.answer(response),
+                    (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
                 };
-                Poll::Ready(Ok(answered.unwrap_or_else(|failure| call.refuse(&failure))))
+                Poll::Ready(Ok(call.finish(answered)))
             }
         }
     }

@@ -5,4 +5,5 @@ mod calls;
 mod connections;
 mod ends;
 mod log;
+mod places;
 pub(super) mod support;

@@ -29,7 +29,7 @@ use crate::config::settings::Settings;
 use crate::page::Pages;
 use crate::transport::body::CallBody;
 use crate::transport::drain::Drain;
-use crate::transport::{Deadline, Protocols, RequestId, Stopped, layers, serve};
+use crate::transport::{Deadline, Protocols, RequestId, Share, Stopped, layers, serve};
 
 /// The header of an empty gRPC message, which also is an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -51,6 +51,12 @@ pub fn service()
         assert_ne!(path, "/test/PanicAtOnce", "this call panics before it has a future");
         let health = health.clone();
         async move {
+            // As the layer in front of the real services does it.
+            if request.headers().contains_key("authorization")
+                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate()
+            {
+                return Ok(failure.status(RequestId::of(request.extensions()).as_str()).into_http());
+            }
             match path.as_str() {
                 "/test/Never" => pending().await,
                 "/test/Panic" => panic!("this call panics"),
