@@ -14,8 +14,8 @@ mod http1;
 mod malformed;
 mod readers;
 mod resets;
+mod round;
 mod silent;
-mod trial;
 mod unfinished;
 mod verdict;
 mod wire;
@@ -26,25 +26,24 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use self::attacker::Attack;
-use self::trial::Times;
+use self::round::Times;
 use crate::report::Report;
 use crate::server::Binary;
 
 /// Which attacks, and for how long.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct Options {
     /// Only the attacks with this text in their names; all, if left out.
     name: Option<String>,
-    /// Half a minute for each attack instead of seconds.
-    #[arg(long)]
-    long: bool,
     /// Tell the attacks and make none.
     #[arg(long)]
     list: bool,
 }
 
-/// Makes the attacks one after the other, and prints a line for each.
-pub async fn run(binary: &Binary, options: &Options, seed: u64) -> Result<Report> {
+/// Makes the attacks one after the other, `cycles` times, and prints a line for each.
+///
+/// * `long`: each attack goes on for half a minute instead of a second or a few.
+pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool, seed: u64) -> Result<Report> {
     let chosen: Vec<_> =
         all().filter(|attack| options.name.as_ref().is_none_or(|name| attack.name.contains(name.as_str()))).collect();
     ensure!(!chosen.is_empty(), "no attack has this in its name: --list tells the names");
@@ -53,11 +52,11 @@ pub async fn run(binary: &Binary, options: &Options, seed: u64) -> Result<Report
         return Ok(Report::new("attacks"));
     }
     println!("seed {seed}");
-    let times = if options.long { Times::LONG } else { Times::SHORT };
+    let times = if long { Times::LONG } else { Times::SHORT };
     let mut report = Report::new("attacks");
-    for attack in chosen {
+    for attack in (0..cycles).flat_map(|_| &chosen) {
         fastrand::seed(seed);
-        let verdict = trial::run(binary, attack, times).await?;
+        let verdict = round::run(binary, *attack, times).await?;
         println!("{verdict}");
         report.cycles += 1;
         if !verdict.broken().is_empty() {

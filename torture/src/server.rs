@@ -32,9 +32,12 @@ pub struct Server {
     binary: Binary,
     address: String,
     /// Read on, so that the server never waits for a reader.
-    _stdout: Lines<BufReader<ChildStdout>>,
+    stdout: Lines<BufReader<ChildStdout>>,
     log: JoinHandle<String>,
 }
+
+/// A server that may not listen yet. Dropped, it is killed.
+pub struct Starting(Server);
 
 impl Binary {
     /// The binary at `path`, or the one beside this program.
@@ -68,6 +71,11 @@ impl Binary {
     /// # Errors
     /// When it ends before; the text is what it said.
     pub async fn serve(&self, data: &Path) -> Result<Server> {
+        self.start(data)?.listening().await
+    }
+
+    /// Starts a server on a data folder and does not wait for it.
+    pub fn start(&self, data: &Path) -> Result<Starting> {
         let mut words = self.wrapper.clone();
         words.push(self.path.clone().into());
         let mut command = Command::new(&words[0]);
@@ -77,18 +85,38 @@ impl Binary {
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().with_context(|| format!("starting {}", words[0].display()))?;
-        let mut stdout = BufReader::new(process.stdout.take().context("standard output is piped")?).lines();
+        let stdout = BufReader::new(process.stdout.take().context("standard output is piped")?).lines();
         let log = tokio::spawn(collect(process.stderr.take().context("standard error is piped")?));
+        let (data, binary, address) = (data.to_owned(), self.clone(), String::new());
+        Ok(Starting(Server { data, process, binary, address, stdout, log }))
+    }
+}
+
+impl Starting {
+    /// Waits until it listens.
+    ///
+    /// # Errors
+    /// When it ends before; the text is what it said.
+    pub async fn listening(self) -> Result<Server> {
+        let Self(mut server) = self;
         loop {
-            match timeout(PATIENCE, stdout.next_line()).await.context("the server did not say 'listening on'")?? {
+            match timeout(PATIENCE, server.stdout.next_line())
+                .await
+                .context("the server did not say 'listening on'")??
+            {
                 Some(line) => {
                     let Some((_, address)) = line.split_once("listening on ") else { continue };
-                    let (data, address, binary) = (data.to_owned(), address.trim().to_owned(), self.clone());
-                    return Ok(Server { data, process, binary, address, _stdout: stdout, log });
+                    server.address = address.trim().to_owned();
+                    return Ok(server);
                 }
-                None => bail!("{}", log.await?.trim_end()),
+                None => bail!("{}", server.log.await?.trim_end()),
             }
         }
+    }
+
+    /// Sends SIGKILL and waits for the end. Gives the log.
+    pub async fn kill(self) -> Result<String> {
+        self.0.kill().await
     }
 }
 
@@ -115,12 +143,18 @@ impl Server {
 
     /// Sends SIGTERM, and fails unless it ends well. Gives the log.
     pub async fn stop(self) -> Result<String> {
-        let process = self.process.id().context("the server has ended before")?;
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process.to_string()]).status().await?;
-        ensure!(sent.success(), "SIGTERM could not be sent");
+        self.terminate().await?;
         let (status, log) = self.ended().await?;
         ensure!(status.success(), "the server ended with {status}:\n{log}");
         Ok(log)
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub async fn terminate(&self) -> Result<()> {
+        let process = self.process.id().context("the server has ended before")?;
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process.to_string()]).status().await?;
+        ensure!(sent.success(), "SIGTERM could not be sent");
+        Ok(())
     }
 
     /// Sends SIGKILL and waits for the end. Gives the log.

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run};
+use crate::torture::torture;
 use crate::{edges, install};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
 /// The quick ones first, so that a slip is told early.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
     ("edges", |workspace| edges::check(&workspace.metadata)),
     ("install", install::install),
@@ -22,6 +23,7 @@ const STEPS: [Step; 7] = [
     // Of all packages only feature-api has this test; naming the workspace keeps one set of built dependencies.
     ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
     ("test", |workspace| test(workspace, &[])),
+    ("torture", |workspace| torture(workspace, &["ci".into()])),
 ];
 
 /// Runs every step until one fails; prints the times in either case.

@@ -9,17 +9,27 @@ use anyhow::{Context, Result};
 use crate::shell::{Workspace, on_path, run_quietly};
 
 /// Debian packages, each with the program by which it is recognised.
-const DEBIAN: [(&str, &str); 2] = [("chromium", "chromium"), ("curl", "curl")];
+type Packages = &'static [(&'static str, &'static str)];
+
+const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl")];
+
+/// Root alone can cut the power of a file system, and only root is sure to have these on the path.
+const FOR_CAMPAIGNS: Packages = &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl")];
 
 /// Installs what is missing, telling each in one line.
 pub fn install(workspace: &Workspace) -> Result<()> {
-    debian()?;
+    debian(FOR_TESTS)?;
     node(workspace)?;
     python(workspace)
 }
 
-fn debian() -> Result<()> {
-    let missing = DEBIAN.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package);
+/// Installs what campaigns need and the machine lacks.
+pub fn install_for_campaigns() -> Result<()> {
+    debian(FOR_CAMPAIGNS)
+}
+
+fn debian(packages: Packages) -> Result<()> {
+    let missing = packages.iter().filter(|(_, program)| !on_path(program)).map(|(package, _)| *package);
     let missing: Vec<_> = missing.collect();
     if missing.is_empty() {
         return Ok(());

@@ -42,8 +42,8 @@ Examples:
     },
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, installation of what is missing, proto style, clippy, descriptors, and all
-    /// tests. The first that fails ends the run.
+    /// The steps: format, dependency edges, installation of what is missing, proto style, clippy, descriptors, all
+    /// tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
@@ -66,7 +66,7 @@ Examples:
     /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
     ///
     /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
-    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture smoke --cycles 10")]
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture kill --cycles 10")]
     Torture {
         /// Handed on to the campaigns.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

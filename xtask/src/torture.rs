@@ -2,10 +2,14 @@
 
 use anyhow::Result;
 
+use crate::install;
 use crate::shell::{Workspace, run};
 
-/// Builds the server and the campaigns, and runs one with these arguments.
+/// Builds the server and the campaigns, and runs them with these arguments.
 pub fn torture(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    if arguments.iter().any(|argument| ["ci", "power"].contains(&argument.as_str())) {
+        install::install_for_campaigns()?;
+    }
     run(workspace.cargo("build").args([
         "--release",
         "--locked",

@@ -1,0 +1,100 @@
+//! A disk whose power can be cut: an ext4 file system in a file, mounted over a loop device. Taken apart when it is dropped.
+//!
+//! The cut is ext4's own shutdown without a flush of its journal: what the file system had not written is gone, and every
+//! call that is under way fails. The cache of a real disk, which may lie about a flush, is not played.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+/// The size of the file system. The file is sparse.
+const DEVICE_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Sends `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: Rust's standard library has no ioctl, and Debian is never
+/// without Perl.
+const SHUTDOWN: &str = r#"
+    open(my $folder, "<", $ARGV[0]) or die "cannot open $ARGV[0]: $!\n";
+    ioctl($folder, 0x8004587d, pack("L", 2)) or die "EXT4_IOC_SHUTDOWN: $!\n";
+"#;
+
+/// A file system that is mounted or is not, and the file that it is in.
+pub struct Device {
+    folder: TempDir,
+    options: &'static str,
+    is_mounted: bool,
+}
+
+impl Device {
+    /// A new file system, which is mounted.
+    ///
+    /// * `format`: arguments of `mkfs.ext4`.
+    /// * `options`: those of `mount`, with commas.
+    ///
+    /// # Errors
+    /// Also where loop devices, the tools of ext4 or the rights of root are missing.
+    pub fn new(format: &[&str], options: &'static str) -> Result<Self> {
+        let folder = TempDir::new()?;
+        File::create(folder.path().join("image"))?.set_len(DEVICE_BYTES)?;
+        let image = folder.path().join("image");
+        run("mkfs.ext4", format.iter().map(OsStr::new).chain([OsStr::new("-q"), image.as_os_str()]))
+            .context("a power cut needs the tools of ext4 (Debian's e2fsprogs)")?;
+        let mut device = Self { folder, options, is_mounted: false };
+        fs::create_dir(device.path())?;
+        device.mount().context("a power cut needs loop devices, ext4 in the kernel, and root")?;
+        Ok(device)
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("mount")
+    }
+
+    /// Mounts it; ext4 recovers first when its power was cut.
+    pub fn mount(&mut self) -> Result<()> {
+        let (image, path, options) = (self.image(), self.path(), format!("loop,{}", self.options));
+        let files = [image.as_os_str(), path.as_os_str()];
+        run("mount", ["-t", "ext4", "-o", &options].map(OsStr::new).into_iter().chain(files))?;
+        self.is_mounted = true;
+        Ok(())
+    }
+
+    /// Cuts the power.
+    pub fn cut(&self) -> Result<()> {
+        run("perl", ["-e".as_ref(), SHUTDOWN.as_ref(), self.path().as_os_str()])
+    }
+
+    /// Unmounts it. Nobody must have a file on it open.
+    pub fn unmount(&mut self) -> Result<()> {
+        run("umount", [self.path()])?;
+        self.is_mounted = false;
+        Ok(())
+    }
+
+    fn image(&self) -> PathBuf {
+        self.folder.path().join("image")
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if self.is_mounted && self.unmount().is_err() {
+            // A server that was just killed may still have files open; then it goes when that has ended.
+            if let Err(error) = run("umount", ["--lazy".as_ref(), self.path().as_os_str()]) {
+                eprintln!("error: {} stays mounted: {error:#}", self.path().display());
+            }
+        }
+    }
+}
+
+/// Runs a program until it ends. What it says is told only when it fails.
+fn run(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<()> {
+    let mut command = Command::new(program);
+    let output =
+        command.args(arguments).stdin(Stdio::null()).output().with_context(|| format!("starting {program}"))?;
+    ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr).trim_end());
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! Writes: what they ask for, and what must become of a scope by them.
+
+use super::feature::{LOGIN, Layer, Level, Scope, Value};
+
+/// A write.
+#[derive(Debug, Clone)]
+pub struct Write {
+    /// What to set, or a reset.
+    pub operation: Operation,
+    /// The organization that the call names, which a user is moved to.
+    pub organization: Option<String>,
+}
+
+/// What a write does.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Sets, and with a mask also unsets.
+    Set(Set),
+    /// Unsets everything.
+    Reset,
+}
+
+/// A Set request.
+#[derive(Debug, Clone, Default)]
+pub struct Set {
+    /// What it carries.
+    pub features: Layer,
+    /// Its mask.
+    pub mask: Option<Vec<&'static str>>,
+    /// The sequence that it expects.
+    pub expected_sequence: Option<u64>,
+    /// Whether it is only to be checked.
+    pub validate_only: bool,
+}
+
+/// The settings of a scope at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    pub layer: Layer,
+    pub sequence: u64,
+    /// For a user: the organization that they are recorded under.
+    pub organization: Option<String>,
+}
+
+impl Write {
+    /// What a scope in this state becomes when the write is accepted.
+    pub fn apply(&self, level: Level, state: &State) -> State {
+        let layer = match &self.operation {
+            Operation::Set(set) if set.validate_only => return state.clone(),
+            Operation::Set(set) => set.apply(level, &state.layer),
+            Operation::Reset if state.layer.is_empty() => return state.clone(),
+            Operation::Reset => Layer::new(),
+        };
+        let changes = level.features().filter(|name| layer.get(name) != state.layer.get(name)).count() as u64;
+        let steps = if matches!(self.operation, Operation::Reset) { 1 } else { changes };
+        if state.sequence + steps == 0 {
+            return state.clone();
+        }
+        let moved = if level == Level::User { self.organization.clone() } else { None };
+        State { layer, sequence: state.sequence + steps, organization: moved.or(state.organization.clone()) }
+    }
+}
+
+impl Set {
+    fn apply(&self, level: Level, layer: &Layer) -> Layer {
+        let mut result = layer.clone();
+        for name in level.features() {
+            let value = match &self.mask {
+                None => self.features.get(name).or(layer.get(name)).cloned(),
+                Some(mask) if mask.contains(&"*") || mask.contains(&name) => self.features.get(name).cloned(),
+                Some(mask) if name == LOGIN => self.merged_login(mask, layer.get(name)),
+                Some(_) => layer.get(name).cloned(),
+            };
+            match value {
+                Some(value) => result.insert(name, value),
+                None => result.remove(name),
+            };
+        }
+        result
+    }
+
+    /// The login settings after a mask that names parts of them, or none.
+    fn merged_login(&self, mask: &[&str], old: Option<&Value>) -> Option<Value> {
+        let sent = match self.features.get(LOGIN) {
+            Some(Value::Login { required, base_uri }) => Some((*required, base_uri.clone())),
+            _ => None,
+        };
+        let named = |part| mask.contains(&part);
+        let (sent_required, sent_uri) = sent.clone().unwrap_or_default();
+        let (mut required, mut base_uri) = match old {
+            Some(Value::Login { required, base_uri }) => (*required, base_uri.clone()),
+            // Unsetting a part of what is not set sets nothing.
+            _ if named("login_v2.required") && sent.is_some() => (false, None),
+            _ if named("login_v2.base_uri") && sent_uri.is_some() => (false, None),
+            _ => return None,
+        };
+        if named("login_v2.required") {
+            required = sent_required;
+        }
+        if named("login_v2.base_uri") {
+            base_uri = sent_uri;
+        }
+        Some(Value::Login { required, base_uri })
+    }
+}
+
+impl State {
+    /// Who owns the settings, as answers tell it.
+    ///
+    /// `named`: the organization that the call names.
+    pub fn owner<'a>(&'a self, scope: &'a Scope, named: Option<&'a str>) -> &'a str {
+        match scope.level {
+            Level::System => "SYSTEM",
+            Level::Instance | Level::Organization => &scope.instance,
+            Level::User => self.organization.as_deref().or(named).unwrap_or(&scope.instance),
+        }
+    }
+}
