@@ -30,13 +30,13 @@ pub const ATTACKS: [Attack; 7] = [
     Attack::new("long JSON", (40, "MB"), 4, |wire, pace| Box::pin(http1(wire, pace, PLAIN, long()))),
 ];
 
-/// The first lines of requests, but for what all have.
-const CONNECT: &str =
-    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
-const PLAIN: &str = "POST /grpc.health.v1.Health/Check HTTP/1.1\r\ncontent-type: application/json";
+/// The first lines of requests, but for what all have. Their methods are those that take the largest messages: whoever
+/// has a token may send them.
+const CONNECT: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+const PLAIN: &str =
+    "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json";
 const REST: &str = "PUT /v2/features/instance HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
-const WEB: &str =
-    "POST /grpc.health.v1.Health/Check HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
+const WEB: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
 
 /// A connection for each bomb, so that no window is in its way.
 async fn grpc(mut wire: Wire, pace: &mut Pace, block: Block) -> io::Result<()> {

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::frames::{ACK, Frames, PREFACE, SETTINGS};
 
-/// As much as a window can be opened beyond what it is at first.
-const WHOLE_WINDOW: u32 = (1 << 31) - 1 - 65_535;
+/// How far a client opens the window of a connection at first: far enough, and with room for more.
+const WINDOW: u32 = 1 << 30;
 
 /// What is attacked.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl Wire {
 
     /// Shakes hands as a decent HTTP/2 client does, with these settings. From then on what the server says is not read.
     pub async fn shake_hands(&mut self, settings: &[(u16, u32)]) -> io::Result<()> {
-        let hello = Frames(PREFACE.to_vec()).settings(settings).window_update(0, WHOLE_WINDOW);
+        let hello = Frames(PREFACE.to_vec()).settings(settings).window_update(0, WINDOW);
         self.send_frames(hello).await?;
         self.read_frame().await?;
         self.send_frames(Frames::new().frame(SETTINGS, ACK, 0, &[])).await
