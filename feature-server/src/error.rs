@@ -237,14 +237,28 @@ impl From<ReadError> for Failure {
     }
 }
 
-/// How tonic and tonic-web begin what they say of a request that is malformed. They call that an internal error, so only
-/// their words tell.
-const CLIENTS_FAULTS: [&str; 4] = [
+/// How libraries begin what they say of a request that is malformed, or that broke off. They call that an internal or
+/// an unknown error, so only their words tell.
+const MALFORMED: [&str; 5] = [
     "protocol error: received message with ",
     "Error decompressing: ",
     "Unexpected EOF decoding stream.",
+    "Missing request message.",
     "tonic-web: ",
 ];
+const BROKEN_OFF: [&str; 2] = ["h2 protocol error: ", "error reading a body from connection"];
+
+/// The client's fault that a status of a library stands for, if it does.
+fn fault_of_client(status: &Status) -> Option<Failure> {
+    let begins = |all: &[&str]| all.iter().any(|words| status.message().starts_with(words));
+    match status.code() {
+        Code::Internal if begins(&MALFORMED) => {
+            Some(Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say"))
+        }
+        Code::Internal | Code::Unknown if begins(&BROKEN_OFF) => Some(Failure::RequestIncomplete),
+        _ => None,
+    }
+}
 
 /// Adds the details that every failed answer has to a status that a library made.
 ///
@@ -253,9 +267,8 @@ pub fn complete(status: Status, request_id: &str) -> Status {
     if !status.details().is_empty() {
         return status;
     }
-    if status.code() == Code::Internal && CLIENTS_FAULTS.iter().any(|words| status.message().starts_with(words)) {
-        return Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say")
-            .status(request_id);
+    if let Some(failure) = fault_of_client(&status) {
+        return failure.status(request_id);
     }
     let reason = match status.code() {
         // The latter when it is too large only once it is decompressed.
@@ -295,5 +308,23 @@ mod tests {
         }
         let own = Failure::Overloaded.status("request");
         assert_eq!(complete(own, "request").get_error_details().error_info().unwrap().reason, "OVERLOADED");
+    }
+
+    #[test]
+    fn what_a_client_has_done_is_no_failure_of_the_server() {
+        let table = [
+            // (code, words, reason)
+            (Code::Internal, "Missing request message.", "FIELD_INVALID"),
+            (Code::Internal, "Unexpected EOF decoding stream.", "FIELD_INVALID"),
+            (Code::Internal, "h2 protocol error: error reading a body from connection", "REQUEST_INCOMPLETE"),
+            (Code::Unknown, "error reading a body from connection", "REQUEST_INCOMPLETE"),
+            (Code::Internal, "Error encoding: no room", "INTERNAL"),
+            (Code::Unknown, "something else", "INTERNAL"),
+        ];
+        for (code, words, reason) in table {
+            let status = complete(Status::new(code, words), "request");
+            assert_eq!(status.get_error_details().error_info().unwrap().reason, reason, "{words}");
+            assert_eq!(status.code() == code, reason == "INTERNAL", "{words}");
+        }
     }
 }

@@ -15,8 +15,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::settings::{Log, LogFormat};
 
-/// Libraries that say at `info` and `debug` what only their authors need.
-const QUIET: &[&str] = &["h2", "hyper", "hyper_util", "rustls", "sled", "tonic", "tower"];
+/// Libraries that say at `info` and `debug` what only their authors need, and the level from which they are worth a
+/// line. h2 warns of clients that break the protocol: anybody could fill the log with that.
+const QUIET: &[(&str, &str)] = &[
+    ("h2", "error"),
+    ("hyper", "warn"),
+    ("hyper_util", "warn"),
+    ("rustls", "warn"),
+    ("sled", "warn"),
+    ("tonic", "warn"),
+    ("tower", "warn"),
+];
 
 /// What the targets of this project's own crates begin with.
 const OWN: &str = "feature_";
@@ -83,7 +92,7 @@ fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     let quieter_than_warn = ["off", "error"].iter().any(|level| level.eq_ignore_ascii_case(asked));
     let mut directives = String::new();
     if !quieter_than_warn {
-        directives.extend(QUIET.iter().map(|target| format!("{target}=warn,")));
+        directives.extend(QUIET.iter().map(|(target, level)| format!("{target}={level},")));
     }
     // Of two directives for one target the later one counts.
     directives.push_str(text);
@@ -143,7 +152,7 @@ mod tests {
         let table = [
             // (filter, target, what is logged of a debug, info, warn and error event)
             ("info", "feature_server", "info warn error"),
-            ("info", "h2", "warn error"),
+            ("info", "h2", "error"),
             ("debug", "sled", "warn error"),
             ("debug", "feature_store", "debug info warn error"),
             ("info,h2=info", "h2", "info warn error"),
