@@ -25,6 +25,9 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
+    /// What an attempt that a crash has ended leaves in the folder.
+    pub(crate) const REMAINS: &str = PARTIAL;
+
     /// Begins in a folder that is missing or holds nothing but some of `may_hold`. The remains of an attempt that a
     /// crash has ended are removed when `may_hold` has [`Staging::REMAINS`]; only who holds the folder's lock may say
     /// so.
@@ -45,8 +48,6 @@ impl Staging {
         files::create_new_folder(&partial)?;
         Ok(Self { folder: folder.to_owned(), made, moved: Vec::new(), finished: false })
     }
-
-    pub(crate) const REMAINS: &str = PARTIAL;
 
     /// Where to make the store.
     pub(crate) fn folder(&self) -> PathBuf {
