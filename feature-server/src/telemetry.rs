@@ -158,7 +158,7 @@ mod tests {
             ("info,h2=info", "h2", "info warn error"),
             ("info,h2=debug", "h2", "info warn error"),
             ("trace,h2=trace", "h2", "info warn error"),
-            ("info,[call]=trace", "h2", "warn error"),
+            ("info,[call]=trace", "h2", "error"),
             ("trace", "another_library", "info warn error"),
             ("trace", "feature_server", "debug info warn error"),
             ("error", "hyper", "error"),
