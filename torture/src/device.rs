@@ -18,7 +18,8 @@ const DEVICE_BYTES: u64 = 1024 * 1024 * 1024;
 /// without Perl.
 const SHUTDOWN: &str = r#"
     open(my $folder, "<", $ARGV[0]) or die "cannot open $ARGV[0]: $!\n";
-    ioctl($folder, 0x8004587d, pack("L", 2)) or die "EXT4_IOC_SHUTDOWN: $!\n";
+    my $flag = pack("L", 2);
+    ioctl($folder, 0x8004587d, $flag) or die "EXT4_IOC_SHUTDOWN: $!\n";
 "#;
 
 /// A file system that is mounted or is not, and the file that it is in.

@@ -8,7 +8,7 @@ use crate::progress::Progress;
 use crate::report::Report;
 use crate::server::{Binary, Server};
 use crate::tally::Tally;
-use crate::trial::{Trial, pause};
+use crate::trial::{FullTrial, Trial, pause};
 use crate::workload::Values;
 
 /// How long clients are under way before the end, in milliseconds.
@@ -27,15 +27,19 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let mut tally = Tally::new("kill -9", false);
     let progress = Progress::new("kill -9", cycles);
-    let full_folder = TempDir::new()?;
-    let full = Trial::full(binary, &full_folder, rng.u64(..), &mut tally).await?;
+    let mut full = FullTrial::new()?;
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
         // Every other folder begins with a segment that is all but full, so that a new one begins under load.
         let folder = TempDir::new()?;
         let data = folder.path().join("data");
         let is_full = rng.bool();
-        let mut trial = if is_full { full.copy(data).await? } else { Trial::new(binary, &data, rng.u64(..)).await? };
+        let trial_seed = rng.u64(..);
+        let mut trial = if is_full {
+            full.copy(binary, data, trial_seed, &mut tally).await?
+        } else {
+            Trial::new(binary, &data, trial_seed).await?
+        };
         for cycle in 0..rng.u32(1..=FOLDER_CYCLES).min(cycles - done) {
             progress.cycle(done + 1);
             while rng.u8(..3) == 0 {
@@ -62,7 +66,7 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
         }
         close(binary, &mut trial, &mut tally).await?;
     }
-    Ok(tally.report([format!("seed {seed}"), format!("{starts} starts killed as well")]))
+    tally.report([format!("seed {seed}"), format!("{starts} starts killed as well")])
 }
 
 /// Ends a server, most of the time by SIGKILL alone. Gives its log.

@@ -2,14 +2,13 @@
 
 use anyhow::Result;
 use fastrand::Rng;
-use tempfile::TempDir;
 
 use crate::device::Device;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::server::{Binary, Server};
 use crate::tally::Tally;
-use crate::trial::{Trial, pause};
+use crate::trial::{FullTrial, Trial, pause};
 use crate::workload::Values;
 
 /// How long clients are under way before the cut, in milliseconds.
@@ -35,8 +34,7 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let progress = Progress::new("power cut", cycles);
     // Before anything else, so that a machine which cannot do this says so at once.
     drop(Device::new(&[], "defaults")?);
-    let full_folder = TempDir::new()?;
-    let full = Trial::full(binary, &full_folder, rng.u64(..), &mut tally).await?;
+    let mut full = FullTrial::new()?;
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
         // Every other device begins with a segment that is all but full, so that a new one begins under load.
@@ -44,7 +42,12 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
         let options = OPTIONS[rng.usize(..OPTIONS.len())];
         let mut device = Device::new(FORMATS[rng.usize(..FORMATS.len())], options)?;
         let data = device.path().join("data");
-        let mut trial = if is_full { full.copy(data).await? } else { Trial::new(binary, &data, rng.u64(..)).await? };
+        let trial_seed = rng.u64(..);
+        let mut trial = if is_full {
+            full.copy(binary, data, trial_seed, &mut tally).await?
+        } else {
+            Trial::new(binary, &data, trial_seed).await?
+        };
         if is_full {
             // What was copied is no server's to make durable.
             remount(&mut device)?;
@@ -86,7 +89,7 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             }
         }
     }
-    Ok(tally.report([format!("seed {seed}"), format!("{starts} starts cut off as well")]))
+    tally.report([format!("seed {seed}"), format!("{starts} starts cut off as well")])
 }
 
 /// Cuts the power, most of the time while the server runs. Gives its log.

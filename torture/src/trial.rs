@@ -30,6 +30,36 @@ pub struct Trial {
     workload: Workload,
 }
 
+/// A data folder whose first segment of the journal is all but full: under load another one begins at once. It is made
+/// when it is needed first, since that takes a while.
+pub struct FullTrial {
+    folder: TempDir,
+    trial: Option<Trial>,
+}
+
+impl FullTrial {
+    /// Not made yet.
+    pub fn new() -> Result<Self> {
+        Ok(Self { folder: TempDir::new()?, trial: None })
+    }
+
+    /// A copy of it, which goes its own way.
+    pub async fn copy(&mut self, binary: &Binary, data: PathBuf, seed: u64, tally: &mut Tally) -> Result<Trial> {
+        let full = match &mut self.trial {
+            Some(full) => full,
+            none => {
+                let mut full = Trial::new(binary, &self.folder.path().join("data"), seed).await?;
+                full.fill(binary, tally).await?;
+                none.insert(full)
+            }
+        };
+        let copied =
+            Command::new("cp").arg("--archive").args([&full.data, &data]).status().await.context("starting cp")?;
+        ensure!(copied.success(), "{} could not be copied", full.data.display());
+        Ok(Trial { data, token: full.token.clone(), workload: full.workload.clone() })
+    }
+}
+
 impl Trial {
     /// A data folder that is missing or empty.
     ///
@@ -37,14 +67,6 @@ impl Trial {
     pub async fn new(binary: &Binary, data: &Path, seed: u64) -> Result<Self> {
         let token = binary.token(data, workload::TOKEN).await?;
         Ok(Self { data: data.to_owned(), token, workload: Workload::new(seed) })
-    }
-
-    /// The same on a copy of the data folder, from where it goes its own way. No server must run.
-    pub async fn copy(&self, data: PathBuf) -> Result<Self> {
-        let copied =
-            Command::new("cp").arg("--archive").args([&self.data, &data]).status().await.context("starting cp")?;
-        ensure!(copied.success(), "{} could not be copied", self.data.display());
-        Ok(Self { data, token: self.token.clone(), workload: self.workload.clone() })
     }
 
     /// Starts a server, and checks that all that clients know is there. `None` when it does not start or answer, which is
@@ -83,13 +105,6 @@ impl Trial {
         tally.answered(self.workload.take_counts());
         tally.lost(problems);
         Ok(())
-    }
-
-    /// A data folder whose first segment of the journal is all but full: under load another one begins at once.
-    pub async fn full(binary: &Binary, folder: &TempDir, seed: u64, tally: &mut Tally) -> Result<Self> {
-        let mut full = Self::new(binary, &folder.path().join("data"), seed).await?;
-        full.fill(binary, tally).await?;
-        Ok(full)
     }
 
     /// Writes until the first segment of the journal is all but full, and stops the server.

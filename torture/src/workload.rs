@@ -115,16 +115,19 @@ impl Workload {
         let shared = Arc::new(Shared { stopping, values, writes, reads });
         let client = || Client::new(server.channel()?, token);
         let mut tasks = JoinSet::new();
-        // The more writes share a sync, the faster the journal grows.
-        let scopes_of_a_writer = if values == Values::Large { 1 } else { SCOPES };
+        // The journal grows fast when many writes share a sync and hardly anybody reads.
+        let (scopes_of_a_writer, competitors, readers) = match values {
+            Values::Mixed => (SCOPES, COMPETITORS, READERS),
+            Values::Large => (1, 1, 1),
+        };
         for scopes in self.own.iter().flat_map(|scopes| scopes.chunks(scopes_of_a_writer)) {
             tasks.spawn(tasks::write_own(client()?, shared.clone(), scopes.to_vec(), self.rng.fork()));
         }
-        for _ in 0..COMPETITORS {
+        for _ in 0..competitors {
             let scopes = self.contested.clone();
             tasks.spawn(tasks::write_contested(client()?, shared.clone(), scopes, self.rng.fork()));
         }
-        for _ in 0..READERS {
+        for _ in 0..readers {
             let scopes = self.scopes().cloned().collect();
             tasks.spawn(tasks::read(client()?, shared.clone(), scopes, self.rng.fork()));
         }

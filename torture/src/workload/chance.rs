@@ -93,10 +93,8 @@ fn large_login(rng: &mut Rng) -> Layer {
     Layer::from([(LOGIN, Value::Login { required: rng.bool(), base_uri })])
 }
 
+/// A URI of so many characters that differs from all others.
 fn uri(rng: &mut Rng, characters: usize) -> String {
-    let mut uri = String::from("https://login.example.com/");
-    while uri.len() < characters {
-        uri.push(rng.alphanumeric());
-    }
-    uri
+    let unique = format!("https://login.example.com/{:016x}", rng.u64(..));
+    format!("{unique:/<characters$}")
 }
