@@ -145,3 +145,17 @@ fn usage_of_mint(error: MintError) -> anyhow::Error {
         MintError::Key(_) => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_setting_that_does_not_work_is_bad_usage() {
+        let setting = AuthError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
+        let disk = keys::KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
+        for (error, code) in [(setting, cli::exit::USAGE), (AuthError::Keys(disk), cli::exit::FAILURE)] {
+            assert_eq!(cli::exit::code(usage_of_server(ServerError::Auth(error)).as_ref()), code);
+        }
+    }
+}

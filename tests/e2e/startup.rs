@@ -46,17 +46,6 @@ fn an_issuer_whose_keys_cannot_be_read_is_64_before_the_server_says_that_it_list
 }
 
 #[test]
-fn an_own_key_that_cannot_be_read_is_no_matter_of_configuration() {
-    let folder = Folder::new("");
-    let key = folder.data().join("keys/1.pem");
-    fs::create_dir_all(&key).expect("the folder can be made");
-    let (code, words) = refused(&folder, "serve --listen 127.0.0.1:0");
-    assert_eq!(code, Some(1), "{words}");
-    let last = words.lines().last().unwrap_or_default();
-    assert!(last.contains("keys/1.pem"), "{last}");
-}
-
-#[test]
 fn a_data_folder_that_cannot_be_trusted_is_refused_with_what_to_do() {
     let used = || {
         let server = Folder::new("").serve();
