@@ -19,6 +19,7 @@ mod rest;
 mod restart;
 mod rust_client;
 mod scripts;
+mod service;
 mod startup;
 mod tls;
 mod tokens;
