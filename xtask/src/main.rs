@@ -47,8 +47,8 @@ Examples:
     },
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, installation of what is missing, supply chain, proto style, clippy,
-    /// descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
+    /// The steps: format, dependency edges, the shape of files, installation of what is missing, supply chain, proto
+    /// style, clippy, descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
