@@ -2,6 +2,8 @@
 //!
 //! Whatever a feature is, it is in the descriptors: nothing here names one.
 
+#![forbid(unsafe_code)]
+
 pub mod request;
 pub mod response;
 mod rules;

@@ -3,6 +3,9 @@
 //! Everything here is a plain value or a pure function. There is no I/O, clock, async code, protobuf or
 //! transport, and no feature is named: time, revisions and the set of known features are arguments.
 
+#![forbid(unsafe_code)]
+
+pub mod continuity;
 pub mod event;
 pub mod feature;
 pub mod id;
@@ -15,6 +18,7 @@ pub mod time;
 pub mod value;
 pub mod write;
 
+pub use continuity::{Discontinuity, check_continuity};
 pub use event::{Event, EventKind, FeatureChange};
 pub use feature::{FeatureKey, FeatureSet, Kind, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch, Placement, Record, Rejection, Scope,
-    Timestamp, UserId, Value, Write, decide,
+    Discontinuity, Event, FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch, Placement, Record,
+    Rejection, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
 };
 
 fn user() -> Scope {
@@ -200,5 +200,39 @@ fn a_scope_inherits_from_its_parents() {
     ];
     for (scope, through, parents) in table {
         assert_eq!(scope.parents(through), parents, "{scope:?}");
+    }
+}
+
+type Edit<'a> = &'a dyn Fn(&mut Event);
+
+#[test]
+fn what_is_decided_continues_the_history_and_nothing_else_does() {
+    let mut record = Record::default();
+    for (revision, operation) in (1..).zip(["a=on b=off", "a=off", "reset", "b=on"]) {
+        let event = decide(&write(operation), &record, Timestamp::from_unix_nanos(revision), revision as u64);
+        let event = event.unwrap().unwrap();
+        assert_eq!(check_continuity(&record, &event), Ok(()), "{operation}");
+        record.apply(&event);
+    }
+    // The scope has b=on at sequence 5 and time 4.
+    let after = |operation| decide(&write(operation), &record, Timestamp::from_unix_nanos(5), 5).unwrap().unwrap();
+    let changed = |operation, change: Edit<'_>| {
+        let mut event = after(operation);
+        change(&mut event);
+        check_continuity(&record, &event)
+    };
+    let table: [(&str, Edit<'_>, Discontinuity); 8] = [
+        // (operation, what is changed in its event, what is found)
+        ("b=off", &|event| event.sequence = 7, Discontinuity::Sequence { expected: 6, actual: 7 }),
+        ("b=off", &|event| event.sequence = 5, Discontinuity::Sequence { expected: 6, actual: 5 }),
+        ("b=off", &|event| event.time = Timestamp::from_unix_nanos(3), Discontinuity::Time),
+        ("b=off", &|event| event.changes[0].old = None, Discontinuity::Old(0)),
+        ("a=on b=off", &|event| event.changes[1].old = Some(Value::Flag(false)), Discontinuity::Old(1)),
+        ("b=off", &|event| event.changes[0].new = Some(Value::Flag(true)), Discontinuity::Change(0)),
+        ("a=on b=off", &|event| event.changes[1] = event.changes[0].clone(), Discontinuity::Change(1)),
+        ("reset", &|event| event.changes.clear(), Discontinuity::Reset),
+    ];
+    for (operation, change, expected) in table {
+        assert_eq!(changed(operation, change), Err(expected), "{operation}");
     }
 }

@@ -8,6 +8,7 @@
 pub mod access;
 mod authenticator;
 mod cached;
+mod certificates;
 mod claims;
 mod error;
 mod fetch;
@@ -19,12 +20,19 @@ pub mod keys;
 mod layer;
 mod moment;
 pub mod principal;
+mod rates;
+mod remembered;
+mod revocation_file;
+mod revocations;
 pub mod roles;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod token;
+mod upkeep;
+mod verifier;
 
 pub use self::authenticator::{Attempt, Authenticator, Waiting};
+pub use self::claims::RESERVED_CLAIMS;
 pub use self::error::AuthError;
 pub use self::layer::{AuthFuture, AuthLayer, AuthService, layer};
 pub use self::moment::Moment;

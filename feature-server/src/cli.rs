@@ -2,9 +2,11 @@
 //!
 //! The exit codes of the process stand in [`exit`].
 
+mod data;
 pub mod exit;
 mod token;
 
+pub use data::{BackupArgs, ExportArgs, ImportArgs, VerifyArgs};
 pub use exit::UsageError;
 pub use token::TokenArgs;
 
@@ -35,8 +37,18 @@ pub enum Command {
     Token(TokenArgs),
     /// Make a new key for signing tokens.
     TokenKeygen,
+    /// List the keys.
+    TokenKeys,
     /// Print the effective configuration.
     Config,
+    /// Write all of the data folder as JSON lines.
+    Export(ExportArgs),
+    /// Make a data folder of JSON lines.
+    Import(ImportArgs),
+    /// Check a data folder or a backup.
+    Verify(VerifyArgs),
+    /// Copy the data folder while a server may run.
+    Backup(BackupArgs),
 }
 
 impl CommandLine {
@@ -65,10 +77,15 @@ impl CommandLine {
             None => (Command::Serve, listen.listen),
             Some(Subcommands::Serve(own)) => (Command::Serve, own.listen.or(listen.listen)),
             Some(Subcommands::Config(own)) => (Command::Config, own.listen.or(listen.listen)),
-            Some(Subcommands::Token(_)) if listen.listen.is_some() => {
-                return Err(conflict("the argument '--listen' cannot be used with the subcommand 'token'"));
+            Some(other) if listen.listen.is_some() => {
+                let text = format!("the argument '--listen' cannot be used with the subcommand '{}'", other.name());
+                return Err(conflict(&text));
             }
             Some(Subcommands::Token(token)) => (token.command()?, None),
+            Some(Subcommands::Export(arguments)) => (Command::Export(arguments), None),
+            Some(Subcommands::Import(arguments)) => (Command::Import(arguments), None),
+            Some(Subcommands::Verify(arguments)) => (Command::Verify(arguments), None),
+            Some(Subcommands::Backup(arguments)) => (Command::Backup(arguments), None),
         };
         Ok(Self { flags: Flags { config: shared.config, listen, data: shared.data }, command })
     }
@@ -95,11 +112,33 @@ enum Subcommands {
     /// Serve until SIGTERM or SIGINT (the default)
     #[command(after_help = SERVE_EXAMPLES)]
     Serve(Listen),
-    /// Print a token signed with the server's own key; 'token keygen' makes a new key
+    /// Print a token signed with the server's own key; 'token keygen' makes a new key, 'token keys' lists all
     Token(TokenCommand),
     /// Print the effective configuration as TOML, with the origin of each value
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(Listen),
+    /// Copy the data folder, while a server runs on it or not, and check the copy
+    Backup(BackupArgs),
+    /// Check every record of a data folder or a backup, and change nothing
+    Verify(VerifyArgs),
+    /// Write the whole history of a data folder as lines of JSON
+    Export(ExportArgs),
+    /// Make a data folder of an export
+    Import(ImportArgs),
+}
+
+impl Subcommands {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "serve",
+            Self::Token(_) => "token",
+            Self::Config(_) => "config",
+            Self::Export(_) => "export",
+            Self::Import(_) => "import",
+            Self::Verify(_) => "verify",
+            Self::Backup(_) => "backup",
+        }
+    }
 }
 
 /// Flags that every command takes, before and after its name.

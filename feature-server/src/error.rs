@@ -29,6 +29,14 @@ pub enum Failure {
     /// The credential was valid once.
     #[error("the token has expired: get a new one")]
     TokenExpired,
+    /// The connection was opened with a certificate that was valid then.
+    #[error("the client certificate has expired: connect again with a new one")]
+    CertificateExpired,
+    /// The request is for a host that is not known to be this server.
+    #[error(
+        "this server is not known as '{0}': call it by its address, or name the host in its setting server.allowed_hosts"
+    )]
+    HostUnknown(String),
     /// The caller may not do this.
     #[error("the permission '{permission}' is missing: {why}")]
     PermissionMissing {
@@ -69,6 +77,12 @@ pub enum Failure {
     /// The client has gone, or has given up, before all of its request was here.
     #[error("the request ended before it was complete")]
     RequestIncomplete,
+    /// The client takes too long to send its request.
+    #[error("the rest of the request did not come in time: the limit is {} ms", .timeout.as_millis())]
+    RequestTooSlow {
+        /// How long a client may take to send a request.
+        timeout: Duration,
+    },
     /// Somebody else has written since the caller read.
     #[error("{0}")]
     SequenceMismatch(Rejection),
@@ -80,6 +94,12 @@ pub enum Failure {
     /// More calls came than can be served.
     #[error("too many calls at once: try again in a moment")]
     Overloaded,
+    /// One identity makes more calls than its share.
+    #[error("too many calls a second by this identity: try again in {} ms", retry_after.as_millis().max(1))]
+    RateExceeded {
+        /// How long it should wait.
+        retry_after: Duration,
+    },
     /// The call took longer than the client, or the server, allows.
     #[error("the deadline has passed; a write may have happened all the same")]
     DeadlineExceeded,
@@ -126,6 +146,8 @@ impl Failure {
             Failure::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
             Failure::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
             Failure::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            Failure::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+            Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
             Failure::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
@@ -134,12 +156,13 @@ impl Failure {
             }
             // Not CANCELLED: in a request's body tonic takes that for its proper end.
             Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
+            Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
             // These two are as `complete` has them for what tonic itself answers.
             Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
-            Failure::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
+            Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
@@ -169,6 +192,9 @@ impl Failure {
             }
             Failure::FieldsInvalid(violations) => {
                 details.set_bad_request(violations.clone());
+            }
+            Failure::RateExceeded { retry_after } => {
+                details.set_retry_info(Some(*retry_after));
             }
             Failure::Overloaded | Failure::StoreUnavailable | Failure::ShuttingDown => {
                 details.set_retry_info(Some(RETRY_DELAY));
@@ -211,12 +237,38 @@ impl From<ReadError> for Failure {
     }
 }
 
+/// How libraries begin what they say of a request that is malformed, or that broke off. They call that an internal or
+/// an unknown error, so only their words tell.
+const MALFORMED: [&str; 5] = [
+    "protocol error: received message with ",
+    "Error decompressing: ",
+    "Unexpected EOF decoding stream.",
+    "Missing request message.",
+    "tonic-web: ",
+];
+const BROKEN_OFF: [&str; 2] = ["h2 protocol error: ", "error reading a body from connection"];
+
+/// The client's fault that a status of a library stands for, if it does.
+fn fault_of_client(status: &Status) -> Option<Failure> {
+    let begins = |all: &[&str]| all.iter().any(|words| status.message().starts_with(words));
+    match status.code() {
+        Code::Internal if begins(&MALFORMED) => {
+            Some(Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say"))
+        }
+        Code::Internal | Code::Unknown if begins(&BROKEN_OFF) => Some(Failure::RequestIncomplete),
+        _ => None,
+    }
+}
+
 /// Adds the details that every failed answer has to a status that a library made.
 ///
 /// tonic itself answers to messages that are too large or compressed in an unknown way, for example.
 pub fn complete(status: Status, request_id: &str) -> Status {
     if !status.details().is_empty() {
         return status;
+    }
+    if let Some(failure) = fault_of_client(&status) {
+        return failure.status(request_id);
     }
     let reason = match status.code() {
         // The latter when it is too large only once it is decompressed.
@@ -256,5 +308,23 @@ mod tests {
         }
         let own = Failure::Overloaded.status("request");
         assert_eq!(complete(own, "request").get_error_details().error_info().unwrap().reason, "OVERLOADED");
+    }
+
+    #[test]
+    fn what_a_client_has_done_is_no_failure_of_the_server() {
+        let table = [
+            // (code, words, reason)
+            (Code::Internal, "Missing request message.", "FIELD_INVALID"),
+            (Code::Internal, "Unexpected EOF decoding stream.", "FIELD_INVALID"),
+            (Code::Internal, "h2 protocol error: error reading a body from connection", "REQUEST_INCOMPLETE"),
+            (Code::Unknown, "error reading a body from connection", "REQUEST_INCOMPLETE"),
+            (Code::Internal, "Error encoding: no room", "INTERNAL"),
+            (Code::Unknown, "something else", "INTERNAL"),
+        ];
+        for (code, words, reason) in table {
+            let status = complete(Status::new(code, words), "request");
+            assert_eq!(status.get_error_details().error_info().unwrap().reason, reason, "{words}");
+            assert_eq!(status.code() == code, reason == "INTERNAL", "{words}");
+        }
     }
 }

@@ -1,10 +1,14 @@
 //! The feature server: a thin shell that authenticates, authorises, decodes, calls the core, commits and encodes.
 
+#![forbid(unsafe_code)]
+
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod data;
 pub mod descriptors;
 pub mod error;
+pub mod open_files;
 pub mod openapi;
 pub mod page;
 pub mod server;

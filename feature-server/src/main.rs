@@ -1,16 +1,22 @@
 //! The binary: read the command line, load the configuration, set up logs, run the command, tell how it went.
 
+#![forbid(unsafe_code)]
+
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use feature_server::auth::keys::{self, KeyFolder};
 use feature_server::auth::token::{self, MintError, TokenRequest};
 use feature_server::auth::{AuthError, Moment};
-use feature_server::cli::{self, Command, CommandLine, TokenArgs, UsageError};
+use feature_server::cli::{
+    self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
+};
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
-use feature_server::{config, telemetry};
+use feature_server::{config, data, open_files, telemetry};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -35,12 +41,22 @@ fn run(line: CommandLine) -> Result<()> {
         Command::Serve => tokio::runtime::Runtime::new()?.block_on(serve(settings)),
         Command::Token(arguments) => mint(settings, arguments),
         Command::TokenKeygen => generate_key(settings),
+        Command::TokenKeys => list_keys(settings),
         Command::Config => print(&configuration.to_toml()),
+        Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
+        Command::Import(ImportArgs { file }) => print(&data::import(&settings.server.data, &file)?),
+        Command::Verify(VerifyArgs { folder }) => verify(folder.as_deref().unwrap_or(&settings.server.data)),
+        Command::Backup(BackupArgs { target, without_keys }) => {
+            print(&data::backup(&settings.server.data, &target, !without_keys)?)
+        }
     }
 }
 
 async fn serve(settings: &Settings) -> Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut settings = settings.clone();
+    settings.limits.connections = open_files::room_for(settings.limits.connections);
+    let settings = &settings;
     let server = Server::open(settings).await.map_err(usage_of_server)?;
     let data = settings.server.data.display();
     print(&format!("data folder {data}\n"))?;
@@ -67,19 +83,40 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
-    let TokenArgs { roles, instance, organization, user, ttl } = arguments;
+    let TokenArgs { roles, instance, organization, user, ttl, verbose } = arguments;
     let keys = KeyFolder::open_or_create(&settings.server.data)?;
     let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
     let minted = token::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
     for hint in minted.hints {
         eprintln!("feature-server: {hint}");
     }
+    if verbose {
+        let expires_at = UNIX_EPOCH + Duration::from_secs(minted.expires_at);
+        let expires_at = humantime::format_rfc3339_seconds(expires_at);
+        eprintln!("feature-server: the token's id is {}, and it expires at {expires_at}", minted.id);
+    }
     print(&format!("{}\n", minted.token))
 }
 
 fn generate_key(settings: &Settings) -> Result<()> {
-    let keys::NewKey { id, path } = KeyFolder::add(&settings.server.data)?;
+    let keys::OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
+}
+
+fn verify(folder: &Path) -> Result<()> {
+    let verified = data::verify(folder)?;
+    print(&verified.summary)?;
+    Ok(verified.outcome?)
+}
+
+/// One key a line: its id, what it does, its file.
+fn list_keys(settings: &Settings) -> Result<()> {
+    let keys = KeyFolder::list(&settings.server.data)?;
+    let signing = keys.len().saturating_sub(1);
+    let line = |(index, keys::OwnKey { id, path }): (usize, &keys::OwnKey)| {
+        format!("{id}  {}  {}\n", if index == signing { "signs   " } else { "verifies" }, path.display())
+    };
+    print(&keys.iter().enumerate().map(line).collect::<String>())
 }
 
 /// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.
@@ -93,7 +130,9 @@ fn print(text: &str) -> Result<()> {
 /// A setting that only the server finds to be wrong ends the process like any other bad setting.
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
-        ServerError::Auth(error) => usage_of_setting(error),
+        // A key that cannot be read is no setting: the same start may succeed once the disk works.
+        ServerError::Auth(error @ AuthError::Setting { .. }) => UsageError(error.to_string()).into(),
+        ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
 }
@@ -103,16 +142,7 @@ fn usage_of_mint(error: MintError) -> anyhow::Error {
         MintError::LifetimeTooLong { .. } | MintError::LifetimeTooShort | MintError::RoleUnknown { .. } => {
             UsageError(error.to_string()).into()
         }
-        MintError::Settings(error) => usage_of_setting(error),
         MintError::Key(_) => error.into(),
-    }
-}
-
-/// A key that cannot be read is none: the same start may succeed once the disk works.
-fn usage_of_setting(error: AuthError) -> anyhow::Error {
-    match error {
-        AuthError::Setting { .. } => UsageError(error.to_string()).into(),
-        AuthError::Keys(error) => error.into(),
     }
 }
 

@@ -57,6 +57,14 @@ const PAGE: &str = include_str!("page/index.html");
 /// Where the page's calls name the server.
 const ADDRESS: &str = "{address}";
 
+/// What the page's calls name differently with TLS and without: where, with TLS, without.
+const BY_SCHEME: [(&str, &str, &str); 3] = [
+    ("{scheme}", "https", "http"),
+    ("{plaintext}", "", "-plaintext "),
+    // Over TLS a client learns by itself that HTTP/2 is spoken.
+    ("{prior-knowledge}", "", "--http2-prior-knowledge "),
+];
+
 /// The path of the page for a person.
 const HOME: &str = "/";
 
@@ -80,8 +88,8 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// Renders the pages of a server that has these descriptors and listens on this address.
-    pub fn new(pool: &DescriptorPool, address: SocketAddr) -> Self {
+    /// Renders the pages of a server that has these descriptors and listens on this address, with TLS or without.
+    pub fn new(pool: &DescriptorPool, address: SocketAddr, tls: bool) -> Self {
         let openapi = Bytes::from(openapi::document(pool, &API).to_string());
         let style = PAGE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
         let style = hash(style.expect("the page has a style").0.as_bytes());
@@ -89,7 +97,7 @@ impl Pages {
             "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         Self {
-            page: PAGE.replace("{version}", API.version),
+            page: by_scheme(tls).replace("{version}", API.version),
             policy: policy.try_into().expect("a policy is ASCII"),
             openapi_tag: format!("\"{}\"", hash(&openapi)).try_into().expect("a hash in Base64 is ASCII"),
             openapi,
@@ -141,6 +149,14 @@ impl Pages {
         }
         response
     }
+}
+
+fn by_scheme(tls: bool) -> String {
+    let mut page = PAGE.to_owned();
+    for (place, with, without) in BY_SCHEME {
+        page = page.replace(place, if tls { with } else { without });
+    }
+    page
 }
 
 /// What the caller calls the server, when that is a host and port and nothing else: it is shown in calls to paste.

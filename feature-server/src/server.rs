@@ -23,7 +23,7 @@ use crate::services::feature_service::FeatureService;
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
 use crate::transport::rest::RouteError;
-use crate::transport::{self, Protocols};
+use crate::transport::{self, Hosts, Protocols, Tls, TlsError};
 
 /// Why the server could not start or stop as it should.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,9 @@ pub enum ServerError {
     /// A setting about identity does not work.
     #[error(transparent)]
     Auth(#[from] AuthError),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address is not to be had.
     #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
     Listen {
@@ -68,6 +71,7 @@ pub struct Server {
     schema: Arc<Schema>,
     identity: AuthLayer,
     protocols: Protocols,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -77,12 +81,14 @@ impl Server {
     /// # Errors
     /// [`ServerError`] says what is in the way and what to do.
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
+        // What the settings of TLS name is looked at before the data folder is made.
+        let tls = Tls::open(settings)?;
         let store = JournalStore::open(&settings.server.data)?;
-        Self::over(settings, Arc::new(store)).await
+        Self::over(settings, Arc::new(store), tls).await
     }
 
     /// As [`Server::open`], over a store that is open already.
-    async fn over(settings: &Settings, store: Arc<dyn FeatureStore>) -> Result<Self, ServerError> {
+    async fn over(settings: &Settings, store: Arc<dyn FeatureStore>, tls: Option<Tls>) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
@@ -95,9 +101,9 @@ impl Server {
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let pool = descriptors::pool();
-        let pages = Pages::new(&pool, address);
-        let protocols = Protocols::new(pool, pages)?;
-        Ok(Self { listener, address, readers, committer, schema, identity, protocols })
+        let pages = Pages::new(&pool, address, tls.is_some());
+        let protocols = Protocols::new(pool, pages, Hosts::new(settings))?;
+        Ok(Self { listener, address, readers, committer, schema, identity, protocols, tls })
     }
 
     /// The address that it listens on.
@@ -110,7 +116,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, readers, committer, schema, identity, protocols, .. } = self;
+        let Self { listener, readers, committer, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer));
         let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
@@ -124,7 +130,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = transport::serve(listener, service, protocols, settings, shutdown).await;
+        let stopped = transport::serve(listener, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

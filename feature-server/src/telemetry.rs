@@ -1,20 +1,34 @@
 //! The logs of the process: their format, their filter and where they go. What is logged stands beside the code that
 //! logs it; nothing here knows about calls.
 //!
-//! Logs go to standard error, because standard output belongs to the lines that scripts wait for.
+//! Logs go to standard error, because standard output belongs to the lines that scripts wait for. Libraries are never
+//! asked for more than `info`: below that some write down what they handle, such as headers with tokens in them.
 
 use std::io::{self, IsTerminal};
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::{FilterFn, ParseError, filter_fn};
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::settings::{Log, LogFormat};
 
-/// Libraries that say at `info` and `debug` what only their authors need.
-const QUIET: &[&str] = &["h2", "hyper", "hyper_util", "rustls", "sled", "tonic", "tower"];
+/// Libraries that say at `info` and `debug` what only their authors need, and the level from which they are worth a
+/// line. h2 warns of clients that break the protocol: anybody could fill the log with that.
+const QUIET: &[(&str, &str)] = &[
+    ("h2", "error"),
+    ("hyper", "warn"),
+    ("hyper_util", "warn"),
+    ("rustls", "warn"),
+    ("sled", "warn"),
+    ("tonic", "warn"),
+    ("tower", "warn"),
+];
+
+/// What the targets of this project's own crates begin with.
+const OWN: &str = "feature_";
 
 /// The levels from the least to the most talkative.
 const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
@@ -38,7 +52,26 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
     let subscriber = subscriber(log, terminal, io::stderr)?;
-    subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)
+    subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)?;
+    if let Some(library) = asks_for_details_of(&log.filter) {
+        tracing::warn!(library, "log.filter asks for details that may hold tokens: libraries log from info on");
+    }
+    Ok(())
+}
+
+/// The first library of which a filter names a level below `info`.
+fn asks_for_details_of(filter: &str) -> Option<&str> {
+    filter.split(',').find_map(|part| {
+        let (target, level) = part.split_once('=')?;
+        let details = ["debug", "trace"].iter().any(|details| details.eq_ignore_ascii_case(level));
+        (details && !target.starts_with(OWN) && !target.starts_with('[')).then_some(target)
+    })
+}
+
+/// Lets nothing of libraries through below `info`, whatever a filter asks for.
+fn without_details_of_libraries() -> FilterFn {
+    let allowed = |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN);
+    filter_fn(allowed)
 }
 
 /// Whether a text is a log filter: a level, or a list of levels and `target=level` separated by commas.
@@ -59,7 +92,7 @@ fn filter(text: &str) -> Result<EnvFilter, ParseError> {
     let quieter_than_warn = ["off", "error"].iter().any(|level| level.eq_ignore_ascii_case(asked));
     let mut directives = String::new();
     if !quieter_than_warn {
-        directives.extend(QUIET.iter().map(|target| format!("{target}=warn,")));
+        directives.extend(QUIET.iter().map(|(target, level)| format!("{target}={level},")));
     }
     // Of two directives for one target the later one counts.
     directives.push_str(text);
@@ -77,11 +110,13 @@ where
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
+    let cap = without_details_of_libraries();
     Ok(if text {
-        Box::new(builder.finish())
+        Box::new(builder.finish().with(cap))
     } else {
         // All spans and not only the innermost: the request id stands in the outermost one.
-        Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(true).finish())
+        let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(true);
+        Box::new(json.finish().with(cap))
     })
 }
 
@@ -117,10 +152,15 @@ mod tests {
         let table = [
             // (filter, target, what is logged of a debug, info, warn and error event)
             ("info", "feature_server", "info warn error"),
-            ("info", "h2", "warn error"),
+            ("info", "h2", "error"),
             ("debug", "sled", "warn error"),
             ("debug", "feature_store", "debug info warn error"),
-            ("info,h2=debug", "h2", "debug info warn error"),
+            ("info,h2=info", "h2", "info warn error"),
+            ("info,h2=debug", "h2", "info warn error"),
+            ("trace,h2=trace", "h2", "info warn error"),
+            ("info,[call]=trace", "h2", "error"),
+            ("trace", "another_library", "info warn error"),
+            ("trace", "feature_server", "debug info warn error"),
             ("error", "hyper", "error"),
             ("off", "hyper", ""),
             ("feature_server=info", "hyper", ""),
@@ -132,6 +172,7 @@ mod tests {
                 "feature_store" => events!("feature_store"),
                 "h2" => events!("h2"),
                 "hyper" => events!("hyper"),
+                "another_library" => events!("another_library"),
                 "sled" => events!("sled"),
                 other => panic!("{other} is not in the list"),
             });
@@ -142,6 +183,35 @@ mod tests {
                 })
                 .collect();
             assert_eq!(messages.join(" "), expected, "{filter} {target}");
+        }
+    }
+
+    #[test]
+    fn libraries_say_no_details_even_where_a_filter_asks_for_all_of_a_span() {
+        let log = Log { filter: "off,[call]=trace".to_owned(), format: LogFormat::Json };
+        let written = written(&log, false, || {
+            let call = tracing::trace_span!(target: "feature_server", "call");
+            let _in_call = call.enter();
+            events!("h2");
+            events!("feature_server");
+        });
+        let lines_of =
+            |target: &str| written.lines().filter(|line| line.contains(&format!("\"target\":\"{target}\""))).count();
+        assert_eq!((lines_of("h2"), lines_of("feature_server")), (3, 4), "{written}");
+    }
+
+    #[test]
+    fn who_asks_for_the_details_of_a_library_is_told() {
+        let table = [
+            // (filter, the library named)
+            ("trace", None),
+            ("info,feature_server=trace", None),
+            ("info,h2=info,[call]=trace", None),
+            ("info,h2=debug", Some("h2")),
+            ("info,feature_server=debug,hyper=TRACE,h2=debug", Some("hyper")),
+        ];
+        for (filter, library) in table {
+            assert_eq!(asks_for_details_of(filter), library, "{filter}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -17,7 +17,9 @@ use crate::config::settings::{Limits, Settings};
 
 mod activity;
 mod admission;
+mod arriving;
 mod body;
+mod closing;
 mod connect;
 mod connection;
 mod content;
@@ -27,6 +29,7 @@ mod drain;
 mod envelope;
 mod errors;
 mod grpc_web;
+mod hosts;
 mod inner_call;
 pub mod json;
 mod leftover;
@@ -35,21 +38,27 @@ mod listener;
 mod protocol;
 pub mod rest;
 mod rest_call;
+mod share;
 mod stream_end;
 #[cfg(test)]
 mod tests;
 mod timeout;
+mod tls;
 mod translation;
 mod unread;
 
 pub use context::RequestId;
+pub use hosts::Hosts;
 pub use listener::Stopped;
 pub use protocol::Protocols;
+pub use share::Share;
 pub use timeout::Deadline;
+pub use tls::{ClientCertificate, Tls, TlsError};
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
 ///
 /// * `protocols`: those that the service is called in.
+/// * `tls`: how connections are encrypted; without it they are in clear text.
 ///
 /// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are then
 /// still under way end as `UNAVAILABLE`.
@@ -57,6 +66,7 @@ pub async fn serve<S>(
     listener: TcpListener,
     service: S,
     protocols: Protocols,
+    tls: Option<Tls>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped
@@ -67,7 +77,17 @@ where
     let drain = drain::Drain::new();
     let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
     let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-    listener::run(listener, service, &settings.limits, grace, drain, shutdown).await
+    let handshakes = tls.as_ref().map(Tls::handshakes);
+    let keep_current = async {
+        match tls {
+            Some(tls) => tls.keep_current().await,
+            None => pending().await,
+        }
+    };
+    tokio::select! {
+        stopped = listener::run(listener, service, handshakes, &settings.limits, grace, drain, shutdown) => stopped,
+        never = keep_current => match never {},
+    }
 }
 
 /// Puts the layers around a service.
@@ -80,6 +100,7 @@ fn layers<S>(
 ) -> impl Service<Request<Body>, Response = Response<body::CallBody>, Error = Infallible, Future: Send>
 + Clone
 + Send
++ use<S>
 + 'static
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,

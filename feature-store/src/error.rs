@@ -127,6 +127,20 @@ pub enum OpenError {
         /// The identity file.
         path: PathBuf,
     },
+    /// There is no store in the folder, and none shall be made.
+    #[error("there is no store in {}: name the folder of one, with --data for instance", .folder.display())]
+    NoStore {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// There is something where a new store or a backup shall be made.
+    #[error("{} is not empty, it holds {name}: choose a folder that is missing or empty", .folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// What is in it.
+        name: String,
+    },
     /// There is an identity without a journal. Starting empty would hide the loss.
     #[error(
         "the journal {} is missing: restore the data folder from a backup, or choose an empty one to start anew",
@@ -168,4 +182,19 @@ pub enum OpenError {
         /// What the database said.
         reason: String,
     },
+}
+
+/// What is wrong with a line of an export.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{reason}", if field.is_empty() { String::new() } else { format!("{field}: ") })]
+pub struct LineError {
+    field: String,
+    reason: String,
+}
+
+impl LineError {
+    /// `field`: the path to what is wrong, such as `changes[0].old`; empty for the line as a whole.
+    pub(crate) fn new(field: &str, reason: &str) -> Self {
+        Self { field: field.to_owned(), reason: reason.to_owned() }
+    }
 }

@@ -1,6 +1,8 @@
 //! Every file operation of this crate except those within sled: one place to see what is synced. Nothing here knows
 //! what the bytes mean, nor which disk they are on: in tests it may be a simulated one.
 
+mod moving;
+mod reading;
 pub(crate) mod system;
 
 use std::fs::{self, TryLockError};
@@ -9,6 +11,9 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub(crate) use moving::{create_new_folder, move_to, remove_folder};
+pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]
 use crate::tests::simulation::switch as disk;

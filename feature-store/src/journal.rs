@@ -3,9 +3,12 @@
 //! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A
 //! segment exists only when everything in earlier ones is durable. Records and sled are not known here.
 
+mod copy;
 mod frame;
+mod history;
 mod mark;
 mod scan;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +23,14 @@ use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
 use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
-use scan::{Rest, Scan, scan};
+use scan::{Rest, Scan};
+use survey::{Survey, survey};
+
+pub(crate) use copy::Extent;
+pub(crate) use history::Place;
+#[cfg(test)]
+pub(crate) use history::with_unknown_field;
+pub use history::{History, Torn};
 
 /// The journal of one store, open for appending.
 #[derive(Debug)]
@@ -62,35 +72,11 @@ impl Journal {
     /// [`OpenError`] when the journal is not what was once durable. Then nothing was changed.
     pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
         let seed = frame::seed(store);
-        let segments = segments_in(folder)?;
-        let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
-        let proven = Mark::read(folder, seed)?;
-        let mut revision = 0;
-        for &first in &segments[..segments.len() - 1] {
-            let bytes = read_segment(folder, first)?;
-            let scan = check_segment(folder, store, first, &bytes, revision)?;
-            if scan.rest == Rest::Torn {
-                return Err(corrupt(folder, first, scan.end, "the bytes here fail their check, but a segment follows"));
-            }
-            revision = scan.revision;
-        }
-
-        let mut bytes = read_segment(folder, last)?;
-        if last == revision + 1 && last != 1 && bytes.len() <= SEGMENT_HEADER && proven < Some(start_of(last)) {
-            // A crash has torn the creation of this segment, so nothing was ever written behind its header.
-            start_segment(folder, store, last)?;
-            bytes = read_segment(folder, last)?;
-        }
-        let scan = check_segment(folder, store, last, &bytes, revision)?;
+        let Survey { segments, last, bytes, scan, half_made, .. } = survey(folder, store)?;
         let end = Position { segment: last, offset: scan.end as u64 };
-        if let Some(proven) = proven
-            && proven > end
-        {
-            let Position { segment, offset } = proven;
-            let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
-            return Err(corrupt(folder, last, scan.end, &reason));
+        if half_made {
+            start_segment(folder, store, last)?;
         }
-
         let file = DataFile::open(&segment_path(folder, last))?;
         if scan.rest == Rest::Torn {
             let segment = segment_path(folder, last);
@@ -225,22 +211,6 @@ fn start_segment(folder: &Path, store: Uuid, first: u64) -> Result<DataFile, Fil
     file.sync_all()?;
     files::sync_folder(folder)?;
     Ok(file)
-}
-
-fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {
-    if first != revision + 1 {
-        let reason = format!("the journal goes on here, but the events from revision {} on are missing", revision + 1);
-        return Err(corrupt(folder, first, 0, &reason));
-    }
-    if !bytes.starts_with(&frame::segment_header(store, first)) {
-        return Err(corrupt(folder, first, 0, "the header is damaged or the one of another store"));
-    }
-    let scan = scan(bytes, frame::seed(store), revision);
-    match scan.rest {
-        Rest::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
-        Rest::NotUnderstood => Err(not_understood(folder, first, scan.end)),
-        Rest::Nothing | Rest::Torn => Ok(scan),
-    }
 }
 
 fn start_of(segment: u64) -> Position {

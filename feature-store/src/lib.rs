@@ -6,25 +6,39 @@
 //! [`Readers`] read without holding anybody up.
 //! Nothing here knows protobuf messages of the API, transport or permissions.
 
+#![forbid(unsafe_code)]
+
+mod backup;
 mod committer;
 mod encoding;
 mod error;
+mod export;
 mod files;
+mod fold;
 mod identity;
+mod import;
 mod journal;
 mod journal_store;
 mod key;
+mod lines;
 mod memory;
 mod projection;
 mod readers;
+mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+pub use backup::backup;
 pub use committer::{CommitError, Committer};
-pub use error::{OpenError, StoreError};
+pub use error::{LineError, OpenError, StoreError};
+pub use export::{ExportError, export};
 pub use files::FileError;
+pub use import::{ImportError, import};
+pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
 pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use verify::{ProjectionState, Verification, verify};

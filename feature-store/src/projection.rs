@@ -5,6 +5,11 @@
 //! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
 //! journal.
 
+mod builder;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,6 +25,9 @@ use crate::files;
 use crate::journal::Journal;
 use crate::key;
 use crate::store::FeatureStore;
+
+pub(crate) use builder::{Builder, FOLD_BYTES};
+pub(crate) use snapshot::Snapshot;
 
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -74,8 +82,7 @@ impl Projection {
     }
 
     fn catch_up(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
-        let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
-        let tree = config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)?;
+        let tree = open_tree(folder)?;
         let progress = read_progress(&tree, journal.store())?;
         let (from, to) = (progress.revision, journal.revision());
         if from > to {
@@ -87,8 +94,20 @@ impl Projection {
             tracing::info!(from, to, "the projection catches up with the journal");
         }
         let projection = Self { tree, progress: Mutex::new(progress) };
-        journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(events).map_err(doubt))?;
+        if from == 0 {
+            projection.build(journal)?;
+        } else {
+            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(events).map_err(doubt))?;
+        }
         Ok(projection)
+    }
+
+    fn build(&self, journal: &Journal) -> Result<(), OpenError> {
+        let mut builder = Builder::new(self, FOLD_BYTES);
+        journal.replay(0, CATCH_UP_EVENTS, |events| {
+            events.iter().try_for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(()))).map_err(doubt)
+        })?;
+        builder.finish().map_err(doubt)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -153,6 +172,11 @@ impl FeatureStore for Projection {
     fn close(&self) -> Result<(), StoreError> {
         self.tree.flush().map(drop).map_err(failed)
     }
+}
+
+fn open_tree(folder: &Path) -> Result<sled::Db, OpenError> {
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
+    config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }
 
 /// How far a journal of this store is applied.

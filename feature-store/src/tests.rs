@@ -7,3 +7,5 @@ mod folder;
 mod model;
 mod readers;
 pub(crate) mod simulation;
+mod transfer;
+mod whole;

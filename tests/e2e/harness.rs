@@ -15,6 +15,8 @@ use tonic::service::Interceptor;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::log_audit;
+
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
 
@@ -38,6 +40,11 @@ impl Folder {
         self.0.path().join("feature-data")
     }
 
+    /// A file beside the data folder; the configuration may call it by its bare name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
     pub fn run(&self, line: &str) -> Output {
         let mut command = limited(BINARY);
@@ -49,12 +56,12 @@ impl Folder {
     pub fn serve(&self) -> Server {
         let mut command = Command::new(BINARY);
         self.settle(&mut command, "serve --listen 127.0.0.1:0");
-        command.arg("--config").arg(self.config());
+        command.arg("--config").arg(self.config()).env("FEATURE_SERVER__LOG__FILTER", log_audit::EVERYTHING);
         Server::start(self.clone(), command)
     }
 
     fn config(&self) -> PathBuf {
-        self.0.path().join("feature-server.toml")
+        self.file("feature-server.toml")
     }
 
     /// Nothing of the developer's own settings reaches the server.
@@ -67,7 +74,8 @@ impl Folder {
     }
 }
 
-/// A running server. Dropped, it is killed; dropped by a failing test, its log is printed.
+/// A running server. Dropped, it is killed and its log searched for secrets; dropped by a failing test, its log is
+/// printed.
 pub struct Server {
     folder: Folder,
     process: Child,
@@ -108,9 +116,28 @@ impl Server {
         &self.address
     }
 
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The folder it serves.
     pub fn folder(&self) -> &Folder {
         &self.folder
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log's reader does not panic").clone()
+    }
+
+    /// Waits until this text stands in so many lines of the log.
+    pub fn wait_for_log(&self, text: &str, lines: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().lines().filter(|line| line.contains(text)).count() < lines {
+            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}' in {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Mints a token: `server.token("--role IAM_OWNER --instance demo")`.
@@ -118,6 +145,7 @@ impl Server {
         let output = self.folder.run(&format!("token {line}"));
         let token = String::from_utf8(output.stdout).expect("a token is text");
         assert!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
+        log_audit::note_secret(token.trim_end());
         token.trim_end().to_owned()
     }
 
@@ -177,9 +205,12 @@ impl Drop for Server {
         // Both fail when it has ended already, which is fine.
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = self.log_reader.take().map(JoinHandle::join);
+        let log = self.log.lock().expect("the log's reader does not panic");
         if thread::panicking() {
-            let _ = self.log_reader.take().map(JoinHandle::join);
-            eprintln!("--- log of the server ---\n{}---", self.log.lock().expect("the log's reader does not panic"));
+            eprintln!("--- log of the server ---\n{log}---");
+        } else {
+            log_audit::check(&log, &self.folder.data());
         }
     }
 }

@@ -11,6 +11,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
 
 use crate::harness::Server;
+use crate::log_audit;
 
 /// A connection without a credential of its own.
 #[derive(Clone)]
@@ -36,7 +37,12 @@ pub fn refusal(code: Code, reason: &str, about: &[&str]) -> Refusal {
 
 impl Raw {
     pub async fn new(server: &Server) -> Self {
-        Self { pool: feature_api::descriptor_pool(), channel: server.channel().await }
+        Self::over(server.channel().await)
+    }
+
+    /// Over a connection that is there.
+    pub fn over(channel: Channel) -> Self {
+        Self { pool: feature_api::descriptor_pool(), channel }
     }
 
     /// All methods of the feature service.
@@ -76,7 +82,10 @@ fn headers(metadata: &[&str]) -> MetadataMap {
     for entry in metadata.iter().filter(|entry| !entry.is_empty()) {
         let (name, value) = match entry.split_once(" = ") {
             Some((name, value)) => (name, value.to_owned()),
-            None => ("authorization", format!("Bearer {entry}")),
+            None => {
+                log_audit::note_secret(entry);
+                ("authorization", format!("Bearer {entry}"))
+            }
         };
         let name = http::HeaderName::try_from(name).expect("a metadata name is a header name");
         map.append(name, value.parse().expect("a metadata value is a header value"));

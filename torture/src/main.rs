@@ -3,6 +3,7 @@
 //! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
 //! sees the binary, its folder and its port, as an operator does.
 
+mod attack;
 mod damage;
 mod device;
 mod finding;
@@ -52,7 +53,8 @@ Examples:
   cargo xtask torture ci                        the short form of every campaign, as CI runs it
   cargo xtask torture ci --long                 the long form of every campaign, as for a release
   cargo xtask torture kill                      one campaign in its short form
-  cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time";
+  cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time
+  cargo xtask torture attack 'rapid reset'      one attack; --list tells them all";
 
 /// What every campaign takes.
 #[derive(Args)]
@@ -93,12 +95,15 @@ enum Campaign {
     Full,
     /// Spoil sled's files, or let the disk hang; needs strace
     Projection,
+    /// Attack the listener in many ways while a good client calls, and hold what it sees to bounds
+    Attack(attack::Options),
 }
 
 impl Campaign {
     /// What `ci` runs.
     fn all() -> Vec<Self> {
-        vec![Self::Kill, Self::Power, Self::Damage, Self::Io, Self::Full, Self::Projection]
+        let attack = Self::Attack(attack::Options::default());
+        vec![Self::Kill, Self::Power, Self::Damage, Self::Io, Self::Full, Self::Projection, attack]
     }
 
     /// The cycles of the short form and of the long one.
@@ -111,6 +116,8 @@ impl Campaign {
             Self::Io => (40, 10_000),
             Self::Full => (12, 120),
             Self::Projection => (16, 1000),
+            // The long form takes longer for each attack.
+            Self::Attack(_) => (1, 1),
         }
     }
 
@@ -126,6 +133,7 @@ impl Campaign {
             Self::Io => io::run(&binary, cycles, seed).await,
             Self::Full => full::run(&binary, cycles, seed).await,
             Self::Projection => projection::run(&binary, cycles, seed).await,
+            Self::Attack(options) => attack::attack(&binary, options, cycles, shared.long, seed).await,
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct Report {
     pub unopenable: u64,
     /// Damage reported where there was none.
     pub false_alarms: u64,
+    /// Where else the server did not keep to its bounds.
+    pub broken: Vec<String>,
     /// Figures worth telling, such as the number of writes.
     pub notes: Vec<String>,
 }
@@ -22,20 +24,23 @@ pub struct Report {
 impl Report {
     /// A report of nothing so far.
     pub fn new(what: &str) -> Self {
-        let notes = Vec::new();
-        Self { what: what.to_owned(), cycles: 0, lost: 0, unopenable: 0, false_alarms: 0, notes }
+        let (broken, notes) = (Vec::new(), Vec::new());
+        Self { what: what.to_owned(), cycles: 0, lost: 0, unopenable: 0, false_alarms: 0, broken, notes }
     }
 
     /// Whether all that was promised has held.
     pub fn is_good(&self) -> bool {
-        self.lost == 0 && self.unopenable == 0 && self.false_alarms == 0
+        self.lost == 0 && self.unopenable == 0 && self.false_alarms == 0 && self.broken.is_empty()
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, cycles, lost, unopenable, false_alarms, notes } = self;
+        let Self { what, cycles, lost, unopenable, false_alarms, broken, notes } = self;
         write!(f, "{what}: {cycles} cycles, {lost} lost, {unopenable} unopenable, {false_alarms} false alarms")?;
+        if !broken.is_empty() {
+            write!(f, ", {} broken: {}", broken.len(), broken.join("; "))?;
+        }
         notes.iter().try_for_each(|note| write!(f, ", {note}"))
     }
 }

@@ -75,7 +75,7 @@ impl Binary {
     /// The binary at `path`, or the one beside this program.
     pub fn find(path: Option<PathBuf>) -> Result<Self> {
         let path = match path {
-            Some(path) => path,
+            Some(path) => std::path::absolute(path)?,
             None => std::env::current_exe()?.with_file_name("feature-server"),
         };
         ensure!(path.is_file(), "there is no server at {}: build it, or name it with --server", path.display());
@@ -117,6 +117,8 @@ impl Binary {
         words.push(self.path.clone().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        // A configuration that lies where this program is run from is not for it.
+        command.current_dir("/");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().with_context(|| format!("starting {}", words[0].display()))?;

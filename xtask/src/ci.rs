@@ -6,16 +6,17 @@ use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run};
 use crate::torture::torture;
-use crate::{edges, install};
+use crate::{deny, edges, install};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
 /// The quick ones first, so that a slip is told early.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
     ("edges", |workspace| edges::check(&workspace.metadata)),
     ("install", install::install),
+    ("supply chain", deny::deny),
     ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),
     ("clippy", |workspace| {
         run(workspace.cargo("clippy").args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))

@@ -12,11 +12,13 @@ struct Rule {
     others: Option<&'static [&'static str]>,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule { of: "feature-core", members: &[], others: Some(&["thiserror"]) },
     Rule { of: "feature-api", members: &["feature-core"], others: None },
     Rule { of: "feature-store", members: &["feature-core"], others: None },
     Rule { of: "feature-server", members: &["feature-api", "feature-core", "feature-store"], others: None },
+    // It sees the server as its clients do.
+    Rule { of: "bench", members: &["feature-api"], others: None },
     // It sees the server as an operator does: as a binary.
     Rule { of: "torture", members: &["feature-api"], others: None },
     Rule { of: "xtask", members: &[], others: None },

@@ -17,6 +17,8 @@ const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl")];
 const FOR_CAMPAIGNS: Packages =
     &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl"), ("strace", "strace")];
 
+const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd")];
+
 /// Installs what is missing, telling each in one line.
 pub fn install(workspace: &Workspace) -> Result<()> {
     debian(FOR_TESTS)?;
@@ -27,6 +29,11 @@ pub fn install(workspace: &Workspace) -> Result<()> {
 /// Installs what campaigns need and the machine lacks.
 pub fn install_for_campaigns() -> Result<()> {
     debian(FOR_CAMPAIGNS)
+}
+
+/// Installs what benchmarks need and the machine lacks.
+pub fn install_for_benchmarks() -> Result<()> {
+    debian(FOR_BENCHMARKS)
 }
 
 fn debian(packages: Packages) -> Result<()> {

@@ -1,7 +1,11 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
-//! `cargo xtask torture`, `cargo xtask help`.
+//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask help`.
 
+#![forbid(unsafe_code)]
+
+mod bench;
 mod ci;
+mod deny;
 mod edges;
 mod fuzz;
 mod install;
@@ -42,8 +46,8 @@ Examples:
     },
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, installation of what is missing, proto style, clippy, descriptors, all
-    /// tests, and the short form of the campaigns. The first that fails ends the run.
+    /// The steps: format, dependency edges, installation of what is missing, supply chain, proto style, clippy,
+    /// descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
@@ -62,6 +66,16 @@ Examples:
         seconds: u32,
         /// The one to run: a file of fuzz/targets. All, if left out.
         target: Option<String>,
+    },
+    /// Compare the server, built as it is released, with tonic alone and with etcd, and print a table of the goals.
+    ///
+    /// It takes some ten minutes, and its options are told by `cargo xtask bench --help`. etcd is installed from
+    /// Debian's packages when it is missing.
+    #[command(disable_help_flag = true, after_help = "Example: cargo xtask bench")]
+    Bench {
+        /// Handed on to the benchmarks.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
     ///
@@ -97,6 +111,7 @@ fn execute(command: Command) -> Result<()> {
         }
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
+        Command::Bench { args } => bench::bench(&workspace, &args),
         Command::Torture { args } => torture::torture(&workspace, &args),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }

@@ -1,13 +1,14 @@
 //! The keys of one issuer, kept in memory and loaded again now and then. What a token says is not known here.
 //!
 //! Loading is bounded whatever callers send: one load at a time, and a pause between two. When a load fails, the
-//! last good keys stay.
+//! last good keys stay, but not for ever.
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::watch;
 
 use super::fetch::{FetchError, Fetcher};
@@ -61,12 +62,11 @@ impl Source {
         }
     }
 
-    /// The age from which the next use of the keys also loads them again, so that a key which is taken away is not
-    /// trusted for longer than this (and one use).
+    /// The age from which the next use of the keys also loads them again. They are used every second, if only by who
+    /// looks after them, so a key which is taken away is not trusted for much longer than this.
     fn max_age(&self) -> Duration {
         match self {
-            Source::Folder(_) => Duration::from_secs(60),
-            Source::File(_) => Duration::from_secs(5),
+            Source::Folder(_) | Source::File(_) => Duration::from_secs(5),
             Source::Url(_) => Duration::from_secs(600),
         }
     }
@@ -85,11 +85,13 @@ impl Source {
 }
 
 /// The keys as they were last loaded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Snapshot {
-    /// The keys; none when no load has succeeded yet.
+    /// The keys.
     pub keys: KeySet,
-    loaded: Option<Instant>,
+    /// A number that no other keys of this issuer have had.
+    pub version: u64,
+    loaded: Instant,
 }
 
 /// The keys of one issuer.
@@ -97,7 +99,9 @@ pub struct Snapshot {
 pub struct CachedKeys {
     issuer: String,
     source: Source,
-    current: ArcSwap<Snapshot>,
+    max_stale: Duration,
+    /// `None` when no load has succeeded yet.
+    current: ArcSwapOption<Snapshot>,
     loads: Mutex<Loads>,
 }
 
@@ -106,6 +110,28 @@ struct Loads {
     begun: Option<Instant>,
     /// Its sender is dropped when the load is over, however it ends.
     running: Option<watch::Receiver<()>>,
+    /// Why the last load failed, which is logged once.
+    problem: Option<String>,
+}
+
+/// The keys at hand, cheaply borrowed: for the length of one check.
+pub struct Keys(Guard<Option<Arc<Snapshot>>>);
+
+impl Deref for Keys {
+    type Target = Snapshot;
+
+    fn deref(&self) -> &Snapshot {
+        self.0.as_deref().expect("only keys that are there are borrowed")
+    }
+}
+
+/// Why an issuer has no keys at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoKeys {
+    /// No load has succeeded yet.
+    NeverLoaded,
+    /// The last good ones are too old to be believed.
+    TooOld,
 }
 
 /// A load that is under way.
@@ -122,27 +148,29 @@ impl Running {
 impl CachedKeys {
     /// Keys that are loaded from files at once, and from a URL later: its server may be down for now.
     ///
-    /// `issuer`: its name in logs.
+    /// * `issuer`: its name in logs.
+    /// * `max_stale`: how long the last good keys are believed when no newer ones can be had.
     ///
     /// # Errors
     /// [`LoadError`] when files cannot be used.
-    pub fn open(issuer: &str, source: Source, now: Instant) -> Result<Arc<Self>, LoadError> {
-        let snapshot = match source.read() {
-            Some(keys) => Snapshot { keys: keys?, loaded: Some(now) },
-            None => Snapshot::default(),
-        };
-        let current = ArcSwap::from_pointee(snapshot);
-        Ok(Arc::new(Self { issuer: issuer.to_owned(), source, current, loads: Mutex::default() }))
+    pub fn open(issuer: &str, source: Source, max_stale: Duration, now: Instant) -> Result<Arc<Self>, LoadError> {
+        let keys = source.read().transpose()?;
+        let current = ArcSwapOption::from_pointee(keys.map(|keys| Snapshot { keys, version: 0, loaded: now }));
+        Ok(Arc::new(Self { issuer: issuer.to_owned(), source, max_stale, current, loads: Mutex::default() }))
     }
 
-    /// The keys at hand. Old ones are loaded again in the background. Must be called on a tokio runtime.
-    pub fn current(self: &Arc<Self>, now: Instant) -> Guard<Arc<Snapshot>> {
+    /// The keys at hand, or why there are none to believe. Old ones are loaded again in the background. Must be called
+    /// on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NoKeys`].
+    pub fn current(self: &Arc<Self>, now: Instant) -> Result<Keys, NoKeys> {
         let snapshot = self.current.load();
-        let age = snapshot.loaded.map(|loaded| now.saturating_duration_since(loaded));
-        if age.is_some_and(|age| age >= self.source.max_age()) {
+        let age = now.saturating_duration_since(snapshot.as_ref().ok_or(NoKeys::NeverLoaded)?.loaded);
+        if age >= self.source.max_age() {
             self.refresh(now);
         }
-        snapshot
+        if age > self.max_stale { Err(NoKeys::TooOld) } else { Ok(Keys(snapshot)) }
     }
 
     /// Begins to load the keys again, or joins who does already. Must be called on a tokio runtime.
@@ -181,15 +209,32 @@ impl CachedKeys {
                 read.ok().flatten().unwrap_or(Err(LoadError::Stopped))
             }
         };
+        self.keep(loaded, now);
+    }
+
+    /// Puts what was loaded in force. What is wrong is said once, and so is that it is well again.
+    fn keep(&self, loaded: Result<KeySet, LoadError>, now: Instant) {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        let (issuer, last) = (&self.issuer, self.current.load());
         match loaded {
             Ok(keys) => {
-                if !keys.ids().eq(self.current.load().keys.ids()) {
-                    tracing::info!(issuer = %self.issuer, keys = keys.ids().count(), "the issuer's keys have changed");
+                let same = last.as_ref().is_some_and(|last| last.keys == keys);
+                if !same || loads.problem.is_some() {
+                    tracing::info!(%issuer, keys = keys.ids().count(), changed = !same, "the issuer's keys are loaded");
                 }
-                self.current.store(Arc::new(Snapshot { keys, loaded: Some(now) }));
+                loads.problem = None;
+                let version = last.as_ref().map_or(0, |last| last.version + u64::from(!same));
+                self.current.store(Some(Arc::new(Snapshot { keys, version, loaded: now })));
             }
             Err(error) => {
-                tracing::warn!(issuer = %self.issuer, %error, "the issuer's keys cannot be loaded, the last good ones stay");
+                let stale =
+                    last.as_ref().is_none_or(|last| now.saturating_duration_since(last.loaded) > self.max_stale);
+                let outcome = if stale { "its tokens are refused" } else { "the last good ones stay" };
+                let problem = format!("{error}; {outcome}");
+                if loads.problem.as_ref() != Some(&problem) {
+                    tracing::warn!(%issuer, %error, outcome, "the issuer's keys cannot be loaded");
+                }
+                loads.problem = Some(problem);
             }
         }
     }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::revocations::TokenIds;
 use crate::error::Failure;
 
 /// The claim with the organization of a token's user.
@@ -38,6 +39,7 @@ pub struct Claims {
     exp: Option<Seconds>,
     nbf: Option<Seconds>,
     iat: Option<Seconds>,
+    jti: Option<String>,
     #[serde(rename = "urn:zitadel:iam:user:resourceowner:id")]
     organization: Option<String>,
     /// Zitadel's roles.
@@ -77,6 +79,13 @@ pub struct TimeLimits {
     pub max_lifetime_s: u64,
 }
 
+impl TimeLimits {
+    /// Whether a token that expires at `expires` is over at `now`, both in seconds since 1970.
+    pub fn over(self, expires: u64, now: u64) -> bool {
+        expires.saturating_add(self.leeway_s) <= now
+    }
+}
+
 impl Claims {
     /// Reads the claims of a token.
     ///
@@ -100,6 +109,19 @@ impl Claims {
     /// [`Failure::TokenInvalid`] when it does not say.
     pub fn subject(&self) -> Result<&str, Failure> {
         self.sub.as_deref().ok_or(Failure::TokenInvalid("the claim sub is missing"))
+    }
+
+    /// What a list of revoked tokens is asked about this one.
+    ///
+    /// # Errors
+    /// [`Failure::TokenInvalid`] when it does not say who made it for whom.
+    pub fn ids(&self) -> Result<TokenIds<'_>, Failure> {
+        Ok(TokenIds {
+            issuer: self.issuer()?,
+            id: self.jti.as_deref(),
+            subject: self.subject()?,
+            issued_at_s: self.iat.map(|Seconds(issued)| issued),
+        })
     }
 
     /// The organization of the token's user.
@@ -169,10 +191,7 @@ impl Claims {
         if lifetime > limits.max_lifetime_s {
             return Err(Failure::TokenInvalid("its lifetime is longer than allowed"));
         }
-        if expires.saturating_add(limits.leeway_s) <= now {
-            return Err(Failure::TokenExpired);
-        }
-        Ok(expires)
+        if limits.over(expires, now) { Err(Failure::TokenExpired) } else { Ok(expires) }
     }
 }
 

@@ -9,7 +9,7 @@ use feature_core::{InstanceId, OrganizationId, UserId};
 use super::cached::CachedKeys;
 use super::claims::{Claims, TimeLimits};
 use super::moment::Moment;
-use super::principal::{Grant, Principal};
+use super::principal::{Grant, Identity, Principal};
 use super::roles::Roles;
 use super::token;
 use crate::error::Failure;
@@ -53,6 +53,7 @@ impl Issuer {
         };
         let organization = claims.organization().map(organization).transpose()?;
         Ok(Principal {
+            identity: Identity::new(claims.issuer()?, subject, instance.as_ref()),
             grants: self.grants(claims, organization.as_ref())?,
             subject: subject.to_owned(),
             user,

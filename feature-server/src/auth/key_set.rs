@@ -1,7 +1,7 @@
 //! Public keys that verify tokens, and how a token finds its key. Where keys come from is not known here.
 
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
 /// A public key with the one algorithm that it verifies.
 #[derive(Debug, Clone)]
@@ -24,8 +24,22 @@ impl VerifyingKey {
     }
 }
 
+impl PartialEq for VerifyingKey {
+    fn eq(&self, other: &Self) -> bool {
+        let same_bytes = match (self.key.kind(), other.key.kind()) {
+            (DecodingKeyKind::SecretOrDer(one), DecodingKeyKind::SecretOrDer(other)) => one == other,
+            (
+                DecodingKeyKind::RsaModulusExponent { n, e },
+                DecodingKeyKind::RsaModulusExponent { n: other_n, e: other_e },
+            ) => n == other_n && e == other_e,
+            _ => false,
+        };
+        same_bytes && self.id == other.id && self.algorithm == other.algorithm
+    }
+}
+
 /// The keys of one issuer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
 }
@@ -34,11 +48,6 @@ impl KeySet {
     /// A set of these keys.
     pub fn new(keys: Vec<VerifyingKey>) -> Self {
         Self { keys }
-    }
-
-    /// Whether there is no key.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// The ids of the keys, in the order of the set.

@@ -1,4 +1,5 @@
-//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The largest number signs, all of them verify.
+//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The largest number signs, all of them verify. A key is
+//! retired by removing its file.
 //!
 //! The private half leaves this file only inside of a [`SigningKey`]. What a token says is not known here.
 
@@ -48,9 +49,9 @@ pub struct KeyFolder {
     path: PathBuf,
 }
 
-/// A key that was just made.
+/// One of the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewKey {
+pub struct OwnKey {
     /// The `kid` of tokens that it signs: its thumbprint (RFC 7638).
     pub id: String,
     /// Where it is.
@@ -84,14 +85,34 @@ impl KeyFolder {
             folder.write(1)?;
         }
         folder.verifying()?;
+        for number in folder.numbers()? {
+            let path = folder.file(number);
+            let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
+            }
+        }
         Ok(folder)
+    }
+
+    /// The keys of a data folder, in ascending order of their numbers: the last one signs. Nothing is made.
+    ///
+    /// # Errors
+    /// [`KeysError`] when the folder or a key cannot be read.
+    pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
+        let folder = Self { path: data.join("keys") };
+        let key = |number| {
+            let public = folder.read(number)?.public;
+            Ok(OwnKey { id: public.id.expect("own keys have an id"), path: folder.file(number) })
+        };
+        folder.numbers()?.into_iter().map(key).collect()
     }
 
     /// Adds a key with the next number to the keys of a data folder, which then signs.
     ///
     /// # Errors
     /// [`KeysError`] when the folder or the key cannot be made.
-    pub fn add(data: &Path) -> Result<NewKey, KeysError> {
+    pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
         let mut number = folder.numbers()?.last().map_or(1, |last| last + 1);
         loop {
@@ -100,6 +121,20 @@ impl KeyFolder {
             }
             number += 1;
         }
+    }
+
+    /// How many keys a data folder has. All of them are read, and nothing is made.
+    ///
+    /// # Errors
+    /// [`KeysError`] when one cannot be read.
+    pub fn count(data: &Path) -> Result<usize, KeysError> {
+        let folder = Self { path: data.join("keys") };
+        if !folder.path.exists() {
+            return Ok(0);
+        }
+        let numbers = folder.numbers()?;
+        numbers.iter().try_for_each(|number| folder.read(*number).map(drop))?;
+        Ok(numbers.len())
     }
 
     /// The key that signs: the one with the largest number.
@@ -161,10 +196,6 @@ impl KeyFolder {
     fn read(&self, number: u32) -> Result<Pair, KeysError> {
         let path = self.file(number);
         let pem = fs::read(&path).map_err(io_error("read", &path))?;
-        let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
-        }
         let malformed = || KeysError::Malformed(path.clone());
         let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
         let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| malformed())?;
@@ -172,7 +203,7 @@ impl KeyFolder {
     }
 
     /// Makes a key under this number. `None` when another process has just taken the number.
-    fn write(&self, number: u32) -> Result<Option<NewKey>, KeysError> {
+    fn write(&self, number: u32) -> Result<Option<OwnKey>, KeysError> {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeysError::Generate)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeysError::Generate)?;
         // The 48 bytes of such a key are exactly one line of PEM (RFC 7468).
@@ -189,7 +220,7 @@ impl KeyFolder {
             linked => linked.and(removed).map_err(io_error("make", &path))?,
         }
         sync_folder(&self.path)?;
-        Ok(Some(NewKey { id: public(&pair).id.expect("own keys have an id"), path }))
+        Ok(Some(OwnKey { id: public(&pair).id.expect("own keys have an id"), path }))
     }
 }
 

@@ -14,24 +14,30 @@ use tower::{Layer, Service};
 
 use super::access::{Admission, CallParts, Caller, Instances, Rule, Rules};
 use super::authenticator::{Attempt, Authenticator};
+use super::certificates::Certificates;
 use super::error::AuthError;
 use super::keys::KeyFolder;
 use super::moment::Moment;
 use super::principal::Principal;
+use super::rates::CallRates;
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::transport::RequestId;
+use crate::transport::{RequestId, Share};
 
 /// Sets identity up: the layer that authenticates and authorises every call of the methods in `schema`.
 ///
-/// `keys`: the server's own keys. Must be called on a tokio runtime, since it begins to load the keys of issuers.
+/// `keys`: the server's own keys. Must be called on a tokio runtime, on which keys and revocations are kept up to date.
 ///
 /// # Errors
 /// [`AuthError`] names the setting that does not work.
 pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<AuthLayer, AuthError> {
-    let authenticator = Authenticator::new(settings, keys, Moment::now())?;
-    authenticator.prefetch(Moment::now());
-    Ok(AuthLayer::new(authenticator, Instances::new(&settings.instances)?, Rules::new(schema)))
+    let now = Moment::now();
+    let authenticator = Authenticator::new(settings, keys, now)?;
+    authenticator.keep_up();
+    let rates = CallRates::new(settings.limits.calls_per_second_per_identity, now.steady);
+    let certificates = Certificates::new(settings)?;
+    let (instances, rules) = (Instances::new(&settings.instances)?, Rules::new(schema));
+    Ok(AuthLayer { gate: Arc::new(Gate { authenticator, rates, certificates, instances, rules }) })
 }
 
 /// Wraps services so that only calls of who may call reach them.
@@ -46,15 +52,10 @@ pub struct AuthLayer {
 #[derive(Debug)]
 struct Gate {
     authenticator: Authenticator,
+    rates: CallRates,
+    certificates: Certificates,
     instances: Instances,
     rules: Rules,
-}
-
-impl AuthLayer {
-    /// A layer of these parts.
-    pub fn new(authenticator: Authenticator, instances: Instances, rules: Rules) -> Self {
-        Self { gate: Arc::new(Gate { authenticator, instances, rules }) }
-    }
 }
 
 impl<S> Layer<S> for AuthLayer {
@@ -84,19 +85,35 @@ impl Gate {
             Admission::Public => return Ok(Decision::LetIn),
             Admission::By(rule) => rule,
         };
-        match self.authenticator.attempt(request.headers(), Moment::now()) {
+        let now = Moment::now();
+        let attempt = match self.certificates.attempt(request.headers(), request.extensions(), now) {
+            Some(known) => Attempt::Known(known),
+            None => self.authenticator.attempt(request.headers(), now),
+        };
+        match attempt {
             Attempt::Known(principal) => {
-                self.admit(principal?, rule, request)?;
+                self.admit(principal?, rule, request, now)?;
                 Ok(Decision::LetIn)
             }
             Attempt::Waiting(waiting) => Ok(Decision::Wait(Box::pin(waiting.finish()), rule)),
         }
     }
 
-    fn admit<B>(&self, principal: Arc<Principal>, rule: Arc<Rule>, request: &mut Request<B>) -> Result<(), Failure> {
+    fn admit<B>(
+        &self,
+        principal: Arc<Principal>,
+        rule: Arc<Rule>,
+        request: &mut Request<B>,
+        now: Moment,
+    ) -> Result<(), Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
+        let taken = self.rates.take(&principal.identity, now.steady);
+        taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
+        if let Some(share) = Share::of(request.extensions()) {
+            share.authenticate()?;
+        }
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         Ok(())
@@ -188,7 +205,7 @@ where
                     let principal = ready!(principal.as_mut().poll(context));
                     let held = *held.take().expect("the state changes once the principal is known");
                     let Held { gate, rule, mut request, mut inner } = held;
-                    match principal.and_then(|principal| gate.admit(principal, rule, &mut request)) {
+                    match principal.and_then(|principal| gate.admit(principal, rule, &mut request, Moment::now())) {
                         Ok(()) => State::Inside { answer: inner.call(request) },
                         Err(failure) => State::Refused { response: Some(refusal(&failure, &request)) },
                     }

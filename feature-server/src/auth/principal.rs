@@ -1,7 +1,8 @@
-//! The principal: who calls, as far as a verified token tells. What a method demands is not known here.
+//! The principal: who calls, as far as a verified token or certificate tells. What a method demands is not known here.
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use feature_core::{InstanceId, OrganizationId, UserId};
 
 use super::roles::Role;
@@ -10,17 +11,19 @@ use crate::config::settings::Bound;
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Whom the token was made for: what logs and the history name.
+    /// Who this is among all callers.
+    pub identity: Identity,
+    /// Whom the token or certificate was made for: what logs and the history name.
     pub subject: String,
     /// The user that this is, when it is one.
     pub user: Option<UserId>,
-    /// The instance that the token belongs to. Rights on an instance or organization count there and nowhere else.
+    /// The instance that the credential belongs to. Rights on an instance or organization count there and nowhere else.
     pub instance: Option<InstanceId>,
     /// The organization that the user belongs to, as the issuer says.
     pub organization: Option<OrganizationId>,
     /// The roles held.
     pub grants: Vec<Grant>,
-    /// When the token expires, in seconds since 1970-01-01T00:00:00Z.
+    /// When the token expires; never for who is known by a certificate, which has an end of its own. In seconds since 1970-01-01T00:00:00Z.
     pub expires_at: u64,
 }
 
@@ -31,6 +34,26 @@ pub struct Grant {
     pub role: Arc<Role>,
     /// The organization that it was granted in. A role bound to an organization is worth nothing without one.
     pub organization: Option<OrganizationId>,
+}
+
+/// A caller among all callers: the same for all tokens of one issuer for one subject and instance, and for no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity([u8; 16]);
+
+impl Identity {
+    /// * `issuer`: who tells who this is.
+    /// * `subject`: who it is, as the issuer says.
+    /// * `instance`: the instance that the caller is bound to.
+    pub fn new(issuer: &str, subject: &str, instance: Option<&InstanceId>) -> Self {
+        let mut digest = Context::new(&SHA256);
+        // Each part with its length, so that no two lists of parts are one text.
+        for part in [issuer, subject, instance.map_or("", InstanceId::as_str)] {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        let digest = digest.finish();
+        Self(digest.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
+    }
 }
 
 impl Principal {

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::authenticator::{Attempt, Authenticator};
 use super::moment::Moment;
-use super::principal::{Grant, Principal};
+use super::principal::{Grant, Identity, Principal};
 use super::roles::Roles;
 use crate::config::settings;
 use crate::error::Failure;
@@ -221,10 +221,12 @@ impl Who {
             let (role, id) = text.split_once('@').unwrap_or((text, ""));
             Grant { role: Arc::clone(roles.get(role).unwrap()), organization: organization(id) }
         };
+        let instance = (!self.instance.is_empty()).then(|| InstanceId::new(self.instance).unwrap());
         Arc::new(Principal {
+            identity: Identity::new("tests", "tester", instance.as_ref()),
             subject: "tester".to_owned(),
             user: (!self.user.is_empty()).then(|| UserId::new(self.user).unwrap()),
-            instance: (!self.instance.is_empty()).then(|| InstanceId::new(self.instance).unwrap()),
+            instance,
             organization: organization(self.organization),
             grants: self.roles.split_whitespace().map(grant).collect(),
             expires_at: NOW + 60,

@@ -8,8 +8,6 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::claims::{Claims, ORGANIZATION_CLAIM};
-use super::error::AuthError;
-use super::issuer::configured::check_roles_claim;
 use super::keys::SigningKey;
 use super::moment::Moment;
 use super::roles::Roles;
@@ -45,6 +43,8 @@ pub struct TokenRequest {
 pub struct Minted {
     /// The token.
     pub token: String,
+    /// Its own id, by which it can be revoked.
+    pub id: String,
     /// When it expires, in seconds since 1970.
     pub expires_at: u64,
     /// What the person who asked for it should know: one sentence each.
@@ -73,9 +73,6 @@ pub enum MintError {
         /// The roles that there are.
         known: Vec<String>,
     },
-    /// The settings do not work.
-    #[error(transparent)]
-    Settings(#[from] AuthError),
     /// The key does not sign.
     #[error("the key does not sign: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
@@ -86,7 +83,6 @@ pub enum MintError {
 /// # Errors
 /// [`MintError`] when what is asked for is not allowed or the key does not work.
 pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Moment) -> Result<Minted, MintError> {
-    check_roles_claim(&settings.auth)?;
     let (asked_s, max_s) = (asked.lifetime.as_secs(), settings.auth.max_token_lifetime_s);
     if asked_s > max_s {
         return Err(MintError::LifetimeTooLong { asked_s, max_s });
@@ -96,13 +92,14 @@ pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Mo
     }
     let hints = hints(&Roles::new(&settings.roles), asked)?;
     let expires_at = now.unix_s + asked_s;
+    let id = Uuid::new_v4().to_string();
     let mut claims = Map::new();
     claims.insert("iss".to_owned(), json!(OWN_ISSUER));
     claims.insert("aud".to_owned(), json!(OWN_ISSUER));
     claims.insert("sub".to_owned(), json!(asked.user.as_ref().map_or(OPERATOR, UserId::as_str)));
     claims.insert("iat".to_owned(), json!(now.unix_s));
     claims.insert("exp".to_owned(), json!(expires_at));
-    claims.insert("jti".to_owned(), json!(Uuid::new_v4().to_string()));
+    claims.insert("jti".to_owned(), json!(id));
     if !asked.roles.is_empty() {
         claims.insert(settings.auth.roles_claim.clone(), json!(asked.roles));
     }
@@ -116,7 +113,7 @@ pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Mo
     }
     let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::EdDSA) };
     let token = jsonwebtoken::encode(&header, &Value::Object(claims), &key.key)?;
-    Ok(Minted { token, expires_at, hints })
+    Ok(Minted { token, id, expires_at, hints })
 }
 
 /// Roles that are worth nothing in this token are not an error, since a test may want just that.

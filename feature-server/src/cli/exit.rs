@@ -3,11 +3,14 @@
 use std::error::Error;
 
 use crate::config::ConfigError;
+use crate::data::DataError;
 
 /// All went well.
 pub const OK: u8 = 0;
 /// Something failed that is not the fault of the arguments or the configuration.
 pub const FAILURE: u8 = 1;
+/// Stored data, or an export, is damaged. It is sysexits' `EX_DATAERR`.
+pub const DAMAGE: u8 = 65;
 /// Bad arguments or a bad configuration: trying again without changing them is of no use. It is sysexits' `EX_USAGE`.
 pub const USAGE: u8 = 64;
 
@@ -20,12 +23,15 @@ pub struct UsageError(
 );
 
 /// The code that the process exits with after an error: [`USAGE`] when it, or what caused it, is a [`ConfigError`] or a
-/// [`UsageError`]; else [`FAILURE`].
+/// [`UsageError`], [`DAMAGE`] when it is a [`DataError`] that tells of damage; else [`FAILURE`].
 pub fn code(error: &(dyn Error + 'static)) -> u8 {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<ConfigError>() || error.is::<UsageError>() {
             return USAGE;
+        }
+        if error.downcast_ref().is_some_and(DataError::is_damage) {
+            return DAMAGE;
         }
         cause = error.source();
     }
@@ -34,6 +40,8 @@ pub fn code(error: &(dyn Error + 'static)) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use feature_store::OpenError;
+
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
@@ -41,15 +49,17 @@ mod tests {
     struct Outer(#[source] Box<dyn Error + Send + Sync>);
 
     #[test]
-    fn only_what_the_user_can_mend_by_asking_differently_exits_with_64() {
+    fn what_asking_differently_can_mend_exits_with_64_and_damage_with_65() {
         let usage = || UsageError("no".to_owned());
         let config = ConfigError::NotUnicode { variable: "V".to_owned() };
         let io = || std::io::Error::other("disk");
-        let table: [(Box<dyn Error>, u8); 5] = [
+        let table: [(Box<dyn Error>, u8); 7] = [
             // (error, code)
             (Box::new(usage()), 64),
             (Box::new(config), 64),
             (Box::new(Outer(Box::new(usage()))), 64),
+            (Box::new(DataError::ProjectionInDoubt(String::new())), 65),
+            (Box::new(DataError::Store(OpenError::NoStore { folder: "x".into() })), 1),
             (Box::new(io()), 1),
             (Box::new(Outer(Box::new(io()))), 1),
         ];

@@ -33,7 +33,22 @@ fn the_flags_of_serving_work_before_and_after_the_command() {
         ("token keygen", Command::TokenKeygen, None, None, None),
         ("token keygen --data B --config C", Command::TokenKeygen, None, Some("B"), Some("C")),
         ("token --data B keygen", Command::TokenKeygen, None, Some("B"), None),
+        ("token keys --data B", Command::TokenKeys, None, Some("B"), None),
         ("--data B token keygen", Command::TokenKeygen, None, Some("B"), None),
+        ("export --data B", Command::Export(ExportArgs { output: None }), None, Some("B"), None),
+        ("export --output F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
+        ("export -o F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
+        ("--data B import F", Command::Import(ImportArgs { file: "F".into() }), None, Some("B"), None),
+        ("verify", Command::Verify(VerifyArgs { folder: None }), None, None, None),
+        ("verify F", Command::Verify(VerifyArgs { folder: Some("F".into()) }), None, None, None),
+        ("backup T", Command::Backup(BackupArgs { target: "T".into(), without_keys: false }), None, None, None),
+        (
+            "backup --without-keys T --data B",
+            Command::Backup(BackupArgs { target: "T".into(), without_keys: true }),
+            None,
+            Some("B"),
+            None,
+        ),
     ];
     for (line, command, listen, data, config) in table {
         let flags =
@@ -51,6 +66,7 @@ fn a_token_has_roles_ids_and_a_lifetime() {
         ("token --role A,B --role C,A", "A B C", None, None, None, 3600),
         ("token --instance i --organization o --user u", "", Some("i"), Some("o"), Some("u"), 3600),
         ("token --role A --ttl 90s", "A", None, None, None, 90),
+        ("token --role A --verbose", "A", None, None, None, 3600),
         ("token --ttl 1h30m --data B", "", None, None, None, 5400),
     ];
     for (line, roles, instance, organization, user, seconds) in table {
@@ -60,6 +76,7 @@ fn a_token_has_roles_ids_and_a_lifetime() {
             organization: organization.map(|id| OrganizationId::new(id).unwrap()),
             user: user.map(|id| UserId::new(id).unwrap()),
             ttl: Duration::from_secs(seconds),
+            verbose: line.ends_with("--verbose"),
         };
         assert_eq!(parse(line).unwrap().command, Command::Token(expected), "{line:?}");
     }
@@ -73,17 +90,24 @@ fn wrong_arguments_are_named() {
         ("--lisen A", "unexpected argument '--lisen' found"),
         ("serv", "unrecognized subcommand 'serv'"),
         ("serve token", "unexpected argument 'token' found"),
-        ("export", "unrecognized subcommand 'export'"),
+        ("exprot", "unrecognized subcommand 'exprot'"),
         ("--data", "a value is required for '--data <DIR>' but none was supplied"),
         ("--listen A token", "the argument '--listen' cannot be used with the subcommand 'token'"),
         ("token --listen A", "unexpected argument '--listen' found"),
+        ("--listen A export", "the argument '--listen' cannot be used with the subcommand 'export'"),
+        ("--listen A verify", "the argument '--listen' cannot be used with the subcommand 'verify'"),
+        ("import", "the following required arguments were not provided"),
+        ("backup", "the following required arguments were not provided"),
+        ("export F", "unexpected argument 'F' found"),
+        ("backup A B", "unexpected argument 'B' found"),
         ("token --ttl soon", "invalid value 'soon' for '--ttl <TIME>': must be a time of at least one second"),
         ("token --ttl 0s", "invalid value '0s' for '--ttl <TIME>': must be a time of at least one second"),
         ("token --ttl 1500ms", "invalid value '1500ms' for '--ttl <TIME>': must be a time of at least one second"),
         ("token --role A,", "invalid value '' for '--role <ROLE>': must not be empty"),
         ("token --user=", "invalid value '' for '--user <ID>': must not be empty"),
         (long.as_str(), "has 201 characters, at most 200 are allowed"),
-        ("token --role A keygen", "the subcommand 'keygen' takes no argument beside '--data' and '--config'"),
+        ("token --role A keygen", "the subcommands of 'token' take no argument beside '--data' and '--config'"),
+        ("token --verbose keys", "the subcommands of 'token' take no argument beside '--data' and '--config'"),
         ("token keygen --role A", "unexpected argument '--role' found"),
     ];
     for (line, expected) in table {
@@ -96,7 +120,9 @@ fn wrong_arguments_are_named() {
 
 #[test]
 fn every_command_has_help_with_examples_on_standard_output() {
-    for line in ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"] {
+    let data = ["token keys --help", "export --help", "import --help", "verify --help", "backup --help"];
+    let others = ["--help", "-h", "serve --help", "token --help", "token keygen --help", "config --help"];
+    for line in others.into_iter().chain(data) {
         let help = parse(line).unwrap_err();
         assert!(!help.use_stderr(), "{line}");
         let text = help.to_string();

@@ -23,6 +23,8 @@ pub struct TokenArgs {
     pub user: Option<UserId>,
     /// How long the token is valid: at least one second, and whole seconds.
     pub ttl: Duration,
+    /// Whether to tell what the token can be revoked by.
+    pub verbose: bool,
 }
 
 #[derive(Args)]
@@ -43,26 +45,38 @@ pub(super) struct TokenCommand {
     /// How long the token is valid, such as 15m or 1h 30m [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     ttl: Option<Duration>,
+    /// Tell the token's id, by which it can be revoked, and its end on standard error
+    #[arg(long)]
+    verbose: bool,
     #[command(subcommand)]
-    keygen: Option<KeygenCommand>,
+    keys: Option<KeysCommand>,
 }
 
-#[derive(Subcommand)]
-enum KeygenCommand {
+#[derive(Clone, Copy, Subcommand)]
+enum KeysCommand {
     /// Make a new key in the data folder that signs tokens from now on; tokens of older keys stay valid
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen,
+    /// List the keys in the data folder: their ids, which one signs, their files
+    #[command(after_help = KEYS_EXAMPLES)]
+    Keys,
 }
 
 impl TokenCommand {
     pub(super) fn command(self) -> Result<Command, clap::Error> {
-        let Self { roles, instance, organization, user, ttl, keygen } = self;
-        let plain = roles.is_empty() && instance.is_none() && organization.is_none() && user.is_none() && ttl.is_none();
-        match keygen {
-            Some(KeygenCommand::Keygen) if plain => Ok(Command::TokenKeygen),
-            Some(KeygenCommand::Keygen) => {
-                Err(conflict("the subcommand 'keygen' takes no argument beside '--data' and '--config'"))
+        let Self { roles, instance, organization, user, ttl, verbose, keys } = self;
+        let nothing_else = roles.is_empty()
+            && instance.is_none()
+            && organization.is_none()
+            && user.is_none()
+            && ttl.is_none()
+            && !verbose;
+        match keys {
+            Some(_) if !nothing_else => {
+                Err(conflict("the subcommands of 'token' take no argument beside '--data' and '--config'"))
             }
+            Some(KeysCommand::Keygen) => Ok(Command::TokenKeygen),
+            Some(KeysCommand::Keys) => Ok(Command::TokenKeys),
             None => {
                 let mut once = Vec::new();
                 for role in roles {
@@ -71,7 +85,7 @@ impl TokenCommand {
                     }
                 }
                 let ttl = ttl.unwrap_or(DEFAULT_TTL);
-                Ok(Command::Token(TokenArgs { roles: once, instance, organization, user, ttl }))
+                Ok(Command::Token(TokenArgs { roles: once, instance, organization, user, ttl, verbose }))
             }
         }
     }
@@ -109,9 +123,16 @@ Examples:
   feature-server token --instance demo --user alice
   TOKEN=$(feature-server token --role SYSTEM_OWNER)
 
-The token alone is printed. It is signed with the key in the data folder.";
+The token alone is printed. It is signed with the newest key in the data folder.";
 
 const KEYGEN_EXAMPLES: &str = "\
 Examples:
   feature-server token keygen
   feature-server token keygen --data /var/lib/feature-server";
+
+const KEYS_EXAMPLES: &str = "\
+Examples:
+  feature-server token keys
+  feature-server token keys --data /var/lib/feature-server
+
+To retire a key, remove its file: within 10 seconds its tokens are refused.";

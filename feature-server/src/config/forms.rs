@@ -4,8 +4,9 @@
 
 use std::net::SocketAddr;
 
-use feature_core::InstanceId;
+use feature_core::{InstanceId, OrganizationId, UserId};
 use http::Uri;
+use x509_cert::name::Name;
 
 use crate::telemetry;
 
@@ -41,6 +42,27 @@ pub(super) static HTTPS_URL: Form =
 pub(super) static INSTANCE: Form = Form {
     allowed: "an instance id of 1 to 200 characters without control characters",
     accepts: |text| InstanceId::new(text).is_ok(),
+};
+
+pub(super) static ORGANIZATION: Form = Form {
+    allowed: "an organization id of 1 to 200 characters without control characters",
+    accepts: |text| OrganizationId::new(text).is_ok(),
+};
+
+pub(super) static USER: Form = Form {
+    allowed: "a user id of 1 to 200 characters without control characters",
+    accepts: |text| UserId::new(text).is_ok(),
+};
+
+pub(super) static CERTIFICATE_URI: Form = Form {
+    allowed: "a URI of 1 to 200 characters as it stands in the certificate, such as spiffe://example.org/console",
+    accepts: is_certificate_uri,
+};
+
+pub(super) static SUBJECT: Form = Form {
+    allowed: "a whole subject of 1 to 200 characters as 'openssl x509 -noout -subject -nameopt RFC2253' prints it, \
+              such as CN=console,O=Example",
+    accepts: is_subject,
 };
 
 pub(super) static ROLE: Form =
@@ -94,6 +116,22 @@ fn is_https_url(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     let no_user = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
     uri.scheme_str() == Some("https") && no_user && uri.host().is_some_and(|host| !host.is_empty())
+}
+
+fn is_certificate_uri(text: &str) -> bool {
+    let is_scheme = |scheme: &str| {
+        let mut bytes = scheme.bytes();
+        bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
+            && bytes.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    };
+    let well_formed = text.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
+    text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic()) && well_formed
+}
+
+/// A subject that is spelt in any other way would never match, without a word.
+fn is_subject(text: &str) -> bool {
+    let spelt_so = |name: Name| !name.is_empty() && name.to_string() == text;
+    text.chars().count() <= 200 && text.parse().is_ok_and(spelt_so)
 }
 
 fn is_role(text: &str) -> bool {
@@ -175,6 +213,43 @@ mod tests {
             ("id.example.com", false),
         ];
         check(&HTTPS_URL, &urls);
+    }
+
+    #[test]
+    fn what_names_a_certificate_is_spelt_in_one_way() {
+        let uris = [
+            // (text, is a URI)
+            ("spiffe://example.org/console", true),
+            ("urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66", true),
+            ("https://example.org", true),
+            ("example.org/console", false),
+            ("://example.org", false),
+            ("spiffe:", false),
+            ("spiffe://example.org/a b", false),
+            ("spiffe://example.org/\u{e4}", false),
+            ("", false),
+            (&format!("urn:{}", "x".repeat(196)), true),
+            (&format!("urn:{}", "x".repeat(197)), false),
+        ];
+        check(&CERTIFICATE_URI, &uris);
+        let subjects = [
+            // (text, is a subject)
+            ("CN=console", true),
+            ("CN=console,OU=Ops,O=Example,C=CH", true),
+            ("CN=console\\, O\\=x,O=Example", false),
+            ("CN=console\\, O=x,O=Example", true),
+            ("UID=ann,DC=example,DC=org", true),
+            ("CN=J\u{fc}rg", true),
+            ("CN=a+OU=b", true),
+            ("CN=console, O=Example", false),
+            ("CN = console", false),
+            ("cn=console", false),
+            ("/C=CH/CN=console", false),
+            ("console", false),
+            ("", false),
+            (&format!("CN={}", "x".repeat(198)), false),
+        ];
+        check(&SUBJECT, &subjects);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::*;
 const ADDRESS: &str = "127.0.0.1:8080";
 
 fn pages() -> Pages {
-    Pages::new(&crate::descriptors::pool(), ADDRESS.parse().unwrap())
+    Pages::new(&crate::descriptors::pool(), ADDRESS.parse().unwrap(), false)
 }
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
@@ -107,4 +107,24 @@ fn the_page_runs_and_loads_nothing() {
     let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
     assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
+}
+
+#[test]
+fn the_calls_to_paste_are_those_of_a_server_with_tls_or_without() {
+    let shown = |tls| {
+        let pages = Pages::new(&crate::descriptors::pool(), ADDRESS.parse().unwrap(), tls);
+        let answer = pages.answer(&request("GET", "/", &[("host", "features.example.com")])).unwrap();
+        String::from_utf8(answer.into_body().to_vec()).unwrap()
+    };
+    let table = [
+        // what is shown, with TLS, without
+        ("https://features.example.com/", true, false),
+        ("http://features.example.com/", false, true),
+        ("grpcurl -plaintext ", false, true),
+        ("buf curl --http2-prior-knowledge ", false, true),
+        ("grpcurl -H ", true, false),
+    ];
+    for (text, with, without) in table {
+        assert_eq!((shown(true).contains(text), shown(false).contains(text)), (with, without), "{text}");
+    }
 }

@@ -93,7 +93,7 @@ impl Bench {
         (settings.limits.queued_reads, settings.limits.queued_writes) = (QUEUE, QUEUE);
         settings.limits.default_deadline_ms = 50;
         let store = Arc::new(Hanging::default());
-        let server = Server::over(&settings, store.clone()).await.expect("the server starts");
+        let server = Server::over(&settings, store.clone(), None).await.expect("the server starts");
         let asked = TokenRequest {
             roles: vec!["IAM_OWNER".to_owned()],
             instance: InstanceId::new("demo").ok(),

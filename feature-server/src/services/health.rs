@@ -10,6 +10,7 @@ use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
+use super::PUBLIC_MESSAGE_BYTES;
 use super::grpc::GrpcFeatureService;
 
 /// The name that stands for the whole server.
@@ -27,7 +28,10 @@ pub async fn service(
     let (writes, drains) = (*accepts_writes.borrow(), *draining.borrow());
     report(&reporter, writes, drains).await;
     tokio::spawn(keep_reporting(reporter, accepts_writes, draining));
-    server.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+    server
+        .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
 }
 
 async fn keep_reporting(

@@ -3,6 +3,8 @@
 use tonic::codec::CompressionEncoding;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
+use super::PUBLIC_MESSAGE_BYTES;
+
 /// Every descriptor set that the server has a service from.
 fn builder() -> Builder<'static> {
     Builder::configure()
@@ -18,11 +20,17 @@ fn builder() -> Builder<'static> {
 /// Reflection as `grpc.reflection.v1`.
 pub fn v1() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
     let service = builder().build_v1().expect("the build made these descriptor sets");
-    service.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+    service
+        .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
 }
 
 /// Reflection as `grpc.reflection.v1alpha`.
 pub fn v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
     let service = builder().build_v1alpha().expect("the build made these descriptor sets");
-    service.accept_compressed(CompressionEncoding::Gzip).send_compressed(CompressionEncoding::Gzip)
+    service
+        .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
+        .accept_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip)
 }

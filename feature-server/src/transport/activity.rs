@@ -1,4 +1,5 @@
-//! What goes on on one connection: whether the client has said anything, and how many calls are under way.
+//! What goes on on one connection: whether the client has said anything, how many calls are under way, and whether the
+//! client takes what it is sent. When a connection is closed is not decided here.
 
 use std::io;
 use std::pin::Pin;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Instant};
 
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
@@ -21,6 +22,10 @@ pub(super) struct Activity {
     under_way: AtomicUsize,
     /// When the last call ended, in milliseconds after `opened`.
     quiet_since_ms: AtomicU64,
+    /// How often [`Activity::stalled`] was asked.
+    round: AtomicUsize,
+    /// What the client has not taken yet, by whether it began to wait in an even or in an odd round.
+    unsent: [AtomicUsize; 2],
 }
 
 /// How much of a client was heard.
@@ -43,6 +48,8 @@ impl Activity {
             called: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             quiet_since_ms: AtomicU64::new(0),
+            round: AtomicUsize::new(0),
+            unsent: [AtomicUsize::new(0), AtomicUsize::new(0)],
         })
     }
 
@@ -69,13 +76,46 @@ impl Activity {
 
     /// Wraps the connection's stream, to notice what the client sends.
     pub(super) fn listen<Io>(self: &Arc<Self>, io: Io) -> Listening<Io> {
-        Listening { io, activity: self.clone() }
+        Listening { io, first: None, unsent: None, activity: self.clone() }
+    }
+
+    /// Counts something as waiting for the client until it is dropped.
+    fn unsent(self: &Arc<Self>) -> Unsent {
+        let parity = self.round.load(Ordering::Relaxed) % 2;
+        self.unsent[parity].fetch_add(1, Ordering::Relaxed);
+        Unsent { activity: self.clone(), parity }
+    }
+
+    /// Whether the client has not taken something that waited already when this was asked the last time.
+    pub(super) fn stalled(&self) -> bool {
+        let next = self.round.fetch_add(1, Ordering::Relaxed) + 1;
+        self.unsent[next % 2].load(Ordering::Relaxed) > 0
     }
 }
 
 /// A call that is under way on a connection, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Activity>);
+
+impl Busy {
+    /// Counts a part of the answer as waiting for the client until it is dropped.
+    pub(super) fn unsent(&self) -> Unsent {
+        self.0.unsent()
+    }
+}
+
+/// Something that waits until the client takes it.
+#[derive(Debug)]
+pub(super) struct Unsent {
+    activity: Arc<Activity>,
+    parity: usize,
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        self.activity.unsent[self.parity].fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Drop for Busy {
     fn drop(&mut self) {
@@ -85,15 +125,44 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notices what is read from it.
+/// A stream that notices what is read from it, and whether it takes what is written to it.
 #[derive(Debug)]
 pub(super) struct Listening<Io> {
     io: Io,
+    /// A byte that was read ahead.
+    first: Option<u8>,
+    unsent: Option<Unsent>,
     activity: Arc<Activity>,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin> Listening<Io> {
+    /// Waits for the first byte. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// Those of the stream; also when it ends before there is a byte.
+    pub(super) async fn hear(&mut self) -> io::Result<()> {
+        self.first = Some(self.read_u8().await?);
+        Ok(())
+    }
+
+    fn wrote<T>(&mut self, polled: Poll<T>) -> Poll<T> {
+        match polled {
+            Poll::Pending if self.unsent.is_none() => self.unsent = Some(self.activity.unsent()),
+            Poll::Pending => {}
+            Poll::Ready(_) => self.unsent = None,
+        }
+        polled
+    }
 }
 
 impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if buf.remaining() > 0
+            && let Some(first) = self.first.take()
+        {
+            buf.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         self.activity.bytes_heard.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
@@ -101,9 +170,10 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
     }
 }
 
-impl<Io: AsyncWrite + Unpin> AsyncWrite for Listening<Io> {
+impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Listening<Io> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.wrote(polled)
     }
 
     fn poll_write_vectored(
@@ -111,7 +181,8 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Listening<Io> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.wrote(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -119,10 +190,12 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Listening<Io> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        self.wrote(polled)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.wrote(polled)
     }
 }

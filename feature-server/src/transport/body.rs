@@ -8,9 +8,9 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::connection::Busy;
+use super::activity::{Busy, Unsent};
 use super::context::CallLog;
-use super::limits::Permit;
+use super::share::Release;
 use super::stream_end::StreamEnd;
 
 /// The body of an answer. One type for all layers, so that none of them has to box it again.
@@ -18,9 +18,11 @@ use super::stream_end::StreamEnd;
 pub(super) struct CallBody {
     kind: Kind,
     log: Option<CallLog>,
-    // These two only have to be dropped when the answer is over.
-    _permit: Option<Permit>,
-    _busy: Option<Busy>,
+    // Only has to be dropped when the answer is over.
+    _release: Option<Release>,
+    busy: Option<Busy>,
+    /// As long as it is the client's turn: it has to take what was sent before anything more is asked for.
+    unsent: Option<Unsent>,
 }
 
 #[derive(Default)]
@@ -47,14 +49,26 @@ impl CallBody {
         Self { log: Some(log), ..self }
     }
 
-    /// Counts the call as under way until the answer is over.
-    pub(super) fn with_permit(self, permit: Permit) -> Self {
-        Self { _permit: Some(permit), ..self }
+    /// Lets the call keep what it holds until the answer is over.
+    pub(super) fn with_release(self, release: Option<Release>) -> Self {
+        Self { _release: release, ..self }
     }
 
-    /// Keeps the connection from counting as idle until the answer is over.
+    /// Keeps the connection from counting as idle until the answer is over, and tells it what the client has not taken.
     pub(super) fn with_busy(self, busy: Busy) -> Self {
-        Self { _busy: Some(busy), ..self }
+        Self { unsent: Some(busy.unsent()), busy: Some(busy), ..self }
+    }
+}
+
+/// Data on its way to the client. It is dropped when the connection's socket has taken it.
+struct Data {
+    bytes: Bytes,
+    _unsent: Unsent,
+}
+
+impl AsRef<[u8]> for Data {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -65,11 +79,21 @@ impl http_body::Body for CallBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let _entered = this.log.as_ref().map(CallLog::enter);
-        match &mut this.kind {
+        let polled = match &mut this.kind {
             Kind::Empty => Poll::Ready(None),
             Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
             Kind::Translated(body) => Pin::new(body).poll_frame(cx),
+        };
+        let Some(busy) = &this.busy else {
+            return polled;
+        };
+        if polled.is_pending() {
+            this.unsent = None;
+            return Poll::Pending;
         }
+        this.unsent = Some(busy.unsent());
+        let sent = |bytes| Bytes::from_owner(Data { bytes, _unsent: busy.unsent() });
+        polled.map_ok(|frame| frame.map_data(sent))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,124 +4,143 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tonic::body::Body;
 use tower::util::Oneshot;
 use tower::{Service, ServiceExt};
 
-use super::activity::{Activity, Heard};
+use super::activity::{Activity, Busy, Listening};
 use super::body::CallBody;
+use super::closing::{Closing, Step, Timeouts};
 use super::drain::{Drain, Phase};
 use super::leftover::{self, Leftover};
+use super::share::ClientAddress;
 use crate::config::settings::Limits;
-
-pub(super) use super::activity::Busy;
 
 /// hyper needs at least this much room for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
 
-/// How often an HTTP/2 client is asked whether it is still there, and how long it may take to say so.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most headers for which hyper has room without allocating it for each HTTP/1.1 request.
+const HTTP1_HEADERS: usize = 100;
 
-/// How long a connection without calls may stay after it was told to close.
-const LINGER: Duration = Duration::from_secs(5);
+/// What a client may send on one stream and on one connection before anybody reads it. Whatever a client does, no more
+/// than the latter is kept of it unread. A message larger than the former takes a few round trips.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// What is kept of one answer that a client does not take. Nothing more is asked for until it does.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How many streams a client may open and reset before a call was made of them ("rapid reset"). What resets streams
+/// faster than this gets a GOAWAY.
+const RESETS_BEFORE_CALL: usize = 20;
+
+/// How many streams a client may make the server reset by mistakes in them ("MadeYouReset"), over the life of a
+/// connection. Clients that keep to HTTP/2 make none.
+const RESETS_BY_MISTAKE: usize = 64;
 
 /// How connections are served.
 pub(super) struct Rules {
     http: auto::Builder<TokioExecutor>,
-    first_byte: Duration,
-    header: Duration,
-    idle: Duration,
+    headers: usize,
+    timeouts: Timeouts,
 }
 
 impl Rules {
     pub(super) fn new(limits: &Limits) -> Self {
-        let header = Duration::from_millis(limits.header_timeout_ms);
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1()
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this bounds the idle time of HTTP/1.1.
-            .header_read_timeout(header)
+            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
             .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
+        if limits.headers > HTTP1_HEADERS {
+            http.http1().max_headers(limits.headers);
+        }
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
+            // h2 also bounds the frames that a header block is spread over. A block that is never finished lets nothing
+            // else through, so the keepalive ends its connection.
             .max_header_list_size(limits.header_bytes)
-            .keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-        Self {
-            http,
-            first_byte: Duration::from_millis(limits.first_byte_timeout_ms),
-            header,
-            idle: Duration::from_millis(limits.idle_timeout_ms),
-        }
-    }
-
-    /// When a connection is to be closed if nothing happens on it; none as long as calls are under way.
-    ///
-    /// `told`: when it was told to close.
-    fn closes_at(&self, activity: &Activity, told: Option<Instant>) -> Option<Instant> {
-        let quiet_since = activity.quiet_since()?;
-        Some(match (activity.heard(), told) {
-            (Heard::Nothing, _) => quiet_since + self.first_byte,
-            (Heard::HalfPreface, _) => quiet_since + self.first_byte + self.header,
-            (Heard::Enough, None) => quiet_since + self.idle,
-            (Heard::Enough, Some(told)) => quiet_since.max(told) + LINGER,
-        })
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
+            .max_local_error_reset_streams(RESETS_BY_MISTAKE)
+            .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
+            .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
+        Self { http, headers: limits.headers, timeouts: Timeouts::new(limits) }
     }
 }
 
 /// Serves a connection until it is closed.
-pub(super) async fn serve<Io, S>(io: Io, service: S, rules: Arc<Rules>, drain: Drain)
+///
+/// `address`: of the client.
+pub(super) async fn serve<Io, S>(io: Io, address: IpAddr, service: S, rules: Arc<Rules>, drain: Drain)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let activity = Activity::new();
-    let io = TokioIo::new(activity.listen(io));
-    let calls = Calls { service, activity: activity.clone() };
-    let mut connection = pin!(rules.http.serve_connection(io, calls));
+    let mut io = activity.listen(io);
+    tokio::select! {
+        heard = timeout(rules.timeouts.first_byte, io.hear()) => {
+            if !matches!(heard, Ok(Ok(()))) {
+                return;
+            }
+        }
+        () = drain.clone().reached(Phase::Draining) => return,
+    }
+    // Boxed only now, so that a silent connection costs no more than its socket and a small task.
+    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity };
+    Box::pin(serve_http(io, calls, &rules, drain)).await;
+}
+
+async fn serve_http<Io, S>(io: Listening<Io>, calls: Calls<S>, rules: &Rules, drain: Drain)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let activity = calls.activity.clone();
+    let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
-    let mut check = pin!(sleep_until(Instant::now() + rules.first_byte));
-    let mut told = None;
+    let mut closing = Closing::new(&rules.timeouts);
+    let mut check = pin!(sleep_until(Instant::now()));
     loop {
-        let now = tokio::select! {
+        tokio::select! {
             done = connection.as_mut() => {
                 if let Err(error) = done {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 return;
             }
-            () = draining.as_mut(), if told.is_none() => {
+            () = draining.as_mut(), if !closing.told() => {
                 connection.as_mut().graceful_shutdown();
-                let now = Instant::now();
-                told = Some(now);
-                now
+                closing.drain();
             }
-            () = check.as_mut() => Instant::now(),
-        };
-        match rules.closes_at(&activity, told) {
-            None => check.as_mut().reset(now + told.map_or(rules.idle, |_| LINGER)),
-            Some(at) if at > now => check.as_mut().reset(at),
-            Some(_) if told.is_none() && activity.heard() == Heard::Enough => {
-                connection.as_mut().graceful_shutdown();
-                told = Some(now);
-                check.as_mut().reset(now + LINGER);
+            () = check.as_mut() => {}
+        }
+        loop {
+            match closing.step(&activity) {
+                Step::Wait(until) => break check.as_mut().reset(until),
+                Step::Tell => connection.as_mut().graceful_shutdown(),
+                Step::Close => return,
             }
-            Some(_) => return,
         }
     }
 }
@@ -129,6 +148,9 @@ where
 /// The calls of one connection, as hyper makes them.
 struct Calls<S> {
     service: S,
+    address: ClientAddress,
+    /// The most headers of a request.
+    headers: usize,
     activity: Arc<Activity>,
 }
 
@@ -140,18 +162,25 @@ where
     type Error = Infallible;
     type Future = Call<S>;
 
-    fn call(&self, request: Request<Incoming>) -> Call<S> {
+    fn call(&self, mut request: Request<Incoming>) -> Call<S> {
         let busy = Some(self.activity.begin_call());
+        if request.headers().len() > self.headers {
+            let mut response = Response::<CallBody>::default();
+            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            return Call { inner: None, leftover: None, answered: Some(response), busy };
+        }
+        request.extensions_mut().insert(self.address);
         let (request, leftover) = leftover::split(request);
-        Call { inner: self.service.clone().oneshot(request), leftover, answered: None, busy }
+        Call { inner: Some(self.service.clone().oneshot(request)), leftover, answered: None, busy }
     }
 }
 
 pin_project! {
     /// The answer to a call, under way.
     struct Call<S: Service<Request<Body>>> {
+        // None when the answer is there already.
         #[pin]
-        inner: Oneshot<S, Request<Body>>,
+        inner: Option<Oneshot<S, Request<Body>>>,
         leftover: Option<Leftover>,
         // The answer, while it waits for what is left of the request.
         answered: Option<Response<CallBody>>,
@@ -170,12 +199,13 @@ where
         let response = match this.answered.take() {
             Some(response) => response,
             None => {
-                let Ok(response) = ready!(this.inner.poll(cx));
+                let inner = this.inner.as_pin_mut().expect("a future is not polled after it was ready");
+                let Ok(response) = ready!(inner.poll(cx));
                 response
             }
         };
         if let Some(leftover) = this.leftover
-            && leftover.poll_dropped(cx).is_pending()
+            && leftover.poll_dropped(cx, response.extensions().get()).is_pending()
         {
             *this.answered = Some(response);
             return Poll::Pending;

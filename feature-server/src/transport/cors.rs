@@ -1,6 +1,7 @@
 //! Which pages of which origins may call, and telling browsers so. Requests without an origin pass untouched.
 //!
-//! Credentials that a browser adds by itself (cookies) play no part: calls carry bearer tokens.
+//! Credentials that a browser adds by itself (cookies, certificates) play no part: calls of pages carry bearer tokens. Pages
+//! that only seem to be of the server's own origin are refused further inside, by `hosts`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{ALLOW, HOST, ORIGIN, WWW_AUTHENTICATE};
 use http::uri::Authority;
 use http::{HeaderName, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
@@ -49,6 +50,8 @@ impl<S> Cors<S> {
             HeaderName::from_static("grpc-encoding"),
             HeaderName::from_static("grpc-accept-encoding"),
             REQUEST_ID,
+            ALLOW,
+            WWW_AUTHENTICATE,
         ];
         // The layer is applied to allowed origins only, so it mirrors them; and any header may be metadata of a call.
         let layer = CorsLayer::new()

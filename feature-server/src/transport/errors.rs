@@ -109,7 +109,9 @@ pub(super) fn complete(headers: &mut HeaderMap, id: &RequestId) {
         return;
     }
     if let Some(status) = Status::from_header_map(headers) {
-        write(&error::complete(status, id.as_str()), headers);
+        let status = error::complete(status, id.as_str());
+        id.ended_with(status.code());
+        write(&status, headers);
     }
 }
 

@@ -15,9 +15,10 @@ use http::header::EXPECT;
 use http::{Request, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::body::Body;
 
+use super::timeout::Deadline;
 use super::unread;
 
 /// What is dropped at most. Of a larger rest the connection is not worth it.
@@ -62,7 +63,9 @@ fn poll_shared(body: &Shared, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<
 
 impl Leftover {
     /// Ready when nothing is left, or when it is not worth to wait for it.
-    pub(super) fn poll_dropped(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    ///
+    /// `deadline`: of the call, if it has one.
+    pub(super) fn poll_dropped(&mut self, cx: &mut Context<'_>, deadline: Option<&Deadline>) -> Poll<()> {
         // A service that streams has answered and reads on.
         if Arc::strong_count(&self.body) > 1 {
             return Poll::Ready(());
@@ -72,7 +75,10 @@ impl Leftover {
                 Poll::Ready(Some(Ok(frame))) => self.dropped += frame.data_ref().map_or(0, Bytes::len),
                 Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
                 Poll::Pending => {
-                    let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(LONGEST_WAIT)));
+                    let wait = self.wait.get_or_insert_with(|| {
+                        let longest = Instant::now() + LONGEST_WAIT;
+                        Box::pin(sleep_until(deadline.map_or(longest, |deadline| longest.min(deadline.answer))))
+                    });
                     ready!(wait.as_mut().poll(cx));
                     return Poll::Ready(());
                 }

@@ -1,27 +1,33 @@
-//! How many calls there may be at once, and how long each may take. What is over the limit is refused at once, in the caller's protocol.
+//! How many calls there may be at once, what they may send, and how long each may take. What is over a limit is refused
+//! at once, in the caller's protocol.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{Request, Response, Version};
+use http_body::Body as _;
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tower::Service;
 
+use super::arriving;
 use super::body::CallBody;
 use super::connect;
 use super::context::RequestId;
 use super::drain::{Drain, Ending};
 use super::protocol::{Protocol, Protocols};
+use super::share::{Capacity, ClientAddress, Release, Share};
 use super::timeout::{self, Deadline};
 use crate::config::settings;
 use crate::error::Failure;
+
+/// How long a call without a token may wait when there is no place for it.
+const LINGER: Duration = Duration::from_millis(250);
 
 /// Bounds the calls of a service.
 #[derive(Debug, Clone)]
@@ -32,7 +38,8 @@ pub(super) struct Limits<S> {
 
 #[derive(Debug)]
 struct Bounds {
-    calls: Arc<Calls>,
+    capacity: Arc<Capacity>,
+    body_timeout: Duration,
     default_deadline: Duration,
     max_deadline: Duration,
     drain: Drain,
@@ -42,7 +49,8 @@ struct Bounds {
 impl<S> Limits<S> {
     pub(super) fn new(inner: S, protocols: Protocols, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
-            calls: Arc::new(Calls { limit: limits.calls, under_way: AtomicUsize::new(0) }),
+            capacity: Capacity::new(limits),
+            body_timeout: Duration::from_millis(limits.body_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,
@@ -53,9 +61,8 @@ impl<S> Limits<S> {
 }
 
 impl Bounds {
-    /// Lets a call in, with the time that it may take.
-    fn admit<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<(Permit, Deadline), Failure> {
-        let permit = self.calls.permit().ok_or(Failure::Overloaded)?;
+    /// The time that a call may take.
+    fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
         let asked = match protocol {
             Protocol::Connect(_) => connect::timeout(request.headers())?,
             _ => timeout::asked(request.headers())?,
@@ -63,33 +70,7 @@ impl Bounds {
         if asked == Some(Duration::ZERO) {
             return Err(Failure::DeadlineExceeded);
         }
-        Ok((permit, Deadline::new(asked, self.default_deadline, self.max_deadline)))
-    }
-}
-
-/// The calls under way.
-#[derive(Debug)]
-struct Calls {
-    limit: usize,
-    under_way: AtomicUsize,
-}
-
-/// The right to one call, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Permit(Arc<Calls>);
-
-impl Calls {
-    fn permit(self: &Arc<Self>) -> Option<Permit> {
-        // Counted first and taken back when it was too much, so that two calls never share the last permit.
-        let permit = Permit(self.clone());
-        let before = self.under_way.fetch_add(1, Ordering::Relaxed);
-        (before < self.limit).then_some(permit)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        Ok(Deadline::new(asked, self.default_deadline, self.max_deadline))
     }
 }
 
@@ -107,29 +88,47 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = RequestId::of(request.extensions());
-        let protocol = match self.bounds.protocols.recognise(&request) {
+        let recognised = self.bounds.protocols.recognise(&request);
+        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &id) {
+            return LimitsFuture::refused(answer);
+        }
+        let protocol = match recognised {
             Ok(protocol) => protocol,
             Err(no_call) => {
                 return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &id));
             }
         };
-        let (permit, deadline) = match self.bounds.admit(&protocol, &request) {
-            Ok(admitted) => admitted,
+        let deadline = match self.bounds.deadline(&protocol, &request) {
+            Ok(deadline) => deadline,
             Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &id)),
         };
+        let method = self.bounds.protocols.method(&protocol, request.uri().path());
+        let (sends_stream, gets_stream) =
+            method.map_or((false, false), |method| (method.is_client_streaming(), method.is_server_streaming()));
+        let is_http1 = request.version() < Version::HTTP_2;
+        let (share, release) = self.bounds.capacity.share(ClientAddress::of(request.extensions()));
         request.extensions_mut().insert(deadline);
+        request.extensions_mut().insert(share.clone());
+        let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
+        let mut request = request.map(|body| arriving::bounded(body, share.clone(), id.clone(), body_timeout));
         // Plain gRPC needs no translation, and so nobody who reads this.
         if !matches!(protocol, Protocol::Grpc) {
             request.extensions_mut().insert(protocol.clone());
         }
         LimitsFuture::Admitted {
             inner: self.inner.call(request),
-            permit: Some(permit),
-            deadline: deadline.answer,
-            ending: Ending::default(),
-            bounds: self.bounds.clone(),
-            protocol,
-            id,
+            call: Call {
+                share,
+                release: Some(release),
+                is_stream: sends_stream || gets_stream,
+                is_http1,
+                lingering: None,
+                deadline,
+                ending: Ending::default(),
+                bounds: self.bounds.clone(),
+                protocol,
+                id,
+            },
         }
     }
 }
@@ -142,13 +141,61 @@ pin_project! {
         Admitted {
             #[pin]
             inner: F,
-            permit: Option<Permit>,
-            deadline: Instant,
-            ending: Ending,
-            bounds: Arc<Bounds>,
-            protocol: Protocol,
-            id: RequestId,
+            call: Call,
         },
+    }
+}
+
+/// What is known of a call that is under way.
+struct Call {
+    share: Share,
+    /// Dropped as soon as the answer is made, or with the end of a stream.
+    release: Option<Release>,
+    is_stream: bool,
+    is_http1: bool,
+    lingering: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
+    ending: Ending,
+    bounds: Arc<Bounds>,
+    protocol: Protocol,
+    id: RequestId,
+}
+
+impl Call {
+    /// Goes on with an answer. One that is complete is in memory, so its call is over; a stream lasts.
+    fn answer(&mut self, response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
+        if !self.is_stream || response.body().is_end_stream() {
+            return Ok(response);
+        }
+        self.share.last()?;
+        Ok(response.map(|body| body.with_release(self.release.take())))
+    }
+
+    /// Why a call that has to wait ends without an answer, if it does.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if let Err(overloaded) = self.share.last() {
+            // Where the end of a request is a little behind its beginning, as it may be for a good client, the call is
+            // over before it matters that it has no place. Where it stays behind, it is refused.
+            if self.share.linger().is_err() {
+                return Poll::Ready(overloaded);
+            }
+            let wait = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            if wait.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(overloaded);
+            }
+        }
+        self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
+    }
+
+    /// Whoever polls the call drops it now, and with it what is still under way inside.
+    fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
+        self.release = None;
+        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.id));
+        if self.is_http1 {
+            // Its connection waits for what is left of the request, but no longer than this.
+            response.extensions_mut().insert(self.deadline);
+        }
+        response
     }
 }
 
@@ -169,13 +216,14 @@ where
             LimitsProjected::Refused { response } => {
                 Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
             }
-            LimitsProjected::Admitted { inner, permit, deadline, ending, bounds, protocol, id } => {
-                if let Poll::Ready(Ok(response)) = inner.poll(cx) {
-                    let permit = permit.take().expect("a future is not polled after it was ready");
-                    return Poll::Ready(Ok(response.map(|body| body.with_permit(permit))));
-                }
-                // Whoever polls this drops it now, and with it the call inside.
-                ending.poll(cx, Some(*deadline), &bounds.drain).map(|failure| Ok(protocol.refuse(&failure, id)))
+            LimitsProjected::Admitted { inner, call } => {
+                let polled = inner.poll(cx);
+                let answered = match (call.share.refused(), polled) {
+                    (Some(failure), _) => Err(failure),
+                    (None, Poll::Ready(Ok(response))) => call.answer(response),
+                    (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
+                };
+                Poll::Ready(Ok(call.finish(answered)))
             }
         }
     }

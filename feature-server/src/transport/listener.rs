@@ -14,12 +14,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tonic::body::Body;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::admission::Admission;
 use super::body::CallBody;
 use super::connection::{self, Rules};
 use super::drain::{Drain, Phase};
+use super::tls::{self, ClientCertificate, Handshakes};
 use crate::config::settings::Limits;
 
 /// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
@@ -58,9 +59,12 @@ pub struct Stopped {
 }
 
 /// Serves connections until `shutdown`, lets their calls go on for `grace`, and ends what is left.
+///
+/// `tls`: how connections are opened; without it they are in clear text.
 pub(super) async fn run<A, S>(
     mut incoming: A,
     service: S,
+    tls: Option<Arc<Handshakes>>,
     limits: &Limits,
     grace: Duration,
     drain: Drain,
@@ -88,10 +92,12 @@ where
                 pause = FIRST_PAUSE;
                 match admission.admit(address.ip()) {
                     Ok(place) => {
-                        let serving = connection::serve(io, service.clone(), rules.clone(), drain.clone());
+                        let (service, rules, drain, tls) = (service.clone(), rules.clone(), drain.clone(), tls.clone());
                         connections.spawn(async move {
-                            // A handshake of TLS belongs here: in the connection's own task, where it delays nobody.
-                            serving.await;
+                            // Handshakes are made here, in the connection's own task, where they delay nobody.
+                            if let Some((io, certificate)) = tls::open(tls, io, address, drain.clone()).await {
+                                connection::serve(io, address.ip(), with(certificate, service), rules, drain).await;
+                            }
                             drop(place);
                         });
                     }
@@ -104,6 +110,8 @@ where
                 tracing::warn!(%error, "cannot accept connections, waiting for {pause:?}");
                 tokio::select! {
                     () = shutdown.as_mut() => break,
+                    // The end of a connection makes room, so it is worth a try at once.
+                    Some(_) = connections.join_next() => {}
                     () = sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
                 }
             }
@@ -117,6 +125,22 @@ where
     let cut_off = connections.len();
     connections.shutdown().await;
     Stopped { cut_off }
+}
+
+/// A service whose requests carry the certificate of the connection's client.
+fn with<S>(
+    certificate: Option<ClientCertificate>,
+    service: S,
+) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future = S::Future> + Clone
+where
+    S: Service<Request<Body>> + Clone,
+{
+    service.map_request(move |mut request: Request<Body>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        request
+    })
 }
 
 async fn all_ended(connections: &mut JoinSet<()>) {

@@ -14,6 +14,7 @@ use super::body::CallBody;
 use super::connect::{self, Connect};
 use super::content::{self, Encoding};
 use super::context::RequestId;
+use super::hosts::Hosts;
 use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
@@ -54,6 +55,7 @@ pub struct Protocols {
     routes: Routes,
     /// What is shown to whoever makes no call.
     pages: Pages,
+    hosts: Hosts,
 }
 
 /// Why a request is no call at all.
@@ -72,14 +74,14 @@ pub(super) enum NoCall {
 }
 
 impl Protocols {
-    /// The protocols of the services in `pool`. `pages` is what else is served.
+    /// The protocols of the services in `pool`. `pages` is what else is served, and `hosts` what the server is called by.
     ///
     /// # Errors
     /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(pool: DescriptorPool, pages: Pages) -> Result<Self, RouteError> {
+    pub fn new(pool: DescriptorPool, pages: Pages, hosts: Hosts) -> Result<Self, RouteError> {
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
         let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages })
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts })
     }
 
     /// The protocol that a request is in.
@@ -110,6 +112,16 @@ impl Protocols {
         }
     }
 
+    /// The method that a call is of, if there is such a method.
+    ///
+    /// `path`: of the request.
+    pub(super) fn method<'p>(&'p self, protocol: &'p Protocol, path: &str) -> Option<&'p MethodDescriptor> {
+        match protocol {
+            Protocol::Rest(call) => Some(call.method()),
+            _ => self.methods.get(path),
+        }
+    }
+
     /// The answer to a request that is no call: a page, or as JSON what is wrong with it.
     pub(super) fn answer_no_call<B>(
         &self,
@@ -120,6 +132,12 @@ impl Protocols {
         if let Some(page) = self.pages.answer(request) {
             return page.map(|page| CallBody::translated(Body::new(Full::new(page))));
         }
+        if let (NoCall::Verb(allowed), &Method::OPTIONS) = (no_call, request.method()) {
+            let mut response = Response::<CallBody>::default();
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, allow(allowed));
+            return response;
+        }
         let (code, failure) = match no_call {
             NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
@@ -127,13 +145,31 @@ impl Protocols {
             NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
-        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
-        let mut response = content::answer(code, HeaderMap::new(), JSON, body.into(), false);
+        let mut response = self.failed(code, &failure, id);
         if let NoCall::Verb(allowed) = no_call {
-            let allowed = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-            response.headers_mut().insert(ALLOW, allowed.parse().expect("verbs are tokens"));
+            response.headers_mut().insert(ALLOW, allow(allowed));
         }
         response
+    }
+
+    /// The answer to a request that is not meant for this server, whatever else it is; in its own protocol if it has one.
+    pub(super) fn answer_misdirected<B>(
+        &self,
+        request: &Request<B>,
+        recognised: &Result<Protocol, NoCall>,
+        id: &RequestId,
+    ) -> Option<Response<CallBody>> {
+        let grpc = matches!(recognised, Ok(Protocol::Grpc));
+        let failure = self.hosts.check(request, grpc).err()?;
+        Some(match recognised {
+            Ok(protocol) => protocol.refuse(&failure, id),
+            Err(_) => self.failed(json::http_status(failure.status(id.as_str()).code()), &failure, id),
+        })
+    }
+
+    fn failed(&self, code: StatusCode, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
+        content::answer(code, HeaderMap::new(), JSON, body.into(), false)
     }
 }
 
@@ -167,6 +203,12 @@ impl Protocol {
     }
 }
 
+/// The value of the header that tells which verbs there are. OPTIONS, which asks for it, is always one.
+fn allow(verbs: &[Method]) -> HeaderValue {
+    let verbs = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect::<Vec<_>>().join(", ");
+    verbs.parse().expect("verbs are tokens")
+}
+
 /// A content type without its parameters.
 fn essence(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
@@ -180,14 +222,20 @@ fn brings_json(headers: &HeaderMap) -> bool {
 
 /// Whether a client takes what an answer is: JSON, or lines of JSON for a stream.
 fn takes(headers: &HeaderMap, stream: bool) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
-    let of_json = ["*/*", "application/*", if stream { "application/x-ndjson" } else { "application/json" }];
-    accepted.peek().is_none()
-        || accepted.flat_map(|value| value.split(',')).any(|range| {
-            let (range, weight) = range.split_once(';').unwrap_or((range, ""));
-            let refused = weight.split_once("q=").is_some_and(|(_, q)| q.trim().parse() == Ok(0.0_f32));
-            !refused && of_json.iter().any(|form| range.trim().eq_ignore_ascii_case(form))
-        })
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<_> = values.flat_map(|value| value.split(',')).map(range_and_weight).collect();
+    // The range that says most about the answer is the one that counts (RFC 9110, section 12.5.1).
+    let of_json = [if stream { "application/x-ndjson" } else { "application/json" }, "application/*", "*/*"];
+    let weight =
+        |form: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(form)).map(|(_, taken)| *taken);
+    ranges.is_empty() || of_json.into_iter().find_map(weight).unwrap_or(false)
+}
+
+/// A range of content types, and whether those are taken at all.
+fn range_and_weight(text: &str) -> (&str, bool) {
+    let (range, weight) = text.split_once(';').unwrap_or((text, ""));
+    let refused = weight.split_once("q=").is_some_and(|(_, q)| q.trim().parse() == Ok(0.0_f32));
+    (range.trim(), !refused)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use http::header::{ACCEPT_ENCODING, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use prost::Message;
-use prost_reflect::DynamicMessage;
+use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -38,6 +38,11 @@ impl RestCall {
     /// A call by `route`, whose variables stand for `bindings`.
     pub(super) fn new(route: Arc<Route>, bindings: Bindings) -> Self {
         Self { route, bindings }
+    }
+
+    /// The method that is called.
+    pub(super) fn method(&self) -> &MethodDescriptor {
+        &self.route.method
     }
 
     /// Answers the call.

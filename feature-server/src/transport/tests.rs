@@ -4,5 +4,7 @@ mod browsers;
 mod calls;
 mod connections;
 mod ends;
+mod lifetimes;
 mod log;
+mod places;
 pub(super) mod support;

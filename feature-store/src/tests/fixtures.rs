@@ -1,12 +1,12 @@
 //! Scopes, writes and events to test with. No test lives here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::{fs, io};
 
 use feature_core::{
     Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch,
-    Placement, Record, Scope, Timestamp, UserId, Value, Write,
+    Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
 use crate::store::FeatureStore;
@@ -98,4 +98,43 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
         if entry.path().is_dir() { copy(&entry.path(), &target)? } else { fs::copy(entry.path(), target).map(drop)? }
     }
     Ok(())
+}
+
+/// The events that these writes bring about, one second apart from 1970 on.
+pub(crate) fn decided(writes: &[Write]) -> Vec<Event> {
+    let mut records: HashMap<Scope, Record> = HashMap::new();
+    let mut events = Vec::new();
+    for write in writes {
+        let record = records.entry(write.scope.clone()).or_default();
+        let revision = events.len() as u64 + 1;
+        let now = Timestamp::from_unix_nanos(revision as i64 * 1_000_000_000);
+        if let Ok(Some(event)) = decide(write, record, now, revision) {
+            record.apply(&event);
+            events.push(event);
+        }
+    }
+    events
+}
+
+/// Three writes to two scopes, the last of which goes on from the first.
+pub(crate) fn some_writes() -> Vec<Write> {
+    let (instance, user) = (&scopes()[1], &scopes()[4]);
+    let text = Value::Text("two".to_owned());
+    [(instance, Some(Value::Flag(true))), (user, Some(text)), (instance, Some(Value::Flag(false)))]
+        .map(|(scope, value)| write(scope, "k", value))
+        .into()
+}
+
+/// One event for each of so many users, who set two features each, over 100 instances with 100 organizations each. The
+/// order of their ids has nothing to do with that of the events.
+pub(crate) fn users(count: u64) -> impl Iterator<Item = Event> {
+    (1..=count).map(|revision| {
+        let shuffled = revision.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let instance = InstanceId::new(&format!("instance-{}", shuffled % 100)).unwrap();
+        let user = UserId::new(&format!("{shuffled:020}")).unwrap();
+        let organization = OrganizationId::new(&format!("organization-{}", shuffled % 10_000)).unwrap();
+        let values = [Value::Flag(true), Value::Flag(false)];
+        let event = event(revision, &Scope::User(instance, user), 2, &values);
+        Event { organization: Some(organization), ..event }
+    })
 }

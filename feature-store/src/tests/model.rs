@@ -25,7 +25,7 @@ enum Step {
     Forget,
 }
 
-fn a_write() -> impl Strategy<Value = Write> {
+pub(super) fn a_write() -> impl Strategy<Value = Write> {
     let scope = prop::sample::select(scopes());
     let key = prop::sample::select(vec!["a", "b", "not_known_here"]);
     let value = prop::option::of(prop::sample::select(values()));

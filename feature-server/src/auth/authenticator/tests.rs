@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::auth::testing::{Answer, NOW, Server, Signer, authenticate, issuer, jwks, now, unsigned};
+use crate::auth::token::OWN_ISSUER;
 use crate::config::settings::{self, Bound};
 
 const ISSUER: &str = "https://issuer.example";
@@ -251,7 +252,6 @@ async fn an_issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_key
     setup.settings.auth.issuers = vec![settings::Issuer { jwks_url, jwks_ca_file, ..issuer(ISSUER) }];
     let authenticator = setup.authenticator().unwrap();
     let start = now();
-    authenticator.prefetch(start);
     let (old, new) = (ed.token(&good()), p256.token(&good()));
     let at = |seconds| start.after(Duration::from_secs(seconds));
     let unloaded = Some("the keys of its issuer cannot be loaded at the moment");

@@ -5,6 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::*;
 
+mod tls;
+
 /// Checks the line that is said.
 fn check(file: &str, variables: &[(&str, &str)], flags: &[(&str, &str)], expected: &str) {
     let said = load(file, variables, flags).err();
@@ -211,7 +213,8 @@ fn values_that_do_not_fit_together_are_told() {
         (
             "server.listen = '0.0.0.0:8080'".to_owned(),
             "server.listen = \"0.0.0.0:8080\" (FILE): must be a loopback address such as 127.0.0.1:8080, unless \
-             server.allow_cleartext = true says that other machines may connect without TLS"
+             there is a tls.certificate_file, or server.allow_cleartext = true says that other machines may connect \
+             without TLS"
                 .to_owned(),
         ),
         (
@@ -222,6 +225,20 @@ fn values_that_do_not_fit_together_are_told() {
         (
             "limits.max_deadline_ms = 5000".to_owned(),
             "limits.default_deadline_ms = 10000 (default): must be at most limits.max_deadline_ms = 5000 (FILE)"
+                .to_owned(),
+        ),
+        (
+            issuer("feature-server", "jwks_file = 'f'"),
+            "auth.issuers[0].issuer = \"feature-server\" (FILE): must be another name than that of the server itself"
+                .to_owned(),
+        ),
+        (
+            "auth.roles_claim = 'sub'".to_owned(),
+            "auth.roles_claim = \"sub\" (FILE): must be a claim that has no other meaning".to_owned(),
+        ),
+        (
+            "limits.message_bytes = 67108865".to_owned(),
+            "limits.message_bytes = 67108865 (FILE): must be at most limits.request_bytes = 67108864 (default)"
                 .to_owned(),
         ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
@@ -260,6 +277,8 @@ fn other_machines_may_connect_in_clear_text_only_when_asked_for() {
     for (address, allow, accepted) in table {
         let file = format!("server.allow_cleartext = {allow}");
         assert_eq!(load(&file, &[], &[("--listen", address)]).is_ok(), accepted, "{address} {allow}");
+        let tls = format!("{file}\ntls.certificate_file = 'c.pem'\ntls.key_file = 'k.pem'");
+        load(&tls, &[], &[("--listen", address)]).expect("with TLS they may connect");
     }
 }
 

@@ -38,5 +38,7 @@ fn pattern(key: &str) -> String {
     }
     key.replace("auth.issuers[0]", "auth.issuers[]")
         .replace("auth.issuers[1]", "auth.issuers[]")
+        .replace("auth.certificates[0]", "auth.certificates[]")
+        .replace("auth.certificates[1]", "auth.certificates[]")
         .replace("roles.SUPPORT", "roles.*")
 }

@@ -1,9 +1,9 @@
 //! Calls with one message in each direction: the message is the body, or in the query.
 
-use http::header::ACCEPT_ENCODING;
+use http::header::{ACCEPT_ENCODING, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
 use super::{Connect, Form, error, query};
 use crate::error::Failure;
@@ -45,7 +45,11 @@ pub(super) async fn answer(
 }
 
 /// The answer to a call that failed.
-pub(super) fn failed(call: &Connect, headers: HeaderMap, status: &Status, gzip: bool) -> Response<CallBody> {
+pub(super) fn failed(call: &Connect, mut headers: HeaderMap, status: &Status, gzip: bool) -> Response<CallBody> {
+    if status.code() == Code::Unauthenticated {
+        // RFC 9110, section 11.6.1: a 401 tells how to authenticate.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     let body = error::body(call.method.parent_pool(), status);
     let content_type = HeaderValue::from_static("application/json");
     content::answer(json::http_status(status.code()), headers, content_type, body, gzip)

@@ -1,11 +1,12 @@
 //! Which requests are which calls.
 
 use super::*;
+use crate::config::settings::Settings;
 
 fn protocols() -> Protocols {
     let pool = crate::descriptors::pool();
-    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into());
-    Protocols::new(pool, pages).unwrap()
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
+    Protocols::new(pool, pages, Hosts::new(&Settings::default())).unwrap()
 }
 
 #[test]
@@ -22,14 +23,14 @@ fn recognises_protocols() {
         (h1, "POST", method, "application/grpc", "", "415"),
         (h2, "POST", method, "application/grpc+json", "", "415"),
         (h2, "POST", method, "application/grpcx", "", "415"),
-        (h2, "GET", method, "application/grpc", "", "405 POST"),
+        (h2, "GET", method, "application/grpc", "", "405 POST, OPTIONS"),
         (h1, "POST", method, "application/grpc-web", "", "grpc-web"),
         (h2, "POST", method, "application/grpc-web+proto", "", "grpc-web"),
         (h1, "POST", method, "application/grpc-web+proto; charset=utf-8", "", "grpc-web"),
         (h1, "POST", method, "application/grpc-web-text", "", "grpc-web-text"),
         (h1, "POST", method, "application/grpc-web-text+proto;charset=utf-8", "", "grpc-web-text"),
         (h1, "POST", method, "application/grpc-web+json", "", "415"),
-        (h1, "PUT", method, "application/grpc-web", "", "405 POST"),
+        (h1, "PUT", method, "application/grpc-web", "", "405 POST, OPTIONS"),
         (h1, "GET", rest, "application/grpc", "", "rest"),
         (h1, "PUT", rest, "application/grpc-web+proto", "", "415"),
         (h1, "GET", "/nowhere", "application/grpc", "", "404"),
@@ -37,24 +38,28 @@ fn recognises_protocols() {
         (h1, "POST", method, "application/proto", "", "connect"),
         (h1, "POST", method, "text/plain", "", "415"),
         (h1, "POST", method, "", "", "415"),
-        (h1, "GET", method, "", "", "405 POST"),
+        (h1, "GET", method, "", "", "405 POST, OPTIONS"),
         (h1, "GET", get, "", "", "connect"),
-        (h1, "PUT", get, "application/json", "", "405 GET, POST"),
+        (h1, "PUT", get, "application/json", "", "405 GET, POST, OPTIONS"),
         (h1, "GET", rest, "", "", "rest"),
         (h1, "GET", rest, "", "text/html, application/json;q=0.5", "rest"),
         (h1, "GET", rest, "", "text/html, */*;q=0.1", "rest"),
         (h1, "GET", rest, "", "application/*", "rest"),
         (h1, "GET", rest, "", "text/html", "406"),
         (h1, "GET", rest, "", "application/json;q=0", "406"),
+        (h1, "GET", rest, "", "application/json;q=0, */*", "406"),
+        (h1, "GET", rest, "", "*/*;q=0, application/json", "rest"),
+        (h1, "OPTIONS", rest, "", "", "204 DELETE, GET, PUT, OPTIONS"),
+        (h1, "OPTIONS", "/v2/features", "", "", "404"),
         (h1, "GET", rest, "text/plain", "", "rest"),
         (h2, "PUT", rest, "application/json", "", "rest"),
         (h1, "PUT", rest, "Application/JSON; charset=utf-8", "", "rest"),
         (h1, "PUT", rest, "application/json; charset=latin1", "", "415"),
         (h1, "PUT", rest, "", "", "rest"),
         (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
-        (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT"),
+        (h1, "POST", rest, "application/json", "", "405 DELETE, GET, PUT, OPTIONS"),
         (h1, "GET", "/v2/features", "", "", "404"),
-        (h1, "POST", "/", "", "", "405 GET, HEAD"),
+        (h1, "POST", "/", "", "", "405 GET, HEAD, OPTIONS"),
         (h1, "GET", "/", "", "", "200"),
         (h1, "HEAD", "/openapi.json", "", "", "200"),
     ];

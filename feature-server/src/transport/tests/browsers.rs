@@ -2,9 +2,12 @@
 
 use http::Request;
 use tonic::body::Body;
+use tower::ServiceExt;
 
 use super::support::*;
 use crate::config::settings::Settings;
+use crate::transport::drain::Drain;
+use crate::transport::{Hosts, layers};
 
 fn settings() -> Settings {
     let mut settings = Settings::default();
@@ -109,4 +112,43 @@ async fn pages_can_read_failures_of_every_layer() {
 async fn calls_without_an_origin_get_no_cors_headers() {
     let answer = call(&settings(), with_message(grpc(CHECK))).await;
     assert!(!answer.headers.keys().any(|name| name.as_str().starts_with("access-control-") || name == "vary"));
+}
+
+#[tokio::test]
+async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_protocol() {
+    let settings = Settings::default();
+    let on_loopback = || {
+        let protocols = protocols_at(Hosts::new(&settings));
+        layers(service(), protocols, &settings.limits, &[], Drain::new())
+    };
+    let json = "application/json";
+    let table = [
+        // verb, path, content type, HTTP status
+        ("POST", CHECK, "application/grpc-web", 200),
+        ("POST", CHECK, json, 403),
+        ("POST", WATCH, "application/connect+json", 200),
+        ("GET", "/v2/features/system", json, 403),
+        ("PUT", "/v2/features/system", json, 403),
+        ("GET", "/", json, 403),
+        ("GET", "/openapi.json", json, 403),
+        ("GET", "/nowhere", json, 403),
+    ];
+    for (verb, path, content_type, status) in table {
+        for origin in [None, Some("http://evil.example:8080")] {
+            let request = Request::builder().method(verb).uri(path).header("content-type", content_type);
+            let request = request.header("host", "evil.example:8080");
+            let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+            let Ok(answer) = on_loopback().oneshot(request.body(Body::empty()).unwrap()).await;
+            let answer = Answer::read(answer).await;
+            assert_eq!(answer.http, status, "{verb} {path} {origin:?}: {answer:?}");
+            if answer.headers.contains_key("grpc-status") {
+                assert_eq!(answer.reason(), "HOST_UNKNOWN", "{verb} {path} {origin:?}");
+            } else {
+                let told = String::from_utf8_lossy(&answer.body);
+                assert!(told.contains("HOST_UNKNOWN") && told.contains("evil.example"), "{verb} {path}: {told}");
+            }
+        }
+    }
+    let Ok(answer) = on_loopback().oneshot(with_message(grpc(CHECK))).await;
+    assert_eq!(Answer::read(answer).await.code(), tonic::Code::Ok, "plain gRPC names hosts as it likes");
 }

@@ -22,7 +22,7 @@ use crate::transport::listener::{Accept, Stopped, run};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A server whose connections are made in memory.
-struct Memory {
+pub struct Memory {
     connect: mpsc::UnboundedSender<(DuplexStream, SocketAddr)>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Stopped>,
@@ -39,19 +39,19 @@ impl Accept for Incoming {
 }
 
 impl Memory {
-    fn start(limits: Limits) -> Self {
+    pub fn start(limits: Limits) -> Self {
         let (connect, incoming) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), service, &limits, 10 * SECOND, drain, shutdown).await
+            run(Incoming(incoming), service, None, &limits, 10 * SECOND, drain, shutdown).await
         });
         Self { connect, stop, task }
     }
 
-    fn connect(&self, address: &str) -> DuplexStream {
+    pub fn connect(&self, address: &str) -> DuplexStream {
         let (client, server) = duplex(64 * 1024);
         self.connect.send((server, SocketAddr::new(address.parse().unwrap(), 1))).unwrap();
         client
@@ -65,7 +65,7 @@ async fn closed_after(mut client: DuplexStream) -> u64 {
     began.elapsed().as_secs()
 }
 
-fn limits() -> Limits {
+pub fn limits() -> Limits {
     Limits {
         first_byte_timeout_ms: 5_000,
         header_timeout_ms: 7_000,
@@ -184,7 +184,7 @@ async fn waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), service, &limits(), SECOND, drain, shutdown).await;
+    run(Exhausted(tries.clone()), service, None, &limits(), SECOND, drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }
@@ -220,4 +220,29 @@ async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_her
     let began = Instant::now();
     assert!(answered(&mut client).await);
     assert!(began.elapsed() <= SECOND / 2, "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_block_that_does_not_end_is_not_waited_for() {
+    let server = Memory::start(limits());
+    let mut client = server.connect("10.0.0.1");
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // HEADERS of stream 1 without END_HEADERS.
+    client.write_all(b"\0\0\x01\x01\0\0\0\0\x01\x83").await.unwrap();
+    assert_eq!(closed_after(client).await, 80);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_headers_are_refused() {
+    let server = Memory::start(Limits { headers: 10, ..limits() });
+    let many = |request: http::request::Builder, count| {
+        with_message((0..count).fold(request, |request, n| request.header(format!("x-{n}"), "1")))
+    };
+    let mut client = h2(server.connect("10.0.0.1")).await;
+    let mut browser = h1(server.connect("10.0.0.1")).await;
+    for (more, status) in [(0, 200), (11, 431), (0, 200)] {
+        assert_eq!(client.send_request(many(grpc(CHECK), more)).await.unwrap().status(), status);
+        let answer = Answer::read(browser.send_request(many(web(CHECK), more)).await.unwrap()).await;
+        assert_eq!(answer.http, status);
+    }
 }

@@ -46,7 +46,7 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
         tracing::callsite::rebuild_interest_cache();
         lines.0.lock().unwrap().clear();
         for path in paths {
-            let request = if *path == "/nowhere" { Request::get(*path) } else { grpc(path) };
+            let request = if *path == "/nowhere" { Request::get(*path).header("host", "server") } else { grpc(path) };
             let request = request.header("x-request-id", "id-1").header("authorization", "Bearer secret");
             call(&Settings::default(), with_message(request)).await;
         }

@@ -29,7 +29,7 @@ use crate::config::settings::Settings;
 use crate::page::Pages;
 use crate::transport::body::CallBody;
 use crate::transport::drain::Drain;
-use crate::transport::{Deadline, Protocols, RequestId, Stopped, layers, serve};
+use crate::transport::{Deadline, Hosts, Protocols, RequestId, Share, Stopped, layers, serve};
 
 /// The header of an empty gRPC message, which also is an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -51,6 +51,12 @@ pub fn service()
         assert_ne!(path, "/test/PanicAtOnce", "this call panics before it has a future");
         let health = health.clone();
         async move {
+            // As the layer in front of the real services does it.
+            if request.headers().contains_key("authorization")
+                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate()
+            {
+                return Ok(failure.status(RequestId::of(request.extensions()).as_str()).into_http());
+            }
             match path.as_str() {
                 "/test/Never" => pending().await,
                 "/test/Panic" => panic!("this call panics"),
@@ -186,11 +192,18 @@ impl Answer {
     }
 }
 
-/// The protocols of all that is served.
+/// The protocols of all that is served, by a server that listens on all addresses: that of the tests has any name.
 pub fn protocols() -> Protocols {
+    let mut settings = Settings::default();
+    settings.server.listen = ([0, 0, 0, 0], 8080).into();
+    protocols_at(Hosts::new(&settings))
+}
+
+/// The same, called by these hosts.
+pub fn protocols_at(hosts: Hosts) -> Protocols {
     let pool = crate::descriptors::pool();
-    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into());
-    Protocols::new(pool, pages).unwrap()
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
+    Protocols::new(pool, pages, hosts).unwrap()
 }
 
 /// Calls the service through the layers, without a connection.
@@ -219,7 +232,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, service(), protocols(), &settings, shutdown).await
+            serve(listener, service(), protocols(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }

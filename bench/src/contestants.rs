@@ -1,0 +1,25 @@
+//! Who is measured: the feature server, tonic alone, and etcd; each with the calls that it is measured by.
+
+mod bare;
+mod etcd;
+mod feature;
+mod frame;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+pub use bare::bare;
+pub use etcd::Etcd;
+pub use feature::{Data, Feature};
+
+/// A program of this repository, as it was built beside this one.
+///
+/// `profile`: the folder of its build profile.
+pub fn built(profile: &str, name: &str) -> Result<PathBuf> {
+    let folder = std::env::current_exe()?;
+    let target = folder.parent().and_then(|folder| folder.parent()).expect("a program is built into TARGET/PROFILE");
+    let path = target.join(profile).join(name);
+    ensure!(path.is_file(), "there is no {}: `cargo xtask bench` builds it", path.display());
+    Ok(path)
+}

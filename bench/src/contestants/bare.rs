@@ -1,0 +1,18 @@
+//! Tonic alone, answering with a constant.
+
+use anyhow::Result;
+use tokio::process::Command;
+
+use super::built;
+use crate::process::Process;
+
+/// Starts it.
+///
+/// * `profile`: the folder of the build profile: `release` is that of the feature server.
+/// * `message`: what it answers.
+pub async fn bare(profile: &str, message: &[u8]) -> Result<Process> {
+    let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut command = Command::new(built(profile, "bare")?);
+    command.arg(hex);
+    Process::start(command).await
+}

@@ -1,0 +1,80 @@
+//! etcd from Debian's packages, by the three calls that are needed of it. Its messages are so small that they are
+//! written out here.
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::Request;
+use prost::Message;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use super::frame::request;
+use crate::load::{Call, Client};
+use crate::process::Process;
+
+/// A running etcd with a data folder of its own.
+pub struct Etcd {
+    /// The process.
+    pub process: Process,
+    _data: TempDir,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PutRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct RangeRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(bool, tag = "7")]
+    serializable: bool,
+}
+
+impl Etcd {
+    /// Starts it with a data folder in `parent`: on the same disk as the others'.
+    pub async fn start(parent: &std::path::Path) -> Result<Self> {
+        let data = tempfile::tempdir_in(parent)?;
+        let (client, peer) = (free_address().await?, free_address().await?);
+        let mut command = Command::new("etcd");
+        command.arg("--data-dir").arg(data.path()).args(["--log-level", "error"]);
+        for (flag, address) in [("client", &client), ("peer", &peer)] {
+            command.arg(format!("--listen-{flag}-urls")).arg(format!("http://{address}"));
+        }
+        command.arg("--advertise-client-urls").arg(format!("http://{client}"));
+        command.arg("--initial-advertise-peer-urls").arg(format!("http://{peer}"));
+        command.arg("--initial-cluster").arg(format!("default=http://{peer}"));
+        Ok(Self { process: Process::start_at(command, client).await?, _data: data })
+    }
+
+    /// The reading of one value of `bytes` bytes, which is put there first.
+    pub async fn range(&self, bytes: usize) -> Result<Call> {
+        let client = Client::connect(&self.process.address).await?;
+        client.call(&Call::new(move |_| put("read", 0, bytes)), 0).await?;
+        let message = RangeRequest { key: b"read".to_vec(), serializable: true };
+        let range = request("/etcdserverpb.KV/Range", &message.encode_to_vec());
+        let mut call = Call::new(move |_| range.clone());
+        // Nobody else writes, so that not even the revision in the answer changes.
+        call.answer = Some(client.answer(&call).await?);
+        Ok(call)
+    }
+
+    /// Durable writes by so many clients, each to a key of its own, which differ from one to the next.
+    pub fn puts(clients: usize, bytes: usize) -> Call {
+        Call::new(move |turn| put(&format!("write-{}", turn % clients), (turn / clients % 2) as u8, bytes))
+    }
+}
+
+fn put(key: &str, value: u8, bytes: usize) -> Request<Bytes> {
+    request("/etcdserverpb.KV/Put", &PutRequest { key: key.into(), value: vec![value; bytes] }.encode_to_vec())
+}
+
+/// An address whose port was free a moment ago.
+async fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
+}

@@ -1,0 +1,74 @@
+//! Goals with many users: how long a start takes, how much memory is held, and what a user costs that nobody asked for.
+
+use std::time::Instant;
+
+use anyhow::Result;
+
+use super::{P99, Plan, disk};
+use crate::comparison::{Series, Side, compare};
+use crate::contestants::{Data, Feature};
+use crate::load::{Client, Concurrency, Until, closed_loop};
+use crate::table::{Goal, Row};
+
+/// How the users are written.
+const WRITERS: Concurrency = Concurrency { connections: 16, streams: 32 };
+
+/// How they are read.
+const READERS: Concurrency = Concurrency { connections: 10, streams: 1 };
+
+/// Writes the users, then starts anew on them in several ways, and reads them.
+pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
+    let users = plan.users;
+    let what = format!("{users} users");
+    if !plan.wants(&what) {
+        return Ok(Vec::new());
+    }
+    let server = Data::new(&disk()?).await?.serve(&[]).await?;
+    let written = closed_loop(&server.process.address, &server.set_of_many(), WRITERS, Until::Turn(users)).await?;
+    let data = server.stop().await?;
+    let (data, seconds) = start(data, users).await?;
+    let mut rows = vec![figure(&what, "seconds to the first answer after a clean stop", seconds, 3.0)];
+    let data = data.stop().await?;
+    data.remove_projection()?;
+    let (server, seconds) = start(data, users).await?;
+    rows.push(figure(&what, "seconds to the first answer without a projection", seconds, 10.0));
+    let server = server.stop().await?.serve(&[]).await?;
+    let hot = server.get_of_many(|_| 0);
+    let any = server.get_of_many(move |turn| scattered(turn) % users);
+    let side = |call| Side { process: &server.process, call };
+    let rounds = compare(&side(&any), &side(&hot), READERS, plan.rounds, plan.round).await?;
+    rows.push(P99.row(&format!("{what}, any of them, the same one"), &rounds, Goal::AtMost(2.0)));
+    let mebibytes = server.process.resident_bytes()? as f64 / f64::from(1 << 20);
+    rows.push(figure(&what, "MiB of memory after reading", mebibytes, 600.0));
+    println!("{what} were written at {:.0} a second", written.rate());
+    Ok(rows)
+}
+
+/// Starts a server and tells how many seconds passed until it had answered a call.
+async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
+    let begun = Instant::now();
+    let server = data.serve(&[]).await?;
+    let last = server.get_of_many(move |_| users - 1);
+    Client::connect(&server.process.address).await?.call(&last, 0).await?;
+    Ok((server, begun.elapsed().as_secs_f64()))
+}
+
+/// A row of one figure that has no baseline.
+fn figure(what: &str, name: &str, value: f64, most: f64) -> Row {
+    let row = Row {
+        what: format!("{what}: {name}"),
+        value: Series::of([value]),
+        goal: Goal::AtMost(most),
+        figures: String::new(),
+    };
+    println!("{row}");
+    row
+}
+
+/// A number that looks like chance and is the same in every run (the finalizer of SplitMix64).
+fn scattered(turn: usize) -> usize {
+    let mut x = (turn as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)) as usize
+}

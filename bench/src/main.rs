@@ -1,0 +1,78 @@
+//! Benchmarks of the feature server as it is released, against baselines that run in the same minute.
+//!
+//! `cargo xtask bench` builds what is needed and runs this. Nothing of the server's own code is measured in here: it
+//! runs as a process of its own.
+
+#![forbid(unsafe_code)]
+
+mod comparison;
+mod contestants;
+mod goals;
+mod load;
+mod process;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+/// Compares the server with tonic alone and with etcd, and prints a table of the goals.
+#[derive(Parser)]
+#[command(
+    name = "bench",
+    bin_name = "cargo xtask bench",
+    after_help = "\
+Examples:
+  cargo xtask bench                             everything
+  cargo xtask bench --rounds 15 'tonic alone'   the rows whose text contains 'tonic alone', more exactly
+  cargo xtask bench --users 10000000 users      ten million users
+  cargo xtask bench --json target/bench.json    the figures for a program, too"
+)]
+struct Arguments {
+    /// How often each side is measured.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// How long one side is measured in one round, in milliseconds.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
+    round_ms: u64,
+    /// How many users are written where the number of users matters; the goals are those for a million.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    users: u32,
+    /// Where the figures are written as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Only goals whose text contains this.
+    filter: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all goals are met.
+async fn run(arguments: Arguments) -> Result<bool> {
+    let plan = goals::Plan {
+        rounds: arguments.rounds.into(),
+        round: Duration::from_millis(arguments.round_ms),
+        users: arguments.users as usize,
+        filter: arguments.filter.unwrap_or_default(),
+    };
+    println!("{}", table::header());
+    let rows = goals::measure(&plan).await?;
+    if let Some(path) = arguments.json {
+        std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    Ok(rows.iter().all(table::Row::is_met))
+}

@@ -1,0 +1,152 @@
+//! Tokens that were verified before: they are remembered for as long as nothing changes, and not a call longer.
+
+use std::path::PathBuf;
+
+use jsonwebtoken::Algorithm;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::auth::testing::{NOW, Signer, issuer, jwks, now};
+use crate::config::settings;
+
+const ISSUER: &str = "https://issuer.example";
+
+struct Setup {
+    folder: tempfile::TempDir,
+    key: Signer,
+    verifier: Verifier,
+    start: Moment,
+}
+
+impl Setup {
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Signer::new("a", Algorithm::EdDSA);
+        let (file, revoked) = (folder.path().join("jwks.json"), folder.path().join("revoked"));
+        std::fs::write(&file, jwks(&[&key])).unwrap();
+        std::fs::write(&revoked, "# nothing is revoked\n").unwrap();
+        let mut settings = Settings::default();
+        settings.auth.issuers = vec![settings::Issuer { jwks_file: Some(file), ..issuer(ISSUER) }];
+        settings.auth.revocation_file = Some(revoked);
+        change(&mut settings);
+        let (keys, start) = (KeyFolder::open_or_create(folder.path()).unwrap(), now());
+        Self { verifier: Verifier::new(&settings, keys, start).unwrap(), folder, key, start }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn token(&self, changes: Value) -> String {
+        let mut claims =
+            json!({"iss": ISSUER, "aud": "features", "sub": "ann", "jti": "t1", "iat": NOW, "exp": NOW + 60});
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        self.key.token(&claims)
+    }
+
+    /// The keys of the issuer as its file has them, at so many seconds after the start.
+    async fn load(&self, at_s: u64) {
+        let at = self.start.after(Duration::from_secs(at_s)).steady;
+        self.verifier.issuers[ISSUER].keys.refresh(at).expect("it is time for a load").finished().await;
+    }
+
+    fn remembered(&self) -> usize {
+        self.verifier.remembered.as_ref().unwrap().len()
+    }
+}
+
+/// What came of a token, compared with what came of it before.
+fn outcome(actual: Result<Arc<Principal>, Unverified>, before: &Arc<Principal>) -> &'static str {
+    match actual {
+        Ok(principal) if Arc::ptr_eq(&principal, before) => "remembered",
+        Ok(_) => "verified anew",
+        Err(Unverified::Refused(Failure::TokenInvalid(why))) => why,
+        Err(Unverified::Refused(Failure::TokenExpired)) => "expired",
+        Err(Unverified::Refused(other)) => panic!("{other}"),
+        Err(Unverified::KeyUnknown(_)) => "key unknown",
+    }
+}
+
+#[tokio::test]
+async fn a_verified_token_is_remembered_until_something_changes() {
+    let other = Signer::new("b", Algorithm::ES256);
+    let usurper = Signer::new("a", Algorithm::EdDSA);
+    #[rustfmt::skip]
+    let table = [
+        // the file        becomes                                          at s    what comes of the token then
+        ("",               Vec::new(),                                      0,      "remembered"),
+        ("",               Vec::new(),                                      69,     "remembered"),
+        ("",               Vec::new(),                                      70,     "expired"),
+        ("jwks.json",      Vec::new(),                                      5,      "remembered"),
+        ("jwks.json",      b"no keys".to_vec(),                             5,      "remembered"),
+        ("jwks.json",      jwks(&[&other]),                                 5,      "key unknown"),
+        ("jwks.json",      jwks(&[&usurper]),                               5,      "its signature is wrong"),
+        ("revoked",        b"jti t1\n".to_vec(),                            5,      "it has been revoked"),
+        ("revoked",        b"subject ann\n".to_vec(),                       5,      "it has been revoked"),
+        ("revoked",        format!("subject ann before {NOW}\n").into(),    5,      "verified anew"),
+        ("revoked",        format!("subject ann before {}\n", NOW + 1).into(), 5,   "it has been revoked"),
+        ("revoked",        b"jti t1 issuer https://other.example\n".to_vec(), 5,    "verified anew"),
+        ("revoked",        b"nonsense\n".to_vec(),                          5,      "remembered"),
+    ];
+    for (file, becomes, at_s, expected) in table {
+        let setup = Setup::new(|_| {});
+        let token = setup.token(json!({}));
+        let before = setup.verifier.verify(&token, setup.start).unwrap();
+        let what = String::from_utf8_lossy(&becomes).into_owned();
+        if !becomes.is_empty() {
+            std::fs::write(setup.file(file), becomes).unwrap();
+        }
+        match file {
+            "jwks.json" => setup.load(at_s).await,
+            "revoked" => setup.verifier.revocations().look(),
+            _ => {}
+        }
+        let actual = setup.verifier.verify(&token, setup.start.after(Duration::from_secs(at_s)));
+        assert_eq!(outcome(actual, &before), expected, "{file} {what} {at_s}");
+    }
+}
+
+#[tokio::test]
+async fn more_keys_are_no_reason_to_refuse_and_old_ones_are() {
+    let setup = Setup::new(|settings| settings.auth.jwks_max_stale_s = 30);
+    let token = setup.token(json!({}));
+    let before = setup.verifier.verify(&token, setup.start).unwrap();
+    std::fs::write(setup.file("jwks.json"), jwks(&[&setup.key, &Signer::new("b", Algorithm::EdDSA)])).unwrap();
+    setup.load(10).await;
+    let at = |at_s| setup.start.after(Duration::from_secs(at_s));
+    assert_eq!(outcome(setup.verifier.verify(&token, at(10)), &before), "verified anew");
+    std::fs::remove_file(setup.file("jwks.json")).unwrap();
+    setup.load(20).await;
+    assert!(setup.verifier.verify(&token, at(40)).is_ok(), "30 s after the last good load");
+    assert_eq!(outcome(setup.verifier.verify(&token, at(41)), &before), "key unknown");
+}
+
+#[tokio::test]
+async fn only_good_tokens_take_room_and_only_so_much() {
+    let setup = Setup::new(|settings| settings.auth.token_cache_entries = 50);
+    let good = setup.token(json!({}));
+    setup.verifier.verify(&good, setup.start).unwrap();
+    for index in 0..200 {
+        let bad = [
+            setup.token(json!({"sub": format!("{index}"), "aud": "others"})),
+            setup.token(json!({"sub": format!("{index}"), "exp": NOW - 20})),
+            format!("{good}{index}"),
+        ];
+        for token in bad {
+            assert!(setup.verifier.verify(&token, setup.start).is_err());
+        }
+    }
+    assert_eq!(setup.remembered(), 1);
+    for index in 0..500 {
+        setup.verifier.verify(&setup.token(json!({"sub": format!("{index}")})), setup.start).unwrap();
+    }
+    assert!((1..=50).contains(&setup.remembered()), "{}", setup.remembered());
+}
+
+#[tokio::test]
+async fn with_no_room_every_token_is_verified_anew() {
+    let setup = Setup::new(|settings| settings.auth.token_cache_entries = 0);
+    let token = setup.token(json!({}));
+    let before = setup.verifier.verify(&token, setup.start).unwrap();
+    assert_eq!(outcome(setup.verifier.verify(&token, setup.start), &before), "verified anew");
+}

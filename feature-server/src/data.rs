@@ -1,0 +1,78 @@
+//! The commands on data folders: export, import, verify and backup. Each reads and writes files and says how it went;
+//! what a store is, and how it is checked, is known to feature-store alone.
+
+mod backup;
+mod bar;
+mod export;
+mod import;
+mod verify;
+
+pub use backup::backup;
+pub use export::export;
+pub use import::import;
+pub use verify::{Verified, verify};
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use feature_store::{ExportError, ImportError, OpenError};
+
+use crate::auth::keys::KeysError;
+
+/// Why a command on a data folder has failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The store cannot be read, or no store or backup can be made.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The export has ended early.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Nothing was imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The keys cannot be read.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The projection is damaged, and nothing else.
+    #[error("the projection is in doubt ({0}): nothing is lost, the next start of the server builds it anew")]
+    ProjectionInDoubt(
+        /// Why.
+        String,
+    ),
+    /// A file that the command line names cannot be read or written.
+    #[error("cannot {action} {}: {reason}", .path.display())]
+    File {
+        /// What was attempted, as a verb.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: io::Error,
+    },
+}
+
+impl DataError {
+    /// Whether stored data is damaged, in contrast to data that cannot be had.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Store(error)
+            | Self::Export(ExportError::History(error))
+            | Self::Import(ImportError::Folder(error)) => matches!(
+                error,
+                OpenError::Corrupt { .. }
+                    | OpenError::DamagedIdentity { .. }
+                    | OpenError::IdentityMissing { .. }
+                    | OpenError::JournalMissing { .. }
+            ),
+            Self::Import(ImportError::Line { .. })
+            | Self::Keys(KeysError::Malformed(_))
+            | Self::ProjectionInDoubt(_) => true,
+            Self::Export(_) | Self::Import(_) | Self::Keys(_) | Self::File { .. } => false,
+        }
+    }
+}
+
+fn file_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> DataError {
+    move |reason| DataError::File { action, path: path.to_owned(), reason }
+}

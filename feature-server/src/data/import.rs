@@ -1,0 +1,21 @@
+//! `feature-server import`: where the lines come from.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use super::bar::Bar;
+use super::{DataError, file_error};
+
+/// Makes a store of an export in a data folder that is missing or empty, and tells so.
+///
+/// # Errors
+/// [`DataError`]. Then the folder is as it was.
+pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
+    let error = file_error("read", path);
+    let file = File::open(path).map_err(&error)?;
+    let bytes = file.metadata().map_err(&error)?.len();
+    let bar = Bar::new("import", bytes, "bytes");
+    let revision = feature_store::import(&mut BufReader::new(file), data, &mut |done| bar.show(done))?;
+    Ok(format!("imported into {}, up to revision {revision}\n", data.display()))
+}

@@ -1,0 +1,198 @@
+//! What one call holds of the server: a place among the calls, and room for the bytes of its request.
+//!
+//! Calls with a valid token and all others count apart, so that those without a token never take a place from those
+//! with one. A call without a token that is answered at once needs no place at all. What a token is, is not known here.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Extensions;
+
+use super::admission::{Admission, Place};
+use crate::config::settings::Limits;
+use crate::error::Failure;
+
+/// Where a request comes from. It is in the extensions of every request that came over a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub IpAddr);
+
+impl ClientAddress {
+    /// The address in these extensions; the unspecified one when there is none.
+    pub(super) fn of(extensions: &Extensions) -> IpAddr {
+        extensions.get::<Self>().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.0)
+    }
+}
+
+/// What there is for all calls together.
+#[derive(Debug)]
+pub(super) struct Capacity {
+    authenticated: Amount,
+    unauthenticated: Arc<Admission>,
+    /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
+    brief: Arc<Admission>,
+    request_bytes: Amount,
+    unauthenticated_bytes: usize,
+}
+
+/// So many of something, of which parts can be taken.
+#[derive(Debug)]
+struct Amount {
+    limit: usize,
+    taken: AtomicUsize,
+}
+
+/// What one call holds. It is in the extensions of every request.
+#[derive(Debug, Clone)]
+pub struct Share(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    capacity: Arc<Capacity>,
+    address: IpAddr,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    standing: Standing,
+    /// The bytes received. Those of an authenticated call are taken from what there is for all.
+    bytes: usize,
+    refused: Option<Failure>,
+}
+
+#[derive(Debug, Default)]
+enum Standing {
+    /// Nobody has shown a token, and the call has not had to wait yet.
+    #[default]
+    New,
+    /// Nobody has shown a token, there is no place for the call to last, and it may be over soon.
+    Brief { _place: Place },
+    /// Nobody has shown a token, and the call lasts.
+    Lasting { _place: Place },
+    /// The caller's token is valid.
+    Authenticated,
+}
+
+/// Gives back what a call holds when it is dropped, that is, when the call is over.
+#[derive(Debug)]
+pub(super) struct Release(Share);
+
+impl Capacity {
+    pub(super) fn new(limits: &Limits) -> Arc<Self> {
+        let unauthenticated = || Admission::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
+        Arc::new(Self {
+            authenticated: Amount::new(limits.calls),
+            unauthenticated: unauthenticated(),
+            brief: unauthenticated(),
+            request_bytes: Amount::new(limits.request_bytes),
+            unauthenticated_bytes: limits.unauthenticated_bytes,
+        })
+    }
+
+    /// The share of a call that begins now.
+    pub(super) fn share(self: &Arc<Self>, address: IpAddr) -> (Share, Release) {
+        let share = Share(Arc::new(Inner { capacity: self.clone(), address, held: Mutex::default() }));
+        (share.clone(), Release(share))
+    }
+}
+
+impl Amount {
+    fn new(limit: usize) -> Self {
+        Self { limit, taken: AtomicUsize::new(0) }
+    }
+
+    fn take(&self, count: usize) -> Result<(), Failure> {
+        // Counted first and taken back when it was too much, so that two calls never share what is left.
+        let before = self.taken.fetch_add(count, Ordering::Relaxed);
+        if before + count <= self.limit {
+            return Ok(());
+        }
+        self.give_back(count);
+        Err(Failure::Overloaded)
+    }
+
+    fn give_back(&self, count: usize) {
+        self.taken.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl Share {
+    /// The share of the call with these extensions. Without the layers of `transport` a call has none.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// Says that the caller's token is valid: from now on the call counts among those with one.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] when there are as many of them as there may be.
+    pub fn authenticate(&self) -> Result<(), Failure> {
+        self.0.capacity.authenticated.take(1)?;
+        self.held().standing = Standing::Authenticated;
+        Ok(())
+    }
+
+    /// Says that the call is not over at once.
+    pub(super) fn last(&self) -> Result<(), Failure> {
+        let mut held = self.held();
+        if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
+            let place = self.0.capacity.unauthenticated.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
+            held.standing = Standing::Lasting { _place: place };
+        }
+        Ok(())
+    }
+
+    /// Says that the call, for which there is no place to last, may be over soon.
+    pub(super) fn linger(&self) -> Result<(), Failure> {
+        let mut held = self.held();
+        if matches!(held.standing, Standing::New) {
+            let place = self.0.capacity.brief.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
+            held.standing = Standing::Brief { _place: place };
+        }
+        Ok(())
+    }
+
+    /// Makes room for bytes of the request. Nobody reads them before it is known whether the caller has a token.
+    pub(super) fn receive(&self, bytes: usize) -> Result<(), Failure> {
+        let mut held = self.held();
+        let capacity = &self.0.capacity;
+        let received = match held.standing {
+            Standing::Authenticated => capacity.request_bytes.take(bytes),
+            _ if held.bytes + bytes <= capacity.unauthenticated_bytes => Ok(()),
+            _ => Err(Failure::MessageTooLarge { limit: capacity.unauthenticated_bytes }),
+        };
+        if received.is_ok() {
+            held.bytes += bytes;
+        }
+        received
+    }
+
+    /// Says that the request is not received any further.
+    pub(super) fn refuse(&self, failure: Failure) {
+        self.held().refused = Some(failure);
+    }
+
+    /// Why the request is not received any further, if so.
+    pub(super) fn refused(&self) -> Option<Failure> {
+        self.held().refused.clone()
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Nothing panics between two changes that belong together.
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        let Held { standing, bytes, .. } = std::mem::take(&mut *self.0.held());
+        if matches!(standing, Standing::Authenticated) {
+            self.0.0.capacity.request_bytes.give_back(bytes);
+            self.0.0.capacity.authenticated.give_back(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

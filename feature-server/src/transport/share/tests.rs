@@ -1,0 +1,98 @@
+use super::*;
+
+fn capacity() -> Arc<Capacity> {
+    Capacity::new(&Limits {
+        calls: 2,
+        unauthenticated_calls: 2,
+        unauthenticated_calls_per_address: 1,
+        request_bytes: 10,
+        unauthenticated_bytes: 4,
+        ..Limits::default()
+    })
+}
+
+fn overloaded(result: Result<(), Failure>) -> bool {
+    matches!(result, Err(Failure::Overloaded))
+}
+
+const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 66));
+const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
+#[test]
+fn calls_without_a_token_take_no_place_from_those_with_one() {
+    let capacity = capacity();
+    let calls = [ATTACKER, OTHER].map(|address| capacity.share(address));
+    calls.iter().for_each(|(share, _)| share.last().unwrap());
+    let (third, _release) = capacity.share([10, 0, 0, 2].into());
+    assert!(overloaded(third.last()), "two in all");
+    third.authenticate().unwrap();
+    third.last().expect("it has its place already");
+}
+
+#[test]
+fn one_address_does_not_take_all_places() {
+    let capacity = capacity();
+    let (first, release) = capacity.share(ATTACKER);
+    first.last().unwrap();
+    first.last().expect("one call takes one place");
+    let (second, _release) = capacity.share(ATTACKER);
+    assert!(overloaded(second.last()));
+    let (other, _release) = capacity.share(OTHER);
+    other.last().unwrap();
+    drop(release);
+    second.last().expect("the place came back with the end of the call");
+}
+
+#[test]
+fn what_is_over_soon_needs_no_place_to_last() {
+    let capacity = capacity();
+    let (lasting, release) = capacity.share(ATTACKER);
+    lasting.last().unwrap();
+    let (brief, _release) = capacity.share(ATTACKER);
+    assert!(overloaded(brief.last()));
+    brief.linger().unwrap();
+    brief.linger().expect("one call takes one place");
+    let (second, _release) = capacity.share(ATTACKER);
+    assert!(overloaded(second.linger()), "of these, too, one address gets only so many");
+    drop(release);
+    brief.last().expect("a place has come back");
+    second.linger().expect("and the other one has, too");
+}
+
+#[test]
+fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
+    let capacity = capacity();
+    let (first, _release) = capacity.share(OTHER);
+    first.last().unwrap();
+    first.authenticate().unwrap();
+    let (second, _release) = capacity.share(OTHER);
+    second.last().unwrap();
+}
+
+#[test]
+fn authenticated_calls_are_counted_until_they_are_over() {
+    let capacity = capacity();
+    let calls = [OTHER; 2].map(|address| capacity.share(address));
+    calls.iter().for_each(|(share, _)| share.authenticate().unwrap());
+    let (third, _release) = capacity.share(OTHER);
+    assert!(overloaded(third.authenticate()));
+    drop(calls);
+    third.authenticate().unwrap();
+}
+
+#[test]
+fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
+    let capacity = capacity();
+    let (anonymous, _release) = capacity.share(ATTACKER);
+    anonymous.receive(4).unwrap();
+    assert!(matches!(anonymous.receive(1), Err(Failure::MessageTooLarge { limit: 4 })));
+
+    let (first, release) = capacity.share(OTHER);
+    first.authenticate().unwrap();
+    first.receive(10).expect("what the others sent counts apart");
+    let (second, _release) = capacity.share(OTHER);
+    second.authenticate().unwrap();
+    assert!(overloaded(second.receive(1)));
+    drop(release);
+    second.receive(10).expect("the room came back with the end of the call");
+}

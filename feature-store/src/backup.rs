@@ -1,0 +1,37 @@
+//! Backup: a copy of a store that is whole, taken while a server runs on it or not. The projection is not in it: it is
+//! built from the journal at the first start.
+
+use std::path::Path;
+
+use crate::error::OpenError;
+use crate::files;
+use crate::identity;
+use crate::journal::Extent;
+use crate::staging::Staging;
+
+/// Copies the store in the data folder to `target`, which must be missing or empty, and checks the copy. Every write
+/// that was acknowledged before the call is in it. Returns the revision that it reaches.
+///
+/// * `also`: other folders of the data folder to copy as they are, where they exist.
+/// * `progress`: is told how many bytes of how many are copied.
+///
+/// # Errors
+/// [`OpenError`]; then `target` is as it was.
+pub fn backup(
+    folder: &Path,
+    target: &Path,
+    also: &[&str],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<u64, OpenError> {
+    let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
+    let staging = Staging::begin(target, !target.exists(), &[])?;
+    let extent = Extent::of(folder, store)?;
+    let total = extent.bytes();
+    let (from, to) = (folder.join("journal"), staging.folder().join("journal"));
+    let revision = extent.copy(&from, &to, &mut |copied| progress(copied, total))?;
+    for name in also.iter().filter(|name| folder.join(name).is_dir()) {
+        files::copy_folder(&folder.join(name), &staging.folder().join(name))?;
+    }
+    staging.finish(store)?;
+    Ok(revision)
+}

@@ -1,0 +1,26 @@
+//! Folders that are made beside their place and moved there when they are whole.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use super::{Result, named, parent_of, sync_folder};
+
+/// Creates a folder; one that exists is an error.
+pub(crate) fn create_new_folder(path: &Path) -> Result<()> {
+    fs::create_dir(path).map_err(named("create", path))
+}
+
+/// Gives a file or folder its final name, durably. A folder with something in it is not replaced.
+pub(crate) fn move_to(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).map_err(named("rename to", to))?;
+    sync_folder(parent_of(to))
+}
+
+/// Removes a folder with all that is in it, if it is there.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(named("remove", path)(error)),
+        _ => Ok(()),
+    }
+}

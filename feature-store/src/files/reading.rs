@@ -1,0 +1,72 @@
+//! Looking at a folder that may belong to another process, and copying out of it. Nothing here changes what it reads.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::{Result, named, sync_folder};
+
+/// The bits of a mode that a copy keeps.
+const PERMISSIONS: u32 = 0o777;
+
+/// What became of the attempt to share a lock.
+#[derive(Debug)]
+pub(crate) enum Shared {
+    /// Held until it is dropped: nobody writes meanwhile.
+    Held { _file: File },
+    /// There is no lock file, so that nobody has ever opened the folder for writing.
+    Absent,
+    /// Somebody has the folder open for writing.
+    InUse,
+}
+
+/// Shares the lock of a folder with other readers, without creating it.
+pub(crate) fn share_lock(path: &Path) -> Result<Shared> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Shared::Absent),
+        Err(error) => return Err(named("open", path)(error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(Shared::Held { _file: file }),
+        Err(TryLockError::WouldBlock) => Ok(Shared::InUse),
+        Err(TryLockError::Error(error)) => Err(named("lock", path)(error)),
+    }
+}
+
+/// The length of a file, in bytes.
+pub(crate) fn length(path: &Path) -> Result<u64> {
+    fs::metadata(path).map(|metadata| metadata.len()).map_err(named("read", path))
+}
+
+/// Copies the first `bytes` of a file with its permissions to one that does not exist yet, durably but for its name.
+/// A shorter file is an error.
+pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
+    let source = File::open(from).map_err(named("open", from))?;
+    let mode = source.metadata().map_err(named("read", from))?.mode() & PERMISSIONS;
+    let mut target =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(to).map_err(named("create", to))?;
+    match io::copy(&mut source.take(bytes), &mut target) {
+        Ok(copied) if copied < bytes => Err(named("copy", from)(ErrorKind::UnexpectedEof.into())),
+        outcome => outcome.map(drop).map_err(named("write", to)),
+    }?;
+    target.sync_all().map_err(named("sync", to))
+}
+
+/// Copies a folder with all files and folders in it and their permissions, durably but for its own name. What is
+/// neither a file nor a folder, and files with a name that begins with a dot, are left out: those are half-made.
+pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    let mode = fs::metadata(from).map_err(named("read", from))?.mode() & PERMISSIONS;
+    DirBuilder::new().mode(mode).create(to).map_err(named("create", to))?;
+    for name in super::names(from)? {
+        let (source, target) = (from.join(&name), to.join(&name));
+        let kind = fs::symlink_metadata(&source).map_err(named("read", &source))?.file_type();
+        if kind.is_dir() {
+            copy_folder(&source, &target)?;
+        } else if kind.is_file() && !name.starts_with('.') {
+            copy_start(&source, &target, length(&source)?)?;
+        }
+    }
+    sync_folder(to)
+}

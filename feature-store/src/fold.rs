@@ -1,0 +1,56 @@
+//! The sum of many events in memory: records in their stored form, which takes far less space, in the order of their
+//! keys. Disks are not known here.
+
+use std::collections::BTreeMap;
+
+use feature_core::{Record, Scope};
+
+use crate::encoding::{NotUnderstood, decode_record, encode_record};
+use crate::key;
+
+/// What an entry takes beside its bytes, roughly.
+const ENTRY_BYTES: usize = 96;
+
+/// Records by the stored form of their scope.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Fold {
+    /// The record of a scope, when there is one.
+    pub(crate) fn record(&self, scope: &Scope) -> Result<Option<Record>, NotUnderstood> {
+        self.stored(&key::encode(scope)).map(decode_record).transpose()
+    }
+
+    /// The stored record under a scope's key.
+    pub(crate) fn stored(&self, key: &[u8]) -> Option<&[u8]> {
+        self.records.get(key).map(Vec::as_slice)
+    }
+
+    /// Puts the record of a scope in place.
+    pub(crate) fn put(&mut self, scope: &Scope, record: &Record) {
+        let (key, stored) = (key::encode(scope), encode_record(record));
+        self.bytes += key.len() + stored.len() + ENTRY_BYTES;
+        if let Some(replaced) = self.records.insert(key, stored) {
+            self.bytes -= replaced.len() + key::encode(scope).len() + ENTRY_BYTES;
+        }
+    }
+
+    /// How many records there are.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// How much memory they take, roughly, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Hands out all keys with their records in order, and is empty then.
+    pub(crate) fn take(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+        self.bytes = 0;
+        std::mem::take(&mut self.records)
+    }
+}

@@ -1,0 +1,132 @@
+//! Import: a store made of the lines of an export, with the same history and the same id. Every line is checked
+//! against those before it. The lines themselves are read in [`lines`](crate::lines).
+
+mod input;
+
+use std::io::{self, BufRead};
+use std::path::Path;
+
+use feature_core::{Discontinuity, Event, check_continuity};
+use uuid::Uuid;
+
+use crate::error::{LineError, OpenError, StoreError};
+use crate::files::{self, DataFile, FileError};
+use crate::journal::Journal;
+use crate::journal_store::LIMITS;
+use crate::lines::{Header, field_of, read_event};
+use crate::projection::{Builder, FOLD_BYTES, Projection};
+use crate::staging::Staging;
+use crate::store::{FeatureStore, check_values};
+use input::Input;
+
+/// What may stand in a folder that counts as empty: the lock, keys, and what an interrupted import has left.
+const MAY_HOLD: [&str; 3] = ["lock", "keys", Staging::REMAINS];
+
+/// Events that are written with one sync, so that memory is bounded.
+const GROUP_EVENTS: usize = 8_192;
+
+/// The bytes of values from which on a group takes no further event.
+const GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// Why nothing was imported. The folder holds no store.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The input cannot be read.
+    #[error("cannot read line {number} ({reason}): nothing was imported")]
+    Read {
+        /// The line, counted from 1.
+        number: u64,
+        /// What the system says.
+        reason: io::Error,
+    },
+    /// The input is damaged, or not an export.
+    #[error("line {number}: {error}; nothing was imported")]
+    Line {
+        /// The line, counted from 1.
+        number: u64,
+        /// What is wrong with it.
+        error: LineError,
+    },
+    /// The folder cannot take a store.
+    #[error(transparent)]
+    Folder(#[from] OpenError),
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<FileError> for ImportError {
+    fn from(error: FileError) -> Self {
+        Self::Folder(error.into())
+    }
+}
+
+/// Makes a store of an export in a folder that is missing or empty, but for keys. Returns the last revision.
+///
+/// `progress` is told how many bytes are read.
+///
+/// # Errors
+/// [`ImportError`]. Then the folder is as it was before.
+pub fn import(input: &mut dyn BufRead, folder: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, ImportError> {
+    let mut input = Input::new(input);
+    let header = input.line()?;
+    let header = Header::read(header).map_err(|error| input.wrong(error))?;
+    let made = !folder.exists();
+    files::create_folder(folder)?;
+    let lock = DataFile::open(&folder.join("lock"))?;
+    if !lock.try_lock()? {
+        return Err(OpenError::Locked { folder: folder.to_owned() }.into());
+    }
+    let staging = Staging::begin(folder, made, &MAY_HOLD)?;
+    fill(&staging.folder(), &header, &mut input, progress)?;
+    staging.finish(header.store)?;
+    Ok(header.revision)
+}
+
+/// Makes journal and projection, durably.
+fn fill(
+    folder: &Path,
+    header: &Header,
+    input: &mut Input<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), ImportError> {
+    let mut journal = new_journal(&folder.join("journal"), header.store)?;
+    let projection = Projection::open(&folder.join("projection"), &journal)?;
+    let mut builder = Builder::new(&projection, FOLD_BYTES);
+    let mut group = Vec::new();
+    let mut bytes = 0;
+    for revision in 1..=header.revision {
+        let event = read_event(input.line()?).map_err(|error| input.wrong(error))?;
+        bytes += check(&event, revision).map_err(|error| input.wrong(error))?;
+        let continues = |record: &_| check_continuity(record, &event);
+        builder.add(&event, |record| continues(record).map_err(|error| input.wrong(discontinuity(&error))))?;
+        group.push(event);
+        if group.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES || revision == header.revision {
+            journal.append(&group)?;
+            group.clear();
+            bytes = 0;
+            progress(input.bytes());
+        }
+    }
+    input.end()?;
+    builder.finish()?;
+    journal.seal()?;
+    Ok(projection.close()?)
+}
+
+fn new_journal(folder: &Path, store: Uuid) -> Result<Journal, OpenError> {
+    Journal::create(folder, store)?;
+    Journal::open(folder, store, LIMITS.segment_bytes)
+}
+
+/// Checks what an event is by itself and returns how many bytes its values take.
+fn check(event: &Event, revision: u64) -> Result<usize, LineError> {
+    if event.revision != revision {
+        return Err(LineError::new("revision", &format!("is {}, but {revision} comes next", event.revision)));
+    }
+    check_values(event).map_err(|error| LineError::new("changes", &error.to_string()))
+}
+
+fn discontinuity(error: &Discontinuity) -> LineError {
+    LineError::new(&field_of(error), &error.to_string())
+}

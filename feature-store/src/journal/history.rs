@@ -1,0 +1,173 @@
+//! The journal of a data folder that nobody writes to, open for reading only. No file is changed, not even to cut
+//! off a torn tail.
+
+use std::path::{Path, PathBuf};
+
+use feature_core::Event;
+use uuid::Uuid;
+
+use super::frame::{self, Frame, KIND_EVENT, SEGMENT_HEADER};
+use super::mark::Position;
+use super::scan::Rest;
+use super::survey::survey;
+use super::{corrupt, not_understood, read_segment, segment_path};
+use crate::encoding::{decode_event, encode_event};
+use crate::error::OpenError;
+use crate::files::{Shared, share_lock};
+use crate::identity;
+
+/// All events of a store, checked. Others may read the folder at the same time, but no process can write to it.
+#[derive(Debug)]
+pub struct History {
+    folder: PathBuf,
+    journal: PathBuf,
+    store: Uuid,
+    segments: Vec<u64>,
+    end: Position,
+    revision: u64,
+    bytes: u64,
+    sealed: bool,
+    torn: Option<Torn>,
+    _lock: Shared,
+}
+
+/// What a crash has left behind the last good record of a journal: it was never acknowledged, and the next start of
+/// a server cuts it off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The file.
+    pub segment: PathBuf,
+    /// Where in it the torn bytes begin.
+    pub offset: u64,
+    /// How many there are.
+    pub bytes: u64,
+}
+
+/// Where in the journal an event stands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    journal: &'a Path,
+    first: u64,
+    offset: usize,
+}
+
+impl Place<'_> {
+    /// The error that the event here is wrong.
+    pub(crate) fn corrupt(self, reason: &str) -> OpenError {
+        corrupt(self.journal, self.first, self.offset, reason)
+    }
+}
+
+impl History {
+    /// Opens the journal in a data folder or a backup, and checks every frame of it.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let lock = share_lock(&folder.join("lock"))?;
+        if matches!(lock, Shared::InUse) {
+            return Err(OpenError::Locked { folder: folder.to_owned() });
+        }
+        let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
+        let journal = folder.join("journal");
+        let survey = survey(&journal, store)?;
+        let torn = (survey.scan.rest == Rest::Torn).then(|| Torn {
+            segment: segment_path(&journal, survey.last),
+            offset: survey.scan.end as u64,
+            bytes: (survey.bytes.len() - survey.scan.end) as u64,
+        });
+        Ok(Self {
+            folder: folder.to_owned(),
+            store,
+            end: Position { segment: survey.last, offset: survey.scan.end as u64 },
+            revision: survey.scan.revision,
+            bytes: survey.total_bytes,
+            sealed: survey.scan.sealed,
+            segments: survey.segments,
+            journal,
+            torn,
+            _lock: lock,
+        })
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The store's id, which it keeps for life.
+    pub fn store(&self) -> Uuid {
+        self.store
+    }
+
+    /// The revision of the last event, which is also how many events there are.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// How many files the journal has.
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// How many bytes the journal has, without what is torn.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether the server has ended cleanly.
+    pub fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// What a crash has torn, if it has.
+    pub fn torn(&self) -> Option<&Torn> {
+        self.torn.as_ref()
+    }
+
+    /// Hands over all events in order. One segment at a time is in memory.
+    ///
+    /// # Errors
+    /// [`OpenError`] when an event cannot be read or holds more than this binary understands, and whatever `take`
+    /// answers.
+    pub(crate) fn for_each<E: From<OpenError>>(
+        &self,
+        mut take: impl FnMut(&Event, Place<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let seed = frame::seed(self.store);
+        for &first in &self.segments {
+            // The end may stand in a segment whose header is half-made, so that nothing is read of it.
+            let end = if first == self.end.segment { Some(self.end.offset as usize) } else { None };
+            if end == Some(SEGMENT_HEADER) {
+                continue;
+            }
+            let bytes = read_segment(&self.journal, first)?;
+            let mut offset = SEGMENT_HEADER;
+            while offset < end.unwrap_or(bytes.len()) {
+                let Some(frame) = Frame::read(&bytes, offset, seed) else {
+                    return Err(corrupt(&self.journal, first, offset, "the bytes here have just changed").into());
+                };
+                if frame.kind == KIND_EVENT {
+                    // What an event of a newer binary holds beyond ours would be lost without a word.
+                    let event = decode_event(frame.revision, frame.payload).ok();
+                    let event = event.filter(|event| encode_event(event) == frame.payload);
+                    let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
+                    take(&event, Place { journal: &self.journal, first, offset })?;
+                }
+                offset += frame.size();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of a segment as a newer binary might write them: its first event has a field that this one does not know.
+#[cfg(test)]
+pub(crate) fn with_unknown_field(segment: &[u8], store: Uuid) -> Vec<u8> {
+    let seed = frame::seed(store);
+    let mut changed = segment[..SEGMENT_HEADER].to_vec();
+    let first = Frame::read(segment, SEGMENT_HEADER, seed).expect("there is an event");
+    let payload = [first.payload, &[0x78, 0x01]].concat();
+    Frame { payload: &payload, ..first }.write(seed, &mut changed);
+    changed
+}

@@ -1,0 +1,82 @@
+//! The check of a whole journal as it lies on the disk. Nothing here changes a file.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use super::frame::{self, SEGMENT_HEADER};
+use super::mark::{Mark, Position};
+use super::scan::{Rest, Scan, scan};
+use super::{corrupt, not_understood, read_segment, segments_in, start_of};
+use crate::error::OpenError;
+
+/// A journal that is what was once durable, perhaps with a torn tail.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// The revisions that name the segments, ascending.
+    pub(super) segments: Vec<u64>,
+    /// The last of them.
+    pub(super) last: u64,
+    /// The bytes of the last one; for a half-made one, what they have to be.
+    pub(super) bytes: Vec<u8>,
+    /// What was found in it.
+    pub(super) scan: Scan,
+    /// Whether a crash has torn the creation of the last segment, so that nothing was ever written behind its header.
+    pub(super) half_made: bool,
+    /// How many bytes all segments have up to the end of the last good frame.
+    pub(super) total_bytes: u64,
+}
+
+/// Checks every frame of the journal in `folder`.
+///
+/// # Errors
+/// [`OpenError`] when the journal is not what was once durable.
+pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
+    let segments = segments_in(folder)?;
+    let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
+    let proven = Mark::read(folder, frame::seed(store))?;
+    let mut revision = 0;
+    let mut total_bytes = 0;
+    for &first in &segments[..segments.len() - 1] {
+        let bytes = read_segment(folder, first)?;
+        let scan = check_segment(folder, store, first, &bytes, revision)?;
+        if scan.rest == Rest::Torn {
+            return Err(corrupt(folder, first, scan.end, "the bytes here fail their check, but a segment follows"));
+        }
+        revision = scan.revision;
+        total_bytes += scan.end as u64;
+    }
+
+    let mut bytes = read_segment(folder, last)?;
+    let half_made = last == revision + 1 && last != 1 && bytes.len() <= SEGMENT_HEADER && proven < Some(start_of(last));
+    if half_made {
+        bytes = frame::segment_header(store, last).to_vec();
+    }
+    let scan = check_segment(folder, store, last, &bytes, revision)?;
+    total_bytes += scan.end as u64;
+    let end = Position { segment: last, offset: scan.end as u64 };
+    if let Some(proven) = proven
+        && proven > end
+    {
+        let Position { segment, offset } = proven;
+        let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
+        return Err(corrupt(folder, last, scan.end, &reason));
+    }
+    Ok(Survey { segments, last, bytes, scan, half_made, total_bytes })
+}
+
+fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {
+    if first != revision + 1 {
+        let reason = format!("the journal goes on here, but the events from revision {} on are missing", revision + 1);
+        return Err(corrupt(folder, first, 0, &reason));
+    }
+    if !bytes.starts_with(&frame::segment_header(store, first)) {
+        return Err(corrupt(folder, first, 0, "the header is damaged or the one of another store"));
+    }
+    let scan = scan(bytes, frame::seed(store), revision);
+    match scan.rest {
+        Rest::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
+        Rest::NotUnderstood => Err(not_understood(folder, first, scan.end)),
+        Rest::Nothing | Rest::Torn => Ok(scan),
+    }
+}

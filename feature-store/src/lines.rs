@@ -1,0 +1,100 @@
+//! The lines of an export: the JSON form of a store's history, and the way back. Files and order are not known here.
+//!
+//! The first line is a [`Header`], then stands one line for each event, and the last one is an [`End`]. The form is
+//! the interface between versions of this program: a change that an older one would misread needs a new version.
+
+mod event;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+pub(crate) use event::{field_of, read_event, write_event};
+
+use crate::error::LineError;
+
+/// The version of the form.
+pub(crate) const VERSION: u32 = 1;
+
+/// What every export begins with, so that it is not taken for anything else.
+const FORMAT: &str = "feature-server export";
+
+/// The most bytes of a line, so that memory is bounded. An event of a 1 MiB request stays far below.
+pub(crate) const LINE_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What follows.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Header {
+    format: String,
+    version: u32,
+    /// The store's id.
+    pub(crate) store: Uuid,
+    /// The revision of the last event, which is how many events follow.
+    pub(crate) revision: u64,
+}
+
+/// What every version shares.
+#[derive(Deserialize)]
+struct AnyHeader {
+    format: String,
+    version: u32,
+}
+
+/// The proof that nothing is missing or changed.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct End {
+    /// How many events stand before.
+    pub(crate) events: u64,
+    /// CRC-32C of all lines before with their line ends, in hexadecimal.
+    crc32c: String,
+}
+
+impl Header {
+    pub(crate) fn new(store: Uuid, revision: u64) -> Self {
+        Self { format: FORMAT.to_owned(), version: VERSION, store, revision }
+    }
+
+    /// Reads the first line.
+    pub(crate) fn read(line: &[u8]) -> Result<Self, LineError> {
+        let other = || LineError::new("", "this is not an export of feature-server");
+        let AnyHeader { format, version } = serde_json::from_slice(line).map_err(|_| other())?;
+        if format != FORMAT {
+            return Err(other());
+        }
+        if version != VERSION {
+            let reason = format!("is {version}, this binary knows {VERSION}: import with the binary that exported");
+            return Err(LineError::new("version", &reason));
+        }
+        parse(line)
+    }
+}
+
+impl End {
+    pub(crate) fn new(events: u64, checksum: u32) -> Self {
+        Self { events, crc32c: format!("{checksum:08x}") }
+    }
+
+    /// Reads the last line.
+    pub(crate) fn read(line: &[u8]) -> Result<Self, LineError> {
+        parse(line)
+    }
+}
+
+/// Adds a line with its end to a buffer.
+pub(crate) fn write_line(line: &impl Serialize, buffer: &mut Vec<u8>) {
+    serde_json::to_writer(&mut *buffer, line).expect("texts, numbers and maps with text keys have a JSON form");
+    buffer.push(b'\n');
+}
+
+/// Reads a line. Only one that is wrong is read a second time, to name the field.
+fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, LineError> {
+    serde_json::from_slice(line).map_err(|error| {
+        let traced = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(line)).err();
+        let field = traced.map(|traced| traced.path().to_string()).filter(|path| path != ".").unwrap_or_default();
+        // serde_json tells its own line, which is always the first.
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
+        LineError::new(&field, &format!("{text}, at column {}", error.column()))
+    })
+}

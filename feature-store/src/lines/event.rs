@@ -1,0 +1,216 @@
+//! The line of one event. Every value carries its kind, so that none is taken for another.
+
+use std::collections::BTreeMap;
+
+use feature_core::{
+    Discontinuity, Event, EventKind, FeatureChange, IdError, InstanceId, OrganizationId, Scope, Timestamp, UserId,
+    Value,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{parse, write_line};
+use crate::error::LineError;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EventLine {
+    revision: u64,
+    scope: ScopeLine,
+    kind: KindLine,
+    sequence: u64,
+    /// As RFC 3339 with all digits that it needs.
+    time: String,
+    actor: String,
+    request_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organization: Option<String>,
+    changes: Vec<ChangeLine>,
+}
+
+/// Without any id it is the system.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScopeLine {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    organization: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KindLine {
+    Set,
+    Reset,
+}
+
+/// Without a value, nothing was set before or is set since.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChangeLine {
+    key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    old: Option<ValueLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    new: Option<ValueLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ValueLine {
+    Flag(bool),
+    Text(String),
+    Numbers(Vec<i32>),
+    Message(BTreeMap<String, ValueLine>),
+}
+
+/// Adds the line of an event to a buffer.
+pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
+    let line = EventLine {
+        revision: event.revision,
+        scope: ScopeLine::from(&event.scope),
+        kind: match event.kind {
+            EventKind::Set => KindLine::Set,
+            EventKind::Reset => KindLine::Reset,
+        },
+        sequence: event.sequence,
+        time: time_text(event.time),
+        actor: event.actor.clone(),
+        request_id: event.request_id.clone(),
+        organization: event.organization.as_ref().map(OrganizationId::to_string),
+        changes: event.changes.iter().map(ChangeLine::from).collect(),
+    };
+    write_line(&line, buffer);
+}
+
+/// Reads the line of an event.
+pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
+    let line: EventLine = parse(line)?;
+    let time = time(&line.time).ok_or_else(|| {
+        LineError::new("time", "must be a UTC time as exports have it, such as 2026-01-31T12:00:00.5Z")
+    })?;
+    Ok(Event {
+        revision: line.revision,
+        scope: line.scope.scope()?,
+        kind: match line.kind {
+            KindLine::Set => EventKind::Set,
+            KindLine::Reset => EventKind::Reset,
+        },
+        sequence: line.sequence,
+        time,
+        actor: line.actor,
+        request_id: line.request_id,
+        organization: line.organization.map(|id| id_of("organization", &id, OrganizationId::new)).transpose()?,
+        changes: line.changes.into_iter().map(FeatureChange::from).collect(),
+    })
+}
+
+/// The part of an event's line that does not continue the history.
+pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
+    match discontinuity {
+        Discontinuity::Sequence { .. } => "sequence".to_owned(),
+        Discontinuity::Time => "time".to_owned(),
+        Discontinuity::Old(index) => format!("changes[{index}].old"),
+        Discontinuity::Change(index) => format!("changes[{index}]"),
+        Discontinuity::Reset => "changes".to_owned(),
+    }
+}
+
+fn id_of<T>(field: &str, id: &str, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T, LineError> {
+    new(id).map_err(|error| LineError::new(field, &error.to_string()))
+}
+
+impl ScopeLine {
+    fn scope(&self) -> Result<Scope, LineError> {
+        let id = |name, id: &Option<String>| id.clone().map(|id| (format!("scope.{name}"), id));
+        let instance = match id("instance", &self.instance) {
+            Some((field, id)) => Some(id_of(&field, &id, InstanceId::new)?),
+            None => None,
+        };
+        match (instance, id("organization", &self.organization), id("user", &self.user)) {
+            (None, None, None) => Ok(Scope::System),
+            (Some(instance), None, None) => Ok(Scope::Instance(instance)),
+            (Some(instance), Some((field, id)), None) => {
+                Ok(Scope::Organization(instance, id_of(&field, &id, OrganizationId::new)?))
+            }
+            (Some(instance), None, Some((field, id))) => Ok(Scope::User(instance, id_of(&field, &id, UserId::new)?)),
+            _ => Err(LineError::new("scope", "must name nothing, an instance, or one organization or user of one")),
+        }
+    }
+}
+
+impl From<&Scope> for ScopeLine {
+    fn from(scope: &Scope) -> Self {
+        let text = |id: &str| Some(id.to_owned());
+        match scope {
+            Scope::System => Self::default(),
+            Scope::Instance(instance) => Self { instance: text(instance.as_str()), ..Self::default() },
+            Scope::Organization(instance, organization) => {
+                Self { instance: text(instance.as_str()), organization: text(organization.as_str()), ..Self::default() }
+            }
+            Scope::User(instance, user) => {
+                Self { instance: text(instance.as_str()), user: text(user.as_str()), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl From<&FeatureChange> for ChangeLine {
+    fn from(change: &FeatureChange) -> Self {
+        Self {
+            key: change.key.to_string(),
+            old: change.old.as_ref().map(ValueLine::from),
+            new: change.new.as_ref().map(ValueLine::from),
+        }
+    }
+}
+
+impl From<ChangeLine> for FeatureChange {
+    fn from(line: ChangeLine) -> Self {
+        Self { key: line.key.as_str().into(), old: line.old.map(Value::from), new: line.new.map(Value::from) }
+    }
+}
+
+impl From<&Value> for ValueLine {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Flag(flag) => Self::Flag(*flag),
+            Value::Text(text) => Self::Text(text.clone()),
+            Value::Numbers(numbers) => Self::Numbers(numbers.clone()),
+            Value::Message(parts) => {
+                Self::Message(parts.iter().map(|(name, part)| (name.clone(), part.into())).collect())
+            }
+        }
+    }
+}
+
+impl From<ValueLine> for Value {
+    fn from(line: ValueLine) -> Self {
+        match line {
+            ValueLine::Flag(flag) => Self::Flag(flag),
+            ValueLine::Text(text) => Self::Text(text),
+            ValueLine::Numbers(numbers) => Self::Numbers(numbers),
+            ValueLine::Message(parts) => {
+                Self::Message(parts.into_iter().map(|(name, part)| (name, part.into())).collect())
+            }
+        }
+    }
+}
+
+const NANOS: i64 = 1_000_000_000;
+
+fn time_text(time: Timestamp) -> String {
+    let (seconds, nanos) = (time.unix_nanos().div_euclid(NANOS), time.unix_nanos().rem_euclid(NANOS));
+    let nanos = i32::try_from(nanos).expect("a remainder of a billion is below it");
+    prost_types::Timestamp { seconds, nanos }.to_string()
+}
+
+/// The time with exactly this text.
+fn time(text: &str) -> Option<Timestamp> {
+    let prost_types::Timestamp { seconds, nanos } = text.parse().ok()?;
+    let unix_nanos = i64::try_from(i128::from(seconds) * i128::from(NANOS) + i128::from(nanos)).ok()?;
+    let time = Timestamp::from_unix_nanos(unix_nanos);
+    (time_text(time) == text).then_some(time)
+}

@@ -1,0 +1,32 @@
+//! Tests of building a projection: however little memory there is, it is the same.
+
+use uuid::Uuid;
+
+use super::*;
+use crate::tests::fixtures::{history, users};
+
+#[test]
+fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event() {
+    let guard = tempfile::tempdir().unwrap();
+    let store = Uuid::from_u128(7);
+    // Users of one event each, and one scope that comes again and again.
+    let mut events: Vec<_> = users(300).collect();
+    events.extend(history(301..=400));
+    let empty = |name: &str| {
+        let tree = open_tree(&guard.path().join(name)).unwrap();
+        let progress = Mutex::new(read_progress(&tree, store).unwrap());
+        Projection { tree, progress }
+    };
+    let expected = empty("expected");
+    events.iter().for_each(|event| expected.append(std::slice::from_ref(event)).unwrap());
+    for fold_bytes in [1, 5_000, FOLD_BYTES] {
+        let projection = empty(&format!("built with {fold_bytes}"));
+        let mut builder = Builder::new(&projection, fold_bytes);
+        events.iter().for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(())).unwrap());
+        builder.finish().unwrap();
+        let progress = projection.progress().clone();
+        assert_eq!(progress, *expected.progress(), "{fold_bytes}");
+        check(&projection.tree, &progress).unwrap();
+        assert!(projection.tree.iter().eq(expected.tree.iter()), "{fold_bytes}");
+    }
+}

@@ -1,0 +1,132 @@
+//! Verification: every event of a journal against those before it, and every record of a projection against the sum of
+//! its events. No file of the store is changed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
+
+use feature_core::{Event, Scope, check_continuity};
+
+use crate::error::OpenError;
+use crate::files;
+use crate::fold::Fold;
+use crate::journal::{History, Place};
+use crate::lines::field_of;
+use crate::projection::Snapshot;
+
+/// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
+const PASS_BYTES: u64 = 512 * 1024 * 1024;
+
+/// What was found in a history that is in order.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// How many scopes were ever written.
+    pub scopes: usize,
+    /// What is to be said of the projection.
+    pub projection: ProjectionState,
+}
+
+/// How a projection fits its journal. Whatever it is, the next start of a server puts it right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProjectionState {
+    /// There is none.
+    Absent,
+    /// Every record is the sum of the scope's events.
+    Agrees,
+    /// The same, up to this revision.
+    Behind(
+        /// The last event that it knows.
+        u64,
+    ),
+    /// It is damaged or does not fit.
+    InDoubt(
+        /// Why.
+        String,
+    ),
+}
+
+/// Checks all events and records of a data folder or a backup.
+///
+/// * `scratch`: an empty folder for a copy of the projection, since sled changes what it opens.
+/// * `progress`: is told how many of how many events are checked.
+///
+/// # Errors
+/// [`OpenError`] when the journal is damaged or a file cannot be read.
+pub fn verify(
+    history: &History,
+    scratch: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, OpenError> {
+    verify_in_passes(history, scratch, history.bytes() / PASS_BYTES + 1, progress)
+}
+
+/// Each pass looks at the scopes of its own and takes so much less memory.
+pub(crate) fn verify_in_passes(
+    history: &History,
+    scratch: &Path,
+    passes: u64,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Verification, OpenError> {
+    let mut projection = open_projection(history, scratch)?;
+    let mut scopes = 0;
+    let mut done = 0;
+    for pass in 0..passes {
+        let mut fold = Fold::default();
+        let known = projection.as_ref().ok().and_then(|snapshot| snapshot.as_ref()).map(Snapshot::revision);
+        history.for_each(|event, place| {
+            done += 1;
+            progress(done, history.revision() * passes);
+            if pass_of(&event.scope, passes) == pass {
+                add(&mut fold, event, place)?;
+            }
+            if Some(event.revision) == known
+                && let Ok(Some(snapshot)) = &projection
+                && let Err(reason) = snapshot.compare(&fold, |scope| pass_of(scope, passes) == pass)
+            {
+                projection = Err(reason);
+            }
+            Ok::<_, OpenError>(())
+        })?;
+        scopes += fold.len();
+    }
+    let projection = match projection {
+        Ok(None) => ProjectionState::Absent,
+        Ok(Some(snapshot)) if snapshot.revision() == history.revision() => ProjectionState::Agrees,
+        Ok(Some(snapshot)) => ProjectionState::Behind(snapshot.revision()),
+        Err(reason) => ProjectionState::InDoubt(reason),
+    };
+    Ok(Verification { scopes, projection })
+}
+
+fn pass_of(scope: &Scope, passes: u64) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    scope.hash(&mut hasher);
+    hasher.finish() % passes
+}
+
+fn add(fold: &mut Fold, event: &Event, place: Place<'_>) -> Result<(), OpenError> {
+    let record = fold.record(&event.scope).map_err(|_| place.corrupt("its record cannot be read back"))?;
+    let mut record = record.unwrap_or_default();
+    check_continuity(&record, event).map_err(|error| place.corrupt(&format!("{}: {error}", field_of(&error))))?;
+    record.apply(event);
+    fold.put(&event.scope, &record);
+    Ok(())
+}
+
+/// A copy of the projection, or why there is no use in it.
+fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<Snapshot>, String>, OpenError> {
+    let (folder, copy) = (history.folder().join("projection"), scratch.join("projection"));
+    if !folder.exists() {
+        return Ok(Ok(None));
+    }
+    if !folder.is_dir() {
+        return Ok(Err("it is no folder".to_owned()));
+    }
+    files::copy_folder(&folder, &copy)?;
+    Ok(match Snapshot::open(&copy, history.store()) {
+        Ok(snapshot) if snapshot.revision() > history.revision() => {
+            let (ahead, end) = (snapshot.revision(), history.revision());
+            Err(format!("it knows revision {ahead}, the journal ends at {end}"))
+        }
+        outcome => outcome.map(Some),
+    })
+}

@@ -1,0 +1,126 @@
+//! What clients may use up of the real server, and that nobody else suffers when they try.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
+use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt;
+
+use crate::harness::{Bearer, Folder, Server};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_token_nobody_keeps_others_out() {
+    let server = Folder::new("[limits]\nunauthenticated_calls = 8\nunauthenticated_calls_per_address = 8\n").serve();
+    let mut health = HealthClient::new(server.channel().await);
+    let request = || HealthCheckRequest { service: String::new() };
+    let mut watches = Vec::new();
+    for _ in 0..8 {
+        watches.push(health.watch(request()).await.expect("there is a place"));
+    }
+    let began = Instant::now();
+    let refused = health.watch(request()).await.expect_err("there is no place left");
+    let refused_in = began.elapsed();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.get_error_details().retry_info().is_some(), "{refused:?}");
+    assert!(refused_in < SECOND / 10, "{refused_in:?}");
+
+    health.check(request()).await.expect("a check needs no place");
+    let token = server.token("--role IAM_OWNER --instance demo");
+    let mut features = FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token));
+    let read = features.get_instance_features(GetInstanceFeaturesRequest { inheritance: true }).await;
+    read.expect("a call with a token has its own place");
+    drop(watches);
+    server.stop();
+}
+
+#[test]
+fn a_call_with_a_token_counts_until_it_is_answered() {
+    let server = Folder::new("[limits]\ncalls = 1\nbody_timeout_ms = 1000\n").serve();
+    let token = server.token("--role IAM_OWNER --instance demo");
+    let call = |verb: &str, length: usize| {
+        let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
+        let head = format!(
+            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        let head = if verb == "PUT" { head.replace("?inheritance=true", "") } else { head };
+        connection.write_all(head.as_bytes()).expect("the server reads");
+        connection
+    };
+    let answer = |mut connection: TcpStream| {
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).expect("the answer is text");
+        answer
+    };
+    // The body of the first call does not come, so it has the only place until its time is up.
+    let slow = call("PUT", 2);
+    let deadline = Instant::now() + 20 * SECOND;
+    let mut refusals = 0;
+    loop {
+        let answer = answer(call("GET", 0));
+        if answer.starts_with("HTTP/1.1 429") {
+            assert!(answer.contains("google.rpc.RetryInfo") && answer.contains("OVERLOADED"), "{answer}");
+            refusals += 1;
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            if refusals > 0 {
+                break;
+            }
+        }
+        assert!(Instant::now() < deadline, "the place is taken, and comes back");
+    }
+    let given_up = answer(slow);
+    assert!(given_up.starts_with("HTTP/1.1 504") && given_up.contains("REQUEST_TOO_SLOW"), "{given_up}");
+    server.stop();
+}
+
+#[test]
+fn without_file_descriptors_it_waits_and_recovers() {
+    let server = Server::new();
+    let process = Pid::from_raw(server.process() as i32).expect("a process has an id");
+    // The server has the test's own hard limit. What is open stays open under a lower one.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = |current| {
+        let before = prlimit(Some(process), Resource::Nofile, Rlimit { current, maximum });
+        before.expect("the limit of a process of ours can be set").current
+    };
+    let normal = limit(Some(1));
+    let waiting = TcpStream::connect(server.address()).expect("the system accepts it for the server");
+    // The first failure is logged; from then on the time that the process uses is counted.
+    server.wait_for_log("cannot accept connections", 1);
+    let (began, used_before) = (Instant::now(), processor_time(server.process()));
+    server.wait_for_log("cannot accept connections", 5);
+    let (waited, used) = (began.elapsed(), processor_time(server.process()) - used_before);
+    assert!(waited > SECOND, "it tries seldom: five times in {waited:?}");
+    assert!(used < waited / 10, "it used {used:?} of {waited:?}");
+
+    limit(normal);
+    let began = Instant::now();
+    assert!(is_served(waiting), "the connection that waited is served");
+    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
+    server.stop();
+}
+
+fn is_served(mut connection: TcpStream) -> bool {
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let mut answer = String::new();
+    connection.write_all(request).and_then(|()| connection.read_to_string(&mut answer)).expect("it is answered");
+    answer.starts_with("HTTP/1.1 200")
+}
+
+/// The time that all threads of a process have used so far.
+fn processor_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let after_name = stat.rsplit_once(')').expect("the name is in parentheses").1;
+    let ticks: Vec<u64> =
+        after_name.split_whitespace().skip(11).take(2).map(|n| n.parse().expect("a number")).collect();
+    Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / rustix::param::clock_ticks_per_second())
+}

@@ -1,0 +1,146 @@
+//! The attacker: many connections that all do the same, at a rate that is told, for as long as the attack lasts.
+
+use std::future::Future;
+use std::io;
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::wire::{Pace, Target, Wire};
+
+/// What is done on one connection. It ends by itself, or with an error when the server closes the connection; then the
+/// next connection is made. An error of the kind `Other` tells of a promise that the server has not kept.
+pub type Session = for<'a> fn(Wire, &'a mut Pace) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
+/// An attack.
+#[derive(Debug, Clone, Copy)]
+pub struct Attack {
+    pub name: &'static str,
+    /// What is counted, in the plural.
+    pub unit: &'static str,
+    /// How many of these there are in a second, over all connections.
+    pub per_second: u32,
+    pub connections: u32,
+    /// How the server is configured; everything else is as by default.
+    pub settings: &'static [(&'static str, &'static str)],
+    /// How long the attack lasts at least.
+    pub least: Duration,
+    /// The attacker keeps its connections open afterwards, and the server has closed them within this time.
+    pub let_go_within: Option<Duration>,
+    pub session: Session,
+}
+
+impl Attack {
+    /// An attack on a server as it is by default, which ends with the attacker's connections.
+    pub const fn new(
+        name: &'static str,
+        (per_second, unit): (u32, &'static str),
+        connections: u32,
+        session: Session,
+    ) -> Self {
+        Self { name, unit, per_second, connections, settings: &[], least: Duration::ZERO, let_go_within: None, session }
+    }
+}
+
+/// How many connections come from one address.
+const PER_ADDRESS: u32 = 500;
+
+/// The time between the end of a connection and the next one.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Connections under way.
+pub struct Attacker {
+    /// Of its own, in threads that run when nobody else wants to: who attacks a server doesn't take its processors.
+    runtime: Option<Runtime>,
+    connections: JoinSet<()>,
+    score: Arc<Score>,
+}
+
+/// What the attacker got done.
+#[derive(Debug, Default)]
+pub struct Score {
+    pub units: Arc<AtomicU64>,
+    /// Connections that the server closed.
+    pub closed: AtomicU64,
+    /// What was promised and not kept.
+    pub finding: Mutex<Option<String>>,
+    over: AtomicBool,
+}
+
+impl Attacker {
+    /// Begins an attack.
+    pub fn start(attack: Attack, target: &Target) -> Result<Self> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            // Where it is not allowed the attacker is only harder on the server.
+            .on_thread_start(|| _ = rustix::process::nice(19))
+            .build()?;
+        let score = Arc::new(Score::default());
+        let mut connections = JoinSet::new();
+        let each = f64::from(attack.per_second) / f64::from(attack.connections);
+        for number in 0..attack.connections {
+            let (high, low) = (1 + number / PER_ADDRESS / 250, 1 + number / PER_ADDRESS % 250);
+            let (target, from, score) =
+                (target.clone(), Ipv4Addr::new(127, high as u8, low as u8, 1), Arc::clone(&score));
+            let mut pace = Pace::new(each, Arc::clone(&score.units));
+            connections.spawn_on(
+                async move {
+                    // Not all at the same moment: the first comes at its turn.
+                    sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
+                    while !score.over.load(Ordering::Relaxed) {
+                        connect(attack.session, &target, from, &mut pace, &score).await;
+                        sleep(PAUSE).await;
+                    }
+                },
+                runtime.handle(),
+            );
+        }
+        Ok(Self { runtime: Some(runtime), connections, score })
+    }
+
+    /// What has been done so far.
+    pub fn score(&self) -> &Score {
+        &self.score
+    }
+
+    /// Makes no connection any more; those that are there go on.
+    pub fn stop_connecting(&self) {
+        self.score.over.store(true, Ordering::Relaxed);
+    }
+
+    /// Closes what is open.
+    pub async fn let_go(&mut self) {
+        self.stop_connecting();
+        self.connections.shutdown().await;
+    }
+}
+
+impl Drop for Attacker {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn connect(session: Session, target: &Target, from: Ipv4Addr, pace: &mut Pace, score: &Score) {
+    let ended = match Wire::connect(target, from).await {
+        Ok(wire) => session(wire, pace).await,
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::Other => {
+            *score.finding.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        }
+        Err(_) => drop(score.closed.fetch_add(1, Ordering::Relaxed)),
+    }
+}

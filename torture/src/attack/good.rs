@@ -1,0 +1,138 @@
+//! The good client: calls at a fixed rate over one connection, whatever happens, and what each of them took.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
+use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
+use tokio::time::{interval, timeout};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use super::wire::Target;
+
+/// The time between two calls. A call begins when it is due, not when the one before is over.
+const BETWEEN: Duration = Duration::from_millis(4);
+
+/// After this time an answer is of no use any more.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A client in a thread of its own, so that attackers don't stand in its way.
+pub struct Good {
+    calls: Arc<Mutex<Vec<Call>>>,
+    stopping: Arc<AtomicBool>,
+    thread: JoinHandle<Result<()>>,
+}
+
+/// A call that is over.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// When it was to begin.
+    pub due: Instant,
+    /// The time from then to the answer.
+    pub took: Duration,
+    /// Why there was no good answer.
+    pub failure: Option<String>,
+}
+
+impl Good {
+    /// Begins to call.
+    pub fn start(target: &Target) -> Self {
+        let (calls, stopping) = (Arc::default(), Arc::new(AtomicBool::new(false)));
+        let thread = thread::spawn({
+            let (target, calls, stopping) = (target.clone(), Arc::clone(&calls), Arc::clone(&stopping));
+            move || {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on(call_on(&target, &calls, &stopping))
+            }
+        });
+        Self { calls, stopping, thread }
+    }
+
+    /// What is known so far of the calls that were due in this time; those under way are not in it.
+    pub fn calls(&self, from: Instant, to: Instant) -> Vec<Call> {
+        let mut calls: Vec<_> =
+            locked(&self.calls).iter().filter(|call| (from..to).contains(&call.due)).cloned().collect();
+        calls.sort_by_key(|call| call.due);
+        calls
+    }
+
+    /// Ends it when the last call is over. Gives all calls.
+    pub fn stop(self) -> Result<Vec<Call>> {
+        self.stopping.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow!("the good client panicked"))??;
+        let calls = std::mem::take(&mut *locked(&self.calls));
+        Ok(calls)
+    }
+}
+
+/// One call over a connection of its own.
+pub async fn call_once(target: &Target) -> Result<()> {
+    Ok(timeout(PATIENCE, call(&mut FeatureServiceClient::new(channel(target)?), &bearer(target)?)).await??)
+}
+
+/// The time that 99 of 100 calls took at most.
+pub fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Duration {
+    let mut times: Vec<_> = calls.into_iter().map(|call| call.took).collect();
+    times.sort();
+    times.get((times.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
+}
+
+async fn call_on(target: &Target, calls: &Arc<Mutex<Vec<Call>>>, stopping: &AtomicBool) -> Result<()> {
+    let (client, bearer) = (FeatureServiceClient::new(channel(target)?), bearer(target)?);
+    let mut under_way = tokio::task::JoinSet::new();
+    let mut ticks = interval(BETWEEN);
+    while !stopping.load(Ordering::Relaxed) {
+        let due = ticks.tick().await.into_std();
+        let (mut client, bearer, calls) = (client.clone(), bearer.clone(), Arc::clone(calls));
+        under_way.spawn(async move {
+            let failure = match timeout(PATIENCE, call(&mut client, &bearer)).await {
+                Ok(Ok(())) => None,
+                Ok(Err(status)) => Some(format!("{:?}: {}", status.code(), status.message())),
+                Err(_) => Some(format!("no answer within {PATIENCE:?}")),
+            };
+            locked(&calls).push(Call { due, took: due.elapsed(), failure });
+        });
+        while under_way.try_join_next().is_some() {}
+    }
+    under_way.join_all().await;
+    Ok(())
+}
+
+async fn call(client: &mut FeatureServiceClient<Channel>, bearer: &MetadataValue<Ascii>) -> Result<(), Status> {
+    let mut request = Request::new(GetInstanceFeaturesRequest { inheritance: true });
+    request.metadata_mut().insert("authorization", bearer.clone());
+    client.get_instance_features(request).await.map(drop)
+}
+
+fn channel(target: &Target) -> Result<Channel> {
+    Ok(Endpoint::from_shared(format!("http://{}", target.address))?.connect_lazy())
+}
+
+fn bearer(target: &Target) -> Result<MetadataValue<Ascii>> {
+    Ok(format!("Bearer {}", target.token).parse()?)
+}
+
+fn locked(calls: &Mutex<Vec<Call>>) -> MutexGuard<'_, Vec<Call>> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_call_of_a_hundred_may_take_longer() {
+        let call = |ms| Call { due: Instant::now(), took: Duration::from_millis(ms), failure: None };
+        let calls: Vec<_> = (1..=200).map(call).collect();
+        assert_eq!(p99(&calls), Duration::from_millis(198));
+        assert_eq!(p99(&calls[..1]), Duration::from_millis(1));
+        assert_eq!(p99(&[]), Duration::ZERO);
+    }
+}

@@ -1,0 +1,17 @@
+//! The benchmarks of the crate `bench`, against a server as it is released.
+
+use anyhow::Result;
+
+use crate::install;
+use crate::shell::{Workspace, run};
+
+/// The profile of the baseline that knows nothing of our settings for a release.
+const PLAIN: [&str; 7] = ["--profile", "plain", "--locked", "--package", "bench", "--bin", "bare"];
+
+/// Builds what is compared, and compares it.
+pub fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    install::install_for_benchmarks()?;
+    run(workspace.cargo("build").args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]))?;
+    run(workspace.cargo("build").args(PLAIN))?;
+    run(workspace.command(workspace.target("release/bench")).args(arguments))
+}
