@@ -15,6 +15,7 @@ use feature_server::config::Settings;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::{Corpus, fuzz_target};
+use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 struct Known {
@@ -22,6 +23,8 @@ struct Known {
     authenticator: Authenticator,
     token: String,
     at: Moment,
+    /// Where the keys are read again when a token names an unknown one.
+    _data: TempDir,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
@@ -37,7 +40,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let key = keys.signing().expect("there is a key");
     let token = mint(&key, &settings, &asked, at).expect("a token can be made").token;
     let authenticator = Authenticator::new(&settings, keys, at).expect("the default settings work");
-    let known = Known { runtime, authenticator, token, at };
+    let known = Known { runtime, authenticator, token, at, _data: data };
     assert!(known.lets_in(&header(known.token.as_bytes()).expect("a token is a header")), "the token is valid");
     known
 });

@@ -72,7 +72,7 @@ fn keys_are_rotated_and_tokens_revoked_as_documented() {
     let [rotate, revoke] = blocks("Rotation").try_into().expect("there are two");
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     let (data, revoked) = (folder.data(), folder.file("revoked"));
-    fs::write(&revoked, "").expect("the folder is writable");
+    fs::write(&revoked, "# nothing is revoked\n").expect("the folder is writable");
     let server = folder.serve();
     let old = server.token("");
     let (said, _) = ends(&run(&rotate, &data, &data), 0);
