@@ -27,6 +27,7 @@ mod context;
 mod cors;
 mod crowd;
 mod drain;
+mod eager;
 mod envelope;
 mod errors;
 mod grpc_web;

@@ -11,7 +11,7 @@ use super::wire::{Pace, Wire};
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// A quarter of these places is for one identity.
-const FEW: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__CALLS", "64")];
+const FEW: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__CALLS", "1024")];
 
 pub const ATTACKS: [Attack; 3] = [
     Attack::new("health Watch streams", (6_000, "streams"), 60, |wire, pace| Box::pin(watch(wire, pace))),
