@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
 use crate::prepared::{Form, compare};
 use crate::server::Binary;
-use crate::strace::{self, CALLS, calls, files, injected};
+use crate::strace::{self, CALLS, Traced, calls, files, has_returned, most_of_a_thread};
 
 /// The deadline that the server is given for calls without one.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -46,6 +46,12 @@ impl Hang {
     }
 }
 
+impl Hang {
+    fn meets(&self, traced: &Traced) -> bool {
+        traced.call.name == self.call && traced.text.contains(self.files)
+    }
+}
+
 impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} hangs below {}", self.call, self.files)
@@ -61,7 +67,7 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
     let traced = calls(&log, &data)?;
     let (all, call) = (files(&traced, &data)?, strace::call(hang.call));
     let hangs: Vec<_> = all.into_iter().filter(|file| file.to_string_lossy().contains(hang.files)).collect();
-    let at_start = traced.iter().filter(|traced| traced.call == call && traced.text.contains(hang.files)).count();
+    let at_start = most_of_a_thread(traced.iter().filter(|traced| hang.meets(traced)));
     let inject = format!("delay_enter=60s:when={}+", at_start + 1);
     let mut binary = binary.traced(&log, &[call], Some(&inject), &hangs);
     let deadline = DEADLINE.as_millis().to_string();
@@ -82,8 +88,10 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
         timeout(ANSWERED, ledger.check(&mut client)).await.map_err(|_| anyhow!("a read was not answered"))??;
         timeout(ANSWERED, health::of_server(&server)).await.map_err(|_| anyhow!("health was not answered"))??;
     }
-    let hit = !injected(calls(&log, &data)?).is_empty();
-    if hit && hang.files == "/journal/" {
+    if !calls(&log, &data)?.iter().any(|call| hang.meets(call) && !has_returned(&call.text)) {
+        return Err(anyhow!("no call hung, so nothing was seen").into());
+    }
+    if hang.files == "/journal/" {
         if late == 0 {
             return Err(Finding::Lost(format!("{answered} writes were acknowledged by a disk that hangs")));
         }
@@ -95,9 +103,5 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
     compare(&server, &form.contents).await?;
     ledger.check(&mut Client::of(&server).await?).await?;
     server.stop().await?;
-    Ok(match (hit, late) {
-        (false, _) => "never hung",
-        (true, 0) => "hung unnoticed",
-        (true, _) => "hung",
-    })
+    Ok(if late == 0 { "hung unnoticed" } else { "hung" })
 }
