@@ -25,7 +25,9 @@ mod connection;
 mod content;
 mod context;
 mod cors;
+mod crowd;
 mod drain;
+mod eager;
 mod envelope;
 mod errors;
 mod grpc_web;
@@ -51,7 +53,7 @@ pub use context::RequestId;
 pub use hosts::Hosts;
 pub use listener::Stopped;
 pub use protocol::Protocols;
-pub use share::Share;
+pub use share::{Share, Usage};
 pub use timeout::Deadline;
 pub use tls::{ClientCertificate, Tls, TlsError};
 

@@ -16,6 +16,7 @@ mod readers;
 mod resets;
 mod round;
 mod silent;
+mod tls;
 mod unfinished;
 mod verdict;
 mod wire;
@@ -67,7 +68,7 @@ pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool,
 }
 
 fn all() -> impl Iterator<Item = Attack> {
-    let groups: [&[Attack]; 9] = [
+    let groups: [&[Attack]; 10] = [
         &resets::ATTACKS,
         &floods::ATTACKS,
         &headers::ATTACKS,
@@ -77,6 +78,7 @@ fn all() -> impl Iterator<Item = Attack> {
         &bombs::ATTACKS,
         &http1::ATTACKS,
         &malformed::ATTACKS,
+        &tls::ATTACKS,
     ];
     groups.into_iter().flatten().chain(&calls::ATTACKS).copied()
 }

@@ -108,11 +108,11 @@ impl Gate {
     ) -> Result<(), Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
         let taken = self.rates.take(&principal.identity, now.steady);
-        taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
+        let usage = taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
         if let Some(share) = Share::of(request.extensions()) {
-            share.authenticate()?;
+            share.authenticate(usage)?;
         }
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);

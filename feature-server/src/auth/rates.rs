@@ -1,7 +1,7 @@
-//! How many calls a second one identity may make. Who that is, is for the authenticator.
+//! How many calls a second one identity may make, and what its calls hold. Who that is, is for the authenticator.
 //!
-//! Each identity has a bucket that fills with calls at an even rate. A bucket is one number, the time at which it will
-//! be full again, so taking a call from it is one atomic step and no lock.
+//! Each identity has a bucket that fills with calls at an even rate. How full it is, is one number, the time at which it
+//! will be full again, so taking a call from it is one atomic step and no lock.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use quick_cache::sync::Cache;
 
 use super::principal::Identity;
+use crate::transport::Usage;
 
 /// The buckets that are kept. The one of an identity that calls seldom is forgotten first, and is full the next time.
 const BUCKETS: usize = 65_536;
@@ -25,8 +26,15 @@ pub struct CallRates {
     interval_ns: u64,
     /// All times are counted from here.
     start: Instant,
-    /// For each identity when its bucket is full again, in nanoseconds from the start.
-    buckets: Cache<Identity, Arc<AtomicU64>>,
+    buckets: Cache<Identity, Arc<Bucket>>,
+}
+
+/// What is known of one identity.
+#[derive(Debug, Default)]
+struct Bucket {
+    /// When it is full again, in nanoseconds from the start.
+    full_ns: AtomicU64,
+    usage: Arc<Usage>,
 }
 
 impl CallRates {
@@ -39,11 +47,11 @@ impl CallRates {
         }
     }
 
-    /// Takes one call from the share of this identity.
+    /// Takes one call from the share of this identity. Gives what its calls hold.
     ///
     /// # Errors
     /// How long to wait for the next one, when none is left.
-    pub fn take(&self, identity: &Identity, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, identity: &Identity, now: Instant) -> Result<Arc<Usage>, Duration> {
         let bucket = match self.buckets.get(identity) {
             Some(bucket) => bucket,
             None => self
@@ -53,10 +61,13 @@ impl CallRates {
         };
         let (now_ns, saved_up_ns) = (nanoseconds(now.saturating_duration_since(self.start)), nanoseconds(SAVED_UP));
         let after = |full_ns: u64| full_ns.max(now_ns) + self.interval_ns;
-        let taken = bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_ns| {
+        let taken = bucket.full_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_ns| {
             Some(after(full_ns)).filter(|after| *after <= now_ns + saved_up_ns)
         });
-        taken.map(drop).map_err(|full_ns| Duration::from_nanos(after(full_ns) - now_ns - saved_up_ns))
+        match taken {
+            Ok(_) => Ok(Arc::clone(&bucket.usage)),
+            Err(full_ns) => Err(Duration::from_nanos(after(full_ns) - now_ns - saved_up_ns)),
+        }
     }
 }
 
@@ -91,7 +102,7 @@ mod tests {
             let at = start + Duration::from_millis(at_ms);
             let outcomes: Vec<_> = (0..calls).map(|_| rates.take(&identity(who), at)).collect();
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), let_through, "{who} at {at_ms} ms");
-            let wait = outcomes.last().unwrap().err().unwrap_or_default();
+            let wait = outcomes.last().unwrap().as_ref().err().copied().unwrap_or_default();
             assert_eq!(wait, Duration::from_millis(wait_ms), "{who} at {at_ms} ms");
         }
     }

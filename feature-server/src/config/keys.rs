@@ -51,6 +51,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("limits.message_bytes", Kind::Number(1, 1 << 30)),
     optional("limits.connections", COUNT),
     optional("limits.connections_per_address", COUNT),
+    optional("limits.idle_connections", COUNT),
     optional("limits.streams_per_connection", COUNT),
     optional("limits.calls", COUNT),
     optional("limits.calls_per_second_per_identity", COUNT),

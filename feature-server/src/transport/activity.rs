@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
@@ -26,6 +27,9 @@ pub(super) struct Activity {
     round: AtomicUsize,
     /// What the client has not taken yet, by whether it began to wait in an even or in an odd round.
     unsent: [AtomicUsize; 2],
+    /// How often it was asked to make room for other connections.
+    asked_to_leave: AtomicUsize,
+    asked_again: Notify,
 }
 
 /// How much of a client was heard.
@@ -50,6 +54,8 @@ impl Activity {
             quiet_since_ms: AtomicU64::new(0),
             round: AtomicUsize::new(0),
             unsent: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            asked_to_leave: AtomicUsize::new(0),
+            asked_again: Notify::new(),
         })
     }
 
@@ -65,6 +71,22 @@ impl Activity {
     pub(super) fn quiet_since(&self) -> Option<Instant> {
         let quiet = self.under_way.load(Ordering::Acquire) == 0;
         quiet.then(|| self.opened + Duration::from_millis(self.quiet_since_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Asks the connection to make room for others if it is quiet.
+    pub(super) fn ask_to_leave(&self) {
+        self.asked_to_leave.fetch_add(1, Ordering::Relaxed);
+        self.asked_again.notify_one();
+    }
+
+    /// How often it was asked that.
+    pub(super) fn asked_to_leave(&self) -> usize {
+        self.asked_to_leave.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it is asked that once more.
+    pub(super) async fn asked_again(&self) {
+        self.asked_again.notified().await;
     }
 
     /// Counts a call as under way until the answer is dropped.

@@ -1,4 +1,4 @@
-//! When a connection is closed: for silence, idleness, age, or because its client takes nothing. What is said on it is not
+//! When a connection is closed: for silence, idleness, age, to make room, or because its client takes nothing. What is said on it is not
 //! known here.
 
 use std::collections::hash_map::RandomState;
@@ -88,7 +88,9 @@ impl<'t> Closing<'t> {
         }
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        if over(self.ends) || over(quiet_until) {
+        // Who is asked a second time, and was told before, has had time to go.
+        let makes_room = quiet_until.is_some() && activity.asked_to_leave() > usize::from(self.told());
+        if over(self.ends) || over(quiet_until) || makes_room {
             if self.told() || activity.heard() != Heard::Enough {
                 return Step::Close;
             }

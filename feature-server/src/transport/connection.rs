@@ -24,6 +24,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Busy, Listening};
 use super::body::CallBody;
 use super::closing::{Closing, Step, Timeouts};
+use super::crowd::Crowd;
 use super::drain::{Drain, Phase};
 use super::leftover::{self, Leftover};
 use super::share::ClientAddress;
@@ -56,6 +57,7 @@ pub(super) struct Rules {
     http: auto::Builder<TokioExecutor>,
     headers: usize,
     timeouts: Timeouts,
+    crowd: Arc<Crowd>,
 }
 
 impl Rules {
@@ -82,41 +84,48 @@ impl Rules {
             .max_local_error_reset_streams(RESETS_BY_MISTAKE)
             .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
             .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
-        Self { http, headers: limits.headers, timeouts: Timeouts::new(limits) }
+        Self {
+            http,
+            headers: limits.headers,
+            timeouts: Timeouts::new(limits),
+            crowd: Crowd::new(limits.idle_connections),
+        }
     }
+}
+
+/// A connection whose client has begun to talk.
+pub(super) struct Heard<Io> {
+    io: Listening<Io>,
+    activity: Arc<Activity>,
+}
+
+/// Waits for the first byte on a connection; none when it is to be closed. Until then it costs little more than its
+/// socket.
+pub(super) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<Heard<Io>>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let activity = Activity::new();
+    let mut io = activity.listen(io);
+    tokio::select! {
+        heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
+        () = drain.reached(Phase::Draining) => return None,
+    }
+    Some(Heard { io, activity })
 }
 
 /// Serves a connection until it is closed.
 ///
 /// `address`: of the client.
-pub(super) async fn serve<Io, S>(io: Io, address: IpAddr, service: S, rules: Arc<Rules>, drain: Drain)
+pub(super) async fn serve<Io, S>(heard: Heard<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let activity = Activity::new();
-    let mut io = activity.listen(io);
-    tokio::select! {
-        heard = timeout(rules.timeouts.first_byte, io.hear()) => {
-            if !matches!(heard, Ok(Ok(()))) {
-                return;
-            }
-        }
-        () = drain.clone().reached(Phase::Draining) => return,
-    }
-    // Boxed only now, so that a silent connection costs no more than its socket and a small task.
-    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity };
-    Box::pin(serve_http(io, calls, &rules, drain)).await;
-}
-
-async fn serve_http<Io, S>(io: Listening<Io>, calls: Calls<S>, rules: &Rules, drain: Drain)
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    let activity = calls.activity.clone();
+    let Heard { io, activity } = heard;
+    let _member = rules.crowd.join(activity.clone());
+    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
     let mut closing = Closing::new(&rules.timeouts);
@@ -133,6 +142,7 @@ where
                 connection.as_mut().graceful_shutdown();
                 closing.drain();
             }
+            () = activity.asked_again() => {}
             () = check.as_mut() => {}
         }
         loop {

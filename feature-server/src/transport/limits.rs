@@ -19,6 +19,7 @@ use super::arriving;
 use super::body::CallBody;
 use super::context::RequestId;
 use super::drain::{Drain, Ending};
+use super::eager;
 use super::protocol::{Protocol, Protocols};
 use super::share::{Capacity, ClientAddress, Release, Share};
 use super::timeout::Deadline;
@@ -107,6 +108,9 @@ where
         request.extensions_mut().insert(share.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
         let mut request = request.map(|body| arriving::bounded(body, share.clone(), id.clone(), body_timeout));
+        if sends_stream {
+            request = request.map(|body| eager::read(body, id.clone()));
+        }
         // Plain gRPC needs no translation, and so nobody who reads this.
         if !matches!(protocol, Protocol::Grpc) {
             request.extensions_mut().insert(protocol.clone());

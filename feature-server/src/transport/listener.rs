@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
 
@@ -75,7 +76,7 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let rules = Arc::new(Rules::new(limits));
+    let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
     let admission = Admission::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -92,12 +93,9 @@ where
                 pause = FIRST_PAUSE;
                 match admission.admit(address.ip()) {
                     Ok(place) => {
-                        let (service, rules, drain, tls) = (service.clone(), rules.clone(), drain.clone(), tls.clone());
+                        let (serving, service) = (serving.clone(), service.clone());
                         connections.spawn(async move {
-                            // Handshakes are made here, in the connection's own task, where they delay nobody.
-                            if let Some((io, certificate)) = tls::open(tls, io, address, drain.clone()).await {
-                                connection::serve(io, address.ip(), with(certificate, service), rules, drain).await;
-                            }
+                            serving.serve(io, address, service).await;
                             drop(place);
                         });
                     }
@@ -125,6 +123,34 @@ where
     let cut_off = connections.len();
     connections.shutdown().await;
     Stopped { cut_off }
+}
+
+/// What all connections are served with: one for all, so that a connection that says nothing costs little.
+struct Serving {
+    tls: Option<Arc<Handshakes>>,
+    rules: Rules,
+    drain: Drain,
+}
+
+impl Serving {
+    /// Serves a connection, which begins with a handshake where there is TLS. It is made here, in the connection's own
+    /// task, where it delays nobody.
+    async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let opened = match &self.tls {
+            None => Some((Either::Left(io), None)),
+            Some(handshakes) => Box::pin(tls::open(handshakes, io, address, self.drain.clone())).await,
+        };
+        let Some((io, certificate)) = opened else { return };
+        let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
+        let service = with(certificate, service);
+        // Boxed, so that the task is small until there is something to serve.
+        Box::pin(connection::serve(heard, address.ip(), service, &self.rules, self.drain.clone())).await;
+    }
 }
 
 /// A service whose requests carry the certificate of the connection's client.

@@ -1,7 +1,8 @@
 //! What one call holds of the server: a place among the calls, and room for the bytes of its request.
 //!
 //! Calls with a valid token and all others count apart, so that those without a token never take a place from those
-//! with one. A call without a token that is answered at once needs no place at all. What a token is, is not known here.
+//! with one. Of those with one, no identity takes more than its part. A call without a token that is answered at once
+//! needs no place at all. What a token or an identity is, is not known here.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,22 +25,34 @@ impl ClientAddress {
     }
 }
 
+/// Of the places and the room for those with a token, one identity gets at most one part in so many.
+const PARTS: usize = 4;
+
 /// What there is for all calls together.
 #[derive(Debug)]
 pub(super) struct Capacity {
-    authenticated: Amount,
+    /// By the calls with a valid token.
+    used: Usage,
+    calls: Bound,
+    request_bytes: Bound,
     unauthenticated: Arc<Admission>,
     /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
     brief: Arc<Admission>,
-    request_bytes: Amount,
     unauthenticated_bytes: usize,
 }
 
-/// So many of something, of which parts can be taken.
-#[derive(Debug)]
-struct Amount {
-    limit: usize,
-    taken: AtomicUsize,
+/// What calls with a valid token hold together: all of them, or those of one identity.
+#[derive(Debug, Default)]
+pub struct Usage {
+    calls: AtomicUsize,
+    request_bytes: AtomicUsize,
+}
+
+/// How much may be held.
+#[derive(Debug, Clone, Copy)]
+struct Bound {
+    in_all: usize,
+    per_identity: usize,
 }
 
 /// What one call holds. It is in the extensions of every request.
@@ -70,8 +83,8 @@ enum Standing {
     Brief { _place: Place },
     /// Nobody has shown a token, and the call lasts.
     Lasting { _place: Place },
-    /// The caller's token is valid.
-    Authenticated,
+    /// The caller's token is valid. The identity's other calls count here, too.
+    Authenticated { identity: Arc<Usage> },
 }
 
 /// Gives back what a call holds when it is dropped, that is, when the call is over.
@@ -82,10 +95,12 @@ impl Capacity {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
         let unauthenticated = || Admission::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
         Arc::new(Self {
-            authenticated: Amount::new(limits.calls),
+            used: Usage::default(),
+            calls: Bound::new(limits.calls, 1),
+            // Whatever the parts are, there is room for a message.
+            request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
-            request_bytes: Amount::new(limits.request_bytes),
             unauthenticated_bytes: limits.unauthenticated_bytes,
         })
     }
@@ -97,24 +112,30 @@ impl Capacity {
     }
 }
 
-impl Amount {
-    fn new(limit: usize) -> Self {
-        Self { limit, taken: AtomicUsize::new(0) }
+impl Bound {
+    /// * `least`: what one identity gets, however small its part is.
+    fn new(in_all: usize, least: usize) -> Self {
+        Self { in_all, per_identity: least.max(in_all / PARTS).min(in_all) }
     }
 
-    fn take(&self, count: usize) -> Result<(), Failure> {
-        // Counted first and taken back when it was too much, so that two calls never share what is left.
-        let before = self.taken.fetch_add(count, Ordering::Relaxed);
-        if before + count <= self.limit {
-            return Ok(());
-        }
-        self.give_back(count);
-        Err(Failure::Overloaded)
+    fn take(self, count: usize, all: &AtomicUsize, identity: &AtomicUsize) -> Result<(), Failure> {
+        take(identity, count, self.per_identity)?;
+        take(all, count, self.in_all).inspect_err(|_| give_back(identity, count))
     }
+}
 
-    fn give_back(&self, count: usize) {
-        self.taken.fetch_sub(count, Ordering::Relaxed);
+fn take(from: &AtomicUsize, count: usize, limit: usize) -> Result<(), Failure> {
+    // Counted first and taken back when it was too much, so that two calls never share what is left.
+    let before = from.fetch_add(count, Ordering::Relaxed);
+    if before + count <= limit {
+        return Ok(());
     }
+    give_back(from, count);
+    Err(Failure::Overloaded)
+}
+
+fn give_back(to: &AtomicUsize, count: usize) {
+    to.fetch_sub(count, Ordering::Relaxed);
 }
 
 impl Share {
@@ -125,11 +146,14 @@ impl Share {
 
     /// Says that the caller's token is valid: from now on the call counts among those with one.
     ///
+    /// * `identity`: what the caller's calls hold.
+    ///
     /// # Errors
-    /// [`Failure::Overloaded`] when there are as many of them as there may be.
-    pub fn authenticate(&self) -> Result<(), Failure> {
-        self.0.capacity.authenticated.take(1)?;
-        self.held().standing = Standing::Authenticated;
+    /// [`Failure::Overloaded`] when there are as many of them as there may be, in all or of this identity.
+    pub fn authenticate(&self, identity: Arc<Usage>) -> Result<(), Failure> {
+        let capacity = &self.0.capacity;
+        capacity.calls.take(1, &capacity.used.calls, &identity.calls)?;
+        self.held().standing = Standing::Authenticated { identity };
         Ok(())
     }
 
@@ -157,8 +181,10 @@ impl Share {
     pub(super) fn receive(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let capacity = &self.0.capacity;
-        let received = match held.standing {
-            Standing::Authenticated => capacity.request_bytes.take(bytes),
+        let received = match &held.standing {
+            Standing::Authenticated { identity } => {
+                capacity.request_bytes.take(bytes, &capacity.used.request_bytes, &identity.request_bytes)
+            }
             _ if held.bytes + bytes <= capacity.unauthenticated_bytes => Ok(()),
             _ => Err(Failure::MessageTooLarge { limit: capacity.unauthenticated_bytes }),
         };
@@ -187,9 +213,11 @@ impl Share {
 impl Drop for Release {
     fn drop(&mut self) {
         let Held { standing, bytes, .. } = std::mem::take(&mut *self.0.held());
-        if matches!(standing, Standing::Authenticated) {
-            self.0.0.capacity.request_bytes.give_back(bytes);
-            self.0.0.capacity.authenticated.give_back(1);
+        if let Standing::Authenticated { identity } = standing {
+            for used in [&self.0.0.capacity.used, &*identity] {
+                give_back(&used.request_bytes, bytes);
+                give_back(&used.calls, 1);
+            }
         }
     }
 }

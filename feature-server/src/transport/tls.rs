@@ -88,11 +88,11 @@ impl Handshakes {
     }
 }
 
-/// Opens a connection: with TLS by a handshake, without it as it is. `None` when it is to be closed.
+/// Opens a connection by a handshake. `None` when it is to be closed.
 ///
 /// `address`: the client's, for the log.
 pub(super) async fn open<Io>(
-    handshakes: Option<Arc<Handshakes>>,
+    handshakes: &Handshakes,
     io: Io,
     address: SocketAddr,
     drain: Drain,
@@ -100,11 +100,10 @@ pub(super) async fn open<Io>(
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
-    let Some(handshakes) = handshakes else { return Some((Either::Left(io), None)) };
-    // Boxed, because it is over soon and the connection's task need not stay as large as a handshake is.
-    let made = Box::pin(timeout(handshakes.timeout, handshakes.make(io)));
     let made = tokio::select! {
-        made = made => made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())),
+        made = timeout(handshakes.timeout, handshakes.make(io)) => {
+            made.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        }
         () = drain.reached(Phase::Draining) => return None,
     };
     match made {

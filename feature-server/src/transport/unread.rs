@@ -13,6 +13,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tonic::body::Body;
 
 /// What is dropped at most: as much as the largest message that is allowed by default.
@@ -20,6 +21,9 @@ const MOST_BYTES: usize = 1024 * 1024;
 
 /// How long what is left is read at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// How many bodies are read for that at once. Who makes more of them has its streams reset, which costs no memory.
+static AT_ONCE: Semaphore = Semaphore::const_new(1_000);
 
 /// The body of a request as one that is read to its end even if the service drops it.
 pub(super) fn keep(body: Incoming) -> Body {
@@ -49,8 +53,11 @@ impl http_body::Body for Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let rest = self.0.take().filter(|body| !body.is_end_stream());
-        if let (Some(rest), Ok(runtime)) = (rest, Handle::try_current()) {
-            runtime.spawn(tokio::time::timeout(LONGEST_WAIT, throw_away(rest)));
+        if let (Some(rest), Ok(runtime), Ok(permit)) = (rest, Handle::try_current(), AT_ONCE.try_acquire()) {
+            runtime.spawn(async move {
+                let _ = tokio::time::timeout(LONGEST_WAIT, throw_away(rest)).await;
+                drop(permit);
+            });
         }
     }
 }

@@ -34,6 +34,10 @@ pub struct Attack {
     pub least: Duration,
     /// The attacker keeps its connections open afterwards, and the server has closed them within this time.
     pub let_go_within: Option<Duration>,
+    /// Whether the server speaks TLS.
+    pub tls: bool,
+    /// Whether it takes all the places that the attacker can have: calls beyond them are to be refused at once.
+    pub overload: bool,
     pub session: Session,
 }
 
@@ -45,7 +49,18 @@ impl Attack {
         connections: u32,
         session: Session,
     ) -> Self {
-        Self { name, unit, per_second, connections, settings: &[], least: Duration::ZERO, let_go_within: None, session }
+        Self {
+            name,
+            unit,
+            per_second,
+            connections,
+            settings: &[],
+            least: Duration::ZERO,
+            let_go_within: None,
+            tls: false,
+            overload: false,
+            session,
+        }
     }
 }
 
@@ -60,42 +75,52 @@ pub struct Attacker {
     /// Of its own, in threads that run when nobody else wants to: who attacks a server doesn't take its processors.
     runtime: Option<Runtime>,
     connections: JoinSet<()>,
-    score: Arc<Score>,
+    over: Arc<AtomicBool>,
 }
 
-/// What the attacker got done.
+/// What attackers got done.
 #[derive(Debug, Default)]
 pub struct Score {
-    pub units: Arc<AtomicU64>,
-    /// Connections that the server closed.
-    pub closed: AtomicU64,
+    units: Arc<AtomicU64>,
+    closed: AtomicU64,
     /// What was promised and not kept.
     pub finding: Mutex<Option<String>>,
-    over: AtomicBool,
+}
+
+impl Score {
+    /// What was done, in the units of the attack.
+    pub fn units(&self) -> u64 {
+        self.units.load(Ordering::Relaxed)
+    }
+
+    /// Connections that the server closed.
+    pub fn closed(&self) -> u64 {
+        self.closed.load(Ordering::Relaxed)
+    }
 }
 
 impl Attacker {
-    /// Begins an attack.
-    pub fn start(attack: Attack, target: &Target) -> Result<Self> {
+    /// Begins an attack, and adds what it gets done to `score`.
+    pub fn start(attack: Attack, target: &Target, score: &Arc<Score>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             // Where it is not allowed the attacker is only harder on the server.
             .on_thread_start(|| _ = rustix::process::nice(19))
             .build()?;
-        let score = Arc::new(Score::default());
+        let over = Arc::new(AtomicBool::new(false));
         let mut connections = JoinSet::new();
         let each = f64::from(attack.per_second) / f64::from(attack.connections);
         for number in 0..attack.connections {
             let (high, low) = (1 + number / PER_ADDRESS / 250, 1 + number / PER_ADDRESS % 250);
-            let (target, from, score) =
-                (target.clone(), Ipv4Addr::new(127, high as u8, low as u8, 1), Arc::clone(&score));
+            let from = Ipv4Addr::new(127, high as u8, low as u8, 1);
+            let (target, score, over) = (target.clone(), Arc::clone(score), Arc::clone(&over));
             let mut pace = Pace::new(each, Arc::clone(&score.units));
             connections.spawn_on(
                 async move {
                     // Not all at the same moment: the first comes at its turn.
                     sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
-                    while !score.over.load(Ordering::Relaxed) {
+                    while !over.load(Ordering::Relaxed) {
                         connect(attack.session, &target, from, &mut pace, &score).await;
                         sleep(PAUSE).await;
                     }
@@ -103,17 +128,12 @@ impl Attacker {
                 runtime.handle(),
             );
         }
-        Ok(Self { runtime: Some(runtime), connections, score })
-    }
-
-    /// What has been done so far.
-    pub fn score(&self) -> &Score {
-        &self.score
+        Ok(Self { runtime: Some(runtime), connections, over })
     }
 
     /// Makes no connection any more; those that are there go on.
     pub fn stop_connecting(&self) {
-        self.score.over.store(true, Ordering::Relaxed);
+        self.over.store(true, Ordering::Relaxed);
     }
 
     /// Closes what is open.

@@ -5,13 +5,22 @@ use std::io;
 use super::attacker::Attack;
 use super::frames::{Block, END_STREAM, Frames, message};
 use super::resets::GET;
+use super::unfinished::http2_body;
 use super::wire::{Pace, Wire};
 
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-pub const ATTACKS: [Attack; 2] = [
+/// A quarter of these places is for one identity.
+const FEW: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__CALLS", "1024")];
+
+pub const ATTACKS: [Attack; 3] = [
     Attack::new("health Watch streams", (6_000, "streams"), 60, |wire, pace| Box::pin(watch(wire, pace))),
     Attack::new("forged tokens", (2_000, "calls"), 4, |wire, pace| Box::pin(forged(wire, pace))),
+    Attack {
+        settings: FEW,
+        overload: true,
+        ..Attack::new("overload", (2_000, "calls"), 8, |wire, pace| Box::pin(overload(wire, pace)))
+    },
 ];
 
 async fn watch(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
@@ -41,4 +50,10 @@ async fn forged(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
         wire.send_frames(Frames::new().headers(stream, END_STREAM, &block)).await?;
         pace.keep(1).await;
     }
+}
+
+/// Calls whose bodies never come: some take all the places of the attacker, and the others are refused.
+async fn overload(wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    let token = wire.target.token.clone();
+    http2_body(wire, pace, Some(&token)).await
 }

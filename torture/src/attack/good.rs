@@ -1,25 +1,35 @@
-//! The good client: calls at a fixed rate over one connection, whatever happens, and what each of them took.
+//! Good clients: calls at a fixed rate over one connection, whatever happens, and what each of them took.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
-use tokio::time::{interval, timeout};
+use tokio::time::{interval, sleep, timeout};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
+use tonic::{Code, Request, Status};
 
+use super::tls;
 use super::wire::Target;
 
 /// The time between two calls. A call begins when it is due, not when the one before is over.
-const BETWEEN: Duration = Duration::from_millis(4);
+const BETWEEN: Duration = Duration::from_millis(2);
 
 /// After this time an answer is of no use any more.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a call is to come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// It is answered well.
+    Answer,
+    /// It is refused because there is no place for it, and told when to come again.
+    Refusal,
+}
 
 /// A client in a thread of its own, so that attackers don't stand in its way.
 pub struct Good {
@@ -35,13 +45,13 @@ pub struct Call {
     pub due: Instant,
     /// The time from then to the answer.
     pub took: Duration,
-    /// Why there was no good answer.
+    /// Why it did not come to what was expected.
     pub failure: Option<String>,
 }
 
 impl Good {
     /// Begins to call.
-    pub fn start(target: &Target) -> Self {
+    pub fn start(target: &Target, expected: Expected) -> Self {
         let (calls, stopping) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let thread = thread::spawn({
             let (target, calls, stopping) = (target.clone(), Arc::clone(&calls), Arc::clone(&stopping));
@@ -49,16 +59,15 @@ impl Good {
                 tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?
-                    .block_on(call_on(&target, &calls, &stopping))
+                    .block_on(call_on(&target, expected, &calls, &stopping))
             }
         });
         Self { calls, stopping, thread }
     }
 
-    /// What is known so far of the calls that were due in this time; those under way are not in it.
-    pub fn calls(&self, from: Instant, to: Instant) -> Vec<Call> {
-        let mut calls: Vec<_> =
-            locked(&self.calls).iter().filter(|call| (from..to).contains(&call.due)).cloned().collect();
+    /// What is known so far, in the order in which the calls were due; those under way are not in it.
+    pub fn calls(&self) -> Vec<Call> {
+        let mut calls = locked(&self.calls).clone();
         calls.sort_by_key(|call| call.due);
         calls
     }
@@ -74,7 +83,19 @@ impl Good {
 
 /// One call over a connection of its own.
 pub async fn call_once(target: &Target) -> Result<()> {
-    Ok(timeout(PATIENCE, call(&mut FeatureServiceClient::new(channel(target)?), &bearer(target)?)).await??)
+    Ok(timeout(PATIENCE, call(&mut client(target)?, &bearer(target)?, Expected::Answer)).await??)
+}
+
+/// Waits until calls of this caller are refused, and begins to make more of them.
+pub async fn overloaded(target: &Target) -> Result<Good> {
+    let (mut client, bearer) = (client(target)?, bearer(target)?);
+    let refused = async {
+        while call(&mut client, &bearer, Expected::Refusal).await.is_err() {
+            sleep(BETWEEN).await;
+        }
+    };
+    timeout(PATIENCE, refused).await.context("the attack has left places for more calls")?;
+    Ok(Good::start(target, Expected::Refusal))
 }
 
 /// The time that 99 of 100 calls took at most.
@@ -84,15 +105,20 @@ pub fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Duration {
     times.get((times.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
 }
 
-async fn call_on(target: &Target, calls: &Arc<Mutex<Vec<Call>>>, stopping: &AtomicBool) -> Result<()> {
-    let (client, bearer) = (FeatureServiceClient::new(channel(target)?), bearer(target)?);
+async fn call_on(
+    target: &Target,
+    expected: Expected,
+    calls: &Arc<Mutex<Vec<Call>>>,
+    stopping: &AtomicBool,
+) -> Result<()> {
+    let (client, bearer) = (client(target)?, bearer(target)?);
     let mut under_way = tokio::task::JoinSet::new();
     let mut ticks = interval(BETWEEN);
     while !stopping.load(Ordering::Relaxed) {
         let due = ticks.tick().await.into_std();
         let (mut client, bearer, calls) = (client.clone(), bearer.clone(), Arc::clone(calls));
         under_way.spawn(async move {
-            let failure = match timeout(PATIENCE, call(&mut client, &bearer)).await {
+            let failure = match timeout(PATIENCE, call(&mut client, &bearer, expected)).await {
                 Ok(Ok(())) => None,
                 Ok(Err(status)) => Some(format!("{:?}: {}", status.code(), status.message())),
                 Err(_) => Some(format!("no answer within {PATIENCE:?}")),
@@ -105,14 +131,33 @@ async fn call_on(target: &Target, calls: &Arc<Mutex<Vec<Call>>>, stopping: &Atom
     Ok(())
 }
 
-async fn call(client: &mut FeatureServiceClient<Channel>, bearer: &MetadataValue<Ascii>) -> Result<(), Status> {
+async fn call(
+    client: &mut FeatureServiceClient<Channel>,
+    bearer: &MetadataValue<Ascii>,
+    expected: Expected,
+) -> Result<(), Status> {
     let mut request = Request::new(GetInstanceFeaturesRequest { inheritance: true });
     request.metadata_mut().insert("authorization", bearer.clone());
-    client.get_instance_features(request).await.map(drop)
+    match (client.get_instance_features(request).await, expected) {
+        (Ok(_), Expected::Answer) => Ok(()),
+        (Ok(_), Expected::Refusal) => Err(Status::ok("a call was answered for which there was no place")),
+        (Err(status), Expected::Refusal) if is_told_to_wait(&status) => Ok(()),
+        (Err(status), _) => Err(status),
+    }
 }
 
-fn channel(target: &Target) -> Result<Channel> {
-    Ok(Endpoint::from_shared(format!("http://{}", target.address))?.connect_lazy())
+fn is_told_to_wait(status: &Status) -> bool {
+    const RETRY_INFO: &[u8] = b"type.googleapis.com/google.rpc.RetryInfo";
+    status.code() == Code::ResourceExhausted && status.details().windows(RETRY_INFO.len()).any(|it| it == RETRY_INFO)
+}
+
+fn client(target: &Target) -> Result<FeatureServiceClient<Channel>> {
+    // With TLS the connector encrypts, and what stands above it need not know.
+    let endpoint = Endpoint::from_shared(format!("http://{}", target.address))?;
+    Ok(FeatureServiceClient::new(match &target.tls {
+        Some(tls) => endpoint.connect_with_connector_lazy(tls::connector(tls, target.address)),
+        None => endpoint.connect_lazy(),
+    }))
 }
 
 fn bearer(target: &Target) -> Result<MetadataValue<Ascii>> {

@@ -1,15 +1,16 @@
-//! One attack from beginning to end: a quiet time, the attack, and what comes after it.
+//! One attack from beginning to end: quiet and attacked times in turn, and what comes after them.
 
-use std::sync::PoisonError;
-use std::sync::atomic::Ordering;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tokio::time::{sleep, timeout};
 
-use super::attacker::{Attack, Attacker};
+use super::attacker::{Attack, Attacker, Score};
 use super::gauge::Gauge;
-use super::good::{self, Call, Good, p99};
+use super::good::{self, Call, Expected, Good};
+use super::tls;
 use super::verdict::{Latency, Verdict};
 use super::wire::Target;
 use crate::server::{Binary, Server};
@@ -19,17 +20,26 @@ use crate::server::{Binary, Server};
 pub struct Times {
     quiet: Duration,
     attack: Duration,
+    /// How often a quiet time and an attacked one take turns.
+    turns: usize,
 }
 
 impl Times {
     /// As CI runs it.
-    pub const SHORT: Self = Self { quiet: Duration::from_millis(1_500), attack: Duration::from_millis(1_500) };
+    pub const SHORT: Self = Self { quiet: Duration::from_millis(600), attack: Duration::from_millis(1_200), turns: 1 };
     /// As releases are checked.
-    pub const LONG: Self = Self { quiet: Duration::from_secs(10), attack: Duration::from_secs(30) };
+    pub const LONG: Self = Self { quiet: Duration::from_secs(3), attack: Duration::from_secs(10), turns: 3 };
 }
 
+/// Where the good client seems to wait for too long, there are up to so many times as many turns: what a busy machine
+/// does comes and goes, what the server does stays.
+const DOUBT: usize = 5;
+
+/// The good client's times are looked at in parts of about this length, of which the middle one counts.
+const PART: Duration = Duration::from_millis(200);
+
 /// The time in which a server gets warm.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(300);
 
 /// What recovers later than this is told as not recovered.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,27 +58,57 @@ pub async fn run(binary: &Binary, attack: Attack, times: Times) -> Result<Verdic
     let folder = tempfile::tempdir()?;
     let mut binary = binary.clone();
     binary.environment.extend(attack.settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
-    let server = binary.serve(folder.path()).await?;
+    let tls = if attack.tls { Some(tls::set_up(&mut binary, folder.path())?) } else { None };
+    let server = binary.serve(&folder.path().join("data")).await?;
+    // The attacker is somebody else, so that what is for each identity is not what the good client lacks.
     let token = server.token("--role IAM_OWNER --instance demo").await?.into();
-    let target = Target { address: server.address().parse()?, token };
+    let good_target = Target { address: server.address().parse()?, token, tls };
+    let token = server.token("--role IAM_OWNER --instance demo --user mallory").await?.into();
+    let target = Target { token, ..good_target.clone() };
     let gauge = Gauge::new(server.process_id().context("the server has ended")?);
-    let good = Good::start(&target);
+    let good = Good::start(&good_target, Expected::Answer);
     sleep(WARM_UP).await;
 
-    let quiet_from = Instant::now();
-    sleep(times.quiet).await;
-    gauge.forget_peak()?;
-    let (memory, descriptors, used) = (gauge.memory()?, gauge.descriptors()?, gauge.processor_time()?);
+    let mut turns = 0;
+    let (mut quiet_times, mut attacked_times) = (Vec::new(), Vec::new());
+    let (mut processor_time, mut attacked_for, mut refused) = (Duration::ZERO, Duration::ZERO, Vec::new());
+    let score = Arc::<Score>::default();
+    let mut before = None;
+    let (quiet, mut attacker, open) = loop {
+        let quiet_from = Instant::now();
+        sleep(times.quiet).await;
+        quiet_times.extend(parts(quiet_from..Instant::now()));
+        if before.is_none() {
+            gauge.forget_peak()?;
+            before = Some((gauge.memory()?, gauge.descriptors()?));
+        }
 
-    let attacked_from = Instant::now();
-    let mut attacker = Attacker::start(attack, &target)?;
-    sleep(times.attack.max(attack.least)).await;
-    let attacked_to = Instant::now();
-    let lasted = attacked_to - attacked_from;
-    let units = attacker.score().units.load(Ordering::Relaxed);
-    let open = gauge.descriptors()?.saturating_sub(descriptors);
-    let processor = (gauge.processor_time()? - used).as_secs_f64() / lasted.as_secs_f64();
-    let quiet = good.calls(quiet_from, attacked_from);
+        let (used, attacked_from) = (gauge.processor_time()?, Instant::now());
+        let mut attacker = Attacker::start(attack, &target, &score)?;
+        let overloaded = if attack.overload { Some(good::overloaded(&target).await?) } else { None };
+        let measured_from = Instant::now();
+        sleep(times.attack.max(attack.least)).await;
+        let attacked_to = Instant::now();
+        if let Some(overloaded) = overloaded {
+            refused.extend(overloaded.stop()?);
+        }
+        attacked_for += attacked_to - attacked_from;
+        attacked_times.extend(parts(measured_from..attacked_to));
+        processor_time += gauge.processor_time()? - used;
+        let open = gauge.descriptors()?;
+
+        let calls = good.calls();
+        let quiet = Latency::of(&calls, &quiet_times);
+        let is_slow = !Latency::of(&calls, &attacked_times).is_within(quiet)
+            || (attack.overload && !Latency::of(&refused, &attacked_times).is_within(quiet));
+        turns += 1;
+        if turns == times.turns * DOUBT || (turns >= times.turns && !is_slow) {
+            break (quiet, attacker, open);
+        }
+        attacker.let_go().await;
+    };
+    let (memory, descriptors) = before.context("there was a quiet time")?;
+
     if attack.let_go_within.is_some() {
         attacker.stop_connecting();
     } else {
@@ -76,39 +116,50 @@ pub async fn run(binary: &Binary, attack: Attack, times: Times) -> Result<Verdic
     }
     let ended = Instant::now();
     let within = attack.let_go_within.unwrap_or(Verdict::RECOVERS_WITHIN);
-    let recovered = recovery(&good, &target, p99(&quiet), ended).await;
+    let recovered = recovery(&good, &good_target, quiet, ended).await;
     let let_go = closing(&gauge, descriptors + SPARE_DESCRIPTORS, ended, within).await?;
     let peak = gauge.peak()?;
     attacker.let_go().await;
-    let score = attacker.score();
     let calls = good.stop()?;
-    let attacked = Latency::of(calls.iter().filter(|call| (attacked_from..attacked_to).contains(&call.due)));
     let (status, log) = stopped(server).await;
+    let finding = score.finding.lock().unwrap_or_else(PoisonError::into_inner).clone();
     Ok(Verdict {
         attack,
-        rate: units as f64 / lasted.as_secs_f64(),
-        processor,
-        open,
-        closed: score.closed.load(Ordering::Relaxed),
+        rate: score.units() as f64 / attacked_for.as_secs_f64(),
+        processor: processor_time.as_secs_f64() / attacked_for.as_secs_f64(),
+        open: open.saturating_sub(descriptors),
+        closed: score.closed(),
         memory: peak as i64 - memory as i64,
-        quiet: Latency::of(&quiet),
-        attacked,
+        quiet,
+        attacked: Latency::of(&calls, &attacked_times),
+        refused: attack.overload.then(|| Latency::of(&refused, &attacked_times)),
         recovered,
         let_go,
-        failures: calls.into_iter().filter_map(|Call { failure, .. }| failure).collect(),
-        finding: score.finding.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        failures: calls.into_iter().chain(refused).filter_map(|Call { failure, .. }| failure).collect(),
+        finding,
         end: status,
         log,
     })
 }
 
+/// A time in parts of the same length.
+fn parts(whole: Range<Instant>) -> impl Iterator<Item = Range<Instant>> {
+    let length = whole.end - whole.start;
+    let count = (length.as_millis() / PART.as_millis()).max(1) as u32;
+    (0..count).map(move |number| {
+        let at = |number| whole.start + length * number / count;
+        at(number)..at(number + 1)
+    })
+}
+
 /// The time until the good client's calls are as quick as before, and a new client gets in; none if they don't.
-async fn recovery(good: &Good, target: &Target, quiet: Duration, since: Instant) -> Option<Duration> {
-    let longest = Latency::bound(quiet);
+async fn recovery(good: &Good, target: &Target, quiet: Latency, since: Instant) -> Option<Duration> {
     while since.elapsed() < PATIENCE {
         sleep(GLANCE).await;
-        let calls = good.calls(since, Instant::now());
-        let quick = |calls: &[Call]| calls.iter().all(|call| call.failure.is_none() && call.took <= longest);
+        let mut calls = good.calls();
+        calls.retain(|call| call.due >= since);
+        let quick =
+            |calls: &[Call]| calls.iter().all(|call| call.failure.is_none() && Latency(call.took).is_within(quiet));
         if calls.windows(CALLS_IN_A_ROW).any(quick)
             && timeout(PATIENCE, good::call_once(target)).await.is_ok_and(|call| call.is_ok())
         {

@@ -10,9 +10,9 @@ use super::wire::{Pace, Wire};
 
 /// Shorter than by default, so that a run does not take minutes to see them pass.
 const SHORT: &[(&str, &str)] = &[
-    ("FEATURE_SERVER__LIMITS__FIRST_BYTE_TIMEOUT_MS", "2000"),
-    ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "2000"),
-    ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "2000"),
+    ("FEATURE_SERVER__LIMITS__FIRST_BYTE_TIMEOUT_MS", "1000"),
+    ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
+    ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "1000"),
 ];
 
 const fn held(attack: Attack) -> Attack {

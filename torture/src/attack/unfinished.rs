@@ -82,7 +82,8 @@ fn call(token: Option<&str>) -> Block {
     token.map_or_else(|| Block::grpc(CHECK), |token| Block::authorized(GET, token))
 }
 
-async fn http2_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::Result<()> {
+/// Calls without end, as many as the server takes.
+pub async fn http2_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::Result<()> {
     wire.http2().await?;
     let block = call(token);
     loop {

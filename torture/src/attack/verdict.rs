@@ -1,7 +1,8 @@
 //! What was seen of one attack, and the bounds that it is held to.
 
 use std::fmt;
-use std::time::Duration;
+use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::attacker::Attack;
 use super::good::{Call, p99};
@@ -22,6 +23,8 @@ pub struct Verdict {
     pub memory: i64,
     pub quiet: Latency,
     pub attacked: Latency,
+    /// That of calls for which there was no place, where the attack took them all.
+    pub refused: Option<Latency>,
     /// The time from the end of the attack until all was as before for good clients.
     pub recovered: Option<Duration>,
     /// The time from the end of the attack until the server held no connection of the attacker.
@@ -36,7 +39,7 @@ pub struct Verdict {
     pub log: String,
 }
 
-/// The 99th percentile of the good client's times.
+/// The 99th percentile of a client's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Latency(pub Duration);
 
@@ -44,14 +47,18 @@ impl Latency {
     /// What is shorter than this is chance rather than the server.
     const FLOOR: Duration = Duration::from_millis(5);
 
-    /// Of these calls.
-    pub fn of<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Self {
-        Self(p99(calls))
+    /// Of calls in these times: the middle one of each time's. What the machine did meanwhile to some of them does not
+    /// count.
+    pub fn of(calls: &[Call], times: &[Range<Instant>]) -> Self {
+        let mut of_each: Vec<_> =
+            times.iter().map(|time| p99(calls.iter().filter(|call| time.contains(&call.due)))).collect();
+        of_each.sort();
+        Self(of_each.get(of_each.len() / 2).copied().unwrap_or_default())
     }
 
-    /// How long it may take in bad times, given what it takes in quiet ones.
-    pub fn bound(quiet: Duration) -> Duration {
-        quiet.max(Self::FLOOR) * 2
+    /// Whether it may be so long in bad times, given what it is in quiet ones.
+    pub fn is_within(self, quiet: Self) -> bool {
+        self.0 < quiet.0.max(Self::FLOOR) * 2
     }
 
     fn factor(self, quiet: Self) -> f64 {
@@ -76,7 +83,8 @@ impl Verdict {
             }
         };
         check(self.memory < Self::MEMORY, "memory".into());
-        check(self.attacked.0 < Latency::bound(self.quiet.0), "p99".into());
+        check(self.attacked.is_within(self.quiet), "p99".into());
+        check(self.refused.is_none_or(|refused| refused.is_within(self.quiet)), "p99 of refusals".into());
         let recovered = self.recovered.is_some_and(|time| time < Self::RECOVERS_WITHIN);
         check(recovered, format!("recovery within {:?}", Self::RECOVERS_WITHIN));
         let within = self.attack.let_go_within.unwrap_or(Self::RECOVERS_WITHIN);
@@ -100,6 +108,9 @@ impl fmt::Display for Verdict {
         write!(f, "attack {name}: {} {unit}/s, ", thousands(rate.round() as u64))?;
         write!(f, "memory {:+.1} MB, ", *memory as f64 / 1e6)?;
         write!(f, "p99 {:.1}× ({} → {} ms), ", attacked.factor(*quiet), ms(quiet.0), ms(attacked.0))?;
+        if let Some(refused) = self.refused {
+            write!(f, "p99 of refusals {} ms, ", ms(refused.0))?;
+        }
         match self.recovered {
             Some(time) => write!(f, "recovered in {} ms, ", time.as_millis())?,
             None => f.write_str("not recovered, ")?,
@@ -143,6 +154,7 @@ mod tests {
             memory: 3_140_000,
             quiet: latency(800),
             attacked: latency(1_000),
+            refused: None,
             recovered: Some(Duration::from_millis(40)),
             let_go: Some(Duration::from_millis(10)),
             failures: Vec::new(),
@@ -162,7 +174,7 @@ mod tests {
     #[test]
     fn tells_each_bound_that_is_broken() {
         type Change = fn(&mut Verdict);
-        let table: [(Change, &str); 12] = [
+        let table: [(Change, &str); 13] = [
             // what is bad, what is told
             (|it| it.memory = 20_000_000, "memory"),
             (|it| it.attacked = Latency(Duration::from_millis(10)), "p99"),
@@ -170,6 +182,7 @@ mod tests {
                 |it| (it.quiet, it.attacked) = (Latency(Duration::from_millis(6)), Latency(Duration::from_millis(12))),
                 "p99",
             ),
+            (|it| it.refused = Some(Latency(Duration::from_millis(10))), "p99 of refusals"),
             (|it| it.recovered = Some(Duration::from_secs(1)), "recovery within 1s"),
             (|it| it.recovered = None, "recovery within 1s"),
             (|it| it.let_go = Some(Duration::from_secs(1)), "connections closed within 1s"),
@@ -187,5 +200,16 @@ mod tests {
             let broken = verdict.broken();
             assert!(broken.len() == 1 && broken[0].starts_with(told), "{told}: {broken:?}");
         }
+    }
+
+    #[test]
+    fn the_middle_of_several_times_counts() {
+        let start = Instant::now();
+        let second = |number: u64| start + Duration::from_secs(number);
+        let call = |(number, ms)| Call { due: second(number), took: Duration::from_millis(ms), failure: None };
+        let calls: Vec<_> = [(0, 3), (1, 90), (2, 4), (3, 500)].map(call).into();
+        let times: Vec<_> = (0..3).map(|number| second(number)..second(number + 1)).collect();
+        assert_eq!(Latency::of(&calls, &times), Latency(Duration::from_millis(4)));
+        assert_eq!(Latency::of(&calls, &[]), Latency(Duration::ZERO));
     }
 }

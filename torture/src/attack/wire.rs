@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::frames::{ACK, Frames, PREFACE, SETTINGS};
+use super::tls::Tls;
 
 /// How far a client opens the window of a connection at first: far enough, and with room for more.
 const WINDOW: u32 = 1 << 30;
@@ -23,6 +24,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// A token that may read and write the features of one instance.
     pub token: Arc<str>,
+    /// There when the server speaks TLS.
+    pub tls: Option<Tls>,
 }
 
 /// A connection to the server.
@@ -81,6 +84,12 @@ impl Wire {
         }
     }
 
+    /// Waits for so many bytes of what the server says.
+    pub async fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
+        let reads = self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        reads.read_exact(bytes).await.map(drop)
+    }
+
     /// Takes what the server says until it closes the connection.
     pub async fn hear(&mut self, said: &mut Vec<u8>) -> io::Result<()> {
         let reads = self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?;
@@ -104,11 +113,10 @@ impl Wire {
     }
 
     async fn read_frame(&mut self) -> io::Result<()> {
-        let reads = self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let mut header = [0; 9];
-        reads.read_exact(&mut header).await?;
+        self.read(&mut header).await?;
         let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        reads.read_exact(&mut vec![0; length as usize]).await.map(drop)
+        self.read(&mut vec![0; length as usize]).await
     }
 }
 

@@ -12,6 +12,9 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address.
     pub connections_per_address: usize,
+    /// Connections without a call; when there are more, the clients of those without one for longest are told to close
+    /// them.
+    pub idle_connections: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams_per_connection: u32,
     /// Calls at once in all whose callers have shown a valid token; more are refused.
@@ -69,13 +72,14 @@ impl Default for Limits {
             message_bytes: 1024 * 1024,
             connections: 10_000,
             connections_per_address: 1_000,
+            idle_connections: 500,
             streams_per_connection: 100,
             calls: 4_096,
             calls_per_second_per_identity: 10_000,
             unauthenticated_calls: 1_024,
             unauthenticated_calls_per_address: 128,
             unauthenticated_bytes: 64 * 1024,
-            request_bytes: 64 * 1024 * 1024,
+            request_bytes: 32 * 1024 * 1024,
             queued_writes: 4_096,
             queued_reads: 4_096,
             header_bytes: 16 * 1024,

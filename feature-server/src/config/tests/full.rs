@@ -38,6 +38,7 @@ pub(super) fn full() -> Settings {
             message_bytes: 1,
             connections: 2,
             connections_per_address: 3,
+            idle_connections: 25,
             streams_per_connection: 4,
             calls: 5,
             calls_per_second_per_identity: 23,

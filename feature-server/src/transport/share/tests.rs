@@ -8,6 +8,7 @@ fn capacity() -> Arc<Capacity> {
         unauthenticated_calls: 2,
         unauthenticated_calls_per_address: 1,
         request_bytes: 10,
+        message_bytes: 10,
         unauthenticated_bytes: 4,
         ..Limits::default()
     })
@@ -27,7 +28,7 @@ fn calls_without_a_token_take_no_place_from_those_with_one() {
     calls.iter().for_each(|(share, _)| share.last().unwrap());
     let (third, _release) = capacity.share([10, 0, 0, 2].into());
     assert!(overloaded(third.last()), "two in all");
-    third.authenticate().unwrap();
+    third.authenticate(Arc::default()).unwrap();
     third.last().expect("it has its place already");
 }
 
@@ -66,7 +67,7 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
     let capacity = capacity();
     let (first, _release) = capacity.share(OTHER);
     first.last().unwrap();
-    first.authenticate().unwrap();
+    first.authenticate(Arc::default()).unwrap();
     let (second, _release) = capacity.share(OTHER);
     second.last().unwrap();
 }
@@ -75,11 +76,11 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
 fn authenticated_calls_are_counted_until_they_are_over() {
     let capacity = capacity();
     let calls = [OTHER; 2].map(|address| capacity.share(address));
-    calls.iter().for_each(|(share, _)| share.authenticate().unwrap());
+    calls.iter().for_each(|(share, _)| share.authenticate(Arc::default()).unwrap());
     let (third, _release) = capacity.share(OTHER);
-    assert!(overloaded(third.authenticate()));
+    assert!(overloaded(third.authenticate(Arc::default())));
     drop(calls);
-    third.authenticate().unwrap();
+    third.authenticate(Arc::default()).unwrap();
 }
 
 #[test]
@@ -90,11 +91,40 @@ fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
     assert!(matches!(anonymous.receive(1), Err(Failure::MessageTooLarge { limit: 4 })));
 
     let (first, release) = capacity.share(OTHER);
-    first.authenticate().unwrap();
+    first.authenticate(Arc::default()).unwrap();
     first.receive(10).expect("what the others sent counts apart");
     let (second, _release) = capacity.share(OTHER);
-    second.authenticate().unwrap();
+    second.authenticate(Arc::default()).unwrap();
     assert!(overloaded(second.receive(1)));
     drop(release);
     second.receive(10).expect("the room came back with the end of the call");
+}
+
+#[test]
+fn one_identity_gets_a_quarter_of_what_there_is() {
+    let capacity = Capacity::new(&Limits { calls: 8, request_bytes: 80, message_bytes: 5, ..Limits::default() });
+    let (ann, bob) = (Arc::<Usage>::default(), Arc::<Usage>::default());
+    let (first, release) = capacity.share(OTHER);
+    let (second, _release) = capacity.share(OTHER);
+    let (third, _release) = capacity.share(OTHER);
+    first.authenticate(ann.clone()).unwrap();
+    second.authenticate(ann.clone()).unwrap();
+    assert!(overloaded(third.authenticate(ann.clone())), "two of eight");
+    third.authenticate(bob).expect("there are places for others");
+
+    first.receive(20).unwrap();
+    assert!(overloaded(second.receive(1)), "20 bytes of 80");
+    third.receive(20).expect("there is room for others");
+    drop(release);
+    second.receive(20).expect("the room came back with the end of the call");
+    let (fourth, _release) = capacity.share(OTHER);
+    fourth.authenticate(ann).expect("and so did the place");
+}
+
+#[test]
+fn however_little_there_is_one_call_with_one_message_has_room() {
+    let capacity = Capacity::new(&Limits { calls: 1, request_bytes: 10, message_bytes: 10, ..Limits::default() });
+    let (share, _release) = capacity.share(OTHER);
+    share.authenticate(Arc::default()).unwrap();
+    share.receive(10).unwrap();
 }

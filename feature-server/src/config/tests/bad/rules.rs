@@ -36,8 +36,8 @@ fn values_that_do_not_fit_together_are_told() {
             "auth.roles_claim = \"sub\" (FILE): must be a claim that has no other meaning".to_owned(),
         ),
         (
-            "limits.message_bytes = 67108865".to_owned(),
-            "limits.message_bytes = 67108865 (FILE): must be at most limits.request_bytes = 67108864 (default)"
+            "limits.message_bytes = 33554433".to_owned(),
+            "limits.message_bytes = 33554433 (FILE): must be at most limits.request_bytes = 33554432 (default)"
                 .to_owned(),
         ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
