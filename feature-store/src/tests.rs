@@ -8,4 +8,5 @@ mod model;
 mod readers;
 pub(crate) mod simulation;
 mod transfer;
+mod versioned;
 mod whole;

@@ -6,6 +6,7 @@ mod authorization;
 mod belonging;
 mod clients;
 mod curl;
+mod fresh_reads;
 mod harness;
 mod issuer;
 mod json_oracle;
