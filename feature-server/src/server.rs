@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use feature_api::schema::{Schema, SchemaError};
-use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers};
+use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -21,7 +21,8 @@ use crate::auth::{self, AuthError, AuthLayer};
 use crate::config::settings::Settings;
 use crate::descriptors;
 use crate::page::Pages;
-use crate::services::feature_service::FeatureService;
+use crate::services::all::AllServices;
+use crate::services::feature_service::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
 use crate::transport::rest::RouteError;
@@ -81,6 +82,7 @@ pub struct Server {
     address: SocketAddr,
     readers: Arc<Readers>,
     committer: Arc<Committer>,
+    answers: Answers,
     schema: Arc<Schema>,
     identity: AuthLayer,
     protocols: Protocols,
@@ -107,6 +109,9 @@ impl Server {
         let identity = auth::layer(settings, keys, &schema)?;
         let queue = |limit| NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
         let reads = queue(settings.limits.queued_reads);
+        let store = Versioned::new(store);
+        let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
+        let store: Arc<dyn FeatureStore> = store;
         let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
         let committer = Committer::start(store, queue(settings.limits.queued_writes)).map_err(ServerError::Thread)?;
         let (readers, committer) = (Arc::new(readers), Arc::new(committer));
@@ -116,7 +121,7 @@ impl Server {
         let pool = descriptors::pool();
         let pages = Pages::new(&pool, address, tls.is_some());
         let protocols = Protocols::new(pool, pages, Hosts::new(settings))?;
-        Ok(Self { listener, address, readers, committer, schema, identity, protocols, tls })
+        Ok(Self { listener, address, readers, committer, answers, schema, identity, protocols, tls })
     }
 
     /// The address that it listens on.
@@ -130,15 +135,15 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, readers, committer, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
-        let features = FeatureService::new(schema, readers, Arc::clone(&committer));
-        let routes = Routes::new(GrpcFeatureService::new(features, settings.limits.message_bytes))
-            .add_service(health::service(committer.accepts_writes(), draining).await)
+        let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
+        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
+        let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let service = identity.layer(routes);
+        let service = identity.layer(AllServices::new(features, others));
         let shutdown = async {
             shutdown.await;
             drain.send_replace(true);

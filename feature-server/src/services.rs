@@ -1,10 +1,19 @@
 //! The gRPC services: features, health and reflection.
 
+use std::future::Future;
+use std::pin::Pin;
+
 /// The largest request of a service that anybody may call without a token, in bytes: it is hardly more than a name.
 const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// What comes of a call.
+type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+pub mod all;
 pub mod codec;
 pub mod feature_service;
+pub mod frame;
 pub mod grpc;
 pub mod health;
 pub mod reflection;
+mod unary;

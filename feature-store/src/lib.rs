@@ -3,7 +3,7 @@
 //! A store keeps events and shows records; it never looks inside a value. The [`JournalStore`] keeps events in a
 //! journal, which is the truth, and shows records from a projection, which can always be rebuilt. The
 //! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes, and
-//! [`Readers`] read without holding anybody up.
+//! [`Readers`] read without holding anybody up. A [`Versioned`] store tells what has not changed since it was read.
 //! Nothing here knows protobuf messages of the API, transport or permissions.
 
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
+mod versioned;
 
 pub use backup::backup;
 pub use committer::{CommitError, Committer};
@@ -42,3 +43,4 @@ pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use verify::{ProjectionState, Verification, verify};
+pub use versioned::{Version, Versioned};

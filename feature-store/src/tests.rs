@@ -9,4 +9,5 @@ mod model;
 mod readers;
 pub(crate) mod simulation;
 mod transfer;
+mod versioned;
 mod whole;

@@ -95,7 +95,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let known = &*KNOWN;
     let Some(request) = request(input) else { return Corpus::Reject };
 
-    let id = RequestId::from_headers(request.headers());
+    let id = RequestId::from_request(&request);
     let id = id.as_str();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
 

@@ -7,6 +7,7 @@ mod belonging;
 mod clients;
 mod curl;
 mod folder;
+mod fresh_reads;
 mod harness;
 mod issuer;
 mod json_oracle;

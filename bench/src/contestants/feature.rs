@@ -22,6 +22,10 @@ const SERVICE: &str = "/zitadel.feature.v2.FeatureService";
 const INSTANCES: usize = 100;
 const ORGANIZATIONS: usize = 10_000;
 
+/// One identity makes all calls here, and more at once than it may by default.
+const UNLIMITED: [(&str, &str); 2] =
+    [("FEATURE_SERVER__LIMITS__CALLS_PER_SECOND_PER_IDENTITY", "1000000"), ("FEATURE_SERVER__LIMITS__CALLS", "100000")];
+
 /// Field numbers from here on say how a Set is done, not what is set.
 const CONTROLS: u32 = 100;
 
@@ -62,7 +66,7 @@ impl Data {
     pub async fn serve(self, environment: &[(&str, &str)]) -> Result<Feature> {
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        command.envs(environment.iter().copied());
+        command.envs(UNLIMITED).envs(environment.iter().copied());
         Ok(Feature { process: Process::start(command).await?, data: self })
     }
 }

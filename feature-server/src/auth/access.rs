@@ -6,6 +6,7 @@ mod instance;
 mod rule;
 mod user;
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use feature_core::{InstanceId, Level, OrganizationId, Scope, UserId};
@@ -21,7 +22,9 @@ use crate::error::Failure;
 pub const ORGANIZATION_METADATA: &str = "x-zitadel-orgid";
 
 /// Who calls a method, and what they may do to the resources that it is about.
-#[derive(Debug, Clone)]
+///
+/// Equal callers may do the same, so the same request is answered the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     principal: Arc<Principal>,
     rule: Arc<Rule>,
@@ -158,6 +161,15 @@ impl Caller {
 
     fn denied(&self) -> Failure {
         self.rule.missing(self.rule.why_not(&self.principal))
+    }
+}
+
+impl Hash for Caller {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // These tell nearly all callers apart that are not equal.
+        self.principal.identity.hash(state);
+        self.instance.hash(state);
+        self.named.hash(state);
     }
 }
 

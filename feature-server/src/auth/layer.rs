@@ -107,6 +107,9 @@ impl Gate {
         now: Moment,
     ) -> Result<(), Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
+        if let Some(id) = request.extensions().get::<RequestId>() {
+            id.called_by(&principal.subject);
+        }
         let taken = self.rates.take(&principal.identity, now.steady);
         let usage = taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };

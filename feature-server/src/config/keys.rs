@@ -59,6 +59,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("limits.unauthenticated_calls_per_address", COUNT),
     optional("limits.unauthenticated_bytes", Kind::Number(1, 1 << 30)),
     optional("limits.request_bytes", Kind::Number(1, 1 << 40)),
+    optional("limits.answer_cache_bytes", Kind::Number(0, 1 << 40)),
     optional("limits.queued_writes", COUNT),
     optional("limits.queued_reads", COUNT),
     // hyper's buffer for HTTP/1.1 cannot be smaller, so less would not be enforced there.

@@ -93,6 +93,8 @@ impl Bench {
         settings.server.listen = "127.0.0.1:0".parse().expect("it is an address");
         (settings.limits.queued_reads, settings.limits.queued_writes) = (QUEUE, QUEUE);
         settings.limits.default_deadline_ms = 50;
+        // An answer that is remembered would not ask the store.
+        settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
         let server = Server::over(&settings, store.clone(), None).await.expect("the server starts");
         let asked = TokenRequest {

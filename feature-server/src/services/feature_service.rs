@@ -4,20 +4,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
 use feature_core::{Level, Operation as WriteOperation, Placement, Rejection, Scope, Write, resolve};
 use feature_store::{CommitError, Committer, Readers};
-use prost::Message;
 use prost_reflect::DynamicMessage;
 
 use crate::auth::access::{Caller, UserAccess};
 use crate::error::Failure;
+use crate::services::frame::Frame;
+use crate::transport::RequestId;
 
+mod answers;
 mod found;
 
+pub use answers::Answers;
+use answers::{Basis, Question};
 use found::Found;
 
 /// The service: reads through the readers of the store, writes through its committer. It never waits for a disk.
@@ -26,6 +29,7 @@ pub struct FeatureService {
     schema: Arc<Schema>,
     readers: Arc<Readers>,
     committer: Arc<Committer>,
+    answers: Answers,
 }
 
 /// The resource that a call is about, which the caller has been found to have a right on.
@@ -37,9 +41,9 @@ enum Resource {
 }
 
 impl FeatureService {
-    /// A service of the methods in `schema`. `readers` and `committer` must be those of one store.
-    pub fn new(schema: Arc<Schema>, readers: Arc<Readers>, committer: Arc<Committer>) -> Self {
-        Self { schema, readers, committer }
+    /// A service of the methods in `schema`. `readers`, `committer` and `answers` must be those of one store.
+    pub fn new(schema: Arc<Schema>, readers: Arc<Readers>, committer: Arc<Committer>, answers: Answers) -> Self {
+        Self { schema, readers, committer, answers }
     }
 
     /// The method at this path, when it is one of this service.
@@ -51,7 +55,7 @@ impl FeatureService {
     ///
     /// * `method`: the method called.
     /// * `caller`: who calls, with a right to call the method at all.
-    /// * `request_id`: goes into the history with a write.
+    /// * `request_id`: goes into the history with a write, and into the log with what goes wrong.
     /// * `message`: the encoded request.
     ///
     /// # Errors
@@ -60,14 +64,20 @@ impl FeatureService {
         &self,
         method: &Method,
         caller: &Caller,
-        request_id: &str,
+        request_id: &RequestId,
         message: &[u8],
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Frame, Failure> {
         let (operation, level) = method.operation.ok_or(Failure::Internal)?;
+        let question = Question { level, caller, message };
+        if operation == Operation::Get
+            && let Some(answer) = self.answers.find(&question)
+        {
+            return Ok(answer);
+        }
         let request = Request::decode(&method.request, message)?;
         let resource = resource(caller, level, &request)?;
         let answer = match operation {
-            Operation::Get => self.get(method, resource, &request).await?,
+            Operation::Get => return self.get(method, resource, &request, &question, request_id).await,
             Operation::Set => {
                 let patch = request.patch(self.schema.level(level))?;
                 self.write(method, caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
@@ -76,23 +86,38 @@ impl FeatureService {
                 self.write(method, caller, request_id, &resource, &request, WriteOperation::Reset).await?
             }
         };
-        Ok(answer.encode_to_vec().into())
+        Ok(Frame::of(&answer))
     }
 
-    async fn get(&self, method: &Method, resource: Resource, request: &Request) -> Result<DynamicMessage, Failure> {
+    async fn get(
+        &self,
+        method: &Method,
+        resource: Resource,
+        request: &Request,
+        question: &Question<'_>,
+        request_id: &RequestId,
+    ) -> Result<Frame, Failure> {
         let features = self.schema.level(resource.scope().level());
-        let inheritance = request.inheritance();
-        let read = self.readers.read(move |store| Found::find(&resource, inheritance, |scope| store.record(scope)));
-        let Found { details, layers, every_feature } = read.await??;
+        let (inheritance, answers, id) = (request.inheritance(), self.answers.clone(), request_id.clone());
+        let read = self.readers.read(move |_| {
+            let mut basis = Basis::default();
+            let record = |scope: &Scope| answers.read(scope, &mut basis);
+            let found = id.in_span(|| Found::find(&resource, inheritance, record));
+            found.map(|found| (found, basis))
+        });
+        let (Found { details, layers, every_feature }, basis) = read.await??;
         let resolved = resolve(layers.iter().map(|(level, layer)| (*level, layer)));
-        Ok(response::features(&method.response, features, &details, &resolved, every_feature))
+        let answer = response::features(&method.response, features, &details, &resolved, every_feature);
+        let frame = Frame::of(&answer);
+        self.answers.keep(question, &frame, basis);
+        Ok(frame)
     }
 
     async fn write(
         &self,
         method: &Method,
         caller: &Caller,
-        request_id: &str,
+        request_id: &RequestId,
         resource: &Resource,
         request: &Request,
         operation: WriteOperation,
@@ -108,9 +133,10 @@ impl FeatureService {
             placement,
             validate_only: request.validate_only(),
             actor: caller.subject().to_owned(),
-            request_id: request_id.to_owned(),
+            request_id: request_id.as_str().to_owned(),
         };
-        let details = self.committer.commit(write).await.map_err(|error| refused(caller, error))?;
+        let details = self.committer.commit(write).await;
+        let details = details.map_err(|error| request_id.in_span(|| refused(caller, error)))?;
         Ok(response::written(&method.response, &details))
     }
 }

@@ -1,19 +1,21 @@
 //! The feature service as gRPC: a tower service whose messages stay bytes until the bridge reads them.
 
 use std::convert::Infallible;
-use std::future::{self, Future};
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Extensions;
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
 use tonic::server::{Grpc, NamedService, UnaryService};
 use tonic::{Request, Response, Status};
 use tower::Service;
 
+use super::Answer;
 use super::codec::BytesCodec;
 use super::feature_service::FeatureService;
+use super::frame::Frame;
+use super::unary::{self, Received};
 use crate::auth::access::Caller;
 use crate::error::Failure;
 use crate::transport::RequestId;
@@ -36,8 +38,6 @@ impl NamedService for GrpcFeatureService {
     const NAME: &'static str = "zitadel.feature.v2.FeatureService";
 }
 
-type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
 impl Service<http::Request<Body>> for GrpcFeatureService {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -48,40 +48,60 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let mut gzip = EnabledCompressionEncodings::default();
-        gzip.enable(CompressionEncoding::Gzip);
-        let mut grpc = Grpc::new(BytesCodec)
-            .apply_compression_config(gzip, gzip)
-            .apply_max_message_size_config(Some(self.message_bytes), None);
-        let call = Call { service: self.service.clone(), path: request.uri().path().to_owned() };
-        Box::pin(async move { Ok(grpc.unary(call, request).await) })
+        let (service, limit) = (self.service.clone(), self.message_bytes);
+        Box::pin(async move {
+            Ok(match unary::receive(request, limit).await {
+                Received::Message(head, message) => {
+                    match answer(&service, head.uri.path(), &head.extensions, &message).await {
+                        Ok(frame) => unary::answer(&head.headers, frame),
+                        Err(status) => status.into_http(),
+                    }
+                }
+                Received::Unusual(request) => {
+                    let mut gzip = EnabledCompressionEncodings::default();
+                    gzip.enable(CompressionEncoding::Gzip);
+                    let mut grpc = Grpc::new(BytesCodec)
+                        .apply_compression_config(gzip, gzip)
+                        .apply_max_message_size_config(Some(limit), None);
+                    let path = request.uri().path().to_owned();
+                    grpc.unary(Unusual { service, path }, request).await
+                }
+            })
+        })
     }
 }
 
-/// One call of one method.
-struct Call {
+/// Answers one call, whose message was received.
+async fn answer(
+    service: &FeatureService,
+    path: &str,
+    extensions: &Extensions,
+    message: &Bytes,
+) -> Result<Frame, Status> {
+    let answered = match (service.method(path), Caller::of(extensions)) {
+        // Without the layer that authorises nobody may call.
+        (_, None) => Err(Failure::TokenMissing),
+        (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
+        (Some(method), Some(caller)) => service.call(method, caller, &RequestId::of(extensions), message).await,
+    };
+    answered.map_err(|failure| failure.status(RequestId::of(extensions).as_str()))
+}
+
+/// One call whose message tonic receives.
+struct Unusual {
     service: FeatureService,
     path: String,
 }
 
-impl UnaryService<Bytes> for Call {
+impl UnaryService<Bytes> for Unusual {
     type Response = Bytes;
     type Future = Answer<Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (service, path) = (self.service.clone(), std::mem::take(&mut self.path));
         let (_, extensions, message) = request.into_parts();
-        let request_id = RequestId::of(&extensions);
-        let Some(caller) = extensions.get::<Caller>().cloned() else {
-            // Without the layer that authorises nobody may call.
-            return Box::pin(future::ready(Err(Failure::TokenMissing.status(request_id.as_str()))));
-        };
         Box::pin(async move {
-            let answer = match service.method(&path) {
-                Some(method) => service.call(method, &caller, request_id.as_str(), &message).await,
-                None => Err(Failure::MethodUnknown(path)),
-            };
-            answer.map(Response::new).map_err(|failure| failure.status(request_id.as_str()))
+            answer(&service, &path, &extensions, &message).await.map(|frame| Response::new(frame.message()))
         })
     }
 }

@@ -131,13 +131,13 @@ impl Connect {
     }
 
     /// A message of the service's, as the client reads it.
-    fn encode(&self, message: Bytes) -> Result<Bytes, Failure> {
+    fn encode(&self, message: Bytes, id: &RequestId) -> Result<Bytes, Failure> {
         match self.codec {
             Codec::Proto => Ok(message),
             Codec::Json => match DynamicMessage::decode(self.method.output(), message) {
-                Ok(message) => Ok(json::encode(&message).into()),
+                Ok(message) => Ok(id.in_span(|| json::encode(&message)).into()),
                 Err(error) => {
-                    tracing::error!(%error, "the service's answer is not of its method's type");
+                    id.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
                     Err(Failure::Internal)
                 }
             },

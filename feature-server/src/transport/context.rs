@@ -6,17 +6,19 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::{Context as Task, Poll, ready};
 use std::time::Instant;
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::uri::PathAndQuery;
+use http::{Extensions, HeaderName, HeaderValue, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tonic::Code;
 use tonic::body::Body;
 use tower::Service;
 use tracing::Span;
+use tracing::level_filters::LevelFilter;
 use tracing::span::Entered;
 use uuid::Uuid;
 
@@ -39,6 +41,10 @@ pub struct RequestId(Arc<Shared>);
 struct Shared {
     /// Visible ASCII only.
     value: HeaderValue,
+    /// The path of the request, which names the method.
+    path: Option<PathAndQuery>,
+    /// Who calls, once that is known.
+    principal: OnceLock<Box<str>>,
     /// How the call ended. It is here because the layers that learn it lie inside those that report it, and the id is
     /// what all of them have in common.
     code: AtomicI32,
@@ -47,7 +53,7 @@ struct Shared {
 impl RequestId {
     /// The id of the request with these extensions; a new one when there is none.
     pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Self>().cloned().unwrap_or_else(|| Self::new(made_id()))
+        extensions.get::<Self>().cloned().unwrap_or_else(|| Self::new(made_id(), None))
     }
 
     /// The id as text: 1 to 128 visible ASCII characters.
@@ -55,16 +61,41 @@ impl RequestId {
         self.0.value.to_str().expect("an id is visible ASCII: it was checked, or made here")
     }
 
+    /// Notes who calls, for the log.
+    pub fn called_by(&self, principal: &str) {
+        // A call has one caller. Should it be told twice, the first one stays.
+        let _ = self.0.principal.set(principal.into());
+    }
+
+    /// Does something whose log lines are to tell which call they are about.
+    ///
+    /// A span costs more than the rest of a quick call, and hardly any call logs a line. So unless the log is to tell
+    /// every detail, calls go without one, and what may log a line for the operator does so in here.
+    pub fn in_span<T>(&self, work: impl FnOnce() -> T) -> T {
+        if Span::current().is_none() { self.span().in_scope(work) } else { work() }
+    }
+
+    fn span(&self) -> Span {
+        tracing::error_span!(
+            "call",
+            method = self.0.path.as_ref().map(PathAndQuery::path),
+            request_id = self.as_str(),
+            scope = tracing::field::Empty,
+            principal = self.0.principal.get().map(|principal| &**principal),
+        )
+    }
+
     /// Takes over the client's id when it is short and harmless enough to be logged and sent back, else makes one.
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub fn from_request<B>(request: &Request<B>) -> Self {
         let sane = |value: &&HeaderValue| {
             (1..=LONGEST_ID).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
-        Self::new(headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(made_id))
+        let value = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(made_id);
+        Self::new(value, request.uri().path_and_query().cloned())
     }
 
-    fn new(value: HeaderValue) -> Self {
-        Self(Arc::new(Shared { value, code: AtomicI32::new(NO_CODE) }))
+    fn new(value: HeaderValue, path: Option<PathAndQuery>) -> Self {
+        Self(Arc::new(Shared { value, path, principal: OnceLock::new(), code: AtomicI32::new(NO_CODE) }))
     }
 
     /// Notes how the call ended.
@@ -86,10 +117,12 @@ impl fmt::Debug for RequestId {
     }
 }
 
+/// An id that no other request has, of this process or another one.
 fn made_id() -> HeaderValue {
-    let mut buffer = Uuid::encode_buffer();
-    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
-    HeaderValue::from_str(text).expect("a UUID is visible ASCII")
+    static PROCESS: LazyLock<u64> = LazyLock::new(|| Uuid::new_v4().as_u64_pair().1);
+    static REQUESTS: AtomicU64 = AtomicU64::new(1);
+    let text = format!("{:016x}-{:x}", *PROCESS, REQUESTS.fetch_add(1, Ordering::Relaxed));
+    HeaderValue::try_from(text).expect("digits are visible ASCII")
 }
 
 /// Gives each call its id and its span, and logs how it ended.
@@ -117,14 +150,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let id = RequestId::from_headers(request.headers());
-        let span = tracing::info_span!(
-            "call",
-            method = request.uri().path(),
-            request_id = id.as_str(),
-            scope = tracing::field::Empty,
-            principal = tracing::field::Empty,
-        );
+        let id = RequestId::from_request(&request);
+        let span = if LevelFilter::current() > LevelFilter::INFO { id.span() } else { Span::none() };
         let log = CallLog { id: id.clone(), span, started: Instant::now(), answered: None };
         request.extensions_mut().insert(id);
         let inner = log.span.in_scope(|| self.inner.call(request));
@@ -188,7 +215,7 @@ impl Drop for CallLog {
         let duration_us = self.started.elapsed().as_micros() as u64;
         match (self.id.code(), self.answered) {
             (Some(code @ (Code::Internal | Code::Unknown | Code::DataLoss)), _) => {
-                tracing::warn!(?code, duration_us, "call failed inside the server");
+                self.id.in_span(|| tracing::warn!(?code, duration_us, "call failed inside the server"));
             }
             (Some(code), _) => tracing::debug!(?code, duration_us, "call finished"),
             (None, Some(status)) if status != StatusCode::OK => {

@@ -54,7 +54,7 @@ where
         let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
             Ok(future) => Some(future),
             Err(panic) => {
-                log_panic(panic.as_ref());
+                log_panic(panic.as_ref(), &id);
                 None
             }
         };
@@ -87,7 +87,7 @@ where
             Some(Ok(Poll::Pending)) => return Poll::Pending,
             Some(Ok(Poll::Ready(Ok(response)))) => response,
             Some(Err(panic)) => {
-                log_panic(panic.as_ref());
+                log_panic(panic.as_ref(), this.id);
                 Failure::Internal.status(this.id.as_str()).into_http()
             }
             None => Failure::Internal.status(this.id.as_str()).into_http(),
@@ -122,8 +122,10 @@ pub(super) fn write(status: &Status, headers: &mut HeaderMap) {
 }
 
 /// Logs a panic of a service. The panic hook tells where it was.
-pub(super) fn log_panic(panic: &(dyn Any + Send)) {
+///
+/// `id`: of the call that it has ended.
+pub(super) fn log_panic(panic: &(dyn Any + Send), id: &RequestId) {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
-    tracing::error!(message, "a service panicked");
+    id.in_span(|| tracing::error!(message, "a service panicked"));
 }

@@ -257,7 +257,9 @@ fn result_of(status: Status) -> Result<(), Status> {
 
 /// What is answered for a service that doesn't keep to gRPC.
 fn broken(id: &RequestId) -> Status {
-    tracing::error!("the service's answer is not what gRPC and the method's description make of one");
+    id.in_span(|| {
+        tracing::error!("the service's answer is not what gRPC and the method's description make of one");
+    });
     let status = Failure::Internal.status(id.as_str());
     id.ended_with(status.code());
     status

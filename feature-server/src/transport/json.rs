@@ -6,6 +6,7 @@
 mod encode;
 mod message;
 mod path;
+mod remembered;
 mod scalar;
 mod status;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tree;
 mod well_known;
 
 pub use encode::{encode, encode_status};
+pub(super) use remembered::Remembered;
 pub use status::http_status;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};

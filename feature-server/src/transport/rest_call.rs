@@ -107,14 +107,14 @@ impl RestCall {
     }
 
     fn encode(&self, message: Bytes, id: &RequestId) -> Result<Bytes, Status> {
-        match DynamicMessage::decode(self.route.method.output(), message) {
-            Ok(message) => Ok(self.route.response(&message).into()),
+        self.route.answers.json(&message, |message| match DynamicMessage::decode(self.route.method.output(), message) {
+            Ok(message) => Ok(id.in_span(|| self.route.response(&message))),
             Err(error) => {
-                tracing::error!(%error, "the service's answer is not of its method's type");
+                id.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
                 id.ended_with(Code::Internal);
                 Err(Failure::Internal.status(id.as_str()))
             }
-        }
+        })
     }
 
     fn encode_status(&self, status: &Status) -> Bytes {

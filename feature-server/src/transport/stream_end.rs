@@ -71,7 +71,7 @@ impl http_body::Body for StreamEnd {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
-        let Ok(polled) = polled.inspect_err(|panic| errors::log_panic(panic.as_ref())) else {
+        let Ok(polled) = polled.inspect_err(|panic| errors::log_panic(panic.as_ref(), &this.id)) else {
             return this.fail(&Failure::Internal);
         };
         match polled {

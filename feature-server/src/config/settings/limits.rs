@@ -30,6 +30,8 @@ pub struct Limits {
     pub unauthenticated_bytes: usize,
     /// What the requests of all calls under way may have in memory, as they were sent, in bytes; more is refused.
     pub request_bytes: usize,
+    /// How much of memory the answers to reads may take that are kept for the next time, in bytes; 0 keeps none.
+    pub answer_cache_bytes: usize,
     /// Writes that wait for the disk at once; more are refused.
     pub queued_writes: usize,
     /// Reads that wait for the disk at once; more are refused.
@@ -80,6 +82,7 @@ impl Default for Limits {
             unauthenticated_calls_per_address: 128,
             unauthenticated_bytes: 64 * 1024,
             request_bytes: 32 * 1024 * 1024,
+            answer_cache_bytes: 64 * 1024 * 1024,
             queued_writes: 4_096,
             queued_reads: 4_096,
             header_bytes: 16 * 1024,

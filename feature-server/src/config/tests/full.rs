@@ -46,6 +46,7 @@ pub(super) fn full() -> Settings {
             unauthenticated_calls_per_address: 13,
             unauthenticated_bytes: 14,
             request_bytes: 15,
+            answer_cache_bytes: 0,
             queued_writes: 6,
             queued_reads: 7,
             header_bytes: 8_193,

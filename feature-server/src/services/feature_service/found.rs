@@ -28,7 +28,7 @@ impl Found {
     pub(super) fn find(
         resource: &Resource,
         inheritance: bool,
-        record: impl Fn(&Scope) -> Result<Record, StoreError>,
+        mut record: impl FnMut(&Scope) -> Result<Record, StoreError>,
     ) -> Result<Self, Failure> {
         let scope = resource.scope();
         let own = record(scope)?;

@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 use feature_api::zitadel::feature::v2::{
     GetInstanceFeaturesRequest, GetUserFeaturesRequest, SetInstanceFeaturesRequest,
 };
-use feature_store::MemoryStore;
-use http::Uri;
+use feature_store::{MemoryStore, Versioned};
+use http::{Extensions, Uri};
+use prost::Message;
 
 use super::*;
 use crate::auth::access::{CallParts, Instances, Rule};
@@ -14,20 +15,21 @@ use crate::auth::testing::{Who, metadata, schema};
 
 /// An IAM_OWNER of the instance `demo` calls a method of a service over an empty store.
 async fn call(method: &str, message: &impl Message, closed: bool) -> Failure {
-    let store = Arc::new(MemoryStore::default());
+    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let answers = Answers::new(store.clone(), 1 << 20);
     let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
     if closed {
         committer.close().await.unwrap();
     }
     let readers = Arc::new(Readers::start(store, NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
-    let service = FeatureService::new(Arc::new(schema()), readers, committer);
+    let service = FeatureService::new(Arc::new(schema()), readers, committer, answers);
     let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
     let rule = Arc::new(Rule::new(method.access.as_ref().unwrap(), method.level()));
     let principal = Who { instance: "demo", roles: "IAM_OWNER", ..Who::default() }.principal();
     let (headers, uri) = (metadata(&[]), Uri::from_static("/"));
     let parts = CallParts { headers: &headers, uri: &uri };
     let caller = Caller::admit(principal, rule, &Instances::default(), parts).unwrap();
-    service.call(method, &caller, "request", &message.encode_to_vec()).await.unwrap_err()
+    service.call(method, &caller, &RequestId::of(&Extensions::new()), &message.encode_to_vec()).await.unwrap_err()
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ struct Answered {
 
 impl Answered {
     fn wrapped(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let message = self.call.encode(message)?;
+        let message = self.call.encode(message, &self.id)?;
         Ok(match content::compress(&message, self.gzip) {
             Some(compressed) => wrap(COMPRESSED, &compressed),
             None => wrap(0, &message),

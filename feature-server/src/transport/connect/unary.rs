@@ -24,7 +24,7 @@ pub(super) async fn answer(
     let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
     let id = RequestId::of(&head.extensions);
     let asked = call.clone();
-    let message = inner_call::message_when_asked_for(id, async move {
+    let message = inner_call::message_when_asked_for(id.clone(), async move {
         let content = match asked.form {
             Form::Get => query::message(&uri, limit)?,
             Form::Post | Form::Stream => content::read(body, &sent_headers, limit).await?,
@@ -39,7 +39,10 @@ pub(super) async fn answer(
         }
     }
     match result {
-        Ok(message) => Ok(content::answer(StatusCode::OK, headers, call.content_type(), call.encode(message)?, gzip)),
+        Ok(message) => {
+            let content = call.encode(message, &id)?;
+            Ok(content::answer(StatusCode::OK, headers, call.content_type(), content, gzip))
+        }
         Err(status) => Ok(failed(call, headers, &status, gzip)),
     }
 }

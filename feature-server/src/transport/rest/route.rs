@@ -33,6 +33,8 @@ pub struct Route {
     variables: Vec<FieldPath>,
     body: Body,
     response_body: Option<FieldDescriptor>,
+    /// What [`Route::response`] has made of answers.
+    pub(in crate::transport) answers: json::Remembered,
 }
 
 /// What the body of a request holds.
@@ -96,7 +98,8 @@ impl Route {
         };
         let grpc_path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let grpc_path = PathAndQuery::try_from(grpc_path).map_err(|_| rule_error("its name can't stand in a path"))?;
-        Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body })
+        let answers = json::Remembered::new();
+        Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body, answers })
     }
 
     /// The path that gRPC calls the method by: `/package.Service/Method`.

@@ -1,0 +1,105 @@
+//! A message as gRPC puts it on the wire: five bytes, whether it is compressed and its length, and then the message.
+//! Compressed requests are left to tonic.
+
+use std::io::Write;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use prost::Message;
+
+/// How many bytes come before a message.
+const PREFIX: usize = 5;
+
+/// Below this, gzip costs more than it saves.
+const WORTH_COMPRESSING: usize = 1024;
+
+/// One message, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// Encodes a message.
+    pub fn of(message: &impl Message) -> Self {
+        let length = message.encoded_len();
+        let mut frame = BytesMut::with_capacity(PREFIX + length);
+        frame.put_slice(&prefix(0, length));
+        message.encode(&mut frame).expect("the buffer has room for the message");
+        Self(frame.freeze())
+    }
+
+    /// The message in a body that consists of just one frame; `None` where tonic has to look closer.
+    ///
+    /// `limit`: the largest message, in bytes.
+    pub fn only_message(body: &Bytes, limit: usize) -> Option<Bytes> {
+        let ([0, length @ ..], message) = body.split_first_chunk::<PREFIX>()? else { return None };
+        let whole = u32::from_be_bytes(*length) as usize == message.len() && message.len() <= limit;
+        whole.then(|| body.slice(PREFIX..))
+    }
+
+    /// Whether it is large enough for [`Frame::gzip`].
+    pub fn is_worth_compressing(&self) -> bool {
+        self.0.len() >= PREFIX + WORTH_COMPRESSING
+    }
+
+    /// The same message, compressed.
+    pub fn gzip(&self) -> Self {
+        let mut encoder = GzEncoder::new(vec![0; PREFIX], Compression::fast());
+        let compressed = encoder.write_all(&self.0[PREFIX..]).and_then(|()| encoder.finish());
+        let mut frame = compressed.expect("memory can always be written to");
+        let prefix = prefix(1, frame.len() - PREFIX);
+        frame[..PREFIX].copy_from_slice(&prefix);
+        Self(frame.into())
+    }
+
+    /// The message alone, as it is sent.
+    pub fn message(&self) -> Bytes {
+        self.0.slice(PREFIX..)
+    }
+
+    /// All of it.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// How many bytes it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn prefix(compressed: u8, length: usize) -> [u8; PREFIX] {
+    let [a, b, c, d] = u32::try_from(length).expect("answers are bounded far below 4 GiB").to_be_bytes();
+    [compressed, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_message_that_is_not_compressed_is_taken_at_once() {
+        let table: [(&[u8], Option<&[u8]>); 8] = [
+            // body, message
+            (&[0, 0, 0, 0, 0], Some(b"")),
+            (&[0, 0, 0, 0, 2, 7, 8], Some(&[7, 8])),
+            (b"", None),
+            (&[0, 0, 0, 0], None),
+            (&[1, 0, 0, 0, 1, 7], None),
+            (&[0, 0, 0, 0, 2, 7], None),
+            (&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0], None),
+            (&[0, 0, 0, 0, 3, 7, 8, 9], None),
+        ];
+        for (body, message) in table {
+            assert_eq!(Frame::only_message(&Bytes::from_static(body), 2).as_deref(), message, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_the_message_behind_its_length() {
+        let frame = Frame::of(&"ab".to_owned());
+        assert_eq!(frame.message(), "ab".to_owned().encode_to_vec());
+        assert_eq!(Frame::only_message(&frame.clone().into_bytes(), 4), Some(frame.message()));
+        assert_eq!(frame.len(), PREFIX + 4);
+    }
+}

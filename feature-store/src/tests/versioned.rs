@@ -1,0 +1,66 @@
+//! Versions of records: what a reader may conclude from them at each moment of a write.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use feature_core::{Event, Record, Scope, Value};
+
+use super::fixtures::{event, scopes};
+use crate::{FeatureStore, MemoryStore, StoreError, Versioned};
+
+/// A store whose appends tell when they have begun, and then wait for how they are to end.
+struct Stepwise {
+    inner: MemoryStore,
+    begun: Sender<()>,
+    ends: Mutex<Receiver<Result<(), StoreError>>>,
+}
+
+impl FeatureStore for Stepwise {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        self.inner.record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        self.begun.send(()).unwrap();
+        self.ends.lock().unwrap().recv().unwrap().and_then(|()| self.inner.append(events))
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+#[test]
+fn a_record_has_no_version_while_it_is_written_and_another_one_after() {
+    let ((begun, has_begun), (end, ends)) = (channel(), channel());
+    let store = Versioned::new(Arc::new(Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(ends) }));
+    let scopes = scopes();
+    let (user, other) = (&scopes[4], &scopes[1]);
+    let refused = StoreError::WrongRevision { expected: 1, actual: 2 };
+    for outcome in [Ok(()), Err(refused)] {
+        let (before, of_other) = (store.version(user).unwrap(), store.version(other).unwrap());
+        assert!(store.is_current(before));
+        thread::scope(|scope| {
+            // Two events of one scope count like one.
+            let events = [1, 2].map(|n| event(store.revision() + n, user, n, &[Value::Flag(true)]));
+            let appending = scope.spawn({
+                let store = &store;
+                move || store.append(&events).is_ok()
+            });
+            has_begun.recv().unwrap();
+            assert_eq!(store.version(user), None);
+            assert!(!store.is_current(before));
+            assert!(store.is_current(of_other));
+            end.send(outcome.clone()).unwrap();
+            assert_eq!(appending.join().unwrap(), outcome.is_ok());
+        });
+        assert!(!store.is_current(before), "{outcome:?}");
+        assert!(store.is_current(store.version(user).unwrap()));
+        assert!(store.is_current(of_other));
+    }
+}
