@@ -6,6 +6,7 @@ mod authorization;
 mod belonging;
 mod clients;
 mod curl;
+mod folder;
 mod harness;
 mod issuer;
 mod json_oracle;

@@ -4,6 +4,7 @@
 //! sees the binary, its folder and its port, as an operator does.
 
 mod attack;
+mod commands;
 mod damage;
 mod device;
 mod finding;

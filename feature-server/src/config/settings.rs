@@ -46,7 +46,8 @@ pub struct Server {
     pub allow_cleartext: bool,
     /// The hosts that clients call the server by, beside those of `instances.hosts`, addresses and loopback names.
     pub allowed_hosts: Vec<String>,
-    /// How long calls that are under way may go on after the server was told to stop, in milliseconds.
+    /// How long calls that are under way may go on after the server was told to stop, in milliseconds. Then
+    /// the data folder may take as long to close, and at least five seconds.
     pub shutdown_grace_ms: u64,
 }
 
