@@ -41,7 +41,12 @@ impl Curl<'_> {
     pub fn call(&self, method: &str, path: &str, headers: &[&str], body: Option<&[u8]>) -> Answer {
         let mut command = limited("curl");
         // The user's own settings are left out, and a path is sent as it stands here.
-        command.args(["--disable", "--silent", "--show-error", "--path-as-is", "--globoff", "--request", method]);
+        command.args(["--disable", "--silent", "--show-error", "--path-as-is", "--globoff"]);
+        // After HEAD, only with this option curl does not wait for content. It prints the headers instead.
+        match method {
+            "HEAD" => command.arg("--head"),
+            method => command.args(["--request", method]),
+        };
         command.arg(match self.version {
             Version::Http1 => "--http1.1",
             Version::Http2 => "--http2-prior-knowledge",

@@ -50,6 +50,29 @@ fn levels_are_written_read_and_reset() {
 }
 
 #[test]
+fn head_is_get_without_its_content() {
+    let table = [
+        // path, status
+        ("/v2/features/instance?inheritance=true", 200),
+        ("/v2/features/instance", 404),
+        ("/v2/features/instance?nope=1", 400),
+        ("/v2/nowhere", 404),
+        ("/openapi.json", 200),
+    ];
+    with_each_version(|curl| {
+        let token = curl.server.token("--role IAM_OWNER --instance demo");
+        for (path, status) in table {
+            // Ids of requests of one length, as they stand in errors.
+            let [get, head] =
+                ["GET", "HEAD"].map(|method| curl.call(method, path, &[&token, "x-request-id: r1"], None));
+            assert_eq!((get.status, head.status), (status, status), "{path}: {head:?}");
+            assert_eq!(head.header("content-type"), get.header("content-type"), "{path}: {head:?}");
+            assert_eq!(head.header("content-length"), Some(&*get.body.len().to_string()), "{path}: {head:?}");
+        }
+    });
+}
+
+#[test]
 fn requests_are_read_generously() {
     let masked = r#"{"updateMask":"actions,userSchema","actions":false}"#;
     let rows = [

@@ -54,6 +54,11 @@ impl CallBody {
         Self { _release: release, ..self }
     }
 
+    /// The answer ends with its headers.
+    pub(super) fn without_content(self) -> Self {
+        Self { kind: Kind::Empty, ..self }
+    }
+
     /// Keeps the connection from counting as idle until the answer is over, and tells it what the client has not taken.
     pub(super) fn with_busy(self, busy: Busy) -> Self {
         Self { unsent: Some(busy.unsent()), busy: Some(busy), ..self }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -177,11 +179,12 @@ where
         if request.headers().len() > self.headers {
             let mut response = Response::<CallBody>::default();
             *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Call { inner: None, leftover: None, answered: Some(response), busy };
+            return Call { inner: None, leftover: None, answered: Some(response), is_head: false, busy };
         }
+        let is_head = request.method() == Method::HEAD;
         request.extensions_mut().insert(self.address);
         let (request, leftover) = leftover::split(request);
-        Call { inner: Some(self.service.clone().oneshot(request)), leftover, answered: None, busy }
+        Call { inner: Some(self.service.clone().oneshot(request)), leftover, answered: None, is_head, busy }
     }
 }
 
@@ -194,6 +197,7 @@ pin_project! {
         leftover: Option<Leftover>,
         // The answer, while it waits for what is left of the request.
         answered: Option<Response<CallBody>>,
+        is_head: bool,
         busy: Option<Busy>,
     }
 }
@@ -220,7 +224,18 @@ where
             *this.answered = Some(response);
             return Poll::Pending;
         }
+        let response = if *this.is_head { without_content(response) } else { response };
         let busy = this.busy.take().expect("a future is not polled after it was ready");
         Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
     }
+}
+
+/// The answer to HEAD: that to GET, without its content. Over HTTP/2 nobody else takes that away.
+fn without_content(response: Response<CallBody>) -> Response<CallBody> {
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(CallBody::without_content);
+    if let Some(length) = length.filter(|length| *length > 0) {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response
 }

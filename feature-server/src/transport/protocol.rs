@@ -100,7 +100,9 @@ impl Protocols {
         if let Some(method) = self.methods.get(path) {
             return Connect::of(method, request).map(Protocol::Connect);
         }
-        match self.routes.find(request.method(), path) {
+        // HEAD asks for what GET would answer; that the content is left out is for the connection.
+        let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        match self.routes.find(verb, path) {
             Found::Route(route, _) if route.takes_body() && !brings_json(request.headers()) => Err(NoCall::ContentType),
             Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
             Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
@@ -108,7 +110,7 @@ impl Protocols {
                 Err(NoCall::Encoding(String::from_utf8_lossy(name).into_owned()))
             }
             Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
-            Found::WrongVerb { allow } => Err(NoCall::Verb(allow)),
+            Found::WrongVerb { allow } => Err(NoCall::Verb(with_head(allow))),
             Found::Nothing if page::is_page(path) => Err(NoCall::Verb(vec![Method::GET, Method::HEAD])),
             Found::Nothing => Err(NoCall::Path),
         }
@@ -220,6 +222,14 @@ impl Protocol {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
+}
+
+/// Where GET works, HEAD does.
+fn with_head(mut verbs: Vec<Method>) -> Vec<Method> {
+    if let Some(get) = verbs.iter().position(|verb| verb == Method::GET) {
+        verbs.insert(get + 1, Method::HEAD);
+    }
+    verbs
 }
 
 /// The value of the header that tells which verbs there are. OPTIONS, which asks for it, is always one.

@@ -92,7 +92,7 @@ fn a_bad_request_gets_its_status() {
             if status == 405 {
                 let mut allowed: Vec<_> = answer.header("allow").unwrap_or_default().split(", ").collect();
                 allowed.sort_unstable();
-                assert_eq!(allowed, ["DELETE", "GET", "OPTIONS", "PUT"], "{what}: {answer:?}");
+                assert_eq!(allowed, ["DELETE", "GET", "HEAD", "OPTIONS", "PUT"], "{what}: {answer:?}");
             }
         }
     });
