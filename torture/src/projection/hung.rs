@@ -25,8 +25,8 @@ const ANSWERED: Duration = Duration::from_secs(8);
 /// The server has ended by then.
 const ENDED: Duration = Duration::from_secs(20);
 
-/// How long writers go on: the health tells of a disk that hangs after five seconds.
-const LOAD: Duration = Duration::from_secs(10);
+/// How long writers go on: sled writes in the background, every two seconds.
+const LOAD: Duration = Duration::from_secs(15);
 
 /// How long the server has for calls under way when it ends, in milliseconds. The data folder then has five seconds.
 const GRACE_MS: &str = "1000";
@@ -132,7 +132,7 @@ pub async fn meet_at_open(binary: &Binary, place: &Path, form: &Form) -> Verdict
     let (data, log) = (place.join("data"), place.join("trace"));
     let files = [data.join("projection/conf")];
     match binary.traced(&log, &[strace::call("openat")], Some("delay_enter=60s:when=1+"), &files).serve(&data).await {
-        Ok(_) => return Err(anyhow!("sled did not hang, so nothing was seen").into()),
+        Ok(_) => return Err(anyhow!("the start did not hang, so nothing was seen").into()),
         Err(error) => {
             let refusal = error.downcast::<NotStarted>()?;
             let line = refusal.line()?;
