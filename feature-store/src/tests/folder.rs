@@ -157,7 +157,7 @@ fn a_flipped_byte_anywhere_in_sled_is_never_believed() {
 fn a_record_damaged_while_open_is_named_and_not_answered() {
     let (_guard, folder, _) = filled();
     let store = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        let projection = Projection::open(&folder.join("projection"), journal)?;
+        let projection = Projection::open(&folder.join("projection"), journal, LIMITS.cache_bytes)?;
         projection.damage(&Scope::System);
         Ok(Box::new(projection))
     });
