@@ -24,9 +24,14 @@ pub(crate) struct Limits {
     pub(crate) segment_bytes: u64,
     /// Appends are refused while fewer bytes are free.
     pub(crate) reserve_bytes: u64,
+    /// What the projection may keep in memory, so that it needs no disk.
+    pub(crate) cache_bytes: u64,
 }
 
-pub(crate) const LIMITS: Limits = Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 };
+const MEBIBYTE: u64 = 1024 * 1024;
+
+pub(crate) const LIMITS: Limits =
+    Limits { segment_bytes: 64 * MEBIBYTE, reserve_bytes: 64 * MEBIBYTE, cache_bytes: 64 * MEBIBYTE };
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
@@ -59,9 +64,19 @@ impl JournalStore {
         Self::open_with(folder, LIMITS)
     }
 
+    /// As [`JournalStore::open`], for a store that is to answer many reads.
+    ///
+    /// `cache_bytes`: roughly how much of the newest records is kept in memory. What does not fit is read from the disk.
+    ///
+    /// # Errors
+    /// Those of [`JournalStore::open`].
+    pub fn open_caching(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
+    }
+
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
-            Ok(Box::new(Projection::open(&folder.join("projection"), journal)?))
+            Ok(Box::new(Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?))
         })
     }
 
