@@ -55,8 +55,8 @@ impl RequestId {
         self.0.value.to_str().expect("an id is visible ASCII: it was checked, or made here")
     }
 
-    /// Takes over the client's id when it is short and harmless enough to be logged and sent back.
-    fn from_headers(headers: &HeaderMap) -> Self {
+    /// Takes over the client's id when it is short and harmless enough to be logged and sent back, else makes one.
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         let sane = |value: &&HeaderValue| {
             (1..=LONGEST_ID).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
