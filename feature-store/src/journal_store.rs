@@ -64,16 +64,6 @@ impl JournalStore {
         Self::open_with(folder, LIMITS)
     }
 
-    /// As [`JournalStore::open`], for a store that is to answer many reads.
-    ///
-    /// `cache_bytes`: roughly how much of the newest records is kept in memory. What does not fit is read from the disk.
-    ///
-    /// # Errors
-    /// Those of [`JournalStore::open`].
-    pub fn open_caching(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
-    }
-
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
             Ok(Box::new(Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?))

@@ -81,12 +81,16 @@ impl<'a> Builder<'a> {
 
     /// Each core writes a part of its own, in the order of the keys.
     fn spill(&mut self) -> Result<(), StoreError> {
-        let records = self.fold.take();
+        let mut records = self.fold.take();
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let share = records.len().div_ceil(cores);
         let tree = &self.projection.tree;
         thread::scope(|scope| {
-            let parts = records.chunks(records.len().div_ceil(cores).max(1));
-            let writing: Vec<_> = parts.map(|part| scope.spawn(move || write(tree, part))).collect();
+            let mut writing = Vec::new();
+            while !records.is_empty() {
+                let part = records.split_off(records.len().saturating_sub(share));
+                writing.push(scope.spawn(move || write(tree, part)));
+            }
             for thread in writing {
                 let added = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
                 self.progress.checksums = self.progress.checksums.wrapping_add(added);
@@ -98,12 +102,12 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Writes records, and returns what they add to the sum of all checksums.
-fn write(tree: &sled::Db, records: &[(Vec<u8>, Vec<u8>)]) -> Result<u64, StoreError> {
+/// Writes records, letting go of each, and returns what they add to the sum of all checksums.
+fn write(tree: &sled::Db, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, StoreError> {
     let mut added = 0_u64;
     for (scope, record) in records {
-        let key = [&[RECORD], &**scope].concat();
-        let (checksum, value) = seal_value(&key, record);
+        let key = [&[RECORD], &*scope].concat();
+        let (checksum, value) = seal_value(&key, &record);
         let replaced = tree.insert(&key, value).map_err(failed)?;
         let replaced = replaced.and_then(|old| open_value(&key, &old).map(|(checksum, _)| checksum));
         added = added.wrapping_add(checksum.into()).wrapping_sub(replaced.unwrap_or_default().into());
