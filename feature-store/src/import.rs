@@ -91,7 +91,7 @@ fn fill(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), ImportError> {
     let mut journal = new_journal(&folder.join("journal"), header.store)?;
-    let projection = Projection::open(&folder.join("projection"), &journal, LIMITS.cache_bytes)?;
+    let projection = Projection::open(&folder.join("projection"), &journal)?;
     let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
     let mut bytes = 0;

@@ -24,14 +24,9 @@ pub(crate) struct Limits {
     pub(crate) segment_bytes: u64,
     /// Appends are refused while fewer bytes are free.
     pub(crate) reserve_bytes: u64,
-    /// What the projection may keep in memory, so that it needs no disk.
-    pub(crate) cache_bytes: u64,
 }
 
-const MEBIBYTE: u64 = 1024 * 1024;
-
-pub(crate) const LIMITS: Limits =
-    Limits { segment_bytes: 64 * MEBIBYTE, reserve_bytes: 64 * MEBIBYTE, cache_bytes: 64 * MEBIBYTE };
+pub(crate) const LIMITS: Limits = Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 };
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
@@ -66,7 +61,7 @@ impl JournalStore {
 
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
-            Ok(Box::new(Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?))
+            Ok(Box::new(Projection::open(&folder.join("projection"), journal)?))
         })
     }
 

@@ -7,17 +7,13 @@
 
 mod attempt;
 mod builder;
-mod check;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 use feature_core::{Event, Record, Scope};
@@ -33,17 +29,15 @@ use crate::store::FeatureStore;
 use attempt::{contained, within};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
-use check::check;
 pub(crate) use snapshot::Snapshot;
+
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
 
 /// Events that are applied at once while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
-
-/// Batches of events that may wait to be summed up.
-const BATCHES_AHEAD: usize = 2;
 
 const FORMAT: u8 = 1;
 const VALUE_HEADER: usize = 5;
@@ -74,23 +68,16 @@ impl Projection {
     /// Opens the projection in `folder` and brings it up to the end of the journal. One that cannot be trusted is
     /// set aside, replacing what was set aside before, and built anew.
     ///
-    /// `cache_bytes`: what sled may keep in memory, roughly.
-    ///
     /// # Errors
     /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
-    pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_within(attempt::patience(folder), folder, journal, cache_bytes)
+    pub(crate) fn open(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+        Self::open_within(attempt::patience(folder), folder, journal)
     }
 
     /// As [`Projection::open`]. `patience`: how long sled may take to open it.
-    pub(crate) fn open_within(
-        patience: Duration,
-        folder: &Path,
-        journal: &Journal,
-        cache_bytes: u64,
-    ) -> Result<Self, OpenError> {
-        let attempt = || contained(|| Self::catch_up(patience, folder, journal, cache_bytes));
+    pub(crate) fn open_within(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+        let attempt = || contained(|| Self::catch_up(patience, folder, journal));
         let aside = folder.with_added_extension("set-aside");
         match attempt() {
             Err(OpenError::Projection { reason }) => {
@@ -108,10 +95,10 @@ impl Projection {
         }
     }
 
-    fn catch_up(patience: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
+    fn catch_up(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
         let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
         let (tree, progress) = within(patience, folder, move || {
-            let tree = open_tree(&path, cache_bytes)?;
+            let tree = open_tree(&path)?;
             let progress = read_progress(&tree, store)?;
             if progress.revision <= to {
                 check(&tree, &progress)?;
@@ -130,30 +117,17 @@ impl Projection {
         if from == 0 {
             projection.build(journal)?;
         } else {
-            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(&events).map_err(doubt))?;
+            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(events).map_err(doubt))?;
         }
         Ok(projection)
     }
 
-    /// Sums the events up on a thread of its own, while this one reads and decodes the next.
     fn build(&self, journal: &Journal) -> Result<(), OpenError> {
-        thread::scope(|scope| {
-            let (batches, read) = sync_channel::<Vec<Event>>(BATCHES_AHEAD);
-            let folding = scope.spawn(move || {
-                let mut builder = Builder::new(self, FOLD_BYTES);
-                for event in read.iter().flatten() {
-                    builder.add(&event, |_| Ok::<_, StoreError>(()))?;
-                }
-                Ok::<_, StoreError>(builder)
-            });
-            // When nobody takes events any more, the other thread knows why.
-            let ended = || doubt("its building has ended early");
-            let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| batches.send(events).map_err(|_| ended()));
-            drop(batches);
-            let builder = folding.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
-            replayed?;
-            builder.finish().map_err(doubt)
-        })
+        let mut builder = Builder::new(self, FOLD_BYTES);
+        journal.replay(0, CATCH_UP_EVENTS, |events| {
+            events.iter().try_for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(()))).map_err(doubt)
+        })?;
+        builder.finish().map_err(doubt)
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -220,8 +194,8 @@ impl FeatureStore for Projection {
     }
 }
 
-fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
-    let config = sled::Config::new().path(folder).cache_capacity(cache_bytes);
+fn open_tree(folder: &Path) -> Result<sled::Db, OpenError> {
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }
 
@@ -232,6 +206,23 @@ fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
     let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
     let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
     if progress.store != empty.store { Err(doubt("it belongs to another store")) } else { Ok(progress) }
+}
+
+/// Checks every record, and that all of them are there.
+fn check(tree: &sled::Db, progress: &Progress) -> Result<(), OpenError> {
+    let mut checksums = 0_u64;
+    for entry in tree.iter() {
+        let (key, value) = entry.map_err(doubt)?;
+        match key[..] {
+            [RECORD, ..] => {
+                let (checksum, _) = open_value(&key, &value).ok_or_else(|| doubt("a record fails its check"))?;
+                checksums = checksums.wrapping_add(checksum.into());
+            }
+            _ if *key == *PROGRESS_KEY => {}
+            _ => return Err(doubt("it holds an unknown key")),
+        }
+    }
+    if checksums == progress.checksums { Ok(()) } else { Err(doubt("a record is missing or not the newest")) }
 }
 
 fn record_key(scope: &Scope) -> Vec<u8> {

@@ -60,9 +60,9 @@ impl Bench {
 
 fn events_of(journal: &Journal, after: u64) -> Vec<Event> {
     let mut events = Vec::new();
-    let take = |batch: Vec<Event>| {
+    let take = |batch: &[Event]| {
         assert!(batch.len() <= 3);
-        events.extend(batch);
+        events.extend_from_slice(batch);
         Ok(())
     };
     journal.replay(after, 3, take).expect("the journal is intact");

@@ -4,17 +4,12 @@
 //! A crash half-way leaves records without the progress that belongs to them: the next start sees that and begins
 //! again.
 
-use std::num::NonZeroUsize;
-use std::panic::resume_unwind;
-use std::thread;
-
-use feature_core::{Event, Record, Scope};
+use feature_core::{Event, Record};
 use prost::Message;
 
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
 use crate::error::StoreError;
 use crate::fold::Fold;
-use crate::key;
 use crate::store::FeatureStore;
 
 /// The memory that records may take before they are written, in bytes.
@@ -47,11 +42,10 @@ impl<'a> Builder<'a> {
         event: &Event,
         check: impl FnOnce(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        let key = key::encode(&event.scope);
-        let mut record = self.record(&key, &event.scope)?;
+        let mut record = self.record(event)?;
         check(&record)?;
         record.apply(event);
-        self.fold.put(key, &record);
+        self.fold.put(&event.scope, &record);
         self.progress.revision = event.revision;
         if self.fold.bytes() >= self.fold_bytes {
             self.spill()?;
@@ -71,46 +65,25 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn record(&self, key: &[u8], scope: &Scope) -> Result<Record, StoreError> {
-        match self.fold.record(key).map_err(|_| StoreError::DamagedRecord { scope: scope.clone() })? {
+    fn record(&self, event: &Event) -> Result<Record, StoreError> {
+        let damaged = || StoreError::DamagedRecord { scope: event.scope.clone() };
+        match self.fold.record(&event.scope).map_err(|_| damaged())? {
             Some(record) => Ok(record),
-            None if self.spilled => self.projection.record(scope),
+            None if self.spilled => self.projection.record(&event.scope),
             None => Ok(Record::default()),
         }
     }
 
-    /// Each core writes a part of its own, in the order of the keys.
     fn spill(&mut self) -> Result<(), StoreError> {
-        let mut records = self.fold.take();
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let share = records.len().div_ceil(cores);
-        let tree = &self.projection.tree;
-        thread::scope(|scope| {
-            let mut writing = Vec::new();
-            while !records.is_empty() {
-                let part = records.split_off(records.len().saturating_sub(share));
-                writing.push(scope.spawn(move || write(tree, part)));
-            }
-            for thread in writing {
-                let added = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
-                self.progress.checksums = self.progress.checksums.wrapping_add(added);
-            }
-            Ok::<_, StoreError>(())
-        })?;
+        for (scope, record) in self.fold.take() {
+            let key = [&[RECORD], &*scope].concat();
+            let (checksum, value) = seal_value(&key, &record);
+            let replaced = self.projection.tree.insert(&key, value).map_err(failed)?;
+            let replaced = replaced.and_then(|old| open_value(&key, &old).map(|(checksum, _)| checksum));
+            let sum = &mut self.progress.checksums;
+            *sum = sum.wrapping_add(checksum.into()).wrapping_sub(replaced.unwrap_or_default().into());
+        }
         self.spilled = true;
         Ok(())
     }
-}
-
-/// Writes records, letting go of each, and returns what they add to the sum of all checksums.
-fn write(tree: &sled::Db, records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, StoreError> {
-    let mut added = 0_u64;
-    for (scope, record) in records {
-        let key = [&[RECORD], &*scope].concat();
-        let (checksum, value) = seal_value(&key, &record);
-        let replaced = tree.insert(&key, value).map_err(failed)?;
-        let replaced = replaced.and_then(|old| open_value(&key, &old).map(|(checksum, _)| checksum));
-        added = added.wrapping_add(checksum.into()).wrapping_sub(replaced.unwrap_or_default().into());
-    }
-    Ok(added)
 }

@@ -9,7 +9,6 @@ use super::attempt::contained;
 use super::{Progress, RECORD, check, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::fold::Fold;
-use crate::journal_store::LIMITS;
 use crate::key;
 
 /// A projection as it was left.
@@ -24,7 +23,7 @@ impl Snapshot {
     /// cannot be trusted.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
         let opened = contained(|| {
-            let tree = open_tree(folder, LIMITS.cache_bytes)?;
+            let tree = open_tree(folder)?;
             let progress = read_progress(&tree, store)?;
             check(&tree, &progress)?;
             Ok(Self { tree, progress })

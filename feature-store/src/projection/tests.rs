@@ -3,7 +3,6 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::journal_store::LIMITS;
 use crate::tests::fixtures::{history, users};
 
 #[test]
@@ -14,7 +13,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
     let mut events: Vec<_> = users(300).collect();
     events.extend(history(301..=400));
     let empty = |name: &str| {
-        let tree = open_tree(&guard.path().join(name), LIMITS.cache_bytes).unwrap();
+        let tree = open_tree(&guard.path().join(name)).unwrap();
         let progress = Mutex::new(read_progress(&tree, store).unwrap());
         Projection { tree, progress }
     };

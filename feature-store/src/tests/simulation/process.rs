@@ -19,7 +19,7 @@ use crate::tests::fixtures::records;
 use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
 
 /// A segment takes a few groups, so that there are many segments.
-pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 0 };
+pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000 };
 
 /// How many writes may wait.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(4).expect("it is not 0");
@@ -51,7 +51,7 @@ impl Process {
         let projection = Arc::new(Projection::new(disk));
         let store = switch::on(disk, || {
             JournalStore::open_over(Path::new("/some/data"), LIMITS, Uuid::from_u128(7), |journal| {
-                journal.replay(0, 3, |events| projection.append(&events).map_err(|error| unreachable!("{error}")))?;
+                journal.replay(0, 3, |events| projection.append(events).map_err(|error| unreachable!("{error}")))?;
                 Ok(Box::new(projection.clone()))
             })
         })?;
