@@ -6,11 +6,13 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use feature_api::schema::{Schema, SchemaError};
 use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tonic::service::Routes;
 use tower::Layer;
 
@@ -25,6 +27,10 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
 use crate::transport::rest::RouteError;
 use crate::transport::{self, Hosts, Protocols, Tls, TlsError};
+
+/// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
+/// which on a healthy disk may take a second or two.
+const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why the server could not start or stop as it should.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +67,13 @@ pub enum ServerError {
     /// The store did not close well. Everything acknowledged is in the journal all the same.
     #[error("the data folder was not closed cleanly ({0}); the next start checks it")]
     Close(CommitError),
+    /// The store did not close in time. Everything acknowledged is in the journal all the same.
+    #[error(
+        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the next \
+         start checks it",
+        .0.as_millis()
+    )]
+    CloseHangs(Duration),
 }
 
 /// A server that has its data and its address, and answers calls from [`Server::run`] on.
@@ -116,7 +129,8 @@ impl Server {
         self.address
     }
 
-    /// Answers calls until `shutdown`, lets those under way finish, and closes the data folder.
+    /// Answers calls until `shutdown`, lets those under way finish, and closes the data folder. For either there is as much
+    /// time as the grace period of the settings.
     ///
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
@@ -139,7 +153,16 @@ impl Server {
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }
-        committer.close().await.map_err(ServerError::Close)
+        let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
+        close(&committer, grace.max(LEAST_PATIENCE)).await
+    }
+}
+
+/// Closes the data folder, unless the disk does not let it.
+async fn close(committer: &Committer, patience: Duration) -> Result<(), ServerError> {
+    match timeout(patience, committer.close()).await {
+        Ok(closed) => closed.map_err(ServerError::Close),
+        Err(_) => Err(ServerError::CloseHangs(patience)),
     }
 }
 

@@ -2,6 +2,7 @@
 //! something, what. Nothing here decides how a caller of the API is answered.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use feature_core::{FeatureKey, Scope};
 
@@ -175,6 +176,18 @@ pub enum OpenError {
         revision: u64,
         /// The last revision that was applied.
         known: u64,
+    },
+    /// The projection did not open in time. It has been set aside.
+    #[error(
+        "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if that \
+         hangs too, check the disk",
+        .folder.display(), .patience.as_secs()
+    )]
+    ProjectionHangs {
+        /// The projection's folder.
+        folder: PathBuf,
+        /// How long it had.
+        patience: Duration,
     },
     /// Not even a new projection could be built.
     #[error("the projection cannot be built: {reason}; check that the disk of the data folder has space and works")]

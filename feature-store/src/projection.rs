@@ -5,15 +5,16 @@
 //! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
 //! journal.
 
+mod attempt;
 mod builder;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use feature_core::{Event, Record, Scope};
 use prost::Message;
@@ -25,6 +26,7 @@ use crate::files;
 use crate::journal::Journal;
 use crate::key;
 use crate::store::FeatureStore;
+use attempt::{contained, within};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use snapshot::Snapshot;
@@ -68,28 +70,46 @@ impl Projection {
     ///
     /// # Errors
     /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
-    /// can be built.
+    /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
     pub(crate) fn open(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
-        match contained(|| Self::catch_up(folder, journal)) {
+        Self::open_within(attempt::patience(folder), folder, journal)
+    }
+
+    /// As [`Projection::open`]. `patience`: how long sled may take to open it.
+    pub(crate) fn open_within(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+        let attempt = || contained(|| Self::catch_up(patience, folder, journal));
+        let aside = folder.with_added_extension("set-aside");
+        match attempt() {
             Err(OpenError::Projection { reason }) => {
-                let aside = folder.with_added_extension("set-aside");
                 tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
                 files::set_aside(folder, &aside)?;
-                contained(|| Self::catch_up(folder, journal))
+                attempt()
+            }
+            // The thread that hangs may go on at any time, and would then write into a new folder of that name: sled
+            // finds some of its files by their paths. So only another process can build a new projection.
+            Err(hangs @ OpenError::ProjectionHangs { .. }) => {
+                files::set_aside(folder, &aside)?;
+                Err(hangs)
             }
             outcome => outcome,
         }
     }
 
-    fn catch_up(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
-        let tree = open_tree(folder)?;
-        let progress = read_progress(&tree, journal.store())?;
-        let (from, to) = (progress.revision, journal.revision());
+    fn catch_up(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+        let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
+        let (tree, progress) = within(patience, folder, move || {
+            let tree = open_tree(&path)?;
+            let progress = read_progress(&tree, store)?;
+            if progress.revision <= to {
+                check(&tree, &progress)?;
+            }
+            Ok((tree, progress))
+        })?;
+        let from = progress.revision;
         if from > to {
             // Only what was durable in the journal was ever applied. So the journal has lost it since.
             return Err(journal.cut_short(from));
         }
-        check(&tree, &progress)?;
         if from < to {
             tracing::info!(from, to, "the projection catches up with the journal");
         }
@@ -230,14 +250,6 @@ fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Option<(u32, &'a [u8])> {
 
 fn checksum(key: &[u8], format: u8, body: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &[format]), body)
-}
-
-/// sled panics on some damage; that is one more reason for doubt.
-fn contained<T>(attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(doubt(format!("sled panicked: {}", text.unwrap_or("without a text"))))
-    })
 }
 
 fn doubt(reason: impl ToString) -> OpenError {

@@ -47,7 +47,14 @@ impl Folder {
 
     /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
     pub fn run(&self, line: &str) -> Output {
-        let mut command = limited(BINARY);
+        self.run_by(&[], line)
+    }
+
+    /// The same, started by another program with its arguments, such as `setpriv`.
+    pub fn run_by(&self, wrapper: &[&str], line: &str) -> Output {
+        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
+        let mut command = limited(words[0]);
+        command.args(&words[1..]);
         self.settle(&mut command, line);
         command.output().expect("the binary starts")
     }

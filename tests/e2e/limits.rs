@@ -48,7 +48,7 @@ fn a_call_with_a_token_counts_until_it_is_answered() {
     let call = |verb: &str, length: usize| {
         let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
         let head = format!(
-            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
         );
         let head = if verb == "PUT" { head.replace("?inheritance=true", "") } else { head };
@@ -110,7 +110,7 @@ fn without_file_descriptors_it_waits_and_recovers() {
 }
 
 fn is_served(mut connection: TcpStream) -> bool {
-    let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     let mut answer = String::new();
     connection.write_all(request).and_then(|()| connection.read_to_string(&mut answer)).expect("it is answered");
     answer.starts_with("HTTP/1.1 200")

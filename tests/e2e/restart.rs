@@ -1,4 +1,4 @@
-//! What outlives the process, and how it ends: restarts, kills, open streams, a second process on one folder.
+//! What outlives the process, and how it ends: restarts, kills, open streams.
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{
@@ -64,20 +64,6 @@ async fn an_open_watch_does_not_hold_up_the_end() {
     while let Ok(Some(answer)) = watch.message().await {
         assert_ne!(answer.status(), ServingStatus::Serving, "while it ends a server is not serving");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_process_on_the_folder_is_refused() {
-    let server = Server::new();
-    let second = server.folder().run("serve --listen 127.0.0.1:0");
-    let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(second.status.code().is_some_and(|code| code != 0 && code != 124), "{}: {said}", second.status);
-    assert!(!String::from_utf8_lossy(&second.stdout).contains("listening on"), "it never listened");
-    let data = server.folder().data();
-    let helpful = |line: &str| line.contains(&*data.to_string_lossy()) && line.contains("process");
-    assert!(said.lines().any(helpful), "one line names the folder and the other process:\n{said}");
-    set_user(&mut client(&server).await, true).await;
-    server.stop();
 }
 
 async fn client(server: &Server) -> Client {

@@ -1,6 +1,4 @@
-//! Starts that must not succeed: each ends with the documented exit code and one line that says what to do.
-
-use std::fs;
+//! Starts with a configuration that does not work: each ends with the documented exit code and one line that says what to do.
 
 use crate::harness::Folder;
 
@@ -43,32 +41,4 @@ fn an_issuer_whose_keys_cannot_be_read_is_64_before_the_server_says_that_it_list
     assert_eq!(code, Some(64), "{words}");
     let last = words.lines().last().unwrap_or_default();
     assert!(last.contains("auth.issuers[0].jwks_file") && last.contains("no.json"), "{last}");
-}
-
-#[test]
-fn a_data_folder_that_cannot_be_trusted_is_refused_with_what_to_do() {
-    let used = || {
-        let server = Folder::new("").serve();
-        server.token("");
-        server.stop()
-    };
-    let serve = "serve --listen 127.0.0.1:0";
-    let check = |folder: &Folder, says: &[&str]| {
-        let (code, words) = refused(folder, serve);
-        assert_eq!(code, Some(1), "{words}");
-        let last = words.lines().last().unwrap_or_default();
-        assert!(says.iter().all(|text| last.contains(text)), "{last} lacks one of {says:?}");
-    };
-
-    let newer = used();
-    fs::write(newer.data().join("identity"), r#"{"format":2,"store":"0"}"#).expect("the file is writable");
-    check(&newer, &["format 2", "newer binary"]);
-
-    let lost = used();
-    fs::remove_dir_all(lost.data().join("journal")).expect("the folder is there");
-    check(&lost, &["journal", "missing", "backup"]);
-
-    let unwritable = Folder::new("");
-    fs::write(unwritable.data(), "a file where the folder should be").expect("the file is writable");
-    check(&unwritable, &["feature-data", "check that the data folder"]);
 }

@@ -6,13 +6,12 @@
 mod expected;
 mod inflict;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use fastrand::Rng;
 
-use crate::finding::{Finding, Verdict};
+use crate::finding::{Finding, Verdict, Verdicts};
 use crate::folder;
 use crate::numbered::Client;
 use crate::prepared::{Form, Prepared, UNTOUCHED, compare, read, segments};
@@ -29,8 +28,7 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let prepared = Prepared::new(binary, &mut rng).await.context("preparing the folders")?;
     let large = prepared.large(binary, &mut rng).await.context("preparing the large folder")?;
-    let mut report = Report::new("bit flips and truncations");
-    let mut counts = BTreeMap::new();
+    let mut verdicts = Verdicts::new("bit flips and truncations");
     for cycle in 1..=cycles {
         let form = match rng.u32(..3) {
             _ if cycle % LARGE_EVERY == 0 => &large,
@@ -44,20 +42,13 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
         let damage = Damage::inflict(&folder, form, &prepared.foreign, &mut rng)?;
         let names = segments(&form.folder)?.iter().map(|path| name(path)).collect::<Vec<_>>();
         let expected = Expected::after(&damage, &names, form.acknowledged);
-        report.cycles += 1;
-        match judge(binary, &folder, form, &expected).await {
-            Ok(what) => *counts.entry(what).or_insert(0_u32) += 1,
-            Err(finding) => {
-                let kept = place.keep();
-                let about =
-                    format!("cycle {cycle}, a folder {}, {}, kept in {}", form.name, damage.what, kept.display());
-                report.add(&about, finding);
-            }
-        }
+        let verdict = judge(binary, &folder, form, &expected).await;
+        verdicts.add(verdict, || {
+            let (form, kept) = (form.name, place.keep());
+            format!("cycle {cycle}, a folder {form}, {}, kept in {}", damage.what, kept.display())
+        });
     }
-    report.notes = counts.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
-    report.notes.push(format!("seed {seed}"));
-    Ok(report)
+    Ok(verdicts.report(seed))
 }
 
 /// Starts on a damaged folder: it must be refused where it may be, or serve what was there, now and after a restart.
@@ -77,6 +68,11 @@ pub async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expec
     let server = binary.serve(folder).await.context("it served, but not again")?;
     compare(&server, &contents).await?;
     server.stop().await?;
+    binary.verify(folder).await?;
+    let events = binary.events(folder).await?;
+    if !events.starts_with(&form.events) || events.len() != form.events.len() + 1 {
+        return Err(Finding::Lost("its export is another".to_owned()));
+    }
     Ok(match log {
         log if log.contains("is set aside") => "rebuilt",
         log if log.contains("cut off what a crash") => "cut off",

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use tonic::Code;
 
 use crate::device::Device;
-use crate::finding::{Finding, Verdict};
+use crate::finding::{Finding, Verdict, Verdicts};
 use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
 use crate::report::Report;
@@ -44,21 +44,15 @@ const ENDS: [Ends; 3] = [Ends::No, Ends::Stopped, Ends::Killed];
 /// Fills disks, `cycles` times: with each kind of end for each that can be left, in turn.
 pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
-    let mut report = Report::new("full disks");
-    let mut counts = std::collections::BTreeMap::new();
+    let mut verdicts = Verdicts::new("full disks");
     let kinds = LEFT.into_iter().flat_map(|left| ENDS.map(|ends| (left, ends)));
     for (left, ends) in kinds.cycle().take(cycles as usize) {
-        report.cycles += 1;
         // Few enough files for all of them to be made, and no blocks that only root may use.
         let device = Device::new(&["-m", "0", "-N", "2048"], "noatime")?;
-        match fill_up(binary, device.path(), left, ends, &mut rng).await {
-            Ok(what) => *counts.entry(what).or_insert(0_u32) += 1,
-            Err(finding) => report.add(&format!("{left:?} left, server ends: {ends:?}"), finding),
-        }
+        let verdict = fill_up(binary, device.path(), left, ends, &mut rng).await;
+        verdicts.add(verdict, || format!("{left:?} left, server ends: {ends:?}"));
     }
-    report.notes = counts.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
-    report.notes.push(format!("seed {seed}"));
-    Ok(report)
+    Ok(verdicts.report(seed))
 }
 
 async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &mut Rng) -> Verdict {

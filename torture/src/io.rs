@@ -5,14 +5,13 @@
 
 mod plan;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use fastrand::Rng;
 use tonic::{Code, Status};
 
-use crate::finding::{Finding, Verdict};
+use crate::finding::{Finding, Verdict, Verdicts};
 use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
 use crate::prepared::{Contents, Prepared, compare};
@@ -54,19 +53,15 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut runs: Vec<_> =
         begins.iter().flat_map(|begin| begin.faults.iter().map(move |fault| (begin, fault))).collect();
     rng.shuffle(&mut runs);
-    let mut report = Report::new("I/O errors");
-    let mut counts = BTreeMap::new();
+    let mut verdicts = Verdicts::new("I/O errors");
     let all = runs.len();
     for (begin, fault) in runs.into_iter().take(cycles as usize) {
-        report.cycles += 1;
         trial.prepare(begin.from.as_deref())?;
-        match trial.meet(begin, fault).await {
-            Ok(what) => *counts.entry(what).or_insert(0_u32) += 1,
-            Err(finding) => report.add(&format!("a {} folder, {fault}", begin.name), finding),
-        }
+        let verdict = trial.meet(begin, fault).await;
+        verdicts.add(verdict, || format!("a {} folder, {fault}", begin.name));
     }
-    report.notes = counts.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
-    report.notes.push(format!("of {all} faults, seed {seed}"));
+    let mut report = verdicts.report(seed);
+    report.notes.push(format!("of {all} faults"));
     Ok(report)
 }
 

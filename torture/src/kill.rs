@@ -64,7 +64,7 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             tally.cycle();
             done += 1;
         }
-        close(binary, &mut trial, &mut tally).await?;
+        trial.close(binary, &mut tally, || Ok(())).await?;
     }
     tally.report([format!("seed {seed}"), format!("{starts} starts killed as well")])
 }
@@ -80,13 +80,4 @@ async fn end(server: Server, rng: &mut Rng) -> Result<String> {
         }
         _ => server.kill().await,
     }
-}
-
-/// Checks a folder that is given up: after a kill, and once more after a clean end.
-async fn close(binary: &Binary, trial: &mut Trial, tally: &mut Tally) -> Result<()> {
-    for _ in 0..2 {
-        let Some(server) = trial.open(binary, tally).await? else { return Ok(()) };
-        tally.log(&server.stop().await?);
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 //! sees the binary, its folder and its port, as an operator does.
 
 mod attack;
+mod commands;
 mod damage;
 mod device;
 mod finding;
@@ -115,7 +116,7 @@ impl Campaign {
             // The long form is every fault that there is, and there are about 3,300.
             Self::Io => (40, 10_000),
             Self::Full => (12, 120),
-            Self::Projection => (32, 1000),
+            Self::Projection => (16, 1000),
             // The long form takes longer for each attack.
             Self::Attack(_) => (1, 1),
         }

@@ -80,14 +80,11 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             tally.cycle();
             done += 1;
         }
-        if let Some(server) = trial.open(binary, &mut tally).await? {
-            tally.log(&server.stop().await?);
+        let cut = || {
             device.cut()?;
-            remount(&mut device)?;
-            if let Some(server) = trial.open(binary, &mut tally).await? {
-                tally.log(&server.stop().await?);
-            }
-        }
+            remount(&mut device)
+        };
+        trial.close(binary, &mut tally, cut).await?;
     }
     tally.report([format!("seed {seed}"), format!("{starts} starts cut off as well")])
 }

@@ -45,6 +45,8 @@ pub struct Form {
     pub older: PathBuf,
     /// What must be read from it.
     pub contents: Contents,
+    /// The events that its export tells, each as a hash.
+    pub events: Vec<u64>,
     /// The bytes of the last segment that hold what was acknowledged.
     pub acknowledged: u64,
 }
@@ -103,15 +105,15 @@ impl Prepared {
         let server = binary.write(&live, rng, 150).await?;
         let contents = read(&server).await?;
         server.stop().await?;
-        let stopped = Form::of("stopped", &live, place("stopped"), &older, contents)?;
+        let stopped = Form::of(binary, "stopped", &live, place("stopped"), &older, contents).await?;
 
         let server = binary.write(&live, rng, 60).await?;
         let contents = read(&server).await?;
         server.kill().await?;
-        let killed = Form::of("killed", &live, place("killed"), &older, contents)?;
+        let killed = Form::of(binary, "killed", &live, place("killed"), &older, contents).await?;
 
         binary.write(&live, rng, 1).await?.kill().await?;
-        let torn = Form::of("torn", &killed.folder, place("torn"), &older, killed.contents.clone())?;
+        let torn = Form::of(binary, "torn", &killed.folder, place("torn"), &older, killed.contents.clone()).await?;
         torn.tear(&live, rng)?;
 
         Ok(Self { stopped, killed, torn, foreign, guard })
@@ -126,16 +128,24 @@ impl Prepared {
         let server = binary.write(&live, rng, 20).await?;
         let contents = read(&server).await?;
         server.stop().await?;
-        Form::of("of several segments", &live, place("large"), &older, contents)
+        Form::of(binary, "of several segments", &live, place("large"), &older, contents).await
     }
 }
 
 impl Form {
-    fn of(name: &'static str, from: &Path, folder: PathBuf, older: &Path, contents: Contents) -> Result<Self> {
+    async fn of(
+        binary: &Binary,
+        name: &'static str,
+        from: &Path,
+        folder: PathBuf,
+        older: &Path,
+        contents: Contents,
+    ) -> Result<Self> {
         folder::copy(from, &folder)?;
         let last = segments(&folder)?.pop().context("a data folder has a segment")?;
         let acknowledged = fs::metadata(folder.join(last))?.len();
-        Ok(Self { name, folder, older: older.to_owned(), contents, acknowledged })
+        let events = binary.events(&folder).await?;
+        Ok(Self { name, folder, older: older.to_owned(), contents, events, acknowledged })
     }
 
     /// Leaves at the end of the journal what a crash within a write may leave: a part of what `later` holds there.

@@ -6,12 +6,11 @@
 mod hung;
 mod spoil;
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use fastrand::Rng;
 
 use crate::damage::{Expected, Place, judge};
+use crate::finding::Verdicts;
 use crate::folder;
 use crate::prepared::Prepared;
 use crate::report::Report;
@@ -26,17 +25,17 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     ensure_present()?;
     let mut rng = Rng::with_seed(seed);
     let prepared = Prepared::new(binary, &mut rng).await.context("preparing the folders")?;
-    let mut report = Report::new("spoilt projections");
-    let mut counts = BTreeMap::new();
+    let mut verdicts = Verdicts::new("spoilt projections");
     for cycle in 1..=cycles {
-        report.cycles += 1;
         let place = tempfile::tempdir()?;
         let data = place.path().join("data");
         let form = &prepared.stopped;
         folder::copy(&form.folder, &data)?;
         let (what, verdict) = if cycle % HUNG_EVERY == 0 {
-            let hang = hung::Hang::of(cycle / HUNG_EVERY);
-            (hang.to_string(), hung::meet(binary, place.path(), form, hang).await)
+            match hung::Hang::of(cycle / HUNG_EVERY) {
+                Some(hang) => (hang.to_string(), hung::meet(binary, place.path(), form, hang).await),
+                None => ("a start hangs".to_owned(), hung::meet_at_open(binary, place.path(), form).await),
+            }
         } else {
             let (what, cut_short) = spoil::spoil(&data, &prepared, &mut rng)?;
             let mut expected = Expected { may_serve: !cut_short, refusals: Vec::new() };
@@ -45,12 +44,7 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             }
             (what, judge(binary, &data, form, &expected).await)
         };
-        match verdict {
-            Ok(what) => *counts.entry(what).or_insert(0_u32) += 1,
-            Err(finding) => report.add(&format!("cycle {cycle}, {what}, kept in {}", place.keep().display()), finding),
-        }
+        verdicts.add(verdict, || format!("cycle {cycle}, {what}, kept in {}", place.keep().display()));
     }
-    report.notes = counts.into_iter().map(|(what, count)| format!("{count} {what}")).collect();
-    report.notes.push(format!("seed {seed}"));
-    Ok(report)
+    Ok(verdicts.report(seed))
 }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
+use crate::finding::Finding;
 use crate::server::{Binary, Server};
 use crate::tally::Tally;
 use crate::workload::{self, Load, Values, Workload};
@@ -92,6 +93,28 @@ impl Trial {
                 Ok(None)
             }
         }
+    }
+
+    /// Checks the folder when it is given up: after the end that its server had, after a clean one, and with the server's
+    /// own verification.
+    ///
+    /// `between`: what happens after the first server has stopped.
+    pub async fn close(
+        &mut self,
+        binary: &Binary,
+        tally: &mut Tally,
+        between: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let Some(server) = self.open(binary, tally).await? else { return Ok(()) };
+        tally.log(&server.stop().await?);
+        between()?;
+        let Some(server) = self.open(binary, tally).await? else { return Ok(()) };
+        tally.log(&server.stop().await?);
+        match binary.verify(&self.data).await {
+            Ok(()) => {}
+            Err(Finding::Lost(text) | Finding::Unopenable(text) | Finding::FalseAlarm(text)) => tally.lost(vec![text]),
+        }
+        Ok(())
     }
 
     /// Starts the clients.

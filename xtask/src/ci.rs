@@ -6,15 +6,16 @@ use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run};
 use crate::torture::torture;
-use crate::{deny, edges, install};
+use crate::{deny, edges, files, install};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
 /// The quick ones first, so that a slip is told early.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
     ("edges", |workspace| edges::check(&workspace.metadata)),
+    ("files", |workspace| files::check(&workspace.path(""))),
     ("install", install::install),
     ("supply chain", deny::deny),
     ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),

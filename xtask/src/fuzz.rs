@@ -21,6 +21,12 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
         bail!("there is no such fuzz target; there are: {}", targets.join(", "));
     }
     let cargo_fuzz = cargo_fuzz(workspace)?;
+    // Targets end by being stopped, and leave their folders behind: here, where the next run removes them.
+    let temporary = workspace.target("fuzz/tmp");
+    if temporary.exists() {
+        fs::remove_dir_all(&temporary).with_context(|| format!("removing {}", temporary.display()))?;
+    }
+    fs::create_dir_all(&temporary).with_context(|| format!("creating {}", temporary.display()))?;
     for name in chosen {
         println!("\n=== {name}: {seconds} s");
         // What was found in earlier runs is tried first; then what is written down as a start.
@@ -32,7 +38,7 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
         command.arg(workspace.path("fuzz/seeds").join(name)).arg("--");
         command.args([format!("-max_total_time={seconds}"), format!("-max_len={MAX_INPUT}")]);
         command.args(["-timeout=5", "-print_final_stats=1", "-verbosity=0"]);
-        command.env("RUST_BACKTRACE", "0");
+        command.env("RUST_BACKTRACE", "0").env("TMPDIR", &temporary);
         // A target folder of its own: these builds have nothing in common with others.
         command.env("CARGO_TARGET_DIR", workspace.target("fuzz"));
         run(&mut command)

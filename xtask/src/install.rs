@@ -11,7 +11,8 @@ use crate::shell::{Workspace, on_path, run_quietly};
 /// Debian packages, each with the program by which it is recognised.
 type Packages = &'static [(&'static str, &'static str)];
 
-const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl")];
+/// systemd is there for `systemd-analyze`, which looks at the unit; nothing of it is started.
+const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl"), ("systemd", "systemd-analyze")];
 
 /// Root alone can cut the power of a file system, and only root is sure to have these on the path.
 const FOR_CAMPAIGNS: Packages =

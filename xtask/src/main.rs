@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod deny;
 mod edges;
+mod files;
 mod fuzz;
 mod install;
 mod shell;
@@ -32,7 +33,7 @@ enum Command {
     /// Run every test, after installing whichever test clients are missing.
     ///
     /// Installed are: the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the
-    /// target folder), and from Debian chromium and curl. What is there already is left alone.
+    /// target folder), and from Debian chromium, curl and systemd. What is there already is left alone.
     #[command(after_help = "\
 Examples:
   cargo xtask test                               everything
@@ -46,8 +47,8 @@ Examples:
     },
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, installation of what is missing, supply chain, proto style, clippy,
-    /// descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
+    /// The steps: format, dependency edges, the shape of files, installation of what is missing, supply chain, proto
+    /// style, clippy, descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.

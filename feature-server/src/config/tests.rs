@@ -1,20 +1,21 @@
 //! Loading from all sources together, and what is said when one of them is wrong.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::keys::{KEYS, Kind};
-use super::settings::{
-    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, RoleSettings, Server, Tls,
-};
+use super::settings::{Bound, LogFormat};
 use super::sources::load_from;
 use super::{Configuration, Flags, Settings};
 
 mod bad;
 mod documented_limits;
+mod full;
 mod shipped_file;
+
+use full::full;
 
 /// The name that messages give to the configuration file of a test.
 const FILE: &str = "FILE";
@@ -43,100 +44,6 @@ fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 
 fn loaded(text: &str, variables: &[(&str, &str)], flags: &[(&str, &str)]) -> Settings {
     load(text, variables, flags).unwrap_or_else(|error| panic!("{text} {variables:?} {flags:?}: {error}")).settings
-}
-
-/// Settings in which every key has a value that is not its default.
-fn full() -> Settings {
-    let issuer = |name: &str, jwks_file: Option<&str>, jwks_url: Option<&str>, jwks_ca_file: Option<&str>| Issuer {
-        issuer: name.to_owned(),
-        audience: "aud".to_owned(),
-        instance: Some("i1".to_owned()),
-        jwks_file: jwks_file.map(PathBuf::from),
-        jwks_url: jwks_url.map(Into::into),
-        jwks_ca_file: jwks_ca_file.map(PathBuf::from),
-    };
-    let certificate = |roles: &[&str]| Certificate {
-        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        instance: Some("i1".to_owned()),
-        organization: Some("o1".to_owned()),
-        user: Some("u1".to_owned()),
-        ..Certificate::default()
-    };
-    let role = |bound_to, permission: &str| RoleSettings { bound_to, permissions: vec![permission.to_owned()] };
-    Settings {
-        server: Server {
-            listen: "[::]:1".parse().unwrap(),
-            data: "with \"quotes\", \\, ä, #, \u{7f} and\nbreaks".into(),
-            allow_cleartext: true,
-            allowed_hosts: vec!["features.example.com".into(), "[::1]".into()],
-            shutdown_grace_ms: 0,
-        },
-        limits: Limits {
-            message_bytes: 1,
-            connections: 2,
-            connections_per_address: 3,
-            streams_per_connection: 4,
-            calls: 5,
-            calls_per_second_per_identity: 23,
-            unauthenticated_calls: 12,
-            unauthenticated_calls_per_address: 13,
-            unauthenticated_bytes: 14,
-            request_bytes: 15,
-            answer_cache_bytes: 0,
-            queued_writes: 6,
-            queued_reads: 7,
-            header_bytes: 8_193,
-            headers: 16,
-            handshake_timeout_ms: 24,
-            first_byte_timeout_ms: 7,
-            header_timeout_ms: 8,
-            body_timeout_ms: 17,
-            send_timeout_ms: 18,
-            idle_timeout_ms: 9,
-            connection_age_ms: 19,
-            connection_age_grace_ms: 20,
-            keepalive_interval_ms: 21,
-            keepalive_timeout_ms: 22,
-            default_deadline_ms: 10,
-            max_deadline_ms: 11,
-        },
-        tls: Tls {
-            certificate_file: Some("cert.pem".into()),
-            key_file: Some("key.pem".into()),
-            client_ca_file: Some("ca.pem".into()),
-            client_crl_file: Some("crl.pem".into()),
-            client_certificate: Presence::Optional,
-        },
-        cors: Cors { allowed_origins: vec!["https://a.example.com".into(), "http://b:3000".into()] },
-        instances: Instances {
-            default: Some("an instance, #1".to_owned()),
-            hosts: BTreeMap::from([("demo.example.com".into(), "demo".into()), ("[::1]".into(), "six".into())]),
-        },
-        auth: Auth {
-            leeway_s: 0,
-            max_token_lifetime_s: 1,
-            roles_claim: "https://example.com/roles".to_owned(),
-            revocation_file: Some("revoked".into()),
-            jwks_max_stale_s: 900,
-            token_cache_entries: 0,
-            issuers: vec![
-                issuer("https://one", None, Some("https://one/keys"), Some("ca.pem")),
-                issuer("https://two", Some("two.json"), None, None),
-            ],
-            certificates: vec![
-                Certificate {
-                    uri: Some("spiffe://example.org/console".to_owned()),
-                    ..certificate(&["IAM_OWNER", "X"])
-                },
-                Certificate { subject: Some("CN=a \\\"b\\\"\\, c,O=d".to_owned()), ..certificate(&[]) },
-            ],
-        },
-        roles: BTreeMap::from([
-            ("IAM_OWNER".to_owned(), role(Bound::Organization, "org.feature.read")),
-            ("Mixed.Case role".to_owned(), role(Bound::Everything, "system.feature.delete")),
-        ]),
-        log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
-    }
 }
 
 #[test]

@@ -68,6 +68,7 @@ impl FeatureStore for Hanging {
     }
 
     fn close(&self) -> Result<(), StoreError> {
+        self.enter();
         Ok(())
     }
 }
@@ -196,4 +197,16 @@ async fn a_store_that_hangs_holds_up_only_who_needs_it_and_no_longer_than_their_
     assert_eq!(bench.store.revision(), 1);
     bench.stop.send(()).expect("the server runs");
     bench.served.await.expect("the server does not panic").expect("the store closes");
+}
+
+#[tokio::test]
+async fn a_store_that_hangs_does_not_hold_up_the_end() {
+    let store = Arc::new(Hanging::default());
+    let committer = Committer::start(store.clone(), NonZeroUsize::MIN).expect("a thread starts");
+    store.hang(true);
+    let line = close(&committer, Duration::from_millis(20)).await.unwrap_err().to_string();
+    let says = "the data folder was not closed, the disk did not answer within 20 ms; nothing acknowledged is lost";
+    assert!(line.starts_with(says), "{line}");
+    // Its thread ends with the process; here, when the disk answers again.
+    store.hang(false);
 }

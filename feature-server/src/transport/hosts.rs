@@ -39,7 +39,7 @@ impl Hosts {
     ///
     /// # Errors
     /// [`Failure::HostUnknown`] or, when the request contradicts itself, [`Failure::FieldsInvalid`].
-    pub(super) fn check<B>(&self, request: &Request<B>, grpc: bool) -> Result<(), Failure> {
+    pub fn check<B>(&self, request: &Request<B>, grpc: bool) -> Result<(), Failure> {
         let Some(authority) = authority(request)? else { return Ok(()) };
         let host = authority.host();
         if grpc || is_literal_or_loopback(host) || self.names.contains(&host.to_ascii_lowercase()) {

@@ -17,12 +17,11 @@ use tower::Service;
 
 use super::arriving;
 use super::body::CallBody;
-use super::connect;
 use super::context::RequestId;
 use super::drain::{Drain, Ending};
 use super::protocol::{Protocol, Protocols};
 use super::share::{Capacity, ClientAddress, Release, Share};
-use super::timeout::{self, Deadline};
+use super::timeout::Deadline;
 use crate::config::settings;
 use crate::error::Failure;
 
@@ -63,10 +62,7 @@ impl<S> Limits<S> {
 impl Bounds {
     /// The time that a call may take.
     fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
-        let asked = match protocol {
-            Protocol::Connect(_) => connect::timeout(request.headers())?,
-            _ => timeout::asked(request.headers())?,
-        };
+        let asked = protocol.timeout(request.headers())?;
         if asked == Some(Duration::ZERO) {
             return Err(Failure::DeadlineExceeded);
         }

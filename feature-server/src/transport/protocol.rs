@@ -3,6 +3,7 @@
 //! Translating requests and answers is not done here, and no service is known but by its descriptors.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -18,6 +19,7 @@ use super::hosts::Hosts;
 use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
+use super::timeout;
 use crate::error::Failure;
 use crate::page::{self, Pages};
 
@@ -112,6 +114,15 @@ impl Protocols {
         }
     }
 
+    /// How long the client of a call says that it waits, in the call's protocol; `None` when it says nothing, and when the
+    /// request is no call.
+    ///
+    /// # Errors
+    /// [`Failure::FieldsInvalid`] names the header that is malformed.
+    pub fn timeout<B>(&self, request: &Request<B>) -> Result<Option<Duration>, Failure> {
+        self.recognise(request).map_or(Ok(None), |protocol| protocol.timeout(request.headers()))
+    }
+
     /// The method that a call is of, if there is such a method.
     ///
     /// `path`: of the request.
@@ -184,6 +195,14 @@ impl Protocol {
             Some(Protocol::GrpcWebText)
         } else {
             None
+        }
+    }
+
+    /// How long the client says that it waits.
+    pub(super) fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
+        match self {
+            Protocol::Connect(_) => connect::timeout(headers),
+            _ => timeout::asked(headers),
         }
     }
 

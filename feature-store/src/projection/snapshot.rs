@@ -5,7 +5,8 @@ use std::path::Path;
 use feature_core::Scope;
 use uuid::Uuid;
 
-use super::{Progress, RECORD, check, contained, open_tree, open_value, read_progress};
+use super::attempt::contained;
+use super::{Progress, RECORD, check, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::fold::Fold;
 use crate::key;

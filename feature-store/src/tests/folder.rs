@@ -1,16 +1,14 @@
 //! Tests of a store's folder: what is found there at opening, and what becomes of it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use feature_core::{Record, Scope, Value};
-use uuid::Uuid;
 
+use super::doubtful::open_sled;
 use super::fixtures::{copy, event, history, records, scopes, values};
 use crate::journal_store::{LIMITS, Limits};
-use crate::projection::Projection;
 use crate::{FeatureStore, JournalStore, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -19,22 +17,12 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (guard, folder)
 }
 
-fn open(folder: &Path) -> JournalStore {
+pub(super) fn open(folder: &Path) -> JournalStore {
     JournalStore::open(folder).expect("the folder can be opened")
 }
 
-/// Opens sled, whose own thread may hold the lock of the files a little longer than whoever had them open before.
-fn open_sled(folder: &Path) -> sled::Db {
-    loop {
-        match sled::open(folder) {
-            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => thread::yield_now(),
-            outcome => return outcome.expect("sled opens its own files"),
-        }
-    }
-}
-
 /// A closed store with some events, and its records.
-fn filled() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
+pub(super) fn filled() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
     let (guard, folder) = folder();
     let store = open(&folder);
     for (revision, scope) in (1..).zip(scopes().iter().cycle().take(20)) {
@@ -65,51 +53,6 @@ fn what_was_appended_is_there_after_closing_dropping_and_killing() {
 }
 
 #[test]
-fn a_doubtful_projection_is_set_aside_and_built_from_the_journal() {
-    let (_guard, folder, expected) = filled();
-    let projection = folder.join("projection");
-    let (_other, other, _) = filled();
-    let replace = |from: PathBuf| {
-        fs::remove_dir_all(&projection).unwrap();
-        copy(&from, &projection).unwrap();
-    };
-    let edit = |edit: fn(&sled::Db)| {
-        let tree = open_sled(&projection);
-        edit(&tree);
-        tree.flush().unwrap();
-    };
-    // what is wrong | how it comes about
-    let table: [(&str, &dyn Fn()); 6] = [
-        ("of another store", &|| replace(other.join("projection"))),
-        ("a file", &|| {
-            fs::remove_dir_all(&projection).unwrap();
-            fs::write(&projection, "x").unwrap();
-        }),
-        ("a record is lost", &|| edit(|tree| drop(tree.remove("rs").unwrap()))),
-        ("a record is another's", &|| edit(|tree| drop(tree.insert("rs", tree.get("ria").unwrap().unwrap()).unwrap()))),
-        ("an unknown key", &|| edit(|tree| drop(tree.insert("x", "").unwrap()))),
-        ("an unknown format", &|| edit(|tree| drop(tree.insert("m", vec![9; 40]).unwrap()))),
-    ];
-    for (name, damage) in table {
-        damage();
-        let doubtful = fs::metadata(&projection).unwrap().ino();
-        assert_eq!(records(&open(&folder)), expected, "{name}");
-        let aside = fs::metadata(folder.join("projection.set-aside"));
-        assert!(aside.is_ok_and(|aside| aside.ino() == doubtful), "{name}: not set aside");
-    }
-    // In these sled finds nothing at all. Such a projection is built from the start, wherever it lies.
-    let table: [&dyn Fn(); 3] =
-        [&|| fs::remove_dir_all(&projection).unwrap(), &|| edit(|tree| tree.clear().unwrap()), &|| {
-            let length = fs::metadata(projection.join("db")).unwrap().len() as usize;
-            fs::write(projection.join("db"), (0..length).map(|byte| (byte * 31) as u8).collect::<Vec<_>>()).unwrap();
-        }];
-    for damage in table {
-        damage();
-        assert_eq!(records(&open(&folder)), expected);
-    }
-}
-
-#[test]
 fn a_journal_that_ends_before_the_projection_is_refused() {
     let (guard, folder, expected) = filled();
     let older = guard.path().join("older");
@@ -134,39 +77,6 @@ fn a_journal_that_ends_before_the_projection_is_refused() {
     }
     fs::remove_dir_all(folder.join("projection")).unwrap();
     assert_eq!(records(&open(&folder)), expected);
-}
-
-#[test]
-fn a_flipped_byte_anywhere_in_sled_is_never_believed() {
-    let (guard, folder, expected) = filled();
-    let pristine = guard.path().join("pristine");
-    copy(&folder.join("projection"), &pristine).unwrap();
-    let length = fs::metadata(pristine.join("db")).unwrap().len() as usize;
-    let written = fs::read(pristine.join("db")).unwrap().iter().rposition(|&byte| byte != 0).unwrap_or(length - 1);
-    for step in 0..40 {
-        fs::remove_dir_all(folder.join("projection")).unwrap();
-        copy(&pristine, &folder.join("projection")).unwrap();
-        let mut bytes = fs::read(pristine.join("db")).unwrap();
-        bytes[written * step / 40] ^= 0x04;
-        fs::write(folder.join("projection/db"), bytes).unwrap();
-        assert_eq!(records(&open(&folder)), expected, "byte {}", written * step / 40);
-    }
-}
-
-#[test]
-fn a_record_damaged_while_open_is_named_and_not_answered() {
-    let (_guard, folder, _) = filled();
-    let store = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        let projection = Projection::open(&folder.join("projection"), journal)?;
-        projection.damage(&Scope::System);
-        Ok(Box::new(projection))
-    });
-    let store = store.unwrap();
-    let error = store.record(&Scope::System).unwrap_err();
-    assert!(matches!(error, StoreError::DamagedRecord { scope: Scope::System }), "{error}");
-    assert!(store.record(&scopes()[1]).is_ok());
-    drop(store);
-    assert!(open(&folder).record(&Scope::System).is_ok());
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn verification_says_how_the_projection_fits_and_changes_nothing() {
             },
             in_doubt("a record is missing or not the newest"),
         ),
-        (&|| edit(&|tree| drop(tree.insert("m", vec![9; 40]).unwrap())), in_doubt("a value fails its check")),
+        (&|| edit(&|tree| drop(tree.insert("m", vec![9; 40]).unwrap())), in_doubt("its progress is damaged")),
     ];
     for (change, expected) in table {
         let _ = fs::remove_file(&projection);

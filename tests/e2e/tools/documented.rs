@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Output;
 
 use super::{client, ends, set_user};
+use crate::clients::{pasted, run as run_client};
 use crate::harness::{BINARY, Folder, Server, limited};
 
-/// The code blocks of the section 'Backup and restore', in order.
-fn blocks() -> Vec<String> {
+/// The code blocks of a section, in order.
+fn blocks(section: &str) -> Vec<String> {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../OPERATIONS.md");
     let text = fs::read_to_string(document).expect("OPERATIONS.md is there");
-    let section = text.split_once("## Backup and restore").expect("the section is there").1;
+    let section = text.split_once(&format!("\n## {section}\n")).expect("the section is there").1;
     let section = section.split("\n## ").next().expect("a text has a first part");
     section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
@@ -30,7 +31,7 @@ fn run(block: &str, data: &Path, backup: &Path) -> Output {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
-    let [back_up, check, restore, export] = blocks().try_into().expect("the section has four code blocks");
+    let [back_up, check, restore, export] = blocks("Backup and restore").try_into().expect("there are four");
     let server = Server::new();
     let token = server.token("--role SYSTEM_OWNER --instance demo");
     assert_eq!(set_user(&mut client(&server).await, "ann", true).await, 1);
@@ -64,4 +65,31 @@ async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
     fs::write(backup.join("journal/00000000000000000001.log"), "").expect("the file is writable");
     ends(&run(&restore, &data, &backup), 65);
     assert!(data.join("identity").exists(), "the data folder is where it was");
+}
+
+#[test]
+fn keys_are_rotated_and_tokens_revoked_as_documented() {
+    let [rotate, revoke] = blocks("Rotation").try_into().expect("there are two");
+    let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
+    let (data, revoked) = (folder.data(), folder.file("revoked"));
+    fs::write(&revoked, "# nothing is revoked\n").expect("the folder is writable");
+    let server = folder.serve();
+    let old = server.token("");
+    let (said, _) = ends(&run(&rotate, &data, &data), 0);
+    assert_eq!(said.matches("keys/2.pem").count(), 2, "the new key is told, and then listed: {said}");
+    assert_ne!(server.token("").split('.').next(), old.split('.').next(), "another key signs");
+
+    ends(&run(&format!("REVOKED={}\n{revoke}", revoked.display()), &data, &data), 0);
+    server.wait_for_log("the list of revoked tokens was read again", 1);
+    server.stop();
+}
+
+#[test]
+fn health_is_asked_for_as_documented() {
+    let [ask] = blocks("Health").try_into().expect("there is one");
+    let server = Server::new();
+    let said = run_client(&mut pasted(&server, &format!("ADDRESS={}\n{ask}", server.address())));
+    assert_eq!(said.matches("SERVING").count(), 2, "{said}");
+    assert!(!said.contains("NOT_SERVING"), "{said}");
+    server.stop();
 }

@@ -1,11 +1,10 @@
 //! Which faults there are: every call that the server makes on its files, failing once or from then on. Nothing runs here.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::server::Binary;
-use crate::strace::{CALLS, Call, Traced};
+use crate::strace::{CALLS, Call, Traced, most_of_a_thread};
 
 /// A fault that the server meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +29,9 @@ const LAST: u32 = 100;
 
 /// Every fault that can be met, given the calls of a run without any.
 pub fn faults(calls: &[Traced]) -> Vec<Fault> {
-    let mut by_thread: BTreeMap<(Call, &str), u32> = BTreeMap::new();
-    for call in calls {
-        *by_thread.entry((call.call, &call.thread)).or_default() += 1;
-    }
     let mut faults: Vec<_> = (1..=LAST).map(|step| Fault::FileSize(step * step / 4)).collect();
     for call in CALLS {
-        let of_call = by_thread.iter().filter(|((other, _), _)| *other == call);
-        let most = of_call.map(|(_, count)| *count).max().unwrap_or_default();
+        let most = most_of_a_thread(calls.iter().filter(|traced| traced.call == call));
         let errors =
             if call.name.ends_with("read") || call.name == "pread64" { &["EIO"][..] } else { &["EIO", "ENOSPC"] };
         for at in 1..=most.min(LAST) {

@@ -13,8 +13,8 @@ use crate::health;
 use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
 use crate::prepared::{Form, compare};
-use crate::server::Binary;
-use crate::strace::{self, CALLS, calls, files, injected};
+use crate::server::{Binary, NotStarted, Server};
+use crate::strace::{self, CALLS, Traced, calls, files, has_returned, most_of_a_thread};
 
 /// The deadline that the server is given for calls without one.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -22,8 +22,14 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// A call is answered by then, on a busy machine too.
 const ANSWERED: Duration = Duration::from_secs(8);
 
-/// How long writers go on: sled writes in the background, every two seconds.
-const LOAD: Duration = Duration::from_secs(15);
+/// The server has ended by then.
+const ENDED: Duration = Duration::from_secs(20);
+
+/// How long writers go on: the health tells of a disk that hangs after five seconds.
+const LOAD: Duration = Duration::from_secs(10);
+
+/// How long the server has for calls under way when it ends, in milliseconds. The data folder then has five seconds.
+const GRACE_MS: &str = "1000";
 
 /// Calls on some of the files that hang.
 pub struct Hang {
@@ -40,9 +46,15 @@ const HANGS: [Hang; 4] = [
 ];
 
 impl Hang {
-    /// One of them, in turn.
-    pub fn of(turn: u32) -> &'static Self {
-        &HANGS[turn as usize % HANGS.len()]
+    /// One of them in turn; every fifth time none, for a start that hangs, which takes the longest.
+    pub fn of(turn: u32) -> Option<&'static Self> {
+        HANGS.get((turn as usize + HANGS.len()) % (HANGS.len() + 1))
+    }
+}
+
+impl Hang {
+    fn meets(&self, traced: &Traced) -> bool {
+        traced.call.name == self.call && traced.text.contains(self.files)
     }
 }
 
@@ -61,11 +73,12 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
     let traced = calls(&log, &data)?;
     let (all, call) = (files(&traced, &data)?, strace::call(hang.call));
     let hangs: Vec<_> = all.into_iter().filter(|file| file.to_string_lossy().contains(hang.files)).collect();
-    let at_start = traced.iter().filter(|traced| traced.call == call && traced.text.contains(hang.files)).count();
+    let at_start = most_of_a_thread(traced.iter().filter(|traced| hang.meets(traced)));
     let inject = format!("delay_enter=60s:when={}+", at_start + 1);
     let mut binary = binary.traced(&log, &[call], Some(&inject), &hangs);
     let deadline = DEADLINE.as_millis().to_string();
     binary.environment.push(("FEATURE_SERVER__LIMITS__DEFAULT_DEADLINE_MS".to_owned(), deadline));
+    binary.environment.push(("FEATURE_SERVER__SERVER__SHUTDOWN_GRACE_MS".to_owned(), GRACE_MS.to_owned()));
 
     let server = binary.serve(&data).await?;
     let mut client = Client::of(&server).await?;
@@ -82,22 +95,55 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
         timeout(ANSWERED, ledger.check(&mut client)).await.map_err(|_| anyhow!("a read was not answered"))??;
         timeout(ANSWERED, health::of_server(&server)).await.map_err(|_| anyhow!("health was not answered"))??;
     }
-    let hit = !injected(calls(&log, &data)?).is_empty();
-    if hit && hang.files == "/journal/" {
+    if !calls(&log, &data)?.iter().any(|call| hang.meets(call) && !has_returned(&call.text)) {
+        return Err(anyhow!("no call hung, so nothing was seen").into());
+    }
+    if hang.files == "/journal/" {
         if late == 0 {
             return Err(Finding::Lost(format!("{answered} writes were acknowledged by a disk that hangs")));
         }
         health::told(&server, false).await?;
+        ends(server).await?;
+    } else {
+        server.kill().await?;
     }
-    server.kill().await?;
 
     let server = binary.wrapped(Vec::new()).serve(&data).await.context("the disk answers again")?;
     compare(&server, &form.contents).await?;
     ledger.check(&mut Client::of(&server).await?).await?;
     server.stop().await?;
-    Ok(match (hit, late) {
-        (false, _) => "never hung",
-        (true, 0) => "hung unnoticed",
-        (true, _) => "hung",
-    })
+    binary.verify(&data).await?;
+    Ok(if late == 0 { "hung unnoticed" } else { "hung" })
+}
+
+/// Tells a server whose journal hangs to end: it must, and say why it could not close its folder.
+async fn ends(server: Server) -> Result<(), Finding> {
+    server.terminate().await?;
+    let (status, log) =
+        timeout(ENDED, server.ended()).await.map_err(|_| anyhow!("it did not end within {ENDED:?}"))??;
+    if status.code() != Some(1) || !log.contains("was not closed, the disk did not answer within") {
+        return Err(anyhow!("it ended with {status}, without the line that tells of the disk:\n{log}").into());
+    }
+    Ok(())
+}
+
+/// Lets a start hang in sled: it is refused in time, and the next one serves what was there.
+pub async fn meet_at_open(binary: &Binary, place: &Path, form: &Form) -> Verdict {
+    let (data, log) = (place.join("data"), place.join("trace"));
+    let files = [data.join("projection/conf")];
+    match binary.traced(&log, &[strace::call("openat")], Some("delay_enter=60s:when=1+"), &files).serve(&data).await {
+        Ok(_) => return Err(anyhow!("sled did not hang, so nothing was seen").into()),
+        Err(error) => {
+            let refusal = error.downcast::<NotStarted>()?;
+            let line = refusal.line()?;
+            if !line.contains("/projection did not open within") {
+                return Err(Finding::FalseAlarm(line.to_owned()));
+            }
+        }
+    }
+    let server = binary.serve(&data).await.context("the projection was set aside")?;
+    compare(&server, &form.contents).await?;
+    server.stop().await?;
+    binary.verify(&data).await?;
+    Ok("rebuilt after a hang")
 }

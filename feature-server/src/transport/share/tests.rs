@@ -1,3 +1,5 @@
+//! Places, and who gets them.
+
 use super::*;
 
 fn capacity() -> Arc<Capacity> {
