@@ -63,7 +63,7 @@ impl Frame {
     }
 
     /// How many bytes it has.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.0.len()
     }
 }
@@ -100,6 +100,6 @@ mod tests {
         let frame = Frame::of(&"ab".to_owned());
         assert_eq!(frame.message(), "ab".to_owned().encode_to_vec());
         assert_eq!(Frame::only_message(&frame.clone().into_bytes(), 4), Some(frame.message()));
-        assert_eq!(frame.len(), PREFIX + 4);
+        assert_eq!(frame.size(), PREFIX + 4);
     }
 }

@@ -125,7 +125,7 @@ struct Weight;
 
 impl Weighter<Kept, Arc<Given>> for Weight {
     fn weight(&self, kept: &Kept, given: &Arc<Given>) -> u64 {
-        (ENTRY_BYTES + kept.message.len() + given.frame.len()) as u64
+        (ENTRY_BYTES + kept.message.len() + given.frame.size()) as u64
     }
 }
 
