@@ -103,7 +103,7 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
             return Err(Finding::Lost(format!("{answered} writes were acknowledged by a disk that hangs")));
         }
         health::told(&server, false).await?;
-        ends(server).await?;
+        ends(server, &log).await?;
     } else {
         server.kill().await?;
     }
@@ -117,12 +117,20 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
 }
 
 /// Tells a server whose journal hangs to end: it must, and say why it could not close its folder.
-async fn ends(server: Server) -> Result<(), Finding> {
+///
+/// `trace`: where strace tells how it ended. strace itself goes on until the last call that it holds back is over.
+async fn ends(server: Server, trace: &Path) -> Result<(), Finding> {
     server.terminate().await?;
-    let (status, log) =
-        timeout(ENDED, server.ended()).await.map_err(|_| anyhow!("it did not end within {ENDED:?}"))??;
-    if status.code() != Some(1) || !log.contains("was not closed, the disk did not answer within") {
-        return Err(anyhow!("it ended with {status}, without the line that tells of the disk:\n{log}").into());
+    let ended = async {
+        while !std::fs::read_to_string(trace)?.contains("+++ exited with 1 +++") {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(ENDED, ended).await.map_err(|_| anyhow!("it did not end with 1 within {ENDED:?}"))??;
+    let log = server.kill().await?;
+    if !log.contains("was not closed, the disk did not answer within") {
+        return Err(anyhow!("it ended without the line that tells of the disk:\n{log}").into());
     }
     Ok(())
 }
