@@ -23,7 +23,7 @@ const KILLED_MS: u64 = 50;
 const DEVICE_CYCLES: u32 = 12;
 
 /// Arguments of `mkfs.ext4` beside its defaults.
-const FORMATS: [&[&str]; 2] = [&[], &["-O", "fast_commit"]];
+const FORMATS: [&[&str]; 2] = [&[], &["-b", "1024"]];
 /// Options of `mount`. How soon and in which order data and journal are written depends on them.
 const OPTIONS: [&str; 5] = ["defaults", "commit=1", "nodelalloc", "data=writeback", "data=journal"];
 
