@@ -1,5 +1,6 @@
 //! A disk that is full, or has no place for another file: writes are refused, reads go on, and writes are taken again as
-//! soon as there is space. A server that is started meanwhile serves or says what is missing.
+//! soon as there is space. A server that is started meanwhile serves or says what is missing. One whose last writes were
+//! still on their way into sled's files may need a restart, but then its health says so.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tokio::time::{Instant, sleep};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::device::Device;
 use crate::finding::{Finding, Verdict, Verdicts};
+use crate::health;
 use crate::ledger::Ledger;
 use crate::numbered::{Client, Scope};
 use crate::report::Report;
@@ -65,7 +67,8 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
         ledger.write(&mut client).await.context("with space")?;
     }
     // So that it can be cut off at both: with all in sled's files, and with all still to be written.
-    if rng.bool() {
+    let is_flushed = rng.bool();
+    if is_flushed {
         sleep(FLUSH).await;
     }
     let filler = disk.join("filler");
@@ -87,18 +90,23 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
         }
     };
     fs::remove_dir_all(&filler).context("freeing space")?;
-    let (server, what) = match running {
+    let (mut server, mut what) = match running {
         Some(server) => (server, "served while full"),
         None => (binary.serve(&data).await.context("space was freed")?, "not started while full"),
     };
     let mut client = Client::of(&server).await?;
-    let begin = Instant::now();
-    // What was freed comes back to the file system a little later.
-    while let Err(status) = ledger.write(&mut client).await {
-        if begin.elapsed() > PATIENCE / 6 {
+    if let Err(status) = write_again(&mut ledger, &mut client).await {
+        if is_flushed {
             return Err(anyhow::Error::from(status).context("space was freed, and writes are still refused").into());
         }
-        sleep(PATIENCE / 600).await;
+        // sled gives up for good when it can't write what it has taken.
+        health::told(&server, false).await?;
+        ledger.check(&mut client).await?;
+        server.terminate().await?;
+        server.ended().await?;
+        (server, what) = (binary.serve(&data).await.context("space was freed")?, "restarted when there was space");
+        client = Client::of(&server).await?;
+        ledger.write(&mut client).await.context("after a restart")?;
     }
     ledger.check(&mut client).await?;
     server.stop().await?;
@@ -106,6 +114,18 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
     ledger.check(&mut Client::of(&server).await?).await?;
     server.stop().await?;
     Ok(what)
+}
+
+/// Waits until a write is taken: what was freed comes back to the file system a little later.
+async fn write_again(ledger: &mut Ledger, client: &mut Client) -> Result<(), Status> {
+    let begin = Instant::now();
+    while let Err(status) = ledger.write(client).await {
+        if begin.elapsed() > PATIENCE / 6 {
+            return Err(status);
+        }
+        sleep(PATIENCE / 600).await;
+    }
+    Ok(())
 }
 
 /// Starts on a full disk. `None` when the server has said that it can't.
