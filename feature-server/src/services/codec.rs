@@ -2,7 +2,11 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+/// How much room is made for a message before its length is known, and when what was encoded is sent, in bytes. tonic's own
+/// 8 KiB would be held by each call whose message does not come.
+const BUFFERS: (usize, usize) = (512, 32 * 1024);
 
 /// Passes messages on as the bytes that they are on the wire.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,5 +43,10 @@ impl Decoder for BytesCodec {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        let (first, sent_at) = BUFFERS;
+        BufferSettings::new(first, sent_at)
     }
 }

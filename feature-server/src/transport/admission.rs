@@ -1,10 +1,11 @@
-//! How many connections there may be, in all and from one address. It counts; what becomes of a refused connection is the listener's business.
+//! How many of something there may be, in all and from one address: connections, or calls. It counts; what becomes of who is refused is
+//! the business of who asks.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The connections that there are, and how many there may be.
+/// The places that are taken, and how many there are.
 #[derive(Debug)]
 pub(super) struct Admission {
     limit: usize,
@@ -19,11 +20,12 @@ struct Counts {
     refused: u64,
 }
 
-/// The right to one connection, until it is dropped.
+/// The right to one connection or call, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     admission: Arc<Admission>,
     address: IpAddr,
+    places: usize,
 }
 
 impl Admission {
@@ -31,18 +33,24 @@ impl Admission {
         Arc::new(Self { limit, limit_per_address, counts: Mutex::default() })
     }
 
-    /// A place for a connection from an address, or the number of connections refused so far when there is none.
+    /// A place for somebody from an address, or the number of those refused so far when there is none.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, u64> {
+        self.admit_as(address, 1)
+    }
+
+    /// As [`Admission::admit`], for somebody who takes as much as several: so many places, or all there are for an address.
+    pub(super) fn admit_as(self: &Arc<Self>, address: IpAddr, places: usize) -> Result<Place, u64> {
+        let places = places.min(self.limit_per_address).min(self.limit);
         let address = accountable(address);
         let mut counts = self.counts();
         let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all >= self.limit || from_address >= self.limit_per_address {
+        if counts.all + places > self.limit || from_address + places > self.limit_per_address {
             counts.refused += 1;
             return Err(counts.refused);
         }
-        counts.all += 1;
-        counts.by_address.insert(address, from_address + 1);
-        Ok(Place { admission: self.clone(), address })
+        counts.all += places;
+        counts.by_address.insert(address, from_address + places);
+        Ok(Place { admission: self.clone(), address, places })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -54,9 +62,9 @@ impl Admission {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
-        counts.all -= 1;
+        counts.all -= self.places;
         match counts.by_address.get_mut(&self.address) {
-            Some(count) if *count > 1 => *count -= 1,
+            Some(count) if *count > self.places => *count -= self.places,
             _ => drop(counts.by_address.remove(&self.address)),
         }
     }
@@ -91,6 +99,18 @@ mod tests {
         drop(first);
         admit("10.0.0.1").unwrap();
         assert_eq!(admission.counts().by_address.len(), 2, "an address without connections is forgotten");
+    }
+
+    #[test]
+    fn who_takes_as_much_as_several_counts_as_several() {
+        let admission = Admission::new(6, 4);
+        let admit = |address: &str, places| admission.admit_as(address.parse().unwrap(), places);
+        let all_of_an_address = admit("10.0.0.1", 16).unwrap();
+        admit("10.0.0.1", 1).unwrap_err();
+        admit("10.0.0.2", 3).unwrap_err();
+        let _other = admit("10.0.0.2", 2).unwrap();
+        drop(all_of_an_address);
+        admit("10.0.0.1", 4).unwrap();
     }
 
     #[test]

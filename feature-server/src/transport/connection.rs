@@ -126,7 +126,10 @@ where
     S::Future: Send,
 {
     let Heard { io, activity } = heard;
-    let _member = rules.crowd.join(activity.clone());
+    let Some(_member) = rules.crowd.join(activity.clone()).await else {
+        tracing::debug!("a connection was closed, because others don't leave in time");
+        return;
+    };
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));

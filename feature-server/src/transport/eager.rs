@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::Status;
 use tonic::body::Body;
 
@@ -25,11 +25,24 @@ const ROOM: usize = 32 * 1024;
 /// What a frame takes of it, beside its bytes.
 const FRAME: usize = 256;
 
+/// That a body is read. When it is dropped, because the call is over, the body ends: a service may have a task that waits
+/// for more of it, and would otherwise wait for as long as the client likes.
+#[derive(Debug)]
+pub(super) struct Reading {
+    _ends: oneshot::Sender<()>,
+}
+
 /// A body that is read as it comes. It ends with [`Failure::Overloaded`] when too much of it waits for the service.
-pub(super) fn read(body: Body, id: RequestId) -> Body {
+pub(super) fn read(body: Body, id: RequestId) -> (Body, Reading) {
     let (sender, frames) = mpsc::unbounded_channel();
-    tokio::spawn(forward(body, sender, id));
-    Body::new(Eager(frames))
+    let (_ends, ended) = oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = forward(body, sender, id) => {}
+            _ = ended => {}
+        }
+    });
+    (Body::new(Eager(frames)), Reading { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -102,14 +115,33 @@ mod tests {
         }
     }
 
-    fn body(frames: usize) -> Body {
+    fn body(frames: usize) -> (Body, Reading) {
         let client = Client { left: frames, is_ready: false };
         read(Body::new(client), RequestId::of(&http::Extensions::new()))
     }
 
     #[tokio::test]
+    async fn ends_with_its_call() {
+        let (mut body, reading) = read(Body::new(Silent), RequestId::of(&http::Extensions::new()));
+        drop(reading);
+        assert!(body.frame().await.is_none());
+    }
+
+    /// A client that sends nothing, and does not end either.
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
     async fn who_sends_more_than_the_service_takes_is_refused() {
-        let mut body = body(2 * ROOM / FRAME);
+        let (mut body, _reading) = body(2 * ROOM / FRAME);
         for _ in 0..10 * ROOM / FRAME {
             yield_now().await;
         }
@@ -126,7 +158,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_service_takes_in_time_goes_through_whole() {
-        let all = body(10 * ROOM / FRAME).collect().await.unwrap().to_bytes();
+        let (body, _reading) = body(10 * ROOM / FRAME);
+        let all = body.collect().await.unwrap().to_bytes();
         assert_eq!(all.len(), 10 * ROOM / FRAME);
     }
 }

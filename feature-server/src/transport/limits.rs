@@ -103,13 +103,20 @@ where
         let (sends_stream, gets_stream) =
             method.map_or((false, false), |method| (method.is_client_streaming(), method.is_server_streaming()));
         let is_http1 = request.version() < Version::HTTP_2;
-        let (share, release) = self.bounds.capacity.share(ClientAddress::of(request.extensions()));
+        let (share, mut release) = self.bounds.capacity.share(ClientAddress::of(request.extensions()), sends_stream);
+        // What a service has begun for a stream may be slow to go, so it begins only with a place.
+        if sends_stream && let Err(overloaded) = share.last() {
+            return LimitsFuture::refused(protocol.refuse(&overloaded, &id));
+        }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
         let mut request = request.map(|body| arriving::bounded(body, share.clone(), id.clone(), body_timeout));
         if sends_stream {
-            request = request.map(|body| eager::read(body, id.clone()));
+            let (head, body) = request.into_parts();
+            let (body, reading) = eager::read(body, id.clone());
+            release.and_end(reading);
+            request = Request::from_parts(head, body);
         }
         // Plain gRPC needs no translation, and so nobody who reads this.
         if !matches!(protocol, Protocol::Grpc) {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use http::Extensions;
 
 use super::admission::{Admission, Place};
+use super::eager::Reading;
 use crate::config::settings::Limits;
 use crate::error::Failure;
 
@@ -27,6 +28,10 @@ impl ClientAddress {
 
 /// Of the places and the room for those with a token, one identity gets at most one part in so many.
 const PARTS: usize = 4;
+
+/// The places that a call without a token takes in which the client streams. It holds questions and answers that wait,
+/// which is so many times as much as others hold.
+const PLACES_OF_STREAM: usize = 16;
 
 /// What there is for all calls together.
 #[derive(Debug)]
@@ -63,6 +68,8 @@ pub struct Share(Arc<Inner>);
 struct Inner {
     capacity: Arc<Capacity>,
     address: IpAddr,
+    /// Those that it takes without a token.
+    places: usize,
     held: Mutex<Held>,
 }
 
@@ -89,7 +96,11 @@ enum Standing {
 
 /// Gives back what a call holds when it is dropped, that is, when the call is over.
 #[derive(Debug)]
-pub(super) struct Release(Share);
+pub(super) struct Release {
+    share: Share,
+    /// Of a call in which the client streams.
+    reading: Option<Reading>,
+}
 
 impl Capacity {
     pub(super) fn new(limits: &Limits) -> Arc<Self> {
@@ -105,10 +116,11 @@ impl Capacity {
         })
     }
 
-    /// The share of a call that begins now.
-    pub(super) fn share(self: &Arc<Self>, address: IpAddr) -> (Share, Release) {
-        let share = Share(Arc::new(Inner { capacity: self.clone(), address, held: Mutex::default() }));
-        (share.clone(), Release(share))
+    /// The share of a call that begins now. `sends_stream`: whether the client streams in it.
+    pub(super) fn share(self: &Arc<Self>, address: IpAddr, sends_stream: bool) -> (Share, Release) {
+        let places = if sends_stream { PLACES_OF_STREAM } else { 1 };
+        let share = Share(Arc::new(Inner { capacity: self.clone(), address, places, held: Mutex::default() }));
+        (share.clone(), Release { share, reading: None })
     }
 }
 
@@ -161,7 +173,8 @@ impl Share {
     pub(super) fn last(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
-            let place = self.0.capacity.unauthenticated.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
+            let Inner { capacity, address, places, .. } = &*self.0;
+            let place = capacity.unauthenticated.admit_as(*address, *places).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Lasting { _place: place };
         }
         Ok(())
@@ -210,11 +223,18 @@ impl Share {
     }
 }
 
+impl Release {
+    /// Ends the reading of the request with the call.
+    pub(super) fn and_end(&mut self, reading: Reading) {
+        self.reading = Some(reading);
+    }
+}
+
 impl Drop for Release {
     fn drop(&mut self) {
-        let Held { standing, bytes, .. } = std::mem::take(&mut *self.0.held());
+        let Held { standing, bytes, .. } = std::mem::take(&mut *self.share.held());
         if let Standing::Authenticated { identity } = standing {
-            for used in [&self.0.0.capacity.used, &*identity] {
+            for used in [&self.share.0.capacity.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
                 give_back(&used.calls, 1);
             }

@@ -85,6 +85,7 @@ impl Verdict {
         check(self.memory < Self::MEMORY, "memory".into());
         check(self.attacked.is_within(self.quiet), "p99".into());
         check(self.refused.is_none_or(|refused| refused.is_within(self.quiet)), "p99 of refusals".into());
+        check(self.refused.is_none_or(|refused| !refused.0.is_zero()), "no call was refused".into());
         let recovered = self.recovered.is_some_and(|time| time < Self::RECOVERS_WITHIN);
         check(recovered, format!("recovery within {:?}", Self::RECOVERS_WITHIN));
         let within = self.attack.let_go_within.unwrap_or(Self::RECOVERS_WITHIN);
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn tells_each_bound_that_is_broken() {
         type Change = fn(&mut Verdict);
-        let table: [(Change, &str); 13] = [
+        let table: [(Change, &str); 14] = [
             // what is bad, what is told
             (|it| it.memory = 20_000_000, "memory"),
             (|it| it.attacked = Latency(Duration::from_millis(10)), "p99"),
@@ -183,6 +184,7 @@ mod tests {
                 "p99",
             ),
             (|it| it.refused = Some(Latency(Duration::from_millis(10))), "p99 of refusals"),
+            (|it| it.refused = Some(Latency(Duration::ZERO)), "no call was refused"),
             (|it| it.recovered = Some(Duration::from_secs(1)), "recovery within 1s"),
             (|it| it.recovered = None, "recovery within 1s"),
             (|it| it.let_go = Some(Duration::from_secs(1)), "connections closed within 1s"),
