@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt};
 use super::activity::{Activity, Busy, Listening};
 use super::body::CallBody;
 use super::closing::{Closing, Step, Timeouts};
-use super::crowd::Crowd;
+use super::crowd::{Crowd, Member};
 use super::drain::{Drain, Phase};
 use super::leftover::{self, Leftover};
 use super::share::ClientAddress;
@@ -95,14 +95,15 @@ impl Rules {
     }
 }
 
-/// A connection whose client has begun to talk.
+/// A connection whose client has begun to talk, and for which there is room.
 pub(super) struct Heard<Io> {
     io: Listening<Io>,
     activity: Arc<Activity>,
+    _member: Member,
 }
 
-/// Waits for the first byte on a connection; none when it is to be closed. Until then it costs little more than its
-/// socket.
+/// Waits for the first byte on a connection, and for room; none when it is to be closed. Until then it costs little more
+/// than its socket.
 pub(super) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<Heard<Io>>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
@@ -113,7 +114,11 @@ where
         heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
         () = drain.reached(Phase::Draining) => return None,
     }
-    Some(Heard { io, activity })
+    let Some(_member) = rules.crowd.join(activity.clone()).await else {
+        tracing::debug!("a connection was closed, because others don't leave in time");
+        return None;
+    };
+    Some(Heard { io, activity, _member })
 }
 
 /// Serves a connection until it is closed.
@@ -125,11 +130,7 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Heard { io, activity } = heard;
-    let Some(_member) = rules.crowd.join(activity.clone()).await else {
-        tracing::debug!("a connection was closed, because others don't leave in time");
-        return;
-    };
+    let Heard { io, activity, _member } = heard;
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
