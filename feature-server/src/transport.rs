@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::net::TcpListener;
@@ -82,7 +81,6 @@ where
 {
     let drain = drain::Drain::new();
     let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
-    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
     let handshakes = tls.as_ref().map(Tls::handshakes);
     let keep_current = async {
         match tls {
@@ -91,7 +89,7 @@ where
         }
     };
     tokio::select! {
-        stopped = listener::run(listener, cores, service, handshakes, &settings.limits, grace, drain, shutdown) => stopped,
+        stopped = listener::run(listener, cores, service, handshakes, settings, drain, shutdown) => stopped,
         never = keep_current => match never {},
     }
 }

@@ -65,3 +65,43 @@ impl Core {
         Ok(Self { runtime: handle, connections: Arc::default(), _running: Some(running) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cores(count: usize) -> Cores {
+        Cores::start(NonZeroUsize::new(count).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_connection_goes_where_there_are_the_fewest() {
+        let cores = cores(3);
+        let mut seats: Vec<_> = (0..7).map(|_| cores.seat()).collect();
+        let counts = || cores.0.iter().map(|core| Arc::strong_count(&core.connections) - 1).collect::<Vec<_>>();
+        assert_eq!(counts(), [3, 2, 2]);
+        // Those of the second core.
+        drop((seats.remove(4), seats.remove(1)));
+        let _more = [cores.seat(), cores.seat()];
+        assert_eq!(counts(), [3, 2, 2]);
+    }
+
+    #[tokio::test]
+    async fn each_core_is_a_thread_that_ends_with_all_that_runs_on_it() {
+        let cores = cores(2);
+        let thread = async || {
+            let seat = cores.seat();
+            (seat.runtime.spawn(async { thread::current().id() }).await.unwrap(), seat)
+        };
+        let ((first, _seat), (second, _other)) = (thread().await, thread().await);
+        assert!(first != second && first != thread::current().id());
+
+        let (held, released) = oneshot::channel::<()>();
+        cores.seat().runtime.spawn(async move {
+            std::future::pending::<()>().await;
+            drop(held);
+        });
+        drop(cores);
+        released.await.unwrap_err();
+    }
+}

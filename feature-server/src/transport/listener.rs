@@ -23,7 +23,7 @@ use super::connection::{self, Rules};
 use super::cores::Cores;
 use super::drain::{Drain, Phase};
 use super::tls::{self, ClientCertificate, Handshakes};
-use crate::config::settings::Limits;
+use crate::config::settings::Settings;
 
 /// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -70,18 +70,16 @@ pub struct Stopped {
     pub cut_off: usize,
 }
 
-/// Serves connections until `shutdown`, lets their calls go on for `grace`, and ends what is left.
+/// Serves connections until `shutdown`, lets their calls go on for the grace period, and ends what is left.
 ///
 /// * `cores`: where connections are served.
 /// * `tls`: how connections are opened; without it they are in clear text.
-#[allow(clippy::too_many_arguments)]
 pub(super) async fn run<A, S>(
     mut incoming: A,
     cores: Cores,
     service: S,
     tls: Option<Arc<Handshakes>>,
-    limits: &Limits,
-    grace: Duration,
+    settings: &Settings,
     drain: Drain,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped
@@ -90,6 +88,7 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let limits = &settings.limits;
     let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
     let admission = Admission::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
@@ -136,6 +135,7 @@ where
     }
     drop(incoming);
     drain.advance(Phase::Draining);
+    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
     let _ = timeout(grace, all_ended(&mut connections)).await;
     drain.advance(Phase::Ended);
     let _ = timeout(FLUSH, all_ended(&mut connections)).await;

@@ -52,7 +52,7 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), Cores::here(), service, None, &limits, 10 * SECOND, drain, shutdown).await
+            run(Incoming(incoming), Cores::here(), service, None, &settings(limits), drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -78,6 +78,13 @@ pub fn limits() -> Limits {
         idle_timeout_ms: 100_000,
         ..Settings::default().limits
     }
+}
+
+/// With these limits, and a grace period of ten seconds.
+fn settings(limits: Limits) -> Settings {
+    let mut settings = Settings { limits, ..Settings::default() };
+    settings.server.shutdown_grace_ms = 10_000;
+    settings
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,7 +202,7 @@ async fn waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), Cores::here(), service, None, &limits(), SECOND, drain, shutdown).await;
+    run(Exhausted(tries.clone()), Cores::here(), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }
