@@ -17,6 +17,7 @@ use feature_server::cli::{
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
 use feature_server::{config, data, open_files, telemetry};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -38,7 +39,7 @@ fn run(line: CommandLine) -> Result<()> {
     let settings = configuration.settings();
     telemetry::init(&settings.log)?;
     match line.command {
-        Command::Serve => tokio::runtime::Runtime::new()?.block_on(serve(settings)),
+        Command::Serve => Builder::new_current_thread().enable_all().build()?.block_on(serve(settings)),
         Command::Token(arguments) => mint(settings, arguments),
         Command::TokenKeygen => generate_key(settings),
         Command::TokenKeys => list_keys(settings),

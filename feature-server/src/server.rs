@@ -26,7 +26,7 @@ use crate::services::feature_service::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{health, reflection};
 use crate::transport::rest::RouteError;
-use crate::transport::{self, Hosts, Protocols, Tls, TlsError};
+use crate::transport::{self, Cores, Hosts, Protocols, Tls, TlsError};
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -79,6 +79,7 @@ pub enum ServerError {
 /// A server that has its data and its address, and answers calls from [`Server::run`] on.
 pub struct Server {
     listener: TcpListener,
+    cores: Cores,
     address: SocketAddr,
     readers: Arc<Readers>,
     committer: Arc<Committer>,
@@ -121,7 +122,8 @@ impl Server {
         let pool = descriptors::pool();
         let pages = Pages::new(&pool, address, tls.is_some());
         let protocols = Protocols::new(pool, pages, Hosts::new(settings))?;
-        Ok(Self { listener, address, readers, committer, answers, schema, identity, protocols, tls })
+        let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
+        Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
     }
 
     /// The address that it listens on.
@@ -135,7 +137,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, cores, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
@@ -149,7 +151,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = transport::serve(listener, service, protocols, tls, settings, shutdown).await;
+        let stopped = transport::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }
@@ -169,8 +171,12 @@ async fn close(committer: &Committer, patience: Duration) -> Result<(), ServerEr
 /// Reads hardly ever wait, so a thread per core does. With fewer than four, a few places of a disk that are slow to
 /// read could take all of them; many more would only take turns.
 fn reading_threads() -> NonZeroUsize {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::MIN.saturating_add(cores.clamp(4, 16) - 1)
+    NonZeroUsize::MIN.saturating_add(cores().get().clamp(4, 16) - 1)
+}
+
+/// How many cores there are for this process.
+fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 #[cfg(test)]

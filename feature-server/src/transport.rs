@@ -6,7 +6,6 @@
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
-use std::time::Duration;
 
 use http::{Request, Response};
 use tokio::net::TcpListener;
@@ -24,6 +23,7 @@ mod connect;
 mod connection;
 mod content;
 mod context;
+mod cores;
 mod cors;
 mod crowd;
 mod drain;
@@ -50,6 +50,7 @@ mod translation;
 mod unread;
 
 pub use context::RequestId;
+pub use cores::Cores;
 pub use hosts::Hosts;
 pub use listener::Stopped;
 pub use protocol::Protocols;
@@ -59,6 +60,7 @@ pub use tls::{ClientCertificate, Tls, TlsError};
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
 ///
+/// * `cores`: where connections are served.
 /// * `protocols`: those that the service is called in.
 /// * `tls`: how connections are encrypted; without it they are in clear text.
 ///
@@ -66,6 +68,7 @@ pub use tls::{ClientCertificate, Tls, TlsError};
 /// still under way end as `UNAVAILABLE`.
 pub async fn serve<S>(
     listener: TcpListener,
+    cores: Cores,
     service: S,
     protocols: Protocols,
     tls: Option<Tls>,
@@ -78,7 +81,6 @@ where
 {
     let drain = drain::Drain::new();
     let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
-    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
     let handshakes = tls.as_ref().map(Tls::handshakes);
     let keep_current = async {
         match tls {
@@ -87,7 +89,7 @@ where
         }
     };
     tokio::select! {
-        stopped = listener::run(listener, service, handshakes, &settings.limits, grace, drain, shutdown) => stopped,
+        stopped = listener::run(listener, cores, service, handshakes, settings, drain, shutdown) => stopped,
         never = keep_current => match never {},
     }
 }

@@ -1,6 +1,7 @@
 //! The feature service as gRPC: a tower service whose messages stay bytes until the bridge reads them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -23,14 +24,14 @@ use crate::transport::RequestId;
 /// Serves [`FeatureService`] to tonic.
 #[derive(Clone)]
 pub struct GrpcFeatureService {
-    service: FeatureService,
+    service: Arc<FeatureService>,
     message_bytes: usize,
 }
 
 impl GrpcFeatureService {
     /// `message_bytes`: the largest request message, in bytes.
     pub fn new(service: FeatureService, message_bytes: usize) -> Self {
-        Self { service, message_bytes }
+        Self { service: Arc::new(service), message_bytes }
     }
 }
 
@@ -48,7 +49,7 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (service, limit) = (self.service.clone(), self.message_bytes);
+        let (service, limit) = (Arc::clone(&self.service), self.message_bytes);
         Box::pin(async move {
             Ok(match unary::receive(request, limit).await {
                 Received::Message(head, message) => {
@@ -89,7 +90,7 @@ async fn answer(
 
 /// One call whose message tonic receives.
 struct Unusual {
-    service: FeatureService,
+    service: Arc<FeatureService>,
     path: String,
 }
 
@@ -98,7 +99,7 @@ impl UnaryService<Bytes> for Unusual {
     type Future = Answer<Result<Response<Bytes>, Status>>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (service, path) = (self.service.clone(), std::mem::take(&mut self.path));
+        let (service, path) = (Arc::clone(&self.service), std::mem::take(&mut self.path));
         let (_, extensions, message) = request.into_parts();
         Box::pin(async move {
             answer(&service, &path, &extensions, &message).await.map(|frame| Response::new(frame.message()))

@@ -2,12 +2,13 @@
 //!
 //! What a call is about is not known here.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
@@ -20,8 +21,7 @@ use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
 use tonic::body::Body;
-use tower::util::Oneshot;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
 use super::body::CallBody;
@@ -131,6 +131,7 @@ where
     S::Future: Send,
 {
     let Heard { io, activity, _member } = heard;
+    let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
@@ -163,7 +164,8 @@ where
 
 /// The calls of one connection, as hyper makes them.
 struct Calls<S> {
-    service: S,
+    /// Called by this connection alone, one call after the other: a copy for each call would cost more than it seems.
+    service: RefCell<S>,
     address: ClientAddress,
     /// The most headers of a request.
     headers: usize,
@@ -172,13 +174,13 @@ struct Calls<S> {
 
 impl<S> hyper::service::Service<Request<Incoming>> for Calls<S>
 where
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
-    type Future = Call<S>;
+    type Future = Call<S::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Call<S> {
+    fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
         let busy = Some(self.activity.begin_call());
         if request.headers().len() > self.headers {
             let mut response = Response::<CallBody>::default();
@@ -188,16 +190,19 @@ where
         let is_head = request.method() == Method::HEAD;
         request.extensions_mut().insert(self.address);
         let (request, leftover) = leftover::split(request);
-        Call { inner: Some(self.service.clone().oneshot(request)), leftover, answered: None, is_head, busy }
+        let mut service = self.service.borrow_mut();
+        let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_ready(), "the layers are always ready: they refuse what there is no room for");
+        Call { inner: Some(service.call(request)), leftover, answered: None, is_head, busy }
     }
 }
 
 pin_project! {
     /// The answer to a call, under way.
-    struct Call<S: Service<Request<Body>>> {
+    struct Call<F> {
         // None when the answer is there already.
         #[pin]
-        inner: Option<Oneshot<S, Request<Body>>>,
+        inner: Option<F>,
         leftover: Option<Leftover>,
         // The answer, while it waits for what is left of the request.
         answered: Option<Response<CallBody>>,
@@ -206,9 +211,9 @@ pin_project! {
     }
 }
 
-impl<S> Future for Call<S>
+impl<F> Future for Call<F>
 where
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
 {
     type Output = Result<Response<CallBody>, Infallible>;
 

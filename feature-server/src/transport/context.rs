@@ -185,7 +185,11 @@ where
         let Some(mut log) = this.log.take() else {
             return Poll::Ready(Ok(response));
         };
-        response.headers_mut().insert(REQUEST_ID, log.id.0.value.clone());
+        let mut value = log.id.0.value.clone();
+        // No two answers have the same one, so HPACK's table has no use for it. It would be searched through and
+        // displaced by them with each answer.
+        value.set_sensitive(true);
+        response.headers_mut().insert(REQUEST_ID, value);
         log.answered = Some(response.status());
         if let Some(code) = response.headers().get(GRPC_STATUS) {
             log.id.ended_with(Code::from_bytes(code.as_bytes()));

@@ -20,9 +20,10 @@ use tower::{Service, ServiceExt};
 use super::admission::Admission;
 use super::body::CallBody;
 use super::connection::{self, Rules};
+use super::cores::Cores;
 use super::drain::{Drain, Phase};
 use super::tls::{self, ClientCertificate, Handshakes};
-use crate::config::settings::Limits;
+use crate::config::settings::Settings;
 
 /// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -33,22 +34,32 @@ const FLUSH: Duration = Duration::from_secs(1);
 
 /// Where connections come from.
 pub(super) trait Accept: Send {
-    /// A connection.
+    /// A connection that belongs to no runtime.
+    type Socket: Send + 'static;
+    /// A connection of the runtime that it was opened on.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection and its client's address. Nothing is lost when the future is dropped.
-    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
+
+    /// Opens a connection on the current runtime.
+    fn open(socket: Self::Socket) -> io::Result<Self::Io>;
 }
 
 impl Accept for TcpListener {
+    type Socket = std::net::TcpStream;
     type Io = TcpStream;
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+    async fn accept(&mut self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
         let (stream, address) = TcpListener::accept(self).await?;
         // Answers are small: waiting to fill a packet would only delay them. This fails only on a connection that is
         // already gone, which the first read will tell.
         let _ = stream.set_nodelay(true);
-        Ok((stream, address))
+        Ok((stream.into_std()?, address))
+    }
+
+    fn open(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket)
     }
 }
 
@@ -59,15 +70,16 @@ pub struct Stopped {
     pub cut_off: usize,
 }
 
-/// Serves connections until `shutdown`, lets their calls go on for `grace`, and ends what is left.
+/// Serves connections until `shutdown`, lets their calls go on for the grace period, and ends what is left.
 ///
-/// `tls`: how connections are opened; without it they are in clear text.
+/// * `cores`: where connections are served.
+/// * `tls`: how connections are opened; without it they are in clear text.
 pub(super) async fn run<A, S>(
     mut incoming: A,
+    cores: Cores,
     service: S,
     tls: Option<Arc<Handshakes>>,
-    limits: &Limits,
-    grace: Duration,
+    settings: &Settings,
     drain: Drain,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped
@@ -76,6 +88,7 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    let limits = &settings.limits;
     let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
     let admission = Admission::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
@@ -89,15 +102,20 @@ where
             accepted = incoming.accept() => accepted,
         };
         match accepted {
-            Ok((io, address)) => {
+            Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
                 match admission.admit(address.ip()) {
                     Ok(place) => {
-                        let (serving, service) = (serving.clone(), service.clone());
-                        connections.spawn(async move {
-                            serving.serve(io, address, service).await;
-                            drop(place);
-                        });
+                        let (serving, service, seat) = (serving.clone(), service.clone(), cores.seat());
+                        let runtime = seat.runtime.clone();
+                        let serve = async move {
+                            match A::open(socket) {
+                                Ok(io) => serving.serve(io, address, service).await,
+                                Err(error) => tracing::warn!(%error, "a connection could not be opened"),
+                            }
+                            drop((place, seat));
+                        };
+                        connections.spawn_on(serve, &runtime);
                     }
                     Err(refused) => tracing::debug!(%address, refused, "a connection over the limit was closed"),
                 }
@@ -117,6 +135,7 @@ where
     }
     drop(incoming);
     drain.advance(Phase::Draining);
+    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
     let _ = timeout(grace, all_ended(&mut connections)).await;
     drain.advance(Phase::Ended);
     let _ = timeout(FLUSH, all_ended(&mut connections)).await;

@@ -15,6 +15,7 @@ use tonic::Code;
 
 use super::support::*;
 use crate::config::settings::{Limits, Settings};
+use crate::transport::cores::Cores;
 use crate::transport::drain::Drain;
 use crate::transport::layers;
 use crate::transport::listener::{Accept, Stopped, run};
@@ -31,7 +32,12 @@ pub struct Memory {
 struct Incoming(mpsc::UnboundedReceiver<(DuplexStream, SocketAddr)>);
 
 impl Accept for Incoming {
+    type Socket = DuplexStream;
     type Io = DuplexStream;
+
+    fn open(socket: DuplexStream) -> io::Result<DuplexStream> {
+        Ok(socket)
+    }
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
         self.0.recv().await.ok_or_else(|| io::Error::other("the test is over"))
@@ -46,7 +52,7 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), service, None, &limits, 10 * SECOND, drain, shutdown).await
+            run(Incoming(incoming), Cores::here(), service, None, &settings(limits), drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -72,6 +78,13 @@ pub fn limits() -> Limits {
         idle_timeout_ms: 100_000,
         ..Settings::default().limits
     }
+}
+
+/// With these limits, and a grace period of ten seconds.
+fn settings(limits: Limits) -> Settings {
+    let mut settings = Settings { limits, ..Settings::default() };
+    settings.server.shutdown_grace_ms = 10_000;
+    settings
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +183,12 @@ async fn half_a_request_does_not_keep_a_server_from_stopping() {
 struct Exhausted(Arc<AtomicUsize>);
 
 impl Accept for Exhausted {
+    type Socket = DuplexStream;
     type Io = DuplexStream;
+
+    fn open(socket: DuplexStream) -> io::Result<DuplexStream> {
+        Ok(socket)
+    }
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
         self.0.fetch_add(1, Ordering::Relaxed);
@@ -184,7 +202,7 @@ async fn waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), service, None, &limits(), SECOND, drain, shutdown).await;
+    run(Exhausted(tries.clone()), Cores::here(), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }

@@ -28,6 +28,7 @@ use tower::{Service, ServiceExt, service_fn};
 use crate::config::settings::Settings;
 use crate::page::Pages;
 use crate::transport::body::CallBody;
+use crate::transport::cores::Cores;
 use crate::transport::drain::Drain;
 use crate::transport::{Deadline, Hosts, Protocols, RequestId, Share, Stopped, layers, serve};
 
@@ -232,7 +233,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, service(), protocols(), None, &settings, shutdown).await
+            serve(listener, Cores::here(), service(), protocols(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }
