@@ -20,6 +20,10 @@ use feature_server::{config, data, open_files, telemetry};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// By measurement (BENCHMARKS.md): building a projection takes a third less time than with the system's allocator.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let line = match CommandLine::parse() {
         Ok(line) => line,

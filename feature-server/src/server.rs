@@ -20,6 +20,7 @@ use crate::auth::keys::{KeyFolder, KeysError};
 use crate::auth::{self, AuthError, AuthLayer};
 use crate::config::settings::Settings;
 use crate::descriptors;
+use crate::memory;
 use crate::page::Pages;
 use crate::services::all::AllServices;
 use crate::services::feature_service::{Answers, FeatureService};
@@ -99,7 +100,7 @@ impl Server {
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
         // What the settings of TLS name is looked at before the data folder is made.
         let tls = Tls::open(settings)?;
-        let store = JournalStore::open(&settings.server.data)?;
+        let store = JournalStore::open(&settings.server.data, memory::for_records(settings.store.cache_bytes))?;
         Self::over(settings, Arc::new(store), tls).await
     }
 

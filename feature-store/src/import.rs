@@ -14,7 +14,7 @@ use crate::files::{self, DataFile, FileError};
 use crate::journal::Journal;
 use crate::journal_store::LIMITS;
 use crate::lines::{Header, field_of, read_event};
-use crate::projection::{Builder, FOLD_BYTES, Projection};
+use crate::projection::{Builder, FOLD_BYTES, Projection, SMALL_CACHE_BYTES};
 use crate::staging::Staging;
 use crate::store::{FeatureStore, check_values};
 use input::Input;
@@ -91,7 +91,7 @@ fn fill(
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), ImportError> {
     let mut journal = new_journal(&folder.join("journal"), header.store)?;
-    let projection = Projection::open(&folder.join("projection"), &journal)?;
+    let projection = Projection::open(&folder.join("projection"), &journal, SMALL_CACHE_BYTES)?;
     let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
     let mut bytes = 0;

@@ -14,7 +14,7 @@ use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
 use crate::identity;
 use crate::journal::Journal;
-use crate::projection::Projection;
+use crate::projection::{Projection, SMALL_CACHE_BYTES};
 use crate::store::{FeatureStore, check_append};
 
 /// The sizes that tests make smaller or larger.
@@ -24,9 +24,12 @@ pub(crate) struct Limits {
     pub(crate) segment_bytes: u64,
     /// Appends are refused while fewer bytes are free.
     pub(crate) reserve_bytes: u64,
+    /// The projection keeps about so many bytes of records in memory.
+    pub(crate) cache_bytes: u64,
 }
 
-pub(crate) const LIMITS: Limits = Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024 };
+pub(crate) const LIMITS: Limits =
+    Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024, cache_bytes: SMALL_CACHE_BYTES };
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
@@ -51,17 +54,17 @@ impl JournalStore {
     /// Opens the store in `folder`, or creates one when the folder is missing or empty.
     ///
     /// Every frame of the journal and every record of the projection is checked. What a crash has torn off the end
-    /// of the journal, and was never acknowledged, is cut off.
+    /// of the journal, and was never acknowledged, is cut off. About `cache_bytes` of records are kept in memory.
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do. Then the journal is as it was.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Self::open_with(folder, LIMITS)
+    pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
+        Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
     }
 
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
-            Ok(Box::new(Projection::open(&folder.join("projection"), journal)?))
+            Ok(Box::new(Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?))
         })
     }
 
@@ -88,7 +91,8 @@ impl JournalStore {
         let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
-        tracing::info!(folder = %folder.display(), revision = journal.revision(), clean, "the store is open");
+        let (revision, cache_bytes) = (journal.revision(), limits.cache_bytes);
+        tracing::info!(folder = %folder.display(), revision, clean, cache_bytes, "the store is open");
         Ok(Self {
             folder: folder.to_owned(),
             limits,

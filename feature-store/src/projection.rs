@@ -31,7 +31,8 @@ use attempt::{contained, within};
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use snapshot::Snapshot;
 
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// What sled may keep in memory where everything is read or written once, in order.
+pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
@@ -66,18 +67,23 @@ struct Progress {
 
 impl Projection {
     /// Opens the projection in `folder` and brings it up to the end of the journal. One that cannot be trusted is
-    /// set aside, replacing what was set aside before, and built anew.
+    /// set aside, replacing what was set aside before, and built anew. sled keeps about `cache_bytes` of it in memory.
     ///
     /// # Errors
     /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
-    pub(crate) fn open(folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
-        Self::open_within(attempt::patience(folder), folder, journal)
+    pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
+        Self::open_within(attempt::patience(folder), folder, journal, cache_bytes)
     }
 
     /// As [`Projection::open`]. `patience`: how long sled may take to open it.
-    pub(crate) fn open_within(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
-        let attempt = || contained(|| Self::catch_up(patience, folder, journal));
+    pub(crate) fn open_within(
+        patience: Duration,
+        folder: &Path,
+        journal: &Journal,
+        cache_bytes: u64,
+    ) -> Result<Self, OpenError> {
+        let attempt = || contained(|| Self::catch_up(patience, folder, journal, cache_bytes));
         let aside = folder.with_added_extension("set-aside");
         match attempt() {
             Err(OpenError::Projection { reason }) => {
@@ -95,10 +101,10 @@ impl Projection {
         }
     }
 
-    fn catch_up(patience: Duration, folder: &Path, journal: &Journal) -> Result<Self, OpenError> {
+    fn catch_up(patience: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
         let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
         let (tree, progress) = within(patience, folder, move || {
-            let tree = open_tree(&path)?;
+            let tree = open_tree(&path, cache_bytes)?;
             let progress = read_progress(&tree, store)?;
             if progress.revision <= to {
                 check(&tree, &progress)?;
@@ -194,8 +200,8 @@ impl FeatureStore for Projection {
     }
 }
 
-fn open_tree(folder: &Path) -> Result<sled::Db, OpenError> {
-    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES);
+fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
+    let config = sled::Config::new().path(folder).cache_capacity(cache_bytes);
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }
 

@@ -48,6 +48,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("server.allow_cleartext", Kind::Flag),
     optional("server.allowed_hosts", Kind::Texts(&forms::HOST, 0)),
     optional("server.shutdown_grace_ms", Kind::Number(0, 86_400_000)),
+    optional("store.cache_bytes", Kind::Number(1 << 20, 1 << 40)),
     optional("limits.message_bytes", Kind::Number(1, 1 << 30)),
     optional("limits.connections", COUNT),
     optional("limits.connections_per_address", COUNT),

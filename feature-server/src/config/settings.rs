@@ -18,6 +18,8 @@ mod limits;
 pub struct Settings {
     /// Where and how the server runs.
     pub server: Server,
+    /// How data is held.
+    pub store: Store,
     /// What a client may use up.
     pub limits: Limits,
     /// Encrypted connections.
@@ -61,6 +63,14 @@ impl Default for Server {
             shutdown_grace_ms: 10_000,
         }
     }
+}
+
+/// How data is held.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// How many bytes of records are kept in memory, about; `None` for a quarter of the memory, at most 2 GiB.
+    pub cache_bytes: Option<u64>,
 }
 
 /// Encrypted connections. Without a certificate connections are in clear text.

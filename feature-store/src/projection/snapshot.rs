@@ -6,7 +6,7 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::attempt::contained;
-use super::{Progress, RECORD, check, open_tree, open_value, read_progress};
+use super::{Progress, RECORD, SMALL_CACHE_BYTES, check, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::fold::Fold;
 use crate::key;
@@ -23,7 +23,7 @@ impl Snapshot {
     /// cannot be trusted.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
         let opened = contained(|| {
-            let tree = open_tree(folder)?;
+            let tree = open_tree(folder, SMALL_CACHE_BYTES)?;
             let progress = read_progress(&tree, store)?;
             check(&tree, &progress)?;
             Ok(Self { tree, progress })

@@ -13,7 +13,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
     let mut events: Vec<_> = users(300).collect();
     events.extend(history(301..=400));
     let empty = |name: &str| {
-        let tree = open_tree(&guard.path().join(name)).unwrap();
+        let tree = open_tree(&guard.path().join(name), SMALL_CACHE_BYTES).unwrap();
         let progress = Mutex::new(read_progress(&tree, store).unwrap());
         Projection { tree, progress }
     };

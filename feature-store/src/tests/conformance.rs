@@ -8,6 +8,7 @@ use std::thread;
 use feature_core::{Event, Record, Scope, Value};
 
 use super::fixtures::{event, history, records, scopes, values};
+use crate::journal_store::LIMITS;
 use crate::{FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;
@@ -15,7 +16,7 @@ type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;
 /// Every store with its name.
 const STORES: [(&str, Constructor); 2] = [
     ("memory", |_| Arc::new(MemoryStore::default())),
-    ("journal", |folder| Arc::new(JournalStore::open(folder).expect("an empty folder can be opened"))),
+    ("journal", |folder| Arc::new(JournalStore::open_with(folder, LIMITS).expect("an empty folder can be opened"))),
 ];
 
 /// Runs a test against every store, each of them new.

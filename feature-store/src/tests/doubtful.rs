@@ -105,7 +105,7 @@ fn a_projection_that_hangs_is_set_aside_and_built_by_the_next_start() {
     fs::remove_file(&conf).unwrap();
     assert!(Command::new("mkfifo").arg(&conf).status().unwrap().success());
     let hurried = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        Ok(Box::new(Projection::open_within(Duration::from_millis(20), &projection, journal)?))
+        Ok(Box::new(Projection::open_within(Duration::from_millis(20), &projection, journal, LIMITS.cache_bytes)?))
     });
     let error = hurried.unwrap_err();
     assert!(matches!(error, OpenError::ProjectionHangs { .. }), "{error}");
@@ -134,7 +134,7 @@ fn a_flipped_byte_anywhere_in_sled_is_never_believed() {
 fn a_record_damaged_while_open_is_named_and_not_answered() {
     let (_guard, folder, _) = filled();
     let store = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        let projection = Projection::open(&folder.join("projection"), journal)?;
+        let projection = Projection::open(&folder.join("projection"), journal, LIMITS.cache_bytes)?;
         projection.damage(&Scope::System);
         Ok(Box::new(projection))
     });

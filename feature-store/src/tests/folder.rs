@@ -18,7 +18,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 pub(super) fn open(folder: &Path) -> JournalStore {
-    JournalStore::open(folder).expect("the folder can be opened")
+    JournalStore::open_with(folder, LIMITS).expect("the folder can be opened")
 }
 
 /// A closed store with some events, and its records.
@@ -72,7 +72,7 @@ fn a_journal_that_ends_before_the_projection_is_refused() {
     // It stays so, whatever else is wrong with the projection.
     for damage in [|_: &Path| (), |projection: &Path| drop(open_sled(projection).remove("rs").unwrap())] {
         damage(&folder.join("projection"));
-        let line = JournalStore::open(&folder).unwrap_err().to_string();
+        let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
         assert!(line.ends_with(&says), "{line}");
     }
     fs::remove_dir_all(folder.join("projection")).unwrap();
@@ -86,7 +86,7 @@ fn a_folder_that_cannot_be_trusted_is_refused_in_one_line() {
     copy(&folder, &backup).unwrap();
     let identity = folder.join("identity");
     let held = open(&folder);
-    let line = JournalStore::open(&folder).unwrap_err().to_string();
+    let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
     assert!(line.ends_with("is in use by another process: stop that one, or choose another data folder"), "{line}");
     drop(held);
     // what happened | a part of the line
@@ -107,14 +107,14 @@ fn a_folder_that_cannot_be_trusted_is_refused_in_one_line() {
     ];
     for (damage, expected) in table {
         damage();
-        let line = JournalStore::open(&folder).unwrap_err().to_string();
+        let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
         assert!(line.contains(expected) && !line.contains('\n'), "{line}");
         fs::remove_dir_all(folder.join("journal")).unwrap_or_default();
         copy(&backup.join("journal"), &folder.join("journal")).unwrap();
         fs::copy(backup.join("identity"), &identity).unwrap();
     }
     assert_eq!(records(&open(&folder)), expected);
-    let line = JournalStore::open(&identity).unwrap_err().to_string();
+    let line = JournalStore::open_with(&identity, LIMITS).unwrap_err().to_string();
     assert!(line.contains("check that the data folder is writable"), "{line}");
 }
 

@@ -9,11 +9,12 @@ use proptest::prelude::*;
 
 use super::fixtures::{decided, records};
 use super::model::a_write;
+use crate::journal_store::LIMITS;
 use crate::{FeatureStore, History, ImportError, JournalStore, OpenError, ProjectionState, export, import, verify};
 
 /// A closed store with this history.
 pub(super) fn store_of(events: &[Event], folder: &Path) {
-    let store = JournalStore::open(folder).expect("the folder can be opened");
+    let store = JournalStore::open_with(folder, LIMITS).expect("the folder can be opened");
     store.append(events).expect("the disk works");
     store.close().expect("the disk works");
 }
@@ -56,7 +57,7 @@ proptest! {
         prop_assert_eq!(found.projection, ProjectionState::Agrees);
         prop_assert!(history.is_sealed() && history.torn().is_none());
         drop(history);
-        let open = |folder: &Path| records(&JournalStore::open(folder).unwrap());
+        let open = |folder: &Path| records(&JournalStore::open_with(folder, LIMITS).unwrap());
         prop_assert_eq!(open(&imported), open(&original));
     }
 }
@@ -163,7 +164,7 @@ fn only_an_empty_folder_takes_an_import() {
     assert_eq!(fs::read(folder.join("keys/1.pem")).unwrap(), b"key");
     assert_eq!(exported(&folder), text);
     // A folder that is in use is left alone.
-    let held = JournalStore::open(&folder).unwrap();
+    let held = JournalStore::open_with(&folder, LIMITS).unwrap();
     let error = import_text(&text, &folder).unwrap_err();
     assert!(matches!(error, ImportError::Folder(OpenError::Locked { .. })), "{error}");
     drop(held);
@@ -196,7 +197,7 @@ fn many_scopes_go_there_and_back() {
         run();
         println!("{scopes} scopes, {what}: {:.1} s", start.elapsed().unwrap_or(Duration::ZERO).as_secs_f32());
     };
-    let store = JournalStore::open(&path("original")).unwrap();
+    let store = JournalStore::open_with(&path("original"), LIMITS).unwrap();
     timed("appending", &mut || {
         let mut events = super::fixtures::users(scopes);
         while let group = events.by_ref().take(1024).collect::<Vec<_>>()
@@ -220,7 +221,7 @@ fn many_scopes_go_there_and_back() {
         assert_eq!(crate::backup(&path("imported"), &path("backup"), &[], &mut |_, _| {}).unwrap(), scopes);
     });
     timed("opening a backup, with the projection built anew", &mut || {
-        drop(JournalStore::open(&path("backup")).unwrap())
+        drop(JournalStore::open_with(&path("backup"), LIMITS).unwrap())
     });
     fs::create_dir(path("scratch 2")).unwrap();
     let found = verify(&History::open(&path("backup")).unwrap(), &path("scratch 2"), &mut |_, _| {}).unwrap();

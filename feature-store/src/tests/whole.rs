@@ -58,7 +58,7 @@ fn verification_says_how_the_projection_fits_and_changes_nothing() {
     store_of(&events[..40], &folder);
     let behind = guard.path().join("behind");
     copy(&folder.join("projection"), &behind).unwrap();
-    let store = JournalStore::open(&folder).unwrap();
+    let store = JournalStore::open_with(&folder, LIMITS).unwrap();
     store.append(&events[40..]).unwrap();
     store.close().unwrap();
     drop(store);
@@ -203,7 +203,7 @@ fn backups_of_a_store_that_is_written_to_hold_all_that_was_acknowledged_before()
             segments = segments.max(copy.segments());
             drop(copy);
             assert_eq!(verified(&target).unwrap().scopes as u64, revision);
-            let opened = JournalStore::open(&target).unwrap();
+            let opened = JournalStore::open_with(&target, LIMITS).unwrap();
             let newest = users(revision).last().map_or(Scope::System, |event| event.scope);
             assert_eq!(opened.record(&newest).unwrap().sequence > 0, revision > 0);
             if round >= 5 && segments > 3 {
@@ -220,7 +220,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
     let events: Vec<_> = users(20).collect();
     store_of(&events[..10], &folder);
     let old_mark = fs::read(folder.join("journal/durable")).unwrap();
-    let store = JournalStore::open(&folder).unwrap();
+    let store = JournalStore::open_with(&folder, LIMITS).unwrap();
     store.append(&events[10..]).unwrap();
     drop(store);
     for (round, mark) in [Some(old_mark), None].into_iter().enumerate() {
@@ -233,7 +233,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
         fs::write(folder.join("journal/00000000000000000021.log"), "FSSG").unwrap();
         let target = guard.path().join(format!("backup {round}"));
         assert_eq!(backup(&folder, &target, &[], &mut |_, _| {}).unwrap(), 20);
-        let (ours, theirs) = (JournalStore::open(&target).unwrap(), exported(&folder));
+        let (ours, theirs) = (JournalStore::open_with(&target, LIMITS).unwrap(), exported(&folder));
         assert_eq!(ours.revision(), 20);
         drop(ours);
         assert_eq!(exported(&target), theirs);
@@ -275,7 +275,7 @@ fn a_backup_keeps_other_folders_with_their_permissions_and_wants_an_empty_target
 fn no_backup_is_made_of_a_damaged_journal() {
     let (guard, folder) = temporary();
     store_of(&users(20).collect::<Vec<_>>(), &folder);
-    let held = JournalStore::open(&folder).unwrap();
+    let held = JournalStore::open_with(&folder, LIMITS).unwrap();
     let segment = folder.join("journal/00000000000000000001.log");
     let mut bytes = fs::read(&segment).unwrap();
     bytes[100] ^= 1;
@@ -285,5 +285,9 @@ fn no_backup_is_made_of_a_damaged_journal() {
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
     assert!(!target.exists());
     drop(held);
-    assert!(records(&JournalStore::open(&guard.path().join("new")).unwrap()).iter().all(|record| record.sequence == 0));
+    assert!(
+        records(&JournalStore::open_with(&guard.path().join("new"), LIMITS).unwrap())
+            .iter()
+            .all(|record| record.sequence == 0)
+    );
 }

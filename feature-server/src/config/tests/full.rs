@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, RoleSettings, Server, Tls,
+    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, RoleSettings, Server, Store,
+    Tls,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -34,6 +35,7 @@ pub(super) fn full() -> Settings {
             allowed_hosts: vec!["features.example.com".into(), "[::1]".into()],
             shutdown_grace_ms: 0,
         },
+        store: Store { cache_bytes: Some(1 << 20) },
         limits: Limits {
             message_bytes: 1,
             connections: 2,

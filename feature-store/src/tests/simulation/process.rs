@@ -19,7 +19,7 @@ use crate::tests::fixtures::records;
 use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
 
 /// A segment takes a few groups, so that there are many segments.
-pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000 };
+pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 0 };
 
 /// How many writes may wait.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(4).expect("it is not 0");
