@@ -80,7 +80,7 @@ fn told(row: Row) -> Row {
 }
 
 /// Where the data folders of all contestants are: on the disk that builds are on, never in memory.
-fn disk() -> Result<PathBuf> {
+pub fn disk() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().context("a program is in a folder")?.to_owned())
 }

@@ -10,6 +10,7 @@ mod contestants;
 mod goals;
 mod load;
 mod process;
+mod record;
 mod table;
 
 use std::path::PathBuf;
@@ -17,13 +18,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 
 /// Compares the server with tonic alone and with etcd, and prints a table of the goals.
 #[derive(Parser)]
 #[command(
     name = "bench",
     bin_name = "cargo xtask bench",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "\
 Examples:
   cargo xtask bench                             everything
@@ -46,6 +49,24 @@ struct Arguments {
     json: Option<PathBuf>,
     /// Only goals whose text contains this.
     filter: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Has `perf` record where a server spends its time; `cargo xtask profile` makes a graph of it.
+    #[command(hide = true)]
+    Record {
+        /// What the server is asked meanwhile.
+        load: record::Load,
+        /// How long.
+        #[arg(long)]
+        seconds: u64,
+        /// Where the samples are written.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 #[tokio::main]
@@ -61,6 +82,9 @@ async fn main() -> ExitCode {
 
 /// Measures. A goal that is missed is told, and is no error; an answer that is wrong is one.
 async fn run(arguments: Arguments) -> Result<()> {
+    if let Some(Command::Record { load, seconds, output }) = arguments.command {
+        return record::record(load, Duration::from_secs(seconds), &output).await;
+    }
     let plan = goals::Plan {
         rounds: arguments.rounds.into(),
         round: Duration::from_millis(arguments.round_ms),
