@@ -31,8 +31,10 @@ pub enum Check {
     /// It is always this.
     Same(Bytes),
     /// It is looked at, with the turn of its request.
-    Each(Arc<dyn Fn(usize, &[u8]) -> Result<()> + Send + Sync>),
+    Each(Arc<Look>),
 }
+
+type Look = dyn Fn(usize, &[u8]) -> Result<()> + Send + Sync;
 
 impl Call {
     /// A call whose answers are looked at one by one.

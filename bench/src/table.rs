@@ -143,7 +143,7 @@ impl fmt::Display for Row {
             Verdict::Met => "met",
             Verdict::Aim => "aim",
         };
-        let range = format!("{min:.2}–{max:.2}");
+        let range = self.baseline.as_ref().map(|_| format!("{min:.2}–{max:.2}")).unwrap_or_default();
         write!(f, "{:<62} {median:>7.2} {range:>14} {} {verdict:<6}", self.what, self.goal)?;
         if let Some(baseline) = &self.baseline {
             write!(f, " {:.1} : {:.1} {}", self.ours.median, baseline.median, self.unit)?;
