@@ -31,8 +31,11 @@ impl FeatureStore for Shared {
     }
 }
 
+/// Tells an append how it ends.
+type End = Sender<Result<(), StoreError>>;
+
 /// A deferred store over a slower one, whose appends tell when they begin and end as they are told.
-fn deferred() -> (Deferred, Arc<Stepwise>, Receiver<()>, Sender<Result<(), StoreError>>) {
+fn deferred() -> (Deferred, Arc<Stepwise>, Receiver<()>, End) {
     let ((begun, has_begun), (end, ends)) = (channel(), channel());
     let slower = Arc::new(Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(ends) });
     let deferred = Deferred::start(Box::new(Shared(Arc::clone(&slower)))).unwrap();
