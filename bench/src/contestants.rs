@@ -4,6 +4,7 @@ mod bare;
 mod etcd;
 mod feature;
 mod frame;
+mod writers;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use anyhow::{Result, ensure};
 pub use bare::bare;
 pub use etcd::Etcd;
 pub use feature::{Data, Feature};
+pub use frame::{framed, message};
 
 /// A program of this repository, as it was built beside this one.
 ///

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use crate::comparison::{Rounds, Sample};
+use crate::comparison::{Sample, Side, compare};
+use crate::load::Concurrency;
 use crate::table::{Goal, Row};
 
 /// How the goals are measured.
@@ -27,19 +28,14 @@ pub struct Plan {
 /// Measures all goals and prints each when it is known.
 pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = reads::against_tonic(plan).await?;
+    rows.extend(reads::against_plain_tonic(plan).await?);
     rows.extend(reads::against_etcd(plan).await?);
-    rows.extend(reads::other_protocols(plan).await?);
+    rows.extend(reads::over_rest(plan).await?);
     rows.extend(reads::without_token_cache(plan).await?);
     rows.extend(reads::during_writes(plan).await?);
     rows.extend(writes::against_etcd(plan).await?);
     rows.extend(scale::many_users(plan).await?);
     Ok(rows)
-}
-
-impl Plan {
-    fn wants(&self, what: &str) -> bool {
-        what.contains(&self.filter)
-    }
 }
 
 /// A figure of a sample with its name and unit.
@@ -49,23 +45,42 @@ struct Figure {
     of: fn(&Sample) -> f64,
 }
 
-const RATE: Figure = Figure { name: "calls a second", unit: "/s", of: |sample| sample.rate };
-const CPU: Figure = Figure { name: "server CPU per call", unit: " µs", of: |sample| sample.cpu_us };
-const P99: Figure = Figure { name: "p99", unit: " µs", of: |sample| sample.p99_us };
+const RATE: Figure = Figure { name: "calls/s", unit: "/s", of: |sample| sample.rate };
+const CPU: Figure = Figure { name: "server CPU per call", unit: "µs", of: |sample| sample.cpu_us };
+const P99: Figure = Figure { name: "p99", unit: "µs", of: |sample| sample.p99_us };
 
-impl Figure {
-    /// The row that compares both sides by this figure; it is printed at once.
-    fn row(&self, what: &str, rounds: &Rounds, goal: Goal) -> Row {
-        let (ours, baseline) = (rounds.ours(self.of).median, rounds.baseline(self.of).median);
-        let figures = format!("{ours:.1}{unit} against {baseline:.1}{unit}", unit = self.unit);
-        let row = Row { what: format!("{what}: {}", self.name), value: rounds.ratio(self.of), goal, figures };
-        println!("{row}");
-        row
+impl Plan {
+    fn wants(&self, what: &str) -> bool {
+        what.contains(&self.filter)
+    }
+
+    /// Compares two sides, and gives the rows of these figures with their goals.
+    async fn compare(
+        &self,
+        what: &str,
+        [ours, baseline]: [Side<'_>; 2],
+        concurrency: Concurrency,
+        goals: &[(Figure, Goal)],
+    ) -> Result<Vec<Row>> {
+        let samples = compare(ours, baseline, concurrency, self.rounds, self.round).await;
+        let samples = samples.with_context(|| what.to_owned())?;
+        let row = |(figure, goal): &(Figure, Goal)| {
+            let pairs: Vec<_> =
+                samples.iter().map(|(ours, baseline)| ((figure.of)(ours), (figure.of)(baseline))).collect();
+            told(Row::ratio(format!("{what}: {}", figure.name), figure.unit, &pairs, *goal))
+        };
+        Ok(goals.iter().map(row).collect())
     }
 }
 
+/// Prints a row as soon as it is known: the whole takes minutes.
+fn told(row: Row) -> Row {
+    println!("{row}");
+    row
+}
+
 /// Where the data folders of all contestants are: on the disk that builds are on, never in memory.
-fn disk() -> Result<PathBuf> {
+pub fn disk() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().context("a program is in a folder")?.to_owned())
 }

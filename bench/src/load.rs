@@ -3,14 +3,15 @@
 mod client;
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use hdrhistogram::Histogram;
 use http::Request;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{JoinSet, spawn_blocking};
 
 pub use client::Client;
 
@@ -18,16 +19,35 @@ pub use client::Client;
 #[derive(Clone)]
 pub struct Call {
     /// Makes the request of a turn. In a closed loop with one stream on each of `n` connections, the turns of a client
-    /// are its number, that and `n`, that and twice `n`, and so on.
+    /// are its number, that and `n`, that and twice `n`, and so on. In an open loop they are numbered as they are due.
     pub request: Arc<dyn Fn(usize) -> Request<Bytes> + Send + Sync>,
-    /// The whole answer, where it is always the same. Its status is checked in any case.
-    pub answer: Option<Bytes>,
+    /// What the answer must be, beside well.
+    pub check: Check,
 }
 
+/// How the content of an answer is checked.
+#[derive(Clone)]
+pub enum Check {
+    /// It is always this.
+    Same(Bytes),
+    /// It is looked at, with the turn of its request.
+    Each(Arc<Look>),
+}
+
+type Look = dyn Fn(usize, &[u8]) -> Result<()> + Send + Sync;
+
 impl Call {
-    /// A call whose answer may vary.
-    pub fn new(request: impl Fn(usize) -> Request<Bytes> + Send + Sync + 'static) -> Self {
-        Self { request: Arc::new(request), answer: None }
+    /// A call whose answers are looked at one by one.
+    pub fn new(
+        request: impl Fn(usize) -> Request<Bytes> + Send + Sync + 'static,
+        check: impl Fn(usize, &[u8]) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        Self { request: Arc::new(request), check: Check::Each(Arc::new(check)) }
+    }
+
+    /// One request with one answer.
+    pub fn constant(request: Request<Bytes>, answer: Bytes) -> Self {
+        Self { request: Arc::new(move |_| request.clone()), check: Check::Same(answer) }
     }
 }
 
@@ -82,10 +102,7 @@ impl Measured {
 /// Makes the next call as soon as one is answered, until the end.
 pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, until: Until) -> Result<Measured> {
     let Concurrency { connections, streams } = concurrency;
-    let mut clients = Vec::new();
-    for _ in 0..connections {
-        clients.push(Client::connect(address).await?);
-    }
+    let clients = connect(address, connections).await?;
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for first in 0..connections * streams {
@@ -120,29 +137,48 @@ pub async fn open_loop(
     rate: f64,
     duration: Duration,
 ) -> Result<Measured> {
-    let start = Instant::now();
     let mut senders = JoinSet::new();
-    for _ in 0..connections {
-        let (client, call) = (Client::connect(address).await?, call.clone());
-        let period = Duration::from_secs_f64(connections as f64 / rate);
-        senders.spawn(async move {
-            let mut ticks = interval(period);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-            let mut calls = JoinSet::new();
-            for turn in 0.. {
-                let due = ticks.tick().await.into_std();
-                if due.duration_since(start) >= duration {
-                    break;
-                }
-                let (client, call) = (client.clone(), call.clone());
-                calls.spawn(async move {
-                    client.call(&call, turn).await?;
-                    anyhow::Ok(due.elapsed().as_micros() as u64)
-                });
-            }
-            calls.join_all().await.into_iter().collect::<Result<Vec<_>>>()
-        });
+    let mut channels = Vec::new();
+    for client in connect(address, connections).await? {
+        let (channel, due) = unbounded_channel();
+        channels.push(channel);
+        senders.spawn(send(client, call.clone(), due));
     }
+    let start = Instant::now();
+    // A thread of its own: it sleeps to within some 50 µs, a timer of tokio to within a millisecond.
+    let pace = spawn_blocking(move || {
+        for turn in 0.. {
+            let after = Duration::from_secs_f64(turn as f64 / rate);
+            let due = start + after;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            // It fails when a call did, which is told below.
+            if after >= duration || channels[turn % connections].send((turn, due)).is_err() {
+                break;
+            }
+        }
+    });
+    pace.await?;
     let latencies = senders.join_all().await.into_iter().collect::<Result<_>>().context("at a fixed rate")?;
     Measured::of(latencies, start.elapsed())
+}
+
+/// Makes the calls that are due, each as a task.
+async fn send(client: Client, call: Call, mut due: UnboundedReceiver<(usize, Instant)>) -> Result<Vec<u64>> {
+    let mut calls = JoinSet::new();
+    while let Some((turn, due)) = due.recv().await {
+        let (client, call) = (client.clone(), call.clone());
+        calls.spawn(async move {
+            client.call(&call, turn).await?;
+            anyhow::Ok(due.elapsed().as_micros() as u64)
+        });
+    }
+    calls.join_all().await.into_iter().collect()
+}
+
+async fn connect(address: &str, connections: usize) -> Result<Vec<Client>> {
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(Client::connect(address).await?);
+    }
+    Ok(clients)
 }

@@ -10,20 +10,23 @@ mod contestants;
 mod goals;
 mod load;
 mod process;
+mod record;
 mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use clap::Parser;
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, Subcommand};
 
 /// Compares the server with tonic alone and with etcd, and prints a table of the goals.
 #[derive(Parser)]
 #[command(
     name = "bench",
     bin_name = "cargo xtask bench",
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = "\
 Examples:
   cargo xtask bench                             everything
@@ -46,13 +49,30 @@ struct Arguments {
     json: Option<PathBuf>,
     /// Only goals whose text contains this.
     filter: Option<String>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Has `perf` record where a server spends its time; `cargo xtask profile` makes a graph of it.
+    #[command(hide = true)]
+    Record {
+        /// What the server is asked meanwhile.
+        load: record::Load,
+        /// How long.
+        #[arg(long)]
+        seconds: u64,
+        /// Where the samples are written.
+        #[arg(long, value_name = "FILE")]
+        output: PathBuf,
+    },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Arguments::parse()).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -60,8 +80,11 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether all goals are met.
-async fn run(arguments: Arguments) -> Result<bool> {
+/// Measures. A goal that is missed is told, and is no error; an answer that is wrong is one.
+async fn run(arguments: Arguments) -> Result<()> {
+    if let Some(Command::Record { load, seconds, output }) = arguments.command {
+        return record::record(load, Duration::from_secs(seconds), &output).await;
+    }
     let plan = goals::Plan {
         rounds: arguments.rounds.into(),
         round: Duration::from_millis(arguments.round_ms),
@@ -70,9 +93,11 @@ async fn run(arguments: Arguments) -> Result<bool> {
     };
     println!("{}", table::header());
     let rows = goals::measure(&plan).await?;
+    ensure!(!rows.is_empty(), "there is no such row");
     if let Some(path) = arguments.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)
             .with_context(|| format!("writing {}", path.display()))?;
     }
-    Ok(rows.iter().all(table::Row::is_met))
+    println!("{}", table::footer(&rows));
+    Ok(())
 }

@@ -54,6 +54,11 @@ impl Process {
         Ok(Self { child, id, address, _stdout: stdout })
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
     /// The processor time that it has used so far, all threads together.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = self.read("stat")?;

@@ -4,59 +4,203 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::comparison::Series;
-
 /// One goal with what was measured.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What is compared.
+    /// What is compared, and by which figure.
     pub what: String,
     /// The ratio to the baseline over the rounds; or, where there is no baseline, the figure itself.
     pub value: Series,
-    /// What it must be.
+    /// What the median must be.
     pub goal: Goal,
-    /// The absolute figures behind it: ours, then the baseline's, with their unit.
-    pub figures: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// Our figure.
+    pub ours: Series,
+    /// That of the baseline, where there is one.
+    pub baseline: Option<Series>,
+    /// The unit of both.
+    pub unit: &'static str,
 }
 
-/// What a value must be.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// A series of values, one from each round.
+#[derive(Debug, Clone, Serialize)]
+pub struct Series {
+    /// The middle one.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+    /// All of them, in the order of the rounds.
+    pub rounds: Vec<f64>,
+}
+
+/// What a value must be at least or at most, and what is aimed at beyond that.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum Goal {
-    /// At least this.
-    AtLeast(f64),
-    /// At most this.
-    AtMost(f64),
+    /// Larger is better.
+    AtLeast {
+        /// What must be reached.
+        must: f64,
+        /// What the best building blocks known would give.
+        aim: Option<f64>,
+    },
+    /// Smaller is better.
+    AtMost {
+        /// What must be kept.
+        must: f64,
+        /// What the best building blocks known would give.
+        aim: Option<f64>,
+    },
+}
+
+/// What came of a goal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Verdict {
+    /// Not what it must be.
+    Missed,
+    /// What it must be.
+    Met,
+    /// What was aimed at, too.
+    Aim,
 }
 
 impl Row {
-    /// Whether the median keeps to the goal.
-    pub fn is_met(&self) -> bool {
-        match self.goal {
-            Goal::AtLeast(least) => self.value.median >= least,
-            Goal::AtMost(most) => self.value.median <= most,
+    /// The row of a comparison with a baseline. `pairs`: ours and the baseline's, from each round.
+    pub fn ratio(what: String, unit: &'static str, pairs: &[(f64, f64)], goal: Goal) -> Self {
+        let value = Series::of(pairs.iter().map(|(ours, baseline)| ours / baseline));
+        let ours = Series::of(pairs.iter().map(|pair| pair.0));
+        let baseline = Some(Series::of(pairs.iter().map(|pair| pair.1)));
+        Self { what, verdict: goal.verdict(value.median), value, goal, ours, baseline, unit }
+    }
+
+    /// The row of a figure without a baseline.
+    pub fn figure(what: String, unit: &'static str, value: f64, goal: Goal) -> Self {
+        let value = Series::of([value]);
+        Self { what, verdict: goal.verdict(value.median), ours: value.clone(), value, goal, baseline: None, unit }
+    }
+}
+
+impl Series {
+    /// The series of these values, of which there is at least one.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let rounds: Vec<_> = values.into_iter().collect();
+        let mut sorted = rounds.clone();
+        sorted.sort_by(f64::total_cmp);
+        Self { median: sorted[sorted.len() / 2], min: sorted[0], max: sorted[sorted.len() - 1], rounds }
+    }
+}
+
+impl Goal {
+    /// Larger is better.
+    pub const fn at_least(must: f64) -> Self {
+        Goal::AtLeast { must, aim: None }
+    }
+
+    /// Smaller is better.
+    pub const fn at_most(must: f64) -> Self {
+        Goal::AtMost { must, aim: None }
+    }
+
+    /// Beyond that, this is aimed at.
+    pub const fn aiming_at(self, aim: f64) -> Self {
+        match self {
+            Goal::AtLeast { must, .. } => Goal::AtLeast { must, aim: Some(aim) },
+            Goal::AtMost { must, .. } => Goal::AtMost { must, aim: Some(aim) },
+        }
+    }
+
+    fn verdict(self, value: f64) -> Verdict {
+        let (meets, aim) = match self {
+            Goal::AtLeast { must, aim } => (value >= must, aim.is_some_and(|aim| value >= aim)),
+            Goal::AtMost { must, aim } => (value <= must, aim.is_some_and(|aim| value <= aim)),
+        };
+        match (meets, aim) {
+            (false, _) => Verdict::Missed,
+            (true, false) => Verdict::Met,
+            (true, true) => Verdict::Aim,
         }
     }
 }
 
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Goal::AtLeast(least) => write!(f, "≥ {least:.2}"),
-            Goal::AtMost(most) => write!(f, "≤ {most:.2}"),
-        }
+        let (sign, Goal::AtLeast { must, aim } | Goal::AtMost { must, aim }) = match self {
+            Goal::AtLeast { .. } => ('≥', self),
+            Goal::AtMost { .. } => ('≤', self),
+        };
+        let aim = aim.map(|aim| format!("{aim:.2}")).unwrap_or_default();
+        write!(f, "{:>8} {aim:>6}", format!("{sign} {must:.2}"))
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Series { median, min, max } = self.value;
-        let verdict = if self.is_met() { "met" } else { "MISSED" };
-        let (goal, noise) = (self.goal.to_string(), format!("{min:.2}–{max:.2}"));
-        write!(f, "{:<58} {median:>6.2} {noise:>13} {goal:>7} {verdict:<6} {}", self.what, self.figures)
+        let Series { median, min, max, .. } = self.value;
+        let verdict = match self.verdict {
+            Verdict::Missed => "MISSED",
+            Verdict::Met => "met",
+            Verdict::Aim => "aim",
+        };
+        let range = self.baseline.as_ref().map(|_| format!("{min:.2}–{max:.2}")).unwrap_or_default();
+        write!(f, "{:<62} {median:>7.2} {range:>14} {} {verdict:<6}", self.what, self.goal)?;
+        if let Some(baseline) = &self.baseline {
+            write!(f, " {:.1} : {:.1} {}", self.ours.median, baseline.median, self.unit)?;
+        }
+        Ok(())
     }
 }
 
 /// The line above the rows.
 pub fn header() -> String {
-    format!("{:<58} {:>6} {:>13} {:>7} {:<6} {}", "what", "value", "of rounds", "goal", "", "ours against the baseline")
+    let figures = "ours : the baseline";
+    format!("{:<62} {:>7} {:>14} {:>8} {:>6} {:<6} {figures}", "what", "median", "of rounds", "must", "aim", "")
+}
+
+/// The line below the rows.
+pub fn footer(rows: &[Row]) -> String {
+    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
+    let (missed, aims) = (count(Verdict::Missed), count(Verdict::Aim));
+    format!("{} rows: {missed} missed, {} met, of which {aims} reach the aim", rows.len(), rows.len() - missed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Goal, Row, Series, Verdict};
+
+    #[test]
+    fn a_median_is_judged_by_its_goal() {
+        use Verdict::{Aim, Met, Missed};
+        #[rustfmt::skip]
+        let table = [
+            // goal                                 value  verdict
+            (Goal::at_least(2.0),                   1.9,   Missed),
+            (Goal::at_least(2.0),                   2.0,   Met),
+            (Goal::at_least(2.0).aiming_at(3.0),    2.9,   Met),
+            (Goal::at_least(2.0).aiming_at(3.0),    3.0,   Aim),
+            (Goal::at_most(2.0),                    2.1,   Missed),
+            (Goal::at_most(2.0),                    2.0,   Met),
+            (Goal::at_most(2.0).aiming_at(1.3),     1.4,   Met),
+            (Goal::at_most(2.0).aiming_at(1.3),     1.3,   Aim),
+            (Goal::at_most(2.0),                    f64::NAN, Missed),
+        ];
+        for (goal, value, verdict) in table {
+            assert_eq!(goal.verdict(value), verdict, "{value} for {goal:?}");
+        }
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let row = Row::ratio(String::new(), "", &[(1.0, 2.0), (30.0, 10.0), (8.0, 8.0)], Goal::at_most(1.0));
+        assert_eq!(row.value.rounds, [0.5, 3.0, 1.0]);
+        assert_eq!((row.value.median, row.value.min, row.value.max), (1.0, 0.5, 3.0));
+        assert_eq!(row.ours.median / row.baseline.unwrap().median, 1.0);
+        assert_eq!(row.verdict, Verdict::Met);
+    }
+
+    #[test]
+    fn the_middle_of_one_value_is_that_value() {
+        assert_eq!(Series::of([4.0]).median, 4.0);
+    }
 }

@@ -7,17 +7,15 @@ use prost_reflect::{DynamicMessage, MessageDescriptor, Value as FieldValue};
 
 use crate::schema::LevelFeatures;
 use crate::value;
+use crate::zitadel::feature::v2::SetUserFeaturesResponse;
 use crate::zitadel::object::v2 as object;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// The answer to a Set or a Reset.
-///
-/// `descriptor`: the method's response.
-pub fn written(descriptor: &MessageDescriptor, details: &Details) -> DynamicMessage {
-    let mut response = DynamicMessage::new(descriptor.clone());
-    set_details(&mut response, details);
-    response
+/// The answer to a Set or a Reset, the same bytes for all of them: their responses have nothing but these details, and a
+/// test of the contract keeps it so. Reflection would cost more than the rest of the answer.
+pub fn written(details: &Details) -> SetUserFeaturesResponse {
+    SetUserFeaturesResponse { details: Some(message(details)) }
 }
 
 /// The answer to a Get.
@@ -33,7 +31,8 @@ pub fn features(
     resolved: &BTreeMap<&FeatureKey, Resolved<'_>>,
     every_feature: bool,
 ) -> DynamicMessage {
-    let mut response = written(descriptor, details);
+    let mut response = DynamicMessage::new(descriptor.clone());
+    set_details(&mut response, details);
     for feature in &features.fields {
         let value = resolved.get(&feature.key).map(|resolved| (resolved.value, resolved.source));
         if value.is_some() || every_feature {
@@ -43,18 +42,21 @@ pub fn features(
     response
 }
 
-fn set_details(response: &mut DynamicMessage, details: &Details) {
+fn message(details: &Details) -> object::Details {
     let Details { sequence, created, changed, resource_owner } = details;
-    let typed = object::Details {
+    object::Details {
         sequence: *sequence,
         change_date: changed.map(timestamp),
         resource_owner: resource_owner.clone(),
         creation_date: created.map(timestamp),
-    };
+    }
+}
+
+fn set_details(response: &mut DynamicMessage, details: &Details) {
     let field = response.get_field_by_name_mut("details").and_then(FieldValue::as_message_mut);
     field
         .expect("every response of the feature service has details")
-        .transcode_from(&typed)
+        .transcode_from(&message(details))
         .expect("the descriptor and the Rust type are made from the same proto");
 }
 

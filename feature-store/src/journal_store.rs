@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard};
 use feature_core::{Event, Record, Scope};
 use uuid::Uuid;
 
+use crate::deferred::Deferred;
 use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
 use crate::identity;
@@ -64,7 +65,9 @@ impl JournalStore {
 
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
-            Ok(Box::new(Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?))
+            let projection = Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?;
+            let deferred = Deferred::start(Box::new(projection));
+            Ok(Box::new(deferred.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
         })
     }
 

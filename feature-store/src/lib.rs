@@ -10,6 +10,7 @@
 
 mod backup;
 mod committer;
+mod deferred;
 mod encoding;
 mod error;
 mod export;

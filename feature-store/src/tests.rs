@@ -2,6 +2,7 @@
 
 mod committer;
 mod conformance;
+mod deferred;
 mod doubtful;
 pub(crate) mod fixtures;
 mod folder;

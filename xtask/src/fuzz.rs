@@ -1,11 +1,12 @@
 //! The fuzz targets of the folder `fuzz`, each run for a while. They need a C++ compiler, for libFuzzer.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{Workspace, on_path, run, run_quietly};
+use crate::install;
+use crate::shell::{Workspace, run};
 
 /// The version of cargo-fuzz that is installed when there is none.
 const CARGO_FUZZ: &str = "0.13.2";
@@ -20,7 +21,7 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
     if chosen.is_empty() {
         bail!("there is no such fuzz target; there are: {}", targets.join(", "));
     }
-    let cargo_fuzz = cargo_fuzz(workspace)?;
+    let cargo_fuzz = install::cargo_tool(workspace, "cargo-fuzz", CARGO_FUZZ, "cargo-fuzz")?;
     // Targets end by being stopped, and leave their folders behind: here, where the next run removes them.
     let temporary = workspace.target("fuzz/tmp");
     if temporary.exists() {
@@ -54,21 +55,6 @@ fn targets(folder: &Path) -> Result<Vec<String>> {
     let mut names: Vec<_> = paths.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect();
     names.sort();
     Ok(names)
-}
-
-/// The program cargo-fuzz: the developer's own, else one in the target folder, which is installed when it is missing.
-fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
-    if on_path("cargo-fuzz") {
-        return Ok("cargo-fuzz".into());
-    }
-    let root = workspace.target("tools");
-    let program = root.join("bin/cargo-fuzz");
-    if !program.exists() {
-        println!("installing from crates.io: cargo-fuzz {CARGO_FUZZ}");
-        let mut command = workspace.cargo("install");
-        run_quietly(command.args(["cargo-fuzz", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&root))?;
-    }
-    Ok(program)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Installs what the tests need and the machine lacks. What is there is found by looking, never by asking a registry.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -20,6 +20,8 @@ const FOR_CAMPAIGNS: Packages =
 
 const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd")];
 
+const FOR_PROFILES: Packages = &[("linux-perf", "perf")];
+
 /// Installs what is missing, telling each in one line.
 pub fn install(workspace: &Workspace) -> Result<()> {
     debian(FOR_TESTS)?;
@@ -35,6 +37,26 @@ pub fn install_for_campaigns() -> Result<()> {
 /// Installs what benchmarks need and the machine lacks.
 pub fn install_for_benchmarks() -> Result<()> {
     debian(FOR_BENCHMARKS)
+}
+
+/// Installs what profiles need and the machine lacks.
+pub fn install_for_profiles() -> Result<()> {
+    debian(FOR_PROFILES)
+}
+
+/// A program of a crate: the developer's own, else one in the target folder, which is installed when it is missing.
+pub fn cargo_tool(workspace: &Workspace, name: &str, version: &str, program: &str) -> Result<PathBuf> {
+    if on_path(program) {
+        return Ok(program.into());
+    }
+    let root = workspace.target("tools");
+    let path = root.join("bin").join(program);
+    if !path.exists() {
+        println!("installing from crates.io: {name} {version}");
+        let mut command = workspace.cargo("install");
+        run_quietly(command.args([name, "--locked", "--version", version, "--root"]).arg(&root))?;
+    }
+    Ok(path)
 }
 
 fn debian(packages: Packages) -> Result<()> {

@@ -1,5 +1,5 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
-//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask help`.
+//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask profile`, `cargo xtask help`.
 
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ mod edges;
 mod files;
 mod fuzz;
 mod install;
+mod profile;
 mod shell;
 mod torture;
 
@@ -78,6 +79,22 @@ Examples:
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Draw a flame graph of the server under load, and print its widest bars. Not part of `ci`.
+    ///
+    /// The server is built as it is released, with symbols and frame pointers, in a target folder of its own. perf is
+    /// installed from Debian's packages and inferno from crates.io when they are missing.
+    #[command(after_help = "\
+Examples:
+  cargo xtask profile                   the inheriting read of a user over gRPC
+  cargo xtask profile set --seconds 30  durable writes by 64 clients, more exactly")]
+    Profile {
+        /// What the server is asked: the read over gRPC or over REST, or the write.
+        #[arg(default_value = "get", value_parser = ["get", "rest", "set"])]
+        load: String,
+        /// How long.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
     /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
     ///
     /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
@@ -113,6 +130,7 @@ fn execute(command: Command) -> Result<()> {
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
         Command::Bench { args } => bench::bench(&workspace, &args),
+        Command::Profile { load, seconds } => profile::profile(&workspace, &load, seconds),
         Command::Torture { args } => torture::torture(&workspace, &args),
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }

@@ -1,7 +1,7 @@
-//! etcd from Debian's packages, by the three calls that are needed of it. Its messages are so small that they are
-//! written out here.
+//! etcd from Debian's packages, with its default settings, by the two calls that are needed of it. Its messages are so
+//! small that they are written out here.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::Request;
 use prost::Message;
@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use super::frame::request;
+use super::frame::{decode, request};
+use super::writers::writes;
 use crate::load::{Call, Client};
 use crate::process::Process;
 
@@ -26,6 +27,19 @@ struct PutRequest {
     key: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PutResponse {
+    #[prost(message, tag = "1")]
+    header: Option<Header>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Header {
+    /// etcd has it signed, but never below 0.
+    #[prost(uint64, tag = "3")]
+    revision: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -52,21 +66,27 @@ impl Etcd {
         Ok(Self { process: Process::start_at(command, client).await?, _data: data })
     }
 
-    /// The reading of one value of `bytes` bytes, which is put there first.
+    /// The reading of one value of `bytes` bytes, which is put there first. Nobody else writes, so that not even the
+    /// revision in the answer changes.
     pub async fn range(&self, bytes: usize) -> Result<Call> {
         let client = Client::connect(&self.process.address).await?;
-        client.call(&Call::new(move |_| put("read", 0, bytes)), 0).await?;
+        client.answer(put("read", 0, bytes)).await?;
         let message = RangeRequest { key: b"read".to_vec(), serializable: true };
         let range = request("/etcdserverpb.KV/Range", &message.encode_to_vec());
-        let mut call = Call::new(move |_| range.clone());
-        // Nobody else writes, so that not even the revision in the answer changes.
-        call.answer = Some(client.answer(&call).await?);
-        Ok(call)
+        let answer = client.answer(range.clone()).await?;
+        Ok(Call::constant(range, answer))
     }
 
-    /// Durable writes by so many clients, each to a key of its own, which differ from one to the next.
-    pub fn puts(clients: usize, bytes: usize) -> Call {
-        Call::new(move |turn| put(&format!("write-{}", turn % clients), (turn / clients % 2) as u8, bytes))
+    /// Durable writes of `bytes` bytes by so many writers, each to a key of its own.
+    pub fn puts(writers: usize, bytes: usize) -> Call {
+        writes(
+            writers,
+            |writer, value| put(&format!("write-{writer}"), value.into(), bytes),
+            |answer| {
+                let answer: PutResponse = decode(answer)?;
+                Ok(answer.header.context("an answer without a header")?.revision)
+            },
+        )
     }
 }
 

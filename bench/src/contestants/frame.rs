@@ -1,15 +1,30 @@
 //! Requests and bodies as gRPC has them on the wire.
 
+use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Request;
+use prost::Message;
+
+/// The length of what stands in front of a message.
+const PREFIX: usize = 5;
 
 /// A message behind its length, uncompressed.
-fn framed(message: &[u8]) -> Bytes {
-    let mut bytes = BytesMut::with_capacity(5 + message.len());
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut bytes = BytesMut::with_capacity(PREFIX + message.len());
     bytes.put_u8(0);
     bytes.put_u32(message.len() as u32);
     bytes.put(message);
     bytes.freeze()
+}
+
+/// The bytes of the message in a body.
+pub fn message(body: &[u8]) -> Result<&[u8]> {
+    body.get(PREFIX..).context("a body without a message")
+}
+
+/// The message in a body.
+pub fn decode<M: Message + Default>(body: &[u8]) -> Result<M> {
+    Ok(M::decode(message(body)?)?)
 }
 
 /// A call of `method`, such as `/package.Service/Method`, with a message.

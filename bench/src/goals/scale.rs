@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{P99, Plan, disk};
-use crate::comparison::{Series, Side, compare};
+use super::{P99, Plan, disk, told};
+use crate::comparison::Side;
 use crate::contestants::{Data, Feature};
 use crate::load::{Client, Concurrency, Until, closed_loop};
 use crate::table::{Goal, Row};
@@ -27,19 +27,20 @@ pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
     let written = closed_loop(&server.process.address, &server.set_of_many(), WRITERS, Until::Turn(users)).await?;
     let data = server.stop().await?;
     let (data, seconds) = start(data, users).await?;
-    let mut rows = vec![figure(&what, "seconds to the first answer after a clean stop", seconds, 3.0)];
+    let row = |name, unit, value, most| told(Row::figure(format!("{what}: {name}"), unit, value, Goal::at_most(most)));
+    let mut rows = vec![row("seconds to the first answer after a clean stop", "s", seconds, 3.0)];
     let data = data.stop().await?;
     data.remove_projection()?;
     let (server, seconds) = start(data, users).await?;
-    rows.push(figure(&what, "seconds to the first answer without a projection", seconds, 10.0));
+    rows.push(row("seconds to the first answer without a projection", "s", seconds, 10.0));
     let server = server.stop().await?.serve(&[]).await?;
     let hot = server.get_of_many(|_| 0);
     let any = server.get_of_many(move |turn| scattered(turn) % users);
-    let side = |call| Side { process: &server.process, call };
-    let rounds = compare(&side(&any), &side(&hot), READERS, plan.rounds, plan.round).await?;
-    rows.push(P99.row(&format!("{what}, any of them, the same one"), &rounds, Goal::AtMost(2.0)));
+    let sides = [&any, &hot].map(|call| Side { process: &server.process, call });
+    let read = format!("{what}, any of them, the same one");
+    rows.extend(plan.compare(&read, sides, READERS, &[(P99, Goal::at_most(2.0))]).await?);
     let mebibytes = server.process.resident_bytes()? as f64 / f64::from(1 << 20);
-    rows.push(figure(&what, "MiB of memory after reading", mebibytes, 600.0));
+    rows.push(row("MiB of memory after reading", "MiB", mebibytes, 600.0));
     println!("{what} were written at {:.0} a second", written.rate());
     Ok(rows)
 }
@@ -49,20 +50,8 @@ async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
     let begun = Instant::now();
     let server = data.serve(&[]).await?;
     let last = server.get_of_many(move |_| users - 1);
-    Client::connect(&server.process.address).await?.call(&last, 0).await?;
+    Client::connect(&server.process.address).await?.call(&last, users - 1).await?;
     Ok((server, begun.elapsed().as_secs_f64()))
-}
-
-/// A row of one figure that has no baseline.
-fn figure(what: &str, name: &str, value: f64, most: f64) -> Row {
-    let row = Row {
-        what: format!("{what}: {name}"),
-        value: Series::of([value]),
-        goal: Goal::AtMost(most),
-        figures: String::new(),
-    };
-    println!("{row}");
-    row
 }
 
 /// A number that looks like chance and is the same in every run (the finalizer of SplitMix64).

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{P99, Plan, RATE, disk};
-use crate::comparison::{Side, compare};
+use crate::comparison::Side;
 use crate::contestants::{Etcd, Feature};
 use crate::load::Concurrency;
 use crate::table::{Goal, Row};
@@ -11,13 +11,13 @@ use crate::table::{Goal, Row};
 /// The size of what etcd stores: about that of the record of a user.
 const BYTES: usize = 64;
 
-/// Clients, the least ratio of the rates, and the largest of the latencies where there is one.
-const GOALS: [(usize, f64, Option<f64>); 3] = [(1, 0.9, None), (64, 1.8, Some(0.6)), (256, 1.8, Some(0.6))];
+/// So many clients, each with a connection of its own.
+const CLIENTS: [usize; 3] = [1, 64, 256];
 
 /// Against etcd's Put.
 pub(super) async fn against_etcd(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (clients, rate, p99) in GOALS {
+    for clients in CLIENTS {
         let what = format!("Set, etcd Put, {clients} client{}", if clients == 1 { "" } else { "s" });
         if !plan.wants(&what) {
             continue;
@@ -25,12 +25,11 @@ pub(super) async fn against_etcd(plan: &Plan) -> Result<Vec<Row>> {
         let server = Feature::start(&disk()?, &[]).await?;
         let etcd = Etcd::start(&disk()?).await?;
         let (sets, puts) = (server.sets(clients), Etcd::puts(clients, BYTES));
-        let ours = Side { process: &server.process, call: &sets };
-        let baseline = Side { process: &etcd.process, call: &puts };
-        let concurrency = Concurrency { connections: clients, streams: 1 };
-        let rounds = compare(&ours, &baseline, concurrency, plan.rounds, plan.round).await?;
-        rows.push(RATE.row(&what, &rounds, Goal::AtLeast(rate)));
-        rows.extend(p99.map(|most| P99.row(&what, &rounds, Goal::AtMost(most))));
+        let sides = [Side { process: &server.process, call: &sets }, Side { process: &etcd.process, call: &puts }];
+        let alone = [(RATE, Goal::at_least(0.9).aiming_at(1.3))];
+        let together = [(RATE, Goal::at_least(1.8).aiming_at(2.5)), (P99, Goal::at_most(0.6))];
+        let goals = if clients == 1 { &alone[..] } else { &together };
+        rows.extend(plan.compare(&what, sides, Concurrency { connections: clients, streams: 1 }, goals).await?);
     }
     Ok(rows)
 }

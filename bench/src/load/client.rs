@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
-use http::{HeaderMap, Request, StatusCode};
+use http::response::Parts;
+use http::{Request, StatusCode};
 use tokio::net::TcpStream;
 
-use super::Call;
+use super::{Call, Check};
 
 /// A connection over HTTP/2. Its copies share it.
 #[derive(Clone)]
@@ -37,34 +38,26 @@ impl Client {
     pub async fn call(&self, call: &Call, turn: usize) -> Result<()> {
         let (is_grpc, answer) = self.send((call.request)(turn)).await?;
         let (head, mut body) = answer.await?.into_parts();
-        ensure!(head.status == StatusCode::OK, "answered with {}", head.status);
-        let received = read(&mut body, call.answer.as_ref()).await?;
-        if is_grpc {
-            let trailers = trailers(&mut body).await?;
-            // An answer without a message has its status in the headers.
-            check_status(trailers.as_ref().unwrap_or(&head.headers))?;
+        match &call.check {
+            Check::Same(expected) => {
+                expect(&mut body, expected).await?;
+                check_status(is_grpc, &head, &mut body).await
+            }
+            Check::Each(check) => {
+                let answer = read(&mut body).await?;
+                check_status(is_grpc, &head, &mut body).await?;
+                check(turn, &answer).with_context(|| format!("the answer to turn {turn} is wrong"))
+            }
         }
-        ensure!(call.answer.as_ref().is_none_or(|expected| expected.len() == received), "another answer than expected");
-        Ok(())
     }
 
     /// Makes a call and gives the whole answer, so that later ones can be compared with it.
-    pub async fn answer(&self, call: &Call) -> Result<Bytes> {
-        let (is_grpc, answer) = self.send((call.request)(0)).await?;
+    pub async fn answer(&self, request: Request<Bytes>) -> Result<Bytes> {
+        let (is_grpc, answer) = self.send(request).await?;
         let (head, mut body) = answer.await?.into_parts();
-        let mut received = Vec::new();
-        while let Some(data) = body.data().await {
-            let data = data?;
-            body.flow_control().release_capacity(data.len())?;
-            received.extend_from_slice(&data);
-        }
-        if head.status != StatusCode::OK {
-            bail!("answered with {}: {}", head.status, String::from_utf8_lossy(&received));
-        }
-        if is_grpc {
-            check_status(trailers(&mut body).await?.as_ref().unwrap_or(&head.headers))?;
-        }
-        Ok(received.into())
+        let answer = read(&mut body).await?;
+        check_status(is_grpc, &head, &mut body).await.with_context(|| String::from_utf8_lossy(&answer).into_owned())?;
+        Ok(answer.into())
     }
 
     /// Sends a request, and tells whether it is one of gRPC.
@@ -80,29 +73,40 @@ impl Client {
     }
 }
 
-/// Reads a body, comparing it with what is expected, and tells its length.
-async fn read(body: &mut RecvStream, expected: Option<&Bytes>) -> Result<usize> {
-    let mut received = 0;
+/// Reads a body, comparing it with what is expected.
+async fn expect(body: &mut RecvStream, expected: &[u8]) -> Result<()> {
+    let mut rest = expected;
     while let Some(data) = body.data().await {
         let data = data?;
         body.flow_control().release_capacity(data.len())?;
-        let as_expected =
-            expected.is_none_or(|expected| expected.get(received..received + data.len()) == Some(&data[..]));
-        ensure!(as_expected, "another answer than expected");
-        received += data.len();
+        rest = rest.strip_prefix(&data[..]).context("another answer than expected")?;
+    }
+    ensure!(rest.is_empty(), "a shorter answer than expected");
+    Ok(())
+}
+
+async fn read(body: &mut RecvStream) -> Result<Vec<u8>> {
+    let mut received = Vec::new();
+    while let Some(data) = body.data().await {
+        let data = data?;
+        body.flow_control().release_capacity(data.len())?;
+        received.extend_from_slice(&data);
     }
     Ok(received)
 }
 
-async fn trailers(body: &mut RecvStream) -> Result<Option<HeaderMap>> {
-    match poll_fn(|cx| body.poll_trailers(cx)).await {
-        // The server has answered before it read the whole request, which is its right.
-        Err(error) if error.reason() == Some(Reason::NO_ERROR) => Ok(None),
-        trailers => Ok(trailers?),
+async fn check_status(is_grpc: bool, head: &Parts, body: &mut RecvStream) -> Result<()> {
+    ensure!(head.status == StatusCode::OK, "answered with {}", head.status);
+    if !is_grpc {
+        return Ok(());
     }
-}
-
-fn check_status(headers: &HeaderMap) -> Result<()> {
+    let trailers = match poll_fn(|cx| body.poll_trailers(cx)).await {
+        // The server has answered before it read the whole request, which is its right.
+        Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
+        trailers => trailers?,
+    };
+    // An answer without a message has its status in the headers.
+    let headers = trailers.as_ref().unwrap_or(&head.headers);
     let status = headers.get("grpc-status").context("there is no grpc-status")?;
     ensure!(status == "0", "grpc-status {status:?}: {:?}", headers.get("grpc-message"));
     Ok(())

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
-use feature_core::{Level, Operation as WriteOperation, Placement, Rejection, Scope, Write, resolve};
+use feature_core::{Details, Level, Operation as WriteOperation, Placement, Rejection, Scope, Write, resolve};
 use feature_store::{CommitError, Committer, Readers};
-use prost_reflect::DynamicMessage;
 
 use crate::auth::access::{Caller, UserAccess};
 use crate::error::Failure;
@@ -76,17 +75,15 @@ impl FeatureService {
         }
         let request = Request::decode(&method.request, message)?;
         let resource = resource(caller, level, &request)?;
-        let answer = match operation {
+        let details = match operation {
             Operation::Get => return self.get(method, resource, &request, &question, request_id).await,
             Operation::Set => {
                 let patch = request.patch(self.schema.level(level))?;
-                self.write(method, caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
+                self.write(caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
             }
-            Operation::Reset => {
-                self.write(method, caller, request_id, &resource, &request, WriteOperation::Reset).await?
-            }
+            Operation::Reset => self.write(caller, request_id, &resource, &request, WriteOperation::Reset).await?,
         };
-        Ok(Frame::of(&answer))
+        Ok(Frame::of(&response::written(&details)))
     }
 
     async fn get(
@@ -115,13 +112,12 @@ impl FeatureService {
 
     async fn write(
         &self,
-        method: &Method,
         caller: &Caller,
         request_id: &RequestId,
         resource: &Resource,
         request: &Request,
         operation: WriteOperation,
-    ) -> Result<DynamicMessage, Failure> {
+    ) -> Result<Details, Failure> {
         let placement = match resource {
             Resource::Plain(_) => Placement::Keep,
             Resource::User(access) => access.placement()?,
@@ -136,8 +132,7 @@ impl FeatureService {
             request_id: request_id.as_str().to_owned(),
         };
         let details = self.committer.commit(write).await;
-        let details = details.map_err(|error| request_id.in_span(|| refused(caller, error)))?;
-        Ok(response::written(&method.response, &details))
+        details.map_err(|error| request_id.in_span(|| refused(caller, error)))
     }
 }
 

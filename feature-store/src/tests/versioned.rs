@@ -10,10 +10,10 @@ use super::fixtures::{event, scopes};
 use crate::{FeatureStore, MemoryStore, StoreError, Versioned};
 
 /// A store whose appends tell when they have begun, and then wait for how they are to end.
-struct Stepwise {
-    inner: MemoryStore,
-    begun: Sender<()>,
-    ends: Mutex<Receiver<Result<(), StoreError>>>,
+pub(super) struct Stepwise {
+    pub(super) inner: MemoryStore,
+    pub(super) begun: Sender<()>,
+    pub(super) ends: Mutex<Receiver<Result<(), StoreError>>>,
 }
 
 impl FeatureStore for Stepwise {

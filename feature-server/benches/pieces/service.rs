@@ -1,0 +1,63 @@
+//! A whole Get within the service: remembered, and made anew with the hop to a reader's thread and back.
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use criterion::Criterion;
+use feature_api::schema::Schema;
+use feature_api::zitadel::feature::v2::GetUserFeaturesRequest;
+use feature_server::auth::access::{Admission, CallParts, Caller, Instances, Rules};
+use feature_server::auth::keys::KeyFolder;
+use feature_server::auth::{Attempt, Authenticator, Moment};
+use feature_server::config::Settings;
+use feature_server::services::feature_service::{Answers, FeatureService};
+use feature_server::transport::RequestId;
+use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
+use http::{Extensions, Uri};
+use prost::Message;
+use tokio::runtime::Runtime;
+
+use crate::domain::{every_flag, user, write};
+use crate::tokens;
+
+const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
+
+pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
+    let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
+    let caller = caller(&schema);
+    let id = RequestId::of(&Extensions::new());
+    let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
+    let remembered = Settings::default().limits.answer_cache_bytes;
+    for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]
+    {
+        // In memory: what sled costs is measured by itself.
+        let store = Versioned::new(Arc::new(MemoryStore::default()));
+        let answers = Answers::new(Arc::clone(&store), bytes);
+        let store: Arc<dyn FeatureStore> = store;
+        let many = NonZeroUsize::new(1024).unwrap();
+        let readers = Arc::new(Readers::start(Arc::clone(&store), NonZeroUsize::MIN, many).unwrap());
+        let committer = Arc::new(Committer::start(store, many).unwrap());
+        runtime.block_on(committer.commit(write(user(), every_flag(true), &schema))).unwrap();
+        let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers);
+        let method = service.method(GET).unwrap();
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| runtime.block_on(service.call(method, &caller, &id, black_box(&message))).unwrap());
+        });
+    }
+}
+
+/// Who may read all users of an instance.
+fn caller(schema: &Schema) -> Caller {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::default();
+    let keys = KeyFolder::open_or_create(folder.path()).unwrap();
+    let headers = tokens::headers(&keys, &settings);
+    let authenticator = Authenticator::new(&settings, keys, Moment::now()).unwrap();
+    let Attempt::Known(Ok(principal)) = authenticator.attempt(&headers, Moment::now()) else {
+        panic!("the token is good");
+    };
+    let Ok(Admission::By(rule)) = Rules::new(schema).admission(GET) else { panic!("the method has a rule") };
+    let instances = Instances::new(&settings.instances).unwrap();
+    Caller::admit(principal, rule, &instances, CallParts { headers: &headers, uri: &Uri::from_static(GET) }).unwrap()
+}
