@@ -74,7 +74,7 @@ impl Default for Limits {
             message_bytes: 1024 * 1024,
             connections: 10_000,
             connections_per_address: 1_000,
-            idle_connections: 250,
+            idle_connections: 300,
             streams_per_connection: 100,
             calls: 4_096,
             calls_per_second_per_identity: 10_000,
