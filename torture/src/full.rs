@@ -95,7 +95,13 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
         None => (binary.serve(&data).await.context("space was freed")?, "not started while full"),
     };
     let mut client = Client::of(&server).await?;
-    if let Err(status) = write_again(&mut ledger, &mut client).await {
+    let mut again = write_again(&mut ledger, &mut client).await;
+    if again.is_ok() && !is_flushed {
+        // No writer waits for sled, so a failure of sled is told to the next one.
+        sleep(FLUSH).await;
+        again = ledger.write(&mut client).await;
+    }
+    if let Err(status) = again {
         if is_flushed {
             return Err(anyhow::Error::from(status).context("space was freed, and writes are still refused").into());
         }
