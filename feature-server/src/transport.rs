@@ -17,6 +17,7 @@ use crate::config::settings::{Limits, Settings};
 mod activity;
 mod admission;
 mod arriving;
+mod at_once;
 mod body;
 mod closing;
 mod connect;

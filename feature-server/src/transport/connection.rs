@@ -15,7 +15,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -24,6 +24,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
+use super::at_once::{AtOnce, Taken};
 use super::body::CallBody;
 use super::closing::{Closing, Step, Timeouts};
 use super::crowd::{Crowd, Member};
@@ -56,7 +57,7 @@ const RESETS_BY_MISTAKE: usize = 64;
 
 /// How connections are served.
 pub(super) struct Rules {
-    http: auto::Builder<TokioExecutor>,
+    http: auto::Builder<Taken>,
     headers: usize,
     timeouts: Timeouts,
     crowd: Arc<Crowd>,
@@ -64,7 +65,7 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(limits: &Limits) -> Self {
-        let mut http = auto::Builder::new(TokioExecutor::new());
+        let mut http = auto::Builder::new(Taken);
         http.http1()
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this bounds the idle time of HTTP/1.1.
@@ -133,7 +134,7 @@ where
     let Heard { io, activity, _member } = heard;
     let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
-    let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
+    let mut connection = pin!(AtOnce::new(rules.http.serve_connection(TokioIo::new(io), calls)));
     let mut draining = pin!(drain.reached(Phase::Draining));
     let mut closing = Closing::new(&rules.timeouts);
     let mut check = pin!(sleep_until(Instant::now()));
@@ -146,7 +147,7 @@ where
                 return;
             }
             () = draining.as_mut(), if !closing.told() => {
-                connection.as_mut().graceful_shutdown();
+                connection.as_mut().connection().graceful_shutdown();
                 closing.drain();
             }
             () = activity.asked_again() => {}
@@ -155,7 +156,7 @@ where
         loop {
             match closing.step(&activity) {
                 Step::Wait(until) => break check.as_mut().reset(until),
-                Step::Tell => connection.as_mut().graceful_shutdown(),
+                Step::Tell => connection.as_mut().connection().graceful_shutdown(),
                 Step::Close => return,
             }
         }
