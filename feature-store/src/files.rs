@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use moving::{create_new_folder, move_to, remove_folder};
+pub(crate) use moving::{create_new_folder, move_to, remove_file, remove_folder};
 pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]

@@ -201,6 +201,12 @@ impl FeatureStore for Projection {
 }
 
 fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
+    // sled takes a snapshot of its own that a crash left unfinished for its newest one, and gives up on it.
+    for name in files::names(folder).map_err(doubt)? {
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            files::remove_file(&folder.join(name)).map_err(doubt)?;
+        }
+    }
     let config = sled::Config::new().path(folder).cache_capacity(cache_bytes);
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }

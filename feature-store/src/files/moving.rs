@@ -17,6 +17,11 @@ pub(crate) fn move_to(from: &Path, to: &Path) -> Result<()> {
     sync_folder(parent_of(to))
 }
 
+/// Removes a file.
+pub(crate) fn remove_file(path: &Path) -> Result<()> {
+    fs::remove_file(path).map_err(named("remove", path))
+}
+
 /// Removes a folder with all that is in it, if it is there.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {

@@ -1,4 +1,6 @@
-//! Tests of building a projection: however little memory there is, it is the same.
+//! Tests of building a projection: however little memory there is, it is the same. And of what a crash leaves of one.
+
+use std::fs;
 
 use uuid::Uuid;
 
@@ -29,4 +31,20 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
         check(&projection.tree, &progress).unwrap();
         assert!(projection.tree.iter().eq(expected.tree.iter()), "{fold_bytes}");
     }
+}
+
+/// As a `kill -9` leaves it now and then, when sled has begun to write one and nothing of it is there yet.
+#[test]
+fn a_snapshot_that_sled_has_not_finished_is_not_taken_for_one() {
+    let guard = tempfile::tempdir().unwrap();
+    let folder = guard.path().join("projection");
+    let tree = open_tree(&folder, SMALL_CACHE_BYTES).unwrap();
+    tree.insert("key", "value").unwrap();
+    drop(tree);
+    let unfinished = folder.join("snap.0000000000000100.generating");
+    fs::write(&unfinished, []).unwrap();
+    assert!(sled::open(&folder).is_err(), "sled has learned it by now: then this need not be done here");
+    let tree = open_tree(&folder, SMALL_CACHE_BYTES).unwrap();
+    assert_eq!(tree.get("key").unwrap().unwrap(), "value");
+    assert!(!unfinished.exists());
 }
