@@ -53,7 +53,7 @@ fn later_sources_count_more() {
     let flags = [("--listen", "127.0.0.1:4")];
     let table = [
         // (file, variables, flags, listen, data, calls)
-        ("", &[][..], &[][..], "127.0.0.1:8080", "./feature-data", 4096),
+        ("", &[][..], &[][..], "127.0.0.1:8080", "./feature-data", 2048),
         (file, &[], &[], "127.0.0.1:2", "from-file", 2),
         (file, &variables, &[], "127.0.0.1:3", "from-file", 3),
         (file, &variables, &flags, "127.0.0.1:4", "from-file", 3),
@@ -132,11 +132,11 @@ fn the_default_file_may_be_missing_and_a_named_one_counts_instead_of_it() {
         let flags = Flags { config: config.map(Path::to_owned), ..Flags::default() };
         load_from(&flags, &default_file, []).map(|configuration| configuration.settings.limits.calls)
     };
-    assert_eq!(calls(None).unwrap(), 4096);
+    assert_eq!(calls(None).unwrap(), 2048);
     fs::write(&default_file, "limits.calls = 1").unwrap();
     fs::write(&named, "limits.connections = 1").unwrap();
     assert_eq!(calls(None).unwrap(), 1);
-    assert_eq!(calls(Some(&named)).unwrap(), 4096);
+    assert_eq!(calls(Some(&named)).unwrap(), 2048);
 }
 
 #[test]

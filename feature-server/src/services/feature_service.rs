@@ -73,16 +73,27 @@ impl FeatureService {
         {
             return Ok(answer);
         }
+        // Boxed, because most calls end before it: every call takes the room of its largest part.
+        Box::pin(self.carry_out(method, operation, &question, request_id)).await
+    }
+
+    /// Answers a call whose answer is not there yet.
+    async fn carry_out(
+        &self,
+        method: &Method,
+        operation: Operation,
+        question: &Question<'_>,
+        request_id: &RequestId,
+    ) -> Result<Frame, Failure> {
+        let Question { level, caller, message } = *question;
         let request = Request::decode(&method.request, message)?;
         let resource = resource(caller, level, &request)?;
-        let details = match operation {
-            Operation::Get => return self.get(method, resource, &request, &question, request_id).await,
-            Operation::Set => {
-                let patch = request.patch(self.schema.level(level))?;
-                self.write(caller, request_id, &resource, &request, WriteOperation::Set(patch)).await?
-            }
-            Operation::Reset => self.write(caller, request_id, &resource, &request, WriteOperation::Reset).await?,
+        let operation = match operation {
+            Operation::Get => return self.get(method, resource, &request, question, request_id).await,
+            Operation::Set => WriteOperation::Set(request.patch(self.schema.level(level))?),
+            Operation::Reset => WriteOperation::Reset,
         };
+        let details = self.write(caller, request_id, &resource, &request, operation).await?;
         Ok(Frame::of(&response::written(&details)))
     }
 

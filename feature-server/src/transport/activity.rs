@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -13,6 +13,10 @@ use tokio::time::{Duration, Instant};
 
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
 const PREFACE: usize = 24;
+
+/// What is read of a connection before its calls run and others have their turn, in bytes: some hundred small calls, or ten
+/// large ones. What is read is in memory as calls, each with far more than it was sent with.
+const AT_A_TIME: usize = 8 * 1024;
 
 /// What goes on on a connection.
 #[derive(Debug)]
@@ -98,7 +102,7 @@ impl Activity {
 
     /// Wraps the connection's stream, to notice what the client sends.
     pub(super) fn listen<Io>(self: &Arc<Self>, io: Io) -> Listening<Io> {
-        Listening { io, first: None, unsent: None, activity: self.clone() }
+        Listening { io, first: None, read: 0, unsent: None, activity: self.clone() }
     }
 
     /// Counts something as waiting for the client until it is dropped.
@@ -147,12 +151,15 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notices what is read from it, and whether it takes what is written to it.
+/// A stream that notices what is read from it, and whether it takes what is written to it. Of what there is to read it
+/// gives a little at a time.
 #[derive(Debug)]
 pub(super) struct Listening<Io> {
     io: Io,
     /// A byte that was read ahead.
     first: Option<u8>,
+    /// The bytes that were read since there was a pause.
+    read: usize,
     unsent: Option<Unsent>,
     activity: Arc<Activity>,
 }
@@ -185,10 +192,17 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
             buf.put_slice(&[first]);
             return Poll::Ready(Ok(()));
         }
+        if self.read >= AT_A_TIME {
+            self.read = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
-        self.activity.bytes_heard.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        self.read = if polled.is_pending() { 0 } else { self.read + read };
+        self.activity.bytes_heard.fetch_add(read, Ordering::Relaxed);
+        polled
     }
 }
 

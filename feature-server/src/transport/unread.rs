@@ -23,7 +23,7 @@ const MOST_BYTES: usize = 1024 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// How many bodies are read for that at once. Who makes more of them has its streams reset, which costs no memory.
-static AT_ONCE: Semaphore = Semaphore::const_new(1_000);
+static AT_ONCE: Semaphore = Semaphore::const_new(100);
 
 /// The body of a request as one that is read to its end even if the service drops it.
 pub(super) fn keep(body: Incoming) -> Body {
