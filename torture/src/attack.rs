@@ -32,7 +32,7 @@ use crate::report::Report;
 use crate::server::Binary;
 
 /// Which attacks, and for how long.
-#[derive(Args)]
+#[derive(Default, Args)]
 pub struct Options {
     /// Only the attacks with this text in their names; all, if left out.
     name: Option<String>,

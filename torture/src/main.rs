@@ -51,8 +51,8 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask torture ci                        the short form of every campaign on the store, as CI runs it
-  cargo xtask torture ci --long                 the long form of every campaign on the store, as for a release
+  cargo xtask torture ci                        the short form of every campaign, as CI runs it
+  cargo xtask torture ci --long                 the long form of every campaign, as for a release
   cargo xtask torture kill                      one campaign in its short form
   cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time
   cargo xtask torture attack 'rapid reset'      one attack; --list tells them all";
@@ -76,7 +76,7 @@ struct Shared {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Every campaign on the store, one after the other
+    /// Every campaign, one after the other
     Ci,
     #[command(flatten)]
     One(Campaign),
@@ -103,7 +103,15 @@ enum Campaign {
 impl Campaign {
     /// What `ci` runs.
     fn all() -> Vec<Self> {
-        vec![Self::Kill, Self::Power, Self::Damage, Self::Io, Self::Full, Self::Projection]
+        vec![
+            Self::Kill,
+            Self::Power,
+            Self::Damage,
+            Self::Io,
+            Self::Full,
+            Self::Projection,
+            Self::Attack(attack::Options::default()),
+        ]
     }
 
     /// The cycles of the short form and of the long one.
