@@ -4,6 +4,7 @@
 //! group in [`group`]; neither knows threads or clocks. Nothing here reads for callers: they ask the store.
 
 mod acceptance;
+mod caller;
 mod group;
 mod worker;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::StoreError;
 use crate::store::FeatureStore;
+use caller::{Answered, Caller};
 pub(crate) use worker::{Job, Worker};
 
 /// How long a turn may take before writes count as not accepted. A healthy disk takes milliseconds, a busy one now and
@@ -88,9 +90,9 @@ impl Committer {
     }
 
     /// Queues a write, and returns where the answer will be.
-    pub(crate) fn send(&self, write: Write) -> Result<oneshot::Receiver<Result<Details, CommitError>>, CommitError> {
-        let (answer, answered) = oneshot::channel();
-        self.jobs.try_send(Job::Commit(Box::new(write), answer)).map_err(|error| match error {
+    pub(crate) fn send(&self, write: Write) -> Result<Answered, CommitError> {
+        let (caller, answered) = Caller::new();
+        self.jobs.try_send(Job::Commit(Box::new(write), caller)).map_err(|error| match error {
             TrySendError::Full(_) => CommitError::QueueFull,
             TrySendError::Closed(_) => CommitError::Closed,
         })?;

@@ -10,16 +10,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CommitError;
 use super::acceptance::{Acceptance, Watchdog};
+use super::caller::{self, Caller};
 use super::group::Group;
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 
-type Answer<T, E> = oneshot::Sender<Result<T, E>>;
+type Answer = oneshot::Sender<Result<(), StoreError>>;
 
 #[derive(Debug)]
 pub(crate) enum Job {
-    Commit(Box<Write>, Answer<Details, CommitError>),
-    Close(Answer<(), StoreError>),
+    Commit(Box<Write>, Caller),
+    Close(Answer),
 }
 
 pub(crate) struct Worker {
@@ -28,7 +29,7 @@ pub(crate) struct Worker {
     acceptance: Acceptance,
     /// Why writes are refused, after an append has failed.
     poison: Option<StoreError>,
-    closing: Option<Answer<(), StoreError>>,
+    closing: Option<Answer>,
 }
 
 impl Worker {
@@ -57,16 +58,16 @@ impl Worker {
     /// One turn: takes what is waiting after `first`, commits it as one group and answers.
     pub(crate) fn turn(&mut self, first: Job, now: Timestamp) {
         let mut group = Group::new(self.store.revision());
-        let mut answers = Vec::new();
+        let mut callers = Vec::new();
         let mut next = Some(first);
         // A group is what waits right now: nobody is made to wait for company.
         while let Some(job) = next {
             match job {
                 // Whoever has given up by now gets no answer, and so no write either.
-                Job::Commit(_, answer) if answer.is_closed() => {}
-                Job::Commit(write, answer) => {
+                Job::Commit(_, caller) if caller.has_gone() => {}
+                Job::Commit(write, caller) => {
                     group.add(&*self.store, &write, now);
-                    answers.push(answer);
+                    callers.push(caller);
                 }
                 Job::Close(answer) => {
                     self.waiting.close();
@@ -75,10 +76,7 @@ impl Worker {
             }
             next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
         }
-        for (answer, outcome) in answers.into_iter().zip(self.commit(group)) {
-            // A caller that has gone meanwhile needs no answer.
-            let _ = answer.send(outcome);
-        }
+        caller::tell(callers.into_iter().zip(self.commit(group)));
     }
 
     fn commit(&mut self, group: Group) -> Vec<Result<Details, CommitError>> {
