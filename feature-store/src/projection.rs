@@ -14,7 +14,8 @@ mod tests;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use feature_core::{Event, Record, Scope};
 use prost::Message;
@@ -36,6 +37,9 @@ pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
+
+/// How long the lock of sled's files is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Events that are applied at once while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
@@ -201,14 +205,29 @@ impl FeatureStore for Projection {
 }
 
 fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
-    // sled takes a snapshot of its own that a crash left unfinished for its newest one, and gives up on it.
-    for name in files::names(folder).map_err(doubt)? {
-        if name.starts_with("snap.") && name.ends_with(".generating") {
-            files::remove_file(&folder.join(name)).map_err(doubt)?;
-        }
-    }
+    make_ready(folder).map_err(doubt)?;
     let config = sled::Config::new().path(folder).cache_capacity(cache_bytes);
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
+}
+
+/// Makes the folder ready for sled. Threads of sled may still be there for a moment after it was dropped, so its lock is
+/// waited for; what holds it longer makes the opening fail. Then snapshots of sled's own go that a crash left
+/// unfinished: sled would take one for its newest one, and give up on it.
+fn make_ready(folder: &Path) -> Result<(), files::FileError> {
+    if !files::names(folder)?.iter().any(|name| name == "db") {
+        return Ok(());
+    }
+    let db = files::DataFile::open(&folder.join("db"))?;
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    while !db.try_lock()? {
+        if Instant::now() > give_up {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut names = files::names(folder)?;
+    names.retain(|name| name.starts_with("snap.") && name.ends_with(".generating"));
+    names.iter().try_for_each(|name| files::remove_file(&folder.join(name)))
 }
 
 /// How far a journal of this store is applied.

@@ -9,7 +9,7 @@ use feature_core::{Record, Scope, Value};
 use super::doubtful::open_sled;
 use super::fixtures::{copy, event, history, records, scopes, values};
 use crate::journal_store::{LIMITS, Limits};
-use crate::{FeatureStore, JournalStore, StoreError, files};
+use crate::{FeatureStore, JournalStore, OpenError, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let guard = tempfile::tempdir().expect("the system has a folder for temporary files");
@@ -17,8 +17,14 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (guard, folder)
 }
 
+/// Opens a store, when nobody else has it: a process that another test starts has all locks of this one until it runs.
 pub(super) fn open(folder: &Path) -> JournalStore {
-    JournalStore::open_with(folder, LIMITS).expect("the folder can be opened")
+    loop {
+        match JournalStore::open_with(folder, LIMITS) {
+            Err(OpenError::Locked { .. }) => thread::yield_now(),
+            outcome => return outcome.expect("the folder can be opened"),
+        }
+    }
 }
 
 /// A closed store with some events, and its records.
