@@ -69,9 +69,8 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
 async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
     let mut gzip = EnabledCompressionEncodings::default();
     gzip.enable(CompressionEncoding::Gzip);
-    let mut grpc = Grpc::new(BytesCodec)
-        .apply_compression_config(gzip, gzip)
-        .apply_max_message_size_config(Some(limit), None);
+    let mut grpc =
+        Grpc::new(BytesCodec).apply_compression_config(gzip, gzip).apply_max_message_size_config(Some(limit), None);
     let path = request.uri().path().to_owned();
     grpc.unary(Unusual { service, path }, request).await
 }
