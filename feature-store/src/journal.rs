@@ -32,6 +32,10 @@ pub(crate) use history::Place;
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
 
+/// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync of bytes that were there
+/// before need not write the length of the file, too. Larger steps make the sync that comes with one of them slower.
+const SPACE_BYTES: u64 = 256 << 10;
+
 /// The journal of one store, open for appending.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -46,6 +50,8 @@ pub(crate) struct Journal {
     file: DataFile,
     /// Where the next frame goes. Everything before is durable.
     end: Position,
+    /// The length of the last segment. From the end on it has zeros, the space for later frames.
+    length: u64,
     revision: u64,
     sealed: bool,
     mark: Mark,
@@ -82,6 +88,8 @@ impl Journal {
             let segment = segment_path(folder, last);
             let bytes = bytes.len() - scan.end;
             tracing::warn!(segment = %segment.display(), offset = scan.end, bytes, "cut off what a crash has torn");
+        }
+        if bytes.len() > scan.end {
             file.truncate(end.offset)?;
         }
         // After a failed sync the kernel may take pages for clean that never reached the disk. What is not proven
@@ -93,7 +101,8 @@ impl Journal {
         mark.write(end)?;
         let folder = folder.to_owned();
         let Scan { revision, sealed, .. } = scan;
-        Ok(Self { folder, store, seed, segment_bytes, segments, file, end, revision, sealed, mark })
+        let length = end.offset;
+        Ok(Self { folder, store, seed, segment_bytes, segments, file, end, length, revision, sealed, mark })
     }
 
     /// The revision of the last event; 0 when there is none.
@@ -131,13 +140,18 @@ impl Journal {
             let payload = encode_event(event);
             self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
         }
-        self.write(&buffer)?;
+        let end = self.end.offset + buffer.len() as u64;
+        if end > self.length {
+            self.length = end.next_multiple_of(SPACE_BYTES);
+            buffer.resize((self.length - self.end.offset) as usize, 0);
+        }
+        self.write(&buffer, end)?;
         self.revision += events.len() as u64;
         self.sealed = false;
         Ok(())
     }
 
-    /// Marks a clean end.
+    /// Marks a clean end, and gives back the space behind it.
     ///
     /// # Errors
     /// [`FileError`], as for [`Journal::append`].
@@ -145,7 +159,8 @@ impl Journal {
         if !self.sealed {
             let mut buffer = Vec::new();
             self.frame(KIND_SEAL, self.revision, &[]).write(self.seed, &mut buffer);
-            self.write(&buffer)?;
+            self.write(&buffer, self.end.offset + buffer.len() as u64)?;
+            self.give_back_space()?;
             self.sealed = true;
         }
         self.mark.sync()
@@ -165,8 +180,9 @@ impl Journal {
         let start = self.segments.partition_point(|&first| first <= after + 1).saturating_sub(1);
         for &first in &self.segments[start..] {
             let bytes = read_segment(&self.folder, first)?;
+            let end = if first == self.end.segment { self.end.offset as usize } else { bytes.len() };
             let mut offset = SEGMENT_HEADER;
-            while offset < bytes.len() {
+            while offset < end {
                 let Some(frame) = Frame::read(&bytes, offset, self.seed) else {
                     return Err(corrupt(&self.folder, first, offset, "the bytes here have changed since the start"));
                 };
@@ -187,17 +203,26 @@ impl Journal {
         Frame { kind, revision, durable: self.end.offset, payload }
     }
 
-    fn write(&mut self, frames: &[u8]) -> Result<(), FileError> {
-        self.file.write_at(frames, self.end.offset)?;
+    /// Writes frames, perhaps with space behind them, so that the journal ends at the offset `end`.
+    fn write(&mut self, bytes: &[u8], end: u64) -> Result<(), FileError> {
+        self.file.write_at(bytes, self.end.offset)?;
         self.file.sync_data()?;
-        self.end.offset += frames.len() as u64;
+        self.end.offset = end;
         self.mark.write(self.end)
     }
 
+    fn give_back_space(&mut self) -> Result<(), FileError> {
+        self.file.truncate(self.end.offset)?;
+        self.length = self.end.offset;
+        self.file.sync_all()
+    }
+
     fn roll(&mut self) -> Result<(), FileError> {
+        self.give_back_space()?;
         let first = self.revision + 1;
         self.file = start_segment(&self.folder, self.store, first)?;
         self.end = start_of(first);
+        self.length = self.end.offset;
         self.segments.push(first);
         Ok(())
     }

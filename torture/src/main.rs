@@ -20,6 +20,7 @@ mod prepared;
 mod progress;
 mod projection;
 mod report;
+mod segment;
 mod server;
 mod strace;
 mod tally;

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::finding::Finding;
 use crate::folder;
 use crate::numbered::{Client, Found, Scope};
+use crate::segment;
 use crate::server::{Binary, Server};
 
 /// The scopes that are written and read.
@@ -143,18 +144,23 @@ impl Form {
     ) -> Result<Self> {
         folder::copy(from, &folder)?;
         let last = segments(&folder)?.pop().context("a data folder has a segment")?;
-        let acknowledged = fs::metadata(folder.join(last))?.len();
+        let acknowledged = segment::end(&fs::read(folder.join(last))?) as u64;
         let events = binary.events(&folder).await?;
         Ok(Self { name, folder, older: older.to_owned(), contents, events, acknowledged })
     }
 
-    /// Leaves at the end of the journal what a crash within a write may leave: a part of what `later` holds there.
+    /// Leaves at the end of the journal what a crash within a write may leave: a part of what `later` holds there, and
+    /// nothing or zeros behind it.
     fn tear(&self, later: &Path, rng: &mut Rng) -> Result<()> {
         let last = segments(&self.folder)?.pop().context("a data folder has a segment")?;
         let mut bytes = fs::read(later.join(&last))?;
-        let whole = bytes.len() as u64;
+        let whole = segment::end(&bytes) as u64;
         ensure!(whole > self.acknowledged + 1, "the last write has left nothing in the journal");
-        bytes.truncate(rng.u64(self.acknowledged + 1..whole) as usize);
+        let torn = rng.u64(self.acknowledged + 1..whole) as usize;
+        if rng.bool() {
+            bytes.truncate(torn);
+        }
+        bytes[torn..].fill(0);
         fs::write(self.folder.join(last), bytes)?;
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The bytes of a segment: its header and its frames. Pure: files are not known here, nor what a payload means.
 //!
-//! All numbers are little-endian. A segment is a header, then frames, then nothing:
+//! All numbers are little-endian. A segment is a header, then frames, then perhaps zeros:
 //!
 //! | header | | frame | |
 //! |---|---|---|---|

@@ -20,7 +20,7 @@ pub(super) struct Scan {
 /// What follows the last good frame of a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Rest {
-    /// Nothing.
+    /// Nothing but zeros: the space that was made for later frames.
     Nothing,
     /// Bytes that are no intact frame, and no later frame says that they were ever durable.
     Torn,
@@ -62,6 +62,9 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
 /// A crash can tear only what was not durable yet. So damage below the offset that a later frame calls durable
 /// is none of a crash.
 fn after_damage(bytes: &[u8], seed: u32, damage: usize) -> Rest {
+    if bytes[damage..].iter().all(|&byte| byte == 0) {
+        return Rest::Nothing;
+    }
     let mut later = (damage + 1..bytes.len()).filter_map(|offset| Frame::read(bytes, offset, seed));
     if later.any(|frame| frame.durable > damage as u64) {
         Rest::Corrupt("the bytes here fail their check, but a later frame proves that they were durable")

@@ -26,7 +26,8 @@ impl Bench {
         Journal::open(&self.folder, self.store, 1000)
     }
 
-    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began.
+    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No space
+    /// is left behind the last one.
     fn append(&self, revisions: std::ops::RangeInclusive<u64>) -> Vec<Position> {
         let mut journal = self.open().expect("the journal is intact");
         let append = |event: Event| {
@@ -34,7 +35,9 @@ impl Bench {
             journal.append(&[event]).expect("the disk works");
             if journal.end.segment == start.segment { start } else { start_of(journal.end.segment) }
         };
-        history(revisions).into_iter().map(append).collect()
+        let starts = history(revisions).into_iter().map(append).collect();
+        journal.give_back_space().expect("the disk works");
+        starts
     }
 
     fn segment(&self, first: u64) -> PathBuf {
@@ -128,6 +131,49 @@ fn a_durable_end_that_is_missing_is_refused_at_every_byte() {
         assert!(offset <= end as u64 && (offset == start || end < start as usize), "cut at {end}: {offset}");
         assert_eq!(fs::read(segment).unwrap(), &whole[..end], "what is refused is not changed");
     }
+}
+
+#[test]
+fn a_journal_grows_in_steps_and_gives_back_what_it_did_not_need() {
+    let bench = Bench::new();
+    let length = || fs::metadata(bench.segment(1)).unwrap().len();
+    let open = || Journal::open(&bench.folder, bench.store, u64::MAX).unwrap();
+    let mut journal = open();
+    for revision in 1..=4_000 {
+        journal.append(&history([revision])).unwrap();
+        assert_eq!(length(), journal.end.offset.next_multiple_of(SPACE_BYTES), "after revision {revision}");
+    }
+    assert!(length() > SPACE_BYTES);
+    // Space is nothing that a crash has torn, with or without damage in it.
+    let whole = fs::read(bench.segment(1)).unwrap();
+    let end = journal.end;
+    for damaged in [None, Some(end.offset as usize), Some(whole.len() - 1)] {
+        let mut bytes = whole.clone();
+        damaged.into_iter().for_each(|byte| bytes[byte] ^= 1);
+        fs::write(bench.segment(1), &bytes).unwrap();
+        let rest = survey(&bench.folder, bench.store).unwrap().scan.rest;
+        assert_eq!(rest, if damaged.is_some() { Rest::Torn } else { Rest::Nothing });
+        let journal = open();
+        assert_eq!((journal.revision(), journal.end, length()), (4_000, end, end.offset));
+    }
+    open().append(&history([4_001])).unwrap();
+    let mut journal = open();
+    journal.seal().unwrap();
+    assert_eq!((journal.revision(), journal.end.offset), (4_001, length()));
+}
+
+#[test]
+fn a_segment_that_is_full_gives_its_space_back() {
+    let bench = Bench::new();
+    let mut journal = bench.open().unwrap();
+    while journal.segments.len() < 3 {
+        journal.append(&history([journal.revision() + 1])).unwrap();
+    }
+    for &first in &journal.segments[..2] {
+        let bytes = read_segment(&bench.folder, first).unwrap();
+        assert_eq!(scan::scan(&bytes, journal.seed, first - 1).end, bytes.len(), "segment {first}");
+    }
+    assert_eq!(events_of(&journal, 0), history(1..=journal.revision()));
 }
 
 #[test]

@@ -222,6 +222,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
     let old_mark = fs::read(folder.join("journal/durable")).unwrap();
     let store = JournalStore::open_with(&folder, LIMITS).unwrap();
     store.append(&events[10..]).unwrap();
+    store.close().unwrap();
     drop(store);
     for (round, mark) in [Some(old_mark), None].into_iter().enumerate() {
         let path = folder.join("journal/durable");

@@ -3,12 +3,7 @@
 use std::path::Path;
 
 use super::inflict::{Change, Damage};
-
-/// A segment begins with a header of this many bytes, and so does each of its frames.
-const HEADER: usize = 32;
-
-/// The length of a frame's payload stands at this offset in its header.
-const LENGTH_AT: usize = 8;
+use crate::segment::frame_at;
 
 /// What may become of a start.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,41 +82,10 @@ fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Where the frame begins that holds this byte; 0 for the segment's header.
-fn frame_at(segment: &[u8], byte: usize) -> usize {
-    let mut start = if byte < HEADER { return 0 } else { HEADER };
-    loop {
-        let length = segment.get(start + LENGTH_AT..).and_then(|rest| rest.first_chunk().copied());
-        let next = start + HEADER + length.map_or(0, u32::from_le_bytes) as usize;
-        if length.is_none() || byte < next {
-            return start;
-        }
-        start = next;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn segment() -> Vec<u8> {
-        let frame = |payload: u32| {
-            let mut frame = vec![7; HEADER + payload as usize];
-            frame[LENGTH_AT..LENGTH_AT + 4].copy_from_slice(&payload.to_le_bytes());
-            frame
-        };
-        [vec![1; HEADER], frame(10), frame(0), frame(300)].concat()
-    }
-
-    #[test]
-    fn a_byte_belongs_to_the_frame_that_begins_before_it() {
-        // byte | start of its frame
-        for (byte, start) in
-            [(0, 0), (31, 0), (32, 32), (73, 32), (74, 74), (105, 74), (106, 106), (437, 106), (438, 438)]
-        {
-            assert_eq!(frame_at(&segment(), byte), start, "byte {byte}");
-        }
-    }
+    use crate::segment::tests::segment;
 
     #[test]
     fn what_was_acknowledged_must_be_refused_and_what_can_be_made_anew_must_not() {

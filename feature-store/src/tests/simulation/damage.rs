@@ -23,7 +23,9 @@ pub(super) fn check(run: &mut Run) -> Kept {
         intact.files().filter(|path| path.extension().is_some_and(|end| end == "log")).map(Path::to_owned).collect();
     let position = run.rng.usize(..segments.len());
     let (segment, next) = (&segments[position], segments.get(position + 1));
-    let length = run.disk.with_image(|image| image.content(segment).map_or(0, |content| content.seen().len()));
+    // What happens to the zeros behind the last frame does not matter.
+    let end = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    let length = run.disk.with_image(|image| image.content(segment).map_or(0, |content| end(content.seen())));
     let (byte, bit) = (run.rng.usize(..length), 1 << run.rng.u8(..8));
     let damage = [Damage::FlippedBit, Damage::Cut, Damage::Lost, Damage::Mark][run.rng.usize(..4)];
     run.note(format!("{damage:?} of {} at byte {byte}", segment.display()));
