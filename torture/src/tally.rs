@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use crate::report::Report;
 use crate::workload::Counts;
 
-/// What everything gets from a file system that was cut off.
-const IO_ERROR: &str = "Input/output error";
+/// What is answered by a file system that was cut off: where its own journal breaks off first, it says that it is
+/// read-only.
+const CUT_OFF: [&str; 2] = ["Input/output error", "Read-only file system"];
 
 /// How many problems are told in full.
 const TOLD: usize = 10;
@@ -69,7 +70,7 @@ impl Tally {
 
     /// Looks through the log of a server whose file system was cut off, up to the first line that tells of it.
     pub fn log_until_cut(&mut self, log: &str) {
-        self.lines(log.lines().take_while(|line| !line.contains(IO_ERROR)));
+        self.lines(log.lines().take_while(|line| !CUT_OFF.iter().any(|error| line.contains(error))));
     }
 
     fn lines<'l>(&mut self, lines: impl Iterator<Item = &'l str>) {

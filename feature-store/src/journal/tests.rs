@@ -174,6 +174,11 @@ fn a_segment_that_is_full_gives_its_space_back() {
         assert_eq!(scan::scan(&bytes, journal.seed, first - 1).end, bytes.len(), "segment {first}");
     }
     assert_eq!(events_of(&journal, 0), history(1..=journal.revision()));
+    let mut bytes = read_segment(&bench.folder, 1).unwrap();
+    let end = bytes.len();
+    bytes.extend([0; 20]);
+    fs::write(bench.segment(1), bytes).unwrap();
+    assert_eq!(bench.corrupt_at(), (bench.segment(1), end as u64));
 }
 
 #[test]

@@ -40,6 +40,14 @@ impl Expected {
             }
             // All else can be made anew: the mark, the lock, sled's files.
         }
+        let last = segments.last().filter(|last| {
+            let changed = |name: &str| damage.changes.iter().any(|change| change.file.ends_with(name));
+            changed("durable") && changed(last)
+        });
+        if let Some(last) = last {
+            // Without the mark it may be the projection that proves how far the last segment went.
+            expected.refuse(&format!("{last} ends"), None);
+        }
         expected
     }
 
@@ -118,5 +126,15 @@ mod tests {
             let place = |(file, offset): (&str, Option<usize>)| Place { file: file.to_owned(), offset };
             assert_eq!(expected, Expected { may_serve, refusals: places.into_iter().map(place).collect() }, "{what}");
         }
+    }
+
+    #[test]
+    fn a_last_segment_that_was_swapped_with_the_mark_may_end_too_early_for_the_projection() {
+        let change = |file: &str| Change { file: file.into(), before: Some(segment()), after: Some(vec![0; 20]) };
+        let changes = vec![change("journal/durable"), change("journal/2.log")];
+        let damage = Damage { what: "swapped".to_owned(), changes };
+        let expected = Expected::after(&damage, &["1.log".to_owned(), "2.log".to_owned()], 438);
+        let line = "journal/2.log ends at byte 32 with revision 5, but the projection knows revision 9";
+        assert!(!expected.may_serve && expected.refusals.iter().any(|place| place.is_named_in(line)));
     }
 }
