@@ -58,7 +58,11 @@ impl Cores {
 
 impl Core {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN_LOOKS).build()?;
+        let mut builder = Builder::new_current_thread();
+        builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
+        // Before it sleeps, a core lets others run that may be about to send it something: to be woken for each call costs
+        // more than to look once more.
+        let runtime = builder.on_thread_park(thread::yield_now).build()?;
         let handle = runtime.handle().clone();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("core-{number}")).spawn(move || {
