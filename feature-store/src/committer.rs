@@ -1,7 +1,7 @@
 //! The committer: one thread that owns all writes. It takes what is waiting, commits it as one group and answers.
 //!
 //! Here are the queue and the threads. What happens in a turn stands in [`worker`], what becomes of the writes of a
-//! group in [`group`]; neither knows threads or clocks. Nothing here reads for callers: they ask the store.
+//! group in [`group`]; neither needs threads or clocks. Nothing here reads for callers: they ask the store.
 
 mod acceptance;
 mod caller;

@@ -44,8 +44,8 @@ impl Caller {
 /// told there, and their thread is woken once for all of them.
 pub(super) fn tell(outcomes: impl Iterator<Item = (Caller, Outcome)>) {
     let mut elsewhere = HashMap::new();
-    for (caller, outcome) in outcomes {
-        let Some(runtime) = caller.runtime.clone() else {
+    for (mut caller, outcome) in outcomes {
+        let Some(runtime) = caller.runtime.take() else {
             caller.tell(outcome);
             continue;
         };

@@ -1,6 +1,6 @@
 //! What the committer's thread does, turn by turn, without the thread: the rule of poisoning, the answers, the end.
 //!
-//! Clocks are not known here: the same jobs, times and store give the same outcome.
+//! A turn knows neither clocks nor threads: the same jobs, times and store give the same outcome.
 
 use std::sync::Arc;
 use std::thread;

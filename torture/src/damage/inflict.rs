@@ -11,7 +11,7 @@ use crate::folder;
 use crate::prepared::{Form, segments};
 
 /// So much of the zeros at the end of a file may be hit.
-const SPACE_BYTES: usize = 1024;
+const ZEROS_HIT_BYTES: usize = 1024;
 
 /// What was done to a folder.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ fn plan(
     let mut bytes = fs::read(folder.join(file))?;
     // Of the zeros at the end of a file only a few are hit: most of a journal may be the space for later frames.
     let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    let length = bytes.len().min(written + SPACE_BYTES);
+    let length = bytes.len().min(written + ZEROS_HIT_BYTES);
     let one = |kind: String, bytes: Option<Vec<u8>>| Ok(Some((kind, vec![(file.to_owned(), bytes)])));
     match rng.u32(..100) {
         0..35 if length > 0 => {
