@@ -1,6 +1,7 @@
 //! Load on a server: calls over HTTP/2, in a closed or an open loop, every answer checked. What is called is not known here.
 
 mod client;
+mod closed_loop;
 
 use std::sync::Arc;
 use std::thread;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinSet, spawn_blocking};
 
 pub use client::Client;
+pub use closed_loop::{Until, closed_loop};
 
 /// What is sent again and again, and what has to come back.
 #[derive(Clone)]
@@ -49,15 +51,6 @@ impl Call {
     pub fn constant(request: Request<Bytes>, answer: Bytes) -> Self {
         Self { request: Arc::new(move |_| request.clone()), check: Check::Same(answer) }
     }
-}
-
-/// When a closed loop ends.
-#[derive(Debug, Clone, Copy)]
-pub enum Until {
-    /// After so long.
-    Elapsed(Duration),
-    /// Before this turn.
-    Turn(usize),
 }
 
 /// How many calls are under way at once.
@@ -97,35 +90,6 @@ impl Measured {
         latencies.into_iter().flatten().try_for_each(|latency| latency_us.record(latency))?;
         Ok(Self { calls, elapsed, latency_us })
     }
-}
-
-/// Makes the next call as soon as one is answered, until the end.
-pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, until: Until) -> Result<Measured> {
-    let Concurrency { connections, streams } = concurrency;
-    let clients = connect(address, connections).await?;
-    let start = Instant::now();
-    let mut tasks = JoinSet::new();
-    for first in 0..connections * streams {
-        let (client, call) = (clients[first % connections].clone(), call.clone());
-        tasks.spawn(async move {
-            let mut latencies = Vec::new();
-            for turn in (first..).step_by(connections * streams) {
-                let begun = Instant::now();
-                let over = match until {
-                    Until::Elapsed(duration) => begun.duration_since(start) >= duration,
-                    Until::Turn(end) => turn >= end,
-                };
-                if over {
-                    break;
-                }
-                client.call(&call, turn).await?;
-                latencies.push(begun.elapsed().as_micros() as u64);
-            }
-            anyhow::Ok(latencies)
-        });
-    }
-    let latencies = tasks.join_all().await.into_iter().collect::<Result<_>>()?;
-    Measured::of(latencies, start.elapsed())
 }
 
 /// Makes calls at a fixed rate, whether earlier ones are answered or not. A latency counts from the moment when the

@@ -9,8 +9,8 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long a server may take to start.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a server may take to start. With ten million users it takes more than a minute to build its projection.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running server. Dropped, it is killed.
 pub struct Process {

@@ -40,11 +40,7 @@ pub enum Discontinuity {
 /// # Errors
 /// [`Discontinuity`], the first one found.
 pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinuity> {
-    let steps = match event.kind {
-        EventKind::Set => event.changes.len() as u64,
-        EventKind::Reset => 1,
-    };
-    let expected = record.sequence.saturating_add(steps);
+    let expected = record.sequence.saturating_add(event.steps());
     if event.sequence != expected {
         return Err(Discontinuity::Sequence { expected, actual: event.sequence });
     }

@@ -48,3 +48,18 @@ pub struct Event {
     /// The features that changed. Empty when only the organization did.
     pub changes: Vec<FeatureChange>,
 }
+
+impl Event {
+    /// By how much the event raises the scope's sequence: each feature that was set or unset counts, a reset once.
+    pub fn steps(&self) -> u64 {
+        match self.kind {
+            EventKind::Set => self.changes.len() as u64,
+            EventKind::Reset => 1,
+        }
+    }
+
+    /// Whether the scope had no history before this event.
+    pub fn is_first(&self) -> bool {
+        self.sequence == self.steps()
+    }
+}

@@ -177,6 +177,7 @@ proptest! {
             let event = decide(&write, &records[level], now, revision).expect("the sequence is the current one");
             if let Some(event) = event {
                 prop_assert!(records[level].changed <= Some(event.time), "time runs backwards");
+                prop_assert_eq!(event.is_first(), records[level] == Record::default());
                 records[level].apply(&event);
                 events.push(event);
             }

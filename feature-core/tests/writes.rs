@@ -212,6 +212,7 @@ fn what_is_decided_continues_the_history_and_nothing_else_does() {
         let event = decide(&write(operation), &record, Timestamp::from_unix_nanos(revision), revision as u64);
         let event = event.unwrap().unwrap();
         assert_eq!(check_continuity(&record, &event), Ok(()), "{operation}");
+        assert_eq!(event.is_first(), revision == 1, "{operation}");
         record.apply(&event);
     }
     // The scope has b=on at sequence 5 and time 4.

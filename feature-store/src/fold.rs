@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use feature_core::{Record, Scope};
+use feature_core::Record;
 
 use crate::encoding::{NotUnderstood, decode_record, encode_record};
-use crate::key;
 
 /// What an entry takes beside its bytes, roughly.
 const ENTRY_BYTES: usize = 96;
@@ -19,9 +18,9 @@ pub(crate) struct Fold {
 }
 
 impl Fold {
-    /// The record of a scope, when there is one.
-    pub(crate) fn record(&self, scope: &Scope) -> Result<Option<Record>, NotUnderstood> {
-        self.stored(&key::encode(scope)).map(decode_record).transpose()
+    /// The record under a scope's key, when there is one.
+    pub(crate) fn record(&self, key: &[u8]) -> Result<Option<Record>, NotUnderstood> {
+        self.stored(key).map(decode_record).transpose()
     }
 
     /// The stored record under a scope's key.
@@ -29,12 +28,12 @@ impl Fold {
         self.records.get(key).map(Vec::as_slice)
     }
 
-    /// Puts the record of a scope in place.
-    pub(crate) fn put(&mut self, scope: &Scope, record: &Record) {
-        let (key, stored) = (key::encode(scope), encode_record(record));
-        self.bytes += key.len() + stored.len() + ENTRY_BYTES;
+    /// Puts the record under a scope's key in place.
+    pub(crate) fn put(&mut self, key: Vec<u8>, record: &Record) {
+        let (key_bytes, stored) = (key.len(), encode_record(record));
+        self.bytes += key_bytes + stored.len() + ENTRY_BYTES;
         if let Some(replaced) = self.records.insert(key, stored) {
-            self.bytes -= replaced.len() + key::encode(scope).len() + ENTRY_BYTES;
+            self.bytes -= key_bytes + replaced.len() + ENTRY_BYTES;
         }
     }
 
@@ -49,8 +48,8 @@ impl Fold {
     }
 
     /// Hands out all keys with their records in order, and is empty then.
-    pub(crate) fn take(&mut self) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    pub(crate) fn take(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
         self.bytes = 0;
-        std::mem::take(&mut self.records)
+        std::mem::take(&mut self.records).into_iter().collect()
     }
 }

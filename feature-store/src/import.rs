@@ -99,7 +99,7 @@ fn fill(
         let event = read_event(input.line()?).map_err(|error| input.wrong(error))?;
         bytes += check(&event, revision).map_err(|error| input.wrong(error))?;
         let continues = |record: &_| check_continuity(record, &event);
-        builder.add(&event, |record| continues(record).map_err(|error| input.wrong(discontinuity(&error))))?;
+        builder.add_checked(&event, |record| continues(record).map_err(|error| input.wrong(discontinuity(&error))))?;
         group.push(event);
         if group.len() >= GROUP_EVENTS || bytes >= GROUP_BYTES || revision == header.revision {
             journal.append(&group)?;

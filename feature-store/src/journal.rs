@@ -174,7 +174,7 @@ impl Journal {
         &self,
         after: u64,
         batch: usize,
-        mut take: impl FnMut(&[Event]) -> Result<(), OpenError>,
+        mut take: impl FnMut(Vec<Event>) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         let mut events = Vec::new();
         let start = self.segments.partition_point(|&first| first <= after + 1).saturating_sub(1);
@@ -191,12 +191,12 @@ impl Journal {
                     events.push(event.map_err(|_| not_understood(&self.folder, first, offset))?);
                 }
                 if events.len() >= batch {
-                    take(&mem::take(&mut events))?;
+                    take(mem::take(&mut events))?;
                 }
                 offset += frame.size();
             }
         }
-        if events.is_empty() { Ok(()) } else { take(&events) }
+        if events.is_empty() { Ok(()) } else { take(events) }
     }
 
     fn frame<'a>(&self, kind: u32, revision: u64, payload: &'a [u8]) -> Frame<'a> {

@@ -7,12 +7,15 @@
 
 mod attempt;
 mod builder;
+mod check;
 mod snapshot;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,6 +31,7 @@ use crate::journal::Journal;
 use crate::key;
 use crate::store::FeatureStore;
 use attempt::{contained, within};
+use check::check;
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use snapshot::Snapshot;
@@ -127,17 +131,27 @@ impl Projection {
         if from == 0 {
             projection.build(journal)?;
         } else {
-            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(events).map_err(doubt))?;
+            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(&events).map_err(doubt))?;
         }
         Ok(projection)
     }
 
+    /// Fills an empty projection. A thread of its own adds events while this one reads and decodes the next.
     fn build(&self, journal: &Journal) -> Result<(), OpenError> {
-        let mut builder = Builder::new(self, FOLD_BYTES);
-        journal.replay(0, CATCH_UP_EVENTS, |events| {
-            events.iter().try_for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(()))).map_err(doubt)
-        })?;
-        builder.finish().map_err(doubt)
+        thread::scope(|scope| {
+            let (decoded, events) = sync_channel::<Vec<Event>>(1);
+            let building = scope.spawn(move || {
+                let mut builder = Builder::new(self, FOLD_BYTES);
+                events.iter().flatten().try_for_each(|event| builder.add(&event))?;
+                builder.finish()
+            });
+            // When nobody takes events any more, the other thread tells why.
+            let given_up = |_| doubt("nobody takes its events");
+            let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| decoded.send(events).map_err(given_up));
+            drop(decoded);
+            building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
+            replayed
+        })
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -237,23 +251,6 @@ fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
     let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
     let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
     if progress.store != empty.store { Err(doubt("it belongs to another store")) } else { Ok(progress) }
-}
-
-/// Checks every record, and that all of them are there.
-fn check(tree: &sled::Db, progress: &Progress) -> Result<(), OpenError> {
-    let mut checksums = 0_u64;
-    for entry in tree.iter() {
-        let (key, value) = entry.map_err(doubt)?;
-        match key[..] {
-            [RECORD, ..] => {
-                let (checksum, _) = open_value(&key, &value).ok_or_else(|| doubt("a record fails its check"))?;
-                checksums = checksums.wrapping_add(checksum.into());
-            }
-            _ if *key == *PROGRESS_KEY => {}
-            _ => return Err(doubt("it holds an unknown key")),
-        }
-    }
-    if checksums == progress.checksums { Ok(()) } else { Err(doubt("a record is missing or not the newest")) }
 }
 
 fn record_key(scope: &Scope) -> Vec<u8> {

@@ -10,6 +10,7 @@ use crate::error::OpenError;
 use crate::files;
 use crate::fold::Fold;
 use crate::journal::{History, Place};
+use crate::key;
 use crate::lines::field_of;
 use crate::projection::Snapshot;
 
@@ -104,11 +105,12 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
 }
 
 fn add(fold: &mut Fold, event: &Event, place: Place<'_>) -> Result<(), OpenError> {
-    let record = fold.record(&event.scope).map_err(|_| place.corrupt("its record cannot be read back"))?;
+    let key = key::encode(&event.scope);
+    let record = fold.record(&key).map_err(|_| place.corrupt("its record cannot be read back"))?;
     let mut record = record.unwrap_or_default();
     check_continuity(&record, event).map_err(|error| place.corrupt(&format!("{}: {error}", field_of(&error))))?;
     record.apply(event);
-    fold.put(&event.scope, &record);
+    fold.put(key, &record);
     Ok(())
 }
 

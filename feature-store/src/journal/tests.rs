@@ -63,9 +63,9 @@ impl Bench {
 
 fn events_of(journal: &Journal, after: u64) -> Vec<Event> {
     let mut events = Vec::new();
-    let take = |batch: &[Event]| {
+    let take = |batch: Vec<Event>| {
         assert!(batch.len() <= 3);
-        events.extend_from_slice(batch);
+        events.extend(batch);
         Ok(())
     };
     journal.replay(after, 3, take).expect("the journal is intact");

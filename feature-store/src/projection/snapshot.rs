@@ -6,7 +6,8 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::attempt::contained;
-use super::{Progress, RECORD, SMALL_CACHE_BYTES, check, open_tree, open_value, read_progress};
+use super::check::check;
+use super::{Progress, RECORD, SMALL_CACHE_BYTES, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::fold::Fold;
 use crate::key;

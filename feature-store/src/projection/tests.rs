@@ -24,7 +24,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
     for fold_bytes in [1, 5_000, FOLD_BYTES] {
         let projection = empty(&format!("built with {fold_bytes}"));
         let mut builder = Builder::new(&projection, fold_bytes);
-        events.iter().for_each(|event| builder.add(event, |_| Ok::<_, StoreError>(())).unwrap());
+        events.iter().for_each(|event| builder.add(event).unwrap());
         builder.finish().unwrap();
         let progress = projection.progress().clone();
         assert_eq!(progress, *expected.progress(), "{fold_bytes}");

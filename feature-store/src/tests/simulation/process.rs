@@ -51,7 +51,7 @@ impl Process {
         let projection = Arc::new(Projection::new(disk));
         let store = switch::on(disk, || {
             JournalStore::open_over(Path::new("/some/data"), LIMITS, Uuid::from_u128(7), |journal| {
-                journal.replay(0, 3, |events| projection.append(events).map_err(|error| unreachable!("{error}")))?;
+                journal.replay(0, 3, |events| projection.append(&events).map_err(|error| unreachable!("{error}")))?;
                 Ok(Box::new(projection.clone()))
             })
         })?;
