@@ -17,14 +17,18 @@ use feature_core::{Event, Record, Scope};
 use crate::error::StoreError;
 use crate::store::{FeatureStore, check_values};
 
-/// How long events wait for more to be handed on with them.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long events wait for more to be handed on with them. All events of a scope are one change to sled.
+const PAUSE: Duration = Duration::from_millis(100);
 
-/// So many are handed on without waiting for more: readers wait while sled takes a batch.
-const GROUP_EVENTS: usize = 256;
+/// Those of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
+/// milliseconds with this many.
+const GROUP_SCOPES: usize = 1024;
 
 /// What may wait, in bytes. A writer who finds more waits, so that memory stays bounded when the disk is slow.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
+/// So much is handed on without waiting for more, before writers have to wait.
+const GROUP_BYTES: usize = QUEUE_BYTES / 2;
 
 /// What an event takes beside its values, at most about.
 const EVENT_BYTES: usize = 1024;
@@ -46,6 +50,8 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     events: Vec<Event>,
+    /// How many scopes they belong to, roughly.
+    scopes: usize,
     bytes: usize,
     /// The last event that was appended.
     revision: u64,
@@ -107,8 +113,11 @@ impl FeatureStore for Deferred {
         }
         self.shared.wait_for_room()?;
         // Before they are handed on, which takes them out again.
-        self.shared.ahead.write().unwrap_or_else(PoisonError::into_inner).extend(records);
-        self.shared.push(events, bytes);
+        let mut ahead = self.shared.ahead.write().unwrap_or_else(PoisonError::into_inner);
+        ahead.extend(records);
+        let scopes = ahead.len();
+        drop(ahead);
+        self.shared.push(events, scopes, bytes);
         Ok(())
     }
 
@@ -133,6 +142,13 @@ impl fmt::Debug for Deferred {
     }
 }
 
+impl Queue {
+    /// Whether more may be waited for.
+    fn is_small(&self) -> bool {
+        self.scopes < GROUP_SCOPES && self.bytes < GROUP_BYTES
+    }
+}
+
 impl Shared {
     fn wait_for_room(&self) -> Result<(), StoreError> {
         let full = |queue: &mut Queue| queue.bytes >= QUEUE_BYTES && queue.failed.is_none();
@@ -140,16 +156,17 @@ impl Shared {
         queue.failed.clone().map_or(Ok(()), Err)
     }
 
-    fn push(&self, events: &[Event], bytes: usize) {
+    fn push(&self, events: &[Event], scopes: usize, bytes: usize) {
         let mut queue = self.queue();
-        let before = queue.events.len();
+        let (was_empty, was_small) = (queue.events.is_empty(), queue.is_small());
         queue.events.extend_from_slice(events);
+        queue.scopes = scopes;
         queue.bytes += bytes;
         queue.revision = events.last().map_or(queue.revision, |event| event.revision);
-        let after = queue.events.len();
+        let has_grown = was_small && !queue.is_small();
         drop(queue);
         // Each of these wakes the thread once, and what comes between them not at all.
-        if before == 0 || (before < GROUP_EVENTS && after >= GROUP_EVENTS) {
+        if was_empty || has_grown {
             self.changed.notify_all();
         }
     }
@@ -175,11 +192,11 @@ impl Shared {
     fn next(&self) -> Option<Vec<Event>> {
         let empty = |queue: &mut Queue| queue.events.is_empty() && !queue.closed;
         let queue = self.changed.wait_while(self.queue(), empty).unwrap_or_else(PoisonError::into_inner);
-        let few = |queue: &mut Queue| queue.events.len() < GROUP_EVENTS && !queue.closed;
-        let waited = self.changed.wait_timeout_while(queue, PAUSE, few);
+        let small = |queue: &mut Queue| queue.is_small() && !queue.closed;
+        let waited = self.changed.wait_timeout_while(queue, PAUSE, small);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         let events = mem::take(&mut queue.events);
-        queue.bytes = 0;
+        (queue.scopes, queue.bytes) = (0, 0);
         drop(queue);
         self.changed.notify_all();
         (!events.is_empty()).then_some(events)
