@@ -20,6 +20,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
+/// The load shares the machine with what it measures, so the less it costs, the better.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Compares the server with tonic alone and with etcd, and prints a table of the goals.
 #[derive(Parser)]
 #[command(
