@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
     round_ms: u64,
     /// How many users are written where the number of users matters. There are goals for up to a million, and for up to
-    /// ten.
+    /// ten million.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
     users: u32,
     /// Where the figures are written as JSON.

@@ -30,6 +30,9 @@ pub enum Discontinuity {
         /// The index.
         usize,
     ),
+    /// The first event of a scope changes nothing. So the first one can be told by itself.
+    #[error("are missing, though the scope was never written before")]
+    Empty,
     /// A reset leaves something set.
     #[error("of a reset have to unset all that the scope had set")]
     Reset,
@@ -46,6 +49,9 @@ pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinu
     }
     if record.changed.is_some_and(|changed| event.time < changed) {
         return Err(Discontinuity::Time);
+    }
+    if record.sequence == 0 && event.changes.is_empty() {
+        return Err(Discontinuity::Empty);
     }
     for (index, change) in event.changes.iter().enumerate() {
         if record.layer.get(change.key.as_str()) != change.old.as_ref() {

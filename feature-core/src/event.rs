@@ -58,7 +58,7 @@ impl Event {
         }
     }
 
-    /// Whether the scope had no history before this event.
+    /// Whether the scope had no history before this event, which somebody has decided or found to continue the history.
     pub fn is_first(&self) -> bool {
         self.sequence == self.steps()
     }

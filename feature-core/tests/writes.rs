@@ -236,4 +236,6 @@ fn what_is_decided_continues_the_history_and_nothing_else_does() {
     for (operation, change, expected) in table {
         assert_eq!(changed(operation, change), Err(expected), "{operation}");
     }
+    let first = Event { sequence: 0, changes: Vec::new(), ..after("b=off") };
+    assert_eq!(check_continuity(&Record::default(), &first), Err(Discontinuity::Empty));
 }

@@ -20,7 +20,7 @@ use crate::store::{FeatureStore, check_values};
 /// How long events wait for more to be handed on with them. All events of a scope are one change to sled.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Those of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
+/// Events of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
 /// milliseconds with this many.
 const GROUP_SCOPES: usize = 1024;
 
@@ -101,7 +101,7 @@ impl FeatureStore for Deferred {
     }
 
     fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        let (mut records, mut bytes) = (HashMap::new(), 0);
+        let (mut records, mut bytes) = (HashMap::with_capacity(events.len()), 0);
         for event in events {
             let (revision, record) = match records.entry(event.scope.clone()) {
                 Entry::Occupied(entry) => entry.into_mut(),
@@ -185,6 +185,9 @@ impl Shared {
             let applied = events.last().map_or(0, |event| event.revision);
             let mut ahead = self.ahead.write().unwrap_or_else(PoisonError::into_inner);
             ahead.retain(|_, (revision, _)| *revision > applied);
+            let scopes = ahead.len();
+            drop(ahead);
+            self.queue().scopes = scopes;
         }
     }
 

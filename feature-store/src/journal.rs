@@ -36,6 +36,9 @@ pub use history::{History, Torn};
 /// before need not write the length of the file, too. Larger steps make the sync that comes with one of them slower.
 const SPACE_BYTES: u64 = 256 << 10;
 
+/// The frame of an event that sets a feature or two takes about so much.
+const USUAL_FRAME_BYTES: usize = 256;
+
 /// The journal of one store, open for appending.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -135,7 +138,7 @@ impl Journal {
         if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment {
             self.roll()?;
         }
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(events.len() * USUAL_FRAME_BYTES);
         for event in events {
             let payload = encode_event(event);
             self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);

@@ -45,7 +45,7 @@ const FLUSH_MILLISECONDS: u64 = 2_000;
 /// How long the lock of sled's files is waited for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Events that are applied at once while catching up, so that memory stays bounded.
+/// Events that are handed over at once while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
 
 const FORMAT: u8 = 1;
@@ -139,18 +139,19 @@ impl Projection {
     /// Fills an empty projection. A thread of its own adds events while this one reads and decodes the next.
     fn build(&self, journal: &Journal) -> Result<(), OpenError> {
         thread::scope(|scope| {
-            let (decoded, events) = sync_channel::<Vec<Event>>(1);
+            let (decoded, events) = sync_channel::<Vec<Event>>(0);
             let building = scope.spawn(move || {
                 let mut builder = Builder::new(self, FOLD_BYTES);
                 events.iter().flatten().try_for_each(|event| builder.add(&event))?;
-                builder.finish()
+                Ok::<_, StoreError>(builder)
             });
             // When nobody takes events any more, the other thread tells why.
             let given_up = |_| doubt("nobody takes its events");
             let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| decoded.send(events).map_err(given_up));
             drop(decoded);
-            building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
-            replayed
+            let builder = building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
+            replayed?;
+            builder.finish().map_err(doubt)
         })
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use tokio::runtime;
 use tokio::task::JoinSet;
 
@@ -31,8 +31,12 @@ pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, u
         let share = Share { thread, threads, concurrency, until };
         let (address, call, connected) = (address.to_owned(), call.clone(), Arc::clone(&connected));
         running.spawn_blocking(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(share.run(&address, call, &connected))
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            let clients = runtime.as_ref().map(|runtime| runtime.block_on(connect(&address, share.own().count())));
+            // Also after a failure: the others would wait for ever.
+            connected.wait();
+            let clients = clients.map_err(|error| anyhow!("no runtime: {error}"))??;
+            runtime?.block_on(share.run(clients, call))
         });
     }
     let mut latencies = Vec::new();
@@ -54,16 +58,16 @@ struct Share {
 }
 
 impl Share {
-    /// The latencies of each client in microseconds, and how long it took from the moment when all threads were connected.
-    async fn run(self, address: &str, call: Call, connected: &Barrier) -> Result<(Vec<Vec<u64>>, Duration)> {
+    fn own(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.thread..self.concurrency.connections).step_by(self.threads)
+    }
+
+    /// The latencies of each client in microseconds, and how long it took.
+    async fn run(self, clients: Vec<Client>, call: Call) -> Result<(Vec<Vec<u64>>, Duration)> {
         let Concurrency { connections, streams } = self.concurrency;
-        let own = (self.thread..connections).step_by(self.threads);
-        let clients = connect(address, own.clone().count()).await;
-        // Without it the others would wait for ever.
-        connected.wait();
         let start = Instant::now();
         let mut tasks = JoinSet::new();
-        for (connection, client) in own.zip(clients?) {
+        for (connection, client) in self.own().zip(clients) {
             for stream in 0..streams {
                 let turns = (connection + stream * connections..).step_by(connections * streams);
                 tasks.spawn(one_by_one(client.clone(), call.clone(), turns, start, self.until));

@@ -1,5 +1,5 @@
 //! Building a projection from its first event on. sled is several times faster when keys come in order, so events are
-//! summed up in memory and written record by record, sorted.
+//! summed up in memory and written record by record, roughly in their order, a part by each core.
 //!
 //! A crash half-way leaves records without the progress that belongs to them: the next start sees that and begins
 //! again.
@@ -38,17 +38,17 @@ impl<'a> Builder<'a> {
         Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false }
     }
 
-    /// Adds the next event of a journal.
+    /// Adds the next event of a journal, which was decided, or checked when it was imported.
     ///
     /// # Errors
     /// [`StoreError`] when the projection fails.
     pub(crate) fn add(&mut self, event: &Event) -> Result<(), StoreError> {
-        let written = self.spilled && !event.is_first();
-        self.add_to(written, event, |_| Ok(()))
+        let may_be_written = self.spilled && !event.is_first();
+        self.add_onto(may_be_written, event, |_| Ok(()))
     }
 
-    /// Adds the next event, of which nothing is known, once `check` has found nothing wrong with it and the record that
-    /// it goes on from.
+    /// Adds the next event, which nobody has checked yet, once `check` has found nothing wrong with it and the record
+    /// that it goes on from.
     ///
     /// # Errors
     /// Those of `check`, and [`StoreError`] when the projection fails.
@@ -57,13 +57,13 @@ impl<'a> Builder<'a> {
         event: &Event,
         check: impl FnOnce(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.add_to(self.spilled, event, check)
+        self.add_onto(self.spilled, event, check)
     }
 
-    /// `written`: whether a record of the scope may be in the projection already.
-    fn add_to<E: From<StoreError>>(
+    /// `may_be_written`: whether a record of the scope may be in the projection already.
+    fn add_onto<E: From<StoreError>>(
         &mut self,
-        written: bool,
+        may_be_written: bool,
         event: &Event,
         check: impl FnOnce(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -71,7 +71,7 @@ impl<'a> Builder<'a> {
         let in_memory = self.fold.record(&key).map_err(|_| StoreError::DamagedRecord { scope: event.scope.clone() })?;
         let mut record = match in_memory {
             Some(record) => record,
-            None if written => self.projection.record(&event.scope)?,
+            None if may_be_written => self.projection.record(&event.scope)?,
             None => Record::default(),
         };
         check(&record)?;
@@ -121,9 +121,9 @@ impl<'a> Builder<'a> {
 
 /// Writes sorted records, and returns what they add to the sum of all checksums.
 ///
-/// sled cuts a leaf that gets its 17th record into one of 9 and one of 8. Were all records written in their order, each
-/// leaf would stay with 9. So of five neighbours three are written, and on a second way the two between them: then no leaf
-/// is cut any more, there are 15 in each, and less has been written.
+/// sled cuts a leaf that gets its 17th record into one of 9 and one of 8. Were all records of an empty tree written in
+/// their order, each leaf would stay with 9. So of five neighbours three are written, and the two between them in a second
+/// pass: it cuts no leaf, there are 15 in each, and less has been written. Where the tree is not empty it does no harm.
 fn write(tree: &sled::Db, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, StoreError> {
     let mut added = 0_u64;
     for places in [&[0, 2, 4][..], &[1, 3]] {

@@ -11,8 +11,8 @@ use sled::IVec;
 use super::{PROGRESS_KEY, Progress, RECORD, doubt, open_value};
 use crate::error::OpenError;
 
-/// Entries that an end claims at once.
-const CLAIM: usize = 1_024;
+/// Entries that an end claims at once: so few that even large records take little memory.
+const CLAIM: usize = 64;
 
 /// The last keys that the two ends have claimed.
 type Reached = Mutex<[Option<IVec>; 2]>;
