@@ -1,5 +1,7 @@
 //! The body of every answer, and what lives exactly as long as the answer does.
 
+use std::mem;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -13,10 +15,19 @@ use super::context::CallLog;
 use super::share::Release;
 use super::stream_end::StreamEnd;
 
+/// Data of such a size is cut into pieces of [`PIECE_BYTES`]. More is worth a system call of its own.
+const CUT_BYTES: RangeInclusive<usize> = PIECE_BYTES + 1..=4 * 1024;
+
+/// The most that h2 puts into the buffer that all answers which are ready leave in, with one system call, where several
+/// pieces cannot be written at once ([`Listening`](super::activity::Listening) says so).
+const PIECE_BYTES: usize = 1023;
+
 /// The body of an answer. One type for all layers, so that none of them has to box it again.
 #[derive(Default)]
 pub(super) struct CallBody {
     kind: Kind,
+    /// What is left of data that was cut.
+    rest: Bytes,
     log: Option<CallLog>,
     // Only has to be dropped when the answer is over.
     _release: Option<Release>,
@@ -77,6 +88,19 @@ impl AsRef<[u8]> for Data {
     }
 }
 
+/// Leaves what is too much for one piece in `rest`.
+fn cut(frame: Frame<Bytes>, rest: &mut Bytes) -> Frame<Bytes> {
+    match frame.into_data() {
+        Ok(mut data) => {
+            if CUT_BYTES.contains(&data.len()) {
+                *rest = data.split_off(PIECE_BYTES);
+            }
+            Frame::data(data)
+        }
+        Err(trailers) => trailers,
+    }
+}
+
 impl http_body::Body for CallBody {
     type Data = Bytes;
     type Error = Status;
@@ -85,10 +109,12 @@ impl http_body::Body for CallBody {
         let this = self.get_mut();
         let _entered = this.log.as_ref().map(CallLog::enter);
         let polled = match &mut this.kind {
+            _ if !this.rest.is_empty() => Poll::Ready(Some(Ok(Frame::data(mem::take(&mut this.rest))))),
             Kind::Empty => Poll::Ready(None),
             Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
             Kind::Translated(body) => Pin::new(body).poll_frame(cx),
         };
+        let polled = polled.map_ok(|frame| cut(frame, &mut this.rest));
         let Some(busy) = &this.busy else {
             return polled;
         };
@@ -103,6 +129,7 @@ impl http_body::Body for CallBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
+            _ if !self.rest.is_empty() => false,
             Kind::Empty => true,
             Kind::Grpc(body) => body.is_end_stream(),
             Kind::Translated(body) => body.is_end_stream(),
@@ -110,10 +137,51 @@ impl http_body::Body for CallBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.kind {
+        let unread = match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Grpc(body) => body.size_hint(),
             Kind::Translated(body) => body.size_hint(),
+        };
+        let rest = self.rest.len() as u64;
+        let mut hint = SizeHint::new();
+        hint.set_lower(unread.lower() + rest);
+        if let Some(upper) = unread.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fits_into_a_few_pieces_is_cut_and_the_rest_is_left_whole() {
+        let table: [(usize, &[usize]); 7] = [
+            (0, &[]),
+            (1, &[1]),
+            (1023, &[1023]),
+            (1024, &[1023, 1]),
+            (4096, &[1023, 1023, 1023, 1023, 4]),
+            (4097, &[4097]),
+            (100_000, &[100_000]),
+        ];
+        for (bytes, pieces) in table {
+            let content: Bytes = (0..bytes).map(|index| index as u8).collect();
+            let mut body = CallBody::translated(Body::new(Full::new(content.clone())));
+            let (mut read, mut sizes) = (Vec::new(), Vec::new());
+            assert_eq!(http_body::Body::size_hint(&body).exact(), Some(bytes as u64));
+            while !http_body::Body::is_end_stream(&body) {
+                let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                read.extend_from_slice(&data);
+                sizes.push(data.len());
+                assert_eq!(http_body::Body::size_hint(&body).exact(), Some((bytes - read.len()) as u64));
+            }
+            assert!(body.frame().await.is_none());
+            assert_eq!((sizes.as_slice(), read), (pieces, content.to_vec()), "{bytes}");
         }
     }
 }
