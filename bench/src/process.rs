@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long a server may take to start. With ten million users it takes more than a minute to build its projection.
+/// How long a server may take to start or to end. With ten million users it takes more than a minute to build its projection.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running server. Dropped, it is killed.

@@ -30,7 +30,8 @@ pub enum Discontinuity {
         /// The index.
         usize,
     ),
-    /// The first event of a scope changes nothing. So the first one can be told by itself.
+    /// The first event of a scope changes nothing. Then a later one could pass for the first
+    /// ([`Event::is_first`]).
     #[error("are missing, though the scope was never written before")]
     Empty,
     /// A reset leaves something set.

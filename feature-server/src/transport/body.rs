@@ -137,17 +137,16 @@ impl http_body::Body for CallBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let unread = match &self.kind {
+        let mut hint = match &self.kind {
             Kind::Empty => SizeHint::with_exact(0),
             Kind::Grpc(body) => body.size_hint(),
             Kind::Translated(body) => body.size_hint(),
         };
         let rest = self.rest.len() as u64;
-        let mut hint = SizeHint::new();
-        hint.set_lower(unread.lower() + rest);
-        if let Some(upper) = unread.upper() {
+        if let Some(upper) = hint.upper() {
             hint.set_upper(upper + rest);
         }
+        hint.set_lower(hint.lower() + rest);
         hint
     }
 }

@@ -91,6 +91,10 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         (text[..text.len() / 2].to_owned(), ": ends early: the input was cut off"),
         (edit("\"sequence\":1", "\"sequence\":2"), "line 2: sequence: is 2, but 1 continues the scope's history"),
         (edit("\"sequence\":1", "\"sequence\":-1"), "line 2: sequence: invalid value: integer `-1`"),
+        (
+            edit("\"sequence\":1", "\"sequence\":0").replacen(r#"[{"key":"k","new":{"flag":true}}]"#, "[]", 1),
+            "line 2: changes: are missing, though the scope was never written before",
+        ),
         (edit("\"kind\":\"set\"", "\"kind\":\"put\""), "line 2: kind: unknown variant `put`"),
         (edit("\"kind\":\"set\"", "\"kind\":\"reset\""), "line 2: changes: of a reset have to unset all"),
         (edit("\"new\":{\"flag\":true}", "\"new\":{\"flag\":1}"), "line 2: changes[0].new.flag: invalid type"),
