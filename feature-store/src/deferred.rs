@@ -17,8 +17,9 @@ use feature_core::{Event, Record, Scope};
 use crate::error::StoreError;
 use crate::store::{FeatureStore, check_values};
 
-/// How long events wait for more to be handed on with them. All events of a scope are one change to sled.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long events wait for more to be handed on with them. All events of a scope are one change to sled, and a batch takes
+/// a core for a millisecond or more, which calls wait for: rarely, so that fewer than one in a hundred does.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Events of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
 /// milliseconds with this many.

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::{CPU, P99, Plan, RATE, disk, told};
 use crate::comparison::{Side, in_turn};
 use crate::contestants::{Etcd, Feature, bare, framed, message};
-use crate::load::{Call, Check, Concurrency, Until, closed_loop, open_loop};
+use crate::load::{Call, Check, Concurrency, Until, closed_loop, connect, open_loop};
 use crate::table::{Goal, Row};
 
 /// The loads of the main goal.
@@ -21,6 +21,10 @@ const ONE_EACH: Concurrency = load(10, 1);
 const WRITES: f64 = 1_000.0;
 const WRITERS: usize = 1_000;
 const WRITING_CONNECTIONS: usize = 4;
+
+/// How much longer than others the rounds are in which somebody writes. A server may do a part of its work on what was
+/// written some seconds later, and it must not be spared that by the end of the round.
+const LONGER: u32 = 4;
 
 const fn load(connections: usize, streams: usize) -> Concurrency {
     Concurrency { connections, streams }
@@ -114,17 +118,20 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     for _ in 0..3 {
         peak = peak.min(closed_loop(address, &get, ONE_EACH, Until::Elapsed(plan.round)).await?.rate());
     }
-    let read = async || open_loop(address, &get, ONE_EACH.connections, peak / 2.0, plan.round).await;
-    let write = async || {
-        let written = open_loop(address, &set, WRITING_CONNECTIONS, WRITES, plan.round).await?;
+    let round = plan.round * LONGER;
+    let read = async |sockets| open_loop(sockets, &get, peak / 2.0, round).await;
+    let write = async |sockets| {
+        let written = open_loop(sockets, &set, WRITES, round).await?;
         ensure!(written.rate() > 0.9 * WRITES, "the server did not keep up with {WRITES} Sets/s");
         Ok(())
     };
     let disturbed = async || {
-        let (read, ()) = tokio::try_join!(read(), write())?;
+        let readers = connect(address, ONE_EACH.connections).await?;
+        let writers = connect(address, WRITING_CONNECTIONS).await?;
+        let (read, ()) = tokio::try_join!(read(readers), write(writers))?;
         Ok(read.p99_us())
     };
-    let quiet = async || Ok(read().await?.p99_us());
+    let quiet = async || Ok(read(connect(address, ONE_EACH.connections).await?).await?.p99_us());
     let pairs = in_turn(plan.rounds, disturbed, quiet).await?;
     let what = format!("{what}: {}", P99.name);
     Ok(vec![told(Row::ratio(what, P99.unit, &pairs, Goal::at_most(2.0).aiming_at(1.3)))])

@@ -21,7 +21,11 @@ pub struct Client {
 impl Client {
     /// Connects. The connection ends when the last copy is dropped.
     pub async fn connect(address: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        Self::on(TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?).await
+    }
+
+    /// Makes calls on a connection that is open.
+    pub(super) async fn on(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         let window = 1 << 20;
         let mut builder = h2::client::Builder::new();
