@@ -44,10 +44,11 @@ where
     Running: Future<Output = Result<Vec<u64>>>,
 {
     let threads = thread::available_parallelism()?.get().min(sockets.len());
+    let own = |thread| sockets.iter().skip(thread).step_by(threads).map(TcpStream::try_clone).collect();
+    let shares = (0..threads).map(own).collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
     let ready = Arc::new(Barrier::new(threads));
     let mut running = JoinSet::new();
-    for thread in 0..threads {
-        let own = sockets.iter().skip(thread).step_by(threads).map(TcpStream::try_clone).collect::<io::Result<_>>()?;
+    for (thread, own) in shares.into_iter().enumerate() {
         let (ready, run) = (Arc::clone(&ready), run.clone());
         running.spawn_blocking(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
