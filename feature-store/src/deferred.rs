@@ -9,7 +9,7 @@ use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io, mem};
 
 use feature_core::{Event, Record, Scope};
@@ -17,9 +17,14 @@ use feature_core::{Event, Record, Scope};
 use crate::error::StoreError;
 use crate::store::{FeatureStore, check_values};
 
-/// How long events wait for more to be handed on with them. All events of a scope are one change to sled, and a batch takes
-/// a core for a millisecond or more, which calls wait for: rarely, so that fewer than one in a hundred does.
-const PAUSE: Duration = Duration::from_secs(2);
+/// How long events wait for more to be handed on with them, at least and at most. All events of a scope are one change to
+/// sled.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Between them, so many times what the last batch took: calls that come while a batch has a core wait for it, and they
+/// are to be far fewer than one in a hundred.
+const PAUSE_TO_BATCH: u32 = 500;
 
 /// Events of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
 /// milliseconds with this many.
@@ -174,7 +179,9 @@ impl Shared {
 
     /// Hands events on until the end, or until the slower store fails.
     fn run(&self) {
-        while let Some(events) = self.next() {
+        let mut pause = SHORTEST_PAUSE;
+        while let Some(events) = self.next(pause) {
+            let begun = Instant::now();
             let appended = catch_unwind(AssertUnwindSafe(|| self.slower.append(&events)));
             let panicked = |_| Err(StoreError::Projection { reason: "it panicked".to_owned() });
             if let Err(error) = appended.unwrap_or_else(panicked) {
@@ -183,6 +190,7 @@ impl Shared {
                 self.changed.notify_all();
                 return;
             }
+            pause = (begun.elapsed() * PAUSE_TO_BATCH).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
             let applied = events.last().map_or(0, |event| event.revision);
             let mut ahead = self.ahead.write().unwrap_or_else(PoisonError::into_inner);
             ahead.retain(|_, (revision, _)| *revision > applied);
@@ -192,12 +200,12 @@ impl Shared {
         }
     }
 
-    /// The events to hand on next; `None` when there will be none any more.
-    fn next(&self) -> Option<Vec<Event>> {
+    /// The events to hand on next, with those that come within `pause`; `None` when there will be none any more.
+    fn next(&self, pause: Duration) -> Option<Vec<Event>> {
         let empty = |queue: &mut Queue| queue.events.is_empty() && !queue.closed;
         let queue = self.changed.wait_while(self.queue(), empty).unwrap_or_else(PoisonError::into_inner);
         let small = |queue: &mut Queue| queue.is_small() && !queue.closed;
-        let waited = self.changed.wait_timeout_while(queue, PAUSE, small);
+        let waited = self.changed.wait_timeout_while(queue, pause, small);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         let events = mem::take(&mut queue.events);
         (queue.scopes, queue.bytes) = (0, 0);

@@ -112,8 +112,9 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let (address, get, set) = (&server.process.address, server.get().await?, server.sets(WRITERS));
-    // Calls that come at fixed times come one by one, and so they must in what they are half of: many at once cost far less
-    // each. The least of three: what is half of a rate that was reached once by luck may be most of what the server can do.
+    // Of calls that come at fixed times a connection carries one or two at a time, so it must in what they are half of: with
+    // many at once each costs far less. The least of three: what is half of a rate that was reached once by luck may be most
+    // of what the server can do.
     let mut peak = f64::INFINITY;
     for _ in 0..3 {
         peak = peak.min(closed_loop(address, &get, ONE_EACH, Until::Elapsed(plan.round)).await?.rate());

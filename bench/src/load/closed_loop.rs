@@ -29,7 +29,7 @@ async fn run(share: Share, call: Call, concurrency: Concurrency, until: Until) -
     let Concurrency { connections, streams } = concurrency;
     let start = Instant::now();
     let mut tasks = JoinSet::new();
-    for (connection, client) in (share.thread..).step_by(share.threads).zip(share.clients) {
+    for (connection, client) in (share.first..).zip(share.clients) {
         for stream in 0..streams {
             let turns = (connection + stream * connections..).step_by(connections * streams);
             tasks.spawn(one_by_one(client.clone(), call.clone(), turns, start, until));

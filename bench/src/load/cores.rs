@@ -18,10 +18,12 @@ use super::{Client, Measured};
 /// How long a server may take to close a connection that its client has closed.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// What one thread does of a load: each `threads`th connection from the `thread`th on is its own.
+/// What one thread does of a load.
 pub(super) struct Share {
     pub(super) thread: usize,
     pub(super) threads: usize,
+    /// The number of the first connection; the others follow it.
+    pub(super) first: usize,
     pub(super) clients: Vec<Client>,
 }
 
@@ -43,9 +45,11 @@ where
     Run: Fn(Share) -> Running + Clone + Send + 'static,
     Running: Future<Output = Result<Vec<u64>>>,
 {
-    let threads = thread::available_parallelism()?.get().min(sockets.len());
-    let own = |thread| sockets.iter().skip(thread).step_by(threads).map(TcpStream::try_clone).collect();
-    let shares = (0..threads).map(own).collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
+    // Neighbours together: a server which gives them to its cores in turn has some of each thread on each core.
+    let most = sockets.len().div_ceil(thread::available_parallelism()?.get());
+    let shares = sockets.chunks(most).map(|own| own.iter().map(TcpStream::try_clone).collect());
+    let shares = shares.collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
+    let threads = shares.len();
     let ready = Arc::new(Barrier::new(threads));
     let mut running = JoinSet::new();
     for (thread, own) in shares.into_iter().enumerate() {
@@ -57,7 +61,8 @@ where
             ready.wait();
             let clients = clients.map_err(|error| anyhow!("no runtime: {error}"))??;
             let start = Instant::now();
-            let latencies = runtime?.block_on(run(Share { thread, threads, clients }))?;
+            let share = Share { thread, threads, first: thread * most, clients };
+            let latencies = runtime?.block_on(run(share))?;
             anyhow::Ok((latencies, start.elapsed()))
         });
     }

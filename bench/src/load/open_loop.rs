@@ -28,7 +28,7 @@ pub async fn open_loop(sockets: Vec<TcpStream>, call: &Call, rate: f64, duration
 
 /// Makes the calls of a share: those of each tick in turn with the other threads, over its connections in turn.
 async fn run(share: Share, call: Call, rate: f64, duration: Duration) -> Result<Vec<u64>> {
-    let Share { thread, threads, clients } = share;
+    let Share { thread, threads, clients, .. } = share;
     let calls_per_tick = (rate / threads as f64 / TICKS).ceil();
     let interval = Duration::from_secs_f64(calls_per_tick * threads as f64 / rate);
     let start = Instant::now();

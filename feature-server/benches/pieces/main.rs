@@ -13,6 +13,10 @@ mod tokens;
 
 use criterion::Criterion;
 
+/// That of the server.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     // Tokens and services start tasks of their own.
