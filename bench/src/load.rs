@@ -22,7 +22,7 @@ pub use open_loop::open_loop;
 #[derive(Clone)]
 pub struct Call {
     /// Makes the request of a turn. In a closed loop with one stream on each of `n` connections, the turns of a client
-    /// are its number, that and `n`, that and twice `n`, and so on. In an open loop each thread has every so manyth of them.
+    /// are its number, that and `n`, that and twice `n`, and so on. In an open loop each of `n` threads makes every `n`th turn.
     pub request: Arc<dyn Fn(usize) -> Request<Bytes> + Send + Sync>,
     /// What the answer must be, beside well.
     pub check: Check,

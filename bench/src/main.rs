@@ -42,7 +42,7 @@ struct Arguments {
     /// How often each side is measured.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// How long one side is measured in one round, in milliseconds; four times that where somebody writes beside.
+    /// How long one side is measured in one round, in milliseconds; four times that with and without Sets beside.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
     round_ms: u64,
     /// How many users are written where the number of users matters. There are goals for up to a million, and for up to

@@ -1,8 +1,8 @@
 //! A store in front of a slower one: what is appended is visible at once, and handed on a little later, many writes at a
 //! time. Durability is not known here: whoever appends has seen to it, and can append again what the slower one lacks.
 //!
-//! sled takes about as long for a batch of one record as for one of a hundred: it wakes its threads and writes its log.
-//! So no writer waits for it.
+//! A batch of a hundred records costs sled far less than a hundred of one: for each it wakes its threads and writes its
+//! log. So no writer waits for it.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,6 +14,7 @@ use std::{fmt, io, mem};
 
 use feature_core::{Event, Record, Scope};
 
+use crate::encoding::value_bytes;
 use crate::error::StoreError;
 use crate::store::{FeatureStore, check_values};
 
@@ -22,15 +23,16 @@ use crate::store::{FeatureStore, check_values};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Between them, so many times what the last batch took: calls that come while a batch has a core wait for it, and they
-/// are to be far fewer than one in a hundred.
+/// Between the shortest and the longest pause, so many times what the last batch took: calls that come while a batch has
+/// a core wait for it, and they are to be far fewer than one in a hundred. Where more is written, what may wait decides.
 const PAUSE_TO_BATCH: u32 = 500;
 
 /// Events of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
 /// milliseconds with this many.
 const GROUP_SCOPES: usize = 1024;
 
-/// What may wait, in bytes. A writer who finds more waits, so that memory stays bounded when the disk is slow.
+/// What may wait or be on its way, in bytes. A writer who finds more waits, so that memory stays bounded when the disk is
+/// slow.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// So much is handed on without waiting for more, before writers have to wait.
@@ -58,7 +60,10 @@ struct Queue {
     events: Vec<Event>,
     /// How many scopes they belong to, roughly.
     scopes: usize,
+    /// What they take, with the records that they made.
     bytes: usize,
+    /// The same of those that the slower store is taking.
+    leaving_bytes: usize,
     /// The last event that was appended.
     revision: u64,
     /// Why the slower store takes nothing any more.
@@ -117,6 +122,7 @@ impl FeatureStore for Deferred {
             *revision = event.revision;
             bytes += EVENT_BYTES + check_values(event)?;
         }
+        bytes += records.values().map(|(_, record)| values_bytes(record)).sum::<usize>();
         self.shared.wait_for_room()?;
         // Before they are handed on, which takes them out again.
         let mut ahead = self.shared.ahead.write().unwrap_or_else(PoisonError::into_inner);
@@ -153,11 +159,15 @@ impl Queue {
     fn is_small(&self) -> bool {
         self.scopes < GROUP_SCOPES && self.bytes < GROUP_BYTES
     }
+
+    fn is_full(&self) -> bool {
+        self.bytes + self.leaving_bytes >= QUEUE_BYTES
+    }
 }
 
 impl Shared {
     fn wait_for_room(&self) -> Result<(), StoreError> {
-        let full = |queue: &mut Queue| queue.bytes >= QUEUE_BYTES && queue.failed.is_none();
+        let full = |queue: &mut Queue| queue.is_full() && queue.failed.is_none();
         let queue = self.changed.wait_while(self.queue(), full).unwrap_or_else(PoisonError::into_inner);
         queue.failed.clone().map_or(Ok(()), Err)
     }
@@ -190,13 +200,16 @@ impl Shared {
                 self.changed.notify_all();
                 return;
             }
-            pause = (begun.elapsed() * PAUSE_TO_BATCH).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            pause = pause_after(begun.elapsed());
             let applied = events.last().map_or(0, |event| event.revision);
             let mut ahead = self.ahead.write().unwrap_or_else(PoisonError::into_inner);
             ahead.retain(|_, (revision, _)| *revision > applied);
             let scopes = ahead.len();
             drop(ahead);
-            self.queue().scopes = scopes;
+            let mut queue = self.queue();
+            (queue.scopes, queue.leaving_bytes) = (scopes, 0);
+            drop(queue);
+            self.changed.notify_all();
         }
     }
 
@@ -208,9 +221,7 @@ impl Shared {
         let waited = self.changed.wait_timeout_while(queue, pause, small);
         let mut queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         let events = mem::take(&mut queue.events);
-        (queue.scopes, queue.bytes) = (0, 0);
-        drop(queue);
-        self.changed.notify_all();
+        (queue.scopes, queue.bytes, queue.leaving_bytes) = (0, 0, queue.bytes);
         (!events.is_empty()).then_some(events)
     }
 
@@ -218,4 +229,14 @@ impl Shared {
         // Nobody panics with the queue in hand.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long the next events wait for more, when the slower store took the last ones for `took`.
+pub(crate) fn pause_after(took: Duration) -> Duration {
+    (took * PAUSE_TO_BATCH).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
+}
+
+/// What the values of a record take, about.
+fn values_bytes(record: &Record) -> usize {
+    record.layer.iter().map(|(_, value)| value_bytes(value)).sum()
 }

@@ -20,7 +20,8 @@ use crate::numbered::{Client, Scope};
 use crate::report::Report;
 use crate::server::{Binary, NotStarted, PATIENCE, Server};
 
-/// How long it takes at most until sled has written what was acknowledged: it is told within two seconds, and writes within two more.
+/// How long it takes at most until sled has written what was acknowledged: it is told within two seconds, and writes
+/// within two more.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// What is left on the disk.

@@ -1,5 +1,7 @@
 //! Goals of reading: the authenticated read of a user with inheritance, all levels set and everything switched on.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 
 use super::{CPU, P99, Plan, RATE, disk, told};
@@ -22,9 +24,13 @@ const WRITES: f64 = 1_000.0;
 const WRITERS: usize = 1_000;
 const WRITING_CONNECTIONS: usize = 4;
 
-/// How much longer than others the rounds are in which somebody writes. A server may do a part of its work on what was
+/// How much longer than others the rounds with and without writes are. A server may do a part of its work on what was
 /// written some seconds later, and it must not be spared that by the end of the round.
 const LONGER: u32 = 4;
+
+/// How long nothing is measured after a round with writes: what the server has put off until then belongs to no round
+/// without.
+const PUT_OFF: Duration = Duration::from_secs(4);
 
 const fn load(connections: usize, streams: usize) -> Concurrency {
     Concurrency { connections, streams }
@@ -112,13 +118,14 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let (address, get, set) = (&server.process.address, server.get().await?, server.sets(WRITERS));
-    // Of calls that come at fixed times a connection carries one or two at a time, so it must in what they are half of: with
-    // many at once each costs far less. The least of three: what is half of a rate that was reached once by luck may be most
-    // of what the server can do.
+    // At a fixed rate a connection carries one or two calls at a time, so the peak is measured like that: with many at once
+    // a call costs far less. The least of three: half of a rate that was reached by luck may be most of what the server can
+    // do.
     let mut peak = f64::INFINITY;
     for _ in 0..3 {
         peak = peak.min(closed_loop(address, &get, ONE_EACH, Until::Elapsed(plan.round)).await?.rate());
     }
+    ensure!(peak > 0.0, "not a single call was answered within a round: make the rounds longer");
     let round = plan.round * LONGER;
     let read = async |sockets| open_loop(sockets, &get, peak / 2.0, round).await;
     let write = async |sockets| {
@@ -130,6 +137,7 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
         let readers = connect(address, ONE_EACH.connections).await?;
         let writers = connect(address, WRITING_CONNECTIONS).await?;
         let (read, ()) = tokio::try_join!(read(readers), write(writers))?;
+        tokio::time::sleep(PUT_OFF).await;
         Ok(read.p99_us())
     };
     let quiet = async || Ok(read(connect(address, ONE_EACH.connections).await?).await?.p99_us());

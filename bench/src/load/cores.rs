@@ -45,15 +45,15 @@ where
     Run: Fn(Share) -> Running + Clone + Send + 'static,
     Running: Future<Output = Result<Vec<u64>>>,
 {
+    let threads = thread::available_parallelism()?.get().min(sockets.len());
     // Neighbours together: a server which gives them to its cores in turn has some of each thread on each core.
-    let most = sockets.len().div_ceil(thread::available_parallelism()?.get());
-    let shares = sockets.chunks(most).map(|own| own.iter().map(TcpStream::try_clone).collect());
-    let shares = shares.collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
-    let threads = shares.len();
+    let first = |thread| thread * sockets.len() / threads;
+    let own = |thread| sockets[first(thread)..first(thread + 1)].iter().map(TcpStream::try_clone).collect();
+    let shares = (0..threads).map(own).collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
     let ready = Arc::new(Barrier::new(threads));
     let mut running = JoinSet::new();
     for (thread, own) in shares.into_iter().enumerate() {
-        let (ready, run) = (Arc::clone(&ready), run.clone());
+        let (ready, run, first) = (Arc::clone(&ready), run.clone(), first(thread));
         running.spawn_blocking(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let clients = runtime.as_ref().map(|runtime| runtime.block_on(shake_hands(own)));
@@ -61,7 +61,7 @@ where
             ready.wait();
             let clients = clients.map_err(|error| anyhow!("no runtime: {error}"))??;
             let start = Instant::now();
-            let share = Share { thread, threads, first: thread * most, clients };
+            let share = Share { thread, threads, first, clients };
             let latencies = runtime?.block_on(run(share))?;
             anyhow::Ok((latencies, start.elapsed()))
         });
@@ -93,7 +93,10 @@ fn close(sockets: Vec<TcpStream>) -> io::Result<()> {
         socket.set_read_timeout(Some(CLOSING))?;
         // This fails where the connection has ended already.
         let _ = socket.shutdown(Shutdown::Write);
-        io::copy(&mut socket, &mut io::sink())?;
+        match io::copy(&mut socket, &mut io::sink()) {
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
+            _ => {}
+        }
     }
     Ok(())
 }

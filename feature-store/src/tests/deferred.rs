@@ -1,13 +1,16 @@
 //! The store that hands events on later: what is visible when, what a slower store that hangs or fails does to it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
-use feature_core::{Event, Record, Scope};
+use feature_core::{Event, Record, Scope, Value};
 
-use super::fixtures::{history, records};
+use super::fixtures::{event, history, records, scopes};
 use super::versioned::Stepwise;
-use crate::deferred::Deferred;
+use crate::deferred::{Deferred, pause_after};
 use crate::{FeatureStore, MemoryStore, StoreError};
 
 /// A store that others can look into, too.
@@ -103,4 +106,51 @@ fn a_panic_of_the_slower_store_is_a_failure() {
     deferred.append(&history([1])).unwrap();
     assert!(deferred.close().is_err());
     assert_eq!(records(&deferred), records(&at_once(1)));
+}
+
+#[test]
+fn the_longer_the_slower_store_took_the_more_is_waited_for() {
+    let table = [(0, 100), (100, 100), (1_000, 500), (3_000, 1_500), (10_000, 2_000), (60_000_000, 2_000)];
+    for (took_us, pause_ms) in table {
+        let pause = pause_after(Duration::from_micros(took_us));
+        assert_eq!(pause, Duration::from_millis(pause_ms), "after {took_us} µs");
+    }
+}
+
+/// Appends a thousand events with a large value to one scope, and counts them. Ends early when one is refused.
+fn append_large(deferred: &Deferred, appended: &AtomicU64) {
+    let (scope, value) = (&scopes()[1], [Value::Text("x".repeat(32_000))]);
+    for revision in 1..=1_000 {
+        if deferred.append(&[event(revision, scope, revision, &value)]).is_err() {
+            break;
+        }
+        appended.store(revision, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_writer_waits_while_too_much_is_on_its_way() {
+    // 16 MiB are 258 of them: each takes its value, the record with that value, and 1 KiB.
+    let room = 250..=260;
+    let failure = StoreError::Projection { reason: "broken".to_owned() };
+    for (outcome, expected) in [(Ok(()), 1_000..=1_000), (Err(failure), room.clone())] {
+        let (deferred, slower, has_begun, end) = deferred();
+        let appended = AtomicU64::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| append_large(&deferred, &appended));
+            has_begun.recv().unwrap();
+            // The slower store has begun with a part, which frees nothing before it is done.
+            while appended.load(Ordering::SeqCst) < *room.start() {
+                thread::yield_now();
+            }
+            // Time enough to go on, which another writer does.
+            append_large(&Deferred::start(Box::new(MemoryStore::default())).unwrap(), &AtomicU64::new(0));
+            let by_now = appended.load(Ordering::SeqCst);
+            (0..1_000).for_each(|_| end.send(outcome.clone()).unwrap());
+            assert!(room.contains(&by_now), "{by_now} before the slower store has taken any");
+        });
+        assert!(expected.contains(&appended.load(Ordering::SeqCst)), "{appended:?} after {outcome:?}");
+        assert_eq!(deferred.close().is_ok(), outcome.is_ok());
+        assert_eq!(slower.revision() == 1_000, outcome.is_ok());
+    }
 }
