@@ -8,6 +8,8 @@ use crate::shell::{Workspace, run};
 
 /// Checks the rules; those on advisories only where a database of them was fetched before, since that needs GitHub.
 pub fn deny(workspace: &Workspace) -> Result<()> {
+    // cargo-deny looks at every crate of the lock file and gets none itself. A build has only those of its own platform.
+    run(workspace.cargo("fetch").arg("--locked"))?;
     let check = |what: &[&str]| {
         let mut command = workspace.command(workspace.target("test-clients/python/bin/cargo-deny"));
         run(command.args(["--locked", "--offline", "check", "--hide-inclusion-graph"]).args(what))
