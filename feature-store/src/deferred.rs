@@ -24,15 +24,16 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Between the shortest and the longest pause, so many times what the last batch took: calls that come while a batch has
-/// a core wait for it, and they are to be far fewer than one in a hundred. Where more is written, what may wait decides.
+/// a core wait for it, and they are to be far fewer than one in a hundred. Where so much is written that the events of a
+/// pause would be more than a group, its limits end the pause.
 const PAUSE_TO_BATCH: u32 = 500;
 
 /// Events of so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for some
 /// milliseconds with this many.
 const GROUP_SCOPES: usize = 1024;
 
-/// What may wait or be on its way, in bytes. A writer who finds more waits, so that memory stays bounded when the disk is
-/// slow.
+/// What events and the records that they made may take, waiting or on their way, in bytes. A writer who finds more waits,
+/// so that memory stays bounded when the disk is slow.
 const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// So much is handed on without waiting for more, before writers have to wait.

@@ -71,7 +71,7 @@ Examples:
     },
     /// Compare the server, built as it is released, with tonic alone and with etcd, and print a table of the goals.
     ///
-    /// It takes some six minutes once it is built, and its options are told by `cargo xtask bench --help`. etcd is
+    /// It takes six to seven minutes once it is built, and its options are told by `cargo xtask bench --help`. etcd is
     /// installed from Debian's packages when it is missing.
     #[command(disable_help_flag = true, after_help = "Example: cargo xtask bench")]
     Bench {

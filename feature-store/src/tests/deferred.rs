@@ -137,10 +137,10 @@ fn a_writer_waits_while_too_much_is_on_its_way() {
         let (deferred, slower, has_begun, end) = deferred();
         let appended = AtomicU64::new(0);
         thread::scope(|scope| {
-            scope.spawn(|| append_large(&deferred, &appended));
+            let writer = scope.spawn(|| append_large(&deferred, &appended));
             has_begun.recv().unwrap();
             // The slower store has begun with a part, which frees nothing before it is done.
-            while appended.load(Ordering::SeqCst) < *room.start() {
+            while appended.load(Ordering::SeqCst) < *room.start() && !writer.is_finished() {
                 thread::yield_now();
             }
             // Time enough to go on, which another writer does.
