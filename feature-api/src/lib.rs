@@ -9,6 +9,7 @@ pub mod response;
 mod rules;
 pub mod schema;
 mod value;
+mod wire;
 
 mod generated {
     #![allow(missing_docs, clippy::all)]

@@ -1,14 +1,14 @@
 //! Requests: protobuf bytes into what the domain understands.
 
+use std::fmt::Display;
+
 use feature_core::{Layer, Level, Patch, PatchError};
 use prost_reflect::{DynamicMessage, MessageDescriptor, Value as FieldValue};
 
 use crate::schema::LevelFeatures;
 use crate::schema::features::id_field;
 use crate::value;
-
-/// The most paths that an update mask may have. A level has far fewer features and parts to name.
-const MASK_MAX_PATHS: usize = 256;
+use crate::wire::{self, MAX_FIELDS, WireError};
 
 /// The most violations that an answer names. They stand in the header of the answer, and clients bound its size.
 const VIOLATIONS_MAX: usize = 10;
@@ -25,20 +25,15 @@ pub struct Violation {
     pub description: String,
 }
 
-impl Violation {
-    fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { field: field.into(), description: description.into() }
-    }
-}
-
-/// The fields that were found to be wrong, as far as they are told.
+/// The first few fields that are wrong.
 #[derive(Debug, Default)]
 pub(crate) struct Violations(Vec<Violation>);
 
 impl Violations {
-    pub(crate) fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+    /// Notes one. Its texts are made only if the answer names it.
+    pub(crate) fn add(&mut self, field: impl Display, description: impl Display) {
         if self.0.len() < VIOLATIONS_MAX {
-            self.0.push(Violation::new(field, description));
+            self.0.push(Violation { field: field.to_string(), description: description.to_string() });
         }
     }
 }
@@ -49,12 +44,27 @@ pub enum RequestError {
     /// The bytes are no message of the type with this name.
     #[error("no valid message of the type {0}")]
     Malformed(String),
+    /// The message has more fields than any request needs.
+    #[error("the message has more than {0} fields")]
+    TooManyFields(usize),
     /// Fields are wrong: these, and perhaps more when there are many.
     #[error("invalid fields")]
     Invalid(Vec<Violation>),
     /// A Set names nothing to change.
     #[error(transparent)]
     NoChanges(PatchError),
+}
+
+impl RequestError {
+    fn of(error: WireError, descriptor: &MessageDescriptor) -> Self {
+        match error {
+            WireError::Malformed => RequestError::Malformed(descriptor.full_name().to_owned()),
+            WireError::TooManyFields => RequestError::TooManyFields(MAX_FIELDS),
+            WireError::ListTooLong { field, max, of } => {
+                RequestError::Invalid(vec![Violation { field, description: format!("must have at most {max} {of}") }])
+            }
+        }
+    }
 }
 
 /// A request of the feature service.
@@ -66,20 +76,26 @@ pub struct Request {
 impl Request {
     /// Decodes a request. Unknown fields, which newer clients may send, are ignored.
     ///
+    /// What it costs is bounded by the number of fields and elements that a request may have, whatever the bytes are.
+    ///
     /// # Errors
-    /// [`RequestError::Malformed`] when the bytes are no message of this type.
+    /// [`RequestError::Malformed`] when the bytes are not a message of this type, [`RequestError::TooManyFields`], and
+    /// [`RequestError::Invalid`] for a list that is too long.
     pub fn decode(descriptor: &MessageDescriptor, bytes: &[u8]) -> Result<Self, RequestError> {
-        DynamicMessage::decode(descriptor.clone(), bytes)
+        let known = wire::known_fields(descriptor, bytes).map_err(|error| RequestError::of(error, descriptor))?;
+        DynamicMessage::decode(descriptor.clone(), known.as_ref())
             .map(|message| Self { message })
-            .map_err(|_| RequestError::Malformed(descriptor.full_name().to_owned()))
+            .map_err(|_| RequestError::of(WireError::Malformed, descriptor))
     }
 
-    /// The id that names the resource of this level, unchecked; empty on levels without one.
-    pub fn resource_id(&self, level: Level) -> String {
-        match id_field(level).and_then(|name| self.field(name)) {
-            Some(FieldValue::String(id)) => id,
-            _ => String::new(),
-        }
+    /// The id of the resource that a request of this level names, unchecked; empty on levels without one. Nothing else
+    /// of the request is decoded, so that the right on the resource can be checked first.
+    ///
+    /// # Errors
+    /// [`RequestError::Malformed`] and [`RequestError::TooManyFields`].
+    pub fn resource_id(descriptor: &MessageDescriptor, level: Level, bytes: &[u8]) -> Result<String, RequestError> {
+        let Some(name) = id_field(level) else { return Ok(String::new()) };
+        wire::text(descriptor, name, bytes).map_err(|error| RequestError::of(error, descriptor))
     }
 
     /// Whether a read also wants what is inherited.
@@ -108,10 +124,6 @@ impl Request {
     /// [`RequestError::NoChanges`] when nothing is named at all.
     pub fn patch(&self, features: &LevelFeatures) -> Result<Patch, RequestError> {
         let mask = self.update_mask();
-        if mask.as_ref().is_some_and(|paths| paths.len() > MASK_MAX_PATHS) {
-            let description = format!("must have at most {MASK_MAX_PATHS} paths");
-            return Err(RequestError::Invalid(vec![Violation::new("update_mask", description)]));
-        }
         let masked = |path: &str| mask.as_ref().is_none_or(|paths| paths.iter().any(|masked| covers(masked, path)));
         let mut violations = Violations::default();
         let present: Layer = features
@@ -126,9 +138,12 @@ impl Request {
         let patch = Patch::new(&features.set, &present, mask.as_deref());
         if let Err(PatchError::UnknownPaths(paths)) = &patch {
             for (position, path) in paths {
-                let path: String = path.chars().take(PATH_MAX_CHARS).collect();
-                let description = format!("'{path}' names no feature of the {} level", features.level.name());
-                violations.add(format!("update_mask.paths[{position}]"), description);
+                let end = path.char_indices().nth(PATH_MAX_CHARS).map_or(path.len(), |(end, _)| end);
+                let (path, level) = (&path[..end], features.level.name());
+                violations.add(
+                    format_args!("update_mask.paths[{position}]"),
+                    format_args!("'{path}' names no feature of the {level} level"),
+                );
             }
         }
         if !violations.0.is_empty() {

@@ -33,7 +33,7 @@ fn read_numbers(feature: &FeatureFields, elements: &[FieldValue], violations: &m
     for (position, element) in elements.iter().enumerate() {
         let number = element.as_enum_number().unwrap_or_default();
         match problem_of_number(&feature.set, number, &numbers) {
-            Some(problem) => violations.add(format!("{}[{position}]", feature.key), problem),
+            Some(problem) => violations.add(format_args!("{}[{position}]", feature.key), problem),
             None => numbers.push(number),
         }
     }

@@ -125,9 +125,8 @@ fn an_answer_names_a_few_violations_and_repeats_little_of_the_request() {
     let paths = |paths: &[String]| Some(FieldMask { paths: paths.to_vec() });
     let table = [
         // (request, how many fields are named, the last of them)
-        (SetSystemFeaturesRequest { improved_performance: vec![0; 100_000], ..base() }, 10, "improved_performance[9]"),
+        (SetSystemFeaturesRequest { improved_performance: vec![0; 6], ..base() }, 6, "improved_performance[5]"),
         (SetSystemFeaturesRequest { update_mask: paths(&many), ..base() }, 10, "update_mask.paths[9]"),
-        (SetSystemFeaturesRequest { update_mask: mask(&["*"; 257]), ..base() }, 1, "update_mask"),
         (SetSystemFeaturesRequest { update_mask: mask(&[&"ü".repeat(100_000)]), ..base() }, 1, "update_mask.paths[0]"),
     ];
     for (message, count, last) in table {
@@ -158,7 +157,8 @@ fn control_fields_and_ids_are_read() {
     };
     let descriptor = schema.pool().get_message_by_name("zitadel.feature.v2.SetUserFeatureRequest").unwrap();
     let request = Request::decode(&descriptor, &message.encode_to_vec()).unwrap();
-    assert_eq!(request.resource_id(Level::User), "ann");
+    let id = |level| Request::resource_id(&descriptor, level, &message.encode_to_vec());
+    assert_eq!((id(Level::User), id(Level::System)), (Ok("ann".to_owned()), Ok(String::new())));
     assert_eq!(request.expected_sequence(), Some(0));
     assert!(request.validate_only());
     let empty = self::request(&schema, &SetSystemFeaturesRequest::default());
@@ -180,5 +180,47 @@ fn malformed_bytes_are_refused_and_unknown_fields_ignored() {
     ];
     for (what, bytes, accepted) in table {
         assert_eq!(Request::decode(&descriptor, bytes).is_ok(), accepted, "{what}");
+    }
+}
+
+#[test]
+fn lists_and_fields_are_refused_by_their_number() {
+    let schema = schema();
+    let descriptor = schema.pool().get_message_by_name("zitadel.feature.v2.SetSystemFeaturesRequest").unwrap();
+    let base = SetSystemFeaturesRequest::default;
+    let numbers = |count| SetSystemFeaturesRequest { improved_performance: vec![1; count], ..base() }.encode_to_vec();
+    let paths = |count| SetSystemFeaturesRequest { update_mask: mask(&vec!["*"; count]), ..base() }.encode_to_vec();
+    // Field 6, `actions`, and 99, which does not exist: two and three bytes each.
+    let (known, unknown) = ([0x30, 0x01], [0x98, 0x06, 0x01]);
+    // Field 7, `improved_performance`, one element each.
+    let unpacked = [0x38, 0x01];
+    let list =
+        |field: &str, max: usize, of: &str| Err(vec![(field.to_owned(), format!("must have at most {max} {of}"))]);
+    let fields = Err(vec![(String::new(), "the message has more than 8192 fields".to_owned())]);
+    let enum_values = "elements: as many as there are values";
+    #[rustfmt::skip]
+    let table = [
+        // (what, bytes, outcome)
+        ("a list of all values",    numbers(6),              Ok(())),
+        ("one more",                numbers(7),              list("improved_performance", 6, enum_values)),
+        ("a million",               numbers(1_000_000),      list("improved_performance", 6, enum_values)),
+        ("not packed",              unpacked.repeat(7),      list("improved_performance", 6, enum_values)),
+        ("in two parts",            numbers(4).repeat(2),    list("improved_performance", 6, enum_values)),
+        ("a mask of 256 paths",     paths(256),              Ok(())),
+        ("one more",                paths(257),              list("update_mask.paths", 256, "paths")),
+        ("8,192 fields",            known.repeat(8_192),     Ok(())),
+        ("one more",                known.repeat(8_193),     fields.clone()),
+        ("8,192 unknown fields",    unknown.repeat(8_192),   Ok(())),
+        ("half a million of them",  unknown.repeat(500_000), fields),
+    ];
+    for (what, bytes, expected) in table {
+        let outcome = match Request::decode(&descriptor, &bytes) {
+            Ok(_) => Ok(()),
+            Err(RequestError::Invalid(violations)) => {
+                Err(violations.into_iter().map(|violation| (violation.field, violation.description)).collect())
+            }
+            Err(error) => Err(vec![(String::new(), error.to_string())]),
+        };
+        assert_eq!(outcome, expected, "{what}");
     }
 }

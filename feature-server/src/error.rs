@@ -215,6 +215,7 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Malformed(message) => Failure::MessageMalformed(message),
+            error @ RequestError::TooManyFields(_) => Failure::field("body", error.to_string()),
             RequestError::NoChanges(error) => Failure::NoChanges(error),
             RequestError::Invalid(violations) => Failure::FieldsInvalid(
                 violations.into_iter().map(|v| FieldViolation::new(v.field, v.description)).collect(),

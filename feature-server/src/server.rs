@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tonic::service::Routes;
 use tower::Layer;
 
+use crate::auth::access::PUBLIC_SERVICES;
 use crate::auth::keys::{KeyFolder, KeysError};
 use crate::auth::{self, AuthError, AuthLayer};
 use crate::config::settings::Settings;
@@ -25,9 +26,9 @@ use crate::page::Pages;
 use crate::services::all::AllServices;
 use crate::services::feature_service::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
-use crate::services::{health, reflection};
+use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
 use crate::transport::rest::RouteError;
-use crate::transport::{self, Cores, Hosts, Protocols, Tls, TlsError};
+use crate::transport::{self, Cores, Hosts, MessageBytes, Protocols, Tls, TlsError};
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -122,7 +123,11 @@ impl Server {
         let address = listener.local_addr().map_err(listen)?;
         let pool = descriptors::pool();
         let pages = Pages::new(&pool, address, tls.is_some());
-        let protocols = Protocols::new(pool, pages, Hosts::new(settings))?;
+        let message_bytes = MessageBytes {
+            default: settings.limits.message_bytes,
+            of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
+        };
+        let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
         let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
         Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 /// The largest request of a service that anybody may call without a token, in bytes: it is hardly more than a name.
-const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
+pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// What comes of a call.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;

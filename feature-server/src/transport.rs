@@ -1,7 +1,7 @@
 //! Connections and what happens to every call on them, whatever service it is for.
 //!
 //! A call passes these layers, outermost first: CORS → its id, span and log line → limits and deadline → protocol
-//! (gRPC-Web, Connect and REST become gRPC) → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
+//! (gRPC-Web, Connect and REST become gRPC) → decompression → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
 //! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
 
 use std::convert::Infallible;
@@ -27,6 +27,7 @@ mod context;
 mod cores;
 mod cors;
 mod crowd;
+mod decompression;
 mod drain;
 mod eager;
 mod envelope;
@@ -35,10 +36,12 @@ mod grpc_web;
 mod hosts;
 mod inner_call;
 pub mod json;
+mod large_work;
 mod leftover;
 mod limits;
 mod listener;
 mod protocol;
+mod request_messages;
 pub mod rest;
 mod rest_call;
 mod share;
@@ -54,7 +57,7 @@ pub use context::RequestId;
 pub use cores::Cores;
 pub use hosts::Hosts;
 pub use listener::Stopped;
-pub use protocol::Protocols;
+pub use protocol::{MessageBytes, Protocols};
 pub use share::{Share, Usage};
 pub use timeout::Deadline;
 pub use tls::{ClientCertificate, Tls, TlsError};
@@ -112,7 +115,8 @@ where
     S::Future: Send,
 {
     let service = errors::Errors::new(service, drain.clone());
-    let service = translation::Translation::new(service, limits.message_bytes);
+    let service = decompression::Decompression::new(service);
+    let service = translation::Translation::new(service);
     let service = limits::Limits::new(service, protocols, limits, drain);
     let service = context::Context::new(service);
     cors::Cors::new(service, allowed_origins)

@@ -17,7 +17,7 @@ use feature_server::config::Settings;
 use feature_server::descriptors;
 use feature_server::error::Failure;
 use feature_server::page::Pages;
-use feature_server::transport::{Hosts, Protocols, RequestId};
+use feature_server::transport::{Hosts, MessageBytes, Protocols, RequestId};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -59,7 +59,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         })
     };
     Known {
-        protocols: Protocols::new(pool, pages, closed.clone()).expect("our protos have valid rules"),
+        protocols: Protocols::new(pool, MessageBytes { default: 1 << 20, of_services: (&[], 0) }, pages, closed.clone()).expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
         rules: Rules::new(&schema),

@@ -6,10 +6,14 @@ use std::time::{Duration, Instant};
 
 use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
+use prost::Message;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tonic::Code;
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt;
 
 use crate::harness::{Bearer, Folder, Server};
@@ -37,7 +41,81 @@ async fn without_a_token_nobody_keeps_others_out() {
     let mut features = FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token));
     let read = features.get_instance_features(GetInstanceFeaturesRequest { inheritance: true }).await;
     read.expect("a call with a token has its own place");
-    drop(watches);
+    let channel = server.channel().await;
+    let mut health = HealthClient::with_interceptor(channel.clone(), Bearer::new(&token));
+    let watch = health.watch(request()).await.expect("so has a stream of a public service");
+    let mut reflection = ServerReflectionClient::with_interceptor(channel.clone(), Bearer::new(&token));
+    let asked = || tonic::codegen::tokio_stream::once(ServerReflectionRequest::default());
+    reflection.server_reflection_info(asked()).await.expect("and one in which the client streams");
+    let mut reflection = ServerReflectionClient::with_interceptor(channel, Bearer::new("no token"));
+    let refused = reflection.server_reflection_info(asked()).await.expect_err("a bad token is worth no place");
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    drop((watches, watch));
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_to_public_services_are_small_in_every_protocol() {
+    const CHECK: &str = "/grpc.health.v1.Health/Check";
+    const WATCH: &str = "/grpc.health.v1.Health/Watch";
+    let server = Server::new();
+    let gzip = |content: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(content).expect("memory can be written to");
+        encoder.finish().expect("memory can be written to")
+    };
+    let framed = |message: Vec<u8>| {
+        let length = u32::try_from(message.len()).expect("it is short").to_be_bytes();
+        [&[1][..], &length, &message].concat()
+    };
+    let json = |bytes: usize| format!(r#"{{"service":"{}"}}"#, "x".repeat(bytes - 14)).into_bytes();
+    let proto = |bytes: usize| HealthCheckRequest { service: "x".repeat(bytes - 3) }.encode_to_vec();
+    let zeros = |_| format!(r#"{{"unknown":[0{}]}}"#, ",0".repeat(524_000)).into_bytes();
+    let (too_large, unknown_service) = ("MESSAGE_TOO_LARGE", "NOT_FOUND");
+    type Message<'m> = &'m dyn Fn(usize) -> Vec<u8>;
+    #[rustfmt::skip]
+    let table: [(&str, &str, &str, &str, Message<'_>, bool); 6] = [
+        // what, path, content type, header of the encoding, message of so many bytes, framed
+        ("Connect JSON", CHECK, "application/json", "content-encoding", &json, false),
+        ("Connect proto", CHECK, "application/proto", "content-encoding", &proto, false),
+        ("Connect JSON stream", WATCH, "application/connect+json", "connect-content-encoding", &json, true),
+        ("Connect proto stream", WATCH, "application/connect+proto", "connect-content-encoding", &proto, true),
+        ("gRPC-Web", CHECK, "application/grpc-web+proto", "grpc-encoding", &proto, true),
+        ("a list in JSON", CHECK, "application/json", "content-encoding", &zeros, false),
+    ];
+    for (what, path, content_type, encoding, message, is_framed) in table {
+        for (bytes, expected) in [(16_384, unknown_service), (16_385, too_large)] {
+            let is_small = bytes == 16_384;
+            if is_small && (what == "a list in JSON" || path == WATCH) {
+                continue;
+            }
+            let body = gzip(&message(bytes));
+            assert!(body.len() < 2_000, "{what}: it is small as it is sent");
+            let body = if is_framed { framed(body) } else { body };
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {content_type}\r\n{encoding}: gzip\r\n\
+                 content-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
+            connection.write_all(&[head.as_bytes(), &body].concat()).expect("the server reads");
+            let mut answer = Vec::new();
+            connection.read_to_end(&mut answer).expect("the server answers");
+            let answer = String::from_utf8_lossy(&answer);
+            // gRPC-Web tells the code, and in its details, which are base64, the reason.
+            let told = match expected {
+                "NOT_FOUND" => ["not_found", "grpc-status: 5", "grpc-status:5"],
+                _ => ["MESSAGE_TOO_LARGE", "grpc-status: 11", "grpc-status:11"],
+            };
+            assert!(told.iter().any(|told| answer.contains(told)), "{what}, {bytes} bytes: {answer}");
+        }
+    }
+    let channel = server.channel().await;
+    let mut health = HealthClient::new(channel).send_compressed(CompressionEncoding::Gzip);
+    for (bytes, code) in [(16_384, Code::NotFound), (16_385, Code::OutOfRange)] {
+        let request = HealthCheckRequest { service: "x".repeat(bytes - 3) };
+        assert_eq!(health.check(request).await.expect_err("no such service").code(), code, "gRPC, {bytes} bytes");
+    }
     server.stop();
 }
 

@@ -22,7 +22,7 @@ use super::principal::Principal;
 use super::rates::CallRates;
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::transport::{RequestId, Share};
+use crate::transport::{RequestId, Share, Usage};
 
 /// Sets identity up: the layer that authenticates and authorises every call of the methods in `schema`.
 ///
@@ -81,22 +81,49 @@ enum Decision {
 
 impl Gate {
     fn decide<B>(&self, request: &mut Request<B>) -> Result<Decision, Failure> {
-        let rule = match self.rules.admission(request.uri().path())? {
-            Admission::Public => return Ok(Decision::LetIn),
+        let admission = self.rules.admission(request.uri().path())?;
+        let now = Moment::now();
+        let rule = match admission {
+            Admission::Public => return self.admit_to_public(request, now).map(|()| Decision::LetIn),
             Admission::By(rule) => rule,
         };
-        let now = Moment::now();
-        let attempt = match self.certificates.attempt(request.headers(), request.extensions(), now) {
-            Some(known) => Attempt::Known(known),
-            None => self.authenticator.attempt(request.headers(), now),
-        };
-        match attempt {
+        match self.attempt(request, now) {
             Attempt::Known(principal) => {
                 self.admit(principal?, rule, request, now)?;
                 Ok(Decision::LetIn)
             }
             Attempt::Waiting(waiting) => Ok(Decision::Wait(Box::pin(waiting.finish()), rule)),
         }
+    }
+
+    fn attempt<B>(&self, request: &Request<B>, now: Moment) -> Attempt {
+        match self.certificates.attempt(request.headers(), request.extensions(), now) {
+            Some(known) => Attempt::Known(known),
+            None => self.authenticator.attempt(request.headers(), now),
+        }
+    }
+
+    /// Lets a call of a public method in. It counts among its identity's calls where its credential is valid, else among
+    /// those of its address: a credential that is not valid, or whose issuer's keys are still to be loaded, counts as none.
+    fn admit_to_public<B>(&self, request: &mut Request<B>, now: Moment) -> Result<(), Failure> {
+        match self.attempt(request, now) {
+            Attempt::Known(Ok(principal)) => hold(request, self.take_call(&principal, request, now)?)?,
+            Attempt::Known(Err(_)) | Attempt::Waiting(_) => {
+                Share::of(request.extensions()).map_or(Ok(()), Share::begin_without_token)?;
+            }
+        }
+        request.headers_mut().remove(AUTHORIZATION);
+        Ok(())
+    }
+
+    /// Takes a call from the rate of an identity. Returns what the identity's calls hold.
+    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Moment) -> Result<Arc<Usage>, Failure> {
+        tracing::Span::current().record("principal", principal.subject.as_str());
+        if let Some(id) = request.extensions().get::<RequestId>() {
+            id.called_by(&principal.subject);
+        }
+        let taken = self.rates.take(&principal.identity, now.steady);
+        taken.map_err(|retry_after| Failure::RateExceeded { retry_after })
     }
 
     fn admit<B>(
@@ -106,21 +133,19 @@ impl Gate {
         request: &mut Request<B>,
         now: Moment,
     ) -> Result<(), Failure> {
-        tracing::Span::current().record("principal", principal.subject.as_str());
-        if let Some(id) = request.extensions().get::<RequestId>() {
-            id.called_by(&principal.subject);
-        }
-        let taken = self.rates.take(&principal.identity, now.steady);
-        let usage = taken.map_err(|retry_after| Failure::RateExceeded { retry_after })?;
+        let usage = self.take_call(&principal, request, now)?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
-        if let Some(share) = Share::of(request.extensions()) {
-            share.authenticate(usage)?;
-        }
+        hold(request, usage)?;
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         Ok(())
     }
+}
+
+/// Counts a call among those of its identity, with all that it holds.
+fn hold<B>(request: &Request<B>, identity: Arc<Usage>) -> Result<(), Failure> {
+    Share::of(request.extensions()).map_or(Ok(()), |share| share.authenticate(identity))
 }
 
 impl<S, B> Service<Request<B>> for AuthService<S>

@@ -1,7 +1,7 @@
-//! How many calls a second one identity may make, and what its calls hold. Who that is, is for the authenticator.
+//! How many calls a second one identity may make, where that is configured, and what its calls hold.
 //!
-//! Each identity has a bucket that fills with calls at an even rate. How full it is, is one number, the time at which it
-//! will be full again, so taking a call from it is one atomic step and no lock.
+//! Each identity has a bucket that fills with calls at an even rate (GCRA). How full it is, is one number, the time at
+//! which it will be full again, so taking a call from it is one atomic step and no lock.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,11 +19,14 @@ const BUCKETS: usize = 65_536;
 /// How long an identity that was quiet can save up calls.
 const SAVED_UP: Duration = Duration::from_secs(2);
 
+/// A large request costs one more call for each of so many bytes, decompressed: they take about as long as a call.
+const BYTES_OF_A_CALL: u64 = 8 * 1024;
+
 /// The share of each identity.
 #[derive(Debug)]
 pub struct CallRates {
-    /// The time between two calls at the even rate.
-    interval_ns: u64,
+    /// The time between two calls at the even rate; none where identities have no such rate.
+    interval_ns: Option<u64>,
     /// All times are counted from here.
     start: Instant,
     buckets: Cache<Identity, Arc<Bucket>>,
@@ -38,16 +41,14 @@ struct Bucket {
 }
 
 impl CallRates {
-    /// So many calls a second for each identity, at least one.
+    /// So many calls a second for each identity; 0 for no such limit.
     pub fn new(calls_per_second: u32, now: Instant) -> Self {
-        Self {
-            interval_ns: 1_000_000_000 / u64::from(calls_per_second.max(1)),
-            start: now,
-            buckets: Cache::new(BUCKETS),
-        }
+        let interval_ns = 1_000_000_000_u64.checked_div(calls_per_second.into());
+        Self { interval_ns, start: now, buckets: Cache::new(BUCKETS) }
     }
 
-    /// Takes one call from the share of this identity. Gives what its calls hold.
+    /// Takes one call from the share of this identity, and what its large requests have cost since the last one. Returns
+    /// what its calls hold.
     ///
     /// # Errors
     /// How long to wait for the next one, when none is left.
@@ -59,15 +60,30 @@ impl CallRates {
                 .get_or_insert_with(identity, || Ok::<_, Infallible>(Arc::default()))
                 .unwrap_or_else(|never| match never {}),
         };
-        let (now_ns, saved_up_ns) = (nanoseconds(now.saturating_duration_since(self.start)), nanoseconds(SAVED_UP));
-        let after = |full_ns: u64| full_ns.max(now_ns) + self.interval_ns;
-        let taken = bucket.full_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |full_ns| {
-            Some(after(full_ns)).filter(|after| *after <= now_ns + saved_up_ns)
-        });
-        match taken {
-            Ok(_) => Ok(Arc::clone(&bucket.usage)),
-            Err(full_ns) => Err(Duration::from_nanos(after(full_ns) - now_ns - saved_up_ns)),
+        if let Some(interval_ns) = self.interval_ns {
+            let now_ns = nanoseconds(now.saturating_duration_since(self.start));
+            bucket.take(now_ns, interval_ns)?;
         }
+        Ok(Arc::clone(&bucket.usage))
+    }
+}
+
+impl Bucket {
+    fn take(&self, now_ns: u64, interval_ns: u64) -> Result<(), Duration> {
+        let latest_ns = now_ns + nanoseconds(SAVED_UP);
+        let after = |full_ns: u64, calls: u64| full_ns.max(now_ns) + calls * interval_ns;
+        let update = |calls: u64, within: u64| {
+            let later = |full_ns| Some(after(full_ns, calls)).filter(|after| *after <= within);
+            self.full_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later)
+        };
+        // What has been done already is a debt, however large it is.
+        let debt = self.usage.take_large_bytes() / BYTES_OF_A_CALL;
+        if debt > 0 {
+            // Without a bound it always succeeds.
+            let _ = update(debt, u64::MAX);
+        }
+        let taken = update(1, latest_ns);
+        taken.map(drop).map_err(|full_ns| Duration::from_nanos(after(full_ns, 1) - latest_ns))
     }
 }
 
@@ -104,6 +120,26 @@ mod tests {
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), let_through, "{who} at {at_ms} ms");
             let wait = outcomes.last().unwrap().as_ref().err().copied().unwrap_or_default();
             assert_eq!(wait, Duration::from_millis(wait_ms), "{who} at {at_ms} ms");
+        }
+    }
+
+    #[test]
+    fn large_requests_cost_more_calls() {
+        let start = Instant::now();
+        let table = [
+            // calls a second, bytes of the first call, calls let through at once after it
+            (10, 0, 19),
+            (10, 8 * 1024 - 1, 19),
+            (10, 8 * 1024, 18),
+            (10, 80 * 1024, 9),
+            (10, 8 << 20, 0),
+            (0, 8 << 20, 100),
+        ];
+        for (calls_per_second, bytes, let_through) in table {
+            let rates = CallRates::new(calls_per_second, start);
+            rates.take(&identity("ann"), start).unwrap().add_large_bytes(bytes);
+            let calls = (0..100).filter(|_| rates.take(&identity("ann"), start).is_ok()).count();
+            assert_eq!(calls, let_through, "{calls_per_second} calls a second, {bytes} bytes");
         }
     }
 

@@ -55,7 +55,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("limits.idle_connections", COUNT),
     optional("limits.streams_per_connection", COUNT),
     optional("limits.calls", COUNT),
-    optional("limits.calls_per_second_per_identity", COUNT),
+    optional("limits.calls_per_second_per_identity", Kind::Number(0, 1_000_000)),
     optional("limits.unauthenticated_calls", COUNT),
     optional("limits.unauthenticated_calls_per_address", COUNT),
     optional("limits.unauthenticated_bytes", Kind::Number(1, 1 << 30)),

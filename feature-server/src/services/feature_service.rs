@@ -86,8 +86,9 @@ impl FeatureService {
         request_id: &RequestId,
     ) -> Result<Frame, Failure> {
         let Question { level, caller, message } = *question;
+        // The right on the resource comes before the rest, which costs more to decode than the id.
+        let resource = resource(caller, level, &Request::resource_id(&method.request, level, message)?)?;
         let request = Request::decode(&method.request, message)?;
-        let resource = resource(caller, level, &request)?;
         let operation = match operation {
             Operation::Get => return self.get(method, resource, &request, question, request_id).await,
             Operation::Set => WriteOperation::Set(request.patch(self.schema.level(level))?),
@@ -156,12 +157,12 @@ impl Resource {
     }
 }
 
-fn resource(caller: &Caller, level: Level, request: &Request) -> Result<Resource, Failure> {
+fn resource(caller: &Caller, level: Level, id: &str) -> Result<Resource, Failure> {
     Ok(match level {
         Level::System => Resource::Plain(caller.system()?),
         Level::Instance => Resource::Plain(caller.instance()?),
-        Level::Organization => Resource::Plain(caller.organization(&request.resource_id(level))?),
-        Level::User => Resource::User(caller.user(&request.resource_id(level))?),
+        Level::Organization => Resource::Plain(caller.organization(id)?),
+        Level::User => Resource::User(caller.user(id)?),
     })
 }
 

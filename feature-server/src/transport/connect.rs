@@ -17,7 +17,9 @@ use super::body::CallBody;
 use super::context::RequestId;
 use super::inner_call::InnerService;
 use super::json;
+use super::large_work;
 use super::protocol::NoCall;
+use super::share::Share;
 use crate::error::Failure;
 
 mod error;
@@ -86,19 +88,13 @@ impl Connect {
 
     /// Answers a call.
     ///
-    /// * `service`: what translated calls go to.
-    /// * `limit`: the largest message of a request, in bytes.
-    pub(super) async fn answer(
-        self,
-        service: impl InnerService,
-        request: Request<Body>,
-        limit: usize,
-    ) -> Response<CallBody> {
+    /// `service`: what translated calls go to.
+    pub(super) async fn answer(self, service: impl InnerService, request: Request<Body>) -> Response<CallBody> {
         let id = RequestId::of(request.extensions());
         let answered = match (check_version(&request), self.form) {
             (Err(failure), _) => Err(failure),
-            (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request, limit).await,
-            (Ok(()), Form::Stream) => stream::answer(&self, service, request, limit).await,
+            (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request).await,
+            (Ok(()), Form::Stream) => stream::answer(&self, service, request).await,
         };
         answered.unwrap_or_else(|failure| self.refuse(&failure, &id))
     }
@@ -120,12 +116,15 @@ impl Connect {
     }
 
     /// A message that the client has sent, as gRPC has it.
-    fn decode(&self, content: Bytes) -> Result<Bytes, Failure> {
+    ///
+    /// `share`: of the call.
+    async fn decode(&self, content: Bytes, share: &Share) -> Result<Bytes, Failure> {
         match self.codec {
             Codec::Proto => Ok(content),
             Codec::Json => {
-                let message = json::decode(&self.method.input(), &content).map_err(Failure::FieldsInvalid)?;
-                Ok(message.encode_to_vec().into())
+                let (input, bytes) = (self.method.input(), content.len());
+                let decode = move || json::decode(&input, &content).map(|message| message.encode_to_vec().into());
+                large_work::run(share, bytes, decode).await?.map_err(Failure::FieldsInvalid)
             }
         }
     }

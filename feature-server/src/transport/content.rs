@@ -1,10 +1,9 @@
 //! Bodies as a whole: the content of a request within a limit, that of an answer, and gzip in both directions.
-//!
-//! What the content means is not known here.
 
 use std::io::{self, Read, Write};
 
-use bytes::{Bytes, BytesMut};
+use bytes::buf::Reader;
+use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
@@ -15,6 +14,8 @@ use http_body_util::{BodyExt, Full};
 use tonic::body::Body;
 
 use super::body::CallBody;
+use super::large_work::{self, INLINE_BYTES};
+use super::share::Share;
 use crate::error::Failure;
 
 /// The encoding that is supported beside none.
@@ -22,6 +23,9 @@ pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// Below this, gzip costs more than it saves.
 const WORTH_COMPRESSING: usize = 1024;
+
+/// The most bytes of gzip that are decompressed where the connection is served.
+const SMALL_GZIP: usize = 16 * 1024;
 
 /// How much is decompressed at once.
 const CHUNK: usize = 8 * 1024;
@@ -52,12 +56,12 @@ impl Encoding {
         }
     }
 
-    /// Decompresses content; empty content is not compressed.
+    /// Decompresses the content of a request; empty content is not compressed.
     ///
-    /// `limit`: the most bytes that may come out. No more than that is ever allocated.
-    pub(super) fn decode(self, content: Bytes, limit: usize) -> Result<Bytes, Failure> {
+    /// `share`: of the call. It says how many bytes may come out at most, and counts them.
+    pub(super) async fn decode(self, content: Bytes, share: &Share) -> Result<Bytes, Failure> {
         match self {
-            Encoding::Gzip if !content.is_empty() => gunzip(&content, limit),
+            Encoding::Gzip if !content.is_empty() => gunzip(content, share).await,
             _ => Ok(content),
         }
     }
@@ -66,9 +70,9 @@ impl Encoding {
 /// Reads the content of a request.
 ///
 /// * `headers`: of the request; they tell how the content is compressed.
-/// * `limit`: the most bytes that it may have, compressed or not.
-pub(super) async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Failure> {
-    let encoding = Encoding::of(headers, CONTENT_ENCODING)?;
+/// * `share`: of the call. It says how many bytes the content may have at most, compressed or not.
+pub(super) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> Result<Bytes, Failure> {
+    let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, share.message_bytes());
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
@@ -89,7 +93,7 @@ pub(super) async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> R
             all.extend_from_slice(&data);
         }
     }
-    encoding.decode(if all.is_empty() { first } else { all.freeze() }, limit)
+    encoding.decode(if all.is_empty() { first } else { all.freeze() }, share).await
 }
 
 /// Makes an answer.
@@ -146,26 +150,53 @@ pub(super) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
     Some(compressed.expect("memory can always be written to").into())
 }
 
-fn gunzip(compressed: &[u8], limit: usize) -> Result<Bytes, Failure> {
-    let mut decoder = MultiGzDecoder::new(compressed);
-    let mut content = Vec::new();
-    let mut chunk = [0; CHUNK];
-    loop {
-        let read = match decoder.read(&mut chunk) {
-            Ok(0) => return Ok(content.into()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(Failure::ContentMalformed("it is said to be gzip and is not")),
-        };
-        let length = content.len() + read;
-        if length > limit {
-            return Err(Failure::MessageTooLarge { limit });
+/// Decompresses what is small at once, and the rest of what turns out to be large elsewhere.
+async fn gunzip(compressed: Bytes, share: &Share) -> Result<Bytes, Failure> {
+    let sent = compressed.len();
+    let mut gunzip = Gunzip::new(compressed, share.clone());
+    // Many empty members are much work for no content.
+    if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
+        return Ok(gunzip.content.into());
+    }
+    let limit = share.message_bytes();
+    let rest = move || gunzip.reads_all_within(limit).map(|_| gunzip.content.into());
+    large_work::run(share, usize::MAX, rest).await?
+}
+
+/// Content that is being decompressed.
+struct Gunzip {
+    decoder: MultiGzDecoder<Reader<Bytes>>,
+    content: Vec<u8>,
+    share: Share,
+}
+
+impl Gunzip {
+    fn new(compressed: Bytes, share: Share) -> Self {
+        Self { decoder: MultiGzDecoder::new(compressed.reader()), content: Vec::new(), share }
+    }
+
+    /// Goes on until the end or until there are so many bytes, whichever is first. Returns whether it is the end. No
+    /// more bytes than allowed are ever allocated.
+    fn reads_all_within(&mut self, bytes: usize) -> Result<bool, Failure> {
+        let (mut chunk, limit) = ([0; CHUNK], self.share.message_bytes());
+        while self.content.len() <= bytes {
+            let read = match self.decoder.read(&mut chunk) {
+                Ok(0) => return Ok(true),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Err(Failure::ContentMalformed("it is said to be gzip and is not")),
+            };
+            let length = self.content.len() + read;
+            if length > limit {
+                return Err(Failure::MessageTooLarge { limit });
+            }
+            self.share.decompress(read)?;
+            if length > self.content.capacity() {
+                self.content.reserve_exact((2 * length).min(limit) - self.content.len());
+            }
+            self.content.extend_from_slice(&chunk[..read]);
         }
-        if length > content.capacity() {
-            let grown = (2 * length).max(compressed.len()).min(limit);
-            content.reserve_exact(grown - content.len());
-        }
-        content.extend_from_slice(&chunk[..read]);
+        Ok(false)
     }
 }
 

@@ -22,13 +22,13 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
 use super::context::RequestId;
+use super::decompression::GRPC_ENCODING;
 use super::envelope::{Envelope, Envelopes, wrap};
 use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 use super::stream_end::StreamEnd;
 use super::timeout::GRPC_TIMEOUT;
 use crate::error::Failure;
 
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Headers of a request that are about its own connection, body or protocol, and mean nothing, or something else, inside.

@@ -20,7 +20,7 @@ use super::body::CallBody;
 use super::context::RequestId;
 use super::drain::{Drain, Ending};
 use super::eager;
-use super::protocol::{Protocol, Protocols};
+use super::protocol::{Protocol, Protocols, ServedMethod};
 use super::share::{Capacity, ClientAddress, Release, Share};
 use super::timeout::Deadline;
 use crate::config::settings;
@@ -100,14 +100,14 @@ where
             Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &id)),
         };
         let method = self.bounds.protocols.method(&protocol, request.uri().path());
-        let (sends_stream, gets_stream) =
-            method.map_or((false, false), |method| (method.is_client_streaming(), method.is_server_streaming()));
+        let streams =
+            |method: &ServedMethod| (method.descriptor.is_client_streaming(), method.descriptor.is_server_streaming());
+        let (sends_stream, gets_stream) = method.map_or((false, false), streams);
+        // Of a method that does not exist, no message is read.
+        let message_bytes = method.map_or(0, |method| method.message_bytes);
         let is_http1 = request.version() < Version::HTTP_2;
-        let (share, mut release) = self.bounds.capacity.share(ClientAddress::of(request.extensions()), sends_stream);
-        // What a service has begun for a stream may be slow to go, so it begins only with a place.
-        if sends_stream && let Err(overloaded) = share.last() {
-            return LimitsFuture::refused(protocol.refuse(&overloaded, &id));
-        }
+        let address = ClientAddress::of(request.extensions());
+        let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);

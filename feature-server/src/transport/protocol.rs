@@ -53,11 +53,35 @@ pub(super) enum Protocol {
 pub struct Protocols {
     pool: DescriptorPool,
     /// The methods by the paths that gRPC and Connect call them by.
-    methods: HashMap<String, MethodDescriptor>,
+    methods: HashMap<String, ServedMethod>,
     routes: Routes,
     /// What is shown to whoever makes no call.
     pages: Pages,
     hosts: Hosts,
+}
+
+/// A method, and how large a message of a request of it may be.
+#[derive(Debug)]
+pub(super) struct ServedMethod {
+    pub(super) descriptor: MethodDescriptor,
+    /// In bytes, compressed or not.
+    pub(super) message_bytes: usize,
+}
+
+/// How large the messages of requests may be, compressed or not.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageBytes<'a> {
+    /// Those of all other services, in bytes.
+    pub default: usize,
+    /// Those of the services with these full names, in bytes.
+    pub of_services: (&'a [&'a str], usize),
+}
+
+impl MessageBytes<'_> {
+    fn of(&self, method: &MethodDescriptor) -> usize {
+        let (services, bytes) = self.of_services;
+        if services.contains(&method.parent_service().full_name()) { bytes } else { self.default }
+    }
 }
 
 /// Why a request is no call at all.
@@ -80,9 +104,18 @@ impl Protocols {
     ///
     /// # Errors
     /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(pool: DescriptorPool, pages: Pages, hosts: Hosts) -> Result<Self, RouteError> {
+    pub fn new(
+        pool: DescriptorPool,
+        message_bytes: MessageBytes<'_>,
+        pages: Pages,
+        hosts: Hosts,
+    ) -> Result<Self, RouteError> {
         let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-        let methods = methods.map(|m| (format!("/{}/{}", m.parent_service().full_name(), m.name()), m)).collect();
+        let by_path = |descriptor: MethodDescriptor| {
+            let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+            (path, ServedMethod { message_bytes: message_bytes.of(&descriptor), descriptor })
+        };
+        let methods = methods.map(by_path).collect();
         Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts })
     }
 
@@ -98,7 +131,7 @@ impl Protocols {
         }
         let path = request.uri().path();
         if let Some(method) = self.methods.get(path) {
-            return Connect::of(method, request).map(Protocol::Connect);
+            return Connect::of(&method.descriptor, request).map(Protocol::Connect);
         }
         // HEAD asks for what GET would answer; that the content is left out is for the connection.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
@@ -128,9 +161,9 @@ impl Protocols {
     /// The method that a call is of, if there is such a method.
     ///
     /// `path`: of the request.
-    pub(super) fn method<'p>(&'p self, protocol: &'p Protocol, path: &str) -> Option<&'p MethodDescriptor> {
+    pub(super) fn method(&self, protocol: &Protocol, path: &str) -> Option<&ServedMethod> {
         match protocol {
-            Protocol::Rest(call) => Some(call.method()),
+            Protocol::Rest(call) => self.methods.get(call.grpc_path().path()),
             _ => self.methods.get(path),
         }
     }

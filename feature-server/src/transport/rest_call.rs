@@ -8,10 +8,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, WWW_AUTHENTICATE};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
 use prost::Message;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
+use prost_reflect::DynamicMessage;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
@@ -20,8 +21,10 @@ use super::content;
 use super::context::RequestId;
 use super::inner_call::{self, Answer, InnerService, Messages, Part};
 use super::json;
+use super::large_work;
 use super::protocol::JSON;
 use super::rest::{Bindings, Route};
+use super::share::Share;
 use crate::error::Failure;
 
 /// The content type of a stream: one JSON text a line.
@@ -40,31 +43,30 @@ impl RestCall {
         Self { route, bindings }
     }
 
-    /// The method that is called.
-    pub(super) fn method(&self) -> &MethodDescriptor {
-        &self.route.method
+    /// The path of the method that is called, as in gRPC.
+    pub(super) fn grpc_path(&self) -> &PathAndQuery {
+        self.route.grpc_path()
     }
 
     /// Answers the call.
     ///
-    /// * `service`: what the call is made to.
-    /// * `limit`: the largest body of a request, in bytes.
-    pub(super) async fn answer(
-        self,
-        service: impl InnerService,
-        request: Request<Body>,
-        limit: usize,
-    ) -> Response<CallBody> {
+    /// `service`: what the call is made to.
+    pub(super) async fn answer(self, service: impl InnerService, request: Request<Body>) -> Response<CallBody> {
         let (head, body) = request.into_parts();
         let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
         let path = self.route.grpc_path().clone();
         let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
         let id = RequestId::of(&head.extensions);
         let call = self.clone();
+        let share = Share::of_call(&head.extensions);
         let message = inner_call::message_when_asked_for(id.clone(), async move {
-            let body = content::read(body, &headers, limit).await?;
-            let message = call.route.request(&call.bindings, query.as_deref(), &body);
-            message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
+            let body = content::read(body, &headers, &share).await?;
+            let bytes = body.len();
+            let decode = move || {
+                let message = call.route.request(&call.bindings, query.as_deref(), &body);
+                message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
+            };
+            large_work::run(&share, bytes, decode).await?
         });
         if self.route.is_server_streaming() {
             let (headers, messages) = inner_call::streaming(service, head, path, message).await;

@@ -1,17 +1,20 @@
-//! What one call holds of the server: a place among the calls, and room for the bytes of its request.
+//! What one call holds of the server: a place among the calls, room for the bytes of its request, a place among the jobs
+//! of large work.
 //!
 //! Calls with a valid token and all others count apart, so that those without a token never take a place from those
 //! with one. Of those with one, no identity takes more than its part. A call without a token that is answered at once
-//! needs no place at all. What a token or an identity is, is not known here.
+//! needs no place at all.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::available_parallelism;
 
 use http::Extensions;
 
 use super::admission::{Admission, Place};
 use super::eager::Reading;
+use super::large_work::{JOBS, Workers};
 use crate::config::settings::Limits;
 use crate::error::Failure;
 
@@ -40,6 +43,8 @@ pub(super) struct Capacity {
     used: Usage,
     calls: Bound,
     request_bytes: Bound,
+    jobs: Bound,
+    workers: Workers,
     unauthenticated: Arc<Admission>,
     /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
     brief: Arc<Admission>,
@@ -51,7 +56,26 @@ pub(super) struct Capacity {
 pub struct Usage {
     calls: AtomicUsize,
     request_bytes: AtomicUsize,
+    jobs: AtomicUsize,
+    /// The bytes of large requests since they were last asked for.
+    large_bytes: AtomicU64,
 }
+
+impl Usage {
+    /// How many bytes the large requests had, decompressed too, since this was last called.
+    pub fn take_large_bytes(&self) -> u64 {
+        // Mostly there are none, and looking costs less than taking.
+        if self.large_bytes.load(Ordering::Relaxed) == 0 { 0 } else { self.large_bytes.swap(0, Ordering::Relaxed) }
+    }
+
+    /// Notes the bytes of a large request, or of a part of it.
+    pub fn add_large_bytes(&self, bytes: usize) {
+        self.large_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A request of fewer bytes costs hardly more than its call.
+const LARGE_BYTES: usize = 4 * 1024;
 
 /// How much may be held.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +94,8 @@ struct Inner {
     address: IpAddr,
     /// Those that it takes without a token.
     places: usize,
+    /// The largest message of a request of its method, compressed or not.
+    message_bytes: usize,
     held: Mutex<Held>,
 }
 
@@ -110,16 +136,27 @@ impl Capacity {
             calls: Bound::new(limits.calls, 1),
             // Whatever the parts are, there is room for a message.
             request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
+            jobs: Bound::new(JOBS, 1),
+            workers: Workers::new(available_parallelism().map_or(1, usize::from)),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
             unauthenticated_bytes: limits.unauthenticated_bytes,
         })
     }
 
-    /// The share of a call that begins now. `sends_stream`: whether the client streams in it.
-    pub(super) fn share(self: &Arc<Self>, address: IpAddr, sends_stream: bool) -> (Share, Release) {
+    /// The share of a call that begins now.
+    ///
+    /// * `sends_stream`: whether the client streams in it.
+    /// * `message_bytes`: the largest message of a request of its method.
+    pub(super) fn share(
+        self: &Arc<Self>,
+        address: IpAddr,
+        sends_stream: bool,
+        message_bytes: usize,
+    ) -> (Share, Release) {
         let places = if sends_stream { PLACES_OF_STREAM } else { 1 };
-        let share = Share(Arc::new(Inner { capacity: self.clone(), address, places, held: Mutex::default() }));
+        let capacity = self.clone();
+        let share = Share(Arc::new(Inner { capacity, address, places, message_bytes, held: Mutex::default() }));
         (share.clone(), Release { share, reading: None })
     }
 }
@@ -156,6 +193,11 @@ impl Share {
         extensions.get()
     }
 
+    /// The share of a call that is inside of the layers of `transport`.
+    pub(super) fn of_call(extensions: &Extensions) -> Self {
+        Self::of(extensions).cloned().expect("the layer of limits gives each call its share")
+    }
+
     /// Says that the caller's token is valid: from now on the call counts among those with one.
     ///
     /// * `identity`: what the caller's calls hold.
@@ -167,6 +209,15 @@ impl Share {
         capacity.calls.take(1, &capacity.used.calls, &identity.calls)?;
         self.held().standing = Standing::Authenticated { identity };
         Ok(())
+    }
+
+    /// Says that the call goes to its service without a token. What a service has begun for a client's stream may be slow
+    /// to go, so such a call begins only with a place.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] when there is no place for it.
+    pub fn begin_without_token(&self) -> Result<(), Failure> {
+        if self.0.places == 1 { Ok(()) } else { self.last() }
     }
 
     /// Says that the call is not over at once.
@@ -190,12 +241,20 @@ impl Share {
         Ok(())
     }
 
+    /// The largest message of a request of the call's method, compressed or not, in bytes.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.0.message_bytes
+    }
+
     /// Makes room for bytes of the request. Nobody reads them before it is known whether the caller has a token.
     pub(super) fn receive(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let capacity = &self.0.capacity;
         let received = match &held.standing {
             Standing::Authenticated { identity } => {
+                if bytes >= LARGE_BYTES {
+                    identity.add_large_bytes(bytes);
+                }
                 capacity.request_bytes.take(bytes, &capacity.used.request_bytes, &identity.request_bytes)
             }
             _ if held.bytes + bytes <= capacity.unauthenticated_bytes => Ok(()),
@@ -205,6 +264,33 @@ impl Share {
             held.bytes += bytes;
         }
         received
+    }
+
+    /// Makes room for bytes that the request has only once it is decompressed. Without a token, [`Share::message_bytes`]
+    /// is bound enough.
+    pub(super) fn decompress(&self, bytes: usize) -> Result<(), Failure> {
+        let is_authenticated = matches!(self.held().standing, Standing::Authenticated { .. });
+        if is_authenticated { self.receive(bytes) } else { Ok(()) }
+    }
+
+    /// Takes a place among the jobs of large work.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] when there are too many of them, in all or of this identity.
+    pub(super) fn take_job(&self) -> Result<Job, Failure> {
+        let identity = match &self.held().standing {
+            Standing::Authenticated { identity } => Arc::clone(identity),
+            // Messages of methods that need no token are small.
+            _ => return Err(Failure::Overloaded),
+        };
+        let capacity = &self.0.capacity;
+        capacity.jobs.take(1, &capacity.used.jobs, &identity.jobs)?;
+        Ok(Job { capacity: Arc::clone(capacity), identity })
+    }
+
+    /// Those that run large work.
+    pub(super) fn workers(&self) -> &Workers {
+        &self.0.capacity.workers
     }
 
     /// Says that the request is not received any further.
@@ -220,6 +306,19 @@ impl Share {
     fn held(&self) -> MutexGuard<'_, Held> {
         // Nothing panics between two changes that belong together.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the jobs of large work, until it is dropped.
+pub(super) struct Job {
+    capacity: Arc<Capacity>,
+    identity: Arc<Usage>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        give_back(&self.capacity.used.jobs, 1);
+        give_back(&self.identity.jobs, 1);
     }
 }
 
@@ -239,6 +338,27 @@ impl Drop for Release {
                 give_back(&used.calls, 1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Capacity {
+    /// The default capacity, but for the size of messages.
+    pub(super) fn with_message_bytes(message_bytes: usize) -> Arc<Self> {
+        Self::new(&Limits { message_bytes, ..Limits::default() })
+    }
+
+    /// The share of a call with a valid token whose messages may have so many bytes.
+    pub(super) fn for_tests(message_bytes: usize) -> (Share, Release) {
+        let (share, release) =
+            Self::with_message_bytes(message_bytes).share(Ipv4Addr::LOCALHOST.into(), false, message_bytes);
+        share.authenticate(Arc::default()).expect("it is the first call");
+        (share, release)
+    }
+
+    /// How many jobs run or wait.
+    pub(super) fn jobs(&self) -> usize {
+        self.used.jobs.load(Ordering::Relaxed)
     }
 }
 

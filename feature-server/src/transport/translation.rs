@@ -20,13 +20,11 @@ use super::protocol::Protocol;
 #[derive(Debug, Clone)]
 pub(super) struct Translation<S> {
     inner: S,
-    message_bytes: usize,
 }
 
 impl<S> Translation<S> {
-    /// `message_bytes`: the largest message of a request, in bytes.
-    pub(super) fn new(inner: S, message_bytes: usize) -> Self {
-        Self { inner, message_bytes }
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
     }
 }
 
@@ -46,18 +44,13 @@ impl<S: InnerService + Clone> Service<Request<Body>> for Translation<S> {
         // The inner service that is ready is the one to call; its clone waits for the next call.
         let next = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, next);
-        let limit = self.message_bytes;
         match protocol {
             Protocol::Grpc => TranslationFuture::Grpc { future: inner.call(request) },
             Protocol::GrpcWeb | Protocol::GrpcWebText => {
                 TranslationFuture::GrpcWeb { future: grpc_web::call(inner, request, &protocol) }
             }
-            Protocol::Connect(call) => {
-                TranslationFuture::Translated { future: Box::pin(call.answer(inner, request, limit)) }
-            }
-            Protocol::Rest(call) => {
-                TranslationFuture::Translated { future: Box::pin(call.answer(inner, request, limit)) }
-            }
+            Protocol::Connect(call) => TranslationFuture::Translated { future: Box::pin(call.answer(inner, request)) },
+            Protocol::Rest(call) => TranslationFuture::Translated { future: Box::pin(call.answer(inner, request)) },
         }
     }
 }

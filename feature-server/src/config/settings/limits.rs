@@ -19,7 +19,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Calls at once in all whose callers have shown a valid token; more are refused.
     pub calls: usize,
-    /// Calls a second of one identity, in the long run; for a moment twice as many may come at once.
+    /// Calls a second of one identity, in the long run; for a moment twice as many may come at once. 0: as many as the
+    /// server can answer.
     pub calls_per_second_per_identity: u32,
     /// Calls at once in all whose callers have not shown a valid token and that have to wait or are streams; more are
     /// refused.
@@ -77,7 +78,7 @@ impl Default for Limits {
             idle_connections: 300,
             streams_per_connection: 100,
             calls: 2_048,
-            calls_per_second_per_identity: 10_000,
+            calls_per_second_per_identity: 0,
             unauthenticated_calls: 1_024,
             unauthenticated_calls_per_address: 128,
             unauthenticated_bytes: 64 * 1024,

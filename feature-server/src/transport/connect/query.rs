@@ -10,11 +10,12 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::Failure;
 use crate::transport::content::Encoding;
+use crate::transport::share::Share;
 
 /// The message in the query.
 ///
-/// `limit`: the most bytes that it may have when it is decompressed.
-pub(super) fn message(uri: &Uri, limit: usize) -> Result<Bytes, Failure> {
+/// `share`: of the call.
+pub(super) async fn message(uri: &Uri, share: &Share) -> Result<Bytes, Failure> {
     let message = bytes(uri, "message").ok_or(Failure::ContentMalformed("the parameter 'message' is missing"))?;
     let encoding = Encoding::parse(&bytes(uri, "compression").unwrap_or_default())?;
     let malformed = |_| Failure::ContentMalformed("the parameter 'message' is not base64 in its URL-safe form");
@@ -22,10 +23,11 @@ pub(super) fn message(uri: &Uri, limit: usize) -> Result<Bytes, Failure> {
         Some("1") => URL_SAFE_NO_PAD_INDIFFERENT.decode(message).map_err(malformed)?,
         _ => message,
     };
+    let limit = share.message_bytes();
     if message.len() > limit {
         return Err(Failure::MessageTooLarge { limit });
     }
-    encoding.decode(message.into(), limit)
+    encoding.decode(message.into(), share).await
 }
 
 /// The first value of a parameter, if it is text.

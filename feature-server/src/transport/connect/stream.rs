@@ -19,8 +19,10 @@ use crate::error::Failure;
 use crate::transport::body::CallBody;
 use crate::transport::content::{self, Encoding, GZIP};
 use crate::transport::context::RequestId;
-use crate::transport::envelope::{Envelope, Envelopes, wrap};
+use crate::transport::envelope::wrap;
 use crate::transport::inner_call::{self, InnerService, Messages, Part};
+use crate::transport::request_messages::RequestMessages;
+use crate::transport::share::Share;
 
 const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
@@ -35,22 +37,18 @@ pub(super) async fn answer(
     call: &Connect,
     service: impl InnerService,
     request: Request<Body>,
-    limit: usize,
 ) -> Result<Response<CallBody>, Failure> {
     let (head, body) = request.into_parts();
     let id = RequestId::of(&head.extensions);
     let encoding = Encoding::of(&head.headers, CONTENT_ENCODING)?;
     let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-    let failure = Arc::default();
-    let sent = Sent {
-        call: call.clone(),
-        body,
-        envelopes: Envelopes::new(limit),
-        encoding,
-        limit,
-        failure: Arc::clone(&failure),
-        id: id.clone(),
+    let asked = call.clone();
+    let decode = move |message, share: Share| {
+        let call = asked.clone();
+        Box::pin(async move { call.decode(message, &share).await }) as _
     };
+    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), id.clone(), decode);
+    let failure = sent.failure();
     let (headers, messages) = inner_call::streaming(service, head, call.path(), Body::new(sent)).await;
     let answered = Answered { call: call.clone(), messages: Some(messages), gzip, failure, id };
     let mut response = start(call, headers, Body::new(answered));
@@ -71,72 +69,6 @@ fn start(call: &Connect, headers: HeaderMap, body: Body) -> Response<CallBody> {
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, call.content_type());
     response
-}
-
-/// The client's messages on their way to the service.
-struct Sent {
-    call: Connect,
-    body: Body,
-    envelopes: Envelopes,
-    encoding: Encoding,
-    limit: usize,
-    /// Set when a message can't be passed on. The service may take that for the end of the messages and answer as if
-    /// all were well, so the answer's end looks here.
-    failure: Arc<OnceLock<Failure>>,
-    id: RequestId,
-}
-
-impl Sent {
-    /// The next message that is here, in its envelope for the service.
-    fn next(&mut self) -> Result<Option<Bytes>, Failure> {
-        let limit = self.limit;
-        let envelope = self.envelopes.next().map_err(|_| Failure::MessageTooLarge { limit })?;
-        let Some(Envelope { flags, message }) = envelope else {
-            return Ok(None);
-        };
-        let message = match (flags, self.encoding) {
-            (0, _) => message,
-            (COMPRESSED, Encoding::Gzip) => self.encoding.decode(message, limit)?,
-            (COMPRESSED, Encoding::Identity) => {
-                return Err(Failure::ContentMalformed("a message is compressed, and no header says how"));
-            }
-            _ => return Err(Failure::ContentMalformed("a message has flags that are not known")),
-        };
-        Ok(Some(wrap(0, &self.call.decode(message)?)))
-    }
-
-    fn fail(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let status = failure.status(self.id.as_str());
-        // Nothing was set before: after the first failure no message is read.
-        let _ = self.failure.set(failure);
-        Poll::Ready(Some(Err(status)))
-    }
-}
-
-impl http_body::Body for Sent {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        if this.failure.get().is_some() {
-            return Poll::Ready(None);
-        }
-        loop {
-            match this.next() {
-                Ok(Some(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
-                Ok(None) => {}
-                Err(failure) => return this.fail(failure),
-            }
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                // Trailers of a request mean nothing in this protocol.
-                Some(Ok(frame)) => this.envelopes.push(&frame.into_data().unwrap_or_default()),
-                Some(Err(_)) => return this.fail(Failure::RequestIncomplete),
-                None if this.envelopes.is_empty() => return Poll::Ready(None),
-                None => return this.fail(Failure::ContentMalformed("it ends within a message")),
-            }
-        }
-    }
 }
 
 /// The service's messages on their way to the client.

@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::transport::body::CallBody;
 use crate::transport::context::RequestId;
 use crate::transport::inner_call::{self, Answer, InnerService};
+use crate::transport::share::Share;
 use crate::transport::{content, json};
 
 /// Answers such a call.
@@ -17,19 +18,18 @@ pub(super) async fn answer(
     call: &Connect,
     service: impl InnerService,
     request: Request<Body>,
-    limit: usize,
 ) -> Result<Response<CallBody>, Failure> {
     let (head, body) = request.into_parts();
     let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
     let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
     let id = RequestId::of(&head.extensions);
-    let asked = call.clone();
+    let (asked, share) = (call.clone(), Share::of_call(&head.extensions));
     let message = inner_call::message_when_asked_for(id.clone(), async move {
         let content = match asked.form {
-            Form::Get => query::message(&uri, limit)?,
-            Form::Post | Form::Stream => content::read(body, &sent_headers, limit).await?,
+            Form::Get => query::message(&uri, &share).await?,
+            Form::Post | Form::Stream => content::read(body, &sent_headers, &share).await?,
         };
-        asked.decode(content)
+        asked.decode(content, &share).await
     });
     let Answer { mut headers, result, trailers } = inner_call::unary(service, head, call.path(), message).await;
     for (name, value) in &trailers {

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http_body::Frame;
 use tonic::{Code, Status};
 
 use super::*;
+use crate::config::settings::Limits;
+use crate::transport::share::{Capacity, Usage};
 
 /// A body in pieces; None is where the client goes away.
 struct Pieces(VecDeque<Option<&'static [u8]>>);
@@ -46,14 +49,20 @@ async fn reads_content_up_to_the_limit() {
     ];
     for (pieces, expected) in table {
         let body = Body::new(Pieces(pieces.iter().copied().collect()));
-        let found = read(body, &HeaderMap::new(), 5).await;
+        let (share, _release) = Capacity::for_tests(5);
+        let found = read(body, &HeaderMap::new(), &share).await;
         let found = found.map_err(|failure| failure.status("").code());
         assert_eq!(found, expected.map(Bytes::from), "{pieces:?}");
     }
 }
 
-#[test]
-fn decompresses_up_to_the_limit() {
+async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> Result<Bytes, Failure> {
+    let (share, _release) = Capacity::for_tests(limit);
+    encoding.decode(content.into(), &share).await
+}
+
+#[tokio::test]
+async fn decompresses_up_to_the_limit() {
     let two_members = [zip(b"123"), zip(b"45")].concat();
     let table = [
         // encoding, content, result or code
@@ -71,12 +80,30 @@ fn decompresses_up_to_the_limit() {
         ("gzip, gzip", vec![], Err(Code::Unimplemented)),
     ];
     for (encoding, content, expected) in table {
-        let found = Encoding::parse(encoding.as_bytes()).and_then(|encoding| encoding.decode(content.into(), 5));
+        let found = match Encoding::parse(encoding.as_bytes()) {
+            Ok(encoding) => decode(encoding, content, 5).await,
+            Err(failure) => Err(failure),
+        };
         let found = found.map_err(|failure| failure.status("").code());
         assert_eq!(found, expected.map(Bytes::from), "{encoding:?}");
     }
     let long = vec![b'x'; 100_000];
-    assert_eq!(Encoding::Gzip.decode(zip(&long).into(), long.len()).unwrap(), long);
+    assert_eq!(decode(Encoding::Gzip, zip(&long), long.len()).await.unwrap(), long);
+    let failure = decode(Encoding::Gzip, zip(&long), long.len() - 1).await.unwrap_err();
+    assert!(matches!(failure, Failure::MessageTooLarge { limit: 99_999 }));
+}
+
+#[tokio::test]
+async fn decompressed_bytes_count_as_bytes_of_the_request() {
+    let limits = Limits { request_bytes: 400_000, message_bytes: 100_000, ..Limits::default() };
+    let (share, _release) = Capacity::new(&limits).share([127, 0, 0, 1].into(), false, 100_000);
+    let identity = Arc::<Usage>::default();
+    share.authenticate(Arc::clone(&identity)).unwrap();
+    let content = Bytes::from(zip(&vec![b'x'; 60_000]));
+    let decode = || Encoding::Gzip.decode(content.clone(), &share);
+    decode().await.expect("a quarter of all is for one identity");
+    assert_eq!(identity.take_large_bytes(), 7 * CHUNK as u64, "the last piece is small, and costs nothing");
+    assert!(matches!(decode().await, Err(Failure::Overloaded)));
 }
 
 #[test]
@@ -124,6 +151,6 @@ async fn answers_tell_what_they_are() {
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(length, Some(body.len() as u64));
         let encoding = if compressed { Encoding::Gzip } else { Encoding::Identity };
-        assert_eq!(encoding.decode(body, content.len()).unwrap(), *content);
+        assert_eq!(decode(encoding, body, content.len()).await.unwrap(), *content);
     }
 }

@@ -77,7 +77,7 @@ fn violations_name_the_exact_path() {
 
 #[test]
 fn what_is_told_is_bounded() {
-    let (long, many) = ("x".repeat(1 << 20), r#"{"y":1},"#.repeat(1 << 17));
+    let (long, many) = ("x".repeat(1 << 20), r#"{"y":1},"#.repeat(2_000));
     let table = [
         // text, violations
         (format!(r#"{{"{long}":1}}"#), 1),
@@ -85,7 +85,7 @@ fn what_is_told_is_bounded() {
         (format!(r#"{{"expectedSequence":"{long}"}}"#), 1),
         (format!(r#"{{"improvedPerformance":["{long}"]}}"#), 1),
         (format!(r#"{{"improvedPerformance":[{many}1]}}"#), 16),
-        (format!(r#"{{{}"z":1}}"#, r#""y":1,"#.repeat(1 << 17)), 16),
+        (format!(r#"{{{}"z":1}}"#, r#""y":1,"#.repeat(4_000)), 16),
         ("[".repeat(1 << 20), 1),
     ];
     for (text, count) in table {
@@ -103,6 +103,30 @@ fn depth_is_counted_in_arrays_and_objects() {
     assert!(decode(&value, text(64).as_bytes()).is_ok());
     let violations = decode(&value, text(65).as_bytes()).unwrap_err();
     assert_eq!(told(violations), ["body: not readable as JSON: nested deeper than 64 at line 1 column 66"]);
+}
+
+#[test]
+fn values_and_paths_are_refused_by_their_number() {
+    let (value, mask) = (descriptor("google.protobuf.Value"), descriptor("google.protobuf.FieldMask"));
+    let array = |count: usize| format!("[0{}]", ",0".repeat(count - 1));
+    let members = |count: usize| format!(r#"{{"a":0{}}}"#, r#","a":0"#.repeat(count - 1));
+    let paths = |count: usize| format!(r#""a{}""#, ",a".repeat(count - 1));
+    let too_many = "body: not readable as JSON: more than 8192 values";
+    let table = [
+        // (type, text, violation)
+        (&value, array(8_191), None),
+        (&value, array(8_192), Some(too_many)),
+        (&value, array(524_288), Some(too_many)),
+        (&value, members(524_288), Some(too_many)),
+        (&mask, paths(1_024), None),
+        (&mask, paths(1_025), Some("body: has more than 1024 paths")),
+        (&mask, paths(500_000), Some("body: has more than 1024 paths")),
+    ];
+    for (descriptor, text, expected) in table {
+        let found = decode(descriptor, text.as_bytes()).err().map(told).unwrap_or_default();
+        assert_eq!(found.len(), expected.iter().len(), "{}: {found:?}", &text[..20]);
+        assert!(found.iter().zip(expected).all(|(found, expected)| found.starts_with(expected)), "{found:?}");
+    }
 }
 
 #[test]

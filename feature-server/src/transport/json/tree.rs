@@ -1,6 +1,7 @@
-//! JSON text as a tree, bounded in depth. What the values mean is not known here.
+//! JSON text as a tree, bounded in depth and in the number of its values.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::str::Utf8Error;
 
@@ -9,6 +10,9 @@ use serde_json::Number;
 
 /// How deep arrays and objects may be nested. All that walks a tree recurses no deeper.
 pub(super) const MAX_DEPTH: usize = 64;
+
+/// How many values, keys included, a text may have: a value takes 64 bytes in memory, and may take only two in the text.
+pub(super) const MAX_VALUES: usize = 8_192;
 
 /// A JSON value. Strings without escapes are those of the text.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +39,7 @@ pub(super) enum NotJson {
 /// Reads a text that is one JSON value.
 pub(super) fn parse(text: &[u8]) -> Result<Json<'_>, NotJson> {
     let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(text)?);
-    let tree = Node { depth: 0 }.deserialize(&mut deserializer)?;
+    let tree = Node { depth: 0, values_left: &Cell::new(MAX_VALUES) }.deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(tree)
 }
@@ -56,28 +60,32 @@ impl Json<'_> {
 
 /// Reads a value that lies within `depth` arrays and objects.
 #[derive(Clone, Copy)]
-struct Node {
+struct Node<'c> {
     depth: usize,
+    /// How many more values the whole text may have.
+    values_left: &'c Cell<usize>,
 }
 
-impl Node {
+impl Node<'_> {
     fn inner<E: Error>(self) -> Result<Self, E> {
         if self.depth == MAX_DEPTH {
             return Err(E::custom(format_args!("nested deeper than {MAX_DEPTH}")));
         }
-        Ok(Node { depth: self.depth + 1 })
+        Ok(Node { depth: self.depth + 1, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node {
+impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
+        let too_many = || D::Error::custom(format_args!("more than {MAX_VALUES} values"));
+        self.values_left.set(self.values_left.get().checked_sub(1).ok_or_else(too_many)?);
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Node {
+impl<'de> Visitor<'de> for Node<'_> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

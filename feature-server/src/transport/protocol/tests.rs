@@ -6,7 +6,8 @@ use crate::config::settings::Settings;
 fn protocols() -> Protocols {
     let pool = crate::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
-    Protocols::new(pool, pages, Hosts::new(&Settings::default())).unwrap()
+    let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
+    Protocols::new(pool, message_bytes, pages, Hosts::new(&Settings::default())).unwrap()
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::transport::envelope::wrap;
 use crate::transport::errors::Errors;
 use crate::transport::rest::tests::support::compile;
 use crate::transport::rest::{Found, Routes};
+use crate::transport::share::Capacity;
 
 /// What the service inside answers: these totals as messages, and how it ends.
 #[derive(Clone)]
@@ -46,9 +47,10 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
+    let (share, _release) = Capacity::for_tests(1024);
     let call = RestCall::new(route.clone(), bindings);
     let service = Errors::new(service, Drain::new());
-    let (head, body) = call.answer(service, request.body(Body::empty()).unwrap(), 1024).await.into_parts();
+    let (head, body) = call.answer(service, request.extension(share).body(Body::empty()).unwrap()).await.into_parts();
     (head, body.collect().await.unwrap().to_bytes())
 }
 

@@ -30,7 +30,7 @@ use crate::page::Pages;
 use crate::transport::body::CallBody;
 use crate::transport::cores::Cores;
 use crate::transport::drain::Drain;
-use crate::transport::{Deadline, Hosts, Protocols, RequestId, Share, Stopped, layers, serve};
+use crate::transport::{Deadline, Hosts, MessageBytes, Protocols, RequestId, Share, Stopped, layers, serve};
 
 /// The header of an empty gRPC message, which also is an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -204,7 +204,8 @@ pub fn protocols() -> Protocols {
 pub fn protocols_at(hosts: Hosts) -> Protocols {
     let pool = crate::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
-    Protocols::new(pool, pages, hosts).unwrap()
+    let message_bytes = MessageBytes { default: 1 << 20, of_services: (&["grpc.health.v1.Health"], 100) };
+    Protocols::new(pool, message_bytes, pages, hosts).unwrap()
 }
 
 /// Calls the service through the layers, without a connection.

@@ -20,6 +20,7 @@ use crate::transport::connect::Connect;
 use crate::transport::context::Context;
 use crate::transport::drain::Drain;
 use crate::transport::errors::Errors;
+use crate::transport::share::Capacity;
 use crate::transport::tests::support::{Answer, service};
 use crate::transport::timeout::Deadline;
 
@@ -76,6 +77,8 @@ pub fn method(path: &str) -> MethodDescriptor {
 pub async fn begin(mut request: Request<Body>) -> Response<CallBody> {
     let second = std::time::Duration::from_secs(1);
     request.extensions_mut().insert(Deadline::new(None, second, second));
+    let (share, _release) = Capacity::for_tests(LIMIT);
+    request.extensions_mut().insert(share);
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .build_v1()
@@ -85,9 +88,9 @@ pub async fn begin(mut request: Request<Body>) -> Response<CallBody> {
         let call = Connect::of(&method(request.uri().path()), &request).unwrap();
         let drain = Drain::new();
         Ok(if request.uri().path() == REFLECTION {
-            call.answer(Errors::new(reflection.clone(), drain), request, LIMIT).await
+            call.answer(Errors::new(reflection.clone(), drain), request).await
         } else {
-            call.answer(Errors::new(service(), drain), request, LIMIT).await
+            call.answer(Errors::new(service(), drain), request).await
         })
     });
     let Ok(response) = Context::new(answer).oneshot(request).await;
