@@ -28,7 +28,7 @@ use crate::services::feature_service::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
 use crate::transport::rest::RouteError;
-use crate::transport::{self, Cores, Hosts, MessageBytes, Protocols, Tls, TlsError};
+use crate::transport::{self, Cores, FairShare, Hosts, MessageBytes, Protocols, Tls, TlsError};
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -151,7 +151,7 @@ impl Server {
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let service = identity.layer(AllServices::new(features, others));
+        let service = identity.layer(FairShare::new(AllServices::new(features, others)));
         let shutdown = async {
             shutdown.await;
             drain.send_replace(true);

@@ -32,6 +32,7 @@ mod drain;
 mod eager;
 mod envelope;
 mod errors;
+mod fair_share;
 mod grpc_web;
 mod hosts;
 mod inner_call;
@@ -55,6 +56,7 @@ mod unread;
 
 pub use context::RequestId;
 pub use cores::Cores;
+pub use fair_share::FairShare;
 pub use hosts::Hosts;
 pub use listener::Stopped;
 pub use protocol::{MessageBytes, Protocols};

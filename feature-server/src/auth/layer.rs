@@ -107,7 +107,7 @@ impl Gate {
     /// those of its address: a credential that is not valid, or whose issuer's keys are still to be loaded, counts as none.
     fn admit_to_public<B>(&self, request: &mut Request<B>, now: Moment) -> Result<(), Failure> {
         match self.attempt(request, now) {
-            Attempt::Known(Ok(principal)) => hold(request, self.take_call(&principal, request, now)?)?,
+            Attempt::Known(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
             Attempt::Known(Err(_)) | Attempt::Waiting(_) => {
                 Share::of(request.extensions()).map_or(Ok(()), Share::begin_without_token)?;
             }
@@ -116,14 +116,16 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes a call from the rate of an identity. Returns what the identity's calls hold.
-    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Moment) -> Result<Arc<Usage>, Failure> {
+    /// Takes a call from the rate of an identity.
+    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Moment) -> Result<Taken, Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
         if let Some(id) = request.extensions().get::<RequestId>() {
             id.called_by(&principal.subject);
         }
-        let taken = self.rates.take(&principal.identity, now.steady);
-        taken.map_err(|retry_after| Failure::RateExceeded { retry_after })
+        match self.rates.take(&principal.identity, now.steady) {
+            Ok((identity, cost)) => Ok(Taken { identity, cost }),
+            Err(retry_after) => Err(Failure::RateExceeded { retry_after }),
+        }
     }
 
     fn admit<B>(
@@ -133,19 +135,27 @@ impl Gate {
         request: &mut Request<B>,
         now: Moment,
     ) -> Result<(), Failure> {
-        let usage = self.take_call(&principal, request, now)?;
+        let taken = self.take_call(&principal, request, now)?;
         let parts = CallParts { headers: request.headers(), uri: request.uri() };
         let caller = Caller::admit(principal, rule, &self.instances, parts)?;
-        hold(request, usage)?;
+        taken.hold(request)?;
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
         Ok(())
     }
 }
 
-/// Counts a call among those of its identity, with all that it holds.
-fn hold<B>(request: &Request<B>, identity: Arc<Usage>) -> Result<(), Failure> {
-    Share::of(request.extensions()).map_or(Ok(()), |share| share.authenticate(identity))
+/// A call that an identity may make.
+struct Taken {
+    identity: Arc<Usage>,
+    cost: u64,
+}
+
+impl Taken {
+    /// Counts the call among those of its identity, with all that it holds.
+    fn hold<B>(self, request: &Request<B>) -> Result<(), Failure> {
+        Share::of(request.extensions()).map_or(Ok(()), |share| share.authenticate(self.identity, self.cost))
+    }
 }
 
 impl<S, B> Service<Request<B>> for AuthService<S>

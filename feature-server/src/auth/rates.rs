@@ -19,9 +19,6 @@ const BUCKETS: usize = 65_536;
 /// How long an identity that was quiet can save up calls.
 const SAVED_UP: Duration = Duration::from_secs(2);
 
-/// A large request costs one more call for each of so many bytes, decompressed: they take about as long as a call.
-const BYTES_OF_A_CALL: u64 = 8 * 1024;
-
 /// The share of each identity.
 #[derive(Debug)]
 pub struct CallRates {
@@ -47,12 +44,12 @@ impl CallRates {
         Self { interval_ns, start: now, buckets: Cache::new(BUCKETS) }
     }
 
-    /// Takes one call from the share of this identity, and what its large requests have cost since the last one. Returns
-    /// what its calls hold.
+    /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what its
+    /// calls hold, and the cost, in calls.
     ///
     /// # Errors
     /// How long to wait for the next one, when none is left.
-    pub fn take(&self, identity: &Identity, now: Instant) -> Result<Arc<Usage>, Duration> {
+    pub fn take(&self, identity: &Identity, now: Instant) -> Result<(Arc<Usage>, u64), Duration> {
         let bucket = match self.buckets.get(identity) {
             Some(bucket) => bucket,
             None => self
@@ -60,16 +57,17 @@ impl CallRates {
                 .get_or_insert_with(identity, || Ok::<_, Infallible>(Arc::default()))
                 .unwrap_or_else(|never| match never {}),
         };
+        let cost = bucket.usage.take_cost();
         if let Some(interval_ns) = self.interval_ns {
             let now_ns = nanoseconds(now.saturating_duration_since(self.start));
-            bucket.take(now_ns, interval_ns)?;
+            bucket.take(now_ns, interval_ns, cost)?;
         }
-        Ok(Arc::clone(&bucket.usage))
+        Ok((Arc::clone(&bucket.usage), cost))
     }
 }
 
 impl Bucket {
-    fn take(&self, now_ns: u64, interval_ns: u64) -> Result<(), Duration> {
+    fn take(&self, now_ns: u64, interval_ns: u64, cost: u64) -> Result<(), Duration> {
         let latest_ns = now_ns + nanoseconds(SAVED_UP);
         let after = |full_ns: u64, calls: u64| full_ns.max(now_ns) + calls * interval_ns;
         let update = |calls: u64, within: u64| {
@@ -77,10 +75,9 @@ impl Bucket {
             self.full_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later)
         };
         // What has been done already is a debt, however large it is.
-        let debt = self.usage.take_large_bytes() / BYTES_OF_A_CALL;
-        if debt > 0 {
+        if cost > 1 {
             // Without a bound it always succeeds.
-            let _ = update(debt, u64::MAX);
+            let _ = update(cost - 1, u64::MAX);
         }
         let taken = update(1, latest_ns);
         taken.map(drop).map_err(|full_ns| Duration::from_nanos(after(full_ns, 1) - latest_ns))
@@ -137,7 +134,7 @@ mod tests {
         ];
         for (calls_per_second, bytes, let_through) in table {
             let rates = CallRates::new(calls_per_second, start);
-            rates.take(&identity("ann"), start).unwrap().add_large_bytes(bytes);
+            rates.take(&identity("ann"), start).unwrap().0.add_large_bytes(bytes);
             let calls = (0..100).filter(|_| rates.take(&identity("ann"), start).is_ok()).count();
             assert_eq!(calls, let_through, "{calls_per_second} calls a second, {bytes} bytes");
         }

@@ -12,6 +12,8 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::fair_share;
+
 /// How many tasks run, where many can, before it is looked who has sent something meanwhile. A task is a connection with all
 /// the calls that it has brought: with tokio's 61 of them a good client waits twice as long while others connect in masses.
 const TASKS_BETWEEN_LOOKS: u32 = 11;
@@ -56,13 +58,18 @@ impl Cores {
     }
 }
 
+/// Before a core sleeps, calls that wait for others may go on. It also lets other threads run that may be about to send it
+/// something: to be woken for each call costs more than to look once more.
+fn before_sleep() {
+    fair_share::idle();
+    thread::yield_now();
+}
+
 impl Core {
     fn start(number: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
-        // Before it sleeps, a core lets others run that may be about to send it something: to be woken for each call costs
-        // more than to look once more.
-        let runtime = builder.on_thread_park(thread::yield_now).build()?;
+        let runtime = builder.on_thread_park(before_sleep).build()?;
         let handle = runtime.handle().clone();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("core-{number}")).spawn(move || {

@@ -75,7 +75,7 @@ mod tests {
         let capacity = Capacity::with_message_bytes(1 << 20);
         let call = |identity: &Arc<_>| {
             let (share, release) = capacity.share([127, 0, 0, 1].into(), false, 1 << 20);
-            share.authenticate(Arc::clone(identity)).unwrap();
+            share.authenticate(Arc::clone(identity), 1).unwrap();
             (share, release)
         };
         let (mallory, ann) = (Arc::default(), Arc::default());

@@ -6,17 +6,20 @@
 //! needs no place at all.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
 use http::Extensions;
 
+pub use self::usage::Usage;
+use self::usage::{Bound, Job, LARGE_BYTES, give_back};
 use super::admission::{Admission, Place};
 use super::eager::Reading;
 use super::large_work::{JOBS, Workers};
 use crate::config::settings::Limits;
 use crate::error::Failure;
+
+mod usage;
 
 /// Where a request comes from. It is in the extensions of every request that came over a connection.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +31,6 @@ impl ClientAddress {
         extensions.get::<Self>().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.0)
     }
 }
-
-/// Of the places and the room for those with a token, one identity gets at most one part in so many.
-const PARTS: usize = 4;
 
 /// The places that a call without a token takes in which the client streams. It holds questions and answers that wait,
 /// which is so many times as much as others hold.
@@ -49,39 +49,6 @@ pub(super) struct Capacity {
     /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
     brief: Arc<Admission>,
     unauthenticated_bytes: usize,
-}
-
-/// What calls with a valid token hold together: all of them, or those of one identity.
-#[derive(Debug, Default)]
-pub struct Usage {
-    calls: AtomicUsize,
-    request_bytes: AtomicUsize,
-    jobs: AtomicUsize,
-    /// The bytes of large requests since they were last asked for.
-    large_bytes: AtomicU64,
-}
-
-impl Usage {
-    /// How many bytes the large requests had, decompressed too, since this was last called.
-    pub fn take_large_bytes(&self) -> u64 {
-        // Mostly there are none, and looking costs less than taking.
-        if self.large_bytes.load(Ordering::Relaxed) == 0 { 0 } else { self.large_bytes.swap(0, Ordering::Relaxed) }
-    }
-
-    /// Notes the bytes of a large request, or of a part of it.
-    pub fn add_large_bytes(&self, bytes: usize) {
-        self.large_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-    }
-}
-
-/// A request of fewer bytes costs hardly more than its call.
-const LARGE_BYTES: usize = 4 * 1024;
-
-/// How much may be held.
-#[derive(Debug, Clone, Copy)]
-struct Bound {
-    in_all: usize,
-    per_identity: usize,
 }
 
 /// What one call holds. It is in the extensions of every request.
@@ -117,7 +84,7 @@ enum Standing {
     /// Nobody has shown a token, and the call lasts.
     Lasting { _place: Place },
     /// The caller's token is valid. The identity's other calls count here, too.
-    Authenticated { identity: Arc<Usage> },
+    Authenticated { identity: Arc<Usage>, cost: u64 },
 }
 
 /// Gives back what a call holds when it is dropped, that is, when the call is over.
@@ -161,32 +128,6 @@ impl Capacity {
     }
 }
 
-impl Bound {
-    /// * `least`: what one identity gets, however small its part is.
-    fn new(in_all: usize, least: usize) -> Self {
-        Self { in_all, per_identity: least.max(in_all / PARTS).min(in_all) }
-    }
-
-    fn take(self, count: usize, all: &AtomicUsize, identity: &AtomicUsize) -> Result<(), Failure> {
-        take(identity, count, self.per_identity)?;
-        take(all, count, self.in_all).inspect_err(|_| give_back(identity, count))
-    }
-}
-
-fn take(from: &AtomicUsize, count: usize, limit: usize) -> Result<(), Failure> {
-    // Counted first and taken back when it was too much, so that two calls never share what is left.
-    let before = from.fetch_add(count, Ordering::Relaxed);
-    if before + count <= limit {
-        return Ok(());
-    }
-    give_back(from, count);
-    Err(Failure::Overloaded)
-}
-
-fn give_back(to: &AtomicUsize, count: usize) {
-    to.fetch_sub(count, Ordering::Relaxed);
-}
-
 impl Share {
     /// The share of the call with these extensions. Without the layers of `transport` a call has none.
     pub fn of(extensions: &Extensions) -> Option<&Self> {
@@ -201,13 +142,14 @@ impl Share {
     /// Says that the caller's token is valid: from now on the call counts among those with one.
     ///
     /// * `identity`: what the caller's calls hold.
+    /// * `cost`: what the call costs, in calls.
     ///
     /// # Errors
     /// [`Failure::Overloaded`] when there are as many of them as there may be, in all or of this identity.
-    pub fn authenticate(&self, identity: Arc<Usage>) -> Result<(), Failure> {
+    pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
         let capacity = &self.0.capacity;
         capacity.calls.take(1, &capacity.used.calls, &identity.calls)?;
-        self.held().standing = Standing::Authenticated { identity };
+        self.held().standing = Standing::Authenticated { identity, cost };
         Ok(())
     }
 
@@ -251,7 +193,7 @@ impl Share {
         let mut held = self.held();
         let capacity = &self.0.capacity;
         let received = match &held.standing {
-            Standing::Authenticated { identity } => {
+            Standing::Authenticated { identity, .. } => {
                 if bytes >= LARGE_BYTES {
                     identity.add_large_bytes(bytes);
                 }
@@ -273,13 +215,21 @@ impl Share {
         if is_authenticated { self.receive(bytes) } else { Ok(()) }
     }
 
+    /// What stands for the call's identity, and what the call costs, in calls; none without a valid token.
+    pub(super) fn identity_and_cost(&self) -> Option<(usize, u64)> {
+        match &self.held().standing {
+            Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
+            _ => None,
+        }
+    }
+
     /// Takes a place among the jobs of large work.
     ///
     /// # Errors
     /// [`Failure::Overloaded`] when there are too many of them, in all or of this identity.
     pub(super) fn take_job(&self) -> Result<Job, Failure> {
         let identity = match &self.held().standing {
-            Standing::Authenticated { identity } => Arc::clone(identity),
+            Standing::Authenticated { identity, .. } => Arc::clone(identity),
             // Messages of methods that need no token are small.
             _ => return Err(Failure::Overloaded),
         };
@@ -309,19 +259,6 @@ impl Share {
     }
 }
 
-/// A place among the jobs of large work, until it is dropped.
-pub(super) struct Job {
-    capacity: Arc<Capacity>,
-    identity: Arc<Usage>,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        give_back(&self.capacity.used.jobs, 1);
-        give_back(&self.identity.jobs, 1);
-    }
-}
-
 impl Release {
     /// Ends the reading of the request with the call.
     pub(super) fn and_end(&mut self, reading: Reading) {
@@ -332,33 +269,12 @@ impl Release {
 impl Drop for Release {
     fn drop(&mut self) {
         let Held { standing, bytes, .. } = std::mem::take(&mut *self.share.held());
-        if let Standing::Authenticated { identity } = standing {
+        if let Standing::Authenticated { identity, .. } = standing {
             for used in [&self.share.0.capacity.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
                 give_back(&used.calls, 1);
             }
         }
-    }
-}
-
-#[cfg(test)]
-impl Capacity {
-    /// The default capacity, but for the size of messages.
-    pub(super) fn with_message_bytes(message_bytes: usize) -> Arc<Self> {
-        Self::new(&Limits { message_bytes, ..Limits::default() })
-    }
-
-    /// The share of a call with a valid token whose messages may have so many bytes.
-    pub(super) fn for_tests(message_bytes: usize) -> (Share, Release) {
-        let (share, release) =
-            Self::with_message_bytes(message_bytes).share(Ipv4Addr::LOCALHOST.into(), false, message_bytes);
-        share.authenticate(Arc::default()).expect("it is the first call");
-        (share, release)
-    }
-
-    /// How many jobs run or wait.
-    pub(super) fn jobs(&self) -> usize {
-        self.used.jobs.load(Ordering::Relaxed)
     }
 }
 

@@ -98,11 +98,11 @@ async fn decompressed_bytes_count_as_bytes_of_the_request() {
     let limits = Limits { request_bytes: 400_000, message_bytes: 100_000, ..Limits::default() };
     let (share, _release) = Capacity::new(&limits).share([127, 0, 0, 1].into(), false, 100_000);
     let identity = Arc::<Usage>::default();
-    share.authenticate(Arc::clone(&identity)).unwrap();
+    share.authenticate(Arc::clone(&identity), 1).unwrap();
     let content = Bytes::from(zip(&vec![b'x'; 60_000]));
     let decode = || Encoding::Gzip.decode(content.clone(), &share);
     decode().await.expect("a quarter of all is for one identity");
-    assert_eq!(identity.take_large_bytes(), 7 * CHUNK as u64, "the last piece is small, and costs nothing");
+    assert_eq!(identity.take_cost(), 1 + 7, "the last piece is small, and costs nothing");
     assert!(matches!(decode().await, Err(Failure::Overloaded)));
 }
 

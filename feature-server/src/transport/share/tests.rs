@@ -1,6 +1,28 @@
 //! Places, and who gets them.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
+
+impl Capacity {
+    /// The default capacity, but for the size of messages.
+    pub(in crate::transport) fn with_message_bytes(message_bytes: usize) -> Arc<Self> {
+        Self::new(&Limits { message_bytes, ..Limits::default() })
+    }
+
+    /// The share of a call with a valid token whose messages may have so many bytes.
+    pub(in crate::transport) fn for_tests(message_bytes: usize) -> (Share, Release) {
+        let (share, release) =
+            Self::with_message_bytes(message_bytes).share(Ipv4Addr::LOCALHOST.into(), false, message_bytes);
+        share.authenticate(Arc::default(), 1).expect("it is the first call");
+        (share, release)
+    }
+
+    /// How many jobs run or wait.
+    pub(in crate::transport) fn jobs(&self) -> usize {
+        self.used.jobs.load(Ordering::Relaxed)
+    }
+}
 
 fn capacity() -> Arc<Capacity> {
     Capacity::new(&Limits {
@@ -28,7 +50,7 @@ fn calls_without_a_token_take_no_place_from_those_with_one() {
     calls.iter().for_each(|(share, _)| share.last().unwrap());
     let (third, _release) = capacity.share([10, 0, 0, 2].into(), false, 1 << 20);
     assert!(overloaded(third.last()), "two in all");
-    third.authenticate(Arc::default()).unwrap();
+    third.authenticate(Arc::default(), 1).unwrap();
     third.last().expect("it has its place already");
 }
 
@@ -67,7 +89,7 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
     let capacity = capacity();
     let (first, _release) = capacity.share(OTHER, false, 1 << 20);
     first.last().unwrap();
-    first.authenticate(Arc::default()).unwrap();
+    first.authenticate(Arc::default(), 1).unwrap();
     let (second, _release) = capacity.share(OTHER, false, 1 << 20);
     second.last().unwrap();
 }
@@ -76,11 +98,11 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
 fn authenticated_calls_are_counted_until_they_are_over() {
     let capacity = capacity();
     let calls = [OTHER; 2].map(|address| capacity.share(address, false, 1 << 20));
-    calls.iter().for_each(|(share, _)| share.authenticate(Arc::default()).unwrap());
+    calls.iter().for_each(|(share, _)| share.authenticate(Arc::default(), 1).unwrap());
     let (third, _release) = capacity.share(OTHER, false, 1 << 20);
-    assert!(overloaded(third.authenticate(Arc::default())));
+    assert!(overloaded(third.authenticate(Arc::default(), 1)));
     drop(calls);
-    third.authenticate(Arc::default()).unwrap();
+    third.authenticate(Arc::default(), 1).unwrap();
 }
 
 #[test]
@@ -91,10 +113,10 @@ fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
     assert!(matches!(anonymous.receive(1), Err(Failure::MessageTooLarge { limit: 4 })));
 
     let (first, release) = capacity.share(OTHER, false, 1 << 20);
-    first.authenticate(Arc::default()).unwrap();
+    first.authenticate(Arc::default(), 1).unwrap();
     first.receive(10).expect("what the others sent counts apart");
     let (second, _release) = capacity.share(OTHER, false, 1 << 20);
-    second.authenticate(Arc::default()).unwrap();
+    second.authenticate(Arc::default(), 1).unwrap();
     assert!(overloaded(second.receive(1)));
     drop(release);
     second.receive(10).expect("the room came back with the end of the call");
@@ -107,10 +129,10 @@ fn one_identity_gets_a_quarter_of_what_there_is() {
     let (first, release) = capacity.share(OTHER, false, 1 << 20);
     let (second, _release) = capacity.share(OTHER, false, 1 << 20);
     let (third, _release) = capacity.share(OTHER, false, 1 << 20);
-    first.authenticate(ann.clone()).unwrap();
-    second.authenticate(ann.clone()).unwrap();
-    assert!(overloaded(third.authenticate(ann.clone())), "two of eight");
-    third.authenticate(bob).expect("there are places for others");
+    first.authenticate(ann.clone(), 1).unwrap();
+    second.authenticate(ann.clone(), 1).unwrap();
+    assert!(overloaded(third.authenticate(ann.clone(), 1)), "two of eight");
+    third.authenticate(bob, 1).expect("there are places for others");
 
     first.receive(20).unwrap();
     assert!(overloaded(second.receive(1)), "20 bytes of 80");
@@ -118,13 +140,13 @@ fn one_identity_gets_a_quarter_of_what_there_is() {
     drop(release);
     second.receive(20).expect("the room came back with the end of the call");
     let (fourth, _release) = capacity.share(OTHER, false, 1 << 20);
-    fourth.authenticate(ann).expect("and so did the place");
+    fourth.authenticate(ann, 1).expect("and so did the place");
 }
 
 #[test]
 fn however_little_there_is_one_call_with_one_message_has_room() {
     let capacity = Capacity::new(&Limits { calls: 1, request_bytes: 10, message_bytes: 10, ..Limits::default() });
     let (share, _release) = capacity.share(OTHER, false, 1 << 20);
-    share.authenticate(Arc::default()).unwrap();
+    share.authenticate(Arc::default(), 1).unwrap();
     share.receive(10).unwrap();
 }

@@ -54,7 +54,7 @@ pub fn service()
         async move {
             // As the layer in front of the real services does it.
             if request.headers().contains_key("authorization")
-                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default())
+                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
             {
                 return Ok(failure.status(RequestId::of(request.extensions()).as_str()).into_http());
             }
