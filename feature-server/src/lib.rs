@@ -15,4 +15,5 @@ pub mod page;
 pub mod server;
 pub mod services;
 pub mod telemetry;
+mod text_file;
 pub mod transport;

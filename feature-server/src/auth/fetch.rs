@@ -18,6 +18,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::text_file;
+
 /// How long a fetch may take from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -122,7 +124,8 @@ impl Fetcher {
 fn trusting(file: &Path) -> Result<ClientConfig, FetcherError> {
     let problem = |error: &dyn std::fmt::Display| FetcherError::CaFile(error.to_string());
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| problem(&error))? {
+    let pem = text_file::read(file).map_err(|error| problem(&error))?;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
         roots.add(certificate.map_err(|error| problem(&error))?).map_err(|error| problem(&error))?;
     }
     if roots.is_empty() {

@@ -18,6 +18,7 @@ use rustls::pki_types::pem::PemObject;
 use uuid::Uuid;
 
 use super::key_set::{KeySet, VerifyingKey};
+use crate::text_file;
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -195,7 +196,7 @@ impl KeyFolder {
 
     fn read(&self, number: u32) -> Result<Pair, KeysError> {
         let path = self.file(number);
-        let pem = fs::read(&path).map_err(io_error("read", &path))?;
+        let pem = text_file::read(&path).map_err(io_error("read", &path))?;
         let malformed = || KeysError::Malformed(path.clone());
         let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
         let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| malformed())?;

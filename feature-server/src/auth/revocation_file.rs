@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, Guard};
 
 use super::revocations::{ListError, RevocationList};
+use crate::text_file;
 
 /// The largest file that is read, in bytes.
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -138,8 +139,8 @@ fn read(path: &Path) -> Result<(Stamp, RevocationList), RevocationFileError> {
     if bytes.len() as u64 > FILE_MAX_BYTES {
         return Err(RevocationFileError::TooLarge);
     }
-    let text = String::from_utf8(bytes).map_err(|_| RevocationFileError::NoText)?;
-    Ok((stamp, RevocationList::parse(&text)?))
+    let text = str::from_utf8(text_file::without_mark(&bytes)).map_err(|_| RevocationFileError::NoText)?;
+    Ok((stamp, RevocationList::parse(text)?))
 }
 
 impl Stamp {

@@ -3,13 +3,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
 use ::config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 
 use super::keys::{self, Kind, Node};
 use super::tree::{self, Place};
 use super::{ConfigError, Configuration, Origins, Settings, rules};
+use crate::text_file;
 
 /// The file that is read when none is named and it exists.
 const DEFAULT_FILE: &str = "feature-server.toml";
@@ -103,7 +104,7 @@ fn read_flags(flags: &Flags) -> impl Iterator<Item = Layer> {
 fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Layer>, ConfigError> {
     let path = named.unwrap_or(default_file);
     let origin = one_line(&path.to_string_lossy());
-    let text = match fs::read_to_string(path) {
+    let text = match text_file::read_to_string(path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ConfigError::Unreadable { file: origin, problem: error.to_string() }),

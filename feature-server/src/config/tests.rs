@@ -137,6 +137,8 @@ fn the_default_file_may_be_missing_and_a_named_one_counts_instead_of_it() {
     fs::write(&named, "limits.connections = 1").unwrap();
     assert_eq!(calls(None).unwrap(), 1);
     assert_eq!(calls(Some(&named)).unwrap(), 2048);
+    fs::write(&named, "\u{feff}limits.calls = 3").unwrap();
+    assert_eq!(calls(Some(&named)).unwrap(), 3, "a byte order mark is skipped");
 }
 
 #[test]

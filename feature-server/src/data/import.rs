@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::bar::Bar;
 use super::{DataError, file_error};
+use crate::text_file;
 
 /// Makes a store of an export in a data folder that is missing or empty, and tells so.
 ///
@@ -16,6 +17,8 @@ pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
     let file = File::open(path).map_err(&error)?;
     let bytes = file.metadata().map_err(&error)?.len();
     let bar = Bar::new("import", bytes, "bytes");
-    let revision = feature_store::import(&mut BufReader::new(file), data, &mut |done| bar.show(done))?;
+    let mut source = BufReader::new(file);
+    text_file::skip_mark(&mut source).map_err(&error)?;
+    let revision = feature_store::import(&mut source, data, &mut |done| bar.show(done))?;
     Ok(format!("imported into {}, up to revision {revision}\n", data.display()))
 }

@@ -99,9 +99,11 @@ fn a_key_made_elsewhere_works() {
         let folder = tempfile::tempdir().unwrap();
         let first = KeyFolder::add(folder.path()).unwrap();
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{base64}\n-----END PRIVATE KEY-----\n");
-        fs::write(folder.path().join("keys/2.pem"), pem).unwrap();
-        let keys = KeyFolder::open_or_create(folder.path()).unwrap();
-        assert_ne!(keys.signing().unwrap().id, first.id, "{base64}");
+        for pem in [format!("\u{feff}{pem}"), pem] {
+            fs::write(folder.path().join("keys/2.pem"), pem).unwrap();
+            let keys = KeyFolder::open_or_create(folder.path()).unwrap();
+            assert_ne!(keys.signing().unwrap().id, first.id, "{base64}");
+        }
     }
 }
 

@@ -34,11 +34,12 @@ fn a_file_that_changes_counts_and_one_that_breaks_or_goes_does_not() {
     assert_eq!(setup.revoked(), "a");
     let write = |text: &str| std::fs::write(setup.path(), text).unwrap();
     type Change<'c> = &'c dyn Fn();
-    let table: [(&str, Change<'_>, &str); 11] = [
+    let table: [(&str, Change<'_>, &str); 12] = [
         // what happens                        how                                           revoked then
         ("an entry more", &|| write("jti a\njti b\n"), "ab"),
         ("one of as many bytes, at once", &|| write("jti a\njti c\n"), "a"),
         ("another file in its place", &|| replace(&setup.path(), "jti b\n"), "b"),
+        ("a byte order mark", &|| write("\u{feff}jti b\n"), "b"),
         ("a broken line", &|| write("jti a\nnonsense\n"), "b"),
         ("a line without its end", &|| write("jti a"), "b"),
         ("nothing at all", &|| write(""), "b"),

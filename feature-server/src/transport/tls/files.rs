@@ -15,6 +15,7 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::expiry::Validity;
 use crate::config::settings::{self, Presence};
+use crate::text_file;
 
 /// The protocols inside of TLS, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -153,7 +154,7 @@ struct File {
 impl File {
     fn read(&self) -> Result<Vec<u8>, TlsError> {
         let path: &Path = &self.path;
-        std::fs::read(path).map_err(|error| self.error(format!("cannot be read: {error}")))
+        text_file::read(path).map_err(|error| self.error(format!("cannot be read: {error}")))
     }
 
     fn error(&self, problem: impl Display) -> TlsError {

@@ -107,6 +107,16 @@ fn files_that_cannot_be_used_are_named_with_their_setting_and_reason() {
     }
 }
 
+#[test]
+fn byte_order_mark_of_each_file_is_skipped() {
+    let folder = Folder::new();
+    for file in ["cert.pem", "key.pem", "ca.pem", "crl.pem"] {
+        let text = fs::read_to_string(folder.path(file)).unwrap();
+        folder.write(file, &format!("\u{feff}{text}"));
+        Reload::begin(folder.files()).map(|_| ()).expect(file);
+    }
+}
+
 /// What the next looks show: a change that is put in force, one that cannot be, or nothing.
 fn looks(reload: &mut Reload, times: usize) -> String {
     let look = |_| match reload.look() {

@@ -1,0 +1,71 @@
+//! Reads text files that people write. Some editors put a byte order mark at the start: it is skipped.
+
+use std::fs;
+use std::io::{self, BufRead};
+use std::path::Path;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a file without its byte order mark.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = fs::read(path)?;
+    text.drain(..text.len() - without_mark(&text).len());
+    Ok(text)
+}
+
+/// [`read`] for UTF-8.
+///
+/// # Errors
+/// When the file cannot be read, or is not UTF-8.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
+}
+
+/// A text without its byte order mark.
+pub fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
+/// Skips the byte order mark at the start of a file that is read in parts.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn skip_mark(source: &mut impl BufRead) -> io::Result<()> {
+    let text = source.fill_buf()?;
+    let mark = text.len() - without_mark(text).len();
+    source.consume(mark);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_order_mark_is_dropped_once_and_only_at_the_start() {
+        let table: [(&[u8], &[u8]); 6] = [
+            // file                                  text
+            (b"", b""),
+            (b"jti a\n", b"jti a\n"),
+            (b"\xef\xbb\xbf", b""),
+            (b"\xef\xbb\xbfjti a\n", b"jti a\n"),
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", b"\xef\xbb\xbfa"),
+            (b"a\xef\xbb\xbf", b"a\xef\xbb\xbf"),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for (file, text) in table {
+            fs::write(&path, file).unwrap();
+            assert_eq!(read(&path).unwrap(), text, "{file:?}");
+            let mut source = file;
+            skip_mark(&mut source).unwrap();
+            assert_eq!(source, text, "{file:?}");
+        }
+        fs::write(&path, b"\xff\xfej\0").unwrap();
+        assert_eq!(read_to_string(&path).unwrap_err().to_string(), "it is not UTF-8");
+    }
+}
