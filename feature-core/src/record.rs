@@ -37,6 +37,16 @@ pub struct Details {
     pub resource_owner: String,
 }
 
+impl Details {
+    /// The same details, with this organization as the owner; unchanged without one.
+    pub fn owned_by(self, organization: Option<&OrganizationId>) -> Self {
+        match organization {
+            Some(organization) => Self { resource_owner: organization.as_str().to_owned(), ..self },
+            None => self,
+        }
+    }
+}
+
 impl Record {
     /// Adds one event of this scope. Events must come in the order of their sequence.
     pub fn apply(&mut self, event: &Event) {

@@ -79,6 +79,9 @@ async fn a_user_belongs_to_one_organization() {
             (in_other, "SetUserFeatures", set(true), Ok(details(3, "other"))),
             (acme, "SetUserFeatures", set(false), denied("user.feature.write")),
             (acme, "GetUserFeatures", get(), denied("user.feature.read")),
+            // A token made before that names acme, so it shows acme alone.
+            (ann, "GetUserFeatures", get(), Ok(json!({"webKey": on("ORGANIZATION"), "userSchema": {"source": null}}))),
+            (ann, "GetUserFeatures", get(), Ok(details(3, "acme"))),
             (
                 other,
                 "GetUserFeatures",

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
-use feature_core::{Details, Level, Operation as WriteOperation, Placement, Rejection, Scope, Write, resolve};
+use feature_core::{
+    Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
+};
 use feature_store::{CommitError, Committer, Readers};
 
 use crate::auth::access::{Caller, UserAccess};
@@ -138,13 +140,14 @@ impl FeatureService {
             scope: resource.scope().clone(),
             operation,
             expected_sequence: request.expected_sequence(),
-            placement,
+            placement: placement.clone(),
             validate_only: request.validate_only(),
             actor: caller.subject().to_owned(),
             request_id: request_id.as_str().to_owned(),
         };
         let details = self.committer.commit(write).await;
-        details.map_err(|error| request_id.in_span(|| refused(caller, error)))
+        let details = details.map_err(|error| request_id.in_span(|| refused(caller, error)))?;
+        Ok(details.owned_by(resource.owner(placement.organization())))
     }
 }
 
@@ -153,6 +156,14 @@ impl Resource {
         match self {
             Resource::Plain(scope) => scope,
             Resource::User(access) => &access.scope,
+        }
+    }
+
+    /// The organization that the answer names as the owner, whatever is recorded.
+    fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
+        match self {
+            Resource::Plain(_) => None,
+            Resource::User(access) => access.owner(organization),
         }
     }
 }

@@ -94,6 +94,19 @@ impl UserAccess {
         }
     }
 
+    /// The organization that the answer names as the user's owner; `None` for the recorded one.
+    ///
+    /// Only a right on the instance shows where a user is recorded. All others see the organization that they read or
+    /// write through: users whose token names one do not learn that they are recorded under another.
+    ///
+    /// `organization`: the one that the call reads or writes through.
+    pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
+        match self.reach {
+            Reach::Instance => None,
+            Reach::Organizations { .. } => organization,
+        }
+    }
+
     fn as_granted(
         &self,
         granted: &[OrganizationId],

@@ -49,6 +49,7 @@ impl Found {
             }
         }
         let details = own.details(scope, organization.as_ref());
+        let details = details.owned_by(resource.owner(organization.as_ref()));
         layers.push((scope.level(), own.layer));
         Ok(Self { details, layers, every_feature })
     }

@@ -1,9 +1,11 @@
-//! What a call is told when there is nothing to read, and when nobody can write.
+//! What answers say when there is nothing to read, when the store cannot be written, and of where a user is recorded.
 
 use std::num::NonZeroUsize;
 
+use feature_api::schema::{Access, Exception};
 use feature_api::zitadel::feature::v2::{
-    GetInstanceFeaturesRequest, GetUserFeaturesRequest, SetInstanceFeaturesRequest,
+    GetInstanceFeaturesRequest, GetUserFeaturesRequest, GetUserFeaturesResponse, ResetUserFeaturesRequest,
+    SetInstanceFeaturesRequest, SetUserFeatureRequest,
 };
 use feature_store::{MemoryStore, Versioned};
 use http::{Extensions, Uri};
@@ -13,39 +15,90 @@ use super::*;
 use crate::auth::access::{CallParts, Instances, Rule};
 use crate::auth::testing::{Who, metadata, schema};
 
-/// An IAM_OWNER of the instance `demo` calls a method of a service over an empty store.
-async fn call(method: &str, message: &impl Message, closed: bool) -> Failure {
+/// A service over an empty store.
+fn service() -> (FeatureService, Arc<Committer>) {
     let store = Versioned::new(Arc::new(MemoryStore::default()));
     let answers = Answers::new(store.clone(), 1 << 20);
     let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
-    if closed {
-        committer.close().await.unwrap();
-    }
     let readers = Arc::new(Readers::start(store, NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
-    let service = FeatureService::new(Arc::new(schema()), readers, committer, answers);
-    let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
-    let rule = Arc::new(Rule::new(method.access.as_ref().unwrap(), method.level()));
-    let principal = Who { instance: "demo", roles: "IAM_OWNER", ..Who::default() }.principal();
-    let (headers, uri) = (metadata(&[]), Uri::from_static("/"));
-    let parts = CallParts { headers: &headers, uri: &uri };
-    let caller = Caller::admit(principal, rule, &Instances::default(), parts).unwrap();
-    service.call(method, &caller, &RequestId::of(&Extensions::new()), &message.encode_to_vec()).await.unwrap_err()
+    (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers), committer)
 }
+
+/// Calls a method, with the access that its option says or with another one.
+async fn call(
+    service: &FeatureService,
+    method: &str,
+    access: Option<&Access>,
+    who: Who,
+    entries: &[&str],
+    message: &[u8],
+) -> Result<Frame, Failure> {
+    let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
+    let rule = Arc::new(Rule::new(access.or(method.access.as_ref()).unwrap(), method.level()));
+    let (headers, uri) = (metadata(entries), Uri::from_static("/"));
+    let parts = CallParts { headers: &headers, uri: &uri };
+    let caller = Caller::admit(who.principal(), rule, &Instances::default(), parts).unwrap();
+    service.call(method, &caller, &RequestId::of(&Extensions::new()), message).await
+}
+
+const OWNER: Who = Who { instance: "demo", organization: "", user: "", roles: "IAM_OWNER" };
 
 #[tokio::test]
 async fn a_level_without_features_is_named() {
-    let user = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: false };
-    let of_instance = call("GetInstanceFeatures", &GetInstanceFeaturesRequest::default(), false).await;
-    let of_user = call("GetUserFeatures", &user, false).await;
-    for (failure, expected) in [(of_instance, ("instance", "demo")), (of_user, ("user", "ann"))] {
-        let Failure::NoFeaturesSet { level, resource } = failure else { panic!("{failure}") };
+    let user = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: false }.encode_to_vec();
+    let (service, _) = service();
+    let instance = GetInstanceFeaturesRequest::default().encode_to_vec();
+    let of_instance = call(&service, "GetInstanceFeatures", None, OWNER, &[], &instance).await;
+    let of_user = call(&service, "GetUserFeatures", None, OWNER, &[], &user).await;
+    for (answer, expected) in [(of_instance, ("instance", "demo")), (of_user, ("user", "ann"))] {
+        let Err(Failure::NoFeaturesSet { level, resource }) = answer else { panic!("{answer:?}") };
         assert_eq!((level, resource.as_str()), expected);
     }
 }
 
 #[tokio::test]
 async fn without_a_committer_the_store_is_not_available() {
-    let set = SetInstanceFeaturesRequest { actions: Some(true), ..SetInstanceFeaturesRequest::default() };
-    let failure = call("SetInstanceFeatures", &set, true).await;
-    assert!(matches!(failure, Failure::StoreUnavailable), "{failure}");
+    let set =
+        SetInstanceFeaturesRequest { actions: Some(true), ..SetInstanceFeaturesRequest::default() }.encode_to_vec();
+    let (service, committer) = service();
+    committer.close().await.unwrap();
+    let answer = call(&service, "SetInstanceFeatures", None, OWNER, &[], &set).await;
+    assert!(matches!(answer, Err(Failure::StoreUnavailable)), "{answer:?}");
+}
+
+#[tokio::test]
+async fn users_about_themselves_learn_no_organization_but_that_of_their_token() {
+    let ann = Who { instance: "demo", organization: "acme", user: "ann", roles: "" };
+    // No method of the protos lets users write for themselves; a rule that does must not show more than a read.
+    let themself = Access::Permission { name: "user.feature.write".to_owned(), exception: Some(Exception::Itself) };
+    let user_id = || "ann".to_owned();
+    let set = |actions| {
+        SetUserFeatureRequest { user_id: user_id(), actions: Some(actions), ..Default::default() }.encode_to_vec()
+    };
+    let check = |actions| {
+        SetUserFeatureRequest { user_id: user_id(), actions: Some(actions), validate_only: true, ..Default::default() }
+            .encode_to_vec()
+    };
+    let get = GetUserFeaturesRequest { user_id: user_id(), inheritance: true }.encode_to_vec();
+    let reset = ResetUserFeaturesRequest { user_id: user_id() }.encode_to_vec();
+    #[rustfmt::skip]
+    let table = [
+        // who    metadata                       method               message      owner, the user being recorded under 'other'
+        (OWNER, &["x-zitadel-orgid: other"][..], "SetUserFeatures",   set(true),   "other"),
+        (ann,   &[],                             "GetUserFeatures",   get.clone(), "acme"),
+        (ann,   &["x-zitadel-orgid: acme"],      "GetUserFeatures",   get.clone(), "acme"),
+        (ann,   &[],                             "SetUserFeatures",   check(false), "acme"),
+        (ann,   &[],                             "SetUserFeatures",   set(true),   "acme"),
+        (ann,   &[],                             "SetUserFeatures",   set(false),  "acme"),
+        (OWNER, &[],                             "GetUserFeatures",   get.clone(), "other"),
+        (ann,   &[],                             "ResetUserFeatures", reset,       "acme"),
+        (OWNER, &[],                             "GetUserFeatures",   get,         "other"),
+    ];
+    let (service, _) = service();
+    for (index, (who, entries, method, message, owner)) in table.into_iter().enumerate() {
+        let answer = call(&service, method, Some(&themself), who, entries, &message).await;
+        // All answers have their details in the same field.
+        let answer = GetUserFeaturesResponse::decode(answer.unwrap().message()).unwrap();
+        assert_eq!(answer.details.unwrap().resource_owner, owner, "row {index}: {method}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use feature_api::schema::{Access, Exception};
-use feature_core::Level;
+use feature_core::{Level, Record};
 use http::Uri;
 
 use super::*;
@@ -128,6 +128,37 @@ fn a_read_goes_through_an_organization_that_the_caller_may_see() {
         let through = access(who, claim, named).and_then(|access| access.reads_through(recorded.as_ref()));
         let actual = outcome(through, |id| id.map_or("-".to_owned(), |id| id.to_string()));
         assert_eq!(actual, expected, "{who:?} of {claim:?} names {named:?}, recorded {recorded:?}");
+    }
+}
+
+#[test]
+fn owner_that_an_answer_names_is_recorded_only_for_callers_with_a_right_on_the_instance() {
+    #[rustfmt::skip]
+    let table = [
+        // who                       claim  metadata  recorded  owner
+        ("IAM_OWNER",                "a",   "",       "r",      "r"),
+        ("IAM_OWNER",                "a",   "b",      "r",      "r"),
+        ("IAM_OWNER",                "a",   "",       "",       "a"),
+        ("IAM_OWNER",                "",    "",       "",       "demo"),
+        ("itself IAM_OWNER",         "a",   "",       "r",      "r"),
+        ("ORG_OWNER@a",              "",    "",       "a",      "a"),
+        ("ORG_OWNER@a",              "",    "",       "",       "a"),
+        ("itself",                   "a",   "",       "r",      "a"),
+        ("itself",                   "a",   "a",      "r",      "a"),
+        ("itself",                   "a",   "",       "a",      "a"),
+        ("itself",                   "a",   "",       "",       "a"),
+        ("itself",                   "",    "",       "r",      "r"),
+        ("itself",                   "",    "",       "",       "demo"),
+        ("itself ORG_OWNER@b",       "a",   "",       "r",      "a"),
+        ("itself ORG_OWNER@b",       "a",   "b",      "b",      "b"),
+    ];
+    for (who, claim, named, recorded, expected) in table {
+        let organization = (!recorded.is_empty()).then(|| OrganizationId::new(recorded).unwrap());
+        let record = Record { organization, ..Record::default() };
+        let access = access(who, claim, named).unwrap();
+        let through = access.reads_through(record.organization.as_ref()).unwrap();
+        let details = record.details(&access.scope, through.as_ref()).owned_by(access.owner(through.as_ref()));
+        assert_eq!(details.resource_owner, expected, "{who:?} of {claim:?} names {named:?}, recorded {recorded:?}");
     }
 }
 
