@@ -24,6 +24,7 @@ mod rates;
 mod remembered;
 mod revocation_file;
 mod revocations;
+mod role_claims;
 pub mod roles;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -80,3 +80,70 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
     }
     server.stop();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issuers_write_keys_and_roles_in_several_forms_and_files_may_have_a_byte_order_mark() {
+    const MARK: &str = "\u{feff}";
+    let (key, set) = key();
+    let config = format!(
+        "{MARK}[limits]\nheader_bytes = 65536\n[auth]\nrevocation_file = \"revoked\"\n\
+         [[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
+    );
+    let folder = Folder::new(&config);
+    assert!(folder.run("token keygen").status.success());
+    let write = |name: &str, text: &str| std::fs::write(folder.file(name), format!("{MARK}{text}")).expect(name);
+    write("revoked", "# nothing is revoked\n");
+    let own_key = std::fs::read_to_string(folder.data().join("keys/1.pem")).expect("the server's key is there");
+    write("feature-data/keys/1.pem", &own_key);
+    let set = |more: &[&str]| {
+        let mut set: Json = serde_json::from_str(&set).expect("the set is JSON");
+        let keys = set["keys"].as_array_mut().expect("keys are a list");
+        keys[0]["alg"] = json!("Ed25519");
+        keys.push(json!({"kty": "RSA", "kid": "for\nencryption", "use": "enc", "n": "AQAB", "e": "AQAB"}));
+        keys.extend(more.iter().map(|kid| json!({"kty": "oct", "kid": kid, "k": "AQAB"})));
+        set.to_string()
+    };
+    write("jwks.json", &set(&[]));
+    let server = folder.serve();
+    let raw = Raw::new(&server).await;
+    const LEFT_OUT: &str = "a key of the issuer is left out";
+    server.wait_for_log(LEFT_OUT, 1);
+
+    let sign = |claims: Json| {
+        let now = jsonwebtoken::get_current_timestamp();
+        let mut all = json!({"iss": ISSUER, "aud": "features", "sub": "ann", "iat": now, "exp": now + 600});
+        all.as_object_mut().expect("claims are an object").extend(claims.as_object().expect("an object").clone());
+        let encode =
+            |part: Json| base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, part.to_string());
+        let message = format!("{}.{}", encode(json!({"alg": "Ed25519", "kid": "k1"})), encode(all));
+        let algorithm = jsonwebtoken::Algorithm::EdDSA;
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, algorithm).expect("the key signs");
+        format!("{message}.{signature}")
+    };
+    let denied = Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]));
+    let table = [
+        // (claims, the answer to a write to the instance)
+        (json!({"roles": "IAM_OWNER"}), Ok(())),
+        (json!({"roles": ["IAM_OWNER"], "more": "x".repeat(40_000)}), Ok(())),
+        (json!({"roles": [{"id": "7", "name": "IAM_OWNER"}]}), Ok(())),
+        (json!({"roles": [{"value": "IAM_OWNER", "display": "Owner"}]}), Ok(())),
+        (json!({"roles": {"IAM_OWNER": true}}), denied.clone()),
+    ];
+    for (claims, expected) in table {
+        let token = sign(claims.clone());
+        let answer = raw.call("SetInstanceFeatures", json!({"userSchema": true}), &[&token]).await;
+        assert_eq!(answer.map(|_| ()), expected, "{}", claims["roles"]);
+        // Without a role it is a good token still.
+        raw.call("GetInstanceFeatures", json!({"inheritance": true}), &[&token]).await.expect("the token is good");
+    }
+    server.wait_for_log("it gives no roles", 1);
+
+    // Keys that are left out already are not logged again with another set.
+    write("jwks.json", &set(&["secret"]));
+    server.wait_for_log(LEFT_OUT, 2);
+    let log = server.log();
+    let count = |text: &str| log.lines().filter(|line| line.contains(text)).count();
+    assert_eq!((count("the key is not for signatures"), count("the key's type is not supported")), (1, 1), "{log}");
+    assert_eq!(count("it gives no roles"), 1, "a remembered token is not read again");
+    server.stop();
+}

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::fetch::{FetchError, Fetcher};
 use super::jwks::{self, JwksError};
-use super::key_set::KeySet;
+use super::key_set::{KeySet, LeftOut};
 use super::keys::{KeyFolder, KeysError};
 
 /// Where keys come from.
@@ -155,6 +155,9 @@ impl CachedKeys {
     /// [`LoadError`] when files cannot be used.
     pub fn open(issuer: &str, source: Source, max_stale: Duration, now: Instant) -> Result<Arc<Self>, LoadError> {
         let keys = source.read().transpose()?;
+        if let Some(keys) = &keys {
+            log_left_out(issuer, keys, &[]);
+        }
         let current = ArcSwapOption::from_pointee(keys.map(|keys| Snapshot { keys, version: 0, loaded: now }));
         Ok(Arc::new(Self { issuer: issuer.to_owned(), source, max_stale, current, loads: Mutex::default() }))
     }
@@ -222,6 +225,7 @@ impl CachedKeys {
                 if !same || loads.problem.is_some() {
                     tracing::info!(%issuer, keys = keys.ids().count(), changed = !same, "the issuer's keys are loaded");
                 }
+                log_left_out(issuer, &keys, last.as_ref().map_or(&[], |last| last.keys.left_out()));
                 loads.problem = None;
                 let version = last.as_ref().map_or(0, |last| last.version + u64::from(!same));
                 self.current.store(Some(Arc::new(Snapshot { keys, version, loaded: now })));
@@ -237,6 +241,13 @@ impl CachedKeys {
                 loads.problem = Some(problem);
             }
         }
+    }
+}
+
+/// Logs the keys of an issuer that cannot be used, but for those that are logged already.
+fn log_left_out(issuer: &str, keys: &KeySet, logged: &[LeftOut]) {
+    for LeftOut { kid, reason } in keys.left_out().iter().filter(|key| !logged.contains(key)) {
+        tracing::info!(issuer, kid, reason, "a key of the issuer is left out");
     }
 }
 

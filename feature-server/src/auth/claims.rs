@@ -1,36 +1,31 @@
 //! The claims of a token (RFC 7519), and the checks that are the same for every issuer. Nobody's rights follow here.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::revocations::TokenIds;
+use super::role_claims::{ListedRoles, ProjectRoles};
 use crate::error::Failure;
 
 /// The claim with the organization of a token's user.
 pub const ORGANIZATION_CLAIM: &str = "urn:zitadel:iam:user:resourceowner:id";
 
+/// Zitadel's claim with the roles of a project.
+pub const PROJECT_ROLES_CLAIM: &str = "urn:zitadel:iam:org:project:roles";
+
 /// The claims with a meaning of their own here: the list of roles can be none of them.
-pub const RESERVED_CLAIMS: [&str; 11] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "instance",
-    "user",
-    ORGANIZATION_CLAIM,
-    "urn:zitadel:iam:org:project:roles",
-];
+pub const RESERVED_CLAIMS: [&str; 11] =
+    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "instance", "user", ORGANIZATION_CLAIM, PROJECT_ROLES_CLAIM];
 
-/// Roles by name; for each the organizations that it was granted in, by id. The values are their domains.
-pub type ProjectRoles = BTreeMap<String, BTreeMap<String, IgnoredAny>>;
+const MALFORMED: Failure = Failure::TokenInvalid("its claims are malformed");
 
-/// The claims of a token. A known claim that comes twice, or has another type, makes the token malformed.
+/// The claims of a token. One that says who somebody is, or for how long, makes the token malformed when it comes twice
+/// or has another type: left out, it could mean more rights. Claims with roles can only mean fewer, and are read later.
 #[derive(Debug, Deserialize)]
 pub struct Claims {
     iss: Option<String>,
@@ -42,11 +37,16 @@ pub struct Claims {
     jti: Option<String>,
     #[serde(rename = "urn:zitadel:iam:user:resourceowner:id")]
     organization: Option<String>,
-    /// Zitadel's roles.
-    #[serde(default, rename = "urn:zitadel:iam:org:project:roles")]
-    pub project_roles: ProjectRoles,
-    #[serde(flatten)]
-    others: Map<String, Value>,
+    /// The instance that an own token names.
+    pub instance: Option<Value>,
+    /// The user that an own token names.
+    pub user: Option<Value>,
+    /// The roles without organizations; `None` when their claim is not in a form that is read.
+    #[serde(skip)]
+    pub roles: Option<ListedRoles>,
+    /// Zitadel's roles, in the same way.
+    #[serde(skip)]
+    pub project_roles: Option<ProjectRoles>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,12 +87,29 @@ impl TimeLimits {
 }
 
 impl Claims {
+    /// Who made a token, as it says. Nothing else is read: a payload whose signature is not verified yet must cost little.
+    ///
+    /// # Errors
+    /// [`Failure::TokenInvalid`] when it does not say.
+    pub fn issuer_of(payload: &[u8]) -> Result<String, Failure> {
+        let issuer = claim(payload, "iss").map_err(|_| MALFORMED)?;
+        issuer.ok_or(Failure::TokenInvalid("the claim iss is missing"))
+    }
+
     /// Reads the claims of a token.
+    ///
+    /// * `roles`: the name of the claim with the list of roles.
     ///
     /// # Errors
     /// [`Failure::TokenInvalid`] when they are malformed.
-    pub fn parse(payload: &[u8]) -> Result<Self, Failure> {
-        serde_json::from_slice(payload).map_err(|_| Failure::TokenInvalid("its claims are malformed"))
+    pub fn parse(payload: &[u8], roles: &str) -> Result<Self, Failure> {
+        // serde would take a list for the struct, too.
+        let object = payload.trim_ascii_start().starts_with(b"{");
+        let claims: Option<Self> = object.then(|| serde_json::from_slice(payload).ok()).flatten();
+        let claims = claims.ok_or(MALFORMED)?;
+        let roles = claim(payload, roles).ok().map(Option::unwrap_or_default);
+        let project_roles = claim(payload, PROJECT_ROLES_CLAIM).ok().map(Option::unwrap_or_default);
+        Ok(Self { roles, project_roles, ..claims })
     }
 
     /// Who made the token, as it says.
@@ -127,31 +144,6 @@ impl Claims {
     /// The organization of the token's user.
     pub fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
-    }
-
-    /// The text in a claim that only some issuers have.
-    ///
-    /// # Errors
-    /// [`Failure::TokenInvalid`] with `wrong` when it holds something else.
-    pub fn text(&self, name: &str, wrong: &'static str) -> Result<Option<&str>, Failure> {
-        match self.others.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Failure::TokenInvalid(wrong)),
-        }
-    }
-
-    /// The plain list of roles in the claim `name`.
-    ///
-    /// # Errors
-    /// [`Failure::TokenInvalid`] when it holds something else.
-    pub fn roles(&self, name: &str) -> Result<Vec<&str>, Failure> {
-        let wrong = || Failure::TokenInvalid("the claim with its roles is no list of names");
-        match self.others.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::Array(roles)) => roles.iter().map(|role| role.as_str().ok_or_else(wrong)).collect(),
-            Some(_) => Err(wrong()),
-        }
     }
 
     /// Checks that the token is meant for `audience` (RFC 7519, section 4.1.3).
@@ -194,6 +186,42 @@ impl Claims {
         if limits.over(expires, now) { Err(Failure::TokenExpired) } else { Ok(expires) }
     }
 }
+
+/// The claim `name` of a payload, unless it is absent or `null`. Nothing is made of the others.
+fn claim<'p, T: Deserialize<'p>>(payload: &'p [u8], name: &str) -> Result<Option<T>, serde_json::Error> {
+    let mut json = serde_json::Deserializer::from_slice(payload);
+    let found: Option<Option<T>> = json.deserialize_map(OneClaim { name, found: PhantomData })?;
+    json.end().map(|()| found.flatten())
+}
+
+struct OneClaim<'n, T> {
+    name: &'n str,
+    found: PhantomData<T>,
+}
+
+impl<'p, T: Deserialize<'p>> Visitor<'p> for OneClaim<'_, T> {
+    type Value = Option<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of claims")
+    }
+
+    fn visit_map<M: MapAccess<'p>>(self, mut claims: M) -> Result<Option<T>, M::Error> {
+        let mut found = None;
+        while let Some(Name(name)) = claims.next_key()? {
+            if name != self.name {
+                claims.next_value::<IgnoredAny>()?;
+            } else if found.replace(claims.next_value()?).is_some() {
+                return Err(M::Error::custom("a claim comes twice"));
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The name of a claim or field, borrowed where it has no escapes.
+#[derive(Deserialize)]
+pub struct Name<'p>(#[serde(borrow)] pub Cow<'p, str>);
 
 #[cfg(test)]
 mod tests;

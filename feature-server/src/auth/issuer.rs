@@ -10,6 +10,7 @@ use super::cached::CachedKeys;
 use super::claims::{Claims, TimeLimits};
 use super::moment::Moment;
 use super::principal::{Grant, Identity, Principal};
+use super::role_claims;
 use super::roles::Roles;
 use super::token;
 use crate::error::Failure;
@@ -52,30 +53,22 @@ impl Issuer {
             Kind::Oidc(instance) => (Some(as_user), instance.clone()),
         };
         let organization = claims.organization().map(organization).transpose()?;
-        Ok(Principal {
-            identity: Identity::new(claims.issuer()?, subject, instance.as_ref()),
-            grants: self.grants(claims, organization.as_ref())?,
-            subject: subject.to_owned(),
-            user,
-            instance,
-            organization,
-            expires_at: claims.check_times(limits, now.unix_s)?,
-        })
+        let expires_at = claims.check_times(limits, now.unix_s)?;
+        let identity = Identity::new(claims.issuer()?, subject, instance.as_ref());
+        let grants = self.grants(claims, organization.as_ref())?;
+        Ok(Principal { identity, subject: subject.to_owned(), user, instance, organization, grants, expires_at })
     }
 
-    /// The roles that the token names and that are known here. Issuers name roles of other services too.
-    fn grants(&self, claims: &Claims, organization_of_token: Option<&OrganizationId>) -> Result<Vec<Grant>, Failure> {
-        let mut grants = Vec::new();
-        for role in claims.roles(&self.roles_claim)?.into_iter().filter_map(|name| self.roles.get(name)) {
-            grants.push(Grant { role: Arc::clone(role), organization: organization_of_token.cloned() });
-        }
-        for (name, organizations) in &claims.project_roles {
-            let Some(role) = self.roles.get(name) else { continue };
-            for id in organizations.keys() {
-                grants.push(Grant { role: Arc::clone(role), organization: Some(organization(id)?) });
-            }
-        }
-        Ok(grants)
+    fn grants(&self, claims: &Claims, organization: Option<&OrganizationId>) -> Result<Vec<Grant>, Failure> {
+        let (issuer, subject) = (claims.issuer()?, claims.subject()?);
+        Ok(role_claims::grants(claims, &self.roles_claim, organization, &self.roles, |claim| {
+            tracing::warn!(
+                issuer,
+                subject,
+                claim,
+                "the claim has a form that is not read, so it gives no roles: see auth.roles_claim"
+            );
+        }))
     }
 }
 

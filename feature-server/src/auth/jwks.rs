@@ -6,10 +6,27 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::key_set::{KeySet, VerifyingKey};
+use super::key_set::{KeySet, LeftOut, VerifyingKey};
+use crate::text_file;
+
+/// The algorithms of each type of key by their names (RFC 7518, RFC 8037, RFC 9864).
+const ED25519: &[(&str, Algorithm)] = &[("Ed25519", Algorithm::EdDSA), ("EdDSA", Algorithm::EdDSA)];
+const P256: &[(&str, Algorithm)] = &[("ES256", Algorithm::ES256)];
+const P384: &[(&str, Algorithm)] = &[("ES384", Algorithm::ES384)];
+const RSA: &[(&str, Algorithm)] = &[
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("PS384", Algorithm::PS384),
+    ("PS512", Algorithm::PS512),
+];
 
 /// The lengths of RSA moduli that are accepted, in bits (RFC 7518, section 3.3, and what aws-lc verifies).
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+/// The most keys whose reasons are kept, so that a file of nonsense does not fill the log. Real sets have a few keys.
+const LEFT_OUT_MAX: usize = 50;
 
 /// Why a text is no key set that can be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +35,8 @@ pub enum JwksError {
     #[error("is no JSON Web Key Set")]
     Malformed,
     /// No key is left after those that cannot be used.
-    #[error("holds no usable key{}", .0.map(|why| format!(": {why}")).unwrap_or_default())]
-    NoUsableKey(Option<&'static str>),
+    #[error("holds no usable key{}", listed(.0))]
+    NoUsableKey(Vec<LeftOut>),
 }
 
 #[derive(Deserialize)]
@@ -48,20 +65,32 @@ struct Jwk {
 /// # Errors
 /// [`JwksError`] when nothing usable is in it.
 pub fn parse(json: &[u8]) -> Result<KeySet, JwksError> {
+    let json = text_file::without_mark(json);
     let set: Jwks = serde_json::from_slice(json).map_err(|_| JwksError::Malformed)?;
     let mut keys = Vec::new();
-    let mut refused = None;
-    for value in set.keys {
-        let key = serde_json::from_value(value).map_err(|_| "a key is malformed").and_then(|jwk| usable(&jwk));
-        match key {
+    let mut left_out = Vec::new();
+    for value in &set.keys {
+        match Jwk::deserialize(value).map_err(|_| "the key is malformed").and_then(|jwk| usable(&jwk)) {
             Ok(key) => keys.push(key),
-            Err(why) => refused = Some(why),
+            Err(reason) => {
+                let kid = value.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default();
+                let key = LeftOut::new(kid, reason);
+                if left_out.len() < LEFT_OUT_MAX && !left_out.contains(&key) {
+                    left_out.push(key);
+                }
+            }
         }
     }
-    if keys.is_empty() { Err(JwksError::NoUsableKey(refused)) } else { Ok(KeySet::new(keys)) }
+    if keys.is_empty() { Err(JwksError::NoUsableKey(left_out)) } else { Ok(KeySet::new(keys).without(left_out)) }
 }
 
-/// The key, when it is public, for signatures, and strong enough. Its algorithm follows from its type alone.
+/// The first few keys with their reasons, to end a sentence.
+fn listed(left_out: &[LeftOut]) -> String {
+    let keys: Vec<String> = left_out.iter().take(3).map(ToString::to_string).collect();
+    if keys.is_empty() { String::new() } else { format!(" ({})", keys.join("; ")) }
+}
+
+/// The key, when it is public, for signatures, and strong enough. Its type tells which algorithms it can be for.
 fn usable(jwk: &Jwk) -> Result<VerifyingKey, &'static str> {
     if jwk.usage.as_ref().is_some_and(|usage| usage != "sig") {
         return Err("the key is not for signatures");
@@ -73,38 +102,27 @@ fn usable(jwk: &Jwk) -> Result<VerifyingKey, &'static str> {
         // Whoever published it can no longer be the only one who signs with it.
         return Err("the key is published with its private part");
     }
-    let (algorithm, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+    let (algorithms, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("OKP", Some("Ed25519")) => {
             let x = bytes(jwk.x.as_deref(), 32)?;
-            (only(jwk, Algorithm::EdDSA, "EdDSA")?, DecodingKey::from_ed_der(&x))
+            (algorithms(jwk, ED25519)?, DecodingKey::from_ed_der(&x))
         }
-        ("EC", Some("P-256")) => (only(jwk, Algorithm::ES256, "ES256")?, point(jwk, 32)?),
-        ("EC", Some("P-384")) => (only(jwk, Algorithm::ES384, "ES384")?, point(jwk, 48)?),
-        ("RSA", _) => (rsa_algorithm(jwk.alg.as_deref())?, rsa(jwk)?),
+        ("EC", Some("P-256")) => (algorithms(jwk, P256)?, point(jwk, 32)?),
+        ("EC", Some("P-384")) => (algorithms(jwk, P384)?, point(jwk, 48)?),
+        ("RSA", _) => (algorithms(jwk, RSA)?, rsa(jwk)?),
         // Symmetric keys (`oct`) would let whoever can verify also sign.
         _ => return Err("the key's type is not supported"),
     };
-    Ok(VerifyingKey { id: jwk.kid.clone(), algorithm, key })
+    Ok(VerifyingKey { id: jwk.kid.clone(), algorithms, key })
 }
 
-fn only(jwk: &Jwk, algorithm: Algorithm, name: &str) -> Result<Algorithm, &'static str> {
-    match jwk.alg.as_deref() {
-        None => Ok(algorithm),
-        Some(given) if given == name => Ok(algorithm),
-        Some(_) => Err("the key's algorithm does not fit its type"),
-    }
-}
-
-fn rsa_algorithm(name: Option<&str>) -> Result<Algorithm, &'static str> {
-    match name {
-        None | Some("RS256") => Ok(Algorithm::RS256),
-        Some("RS384") => Ok(Algorithm::RS384),
-        Some("RS512") => Ok(Algorithm::RS512),
-        Some("PS256") => Ok(Algorithm::PS256),
-        Some("PS384") => Ok(Algorithm::PS384),
-        Some("PS512") => Ok(Algorithm::PS512),
-        Some(_) => Err("the key's algorithm does not fit its type"),
-    }
+/// The one algorithm that the key names, else all of its type.
+fn algorithms(jwk: &Jwk, of_type: &[(&str, Algorithm)]) -> Result<Vec<Algorithm>, &'static str> {
+    let named = jwk.alg.as_deref();
+    let fitting = of_type.iter().filter(|(name, _)| named.is_none_or(|named| named == *name));
+    let mut algorithms: Vec<Algorithm> = fitting.map(|(_, algorithm)| *algorithm).collect();
+    algorithms.dedup();
+    if algorithms.is_empty() { Err("the key's algorithm does not fit its type") } else { Ok(algorithms) }
 }
 
 fn point(jwk: &Jwk, length: usize) -> Result<DecodingKey, &'static str> {

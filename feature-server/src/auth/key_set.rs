@@ -1,15 +1,20 @@
 //! Public keys that verify tokens, and how a token finds its key. Where keys come from is not known here.
 
+use std::fmt;
+
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-/// A public key with the one algorithm that it verifies.
+/// The most characters of a key's id that are logged.
+const KID_MAX_CHARS: usize = 64;
+
+/// A public key with the algorithms that it verifies.
 #[derive(Debug, Clone)]
 pub struct VerifyingKey {
     /// The key's id, where it has one.
     pub id: Option<String>,
-    /// The only algorithm that the key is for (RFC 8725, section 3.1).
-    pub algorithm: Algorithm,
+    /// The only algorithms that the key is for (RFC 8725, section 3.1): one, unless the issuer names none for an RSA key.
+    pub algorithms: Vec<Algorithm>,
     /// The key.
     pub key: DecodingKey,
 }
@@ -20,7 +25,7 @@ impl VerifyingKey {
         let key = DecodingKey::from_ed_der(public);
         let jwk = Jwk::from_decoding_key(&key, Some(Algorithm::EdDSA)).expect("32 bytes are an Ed25519 key");
         let id = jwk.thumbprint(ThumbprintHash::SHA256).expect("a thumbprint is defined for Ed25519 keys");
-        Self { id: Some(id), algorithm: Algorithm::EdDSA, key }
+        Self { id: Some(id), algorithms: vec![Algorithm::EdDSA], key }
     }
 }
 
@@ -34,7 +39,34 @@ impl PartialEq for VerifyingKey {
             ) => n == other_n && e == other_e,
             _ => false,
         };
-        same_bytes && self.id == other.id && self.algorithm == other.algorithm
+        same_bytes && self.id == other.id && self.algorithms == other.algorithms
+    }
+}
+
+/// A key of an issuer that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Its id, escaped and cut so that it fits into a line of the log; empty without one.
+    pub kid: String,
+    /// Why it cannot be used.
+    pub reason: &'static str,
+}
+
+impl LeftOut {
+    /// * `kid`: the key's id as its issuer spells it.
+    pub fn new(kid: &str, reason: &'static str) -> Self {
+        let rest = if kid.chars().nth(KID_MAX_CHARS).is_some() { "..." } else { "" };
+        let kid = kid.chars().take(KID_MAX_CHARS).flat_map(char::escape_debug).chain(rest.chars()).collect();
+        Self { kid, reason }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kid.as_str() {
+            "" => write!(f, "without kid: {}", self.reason),
+            kid => write!(f, "kid \"{kid}\": {}", self.reason),
+        }
     }
 }
 
@@ -42,12 +74,23 @@ impl PartialEq for VerifyingKey {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct KeySet {
     keys: Vec<VerifyingKey>,
+    left_out: Vec<LeftOut>,
 }
 
 impl KeySet {
     /// A set of these keys.
     pub fn new(keys: Vec<VerifyingKey>) -> Self {
-        Self { keys }
+        Self { keys, left_out: Vec::new() }
+    }
+
+    /// The same set, beside which these keys stood.
+    pub fn without(self, left_out: Vec<LeftOut>) -> Self {
+        Self { left_out, ..self }
+    }
+
+    /// The keys of the issuer that cannot be used.
+    pub fn left_out(&self) -> &[LeftOut] {
+        &self.left_out
     }
 
     /// The ids of the keys, in the order of the set.
@@ -67,9 +110,9 @@ impl KeySet {
         };
         let mut candidates = self.keys.iter().filter(|key| key.id.as_deref() == Some(id));
         let first = candidates.next()?;
-        if first.algorithm == algorithm {
+        if first.algorithms.contains(&algorithm) {
             return Some(first);
         }
-        candidates.find(|key| key.algorithm == algorithm).or(Some(first))
+        candidates.find(|key| key.algorithms.contains(&algorithm)).or(Some(first))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use feature_core::{InstanceId, OrganizationId, UserId};
+use feature_core::{IdError, InstanceId, OrganizationId, UserId};
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -139,16 +139,23 @@ fn hints(roles: &Roles, asked: &TokenRequest) -> Result<Vec<String>, MintError> 
 
 /// The user of an own token.
 pub(super) fn user(claims: &Claims) -> Result<Option<UserId>, Failure> {
-    let wrong = "the claim user is no valid id";
-    let user = claims.text(USER_CLAIM, wrong)?;
-    user.map(UserId::new).transpose().map_err(|_| Failure::TokenInvalid(wrong))
+    id(claims.user.as_ref(), UserId::new, "the claim user is no valid id")
 }
 
 /// The instance of an own token.
 pub(super) fn instance(claims: &Claims) -> Result<Option<InstanceId>, Failure> {
-    let wrong = "the claim instance is no valid id";
-    let instance = claims.text(INSTANCE_CLAIM, wrong)?;
-    instance.map(InstanceId::new).transpose().map_err(|_| Failure::TokenInvalid(wrong))
+    id(claims.instance.as_ref(), InstanceId::new, "the claim instance is no valid id")
+}
+
+/// Without what such a claim means, a token could mean more: one in another form is refused.
+fn id<I>(
+    claim: Option<&Value>,
+    id: impl Fn(&str) -> Result<I, IdError>,
+    wrong: &'static str,
+) -> Result<Option<I>, Failure> {
+    let Some(claim) = claim else { return Ok(None) };
+    let id = claim.as_str().and_then(|text| id(text).ok());
+    id.map(Some).ok_or(Failure::TokenInvalid(wrong))
 }
 
 #[cfg(test)]

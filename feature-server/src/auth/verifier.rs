@@ -123,11 +123,12 @@ impl Verifier {
     /// it is not revoked.
     fn verify_anew(&self, token: &str, at: Moment) -> Result<Verified, Unverified> {
         let jws = Jws::parse(token)?;
-        let claims = Claims::parse(&jws.payload)?;
-        let issuer = self.issuers.get(claims.issuer()?).ok_or(Failure::TokenInvalid("its issuer is not known"))?;
+        let issuer = Claims::issuer_of(&jws.payload)?;
+        let issuer = self.issuers.get(&issuer).ok_or(Failure::TokenInvalid("its issuer is not known"))?;
         let key_unknown = || Unverified::KeyUnknown(Arc::clone(issuer));
         let snapshot = issuer.keys.current(at.steady).map_err(|_| key_unknown())?;
         jws.verify(snapshot.keys.find(jws.key_id.as_deref(), jws.algorithm).ok_or_else(key_unknown)?)?;
+        let claims = Claims::parse(&jws.payload, &issuer.roles_claim)?;
         let principal = Arc::new(issuer.principal(&claims, self.limits, at)?);
         let revocations = self.revocations.current();
         if revocations.list.revokes(claims.ids()?) {

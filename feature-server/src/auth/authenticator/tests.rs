@@ -23,6 +23,8 @@ struct Signers {
     p384: Signer,
     rsa: Signer,
     pss: Signer,
+    /// An RSA key that is published without an algorithm.
+    any: Signer,
     stranger: Signer,
 }
 
@@ -32,6 +34,7 @@ static SIGNERS: LazyLock<Signers> = LazyLock::new(|| Signers {
     p384: Signer::new("p384", Algorithm::ES384),
     rsa: Signer::new("rsa", Algorithm::RS256),
     pss: Signer::new("pss", Algorithm::PS512),
+    any: Signer::new("any", Algorithm::RS512),
     stranger: Signer::new("ed", Algorithm::EdDSA),
 });
 
@@ -45,8 +48,10 @@ impl Setup {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("jwks.json");
-        let Signers { ed, p256, p384, rsa, pss, .. } = &*SIGNERS;
-        std::fs::write(&file, jwks(&[ed, p256, p384, rsa, pss])).unwrap();
+        let Signers { ed, p256, p384, rsa, pss, any, .. } = &*SIGNERS;
+        let mut keys = [ed, p256, p384, rsa, pss, any].map(Signer::jwk);
+        keys[5].as_object_mut().unwrap().remove("alg");
+        std::fs::write(&file, json!({"keys": keys}).to_string()).unwrap();
         let mut settings = Settings::default();
         let instance = Some("demo".to_owned());
         settings.auth.issuers = vec![settings::Issuer { jwks_file: Some(file), instance, ..issuer(ISSUER) }];
@@ -78,7 +83,7 @@ fn claims(changes: Value) -> Value {
 async fn only_tokens_that_are_right_in_everything_are_believed() {
     let setup = Setup::new();
     let authenticator = setup.authenticator().unwrap();
-    let Signers { ed, p256, p384, rsa, pss, stranger } = &*SIGNERS;
+    let Signers { ed, p256, p384, rsa, pss, any, stranger } = &*SIGNERS;
     let header = |header: Value| ed.token_with(&header, &good());
     let changed = |changes: Value| ed.token(&claims(changes));
     let symmetric = {
@@ -91,7 +96,6 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
     let good_token = ed.token(&good());
     let (message, signature) = good_token.rsplit_once('.').unwrap();
     let foreign_claims = unsigned(&json!({"alg": "EdDSA", "kid": "ed"}), &claims(json!({"sub": "43"})));
-    let many = "x".repeat(8 * 1024);
 
     let algorithm = Some("its algorithm is not that of the key");
     let unsupported = Some("its algorithm is not supported");
@@ -111,6 +115,12 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
         ("P-384",                        p384.token(&good()),                                     None),
         ("RSA PKCS#1",                   rsa.token(&good()),                                      None),
         ("RSA PSS",                      pss.token(&good()),                                      None),
+        ("Ed25519 by its own name",      header(json!({"alg": "Ed25519", "kid": "ed"})),          None),
+        ("Ed25519 for a P-256 key",      p256.token_with(&json!({"alg": "Ed25519", "kid": "p256"}), &good()), algorithm),
+        ("RS512 with any RSA key",       any.token_with(&json!({"alg": "RS512", "kid": "any"}), &good()), None),
+        ("RS512 called PS512",           any.token_with(&json!({"alg": "PS512", "kid": "any"}), &good()), signed),
+        ("as large as headers may be",   changed(json!({"more": "x".repeat(65_536)})),            None),
+        ("roles in an unknown form",     changed(json!({"roles": {"IAM_OWNER": true}})),          None),
         ("an access token by type",      header(json!({"alg": "EdDSA", "kid": "ed", "typ": "AT+jwt"})), None),
         ("a logout token",               header(json!({"alg": "EdDSA", "kid": "ed", "typ": "logout+jwt"})), kind),
         ("keys brought along",           header(json!({"alg": "EdDSA", "kid": "ed", "jwk": stranger.jwk(), "jku": "https://x"})), None),
@@ -136,7 +146,6 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
         ("padding",                      format!("{}=.{signature}", message),                     shape),
         ("garbage",                      "garbage".to_owned(),                                    shape),
         ("empty",                        String::new(),                                           shape),
-        ("oversized",                    changed(json!({"more": many})),                          Some("it is longer than 8192 bytes")),
         ("no exp",                       changed(json!({"exp": null})),                           Some("the claim exp is missing")),
         ("no aud",                       changed(json!({"aud": null})),                           Some("the claim aud is missing")),
         ("no iss",                       changed(json!({"iss": null})),                           Some("the claim iss is missing")),
@@ -152,7 +161,6 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
         ("issued in the future",         changed(json!({"iat": NOW + 11})),                       Some("it was issued in the future")),
         ("valid for too long",           changed(json!({"iat": NOW - 60, "exp": NOW + 86_400})),  Some("its lifetime is longer than allowed")),
         ("for too long without iat",     changed(json!({"iat": null, "exp": NOW + 86_401})),      Some("its lifetime is longer than allowed")),
-        ("roles that are no list",       changed(json!({"roles": "IAM_OWNER"})),                  Some("the claim with its roles is no list of names")),
         ("an organization without id",   changed(json!({"urn:zitadel:iam:user:resourceowner:id": ""})), Some("it names an organization whose id is not valid")),
     ];
     for (what, token, why) in table {
@@ -213,7 +221,7 @@ async fn the_claims_of_an_issuer_make_the_principal() {
             "SYSTEM_OWNER": {"acme": "acme.example"},
             "cook": {"acme": "acme.example"},
         },
-        "groups": ["ORG_USER_MANAGER", "gardener"],
+        "groups": [{"id": "7", "value": "ORG_USER_MANAGER"}, "gardener", "ORG_USER_MANAGER"],
         // Neither means anything in the token of an issuer.
         "instance": "other",
         "user": {"name": "Mary"},

@@ -16,7 +16,7 @@ fn with(mut jwk: Value, changes: &Value) -> Value {
 }
 
 #[test]
-fn only_public_strong_asymmetric_signature_keys_are_taken_for_the_algorithm_of_their_type() {
+fn public_strong_asymmetric_signature_keys_are_taken_for_the_algorithms_of_their_type() {
     let ed = Signer::new("a", Algorithm::EdDSA).jwk();
     let p256 = Signer::new("a", Algorithm::ES256).jwk();
     let p384 = Signer::new("a", Algorithm::ES384).jwk();
@@ -30,13 +30,16 @@ fn only_public_strong_asymmetric_signature_keys_are_taken_for_the_algorithm_of_t
     let short = URL_SAFE_NO_PAD.encode([7; 31]);
     let fits = "the key's algorithm does not fit its type";
     let kind = "the key's type is not supported";
+    let all = "RS256 RS384 RS512 PS256 PS384 PS512";
     let bits = "an RSA key needs 2048 to 8192 bits";
     #[rustfmt::skip]
     let table = [
-        // key   changed parts                                        algorithm, or why not
-        (&ed,   json!({}),                                           Ok(Algorithm::EdDSA)),
-        (&ed,   json!({"alg": "EdDSA", "use": "sig"}),               Ok(Algorithm::EdDSA)),
-        (&ed,   json!({"key_ops": ["verify"]}),                      Ok(Algorithm::EdDSA)),
+        // key   changed parts                                        algorithms, or why not
+        (&ed,   json!({}),                                           Ok("EdDSA")),
+        (&ed,   json!({"alg": "EdDSA", "use": "sig"}),               Ok("EdDSA")),
+        (&ed,   json!({"alg": "Ed25519"}),                           Ok("EdDSA")),
+        (&ed,   json!({"alg": "Ed448"}),                             Err(fits)),
+        (&ed,   json!({"key_ops": ["verify"]}),                      Ok("EdDSA")),
         (&ed,   json!({"alg": "ES256"}),                             Err(fits)),
         (&ed,   json!({"alg": "HS256"}),                             Err(fits)),
         (&ed,   json!({"use": "enc"}),                               Err("the key is not for signatures")),
@@ -49,18 +52,20 @@ fn only_public_strong_asymmetric_signature_keys_are_taken_for_the_algorithm_of_t
         (&ed,   json!({"crv": "X25519"}),                            Err(kind)),
         (&ed,   json!({"kty": "EC"}),                                Err(kind)),
         (&ed,   json!({"kty": "oct", "k": "AAAA"}),                  Err(kind)),
-        (&ed,   json!({"kty": null}),                                Err("a key is malformed")),
-        (&p256, json!({"alg": null}),                                Ok(Algorithm::ES256)),
-        (&p256, json!({"alg": "ES256"}),                             Ok(Algorithm::ES256)),
+        (&ed,   json!({"kty": null}),                                Err("the key is malformed")),
+        (&p256, json!({"alg": null}),                                Ok("ES256")),
+        (&p256, json!({"alg": "ES256"}),                             Ok("ES256")),
         (&p256, json!({"alg": "ES384"}),                             Err(fits)),
         (&p256, json!({"y": short}),                                 Err("a part of the key has the wrong length")),
         (&p256, json!({"crv": "P-521"}),                             Err(kind)),
         (&p256, json!({"crv": "secp256k1"}),                         Err(kind)),
-        (&p384, json!({"alg": null}),                                Ok(Algorithm::ES384)),
+        (&p384, json!({"alg": null}),                                Ok("ES384")),
         (&p384, json!({"crv": "P-256"}),                             Err(fits)),
-        (&rsa,  json!({"alg": null}),                                Ok(Algorithm::RS256)),
-        (&rsa,  json!({"alg": "RS512"}),                             Ok(Algorithm::RS512)),
-        (&rsa,  json!({"alg": "PS384"}),                             Ok(Algorithm::PS384)),
+        (&rsa,  json!({"alg": null}),                                Ok(all)),
+        (&rsa,  json!({"alg": "RS256"}),                             Ok("RS256")),
+        (&rsa,  json!({"alg": "RS512"}),                             Ok("RS512")),
+        (&rsa,  json!({"alg": "PS384"}),                             Ok("PS384")),
+        (&rsa,  json!({"alg": "Ed25519"}),                           Err(fits)),
         (&rsa,  json!({"alg": "RSA-OAEP"}),                          Err(fits)),
         (&rsa,  json!({"alg": "none"}),                              Err(fits)),
         (&rsa,  json!({"n": modulus(1024)}),                         Err(bits)),
@@ -71,18 +76,46 @@ fn only_public_strong_asymmetric_signature_keys_are_taken_for_the_algorithm_of_t
     ];
     for (jwk, changes, expected) in table {
         let set = json!({"keys": [with(jwk.clone(), &changes)]}).to_string();
-        let algorithm = |set: KeySet| set.find(Some("a"), Algorithm::HS256).map(|key| key.algorithm).unwrap();
-        let actual = parse(set.as_bytes()).map(algorithm);
-        assert_eq!(actual, expected.map_err(|why| JwksError::NoUsableKey(Some(why))), "{jwk} with {changes}");
+        let actual = parse(set.as_bytes()).map(|set| names(set.find(Some("a"), Algorithm::HS256).unwrap()));
+        let expected = expected.map(str::to_owned);
+        let expected = expected.map_err(|why| JwksError::NoUsableKey(vec![LeftOut::new("a", why)]));
+        assert_eq!(actual, expected, "{jwk} with {changes}");
     }
 }
 
+fn names(key: &VerifyingKey) -> String {
+    key.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
-fn a_key_that_cannot_be_used_does_not_spoil_the_set() {
+fn keys_that_cannot_be_used_are_left_out_with_kid_and_reason() {
     let good = Signer::new("good", Algorithm::EdDSA).jwk();
-    let oct = json!({"kty": "oct", "k": "AAAA", "kid": "oct"});
-    let set = parse(json!({"keys": [oct, 7, good], "more": true}).to_string().as_bytes()).unwrap();
+    let oct = |kid: &str| json!({"kty": "oct", "k": "AAAA", "kid": kid});
+    let long = "x".repeat(100);
+    let keys = json!([oct("o"), 7, good, oct("two\nlines \u{202e}"), oct(&long), 8, {"kid": 9}, oct("o")]);
+    let set = parse(json!({"keys": keys, "more": true}).to_string().as_bytes()).unwrap();
     assert_eq!(set.ids().collect::<Vec<_>>(), ["good"]);
+    let left_out: Vec<String> = set.left_out().iter().map(ToString::to_string).collect();
+    let expected = [
+        "kid \"o\": the key's type is not supported",
+        "without kid: the key is malformed",
+        "kid \"two\\nlines \\u{202e}\": the key's type is not supported",
+        &format!("kid \"{}...\": the key's type is not supported", &long[..64]),
+    ];
+    assert_eq!(left_out, expected);
+
+    let many: Vec<_> = (0..1000).map(|index| oct(&index.to_string())).collect();
+    let error = parse(json!({"keys": many}).to_string().as_bytes()).unwrap_err();
+    assert!(matches!(&error, JwksError::NoUsableKey(left_out) if left_out.len() == LEFT_OUT_MAX), "{error}");
+    let why = "the key's type is not supported";
+    let expected = format!("holds no usable key (kid \"0\": {why}; kid \"1\": {why}; kid \"2\": {why})");
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn byte_order_mark_of_a_set_is_skipped() {
+    let set = json!({"keys": [Signer::new("a", Algorithm::EdDSA).jwk()]}).to_string();
+    assert_eq!(parse(format!("\u{feff}{set}").as_bytes()), parse(set.as_bytes()));
 }
 
 #[test]
@@ -93,7 +126,7 @@ fn what_is_no_key_set_is_refused() {
         ("{}", JwksError::Malformed),
         ("<html>", JwksError::Malformed),
         (r#"{"keys": {}}"#, JwksError::Malformed),
-        (r#"{"keys": []}"#, JwksError::NoUsableKey(None)),
+        (r#"{"keys": []}"#, JwksError::NoUsableKey(vec![])),
     ];
     for (text, expected) in table {
         assert_eq!(parse(text.as_bytes()).unwrap_err(), expected, "{text}");
@@ -104,7 +137,7 @@ fn what_is_no_key_set_is_refused() {
 fn a_token_finds_its_key_by_id_then_algorithm_and_without_an_id_only_a_single_key() {
     let key = |id: Option<&str>, algorithm| VerifyingKey {
         id: id.map(str::to_owned),
-        algorithm,
+        algorithms: vec![algorithm],
         key: DecodingKey::from_ed_der(&[]),
     };
     let none: Vec<VerifyingKey> = vec![];
@@ -126,6 +159,6 @@ fn a_token_finds_its_key_by_id_then_algorithm_and_without_an_id_only_a_single_ke
     ];
     for (keys, id, algorithm, expected) in table {
         let set = KeySet::new(keys.to_vec());
-        assert_eq!(set.find(id, algorithm).map(|key| key.algorithm), expected, "{id:?} {algorithm:?}");
+        assert_eq!(set.find(id, algorithm).map(|key| key.algorithms[0]), expected, "{id:?} {algorithm:?}");
     }
 }

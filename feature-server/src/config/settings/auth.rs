@@ -12,7 +12,7 @@ pub struct Auth {
     pub leeway_s: u64,
     /// The longest lifetime of a token that is accepted or minted, in seconds.
     pub max_token_lifetime_s: u64,
-    /// The claim with a plain list of roles.
+    /// The claim with a list of roles.
     pub roles_claim: String,
     /// The file that lists revoked tokens.
     pub revocation_file: Option<PathBuf>,
