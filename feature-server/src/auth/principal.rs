@@ -8,6 +8,9 @@ use feature_core::{InstanceId, OrganizationId, UserId};
 use super::roles::Role;
 use crate::config::settings::Bound;
 
+/// What the allocator and the counters of an `Arc` add to each piece of memory, at about.
+const PIECE_BYTES: usize = 32;
+
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -78,6 +81,19 @@ impl Principal {
         self.granting(permission)
             .filter(move |grant| at_home && grant.role.bound == Bound::Organization)
             .filter_map(|grant| grant.organization.as_ref())
+    }
+
+    /// The memory that it takes, at about. Roles are shared by all principals, and count for nothing.
+    pub fn bytes(&self) -> usize {
+        let ids = [
+            self.user.as_ref().map(UserId::as_str),
+            self.instance.as_ref().map(InstanceId::as_str),
+            self.organization.as_ref().map(OrganizationId::as_str),
+        ];
+        let granted_in = self.grants.iter().map(|grant| grant.organization.as_ref().map(OrganizationId::as_str));
+        let texts = ids.into_iter().chain(granted_in).flatten().chain([self.subject.as_str()]);
+        let texts: usize = texts.map(|text| PIECE_BYTES + text.len()).sum();
+        2 * PIECE_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
     }
 
     fn granting(&self, permission: &str) -> impl Iterator<Item = &Grant> {

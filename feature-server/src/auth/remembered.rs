@@ -1,13 +1,20 @@
-//! Verified tokens, remembered by their digests: a bounded number of them, and never the tokens themselves. Whether
-//! one still holds is for the verifier to say.
+//! Verified tokens, remembered by their digests: in a bounded memory, and never the tokens themselves. Whether one
+//! still holds is for the verifier to say.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::issuer::Issuer;
 use super::principal::Principal;
+
+/// The room of one token. A token with a few roles needs half of it, one with hundreds takes the room of several.
+const TOKEN_BYTES: usize = 1024;
+
+/// What a token takes beside its principal, at about: its place in the cache, and [`Verified`].
+const ENTRY_BYTES: usize = 192;
 
 /// What a token is remembered by. Nobody can find another token with the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,15 +41,16 @@ pub struct Verified {
     pub revocations_version: u64,
 }
 
-/// The tokens that were verified, of which those that are seldom shown are forgotten first. Only tokens that were
+/// The verified tokens, of which those that are seldom shown are forgotten first. Only tokens that were
 /// found to be good are in here, so that who has none cannot push out others'.
 #[derive(Debug)]
-pub struct RememberedTokens(Cache<TokenDigest, Arc<Verified>>);
+pub struct RememberedTokens(Cache<TokenDigest, Arc<Verified>, Weight>);
 
 impl RememberedTokens {
-    /// Room for about so many tokens; `None` for none at all.
+    /// Room for so many tokens, each of [`TOKEN_BYTES`]; `None` for none at all.
     pub fn new(entries: usize) -> Option<Self> {
-        (entries > 0).then(|| Self(Cache::new(entries)))
+        let bytes = entries as u64 * TOKEN_BYTES as u64;
+        (entries > 0).then(|| Self(Cache::with_weighter(entries, bytes, Weight)))
     }
 
     /// What came of verifying the token with this digest.
@@ -59,5 +67,20 @@ impl RememberedTokens {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// How much memory they take, by their weights.
+    #[cfg(test)]
+    pub fn bytes(&self) -> u64 {
+        self.0.weight()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Weight;
+
+impl Weighter<TokenDigest, Arc<Verified>> for Weight {
+    fn weight(&self, _: &TokenDigest, verified: &Arc<Verified>) -> u64 {
+        TOKEN_BYTES.max(ENTRY_BYTES + verified.principal.bytes()) as u64
     }
 }

@@ -6,6 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::principal::Grant;
 use crate::auth::testing::{NOW, Signer, issuer, jwks, now};
 use crate::config::settings;
 
@@ -141,6 +142,37 @@ async fn only_good_tokens_take_room_and_only_so_much() {
         setup.verifier.verify(&setup.token(json!({"sub": format!("{index}")})), setup.start).unwrap();
     }
     assert!((1..=50).contains(&setup.remembered()), "{}", setup.remembered());
+}
+
+#[tokio::test]
+async fn remembered_tokens_take_a_bounded_memory_whatever_they_claim() {
+    const ENTRIES: usize = 500;
+    let granted = |index: usize, count: usize| -> Value {
+        (0..count).map(|other| (format!("organization-{index}-{other}"), json!(""))).collect()
+    };
+    #[rustfmt::skip]
+    let table = [
+        // the claims of the n-th token                                                       remembered of 600
+        (&(|_| json!({"roles": ["IAM_OWNER"]})) as &dyn Fn(usize) -> Value,                   400..=ENTRIES),
+        (&|_| json!({"roles": vec!["IAM_OWNER"; 480]}),                                       400..=ENTRIES),
+        (&|_| json!({"more": "x".repeat(8 * 1024)}),                                          400..=ENTRIES),
+        (&|n| json!({"urn:zitadel:iam:org:project:roles": {"ORG_OWNER": granted(n, 60)}}),    50..=120),
+        (&|n| json!({"urn:zitadel:iam:org:project:roles": {"ORG_OWNER": granted(n, 300)}}),   5..=24),
+    ];
+    for (claims, remembered) in table {
+        let setup = Setup::new(|settings| settings.auth.token_cache_entries = ENTRIES);
+        for index in 0..600 {
+            let mut claims = claims(index);
+            claims["sub"] = json!(index.to_string());
+            let principal = setup.verifier.verify(&setup.token(claims), setup.start).unwrap();
+            let ids = principal.grants.iter().filter_map(|grant| grant.organization.as_ref());
+            let least = principal.grants.len() * size_of::<Grant>() + ids.map(|id| id.as_str().len()).sum::<usize>();
+            assert!(principal.bytes() > least && principal.bytes() < 512 + 4 * least, "{}", principal.bytes());
+        }
+        let bytes = setup.verifier.remembered.as_ref().unwrap().bytes();
+        assert!(bytes <= ENTRIES as u64 * 1024, "{bytes}");
+        assert!(remembered.contains(&setup.remembered()), "{} of {remembered:?}", setup.remembered());
+    }
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub struct Auth {
     pub revocation_file: Option<PathBuf>,
     /// How long an issuer's last good keys are believed when no newer ones can be had, in seconds.
     pub jwks_max_stale_s: u64,
-    /// Verified tokens that are remembered; with 0 every call's token is verified anew.
+    /// Verified tokens that are remembered, each of up to 1 KiB; with 0 every call's token is verified anew.
     pub token_cache_entries: usize,
     /// Issuers whose tokens are accepted beside the server's own.
     pub issuers: Vec<Issuer>,

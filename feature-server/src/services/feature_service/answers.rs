@@ -16,8 +16,11 @@ use quick_cache::{Equivalent, Weighter};
 use crate::auth::access::Caller;
 use crate::services::frame::Frame;
 
-/// What an entry takes beside its bytes, at most about: the caller with a few grants is most of it.
-const ENTRY_BYTES: usize = 1024;
+/// What an entry takes beside its bytes and those of its principal, at most about.
+const ENTRY_BYTES: usize = 640;
+
+/// What a typical entry takes in all.
+const TYPICAL_BYTES: usize = 2048;
 
 /// The answers to reads, of which those that are seldom asked for are forgotten first.
 #[derive(Clone)]
@@ -63,7 +66,7 @@ impl Answers {
     /// * `store`: the one that answers are read from.
     /// * `bytes`: how much is remembered at most; nothing with 0.
     pub fn new(store: Arc<Versioned>, bytes: usize) -> Self {
-        let given = || Arc::new(Cache::with_weighter(bytes / (2 * ENTRY_BYTES), bytes as u64, Weight));
+        let given = || Arc::new(Cache::with_weighter(bytes / TYPICAL_BYTES, bytes as u64, Weight));
         Self { store, given: (bytes > 0).then(given) }
     }
 
@@ -125,7 +128,8 @@ struct Weight;
 
 impl Weighter<Kept, Arc<Given>> for Weight {
     fn weight(&self, kept: &Kept, given: &Arc<Given>) -> u64 {
-        (ENTRY_BYTES + kept.message.len() + given.frame.size()) as u64
+        // Entries share their principals while tokens are remembered, but each can be the last that has its own.
+        (ENTRY_BYTES + kept.caller.principal().bytes() + kept.message.len() + given.frame.size()) as u64
     }
 }
 
