@@ -8,6 +8,7 @@ pub mod config;
 pub mod data;
 pub mod descriptors;
 pub mod error;
+pub mod host;
 pub mod memory;
 pub mod open_files;
 pub mod openapi;

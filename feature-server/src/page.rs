@@ -8,13 +8,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
-use http::uri::Authority;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prost_reflect::DescriptorPool;
 
 use crate::auth::access::ORGANIZATION_METADATA;
+use crate::host::{Host, host_of};
 use crate::openapi::{self, Api, Header};
 
 /// The most characters of an id; the core keeps to it.
@@ -129,7 +129,7 @@ impl Pages {
     }
 
     fn page<B>(&self, request: &Request<B>) -> Response<Bytes> {
-        let page = self.page.replace(ADDRESS, called(request).unwrap_or(&self.address));
+        let page = self.page.replace(ADDRESS, called(request).as_ref().map_or(&self.address, Host::as_str));
         let mut response = Response::new(Bytes::from(page));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -159,15 +159,11 @@ fn by_scheme(tls: bool) -> String {
     page
 }
 
-/// What the caller calls the server, when that is a host and port and nothing else: it is shown in calls to paste.
-fn called<B>(request: &Request<B>) -> Option<&str> {
-    let text = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(HOST)?.to_str().ok()?,
-    };
-    let harmless = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
-    let authority = text.parse::<Authority>().ok().filter(|_| harmless)?;
-    (authority.host() == text || authority.port_u16().is_some()).then_some(text)
+/// What the caller calls the server, when that is harmless: it is shown in calls to paste.
+fn called<B>(request: &Request<B>) -> Option<Host> {
+    let host = host_of(request.uri(), request.headers()).ok().flatten()?;
+    let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+    (host.as_str().bytes().all(harmless) && !host.as_str().ends_with(':')).then_some(host)
 }
 
 /// Whether the caller has what bears this tag already.

@@ -41,6 +41,7 @@ mod large_work;
 mod leftover;
 mod limits;
 mod listener;
+mod origin;
 mod protocol;
 mod request_messages;
 pub mod rest;

@@ -9,6 +9,7 @@ mod curl;
 mod folder;
 mod fresh_reads;
 mod harness;
+mod http;
 mod issuer;
 mod json_oracle;
 mod limits;

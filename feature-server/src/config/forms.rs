@@ -109,7 +109,9 @@ fn is_host(text: &str) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b))
     };
-    text.len() <= 253 && text.split('.').all(is_label)
+    // With one final dot it is the same name.
+    let name = text.strip_suffix('.').unwrap_or(text);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 fn is_https_url(text: &str) -> bool {
@@ -162,6 +164,7 @@ mod tests {
             ("http://10.0.0.1:3000", true),
             ("http://[::1]:3000", true),
             ("https://[::1]", true),
+            ("https://console.example.com.", true),
             ("https://localhost", true),
             ("*", false),
             ("null", false),
@@ -197,7 +200,9 @@ mod tests {
             ("Demo.example.com", false),
             ("demo.example.com:8080", false),
             ("demo.example.com/", false),
-            ("demo.example.com.", false),
+            ("demo.example.com.", true),
+            ("demo.example.com..", false),
+            (".", false),
             ("::1", false),
             ("", false),
         ];

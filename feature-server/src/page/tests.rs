@@ -84,7 +84,7 @@ fn the_page_calls_the_server_what_the_caller_calls_it_if_that_is_harmless() {
     check("/", Some("localhost:9000"), "localhost:9000");
     check("/", Some("[::1]:9000"), "[::1]:9000");
     check("http://h2.example:81/", None, "h2.example:81");
-    check("http://h2.example:81/", Some("other"), "h2.example:81");
+    check("http://h2.example:81/", Some("other"), ADDRESS);
     check("/", Some(""), ADDRESS);
     check("/", Some("a b"), ADDRESS);
     check("/", Some("user@host"), ADDRESS);

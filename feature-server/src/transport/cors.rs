@@ -6,15 +6,13 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{ALLOW, HOST, ORIGIN, WWW_AUTHENTICATE};
-use http::uri::Authority;
-use http::{HeaderName, Method, Request, Response, Uri};
+use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::{HeaderName, Method, Request, Response};
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -22,6 +20,7 @@ use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::body::CallBody;
 use super::context::REQUEST_ID;
+use super::origin::Origin;
 use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
 /// How long a browser may remember what it was told.
@@ -68,63 +67,10 @@ impl<S> Cors<S> {
 impl Rules {
     /// Whether the page that a browser made the request for may read the answer. Without an origin there is no page.
     fn allow<B>(&self, request: &Request<B>) -> bool {
-        let Some(origin) = request.headers().get(ORIGIN) else {
-            return false;
-        };
-        let Some(origin) = origin.to_str().ok().and_then(Origin::parse) else {
-            return false;
-        };
-        origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request)
+        let may =
+            |origin: Origin| origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request);
+        Origin::of(request).is_some_and(may)
     }
-}
-
-/// Where a page comes from: its scheme, host and port, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Origin {
-    scheme: String,
-    host: String,
-    port: Option<u16>,
-}
-
-impl Origin {
-    fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
-        let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let authority = uri.authority()?;
-        if uri.path().len() > 1 || uri.query().is_some() || authority.as_str().contains('@') {
-            return None;
-        }
-        let (host, port) = host_and_port(authority, &scheme)?;
-        Some(Self { scheme, host, port })
-    }
-
-    fn is_loopback(&self) -> bool {
-        let is_ipv4 = || self.host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback());
-        let is_ipv6 = || self.host == format!("[{}]", Ipv6Addr::LOCALHOST);
-        let is_name = self.host == "localhost" || self.host.ends_with(".localhost");
-        matches!(self.scheme.as_str(), "http" | "https") && (is_name || is_ipv4() || is_ipv6())
-    }
-
-    /// Whether the page is from the host that the request is for.
-    ///
-    /// The scheme is not compared: behind a proxy that ends TLS, the server does not know it.
-    fn is_of_server<B>(&self, request: &Request<B>) -> bool {
-        let of_header = || request.headers().get(HOST).and_then(|host| Authority::try_from(host.as_bytes()).ok());
-        let authority = request.uri().authority().cloned().or_else(of_header);
-        let server = authority.and_then(|authority| host_and_port(&authority, &self.scheme));
-        server.is_some_and(|(host, port)| host == self.host && port == self.port)
-    }
-}
-
-/// The host in lower case, and the port where it is not the scheme's usual one.
-fn host_and_port(authority: &Authority, scheme: &str) -> Option<(String, Option<u16>)> {
-    let usual = match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    };
-    let host = authority.host().to_ascii_lowercase();
-    (!host.is_empty()).then(|| (host, authority.port_u16().filter(|port| Some(*port) != usual)))
 }
 
 impl<S> Service<Request<Body>> for Cors<S>

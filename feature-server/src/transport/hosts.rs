@@ -7,12 +7,12 @@
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::{HOST, ORIGIN};
-use http::uri::Authority;
 use http::{Request, Version};
 
+use super::origin::Origin;
 use crate::config::settings::Settings;
 use crate::error::Failure;
+use crate::host::{canonical_name, host_of};
 
 /// The hosts that the server is called by.
 #[derive(Debug, Clone)]
@@ -25,8 +25,8 @@ pub struct Hosts {
 impl Hosts {
     /// Takes them from the settings.
     pub fn new(settings: &Settings) -> Self {
-        let names: HashSet<_> =
-            settings.server.allowed_hosts.iter().chain(settings.instances.hosts.keys()).cloned().collect();
+        let names: Vec<_> = settings.server.allowed_hosts.iter().chain(settings.instances.hosts.keys()).collect();
+        let names = names.into_iter().map(|name| canonical_name(name).into_owned()).collect();
         let cleartext = settings.tls.certificate_file.is_none();
         // A browser of this machine is the only one that reaches loopback, and TLS fails where the name is wrong.
         let on_loopback = cleartext && settings.server.listen.ip().to_canonical().is_loopback();
@@ -40,55 +40,42 @@ impl Hosts {
     /// # Errors
     /// [`Failure::HostUnknown`] or, when the request contradicts itself, [`Failure::FieldsInvalid`].
     pub fn check<B>(&self, request: &Request<B>, grpc: bool) -> Result<(), Failure> {
-        let Some(authority) = authority(request)? else { return Ok(()) };
-        let host = authority.host();
-        if grpc || is_literal_or_loopback(host) || self.names.contains(&host.to_ascii_lowercase()) {
+        let Some(host) = host_of(request.uri(), request.headers())? else {
+            // HTTP/1.0 need not name one.
+            let must = request.version() == Version::HTTP_11;
+            return if must { Err(Failure::field("host", "must be given")) } else { Ok(()) };
+        };
+        if grpc {
             return Ok(());
         }
-        if self.closed || is_of_page_at(request, &authority) {
-            return Err(Failure::HostUnknown(host.to_owned()));
+        let name = host.name();
+        if is_literal_or_loopback(&name) || self.names.contains(&*name) {
+            return Ok(());
+        }
+        if self.closed || is_of_page_at(request) {
+            return Err(Failure::HostUnknown(name.into_owned()));
         }
         Ok(())
     }
 }
 
-/// Whom a request is for: there must be one answer. HTTP/1.0 need not tell.
-fn authority<B>(request: &Request<B>) -> Result<Option<Authority>, Failure> {
-    let wrong = |problem| Failure::field("host", problem);
-    let mut headers = request.headers().get_all(HOST).iter();
-    let (first, second) = (headers.next(), headers.next());
-    if second.is_some() {
-        return Err(wrong("must be given once"));
-    }
-    let of_header = first.map(|value| Authority::try_from(value.as_bytes())).transpose();
-    let of_header = of_header.map_err(|_| wrong("must be a host, with or without a port"))?;
-    match (request.uri().authority(), of_header) {
-        // Authorities are equal whatever the case of their letters is.
-        (Some(target), Some(header)) if *target != header => Err(wrong("must be the same as the request's target")),
-        (Some(target), _) => Ok(Some(target.clone())),
-        (None, None) if request.version() == Version::HTTP_11 => Err(wrong("must be given")),
-        (None, of_header) => Ok(of_header),
-    }
-}
-
 /// Whether a name cannot be made to point here by somebody else: an address is what it is, and browsers keep loopback
 /// names to their own machine.
+///
+/// `host`: in the spelling of [`crate::host`].
 fn is_literal_or_loopback(host: &str) -> bool {
     let is_ipv6 = || {
         let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inside.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
     };
-    let host = host.to_ascii_lowercase();
     host == "localhost" || host.ends_with(".localhost") || host.parse::<Ipv4Addr>().is_ok() || is_ipv6()
 }
 
 /// Whether the request is that of a page which the browser has loaded, in clear text, from the same host and port.
 ///
 /// A page that came over TLS came from who has a certificate for its name.
-fn is_of_page_at<B>(request: &Request<B>, authority: &Authority) -> bool {
-    let origin = request.headers().get(ORIGIN).and_then(|origin| origin.to_str().ok());
-    let page = origin.and_then(|origin| origin.strip_prefix("http://")?.parse::<Authority>().ok());
-    page.is_some_and(|page| page == *authority)
+fn is_of_page_at<B>(request: &Request<B>) -> bool {
+    Origin::of(request).is_some_and(|page| page.scheme == "http" && page.is_of_server(request))
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 
 use feature_core::{IdError, InstanceId};
-use http::header::HOST;
-use http::uri::Authority;
 use http::{HeaderMap, HeaderValue};
 
 use super::{CallParts, Rule};
@@ -12,6 +10,7 @@ use crate::auth::error::AuthError;
 use crate::auth::principal::Principal;
 use crate::config::settings;
 use crate::error::Failure;
+use crate::host::{Host, canonical_name, host_of};
 
 /// The metadata that names an instance.
 const INSTANCE_METADATA: &str = "x-zitadel-instance-id";
@@ -22,7 +21,7 @@ const INSTANCE_HOST_METADATA: &str = "x-zitadel-instance-host";
 /// The instances that are known by more than their id.
 #[derive(Debug, Clone, Default)]
 pub struct Instances {
-    /// By host name, in lower case.
+    /// By host name, in the spelling of [`crate::host`].
     hosts: HashMap<String, InstanceId>,
     default: Option<InstanceId>,
 }
@@ -37,7 +36,13 @@ impl Instances {
         let mut hosts = HashMap::new();
         for (host, instance) in &settings.hosts {
             let key = format!("instances.hosts.{host:?}");
-            hosts.insert(host.to_ascii_lowercase(), id(&key, instance)?);
+            let instance = id(&key, instance)?;
+            if let Some(other) = hosts.insert(canonical_name(host).into_owned(), instance.clone())
+                && other != instance
+            {
+                let problem = format!("the same host has the instance {other:?}: keep one entry for it");
+                return Err(AuthError::setting(key, instance, problem));
+            }
         }
         let default = settings.default.as_deref().map(|default| id("instances.default", default)).transpose()?;
         Ok(Self { hosts, default })
@@ -51,6 +56,9 @@ impl Instances {
     /// [`Failure::FieldsInvalid`] for malformed metadata, and [`Failure::InstanceUnknown`].
     pub fn of_call(&self, principal: &Principal, rule: &Rule, call: CallParts<'_>) -> Result<InstanceId, Failure> {
         let named = metadata(call.headers, INSTANCE_METADATA, InstanceId::new)?;
+        let named_host = single(call.headers, INSTANCE_HOST_METADATA)?.map(|value| Host::parse(value.as_bytes()));
+        let named_host = named_host.transpose();
+        let named_host = named_host.map_err(|error| Failure::field(INSTANCE_HOST_METADATA, error.to_string()))?;
         match (&principal.instance, named) {
             (Some(own), Some(named)) if *own != named => {
                 Err(rule.missing("the token belongs to another instance than x-zitadel-instance-id names"))
@@ -59,30 +67,23 @@ impl Instances {
             (Some(own), _) => Ok(own.clone()),
             (None, Some(named)) => Ok(named),
             (None, None) => {
-                let of_host = self.of_host(call)?.or(self.default.as_ref());
+                let of_host = self.of_host(named_host, call)?.or(self.default.as_ref());
                 of_host.cloned().ok_or(Failure::InstanceUnknown)
             }
         }
     }
 
-    fn of_host(&self, call: CallParts<'_>) -> Result<Option<&InstanceId>, Failure> {
+    /// `named`: the host that counts instead of the call's own.
+    fn of_host(&self, named: Option<Host>, call: CallParts<'_>) -> Result<Option<&InstanceId>, Failure> {
         if self.hosts.is_empty() {
             return Ok(None);
         }
-        let host = match single(call.headers, INSTANCE_HOST_METADATA)? {
-            Some(value) => host(value),
-            None => match call.uri.authority() {
-                Some(authority) => Some(authority.host().to_owned()),
-                None => call.headers.get(HOST).and_then(host),
-            },
+        let host = match named {
+            Some(host) => Some(host),
+            None => host_of(call.uri, call.headers)?,
         };
-        Ok(host.and_then(|host| self.hosts.get(&host.to_ascii_lowercase())))
+        Ok(host.and_then(|host| self.hosts.get(&*host.name())))
     }
-}
-
-/// The host name without its port. What is no host name is no configured one either.
-fn host(value: &HeaderValue) -> Option<String> {
-    Authority::try_from(value.as_bytes()).ok().map(|authority| authority.host().to_owned())
 }
 
 /// The id in a metadata entry.

@@ -9,7 +9,7 @@ use super::*;
 use crate::auth::testing::{Who, metadata, outcome};
 
 fn instances() -> Instances {
-    let hosts = [("Tenant.Example", "tenant"), ("::1", "six"), ("[::1]", "six")];
+    let hosts = [("Tenant.Example", "tenant"), ("dotted.example.", "dotted"), ("::1", "six"), ("[::1]", "six")];
     let hosts = hosts.map(|(host, instance)| (host.to_owned(), instance.to_owned()));
     Instances::new(&settings::Instances { default: None, hosts: BTreeMap::from(hosts) }).unwrap()
 }
@@ -24,7 +24,7 @@ fn the_first_of_token_metadata_host_and_default_counts() {
     let long = format!("{id}: {}", "x".repeat(201));
     let plain = "/";
     #[rustfmt::skip]
-    let table: [(&str, &[&str], &str, &str, &str); 27] = [
+    let table: [(&str, &[&str], &str, &str, &str); 36] = [
         // token's  metadata                                      target                        without default  with default
         ("",     &[],                                             plain,                        "no instance",   "usual"),
         ("own",  &[],                                             plain,                        "own",           "own"),
@@ -40,12 +40,21 @@ fn the_first_of_token_metadata_host_and_default_counts() {
         ("",     &["host: tenant.example"],                       plain,                        "tenant",        "tenant"),
         ("",     &["host: tenant.EXAMPLE:8080"],                  plain,                        "tenant",        "tenant"),
         ("",     &["host: [::1]:8080"],                           plain,                        "six",           "six"),
-        ("",     &["host: tenant.example"],                       "https://other.example/",     "no instance",   "usual"),
+        ("",     &["host: tenant.example"],                       "https://other.example/",     "bad host",      "bad host"),
+        ("",     &[],                                             "https://tenant.example./",   "tenant",        "tenant"),
+        ("",     &["host: tenant.example.:8080"],                 plain,                        "tenant",        "tenant"),
+        ("",     &["host: tenant.example.."],                     plain,                        "no instance",   "usual"),
+        ("",     &["host: dotted.example"],                       plain,                        "dotted",        "dotted"),
+        ("",     &["host: dotted.example."],                      plain,                        "dotted",        "dotted"),
+        ("",     &["x-zitadel-instance-host: Tenant.Example."],   "https://other.example/",     "tenant",        "tenant"),
         ("",     &["host: tenant.example.evil.example"],          plain,                        "no instance",   "usual"),
-        ("",     &["host: a b"],                                  plain,                        "no instance",   "usual"),
+        ("",     &["host: a b"],                                  plain,                        "bad host",      "bad host"),
+        ("",     &["host: me@tenant.example"],                    plain,                        "bad host",      "bad host"),
         ("",     &["x-zitadel-instance-host: tenant.example:1"],  "https://other.example/",     "tenant",        "tenant"),
         ("",     &["x-zitadel-instance-host: other.example"],     "https://tenant.example/",    "no instance",   "usual"),
-        ("",     &["x-zitadel-instance-host: ["],                 "https://tenant.example/",    "no instance",   "usual"),
+        ("",     &["x-zitadel-instance-host: ["],                 "https://tenant.example/",    "bad x-zitadel-instance-host", "bad x-zitadel-instance-host"),
+        ("",     &["x-zitadel-instance-host: me@tenant.example"], "https://tenant.example/",    "bad x-zitadel-instance-host", "bad x-zitadel-instance-host"),
+        ("own",  &["x-zitadel-instance-host: me@tenant.example"], plain,                        "bad x-zitadel-instance-host", "bad x-zitadel-instance-host"),
         ("",     &["x-zitadel-instance-id: "],                    plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
         ("own",  &["x-zitadel-instance-id: "],                    plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
         ("",     &[&long],                                        plain,                        "bad x-zitadel-instance-id", "bad x-zitadel-instance-id"),
@@ -94,4 +103,8 @@ fn instances_without_valid_ids_are_refused_by_name() {
     let hosts = BTreeMap::from([("a.example".to_owned(), "a\n".to_owned())]);
     let error = Instances::new(&settings::Instances { hosts, ..Default::default() }).unwrap_err().to_string();
     assert!(error.starts_with("instances.hosts.\"a.example\" = \"a\\n\""), "{error}");
+    let twice = [("a.example", "one"), ("a.example.", "two")];
+    let hosts = twice.map(|(host, instance)| (host.to_owned(), instance.to_owned())).into();
+    let error = Instances::new(&settings::Instances { hosts, ..Default::default() }).unwrap_err().to_string();
+    assert!(error.starts_with("instances.hosts.\"a.example.\" = \"two\": the same host has the instance"), "{error}");
 }

@@ -1,0 +1,186 @@
+//! Hosts: how requests and settings spell them, and the one host that a request is for.
+//!
+//! `demo.example.com`, `Demo.example.com` and `demo.example.com.` name the same host: case does not count, and one final
+//! dot, which makes a name absolute in DNS, is removed.
+
+use std::borrow::Cow;
+
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Uri};
+
+use crate::error::Failure;
+
+/// The most bytes of a host with its port. A name in DNS has 253.
+const MAX_BYTES: usize = 253 + ":65535".len();
+
+/// A host, with or without a port. Its name is not empty.
+#[derive(Debug, Clone)]
+pub struct Host(Authority);
+
+/// Why a text is not taken for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The text has another form.
+    #[error("must be a host, with or without a port")]
+    Malformed,
+    /// The text has the form `user@host`.
+    #[error("must be a host without user information: remove the '@' and what is in front of it")]
+    UserInfo,
+}
+
+/// The host that a request is for: that of its target, else that of its `Host` header, which must not contradict each
+/// other. Over HTTP/2 the target has the `:authority`.
+///
+/// # Errors
+/// [`Failure::FieldsInvalid`] names the field `host`.
+pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, Failure> {
+    let wrong = |problem: String| Failure::field("host", problem);
+    let mut given = headers.get_all(HOST).iter();
+    let (header, second) = (given.next(), given.next());
+    if second.is_some() {
+        return Err(wrong("must be given once".to_owned()));
+    }
+    let target = target.authority().cloned().map(Host::try_from).transpose();
+    let target = target.map_err(|error| wrong(error.to_string()))?;
+    let header = header.map(|value| Host::parse(value.as_bytes())).transpose();
+    match (target, header.map_err(|error| wrong(error.to_string()))?) {
+        (Some(target), Some(header)) if target != header => {
+            Err(wrong("must be the same as the request's target".to_owned()))
+        }
+        (target, header) => Ok(target.or(header)),
+    }
+}
+
+/// The name of a host, spelt as [`Host::name`] spells it.
+pub fn canonical_name(name: &str) -> Cow<'_, str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
+}
+
+impl Host {
+    /// Reads a host.
+    ///
+    /// # Errors
+    /// [`HostError`] says what is wrong with the text.
+    pub fn parse(text: &[u8]) -> Result<Self, HostError> {
+        Authority::try_from(text).map_err(|_| HostError::Malformed)?.try_into()
+    }
+
+    /// The name or address, in lower case and without a final dot. An IPv6 address is in brackets.
+    pub fn name(&self) -> Cow<'_, str> {
+        canonical_name(self.0.host())
+    }
+
+    /// The port, where there is one.
+    pub fn port(&self) -> Option<u16> {
+        self.0.port_u16()
+    }
+
+    /// The host as it was written.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl TryFrom<Authority> for Host {
+    type Error = HostError;
+
+    fn try_from(authority: Authority) -> Result<Self, HostError> {
+        if authority.as_str().contains('@') {
+            return Err(HostError::UserInfo);
+        }
+        let host = Self(authority);
+        let after_name = host.as_str().strip_prefix(host.0.host()).unwrap_or_default();
+        let port = after_name.strip_prefix(':').unwrap_or(after_name);
+        let is_port = port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && host.port().is_some());
+        let good = is_port && !host.name().is_empty() && host.as_str().len() <= MAX_BYTES;
+        if good { Ok(host) } else { Err(HostError::Malformed) }
+    }
+}
+
+impl PartialEq for Host {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.port() == other.port()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_read_and_have_one_spelling() {
+        let longest = format!("{}.example:65535", "a".repeat(253 - ".example".len()));
+        let (too_long, digits) = (format!("a{longest}"), format!("localhost:{}", "0".repeat(300)));
+        let longest_name = longest.strip_suffix(":65535").unwrap();
+        let (malformed, user_info) = (Err(HostError::Malformed), Err(HostError::UserInfo));
+        let table = [
+            // text, name and port
+            ("demo.example.com", Ok(("demo.example.com", None))),
+            ("Demo.EXAMPLE.com:8080", Ok(("demo.example.com", Some(8080)))),
+            ("demo.example.com.", Ok(("demo.example.com", None))),
+            ("demo.example.com.:443", Ok(("demo.example.com", Some(443)))),
+            ("demo.example.com..", Ok(("demo.example.com.", None))),
+            ("localhost.", Ok(("localhost", None))),
+            ("127.0.0.1.", Ok(("127.0.0.1", None))),
+            ("[::1]:8080", Ok(("[::1]", Some(8080)))),
+            ("localhost:", Ok(("localhost", None))),
+            (&*longest, Ok((longest_name, Some(65535)))),
+            ("", malformed),
+            (".", malformed),
+            (":8080", malformed),
+            ("localhost:65536", malformed),
+            ("localhost:+80", malformed),
+            ("[::1]80", malformed),
+            ("a b", malformed),
+            ("a/b", malformed),
+            ("[", malformed),
+            (&*too_long, malformed),
+            (&*digits, malformed),
+            ("me@localhost", user_info),
+            ("me:secret@localhost:8080", user_info),
+            ("@localhost", user_info),
+            ("localhost@evil.example", user_info),
+        ];
+        for (text, expected) in table {
+            let actual = Host::parse(text.as_bytes());
+            let actual = actual.as_ref().map(|host| (host.name(), host.port())).map_err(|error| *error);
+            assert_eq!(actual, expected.map(|(name, port)| (name.into(), port)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_for_one_host() {
+        let user_info = "host: must be a host without user information: remove the '@' and what is in front of it";
+        let malformed = "host: must be a host, with or without a port";
+        let other = "host: must be the same as the request's target";
+        let table: [(&str, &[&str], Result<Option<&str>, &str>); 18] = [
+            // target, Host headers, the host or what is wrong
+            ("/", &["localhost"], Ok(Some("localhost"))),
+            ("/", &["localhost:8080"], Ok(Some("localhost:8080"))),
+            ("/", &[], Ok(None)),
+            ("http://localhost:8080/", &[], Ok(Some("localhost:8080"))),
+            ("http://localhost:8080/", &["LocalHost:8080"], Ok(Some("localhost:8080"))),
+            ("http://demo.example.com./", &["demo.example.com"], Ok(Some("demo.example.com."))),
+            ("http://demo.example.com/", &["DEMO.example.com."], Ok(Some("demo.example.com"))),
+            ("/", &["localhost", "localhost"], Err("host: must be given once")),
+            ("http://localhost/", &["localhost", "evil.example"], Err("host: must be given once")),
+            ("http://localhost/", &["evil.example"], Err(other)),
+            ("http://localhost:8080/", &["localhost"], Err(other)),
+            ("/", &[""], Err(malformed)),
+            ("/", &["a/b"], Err(malformed)),
+            ("http://localhost/", &["a/b"], Err(malformed)),
+            ("/", &["me@localhost"], Err(user_info)),
+            ("http://me@localhost/", &[], Err(user_info)),
+            ("http://me@localhost/", &["localhost"], Err(user_info)),
+            ("http://localhost/", &["me@localhost"], Err(user_info)),
+        ];
+        for (target, given, expected) in table {
+            let headers = given.iter().map(|value| (HOST, value.parse().unwrap())).collect();
+            let actual = host_of(&target.parse().unwrap(), &headers).map_err(|failure| failure.to_string());
+            let actual = actual.as_ref().map(|host| host.as_ref().map(Host::as_str)).map_err(String::as_str);
+            assert_eq!(actual, expected, "{target} {given:?}");
+        }
+    }
+}
