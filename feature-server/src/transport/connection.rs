@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -184,9 +184,16 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
         let busy = Some(self.activity.begin_call());
         if request.headers().len() > self.headers {
-            let mut response = Response::<CallBody>::default();
-            *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            return Call { inner: None, leftover: None, answered: Some(response), is_head: false, busy };
+            let answered = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+            return Call { inner: None, leftover: None, answered, is_head: false, busy };
+        }
+        if request.version() == Version::HTTP_11
+            && let Some(status) = bad_coding(request.headers())
+        {
+            let mut response = bare(status);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let (_, leftover) = leftover::split(request);
+            return Call { inner: None, leftover, answered: Some(response), is_head: false, busy };
         }
         let is_head = request.method() == Method::HEAD;
         request.extensions_mut().insert(self.address);
@@ -238,6 +245,30 @@ where
         let busy = this.busy.take().expect("a future is not polled after it was ready");
         Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
     }
+}
+
+/// Why a request is not taken for how its body is sent: there must be one transfer coding, `chunked`, or none.
+///
+/// hyper looks at the last one only. A proxy in front may look at all of them and see another end of the body, behind which
+/// somebody could hide a request (RFC 9112, section 11.2).
+fn bad_coding(headers: &HeaderMap) -> Option<StatusCode> {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = lines.next()?;
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if is_chunked(first.as_bytes()) && lines.next().is_none() {
+        return None;
+    }
+    let lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let known = codings.all(|coding| is_chunked(coding) || coding.trim_ascii().is_empty());
+    Some(if known { StatusCode::BAD_REQUEST } else { StatusCode::NOT_IMPLEMENTED })
+}
+
+/// An answer without content, as hyper's own are to a request that it cannot read.
+fn bare(status: StatusCode) -> Response<CallBody> {
+    let mut response = Response::<CallBody>::default();
+    *response.status_mut() = status;
+    response
 }
 
 /// The answer to HEAD: that to GET, without its content. Over HTTP/2 nobody else takes that away.
