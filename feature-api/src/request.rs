@@ -152,13 +152,14 @@ impl Request {
         patch.map_err(RequestError::NoChanges)
     }
 
+    /// The paths of the mask. One without paths counts as absent (AIP-134).
     fn update_mask(&self) -> Option<Vec<String>> {
         if !self.message.has_field_by_name("update_mask") {
             return None;
         }
         let mask = self.field("update_mask")?;
         let mask: prost_types::FieldMask = mask.as_message()?.transcode_to().ok()?;
-        Some(mask.paths)
+        (!mask.paths.is_empty()).then_some(mask.paths)
     }
 
     fn field(&self, name: &str) -> Option<FieldValue> {

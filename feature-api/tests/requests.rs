@@ -55,6 +55,22 @@ fn presence_is_exact() {
             )],
         ),
         (
+            // A mask without paths is none.
+            SetSystemFeaturesRequest { actions: Some(true), update_mask: mask(&[]), ..base() },
+            vec![("actions", Value::Flag(true))],
+        ),
+        (
+            SetSystemFeaturesRequest {
+                login_v2: Some(login(true, Some("https://a.example"))),
+                update_mask: mask(&[]),
+                ..base()
+            },
+            vec![(
+                "login_v2",
+                parts(&[("required", Value::Flag(true)), ("base_uri", Value::Text("https://a.example".into()))]),
+            )],
+        ),
+        (
             // What the mask leaves out is not even checked.
             SetSystemFeaturesRequest {
                 actions: Some(true),

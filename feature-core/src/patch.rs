@@ -47,16 +47,16 @@ impl Patch {
     ///
     /// * `features`: what exists on the level.
     /// * `present`: the features that the request carries. All of them belong to `features`.
-    /// * `mask`: the paths of the update mask; `None` when the request has no mask.
+    /// * `mask`: the paths of the update mask; `None` when the request has no mask. An empty mask counts as none.
     ///
     /// Without a mask every present feature is set. With one exactly the masked paths change: present ones are
     /// set, absent ones unset, and a present feature outside of the mask is ignored.
     ///
     /// # Errors
     /// [`PatchError::UnknownPaths`] when the mask names what the level does not have, and
-    /// [`PatchError::NoChanges`] when nothing at all is named; an empty mask names nothing.
+    /// [`PatchError::NoChanges`] when nothing at all is named.
     pub fn new(features: &FeatureSet, present: &Layer, mask: Option<&[String]>) -> Result<Self, PatchError> {
-        let changes = match mask {
+        let changes = match mask.filter(|paths| !paths.is_empty()) {
             None => present.iter().map(|(key, value)| (key.clone(), Change::Set(value.clone()))).collect(),
             Some(paths) => masked_changes(features, present, paths)?,
         };

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use feature_core::{FeatureKey, FeatureSet, Kind, Layer, Level, Patch, PatchError, Presence, Value, resolve};
 
 /// What a Set does to a level. In the columns 'before', 'request' and 'after' a feature that is not named is not
-/// set; an empty cell is nothing at all. The mask `none` is no mask.
+/// set; an empty cell is nothing at all. The mask `none` is no mask, an empty cell one without paths.
 const SET: &str = "
 | before                | request                  | mask                    | after                   | changes |
 |                       | actions=on               | none                    | actions=on              | 1 |
@@ -24,6 +24,9 @@ const SET: &str = "
 | paths=1,2             | paths=2,1                | none                    | paths=2,1               | 1 |
 | login=required        | login=uri:a              | none                    | login=uri:a             | 1 |
 |                       | login=                   | none                    | login=                  | 1 |
+|                       | actions=on               |                         | actions=on              | 1 |
+| actions=on schema=on  | actions=off              |                         | actions=off schema=on   | 1 |
+| login=required        | login=uri:a              |                         | login=uri:a             | 1 |
 | actions=on            | actions=off              | actions                 | actions=off             | 1 |
 | actions=on            |                          | actions                 |                         | 1 |
 | actions=on schema=on  |                          | actions                 | schema=on               | 1 |
@@ -60,7 +63,6 @@ const REFUSED: &str = "
 | request     | mask                 | refused because of       |
 |             | none                 | no changes               |
 |             |                      | no changes               |
-| actions=on  |                      | no changes               |
 | actions=on  | nothing              | nothing                  |
 | actions=on  | actions,a,*,b        | a b                      |
 | actions=on  | actions.enabled      | actions.enabled          |

@@ -52,15 +52,12 @@ fn step() -> impl Strategy<Value = Step> {
 /// What the model makes of a Set: the new layer, or why it is refused.
 fn model_set(layer: &Paths, present: &Paths, mask: Option<&[&str]>) -> Result<Paths, &'static str> {
     let belongs = |path: &str, key: &str| path == key || path.starts_with(&format!("{key}."));
-    let Some(mask) = mask else {
+    let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
         let whole: Vec<&str> = present.keys().filter(|path| !path.contains('.')).map(String::as_str).collect();
         return if whole.is_empty() { Err("no changes") } else { model_set(layer, present, Some(&whole)) };
     };
     if mask.iter().any(|path| !PATHS[..7].contains(path)) {
         return Err("unknown");
-    }
-    if mask.is_empty() {
-        return Err("no changes");
     }
     let mut after = layer.clone();
     for part in mask.iter().filter(|path| path.contains('.')) {

@@ -50,6 +50,9 @@ fn story() -> Vec<(usize, &'static str, Json)> {
             json!({"userId": "ann", "actions": true, "expectedSequence": "1", "validateOnly": true}),
         ),
         (OWNER, "SetUserFeatures", json!({"userId": "ann"})),
+        (OWNER, "SetUserFeatures", json!({"userId": "ann", "updateMask": ""})),
+        (OWNER, "SetUserFeatures", json!({"userId": "ann", "userSchema": true, "updateMask": ""})),
+        (OWNER, "GetUserFeatures", json!({"userId": "ann"})),
         (
             OWNER,
             "SetUserFeatures",
