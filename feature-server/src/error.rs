@@ -11,6 +11,8 @@ use feature_store::{ReadError, StoreError};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::client_text::{cut, quoted};
+
 pub use self::library::complete;
 
 mod library;
@@ -20,6 +22,9 @@ pub const ERROR_DOMAIN: &str = "zitadel.feature.v2";
 
 /// How long a client should wait before it repeats a call that came at a bad moment.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The most characters of an unknown path that an answer repeats.
+const PATH_MAX_CHARS: usize = 200;
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -70,7 +75,7 @@ pub enum Failure {
     #[error("the content of the request is malformed: {0}")]
     ContentMalformed(&'static str),
     /// The request is compressed in a way that is not known here.
-    #[error("the encoding '{0}' is not supported: send gzip or identity")]
+    #[error("the encoding {} is not supported: send gzip or identity", quoted(.0))]
     EncodingUnknown(String),
     /// The request's message is larger than allowed.
     #[error("the message is too large: the limit is {limit} bytes")]
@@ -125,11 +130,14 @@ pub enum Failure {
          application/proto, application/grpc (HTTP/2 only), application/grpc-web+proto or application/grpc-web-text to methods"
     )]
     ContentTypeUnsupported,
+    /// The content type of a request is served at its path, but not in this charset.
+    #[error("the charset {} is not supported: send the content in UTF-8, without a charset or with charset=utf-8", quoted(.0))]
+    CharsetUnsupported(String),
     /// The client takes no form that the answer could have.
     #[error("the answer would be application/json, which the header 'accept' rules out")]
     NotAcceptable,
     /// There is no such method.
-    #[error("there is no method {0}")]
+    #[error("there is no method {}", cut(.0, PATH_MAX_CHARS))]
     MethodUnknown(String),
     /// A method carries no rule who may call it.
     #[error("the method {0} says nothing about who may call it, so nobody may")]
@@ -172,7 +180,9 @@ impl Failure {
             Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
             Failure::VerbNotAllowed => (Code::Unimplemented, "VERB_NOT_ALLOWED"),
-            Failure::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
+            Failure::ContentTypeUnsupported | Failure::CharsetUnsupported(_) => {
+                (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
+            }
             Failure::NotAcceptable => (Code::InvalidArgument, "NOT_ACCEPTABLE"),
             Failure::MethodUnknown(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
             Failure::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),

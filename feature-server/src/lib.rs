@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod cli;
+mod client_text;
 pub mod config;
 pub mod data;
 pub mod descriptors;

@@ -6,6 +6,10 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{ERROR_DOMAIN, Failure};
+use crate::client_text::cut;
+
+/// The most characters of what a library says that are passed on: it may repeat what the client has sent.
+const MESSAGE_MAX_CHARS: usize = 200;
 
 /// How libraries begin what they say of a request that is malformed, or that broke off. They call that an internal or
 /// an unknown error, so only their words tell.
@@ -17,6 +21,7 @@ const MALFORMED: [&str; 5] = [
     "tonic-web: ",
 ];
 const BROKEN_OFF: [&str; 2] = ["h2 protocol error: ", "error reading a body from connection"];
+const UNDECODABLE: [&str; 1] = ["failed to decode Protobuf message: "];
 
 /// The client's fault that a status of a library stands for, if it does.
 fn fault_of_client(status: &Status) -> Option<Failure> {
@@ -24,6 +29,9 @@ fn fault_of_client(status: &Status) -> Option<Failure> {
     match status.code() {
         Code::Internal if begins(&MALFORMED) => {
             Some(Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say"))
+        }
+        Code::Internal if begins(&UNDECODABLE) => {
+            Some(Failure::ContentMalformed("a message is not valid protobuf of the method's type"))
         }
         Code::Internal | Code::Unknown if begins(&BROKEN_OFF) => Some(Failure::RequestIncomplete),
         _ => None,
@@ -51,7 +59,8 @@ pub fn complete(status: Status, request_id: &str) -> Status {
     };
     let mut details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::new());
     details.set_request_info(request_id, "");
-    Status::with_error_details_and_metadata(status.code(), status.message(), details, status.metadata().clone())
+    let message = cut(status.message(), MESSAGE_MAX_CHARS);
+    Status::with_error_details_and_metadata(status.code(), message, details, status.metadata().clone())
 }
 
 #[cfg(test)]
@@ -72,6 +81,8 @@ mod tests {
             assert_eq!(details.error_info().unwrap().reason, reason);
             assert_eq!(details.request_info().unwrap().request_id, "request");
         }
+        let long = complete(Status::not_found("x".repeat(10_000)), "request");
+        assert_eq!(long.message().chars().count(), MESSAGE_MAX_CHARS + 1);
         let own = Failure::Overloaded.status("request");
         assert_eq!(complete(own, "request").get_error_details().error_info().unwrap().reason, "OVERLOADED");
     }
@@ -84,6 +95,7 @@ mod tests {
             (Code::Internal, "Unexpected EOF decoding stream.", "FIELD_INVALID"),
             (Code::Internal, "h2 protocol error: error reading a body from connection", "REQUEST_INCOMPLETE"),
             (Code::Unknown, "error reading a body from connection", "REQUEST_INCOMPLETE"),
+            (Code::Internal, "failed to decode Protobuf message: invalid varint", "FIELD_INVALID"),
             (Code::Internal, "Error encoding: no room", "INTERNAL"),
             (Code::Unknown, "something else", "INTERNAL"),
         ];

@@ -15,9 +15,6 @@ use crate::error::Failure;
 pub const PUBLIC_SERVICES: [&str; 3] =
     ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
-/// The most characters of an unknown path that an answer repeats.
-const PATH_MAX_CHARS: usize = 200;
-
 /// Who may call a method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
@@ -64,7 +61,7 @@ impl Rules {
         match self.by_path.get(path) {
             Some(Some(rule)) => Ok(Admission::By(Arc::clone(rule))),
             Some(None) => Err(Failure::MethodWithoutAccess(path.to_owned())),
-            None => Err(Failure::MethodUnknown(path.chars().take(PATH_MAX_CHARS).collect())),
+            None => Err(Failure::MethodUnknown(path.to_owned())),
         }
     }
 }

@@ -4,10 +4,10 @@ use std::fmt;
 
 use tonic_types::FieldViolation;
 
+use crate::client_text::{MAX_CHARS, quoted};
+
 /// So many violations are told; a client that made more of them has enough to do.
 const MAX_VIOLATIONS: usize = 16;
-/// So many characters of a client's own text are repeated to it.
-const MAX_QUOTED: usize = 64;
 
 /// A place in a JSON text. It lives on the stack, so that text without fault costs nothing.
 #[derive(Clone, Copy)]
@@ -31,15 +31,7 @@ impl fmt::Display for Path<'_> {
 
 fn is_name(key: &str) -> bool {
     let name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=MAX_QUOTED).contains(&key.len()) && key.bytes().all(name)
-}
-
-/// A client's text in quotation marks, escaped and cut off so that a message stays short and on its line.
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        None => format!("{text:?}"),
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-    }
+    (1..=MAX_CHARS).contains(&key.len()) && key.bytes().all(name)
 }
 
 /// The violations found so far.

@@ -8,8 +8,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use prost_reflect::{EnumDescriptor, Kind, MapKey, Value};
 use serde_json::Number;
 
-use super::path::quoted;
 use super::tree::Json;
+use crate::client_text::quoted;
 
 /// Padding may be there or not, as canonical JSON has it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

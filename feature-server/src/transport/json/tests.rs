@@ -44,7 +44,30 @@ fn violations_name_the_exact_path() {
         ),
         (REQUEST, r#"{"actions":true,"actions":true}"#, &["actions: the field is given twice"]),
         (REQUEST, r#"{"userSchema":true,"user_schema":null}"#, &["user_schema: the field is given twice"]),
-        (REQUEST, r#"{"updateMask":"login_v2"}"#, &[r#"updateMask: "login_v2": invalid field mask"#]),
+        (
+            REQUEST,
+            r#"{"updateMask":"actions,login_v2.base_uri,a_b"}"#,
+            &[
+                r#"updateMask: "login_v2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "loginV2.baseUri""#,
+            ],
+        ),
+        (
+            REQUEST,
+            r#"{"updateMask":"loginV2.base_uri"}"#,
+            &[
+                r#"updateMask: "loginV2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "loginV2.baseUri""#,
+            ],
+        ),
+        (
+            REQUEST,
+            r#"{"updateMask":"login__v2"}"#,
+            &[r#"updateMask: "login__v2": in JSON the paths of a field mask are in lowerCamelCase"#],
+        ),
+        (
+            REQUEST,
+            r#"{"updateMask":"a_"}"#,
+            &[r#"updateMask: "a_": in JSON the paths of a field mask are in lowerCamelCase"#],
+        ),
         (REQUEST, r#"{"updateMask":["a"]}"#, &["updateMask: expected a string, found an array"]),
         (REQUEST, r#"{"expectedSequence":"-1"}"#, &["expectedSequence: -1 is out of range"]),
         (

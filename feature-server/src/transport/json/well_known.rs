@@ -8,8 +8,9 @@ use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
-use super::path::{Path, Violations, quoted};
+use super::path::{Path, Violations};
 use super::tree::Json;
+use crate::client_text::quoted;
 
 /// The most paths of a field mask; no message has so many fields. The library takes a microsecond for each.
 const MAX_PATHS: usize = 1_024;
@@ -92,9 +93,31 @@ fn text(
         violations.add(path, format_args!("has more than {MAX_PATHS} paths"));
         return None;
     }
+    if descriptor.name() == "FieldMask"
+        && let Some(wrong) = text.split(',').find(|path| path.contains('_'))
+    {
+        let hint = camel_case(wrong).map(|spelt| format!(": send {}", quoted(&spelt))).unwrap_or_default();
+        let problem = "in JSON the paths of a field mask are in lowerCamelCase";
+        violations.add(path, format_args!("{}: {problem}{hint}", quoted(wrong)));
+        return None;
+    }
     let deserializer: StrDeserializer<'_, Error> = text.as_ref().into_deserializer();
     let message = DynamicMessage::deserialize(descriptor.clone(), deserializer);
     message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
+}
+
+/// A path of a field mask as JSON spells it, if it can be told: names whose underscores stand before small letters.
+fn camel_case(path: &str) -> Option<String> {
+    let mut signs = path.chars();
+    let mut spelt = String::with_capacity(path.len());
+    while let Some(sign) = signs.next() {
+        spelt.push(if sign == '_' {
+            signs.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase()
+        } else {
+            sign
+        });
+    }
+    Some(spelt)
 }
 
 /// prost rounds what a timestamp cannot hold, where canonical JSON refuses it.

@@ -10,6 +10,7 @@ use tonic_types::FieldViolation;
 use super::field::FieldPath;
 use super::percent::{self, Place};
 use super::route::{Body, Route};
+use crate::client_text::{MAX_CHARS, cut};
 
 /// How many parameters a query may have.
 const MAX_PARAMETERS: usize = 1_000;
@@ -17,7 +18,8 @@ const MAX_PARAMETERS: usize = 1_000;
 /// How many violations are told.
 const MAX_VIOLATIONS: usize = 16;
 
-/// Puts what a query says into a message. Violations name a parameter as the client wrote it, percent-decoded.
+/// Puts what a query says into a message. Violations name a parameter as the client wrote it, percent-decoded
+/// and cut off.
 pub(super) fn read(route: &Route, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
     let mut seen = HashSet::new();
     for (index, parameter) in query.split('&').filter(|parameter| !parameter.is_empty()).enumerate() {
@@ -26,9 +28,9 @@ pub(super) fn read(route: &Route, query: &str, message: &mut DynamicMessage, vio
         }
         let (raw_name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let name = percent::decode(raw_name, Place::Query);
-        let shown = name.as_deref().unwrap_or(raw_name);
+        let shown = || cut(name.as_deref().unwrap_or(raw_name), MAX_CHARS);
         if index == MAX_PARAMETERS {
-            violations.push(FieldViolation::new(shown, format!("is one too many: {MAX_PARAMETERS} can be given")));
+            violations.push(FieldViolation::new(shown(), format!("is one too many: {MAX_PARAMETERS} can be given")));
             return;
         }
         let result = match &name {
@@ -36,7 +38,7 @@ pub(super) fn read(route: &Route, query: &str, message: &mut DynamicMessage, vio
             Err(malformed) => Err(malformed.to_string()),
         };
         if let Err(problem) = result {
-            violations.push(FieldViolation::new(shown, problem));
+            violations.push(FieldViolation::new(shown(), problem));
         }
     }
 }

@@ -38,8 +38,8 @@ fn only_health_and_reflection_are_public_and_what_has_no_rule_is_closed() {
         assert_eq!(actual, expected, "{path}");
     }
     let long = format!("/{}", "ü".repeat(10_000));
-    let Err(Failure::MethodUnknown(named)) = rules.admission(&long) else { panic!("{long} is known") };
-    assert_eq!(named.chars().count(), PATH_MAX_CHARS, "an answer does not repeat what is too long for a header");
+    let told = rules.admission(&long).unwrap_err().to_string();
+    assert!(told.chars().count() < 250, "an answer does not repeat what is too long for a header: {told}");
 }
 
 #[test]

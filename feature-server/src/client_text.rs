@@ -1,0 +1,42 @@
+//! What a client has sent, repeated to it in a message: cut off, so that no answer grows with the request.
+
+use std::borrow::Cow;
+
+/// So many characters of a name or value are repeated.
+pub const MAX_CHARS: usize = 64;
+
+/// A text in quotation marks, escaped and cut off so that a message stays short and on its line.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+/// A text of at most so many characters, and an ellipsis where something is missing.
+pub fn cut(text: &str, max_chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max_chars) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut() {
+        let (fits, long) = ("ü".repeat(MAX_CHARS), "ü".repeat(MAX_CHARS + 1));
+        let table = [
+            // text, cut, quoted
+            ("", "", r#""""#.to_owned()),
+            ("a\n\"b\"", "a\n\"b\"", r#""a\n\"b\"""#.to_owned()),
+            (&*fits, &*fits, format!("\"{fits}\"")),
+            (&*long, &*format!("{fits}…"), format!("\"{fits}\"…")),
+        ];
+        for (text, shown, in_quotes) in table {
+            assert_eq!((&*cut(text, MAX_CHARS), quoted(text)), (shown, in_quotes), "{text}");
+        }
+    }
+}
