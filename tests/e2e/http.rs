@@ -1,10 +1,22 @@
-//! HTTP itself: which host a request is for.
+//! HTTP itself, byte for byte: which host a request is for, where its body ends, and what is answered to anything else.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 use crate::curl::{Curl, Version};
-use crate::harness::Folder;
+use crate::harness::{Folder, Server};
 
 const JSON: &str = "content-type: application/json";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
+
+/// Sends bytes over a connection of their own, and reads until the server closes it.
+fn exchange(server: &Server, sent: &str) -> String {
+    let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
+    connection.write_all(sent.as_bytes()).expect("the server reads");
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).expect("the answer is not cut off");
+    String::from_utf8_lossy(&answer).into_owned()
+}
 
 #[test]
 fn hosts_with_user_information_are_refused_in_every_protocol() {
@@ -68,4 +80,151 @@ fn one_final_dot_of_a_host_makes_no_difference() {
         }
         server.stop();
     }
+}
+
+#[test]
+fn bodies_end_where_every_proxy_sees_their_end() {
+    // Two requests in one piece. The second one is answered only where it is clear that it is one.
+    let chunks = "2\r\n{}\r\n0\r\n\r\n";
+    let table = [
+        // version, headers of the first request, statuses of all that is answered
+        ("1.1", "transfer-encoding: chunked", &[200, 404][..]),
+        ("1.1", "transfer-encoding: Chunked ", &[200, 404]),
+        ("1.1", "transfer-encoding: chunked, chunked", &[400]),
+        ("1.1", "transfer-encoding: chunked\r\ntransfer-encoding: chunked", &[400]),
+        ("1.1", "transfer-encoding: ,chunked", &[400]),
+        ("1.1", "transfer-encoding: gzip, chunked", &[501]),
+        ("1.1", "transfer-encoding: gzip\r\ntransfer-encoding: chunked", &[501]),
+        ("1.1", "transfer-encoding: identity, chunked", &[501]),
+        ("1.1", "transfer-encoding: \u{b}chunked, chunked", &[400]),
+        ("1.1", "transfer-encoding: gzip", &[400]),
+        ("1.1", "transfer-encoding: identity", &[400]),
+        ("1.1", "transfer-encoding: chunked, gzip", &[400]),
+        ("1.1", "transfer-encoding: chunked\r\ntransfer-encoding: identity", &[400]),
+        ("1.1", "transfer-encoding: chunked;a=b", &[400]),
+        ("1.1", "transfer-encoding: xchunked", &[400]),
+        ("1.1", "transfer-encoding : chunked", &[400]),
+        ("1.0", "transfer-encoding: chunked\r\nconnection: keep-alive", &[400]),
+        // The transfer coding counts, and the connection is closed (RFC 9112, section 6.1).
+        ("1.1", "transfer-encoding: chunked\r\ncontent-length: 2", &[200]),
+        ("1.1", "content-length: 12\r\ntransfer-encoding: chunked", &[200]),
+        ("1.1", "content-length: 12\r\ncontent-length: 12", &[200, 404]),
+        ("1.1", "content-length: 12\r\ncontent-length: 2", &[400]),
+        ("1.1", "content-length: 12, 12", &[400]),
+        ("1.1", "content-length: +12", &[400]),
+    ];
+    let server = Server::new();
+    for (version, headers, statuses) in table {
+        let body =
+            if headers.contains("chunked") || !headers.contains("content-length") { chunks } else { "{}          " };
+        let first = format!("POST {CHECK} HTTP/{version}\r\nhost: localhost\r\n{JSON}\r\n{headers}\r\n\r\n{body}");
+        let second = "GET /second HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let answered = exchange(&server, &(first + second));
+        let answered = answered.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok());
+        assert_eq!(answered.collect::<Vec<u16>>(), statuses, "HTTP/{version} {headers:?}");
+    }
+    server.stop();
+}
+
+#[test]
+fn answers_do_not_grow_with_requests() {
+    let server = Server::new();
+    let long = "x".repeat(12_000);
+    let check = format!("POST {CHECK} HTTP/1.1\r\nhost: localhost");
+    let system = "GET /v2/features/system";
+    let table = [
+        // request without the end of its headers, HTTP status
+        (format!("GET /{long} HTTP/1.1\r\nhost: localhost"), 404),
+        (format!("GET /v2/features/{long} HTTP/1.1\r\nhost: localhost"), 404),
+        (format!("GET / HTTP/1.1\r\nhost: {long}"), 400),
+        (format!("GET / HTTP/1.1\r\nhost: {}.example", "x".repeat(240)), 403),
+        (format!("{system}?{long}=1 HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer x.y.z"), 401),
+        (format!("{check}\r\n{JSON}; charset={long}"), 415),
+        (format!("{check}\r\ncontent-type: {long}"), 415),
+        (format!("{check}\r\n{JSON}\r\ncontent-encoding: {long}"), 501),
+        (format!("{system} HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: {long}"), 415),
+        (format!("GET {CHECK}?encoding={long} HTTP/1.1\r\nhost: localhost"), 415),
+        (format!("GET {CHECK}?encoding=json&message={{}}&compression={long} HTTP/1.1\r\nhost: localhost"), 501),
+        (format!("GET {CHECK}?encoding=json&message={{\"{long}\":1}} HTTP/1.1\r\nhost: localhost"), 400),
+        (format!("{check}\r\ncontent-type: application/grpc-web\r\ngrpc-encoding: {long}"), 200),
+        (format!("POST /{long}/X HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc-web"), 200),
+    ];
+    for (request, status) in table {
+        let answer = exchange(&server, &format!("{request}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"));
+        let start = &request[..request.len().min(80)];
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
+        assert!(answer.len() < 2_000, "{start}: {} bytes: {answer}", answer.len());
+    }
+    server.stop();
+}
+
+#[test]
+fn health_is_told_to_who_can_only_send_get() {
+    let feature_service = r#"encoding=json&message={"service":"zitadel.feature.v2.FeatureService"}"#;
+    let feature_service = feature_service.replace('"', "%22");
+    let table = [
+        // query, status, content type, whether it is serving
+        ("", 200, "application/json", true),
+        ("?", 200, "application/json", true),
+        ("?encoding=json&message={}", 200, "application/json", true),
+        ("?encoding=proto&message=", 200, "application/proto", false),
+        (&*format!("?connect=v1&{feature_service}"), 200, "application/json", true),
+        ("?encoding=json&message={%22service%22:%22none%22}", 404, "application/json", false),
+        ("?message={}", 415, "application/json", false),
+        ("?service=zitadel.feature.v2.FeatureService", 415, "application/json", false),
+    ];
+    for version in Version::ALL {
+        let server = Server::new();
+        let curl = Curl { server: &server, version };
+        for (query, status, content_type, serving) in table {
+            let [get, head] = ["GET", "HEAD"].map(|verb| curl.call(verb, &format!("{CHECK}{query}"), &[], None));
+            assert_eq!((get.status, head.status), (status, status), "{query}: {get:?}");
+            assert_eq!(get.header("content-type"), Some(content_type), "{query}: {get:?}");
+            assert_eq!(head.header("content-type"), Some(content_type), "{query}: {head:?}");
+            assert_eq!(get.body == br#"{"status":"SERVING"}"#, serving, "{query}: {get:?}");
+        }
+        server.stop();
+    }
+    // As haproxy asks by default: HTTP/1.0 has no Host.
+    let server = Server::new();
+    let answer = exchange(&server, &format!("GET {CHECK} HTTP/1.0\r\n\r\n"));
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with(r#"{"status":"SERVING"}"#), "{answer}");
+    server.stop();
+}
+
+#[test]
+fn no_answer_is_taken_for_a_page_that_is_none() {
+    let server = Server::new();
+    let curl = Curl { server: &server, version: Version::Http2 };
+    let token = server.token("--role SYSTEM_OWNER");
+    for path in ["/", "/openapi.json", "/nowhere", "/v2/features/system", "/v2/features/system?x=1", CHECK] {
+        for verb in ["GET", "PATCH", "HEAD"] {
+            let answer = curl.call(verb, path, &[&token], None);
+            assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{verb} {path}: {answer:?}");
+        }
+    }
+    server.stop();
+}
+
+#[test]
+fn malformed_messages_are_the_clients_fault_and_leave_no_line_in_the_log() {
+    let server = Server::new();
+    let table = [
+        // path, content type, body, HTTP status, what the answer has
+        (CHECK, "application/proto", "\u{1}", 400, "invalid_argument"),
+        (CHECK, "application/grpc-web+proto", "\0\0\0\0\u{1}\u{1}", 200, "grpc-status: 3"),
+        ("/grpc.health.v1.Health/Watch", "application/connect+proto", "\0\0\0\0\u{1}\u{1}", 200, "invalid_argument"),
+        ("/grpc.health.v1.Health/Watch", "application/grpc-web+proto", "\0\0\0\0\u{1}\u{1}", 200, "grpc-status: 3"),
+    ];
+    for (path, content_type, body, status, has) in table {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: {content_type}");
+        let answer = exchange(&server, &format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(has), "{path}: {answer}");
+    }
+    // Lines come in order, so those of the calls are there once this one is.
+    exchange(&server, "GET /the-last-one HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    server.wait_for_log("/the-last-one", 1);
+    assert!(!server.log().contains("call failed inside the server"), "{}", server.log());
+    server.stop();
 }

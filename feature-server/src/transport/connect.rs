@@ -48,7 +48,7 @@ pub(super) struct Connect {
 enum Form {
     /// One message is the body.
     Post,
-    /// One message is in the query.
+    /// One message is in the query. Without a query it is the empty message, in JSON.
     Get,
     /// Messages are in envelopes.
     Stream,
@@ -72,17 +72,22 @@ impl Connect {
         let form = match (request.method(), method.is_client_streaming() || method.is_server_streaming()) {
             (&Method::POST, false) => Form::Post,
             (&Method::POST, true) => Form::Stream,
-            (&Method::GET, false) if has_no_side_effects(method) => Form::Get,
-            (_, false) if has_no_side_effects(method) => return Err(NoCall::Verb(vec![Method::GET, Method::POST])),
+            (&Method::GET | &Method::HEAD, false) if has_no_side_effects(method) => Form::Get,
+            (_, false) if has_no_side_effects(method) => {
+                return Err(NoCall::Verb(vec![Method::GET, Method::HEAD, Method::POST]));
+            }
             _ => return Err(NoCall::Verb(vec![Method::POST])),
         };
-        let content_type = || request.headers().get(CONTENT_TYPE)?.to_str().ok();
+        let content_type = || request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let codec = match form {
-            Form::Post => content_type().and_then(|value| Codec::of_content_type(value, "application/")),
-            Form::Stream => content_type().and_then(|value| Codec::of_content_type(value, "application/connect+")),
-            Form::Get => query::value(request.uri(), "encoding").and_then(|name| Codec::named(&name)),
+            Form::Post => Codec::of_content_type(content_type().unwrap_or_default(), "application/")?,
+            Form::Stream => Codec::of_content_type(content_type().unwrap_or_default(), "application/connect+")?,
+            Form::Get if query::is_absent(request.uri()) => Codec::Json,
+            Form::Get => {
+                let name = query::value(request.uri(), "encoding");
+                name.and_then(|name| Codec::named(&name)).ok_or(NoCall::ContentType)?
+            }
         };
-        let codec = codec.ok_or(NoCall::ContentType)?;
         Ok(Self { method: method.clone(), form, codec })
     }
 
@@ -155,12 +160,17 @@ impl Connect {
 }
 
 impl Codec {
-    /// The codec of a content type that begins with `prefix`. The one parameter that matters is the charset.
-    fn of_content_type(content_type: &str, prefix: &str) -> Option<Self> {
+    /// The codec of a content type that begins with `prefix`. The one parameter that matters is the charset, which may
+    /// also have the name `utf8`: that is not registered, and common.
+    fn of_content_type(content_type: &str, prefix: &str) -> Result<Self, NoCall> {
         let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
-        let codec = Self::named(parts.next()?.strip_prefix(prefix)?)?;
-        let is_utf8 = |charset: &str| charset.trim_matches('"') == "utf-8";
-        parts.all(|part| part.strip_prefix("charset=").is_none_or(is_utf8)).then_some(codec)
+        let essence = parts.next().unwrap_or_default();
+        let codec = essence.strip_prefix(prefix).and_then(Self::named).ok_or(NoCall::ContentType)?;
+        let mut charsets = parts.filter_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
+        match charsets.find(|charset| !["utf-8", "utf8"].contains(&charset.as_str())) {
+            Some(other) => Err(NoCall::Charset(other)),
+            None => Ok(codec),
+        }
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -172,9 +182,12 @@ impl Codec {
     }
 }
 
-/// Whether a content type is that of JSON in UTF-8, which is what JSON is in.
-pub(super) fn is_json(content_type: &str) -> bool {
-    Codec::of_content_type(content_type, "application/") == Some(Codec::Json)
+/// Checks that a content type is that of JSON in UTF-8, which is what JSON is in.
+pub(super) fn check_json(content_type: &str) -> Result<(), NoCall> {
+    match Codec::of_content_type(content_type, "application/")? {
+        Codec::Json => Ok(()),
+        Codec::Proto => Err(NoCall::ContentType),
+    }
 }
 
 fn has_no_side_effects(method: &MethodDescriptor) -> bool {
@@ -187,7 +200,8 @@ fn check_version<B>(request: &Request<B>) -> Result<(), Failure> {
     if request.headers().get(PROTOCOL_VERSION).is_some_and(|version| version != "1") {
         return Err(Failure::field(PROTOCOL_VERSION.as_str(), "must be 1"));
     }
-    if *request.method() == Method::GET && query::value(request.uri(), "connect").is_some_and(|version| version != "v1")
+    if *request.method() != Method::POST
+        && query::value(request.uri(), "connect").is_some_and(|version| version != "v1")
     {
         return Err(Failure::field("connect", "must be v1"));
     }

@@ -7,7 +7,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
@@ -17,6 +17,9 @@ use super::body::CallBody;
 use super::large_work::{self, INLINE_BYTES};
 use super::share::Share;
 use crate::error::Failure;
+
+/// The value of `x-content-type-options`, in every answer that has content which a browser could take for a page.
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// The encoding that is supported beside none.
 pub(super) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -111,6 +114,7 @@ pub(super) fn answer(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if content.len() >= WORTH_COMPRESSING {
         response.headers_mut().append(VARY, HeaderValue::from(ACCEPT_ENCODING));
     }

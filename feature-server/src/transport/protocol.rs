@@ -11,6 +11,7 @@ use http_body_util::Full;
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::body::Body;
 
+use self::prepared::Prepared;
 use super::body::CallBody;
 use super::connect::{self, Connect};
 use super::content::{self, Encoding};
@@ -22,6 +23,8 @@ use super::rest_call::RestCall;
 use super::timeout;
 use crate::error::Failure;
 use crate::page::{self, Pages};
+
+mod prepared;
 
 /// The header or trailer with the code of a gRPC answer.
 pub(super) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -58,6 +61,7 @@ pub struct Protocols {
     /// What is shown to whoever makes no call.
     pages: Pages,
     hosts: Hosts,
+    path_unknown: Prepared,
 }
 
 /// A method, and how large a message of a request of it may be.
@@ -93,6 +97,8 @@ pub(super) enum NoCall {
     Verb(Vec<Method>),
     /// The content type is not one that is served at this path.
     ContentType,
+    /// The content type would do, but not in this charset.
+    Charset(String),
     /// The content is compressed in a way that is not known here.
     Encoding(String),
     /// The client takes no form that an answer could have.
@@ -116,7 +122,8 @@ impl Protocols {
             (path, ServedMethod { message_bytes: message_bytes.of(&descriptor), descriptor })
         };
         let methods = methods.map(by_path).collect();
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts })
+        let path_unknown = Prepared::new(&pool, &Failure::PathUnknown);
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts, path_unknown })
     }
 
     /// The protocol that a request is in.
@@ -136,7 +143,12 @@ impl Protocols {
         // HEAD asks for what GET would answer; that the content is left out is for the connection.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         match self.routes.find(verb, path) {
-            Found::Route(route, _) if route.takes_body() && !brings_json(request.headers()) => Err(NoCall::ContentType),
+            Found::Route(route, _)
+                if route.takes_body()
+                    && let Err(no_call) = check_json(request.headers()) =>
+            {
+                Err(no_call)
+            }
             Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
             Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
                 let name = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
@@ -185,9 +197,13 @@ impl Protocols {
             return response;
         }
         let (code, failure) = match no_call {
-            NoCall::Path => (StatusCode::NOT_FOUND, Failure::PathUnknown),
+            NoCall::Path => {
+                let body = self.path_unknown.json(id.as_str());
+                return content::answer(StatusCode::NOT_FOUND, HeaderMap::new(), JSON, body, false);
+            }
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
             NoCall::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::ContentTypeUnsupported),
+            NoCall::Charset(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::CharsetUnsupported(name.clone())),
             NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
@@ -278,8 +294,9 @@ fn essence(value: &[u8]) -> &[u8] {
 }
 
 /// JSON, or nothing said: then JSON is what the body is taken for.
-fn brings_json(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_none_or(|value| value.to_str().is_ok_and(connect::is_json))
+fn check_json(headers: &HeaderMap) -> Result<(), NoCall> {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    connect::check_json(content_type.to_str().map_err(|_| NoCall::ContentType)?)
 }
 
 /// Whether a client takes what an answer is: JSON, or lines of JSON for a stream.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Frame;
@@ -104,7 +104,8 @@ impl RestCall {
         let lines = Lines { call: self, first: Some(first), messages, ended: false, id };
         let mut response = Response::new(CallBody::translated(Body::new(lines)));
         *response.headers_mut() = headers;
-        response.headers_mut().insert(http::header::CONTENT_TYPE, LINES);
+        response.headers_mut().insert(CONTENT_TYPE, LINES);
+        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, content::NOSNIFF);
         response
     }
 

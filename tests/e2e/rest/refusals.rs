@@ -13,13 +13,16 @@ fn a_bad_body_is_told_by_the_exact_field() {
     let large = format!(r#"{{"actions":true{}}}"#, " ".repeat(1 << 20));
     let deep_objects = format!("{}1{}", r#"{"loginV2":"#.repeat(65), "}".repeat(65));
     let deep_arrays = format!(r#"{{"improvedPerformance":{}{}}}"#, "[".repeat(64), "]".repeat(64));
-    let rows: [(&str, &[u8], &str); 24] = [
+    let rows: [(&str, &[u8], &str); 27] = [
         // what, body of a PUT to the instance, error: code, reason, field
         ("a wrong type", br#"{"loginV2":{"baseUri":5}}"#, "3 FIELD_INVALID loginV2.baseUri"),
         ("the other spelling", br#"{"login_v2":{"base_uri":5}}"#, "3 FIELD_INVALID login_v2.base_uri"),
         ("a text as a flag", br#"{"actions":"true"}"#, "3 FIELD_INVALID actions"),
         ("a flag as a message", br#"{"loginV2":true}"#, "3 FIELD_INVALID loginV2"),
         ("a message as a flag", br#"{"actions":{"enabled":true}}"#, "3 FIELD_INVALID actions"),
+        ("a mask as in protos", br#"{"updateMask":"actions,login_v2.base_uri"}"#, "3 FIELD_INVALID updateMask"),
+        ("an unknown path", br#"{"updateMask":"nope"}"#, "3 FIELD_INVALID update_mask.paths[0]"),
+        ("an empty mask alone", br#"{"updateMask":""}"#, "3 NO_CHANGES"),
         ("no list", br#"{"improvedPerformance":1}"#, "3 FIELD_INVALID improvedPerformance"),
         ("an unknown name", br#"{"improvedPerformance":[1,"NOPE"]}"#, "3 FIELD_INVALID improvedPerformance[1]"),
         ("a null in a list", br#"{"improvedPerformance":[null]}"#, "3 FIELD_INVALID improvedPerformance[0]"),
@@ -53,6 +56,30 @@ fn a_bad_body_is_told_by_the_exact_field() {
 }
 
 #[test]
+fn a_refusal_says_what_to_send_instead() {
+    let put = "PUT instance";
+    let rows = [
+        // request below /v2/features/, content type, body, what is said
+        (put, JSON, r#"{"updateMask":"actions,login_v2.base_uri"}"#, r#"lowerCamelCase: send "loginV2.baseUri""#),
+        (put, "content-type: application/json; charset=ISO-8859-1", "{}", r#"charset "iso-8859-1""#),
+        (put, "content-type: application/json; charset=ISO-8859-1", "{}", "send the content in UTF-8"),
+        (put, "content-type: text/plain", "{}", "send application/json"),
+        ("DELETE instance", JSON, r#"{"actions":true}"#, "takes its fields from the path and the query"),
+        ("GET instance?inheritance=2", JSON, "", "inheritance: must be true or false"),
+    ];
+    with_each_version(|curl| {
+        let token = curl.server.token(OWNER);
+        for (request, content_type, body, said) in rows {
+            let (verb, path) = request.split_once(' ').expect("a request is a verb and a path");
+            let body = (!body.is_empty()).then_some(body.as_bytes());
+            let answer = curl.call(verb, &format!("/v2/features/{path}"), &[&token, content_type], body);
+            let message = answer.json()["message"].to_string().replace("\\\"", "\"");
+            assert!(message.contains(said), "{request} {body:?}: {answer:?}");
+        }
+    });
+}
+
+#[test]
 fn a_bad_request_gets_its_status() {
     let long = format!("GET user/{}", "u".repeat(201));
     let rows = [
@@ -75,6 +102,7 @@ fn a_bad_request_gets_its_status() {
         ("an answer in XML", OWNER, "GET instance", "accept: application/xml", 406, ""),
         ("an answer not in JSON", OWNER, "GET instance", "accept: application/json;q=0, text/*", 406, ""),
         ("another sequence", OWNER, "PUT user/ada", JSON, 409, "10 SEQUENCE_MISMATCH"),
+        ("another charset", OWNER, "PUT instance", "content-type: application/json; charset=iso-8859-1", 415, ""),
         ("a form", OWNER, "PUT instance", "content-type: application/x-www-form-urlencoded", 415, ""),
     ];
     let body = br#"{"userId":"ada","actions":true,"expectedSequence":"7"}"#;

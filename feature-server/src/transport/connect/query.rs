@@ -1,6 +1,7 @@
 //! Calls whose message is in the query of a GET request.
 //!
-//! Parameters that are not known are left alone, as the protocol wants it.
+//! Parameters that are not known are left alone, as the protocol wants it. A request without a query, as those who only
+//! look at the status send it, is a call with the empty message in JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
@@ -16,6 +17,9 @@ use crate::transport::share::Share;
 ///
 /// `share`: of the call.
 pub(super) async fn message(uri: &Uri, share: &Share) -> Result<Bytes, Failure> {
+    if is_absent(uri) {
+        return Ok(Bytes::from_static(b"{}"));
+    }
     let message = bytes(uri, "message").ok_or(Failure::ContentMalformed("the parameter 'message' is missing"))?;
     let encoding = Encoding::parse(&bytes(uri, "compression").unwrap_or_default())?;
     let malformed = |_| Failure::ContentMalformed("the parameter 'message' is not base64 in its URL-safe form");
@@ -28,6 +32,11 @@ pub(super) async fn message(uri: &Uri, share: &Share) -> Result<Bytes, Failure> 
         return Err(Failure::MessageTooLarge { limit });
     }
     encoding.decode(message.into(), share).await
+}
+
+/// Whether there is no query at all.
+pub(super) fn is_absent(uri: &Uri) -> bool {
+    uri.query().is_none_or(str::is_empty)
 }
 
 /// The first value of a parameter, if it is text.

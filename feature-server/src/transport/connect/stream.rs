@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, Request, Response};
 use http_body::Frame;
 use http_body_util::Full;
@@ -17,7 +17,7 @@ use tonic::body::Body;
 use super::{Connect, error};
 use crate::error::Failure;
 use crate::transport::body::CallBody;
-use crate::transport::content::{self, Encoding, GZIP};
+use crate::transport::content::{self, Encoding, GZIP, NOSNIFF};
 use crate::transport::context::RequestId;
 use crate::transport::envelope::wrap;
 use crate::transport::inner_call::{self, InnerService, Messages, Part};
@@ -68,6 +68,7 @@ fn start(call: &Connect, headers: HeaderMap, body: Body) -> Response<CallBody> {
     let mut response = Response::new(CallBody::translated(body));
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, call.content_type());
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }
 

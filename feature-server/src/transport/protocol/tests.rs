@@ -1,5 +1,7 @@
 //! Which requests are which calls.
 
+use http_body_util::BodyExt;
+
 use super::*;
 use crate::config::settings::Settings;
 
@@ -24,14 +26,14 @@ fn recognises_protocols() {
         (h1, "POST", method, "application/grpc", "", "415"),
         (h2, "POST", method, "application/grpc+json", "", "415"),
         (h2, "POST", method, "application/grpcx", "", "415"),
-        (h2, "GET", method, "application/grpc", "", "405 POST, OPTIONS"),
+        (h2, "GET", method, "application/grpc", "", "connect"),
         (h1, "POST", method, "application/grpc-web", "", "grpc-web"),
         (h2, "POST", method, "application/grpc-web+proto", "", "grpc-web"),
         (h1, "POST", method, "application/grpc-web+proto; charset=utf-8", "", "grpc-web"),
         (h1, "POST", method, "application/grpc-web-text", "", "grpc-web-text"),
         (h1, "POST", method, "application/grpc-web-text+proto;charset=utf-8", "", "grpc-web-text"),
         (h1, "POST", method, "application/grpc-web+json", "", "415"),
-        (h1, "PUT", method, "application/grpc-web", "", "405 POST, OPTIONS"),
+        (h1, "PUT", method, "application/grpc-web", "", "405 GET, HEAD, POST, OPTIONS"),
         (h1, "GET", rest, "application/grpc", "", "rest"),
         (h1, "PUT", rest, "application/grpc-web+proto", "", "415"),
         (h1, "GET", "/nowhere", "application/grpc", "", "404"),
@@ -39,9 +41,11 @@ fn recognises_protocols() {
         (h1, "POST", method, "application/proto", "", "connect"),
         (h1, "POST", method, "text/plain", "", "415"),
         (h1, "POST", method, "", "", "415"),
-        (h1, "GET", method, "", "", "405 POST, OPTIONS"),
+        (h1, "GET", method, "", "", "connect"),
+        (h1, "HEAD", method, "", "", "connect"),
+        (h1, "GET", "/grpc.health.v1.Health/Watch", "", "", "405 POST, OPTIONS"),
         (h1, "GET", get, "", "", "connect"),
-        (h1, "PUT", get, "application/json", "", "405 GET, POST, OPTIONS"),
+        (h1, "PUT", get, "application/json", "", "405 GET, HEAD, POST, OPTIONS"),
         (h1, "GET", rest, "", "", "rest"),
         (h1, "HEAD", rest, "", "", "rest"),
         (h1, "HEAD", "/v2/features", "", "", "404"),
@@ -57,6 +61,8 @@ fn recognises_protocols() {
         (h1, "GET", rest, "text/plain", "", "rest"),
         (h2, "PUT", rest, "application/json", "", "rest"),
         (h1, "PUT", rest, "Application/JSON; charset=utf-8", "", "rest"),
+        (h1, "PUT", rest, "application/json; charset=utf8", "", "rest"),
+        (h1, "PUT", rest, "application/json; charset=\"UTF8\"", "", "rest"),
         (h1, "PUT", rest, "application/json; charset=latin1", "", "415"),
         (h1, "PUT", rest, "", "", "rest"),
         (h1, "PUT", rest, "application/x-www-form-urlencoded", "", "415"),
@@ -88,5 +94,17 @@ fn recognises_protocols() {
             }
         };
         assert_eq!(found, expected, "{version:?} {verb} {path} {content_type:?} {accept:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_answered_as_any_other_failure() {
+    let protocols = protocols();
+    for id in ["r1", "a\"b\\c", "\u{7e}"] {
+        let request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
+        let id = RequestId::from_request(&request);
+        let answer = protocols.answer_no_call(&NoCall::Path, &request, &id);
+        let made = json::encode_status(&protocols.pool, &Failure::PathUnknown.status(id.as_str()));
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), made, "{id:?}");
     }
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
+use crate::client_text::{MAX_CHARS, cut};
 use crate::transport::json;
 
 /// How deep a path may lead.
@@ -52,7 +53,9 @@ impl FieldPath {
         let mut names = path.split('.').peekable();
         while let Some(name) = names.next() {
             let field = message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name));
-            let field = field.ok_or_else(|| format!("is unknown: {} has no field '{name}'", message.full_name()))?;
+            let shown = || cut(name, MAX_CHARS);
+            let field =
+                field.ok_or_else(|| format!("is unknown: {} has no field '{}'", message.full_name(), shown()))?;
             let kind = field.kind();
             if names.peek().is_none() {
                 return match Form::of(&kind) {
@@ -63,7 +66,7 @@ impl FieldPath {
             // Of a well-known type nobody sees the fields.
             message = match kind {
                 Kind::Message(message) if !field.is_list() && !field.is_map() && !is_well_known(&message) => message,
-                _ => return Err(format!("is unknown: '{name}' has no fields that can be named")),
+                _ => return Err(format!("is unknown: '{}' has no fields that can be named", shown())),
             };
             if parents.len() == MAX_DEPTH {
                 break;
@@ -96,8 +99,7 @@ impl FieldPath {
             return Ok(Value::String(text.to_owned()));
         }
         let json = match Form::of(&kind).expect("a path leads to a field that takes a text") {
-            Form::Bool if text == "true" || text == "false" => text.to_owned(),
-            Form::Bool => return Err("must be true or false".to_owned()),
+            Form::Bool => boolean(text).ok_or("must be true or false")?.to_string(),
             Form::Enum if let Ok(number) = text.parse::<i32>() => number.to_string(),
             Form::Enum | Form::Text => serde_json::Value::from(text).to_string(),
         };
@@ -136,6 +138,15 @@ impl FieldPath {
             place => *place = value,
         }
         Ok(())
+    }
+}
+
+/// Reads a boolean as the parsers of query strings do in most languages. JSON has only `true` and `false`.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
+        "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
+        _ => None,
     }
 }
 

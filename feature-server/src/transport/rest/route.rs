@@ -40,7 +40,7 @@ pub struct Route {
 /// What the body of a request holds.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// Nothing: there must be none.
+    /// Nothing: there must be none, or `{}`, which some clients send with every request.
     None,
     /// Everything that the path does not hold.
     Whole,
@@ -182,7 +182,10 @@ impl Route {
     fn read_body(&self, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
         let input = self.method.input();
         match &self.body {
-            Body::None if !body.is_empty() => Err(vec![FieldViolation::new(json::BODY, "must be empty")]),
+            Body::None if !body.is_empty() && !is_empty_object(body) => {
+                let description = "must be empty or {}: this call takes its fields from the path and the query";
+                Err(vec![FieldViolation::new(json::BODY, description)])
+            }
             Body::Whole if !body.is_empty() => json::decode(&input, body),
             Body::Field(field) if !body.is_empty() => {
                 let value = json::decode_field(field, body)?;
@@ -208,6 +211,12 @@ impl Route {
             None => b"null".into(),
         }
     }
+}
+
+/// Whether a body is the JSON object without fields.
+fn is_empty_object(body: &[u8]) -> bool {
+    let inside = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 /// A message with the defaults of what is not set, as far as that has any.

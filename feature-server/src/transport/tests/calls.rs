@@ -70,12 +70,17 @@ async fn other_requests_are_told_what_is_served() {
     let table = [
         // request, status, reason
         (http::Request::post(CHECK).header("content-type", "text/plain"), 415, "CONTENT_TYPE_UNSUPPORTED"),
+        (
+            http::Request::post(CHECK).header("content-type", "application/json; charset=x"),
+            415,
+            "CONTENT_TYPE_UNSUPPORTED",
+        ),
         (http::Request::post(CHECK).header("content-type", "application/grpc"), 415, "CONTENT_TYPE_UNSUPPORTED"),
         (http::Request::post("/nowhere"), 404, "PATH_UNKNOWN"),
         (http::Request::post("/"), 405, "VERB_NOT_ALLOWED"),
         (http::Request::post("/v2/features/system"), 405, "VERB_NOT_ALLOWED"),
         (http::Request::get("/v2/features/system").header("accept", "text/html"), 406, "NOT_ACCEPTABLE"),
-        (web(CHECK).method("GET"), 405, "VERB_NOT_ALLOWED"),
+        (web(CHECK).method("PUT"), 405, "VERB_NOT_ALLOWED"),
     ];
     for (request, status, reason) in table {
         let mut request = with_message(request);
@@ -83,6 +88,7 @@ async fn other_requests_are_told_what_is_served() {
         let answer = call(&settings, request).await;
         assert_eq!(answer.http, status);
         assert!(answer.header("x-request-id").is_some());
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
         let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(told["details"][0]["reason"], reason);
     }
@@ -133,6 +139,10 @@ async fn library_errors_get_details() {
         (grpc("/none.Such/Method"), EMPTY, Code::Unimplemented, "UNIMPLEMENTED"),
         (grpc(CHECK), b"\0\0\0\0\x03\x0a\x01x", Code::NotFound, "NOT_FOUND"),
         (web(CHECK), b"\0\0\0\0\x03\x0a\x01x", Code::NotFound, "NOT_FOUND"),
+        (grpc(CHECK), b"\0\0\0\0\x01\xff", Code::InvalidArgument, "FIELD_INVALID"),
+        (grpc(CHECK), b"\0\0\0\0\x03\x0a\x01\xff", Code::InvalidArgument, "FIELD_INVALID"),
+        (grpc(WATCH), b"\0\0\0\0\x02\x0a\x01", Code::InvalidArgument, "FIELD_INVALID"),
+        (web(CHECK), b"\0\0\0\0\x01\xff", Code::InvalidArgument, "FIELD_INVALID"),
         (grpc(CHECK), &[2, 0, 0, 0, 0], Code::InvalidArgument, "FIELD_INVALID"),
         (grpc(CHECK), &[1, 0, 0, 0, 0], Code::InvalidArgument, "FIELD_INVALID"),
         (grpc(CHECK), &[0, 0, 0, 0, 9, 1], Code::InvalidArgument, "FIELD_INVALID"),

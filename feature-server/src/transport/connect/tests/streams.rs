@@ -27,6 +27,7 @@ const PROTO: &str = "application/connect+proto";
 fn taken_apart(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
     assert_eq!(answer.http, 200);
     assert!(answer.trailers.is_none());
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let mut envelopes = Envelopes::new(usize::MAX);
     envelopes.push(&answer.body);
     let mut messages = Vec::new();

@@ -5,11 +5,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use prost::Message;
-use prost_reflect::prost_types::method_options::IdempotencyLevel;
-use prost_reflect::prost_types::{
-    FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto, MethodOptions, ServiceDescriptorProto,
-};
+use prost_reflect::prost_types::{FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto};
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -29,13 +25,10 @@ pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflect
 /// The largest message, in bytes.
 pub const LIMIT: usize = 4000;
 
-/// Health, whose `Check` has no side effects here, reflection, and the paths of the small service.
+/// All that is served, and the paths of the small service.
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    let mut health = FileDescriptorSet::decode(tonic_health::pb::FILE_DESCRIPTOR_SET).unwrap();
-    let file = &mut health.file[0];
-    let check = file.service[0].method.iter_mut().find(|method| method.name() == "Check").unwrap();
-    let idempotency_level = Some(IdempotencyLevel::NoSideEffects as i32);
-    check.options = Some(MethodOptions { idempotency_level, ..Default::default() });
+    let mut pool = crate::descriptors::pool();
+    let health = pool.get_service_by_name("grpc.health.v1.Health").unwrap();
     let method = |name: &str, streams| MethodDescriptorProto {
         name: Some(name.to_owned()),
         input_type: Some(".grpc.health.v1.HealthCheckRequest".to_owned()),
@@ -56,14 +49,11 @@ static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     };
     let small = FileDescriptorProto {
         name: Some("test.proto".to_owned()),
-        dependency: vec![file.name().to_owned()],
+        dependency: vec![health.parent_file().name().to_owned()],
         service: vec![small],
         ..Default::default()
     };
-    health.file.push(small);
-    let mut pool = DescriptorPool::from_file_descriptor_set(health).unwrap();
-    pool.decode_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET).unwrap();
-    pool.decode_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET).unwrap();
+    pool.add_file_descriptor_proto(small).unwrap();
     pool
 });
 

@@ -54,6 +54,7 @@ async fn answers_in_the_codec_of_the_request() {
         (get("encoding=json&message=%7B+%7D&other=%FF"), "", JSON, serving),
         (get("encoding=json&message=e30&base64=1"), "", JSON, serving),
         (get("encoding=json&message=%7B%7D&base64=2"), "", JSON, serving),
+        (get(""), "", JSON, serving),
         (get("encoding=proto&message="), "", PROTO, b"\x08\x01"),
         (get(&format!("encoding=proto&base64=1&message={base64}")), "", PROTO, b"\x08\x01"),
         (get(&format!("encoding=json&base64=1&compression=gzip&message={zipped}")), "", JSON, serving),

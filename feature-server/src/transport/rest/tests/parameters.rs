@@ -26,6 +26,11 @@ fn reads_parameters() {
         ("inner.tags=x&inner.tags=y", r#"A {"inner":{"tags":["x","y"]}}"#),
         ("flag=true", r#"A {"flag":true}"#),
         ("flag=false", "A {}"),
+        ("flag=True&maybe=False", r#"A {"flag":true,"maybe":false}"#),
+        ("flag=TRUE&maybe=FALSE", r#"A {"flag":true,"maybe":false}"#),
+        ("flag=t&maybe=f", r#"A {"flag":true,"maybe":false}"#),
+        ("flag=T&maybe=F", r#"A {"flag":true,"maybe":false}"#),
+        ("flag=1&maybe=0", r#"A {"flag":true,"maybe":false}"#),
         ("number=-5", r#"A {"number":-5}"#),
         ("large=18446744073709551615", r#"A {"large":"18446744073709551615"}"#),
         ("real=1.5", r#"A {"real":1.5}"#),
@@ -74,10 +79,12 @@ fn refuses_parameters_and_names_them_as_they_were_written() {
         ("labels=x", "! labels: is a message"),
         ("extra={}", "! extra: is a message"),
         ("any={}", "! any: is a message"),
-        ("flag=1", "! flag: must be true or false"),
+        ("flag=2", "! flag: must be true or false"),
+        ("flag=yes", "! flag: must be true or false"),
+        ("flag=tRUE", "! flag: must be true or false"),
+        ("flag=+1", "! flag: must be true or false"),
         ("flag=", "! flag: must be true or false"),
         ("flag", "! flag: must be true or false"),
-        ("flag=True", "! flag: must be true or false"),
         ("number=x", "! number: "),
         ("number=", "! number: "),
         ("number=2147483648", "! number: "),
@@ -92,7 +99,10 @@ fn refuses_parameters_and_names_them_as_they_were_written() {
         ("numbers=[1]", "! numbers: "),
         ("time=x", "! time: "),
         ("time=null", "! time: "),
-        ("mask=snake_case", "! mask: "),
+        (
+            "mask=snake_case",
+            r#"! mask: "snake_case": in JSON the paths of a field mask are in lowerCamelCase: send "snakeCase""#,
+        ),
         ("a=1&a=1", "! a: is given more than once"),
         ("snakeCase=1&snake_case=2", "! snake_case: is given more than once"),
         ("a=&a=1", "! a: is given more than once"),
@@ -107,6 +117,24 @@ fn refuses_parameters_and_names_them_as_they_were_written() {
     ];
     for (query, outcome) in table {
         check(&routes, &[(&format!("GET /x?{query}"), "", outcome)]);
+    }
+}
+
+#[test]
+fn names_of_parameters_are_cut_off_in_violations() {
+    let routes = routes(&[("A", r#"get: "/x""#)]).unwrap();
+    let (long, cut) = ("ü".repeat(20_000), format!("{}…", "ü".repeat(64)));
+    let table = [
+        // query, the violation
+        (format!("{long}=1"), format!("! {cut}: is unknown: test.Request has no field '{cut}'")),
+        (
+            format!("inner.{long}=1"),
+            format!("! inner.{}…: is unknown: test.Inner has no field '{cut}'", "ü".repeat(58)),
+        ),
+        (format!("{long}%=1"), format!("! {cut}: has a '%' that two hexadecimal digits don't follow")),
+    ];
+    for (query, violation) in table {
+        assert_eq!(call(&routes, &format!("GET /x?{query}"), ""), violation);
     }
 }
 
@@ -143,5 +171,5 @@ fn bounds_the_parameters() {
     assert_eq!(call(&routes, &query(1_000, "no"), "").matches("is unknown").count(), 16);
     let deep = |depth: usize| format!("GET /x?{}name=1", "inner.".repeat(depth));
     assert!(call(&routes, &deep(64), "").starts_with("A "));
-    assert!(call(&routes, &deep(65), "").ends_with("inner.name: leads too deep"));
+    assert!(call(&routes, &deep(65), "").ends_with("inner.inne…: leads too deep"));
 }
