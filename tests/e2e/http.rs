@@ -8,6 +8,7 @@ use crate::harness::{Folder, Server};
 
 const JSON: &str = "content-type: application/json";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
+const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// Sends bytes over a connection of their own, and reads until the server closes it.
 fn exchange(server: &Server, sent: &str) -> String {
@@ -212,6 +213,10 @@ fn malformed_messages_are_the_clients_fault_and_leave_no_line_in_the_log() {
     let table = [
         // path, content type, body, HTTP status, what the answer has
         (CHECK, "application/proto", "\u{1}", 400, "invalid_argument"),
+        (REFLECTION, "application/connect+proto", "\0\0\0\0\u{1}\u{1}", 200, "invalid_argument"),
+        (REFLECTION, "application/connect+proto", "\0\0\0\0\u{2}\u{1}", 200, "invalid_argument"),
+        (REFLECTION, "application/grpc-web+proto", "\0\0\0\0\u{1}\u{1}", 200, "grpc-status:3"),
+        (REFLECTION, "application/grpc-web+proto", "\u{7}\0\0\0\0", 200, "grpc-status:3"),
         (CHECK, "application/grpc-web+proto", "\0\0\0\0\u{1}\u{1}", 200, "grpc-status: 3"),
         ("/grpc.health.v1.Health/Watch", "application/connect+proto", "\0\0\0\0\u{1}\u{1}", 200, "invalid_argument"),
         ("/grpc.health.v1.Health/Watch", "application/grpc-web+proto", "\0\0\0\0\u{1}\u{1}", 200, "grpc-status: 3"),

@@ -3,7 +3,10 @@
 use tonic::codec::CompressionEncoding;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
+use self::checked::Checked;
 use super::PUBLIC_MESSAGE_BYTES;
+
+mod checked;
 
 /// Every descriptor set that the server has a service from.
 fn builder() -> Builder<'static> {
@@ -18,19 +21,24 @@ fn builder() -> Builder<'static> {
 }
 
 /// Reflection as `grpc.reflection.v1`.
-pub fn v1() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
+pub fn v1() -> Checked<v1::ServerReflectionServer<impl v1::ServerReflection>> {
     let service = builder().build_v1().expect("the build made these descriptor sets");
-    service
+    let service = service
         .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    Checked(service)
 }
 
 /// Reflection as `grpc.reflection.v1alpha`.
-pub fn v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
+pub fn v1alpha() -> Checked<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>> {
     let service = builder().build_v1alpha().expect("the build made these descriptor sets");
-    service
+    let service = service
         .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
-        .send_compressed(CompressionEncoding::Gzip)
+        .send_compressed(CompressionEncoding::Gzip);
+    Checked(service)
 }
+
+#[cfg(test)]
+mod tests;
