@@ -126,18 +126,22 @@ fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -
         .collect();
     // In a fixed order, so that of several errors always the same is told.
     ours.sort();
-    ours.into_iter().map(|(name, value)| read_variable(&name, value)).collect()
+    ours.into_iter().filter_map(|(name, value)| read_variable(&name, value).transpose()).collect()
 }
 
-fn read_variable(name: &str, value: OsString) -> Result<Layer, ConfigError> {
+/// What a variable says. An empty one says nothing: templates of deployments set variables whose value is left open.
+fn read_variable(name: &str, value: OsString) -> Result<Option<Layer>, ConfigError> {
     let Some(path) = keys::fixed_paths().into_iter().find(|path| variable(path) == name) else {
         return Err(ConfigError::UnknownVariable { variable: one_line(name), nearest: nearest_variable(name) });
     };
     let Ok(text) = value.into_string() else {
         return Err(ConfigError::NotUnicode { variable: name.to_owned() });
     };
+    if text.is_empty() {
+        return Ok(None);
+    }
     let node = keys::node(path).expect("a fixed path is known");
-    Ok(Layer::of_value(name, path, parse_variable(&text, &node, name)?))
+    Ok(Some(Layer::of_value(name, path, parse_variable(&text, &node, name)?)))
 }
 
 /// The value that a variable's text stands for. What is no such value stays a text, and is refused as one later.
@@ -191,7 +195,8 @@ fn parse_toml(text: &str) -> Result<Map<String, Value>, TomlError> {
     })
 }
 
-fn variable(path: &str) -> String {
+/// The name of a key's variable.
+pub(super) fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', "__").to_uppercase())
 }
 

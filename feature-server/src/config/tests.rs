@@ -78,7 +78,7 @@ fn variables_hold_every_kind_of_value() {
         ("AUTH__ROLES_CLAIM", "7", |s| s.auth.roles_claim == "7"),
         ("AUTH__ROLES_CLAIM", "true", |s| s.auth.roles_claim == "true"),
         ("INSTANCES__DEFAULT", "demo", |s| s.instances.default.as_deref() == Some("demo")),
-        ("CORS__ALLOWED_ORIGINS", "", |s| s.cors.allowed_origins.is_empty()),
+        ("CORS__ALLOWED_ORIGINS", "[]", |s| s.cors.allowed_origins.is_empty()),
         ("CORS__ALLOWED_ORIGINS", "https://a", |s| s.cors.allowed_origins == ["https://a"]),
         ("CORS__ALLOWED_ORIGINS", "https://a, https://b,", |s| s.cors.allowed_origins == ["https://a", "https://b"]),
         ("CORS__ALLOWED_ORIGINS", "[\"https://a\", 'https://b']", |s| {
@@ -94,6 +94,17 @@ fn variables_hold_every_kind_of_value() {
         let settings = loaded("", &[(&format!("FEATURE_SERVER__{variable}"), value)], &[]);
         assert!(holds(&settings), "{variable}={value}: {settings:?}");
     }
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let names = super::keys::fixed_paths();
+    assert!(names.contains(&"log.filter") && names.contains(&"roles") && names.contains(&"limits.calls"));
+    let variables: Vec<_> = names.iter().map(|path| super::sources::variable(path)).collect();
+    let variables: Vec<_> = variables.iter().map(|name| (name.as_str(), "")).collect();
+    assert_eq!(loaded("", &variables, &[]), Settings::default());
+    let file = "log.filter = 'warn'\nlimits.calls = 3\ncors.allowed_origins = ['https://a']";
+    assert_eq!(loaded(file, &variables, &[]), loaded(file, &[], &[]), "what the file says stays");
 }
 
 #[test]

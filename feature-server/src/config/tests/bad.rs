@@ -146,7 +146,7 @@ fn variables_and_flags_are_named_as_the_origin() {
     let table = [
         // (variable, value, what is said)
         (calls, "many", format!("limits.calls = \"many\" ({calls}): must be {count}")),
-        (calls, "", format!("limits.calls = \"\" ({calls}): must be {count}")),
+        (calls, " ", format!("limits.calls = \" \" ({calls}): must be {count}")),
         (calls, "0", format!("limits.calls = 0 ({calls}): must be {count}")),
         (
             "FEATURE_SERVER__SERVER__ALLOW_CLEARTEXT",
