@@ -1,12 +1,22 @@
 //! The rules of `deny.toml` on what the server is built of: licences, doubled crates, sources, security advisories.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
-use crate::shell::{Workspace, run};
+use crate::shell::{Workspace, run, run_quietly};
 
-/// Checks the rules; those on advisories only where a database of them was fetched before, since that needs GitHub.
+/// Where cargo-deny looks for the advisories: `db-path` in `deny.toml`, and its name for the database of RustSec.
+const DATABASE: &str = "target/advisories/advisory-db-3157b0e258782691";
+
+/// Names a copy of RustSec's database: its files, with or without their history.
+const VARIABLE: &str = "FEATURE_ADVISORY_DB";
+
+/// Where such a copy is looked for without the variable.
+const BESIDE: &str = "../shared/advisory-db";
+
+/// Checks the rules; those on advisories only where there is a database of them, since a new one comes from GitHub.
 pub fn deny(workspace: &Workspace) -> Result<()> {
     // cargo-deny looks at every crate of the lock file and gets none itself. A build has only those of its own platform.
     run(workspace.cargo("fetch").arg("--locked"))?;
@@ -15,17 +25,75 @@ pub fn deny(workspace: &Workspace) -> Result<()> {
         run(command.args(["--locked", "--offline", "check", "--hide-inclusion-graph"]).args(what))
     };
     check(&["licenses", "bans", "sources"])?;
-    if has_advisories() {
-        return check(&["advisories"]);
+    let database = workspace.path(DATABASE);
+    let named = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let beside = Some(workspace.path(BESIDE)).filter(|path| path.is_dir());
+    if let Some(copy) = named.or(beside) {
+        provide(workspace, &copy, &database).with_context(|| format!("reading advisories from {}", copy.display()))?;
     }
-    println!("advisories not checked: there is no database of them here; `cargo deny fetch db` gets one");
-    Ok(())
+    if !database.is_dir() {
+        println!(
+            "advisories not checked: there is no database of them. Name one with {VARIABLE}, or get one with \
+             `cargo deny fetch db`"
+        );
+        return Ok(());
+    }
+    println!("advisories up to {}", newest(&database)?.context("the database holds no advisory")?);
+    check(&["advisories"])
 }
 
-/// Whether there is something where cargo-deny keeps its databases.
-fn has_advisories() -> bool {
-    let home = || std::env::home_dir().map(|home| home.join(".cargo"));
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(home);
-    cargo_home
-        .is_some_and(|home| home.join("advisory-dbs").read_dir().is_ok_and(|mut entries| entries.next().is_some()))
+/// Makes the repository that cargo-deny wants of the files of a database.
+fn provide(workspace: &Workspace, files: &Path, repository: &Path) -> Result<()> {
+    let files = files.canonicalize()?;
+    if repository.exists() {
+        fs::remove_dir_all(repository)?;
+    }
+    let git = || workspace.command("git");
+    run_quietly(git().args(["init", "--quiet"]).arg(repository))?;
+    let in_repository = || {
+        let mut command = git();
+        command.arg("-C").arg(repository);
+        command
+    };
+    run_quietly(in_repository().arg("--work-tree").arg(files).args(["add", "--all", "--force"]))?;
+    // Neither a name nor a signature of the developer belongs into it.
+    let nameless = ["-c", "user.name=xtask", "-c", "user.email=xtask", "-c", "commit.gpgsign=false"];
+    run_quietly(in_repository().args(nameless).args(["commit", "--quiet", "--message", "advisories"]))?;
+    run_quietly(in_repository().args(["reset", "--quiet", "--hard"]))
+}
+
+/// The date of the newest advisory on a crate.
+fn newest(database: &Path) -> Result<Option<String>> {
+    let mut newest = None;
+    for package in fs::read_dir(database.join("crates"))? {
+        for advisory in fs::read_dir(package?.path())? {
+            newest = newest.max(date(&fs::read_to_string(advisory?.path())?));
+        }
+    }
+    Ok(newest)
+}
+
+/// The date of an advisory; dates as `2026-08-20` sort as texts.
+fn date(advisory: &str) -> Option<String> {
+    let date = advisory.lines().find_map(|line| line.strip_prefix("date = \""))?;
+    Some(date.trim_end_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn the_date_of_an_advisory_is_the_one_in_its_head() {
+        let table = [
+            // (advisory, its date)
+            ("```toml\n[advisory]\ndate = \"2026-08-20\"\n```\n# Title\n", Some("2026-08-20")),
+            ("[advisory]\ndate = \"2025-01-02\"\nwithdrawn = \"2026-01-02\"\n", Some("2025-01-02")),
+            ("# Title without a head\n", None),
+        ];
+        for (advisory, expected) in table {
+            assert_eq!(date(advisory).as_deref(), expected, "{advisory}");
+        }
+        assert!(date("date = \"2026-01-02\"") > date("date = \"2025-12-31\""));
+    }
 }
