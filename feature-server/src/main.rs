@@ -29,13 +29,15 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(code) => return ExitCode::from(code),
     };
-    match run(line) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("feature-server: {error:#}");
-            ExitCode::from(cli::exit::code(error.as_ref()))
-        }
-    }
+    let code = run(line).map_or_else(
+        |error| {
+            telemetry::say(&format!("feature-server: {error:#}"));
+            cli::exit::code(error.as_ref())
+        },
+        |()| cli::exit::OK,
+    );
+    telemetry::finish();
+    ExitCode::from(code)
 }
 
 fn run(line: CommandLine) -> Result<()> {
@@ -76,6 +78,7 @@ async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
     tokio::spawn(async move {
         next(&mut terminate, &mut interrupt).await;
         tracing::warn!("a second signal: ending at once");
+        telemetry::finish();
         std::process::exit(cli::exit::FAILURE.into());
     });
 }
@@ -93,12 +96,12 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
     let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
     let minted = token::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
     for hint in minted.hints {
-        eprintln!("feature-server: {hint}");
+        telemetry::say(&format!("feature-server: {hint}"));
     }
     if verbose {
         let expires_at = UNIX_EPOCH + Duration::from_secs(minted.expires_at);
         let expires_at = humantime::format_rfc3339_seconds(expires_at);
-        eprintln!("feature-server: the token's id is {}, and it expires at {expires_at}", minted.id);
+        telemetry::say(&format!("feature-server: the token's id is {}, and it expires at {expires_at}", minted.id));
     }
     print(&format!("{}\n", minted.token))
 }

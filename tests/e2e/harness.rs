@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -61,10 +62,28 @@ impl Folder {
 
     /// Starts a server on this folder.
     pub fn serve(&self) -> Server {
-        let mut command = Command::new(BINARY);
+        self.serve_by(&[])
+    }
+
+    /// The same, started by another program with its arguments, which becomes the server.
+    pub fn serve_by(&self, wrapper: &[&str]) -> Server {
+        Server::start(self.clone(), self.serve_command(wrapper), None)
+    }
+
+    /// The same with a log of this filter that goes elsewhere.
+    pub fn serve_logging(&self, filter: &str, log: impl Into<Stdio>) -> Server {
+        let mut command = self.serve_command(&[]);
+        command.env("FEATURE_SERVER__LOG__FILTER", filter);
+        Server::start(self.clone(), command, Some(log.into()))
+    }
+
+    fn serve_command(&self, wrapper: &[&str]) -> Command {
+        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         self.settle(&mut command, "serve --listen 127.0.0.1:0");
         command.arg("--config").arg(self.config()).env("FEATURE_SERVER__LOG__FILTER", log_audit::EVERYTHING);
-        Server::start(self.clone(), command)
+        command
     }
 
     fn config(&self) -> PathBuf {
@@ -99,20 +118,21 @@ impl Server {
         Folder::new("").serve()
     }
 
-    fn start(folder: Folder, mut command: Command) -> Self {
-        let mut process =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server's binary starts");
+    /// `log`: where standard error goes; without it, to the test.
+    fn start(folder: Folder, mut command: Command, log: Option<Stdio>) -> Self {
+        command.stdout(Stdio::piped()).stderr(log.unwrap_or_else(Stdio::piped));
+        let mut process = command.spawn().expect("the server's binary starts");
         let stdout = process.stdout.take().expect("standard output is piped");
-        let stderr = process.stderr.take().expect("standard error is piped");
+        let stderr = process.stderr.take();
         let (sender, lines) = channel();
         thread::spawn(move || {
             BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
         let log = Arc::new(Mutex::new(String::new()));
-        let log_reader = Some(thread::spawn({
+        let log_reader = stderr.map(|stderr| {
             let log = log.clone();
-            move || keep(stderr, &log)
-        }));
+            thread::spawn(move || keep(stderr, &log))
+        });
         let mut server = Self { folder, process, address: String::new(), lines, log, log_reader };
         server.address = server.wait_for_address();
         server
@@ -162,13 +182,17 @@ impl Server {
         endpoint.connect().await.expect("the server accepts a connection")
     }
 
+    /// Sends a signal: `server.signal(Signal::HUP)`.
+    pub fn signal(&self, signal: Signal) {
+        let process = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("an id of a process");
+        kill_process(process, signal).expect("the process is there");
+    }
+
     /// Sends SIGTERM, waits for the end, and gives the folder. Fails unless the exit code is 0.
     ///
     /// An async test that has connections open needs `flavor = "multi_thread"`: they answer while this waits.
     pub fn stop(mut self) -> Folder {
-        let process = self.process.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &process]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "SIGTERM is sent");
+        self.signal(Signal::TERM);
         let status = self.wait_for_exit();
         assert_eq!(status.code(), Some(0), "after SIGTERM the server ends with {status}");
         self.folder.clone()

@@ -14,6 +14,7 @@ mod issuer;
 mod json_oracle;
 mod limits;
 mod log_audit;
+mod logs;
 mod openapi;
 mod protocols;
 mod raw;

@@ -79,8 +79,8 @@ impl Tally {
                 self.torn += 1;
             } else if line.contains("the projection is set aside") && self.may_set_aside {
                 self.set_aside += 1;
-            } else if line.contains("\"sled::") && self.may_set_aside {
-                // It warns of what it finds after a cut. Whether the projection holds is then checked.
+            } else if (line.contains("\"sled::") || line.contains("/sled-")) && self.may_set_aside {
+                // It warns of what it finds after a cut, or panics at it. Whether the projection holds is then checked.
             } else if !line.contains("connections were cut off at the end of the grace period") {
                 self.report.false_alarms += 1;
                 self.tell("false alarm", line);
