@@ -17,6 +17,8 @@ use feature_server::cli::{
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
 use feature_server::{config, data, open_files, telemetry};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -25,6 +27,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    // Files hold values, subjects and keys: all that is made, also by sled, is for this user alone.
+    umask(Mode::RWXG | Mode::RWXO);
     let line = match CommandLine::parse() {
         Ok(line) => line,
         Err(code) => return ExitCode::from(code),

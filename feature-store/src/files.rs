@@ -2,6 +2,7 @@
 //! what the bytes mean, nor which disk they are on: in tests it may be a simulated one.
 
 mod moving;
+mod private;
 mod reading;
 pub(crate) mod system;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use moving::{create_new_folder, move_to, remove_file, remove_folder};
+pub(crate) use private::make_private;
 pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]

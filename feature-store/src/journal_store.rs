@@ -55,7 +55,8 @@ impl JournalStore {
     /// Opens the store in `folder`, or creates one when the folder is missing or empty.
     ///
     /// Every frame of the journal and every record of the projection is checked. What a crash has torn off the end
-    /// of the journal, and was never acknowledged, is cut off. About `cache_bytes` of records are kept in memory.
+    /// of the journal, and was never acknowledged, is cut off. About `cache_bytes` of records are kept in memory. What
+    /// other users of the machine may do with the folder is taken from them.
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do. Then the journal is as it was.
@@ -64,6 +65,7 @@ impl JournalStore {
     }
 
     pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+        files::make_private(folder);
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
             let projection = Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?;
             let deferred = Deferred::start(Box::new(projection));

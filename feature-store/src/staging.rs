@@ -44,6 +44,7 @@ impl Staging {
             files::remove_folder(&partial)?;
         }
         files::create_folder(folder)?;
+        files::make_private(folder);
         // Of two that begin at once, one is told that the folder exists.
         files::create_new_folder(&partial)?;
         Ok(Self { folder: folder.to_owned(), made, moved: Vec::new(), finished: false })

@@ -16,6 +16,7 @@ mod limits;
 mod log_audit;
 mod logs;
 mod openapi;
+mod permissions;
 mod protocols;
 mod raw;
 mod reflection;

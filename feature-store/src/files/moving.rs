@@ -4,11 +4,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Result, named, parent_of, sync_folder};
+use super::{Result, named, parent_of, sync_folder, system};
 
 /// Creates a folder; one that exists is an error.
 pub(crate) fn create_new_folder(path: &Path) -> Result<()> {
-    fs::create_dir(path).map_err(named("create", path))
+    system::create_folder(path).map_err(named("create", path))
 }
 
 /// Gives a file or folder its final name, durably. A folder with something in it is not replaced.

@@ -5,10 +5,8 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::private::OF_OWNER;
 use super::{Result, named, sync_folder};
-
-/// The bits of a mode that a copy keeps.
-const PERMISSIONS: u32 = 0o777;
 
 /// What became of the attempt to share a lock.
 #[derive(Debug)]
@@ -40,11 +38,11 @@ pub(crate) fn length(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|metadata| metadata.len()).map_err(named("read", path))
 }
 
-/// Copies the first `bytes` of a file with its permissions to one that does not exist yet, durably but for its name.
+/// Copies the first `bytes` of a file with its owner's rights to one that does not exist yet, durably but for its name.
 /// A shorter file is an error.
 pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
     let source = File::open(from).map_err(named("open", from))?;
-    let mode = source.metadata().map_err(named("read", from))?.mode() & PERMISSIONS;
+    let mode = source.metadata().map_err(named("read", from))?.mode() & OF_OWNER;
     let mut target =
         OpenOptions::new().write(true).create_new(true).mode(mode).open(to).map_err(named("create", to))?;
     match io::copy(&mut source.take(bytes), &mut target) {
@@ -54,10 +52,10 @@ pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
     target.sync_all().map_err(named("sync", to))
 }
 
-/// Copies a folder with all files and folders in it and their permissions, durably but for its own name. What is
+/// Copies a folder with all files and folders in it and their owner's rights, durably but for its own name. What is
 /// neither a file nor a folder, and files with a name that begins with a dot, are left out: those are half-made.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    let mode = fs::metadata(from).map_err(named("read", from))?.mode() & PERMISSIONS;
+    let mode = fs::metadata(from).map_err(named("read", from))?.mode() & OF_OWNER;
     DirBuilder::new().mode(mode).create(to).map_err(named("create", to))?;
     for name in super::names(from)? {
         let (source, target) = (from.join(&name), to.join(&name));

@@ -1,15 +1,18 @@
 //! The file operations as the operating system has them. Tests put a simulated disk in their place.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+
+use super::private;
 
 /// A file that is open for reading and writing.
 pub(crate) type Handle = File;
 
 /// Opens a file, or creates an empty one.
 pub(crate) fn open(path: &Path) -> io::Result<Handle> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(private::FILE).open(path)
 }
 
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
@@ -27,7 +30,7 @@ pub(crate) fn is_folder(path: &Path) -> bool {
 }
 
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)
+    DirBuilder::new().mode(private::FOLDER).create(path)
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {

@@ -242,7 +242,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
 }
 
 #[test]
-fn a_backup_keeps_other_folders_with_their_permissions_and_wants_an_empty_target() {
+fn a_backup_keeps_other_folders_for_their_owner_alone_and_wants_an_empty_target() {
     let (guard, folder) = temporary();
     store_of(&decided(&some_writes()), &folder);
     let keys = folder.join("keys");
@@ -255,7 +255,7 @@ fn a_backup_keeps_other_folders_with_their_permissions_and_wants_an_empty_target
     let target = guard.path().join("backups/monday");
     assert_eq!(backup(&folder, &target, &["keys", "none"], &mut |_, _| {}).unwrap(), 3);
     let mode = |path: &str| fs::metadata(target.join(path)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("keys"), mode("keys/1.pem"), mode("keys/note")), (0o700, 0o600, 0o640));
+    assert_eq!((mode("keys"), mode("keys/1.pem"), mode("keys/note")), (0o700, 0o600, 0o600));
     assert_eq!(fs::read(target.join("keys/1.pem")).unwrap(), b"1.pem");
     let names = |folder: &Path| {
         let mut names = crate::files::names(folder).unwrap();
