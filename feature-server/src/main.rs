@@ -65,6 +65,7 @@ fn run(line: CommandLine) -> Result<()> {
 
 async fn serve(settings: &Settings) -> Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(answer_reloads(signal(SignalKind::hangup())?));
     let mut settings = settings.clone();
     settings.limits.connections = open_files::room_for(settings.limits.connections);
     let settings = &settings;
@@ -74,6 +75,16 @@ async fn serve(settings: &Settings) -> Result<()> {
     print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
     print(&format!("listening on {}\n", server.address()))?;
     Ok(server.run(settings, stop(signals)).await?)
+}
+
+/// Answers SIGHUP, the usual signal to read files again. Here they are read again all the time.
+async fn answer_reloads(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::info!(
+            "SIGHUP: certificates, key files and the list of revoked tokens are read again within 10 seconds after a \
+             change; a change of the configuration needs a restart"
+        );
+    }
 }
 
 /// Ready with the first signal. From then on a second one ends the process at once.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::json;
 use tonic::Code::{ResourceExhausted, Unauthenticated};
 use tonic_types::StatusExt;
@@ -70,6 +71,26 @@ async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
     write("subject ann issuer feature-server\n");
     within(bound, Ok(()), "a token that is no longer revoked", || call(&raw, &leaked)).await;
     within(bound, invalid(), "a revoked subject", || call(&raw, &ann)).await;
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_list_counts_after_sighup_and_the_server_goes_on() {
+    let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
+    let file = folder.file("revoked");
+    std::fs::write(&file, "# nothing is revoked\n").expect("the list is written");
+    let server = folder.serve();
+    let raw = Raw::new(&server).await;
+    let token = server.token("--instance demo --user ann");
+    assert_eq!(call(&raw, &token).await, Ok(()));
+    for signals in 1..=2 {
+        server.signal(Signal::HUP);
+        server.wait_for_log("SIGHUP: certificates, key files and the list of revoked tokens are read again", signals);
+        assert_eq!(call(&raw, &token).await, Ok(()), "the connection is open as before");
+    }
+    std::fs::write(&file, "subject ann\n").expect("the list is written");
+    server.signal(Signal::HUP);
+    within(Duration::from_secs(10), invalid(), "a revoked subject", || call(&raw, &token)).await;
     server.stop();
 }
 
