@@ -3,6 +3,7 @@
 //! Everything is measured from outside. What may be seen of an attack stands in [`verdict`].
 
 mod attacker;
+mod bodies;
 mod bombs;
 mod calls;
 mod floods;
@@ -13,6 +14,8 @@ mod headers;
 mod http1;
 mod malformed;
 mod readers;
+mod repeated;
+mod request;
 mod resets;
 mod round;
 mod silent;
@@ -34,7 +37,7 @@ use crate::server::Binary;
 /// Which attacks, and for how long.
 #[derive(Default, Args)]
 pub struct Options {
-    /// Only the attacks with this text in their names; all, if left out.
+    /// Only the attacks with this text in their names, of the long form too. Without it, all attacks of the form.
     name: Option<String>,
     /// Tell the attacks and make none.
     #[arg(long)]
@@ -43,10 +46,14 @@ pub struct Options {
 
 /// Makes the attacks one after the other, `cycles` times, and prints a line for each.
 ///
-/// * `long`: each attack goes on for half a minute instead of a second or a few.
+/// * `long`: all attacks, each for half a minute; otherwise the calls of `repeated` are made over fewer numbers of
+///   connections, and each attack goes on for a second or a few.
 pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool, seed: u64) -> Result<Report> {
-    let chosen: Vec<_> =
-        all().filter(|attack| options.name.as_ref().is_none_or(|name| attack.name.contains(name.as_str()))).collect();
+    let is_chosen = |attack: &Attack| match &options.name {
+        Some(name) => attack.name.contains(name.as_str()),
+        None => long || options.list || attack.in_short,
+    };
+    let chosen: Vec<_> = all().filter(is_chosen).collect();
     ensure!(!chosen.is_empty(), "no attack has this in its name: --list tells the names");
     if options.list {
         chosen.iter().for_each(|attack| println!("{attack}"));
@@ -68,7 +75,7 @@ pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool,
 }
 
 fn all() -> impl Iterator<Item = Attack> {
-    let groups: [&[Attack]; 10] = [
+    let groups: [&[Attack]; 11] = [
         &resets::ATTACKS,
         &floods::ATTACKS,
         &headers::ATTACKS,
@@ -79,15 +86,17 @@ fn all() -> impl Iterator<Item = Attack> {
         &http1::ATTACKS,
         &malformed::ATTACKS,
         &tls::ATTACKS,
+        &repeated::ATTACKS,
     ];
     groups.into_iter().flatten().chain(&calls::ATTACKS).copied()
 }
 
 impl fmt::Display for Attack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, unit, per_second, connections, settings, .. } = self;
+        let Self { name, unit, per_second, connections, settings, in_short, .. } = self;
         write!(f, "{name}: up to {per_second} {unit}/s over {connections} connections")?;
-        settings.iter().try_for_each(|(name, value)| write!(f, ", {name}={value}"))
+        settings.iter().try_for_each(|(name, value)| write!(f, ", {name}={value}"))?;
+        if *in_short { Ok(()) } else { f.write_str(", in the long form") }
     }
 }
 

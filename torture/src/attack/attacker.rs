@@ -13,11 +13,21 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::request::{Prepared, Request};
 use super::wire::{Pace, Target, Wire};
 
 /// What is done on one connection. It ends by itself, or with an error when the server closes the connection; then the
 /// next connection is made. An error of the kind `Other` tells of a promise that the server has not kept.
-pub type Session = for<'a> fn(Wire, &'a mut Pace) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+pub type Steps = for<'a> fn(Wire, &'a mut Pace) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
+/// What all connections of an attack do.
+#[derive(Debug, Clone, Copy)]
+pub enum Session {
+    /// Each makes these steps. They begin one after the other, at the rate of the attack.
+    Steps(Steps),
+    /// Each makes one call again and again. All begin at the same moment, and then keep to the attack's rate.
+    Calls(Request),
+}
 
 /// An attack.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +48,25 @@ pub struct Attack {
     pub tls: bool,
     /// Whether it takes all the places that the attacker can have: calls beyond them are to be refused at once.
     pub overload: bool,
+    /// The arguments of `token` that make the attacker's.
+    pub caller: &'static str,
+    /// Whether it is a part of the short form.
+    pub in_short: bool,
     pub session: Session,
 }
 
 impl Attack {
     /// An attack on a server as it is by default, which ends with the attacker's connections.
-    pub const fn new(
+    pub const fn new(name: &'static str, rate: (u32, &'static str), connections: u32, steps: Steps) -> Self {
+        Self::with(name, rate, connections, Session::Steps(steps))
+    }
+
+    /// One of the same call again and again.
+    pub const fn calls(name: &'static str, per_second: u32, connections: u32, request: Request) -> Self {
+        Self::with(name, (per_second, "calls"), connections, Session::Calls(request))
+    }
+
+    const fn with(
         name: &'static str,
         (per_second, unit): (u32, &'static str),
         connections: u32,
@@ -59,6 +82,8 @@ impl Attack {
             let_go_within: None,
             tls: false,
             overload: false,
+            caller: "--role IAM_OWNER --instance demo --user mallory",
+            in_short: true,
             session,
         }
     }
@@ -111,17 +136,24 @@ impl Attacker {
         let over = Arc::new(AtomicBool::new(false));
         let mut connections = JoinSet::new();
         let each = f64::from(attack.per_second) / f64::from(attack.connections);
+        let session = match attack.session {
+            Session::Steps(steps) => Ready::Steps(steps),
+            Session::Calls(request) => Ready::Calls(Arc::new(request.prepare(&target.token))),
+        };
         for number in 0..attack.connections {
             let (high, low) = (1 + number / PER_ADDRESS / 250, 1 + number / PER_ADDRESS % 250);
             let from = Ipv4Addr::new(127, high as u8, low as u8, 1);
             let (target, score, over) = (target.clone(), Arc::clone(score), Arc::clone(&over));
             let mut pace = Pace::new(each, Arc::clone(&score.units));
+            let session = session.clone();
             connections.spawn_on(
                 async move {
-                    // Not all at the same moment: the first comes at its turn.
-                    sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
+                    if let Ready::Steps(_) = session {
+                        // Not all at the same moment: the first comes at its turn.
+                        sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
+                    }
                     while !over.load(Ordering::Relaxed) {
-                        connect(attack.session, &target, from, &mut pace, &score).await;
+                        connect(&session, &target, from, &mut pace, &score).await;
                         sleep(PAUSE).await;
                     }
                 },
@@ -151,9 +183,19 @@ impl Drop for Attacker {
     }
 }
 
-async fn connect(session: Session, target: &Target, from: Ipv4Addr, pace: &mut Pace, score: &Score) {
+/// A session of which everything is made that can be made before a connection.
+#[derive(Clone)]
+enum Ready {
+    Steps(Steps),
+    Calls(Arc<Prepared>),
+}
+
+async fn connect(session: &Ready, target: &Target, from: Ipv4Addr, pace: &mut Pace, score: &Score) {
     let ended = match Wire::connect(target, from).await {
-        Ok(wire) => session(wire, pace).await,
+        Ok(wire) => match session {
+            Ready::Steps(steps) => steps(wire, pace).await,
+            Ready::Calls(request) => request.repeat(wire, pace).await,
+        },
         Err(error) => Err(error),
     };
     match ended {

@@ -8,7 +8,7 @@ use super::resets::GET;
 use super::unfinished::http2_body;
 use super::wire::{Pace, Wire};
 
-const WATCH: &str = "/grpc.health.v1.Health/Watch";
+pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// A quarter of these places is for one identity.
 const FEW: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__CALLS", "1024")];

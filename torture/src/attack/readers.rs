@@ -7,7 +7,7 @@ use super::frames::{Block, END_STREAM, Frames, INITIAL_WINDOW_SIZE, message};
 use super::wire::{Pace, Wire};
 
 const OPENAPI: &str = "/openapi.json";
-const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// The calls that are allowed at once on a connection.
 const STREAMS: u32 = 100;

@@ -63,7 +63,7 @@ pub async fn run(binary: &Binary, attack: Attack, times: Times) -> Result<Verdic
     // The attacker is somebody else, so that what is for each identity is not what the good client lacks.
     let token = server.token("--role IAM_OWNER --instance demo").await?.into();
     let good_target = Target { address: server.address().parse()?, token, tls };
-    let token = server.token("--role IAM_OWNER --instance demo --user mallory").await?.into();
+    let token = server.token(attack.caller).await?.into();
     let target = Target { token, ..good_target.clone() };
     let gauge = Gauge::new(server.process_id().context("the server has ended")?);
     let good = Good::start(&good_target, Expected::Answer);

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpSocket;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use super::frames::{ACK, Frames, PREFACE, SETTINGS};
+use super::frames::{ACK, DATA, END_STREAM, Frames, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS};
 use super::tls::Tls;
 
 /// How far a client opens the window of a connection at first: far enough, and with room for more.
@@ -63,7 +64,7 @@ impl Wire {
     pub async fn shake_hands(&mut self, settings: &[(u16, u32)]) -> io::Result<()> {
         let hello = Frames(PREFACE.to_vec()).settings(settings).window_update(0, WINDOW);
         self.send_frames(hello).await?;
-        self.read_frame().await?;
+        read_frame(self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?, &mut Vec::new()).await?;
         self.send_frames(Frames::new().frame(SETTINGS, ACK, 0, &[])).await
     }
 
@@ -72,6 +73,33 @@ impl Wire {
         self.shake_hands(&[]).await?;
         self.drain();
         Ok(())
+    }
+
+    /// Shakes hands. From then on the server's frames are read and dropped.
+    ///
+    /// Gives a permit for each call that may be open at once. The caller takes one for a stream; its end gives it back.
+    /// The semaphore is closed with the connection.
+    pub async fn http2_with_permits(&mut self, at_once: usize) -> io::Result<Arc<Semaphore>> {
+        self.shake_hands(&[]).await?;
+        let permits = Arc::new(Semaphore::new(at_once));
+        let mut reads = BufReader::new(self.reads.take().ok_or(io::ErrorKind::NotConnected)?);
+        self.drained = Some(tokio::spawn({
+            let permits = Arc::clone(&permits);
+            async move {
+                let mut payload = Vec::new();
+                while let Ok((kind, flags)) = read_frame(&mut reads, &mut payload).await {
+                    match kind {
+                        DATA | HEADERS if flags & END_STREAM != 0 => permits.add_permits(1),
+                        // Without an error it only stops the rest of a request that is answered.
+                        RST_STREAM if payload != [0; 4] => permits.add_permits(1),
+                        GOAWAY => break,
+                        _ => {}
+                    }
+                }
+                permits.close();
+            }
+        }));
+        Ok(permits)
     }
 
     /// From now on what the server says is read and dropped.
@@ -111,13 +139,15 @@ impl Wire {
         self.next_stream += 2;
         self.next_stream - 2
     }
+}
 
-    async fn read_frame(&mut self) -> io::Result<()> {
-        let mut header = [0; 9];
-        self.read(&mut header).await?;
-        let length = u32::from_be_bytes([0, header[0], header[1], header[2]]);
-        self.read(&mut vec![0; length as usize]).await
-    }
+/// Reads a frame. Gives its type and its flags.
+async fn read_frame(reads: &mut (impl AsyncRead + Unpin), payload: &mut Vec<u8>) -> io::Result<(u8, u8)> {
+    let mut header = [0; 9];
+    reads.read_exact(&mut header).await?;
+    payload.resize(u32::from_be_bytes([0, header[0], header[1], header[2]]) as usize, 0);
+    reads.read_exact(payload).await?;
+    Ok((header[3], header[4]))
 }
 
 impl Drop for Wire {
@@ -142,6 +172,14 @@ impl Pace {
     /// `all`: what all connections have done together.
     pub fn new(per_second: f64, all: Arc<AtomicU64>) -> Self {
         Self { per_second, since: Instant::now(), units: 0, all }
+    }
+
+    /// Counts what was done first, and waits for a random part of the time until the next turn: connections that
+    /// begin at the same moment go on at different ones.
+    pub async fn begin(&mut self, units: u64) {
+        self.all.fetch_add(units, Ordering::Relaxed);
+        sleep(Duration::from_secs_f64(fastrand::f64() / self.per_second)).await;
+        (self.since, self.units) = (Instant::now(), 0);
     }
 
     /// Counts what was done, and waits until the next may be done.

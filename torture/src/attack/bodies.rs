@@ -1,0 +1,108 @@
+//! Bodies of requests that shrink to a KiB when they are compressed, and are nearly as large as a message may be.
+//! `repeated` says which method each of them is for.
+
+/// How many elements have room in a message, by how many bytes each has: 1 MiB without a KiB for what is around them.
+const fn fit(bytes: usize) -> usize {
+    ((1 << 20) - 1_024) / bytes
+}
+
+/// Nothing: an empty message, or no content.
+pub fn empty() -> Vec<u8> {
+    Vec::new()
+}
+
+/// A length beyond the end of the message.
+pub fn malformed() -> Vec<u8> {
+    vec![0x0a, 0x7f]
+}
+
+/// `GetInstanceFeaturesRequest` with `inheritance`.
+pub fn inheritance() -> Vec<u8> {
+    vec![0x08, 1]
+}
+
+/// Numbers in field 15, which none of the requests has that are not about a Set.
+pub fn unknown_fields() -> Vec<u8> {
+    [15 << 3, 0].repeat(fit(2))
+}
+
+/// A Set of the attacker's own organization with a list of a million members of an enum.
+pub fn list_of_own() -> Vec<u8> {
+    [organization("mallory"), field(8, &vec![1; 1_000_000])].concat()
+}
+
+/// The same for an organization that is not the attacker's.
+pub fn list_of_other() -> Vec<u8> {
+    [organization("acme"), field(8, &vec![1; 1_000_000])].concat()
+}
+
+/// A Set with a mask of half a million paths.
+pub fn mask() -> Vec<u8> {
+    [organization("mallory"), field(100, &field(1, b"").repeat(500_000))].concat()
+}
+
+pub fn json_list_of_own() -> Vec<u8> {
+    json(r#""organizationId":"mallory","improvedPerformance":[1"#, ",1", "]")
+}
+
+pub fn json_list_of_other() -> Vec<u8> {
+    json(r#""organizationId":"acme","improvedPerformance":[1"#, ",1", "]")
+}
+
+pub fn json_mask() -> Vec<u8> {
+    json(r#""organizationId":"mallory","updateMask":"a"#, ",a", "\"")
+}
+
+/// Numbers in a list that no message has.
+pub fn json_unknown_list() -> Vec<u8> {
+    json(r#""unknown":[0"#, ",0", "]")
+}
+
+pub fn json_unknown_keys() -> Vec<u8> {
+    json(r#""a":0"#, r#","a":0"#, "")
+}
+
+/// A text in which each character is written in the longest way.
+pub fn json_escapes() -> Vec<u8> {
+    json(r#""organizationId":"mallory","loginV2":{"baseUri":""#, r"\u0061", r#""}"#)
+}
+
+/// Objects in objects.
+pub fn json_nested() -> Vec<u8> {
+    json(r#""organizationId":"mallory","unknown":"#, r#"{"a":"#, "")
+}
+
+fn json(start: &str, element: &str, end: &str) -> Vec<u8> {
+    format!("{{{start}{}{end}}}", element.repeat(fit(element.len()))).into_bytes()
+}
+
+fn organization(id: &str) -> Vec<u8> {
+    field(1, id.as_bytes())
+}
+
+/// A field of protobuf that has a length.
+fn field(number: u32, content: &[u8]) -> Vec<u8> {
+    let mut field = Vec::with_capacity(content.len() + 8);
+    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut field);
+    prost::encoding::encode_varint(content.len() as u64, &mut field);
+    field.extend_from_slice(content);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use feature_api::zitadel::feature::v2::SetOrganizationFeaturesRequest;
+    use prost::Message as _;
+
+    use super::*;
+
+    #[test]
+    fn messages_are_what_they_are_called() {
+        let read = |bytes: Vec<u8>| SetOrganizationFeaturesRequest::decode(&*bytes).unwrap();
+        let (list, mask) = (read(list_of_own()), read(mask()));
+        assert_eq!((&*list.organization_id, list.improved_performance.len()), ("mallory", 1_000_000));
+        assert_eq!(mask.update_mask.unwrap().paths.len(), 500_000);
+        assert_eq!(read(list_of_other()).organization_id, "acme");
+        assert!(SetOrganizationFeaturesRequest::decode(&*malformed()).is_err());
+    }
+}
