@@ -9,7 +9,7 @@ use super::bodies;
 use super::calls::WATCH;
 use super::floods::CHECK;
 use super::readers::REFLECTION;
-use super::request::{Protocol, Request};
+use super::request::{Body, Protocol, Request};
 use super::resets::GET;
 
 /// A call, and how it is made.
@@ -19,7 +19,7 @@ struct Kind {
     per_second: u32,
     caller: Caller,
     method: &'static str,
-    body: fn() -> Vec<u8>,
+    body: Body,
     protocols: &'static [Protocol],
     /// The numbers of connections in the short form.
     short: &'static [u32],
@@ -84,7 +84,7 @@ const fn kind(
     per_second: u32,
     caller: Caller,
     method: &'static str,
-    body: fn() -> Vec<u8>,
+    body: Body,
     protocols: &'static [Protocol],
     short: &'static [u32],
 ) -> Kind {

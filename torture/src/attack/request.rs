@@ -21,13 +21,16 @@ pub enum Protocol {
     Http(&'static str, &'static str, &'static str),
 }
 
+/// Makes what a request carries, before it is compressed.
+pub type Body = fn() -> Vec<u8>;
+
 /// A request that is not made yet.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     pub protocol: Protocol,
     /// The path of the gRPC method.
     pub method: &'static str,
-    pub body: fn() -> Vec<u8>,
+    pub body: Body,
     /// Whether it is sent with the attacker's token.
     pub with_token: bool,
 }
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn a_request_ends_its_stream_with_its_last_frame() {
         let request = |body| Request { protocol: Protocol::Grpc, method: "/a.B/C", body, with_token: false };
-        let table: [(fn() -> Vec<u8>, &[u8]); 3] = [
+        let table: [(Body, &[u8]); 3] = [
             // body, the last frame
             (|| b"a".to_vec(), &[0, 0, 6, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 1, b'a']),
             (|| vec![], &[0, 0, 5, 0, 1, 0, 0, 0, 7, 0, 0, 0, 0, 0]),
