@@ -49,7 +49,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
         done(&folder.run_by(&wrapper, "backup backups/first"));
         server.stop();
         done(&folder.run_by(&wrapper, "export --output lines.jsonl"));
-        // Its shell has made the folder that the target is in.
+        // A target that the operator has made.
         fs::create_dir(folder.file("second")).expect("it is new");
         fs::set_permissions(folder.file("second"), Permissions::from_mode(0o777)).expect("it is ours");
         done(&folder.run_by(&wrapper, "backup second"));
@@ -97,10 +97,40 @@ async fn what_cannot_be_narrowed_is_warned_of() {
     let server = folder.serve();
     let log = server.log();
     let line = log.lines().find(|line| line.contains("others may have rights on stored files"));
-    assert!(line.is_some_and(|line| line.contains("/projection: ") && line.contains("chmod -R go=")), "{log}");
+    assert!(line.is_some_and(|line| line.contains("/projection: ") && line.contains("chmod go=")), "{log}");
     let mode = fs::metadata(&elsewhere).expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode, 0o777, "a link is not followed");
     server.stop();
+}
+
+#[test]
+fn a_folder_that_is_not_for_the_store_alone_is_left_to_others() {
+    let table = [
+        // (what is in it, its mode, the mode that it has after a start)
+        (None, 0o755, 0o700),
+        (Some("lost+found"), 0o755, 0o700),
+        (Some("somebody's file"), 0o755, 0o755),
+        (None, 0o1777, 0o1777),
+    ];
+    for (content, before, after) in table {
+        let folder = Folder::new("");
+        let data = folder.data();
+        fs::create_dir(&data).expect("it is new");
+        if let Some(name) = content {
+            fs::write(data.join(name), "").expect("it is writable");
+        }
+        fs::set_permissions(&data, Permissions::from_mode(before)).expect("it is ours");
+        for start in 1..=2 {
+            let server = folder.serve();
+            let mode = fs::metadata(&data).expect("it is there").permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{content:?} {before:o}, start {start}");
+            let warned = server.log().contains("others may have rights on stored files");
+            assert_eq!(warned, before == after, "{content:?} {before:o}, start {start}");
+            assert_eq!(open_to_others(&data.join("journal")), [""; 0], "what is made in it is private all the same");
+            server.stop();
+            widen(&data.join("journal"));
+        }
+    }
 }
 
 /// Gives everybody every right on a folder and what is in it.

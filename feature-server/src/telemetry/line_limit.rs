@@ -1,5 +1,5 @@
-//! How many lines one callsite may log in a second. So no caller can fill the log, whatever mistake it brings about, and
-//! a flood of one kind of line displaces no other kind.
+//! How many lines one callsite may log in a second. So no caller can fill the log, whatever mistake it brings about,
+//! and a flood of one kind of line displaces no other kind.
 //!
 //! Lines below `info` are not counted: they are logged only where the operator has asked for them.
 

@@ -1,5 +1,5 @@
-//! Keeps other users of the machine out of what is stored. What is made here is for its owner alone, whatever the umask;
-//! what was there before is narrowed.
+//! Keeps other users of the machine out of what is stored. What is made here is for its owner alone, whatever the
+//! umask; what was there before is narrowed.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -19,27 +19,52 @@ pub(super) const FILE: u32 = 0o600;
 pub(super) const OF_OWNER: u32 = 0o700;
 const OF_OTHERS: u32 = 0o077;
 
-/// The folder whose files are left as they are. Who uses them warns of keys that others could read, since those have to
-/// be replaced.
+/// A folder with this bit is made for all users of the machine.
+const STICKY: u32 = 0o1000;
+
+/// What a data folder consists of. Nothing else in it is touched.
+const PARTS: [&str; 8] =
+    ["identity", "identity.new", "journal", KEYS, "lock", "partial", "projection", "projection.set-aside"];
+
+/// The folder whose files are left as they are. The code that reads keys warns of those that others could read, since
+/// they have to be replaced.
 const KEYS: &str = "keys";
 
-/// Takes all rights of others on a folder and on what is in it, and logs that in one line. A folder that does not exist is
-/// no error. What cannot be narrowed is named in a warning, and is no reason not to start.
+/// Takes all rights of others on a data folder and on its parts, and logs that in one line. A folder that does not
+/// exist is no error. What cannot be narrowed is named in a warning, and is no reason not to start.
 pub(crate) fn make_private(folder: &Path) {
+    let Ok(metadata) = fs::metadata(folder) else { return };
+    let names = super::names(folder).unwrap_or_default();
     let mut narrowed = Narrowed::default();
-    // The folder itself may be a symbolic link that the operator has made.
-    if let Ok(metadata) = fs::metadata(folder) {
+    // Top-down, so that no other user can put something else in the place of what comes next.
+    if is_for_store_alone(&names, &metadata) {
+        // The folder itself may be a symbolic link that the operator has made.
         narrowed.narrow(folder, &metadata, OFlags::empty());
-        // Top-down, so that nobody can put something else in the place of what comes next.
-        narrowed.narrow_content(folder);
+    } else if is_open_to_others(&metadata) {
+        narrowed.failed(folder, io::Error::other("it is not for a store alone"));
+    }
+    if names.iter().any(|name| name == "identity") {
+        PARTS.iter().for_each(|part| narrowed.visit(&folder.join(part)));
     }
     let Narrowed { count, problem } = narrowed;
     if count > 0 {
-        tracing::info!(folder = %folder.display(), narrowed = count, "others had rights on stored files: they have none now");
+        let folder = folder.display();
+        tracing::info!(%folder, narrowed = count, "others had rights on stored files: they have none now");
     }
     if let Some(error) = problem {
-        tracing::warn!(%error, "others may have rights on stored files: run chmod -R go= on the folder as its owner");
+        tracing::warn!(%error, "others may have rights on stored files: use a folder for them alone, or chmod go=");
     }
+}
+
+/// Whether a folder with these names in it holds nothing else. A start with `--data /tmp` must not take `/tmp` from
+/// other users.
+fn is_for_store_alone(names: &[String], metadata: &Metadata) -> bool {
+    let is_part = |name: &String| PARTS.contains(&name.as_str()) || name == "lost+found";
+    metadata.permissions().mode() & STICKY == 0 && names.iter().all(is_part)
+}
+
+fn is_open_to_others(metadata: &Metadata) -> bool {
+    metadata.permissions().mode() & OF_OTHERS != 0
 }
 
 #[derive(Default)]
@@ -50,25 +75,22 @@ struct Narrowed {
 }
 
 impl Narrowed {
-    fn narrow_content(&mut self, folder: &Path) {
-        let entries = match fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => return self.failed(folder, error),
-        };
-        for entry in entries.flatten() {
-            let path = entry.path();
-            // Of a symbolic link the mode of its target counts; opening it fails then, which is the warning.
-            let (Ok(own), Ok(metadata)) = (entry.metadata(), fs::metadata(&path)) else { continue };
-            self.narrow(&path, &metadata, OFlags::NOFOLLOW);
-            if own.is_dir() && !path.ends_with(KEYS) {
-                self.narrow_content(&path);
+    /// A file or folder with what is in it, if it is there.
+    fn visit(&mut self, path: &Path) {
+        // Of a symbolic link the mode of its target counts; opening it fails then, which is the warning.
+        let (Ok(own), Ok(metadata)) = (fs::symlink_metadata(path), fs::metadata(path)) else { return };
+        self.narrow(path, &metadata, OFlags::NOFOLLOW);
+        if own.is_dir() && !path.ends_with(KEYS) {
+            match super::names(path) {
+                Ok(names) => names.iter().for_each(|name| self.visit(&path.join(name))),
+                Err(error) => drop(self.problem.get_or_insert(error)),
             }
         }
     }
 
     /// `flags`: how it is opened. A mode is changed through an open file, so that it is the one that was looked at.
     fn narrow(&mut self, path: &Path, metadata: &Metadata, flags: OFlags) {
-        if metadata.permissions().mode() & OF_OTHERS == 0 {
+        if !is_open_to_others(metadata) {
             return;
         }
         let flags = (flags | OFlags::NONBLOCK).bits().cast_signed();
