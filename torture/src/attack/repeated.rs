@@ -55,13 +55,14 @@ const EACH: &[u32] = &[1, 64, 128];
 const RATE: u32 = 50;
 
 #[rustfmt::skip]
-const KINDS: [Kind; 20] = [
+const KINDS: [Kind; 21] = [
     // name, calls a second, caller, method, body, protocols, connections in the short form
     kind("JSON lists to health", RATE, STRANGER, CHECK, bodies::json_unknown_list, JSON_CALL, EACH),
     kind("JSON lists to health", RATE, STRANGER, WATCH, bodies::json_unknown_list, JSON_STREAM, EACH),
     kind("JSON lists to reflection", RATE, STRANGER, REFLECTION, bodies::json_unknown_list, JSON_STREAM, MANY),
     kind("unknown fields to health", RATE, STRANGER, CHECK, bodies::unknown_fields, PROTOBUF, MANY),
     kind("malformed messages to health", 500, STRANGER, CHECK, bodies::malformed, PROTOBUF, MANY),
+    kind("malformed messages to health Watch", 500, STRANGER, WATCH, bodies::malformed, STREAMS, MANY),
     kind("malformed messages to reflection", 500, STRANGER, REFLECTION, bodies::malformed, STREAMS, MANY),
     kind("unknown fields of a Get", RATE, NO_ROLE, GET, bodies::unknown_fields, PROTOBUF, EACH),
     kind("long lists", RATE, OWNER, SET, bodies::list_of_own, PROTOBUF, EACH),
@@ -75,8 +76,8 @@ const KINDS: [Kind; 20] = [
     kind("escapes", RATE, OWNER, SET, bodies::json_escapes, JSON, MANY),
     kind("nested objects", RATE, OWNER, SET, bodies::json_nested, JSON, MANY),
     kind("unknown paths", 5_000, STRANGER, NONE, bodies::empty, PAGES, MANY),
-    kind("masses of Gets", 20_000, NO_ROLE, GET, bodies::inheritance, &[Protocol::Grpc], MANY),
-    kind("masses of Gets", 20_000, NO_ROLE, GET, bodies::empty, READS, MANY),
+    kind("masses of Gets", 12_000, NO_ROLE, GET, bodies::inheritance, &[Protocol::Grpc], MANY),
+    kind("masses of Gets", 12_000, NO_ROLE, GET, bodies::empty, READS, MANY),
 ];
 
 const fn kind(
