@@ -155,7 +155,8 @@ mod tests {
         let user_info = "host: must be a host without user information: remove the '@' and what is in front of it";
         let malformed = "host: must be a host, with or without a port";
         let other = "host: must be the same as the request's target";
-        let table: [(&str, &[&str], Result<Option<&str>, &str>); 18] = [
+        type Outcome = Result<Option<&'static str>, &'static str>;
+        let table: [(&str, &[&str], Outcome); 18] = [
             // target, Host headers, the host or what is wrong
             ("/", &["localhost"], Ok(Some("localhost"))),
             ("/", &["localhost:8080"], Ok(Some("localhost:8080"))),

@@ -1,6 +1,6 @@
 //! The JSON of a failure that is made once: it is the same for every request, but for the request's id.
 //!
-//! Whoever looks for holes asks for paths that are not there. To make the JSON anew cost 11 µs of the 25 of such a request.
+//! Scanners ask for paths that do not exist. To make this JSON anew took half of the 26 µs of processor time of each.
 
 use bytes::Bytes;
 use prost_reflect::DescriptorPool;
