@@ -131,7 +131,7 @@ pub enum Failure {
     )]
     ContentTypeUnsupported,
     /// The content type of a request is served at its path, but not in this charset.
-    #[error("the charset {} is not supported: send the content in UTF-8, without a charset or with charset=utf-8", quoted(.0))]
+    #[error("the charset {} is not supported: send the content in UTF-8, with charset=utf-8 or none", quoted(.0))]
     CharsetUnsupported(String),
     /// The client takes no form that the answer could have.
     #[error("the answer would be application/json, which the header 'accept' rules out")]
