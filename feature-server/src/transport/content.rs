@@ -163,7 +163,11 @@ async fn gunzip(compressed: Bytes, share: &Share) -> Result<Bytes, Failure> {
         return Ok(gunzip.content.into());
     }
     let limit = share.message_bytes();
-    let rest = move || gunzip.reads_all_within(limit).map(|_| gunzip.content.into());
+    let rest = move || {
+        // Once for all: memory that is not written to takes none.
+        gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
+        gunzip.reads_all_within(limit).map(|_| gunzip.content.into())
+    };
     large_work::run(share, usize::MAX, rest).await?
 }
 

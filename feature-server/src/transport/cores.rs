@@ -12,11 +12,14 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use super::fair_share;
+use super::{fair_share, large_work};
 
 /// How many tasks run, where many can, before it is looked who has sent something meanwhile. A task is a connection with all
 /// the calls that it has brought: with tokio's 61 of them a good client waits twice as long while others connect in masses.
 const TASKS_BETWEEN_LOOKS: u32 = 11;
+
+/// The threads of each core for what blocks or computes for long: large messages, and files of keys, whose disk may hang.
+const BLOCKING_THREADS: usize = 2;
 
 /// The places where connections can be served.
 pub struct Cores(Vec<Core>);
@@ -69,7 +72,9 @@ impl Core {
     fn start(number: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
-        let runtime = builder.on_thread_park(before_sleep).build()?;
+        builder.on_thread_park(before_sleep);
+        builder.on_thread_start(large_work::lower_priority).max_blocking_threads(BLOCKING_THREADS);
+        let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("core-{number}")).spawn(move || {

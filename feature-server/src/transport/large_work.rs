@@ -15,6 +15,15 @@ pub(super) const INLINE_BYTES: usize = 64 * 1024;
 /// How many jobs may run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(super) const JOBS: usize = 32;
 
+/// How much nicer the threads of jobs are than those that serve connections, which get nine tenths of a core that both want.
+const NICENESS: i32 = 10;
+
+/// To be called on each thread of a core's runtime that is not the core itself: these run the jobs.
+pub(super) fn lower_priority() {
+    // Where the system does not allow it, jobs take more from the others.
+    let _ = rustix::process::nice(NICENESS);
+}
+
 /// The threads that jobs run on: half of the cores.
 #[derive(Debug)]
 pub(super) struct Workers(Arc<Semaphore>);
