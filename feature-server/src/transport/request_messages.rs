@@ -117,4 +117,8 @@ where
             }
         })
     }
+
+    fn is_end_stream(&self) -> bool {
+        self.decoding.is_none() && self.envelopes.is_empty() && self.body.is_end_stream()
+    }
 }

@@ -76,8 +76,8 @@ const KINDS: [Kind; 21] = [
     kind("escapes", RATE, OWNER, SET, bodies::json_escapes, JSON, MANY),
     kind("nested objects", RATE, OWNER, SET, bodies::json_nested, JSON, MANY),
     kind("unknown paths", 5_000, STRANGER, NONE, bodies::empty, PAGES, MANY),
-    kind("masses of Gets", 12_000, NO_ROLE, GET, bodies::inheritance, &[Protocol::Grpc], MANY),
-    kind("masses of Gets", 12_000, NO_ROLE, GET, bodies::empty, READS, MANY),
+    kind("masses of Gets", 6_000, NO_ROLE, GET, bodies::inheritance, &[Protocol::Grpc], MANY),
+    kind("masses of Gets", 6_000, NO_ROLE, GET, bodies::empty, READS, MANY),
 ];
 
 const fn kind(

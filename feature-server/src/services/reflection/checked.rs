@@ -12,7 +12,7 @@ use http::{HeaderName, Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use prost::Message;
 use tonic::body::Body;
-use tonic::codec::{CompressionEncoding, Streaming};
+use tonic::codec::Streaming;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
@@ -49,17 +49,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let (mut head, body) = request.into_parts();
-        let encoding = match head.headers.get(GRPC_ENCODING) {
-            None => None,
-            Some(name) if name == "gzip" => Some(CompressionEncoding::Gzip),
-            // tonic takes or refuses it by itself.
-            Some(_) => return Box::pin(self.0.call(Request::from_parts(head, body))),
-        };
-        head.headers.remove(GRPC_ENCODING);
+        if request.headers().contains_key(GRPC_ENCODING) {
+            // Messages come decompressed, so it is an encoding that is not supported: the service says so.
+            return Box::pin(self.0.call(request));
+        }
+        let (head, body) = request.into_parts();
         let failure = Arc::new(OnceLock::new());
         let questions = Questions {
-            next: next(Streaming::new_request(BytesCodec, body, encoding, Some(PUBLIC_MESSAGE_BYTES))),
+            next: next(Streaming::new_request(BytesCodec, body, None, Some(PUBLIC_MESSAGE_BYTES))),
             failure: Arc::clone(&failure),
             id: RequestId::of(&head.extensions),
         };
