@@ -11,15 +11,7 @@ const PLAIN: [&str; 7] = ["--profile", "plain", "--locked", "--package", "bench"
 /// Builds what is compared, and compares it.
 pub fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     install::install_for_benchmarks()?;
-    run(workspace.cargo("build").args([
-        "--profile",
-        "dist",
-        "--locked",
-        "--package",
-        "feature-server",
-        "--package",
-        "bench",
-    ]))?;
+    run(workspace.cargo("build").args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]))?;
     run(workspace.cargo("build").args(PLAIN))?;
-    run(workspace.command(workspace.target("dist/bench")).args(arguments))
+    run(workspace.command(workspace.target("release/bench")).args(arguments))
 }

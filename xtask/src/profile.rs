@@ -21,14 +21,14 @@ pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     // A target folder of its own: these builds have nothing in common with others.
     let target = workspace.target("profile");
     let mut build = workspace.cargo("build");
-    build.args(["--profile", "dist", "--locked", "--package", "feature-server", "--package", "bench"]);
+    build.args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]);
     // As it is released, with what it takes to tell who called whom.
-    build.args(["--config", "profile.dist.debug='line-tables-only'", "--config", "profile.dist.strip='none'"]);
+    build.args(["--config", "profile.release.debug='line-tables-only'", "--config", "profile.release.strip='none'"]);
     build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-C force-frame-pointers=yes");
     run(&mut build)?;
     let file = |extension| target.join(format!("{load}.{extension}"));
     let (samples, folded, graph) = (file("perf"), file("folded"), file("svg"));
-    let mut record = workspace.command(target.join("dist/bench"));
+    let mut record = workspace.command(target.join("release/bench"));
     run(record.args(["record", load, "--seconds", &seconds.to_string(), "--output"]).arg(&samples))?;
     // Functions that the compiler has put into others are left there: looking them up takes minutes.
     let mut script = Command::new("perf");
