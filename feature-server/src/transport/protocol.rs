@@ -8,9 +8,12 @@ use std::time::Duration;
 use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::Full;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::DescriptorPool;
 use tonic::body::Body;
 
+pub use self::methods::MessageBytes;
+pub(super) use self::methods::ServedMethod;
+use self::methods::methods;
 use self::prepared::Prepared;
 use super::body::CallBody;
 use super::connect::{self, Connect};
@@ -24,6 +27,7 @@ use super::timeout;
 use crate::error::Failure;
 use crate::page::{self, Pages};
 
+mod methods;
 mod prepared;
 
 /// The header or trailer with the code of a gRPC answer.
@@ -55,37 +59,12 @@ pub(super) enum Protocol {
 #[derive(Debug)]
 pub struct Protocols {
     pool: DescriptorPool,
-    /// The methods by the paths that gRPC and Connect call them by.
     methods: HashMap<String, ServedMethod>,
     routes: Routes,
     /// What is shown to whoever makes no call.
     pages: Pages,
     hosts: Hosts,
     path_unknown: Prepared,
-}
-
-/// A method, and how large a message of a request of it may be.
-#[derive(Debug)]
-pub(super) struct ServedMethod {
-    pub(super) descriptor: MethodDescriptor,
-    /// In bytes, compressed or not.
-    pub(super) message_bytes: usize,
-}
-
-/// How large the messages of requests may be, compressed or not.
-#[derive(Debug, Clone, Copy)]
-pub struct MessageBytes<'a> {
-    /// Those of all other services, in bytes.
-    pub default: usize,
-    /// Those of the services with these full names, in bytes.
-    pub of_services: (&'a [&'a str], usize),
-}
-
-impl MessageBytes<'_> {
-    fn of(&self, method: &MethodDescriptor) -> usize {
-        let (services, bytes) = self.of_services;
-        if services.contains(&method.parent_service().full_name()) { bytes } else { self.default }
-    }
 }
 
 /// Why a request is no call at all.
@@ -116,12 +95,7 @@ impl Protocols {
         pages: Pages,
         hosts: Hosts,
     ) -> Result<Self, RouteError> {
-        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-        let by_path = |descriptor: MethodDescriptor| {
-            let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
-            (path, ServedMethod { message_bytes: message_bytes.of(&descriptor), descriptor })
-        };
-        let methods = methods.map(by_path).collect();
+        let methods = methods(&pool, message_bytes);
         let path_unknown = Prepared::new(&pool, &Failure::PathUnknown);
         Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts, path_unknown })
     }
