@@ -17,9 +17,7 @@ use super::body::CallBody;
 use super::context::RequestId;
 use super::inner_call::InnerService;
 use super::json;
-use super::large_work;
 use super::protocol::NoCall;
-use super::share::Share;
 use crate::error::Failure;
 
 mod error;
@@ -120,18 +118,13 @@ impl Connect {
         PathAndQuery::try_from(path).expect("names in protobuf are letters, digits and dots")
     }
 
-    /// A message that the client has sent, as gRPC has it.
-    ///
-    /// `share`: of the call.
-    async fn decode(&self, content: Bytes, share: &Share) -> Result<Bytes, Failure> {
-        match self.codec {
-            Codec::Proto => Ok(content),
-            Codec::Json => {
-                let (input, bytes) = (self.method.input(), content.len());
-                let decode = move || json::decode(&input, &content).map(|message| message.encode_to_vec().into());
-                large_work::run(share, bytes, decode).await?.map_err(Failure::FieldsInvalid)
-            }
-        }
+    /// Makes of a message that the client has sent what it is in gRPC; none where it is that already.
+    fn decoder(&self) -> Option<impl Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static> {
+        let input = self.method.input();
+        (self.codec == Codec::Json).then_some(move |content: Bytes| {
+            let message = json::decode(&input, &content).map_err(Failure::FieldsInvalid)?;
+            Ok(message.encode_to_vec().into())
+        })
     }
 
     /// A message of the service's, as the client reads it.

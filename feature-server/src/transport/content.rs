@@ -58,23 +58,45 @@ impl Encoding {
             Err(Failure::EncodingUnknown(String::from_utf8_lossy(name).into_owned()))
         }
     }
+}
 
-    /// Decompresses the content of a request; empty content is not compressed.
+/// Content of a request, as it was sent. Empty content is not compressed.
+pub(super) struct Content {
+    pub(super) encoding: Encoding,
+    pub(super) bytes: Bytes,
+}
+
+impl Content {
+    /// Decompresses it.
     ///
     /// `share`: of the call. It says how many bytes may come out at most, and counts them.
-    pub(super) async fn decode(self, content: Bytes, share: &Share) -> Result<Bytes, Failure> {
-        match self {
-            Encoding::Gzip if !content.is_empty() => gunzip(content, share).await,
-            _ => Ok(content),
+    pub(super) async fn decompress(self, share: &Share) -> Result<Bytes, Failure> {
+        if self.is_compressed() { gunzip(self.bytes, share, Ok).await } else { Ok(self.bytes) }
+    }
+
+    /// Decompresses and decodes it. Where that is large work, both are one job, so that what was decompressed does not
+    /// wait for another one.
+    pub(super) async fn decode<T: Send + 'static>(
+        self,
+        share: &Share,
+        decode: impl FnOnce(Bytes) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        if self.is_compressed() {
+            return gunzip(self.bytes, share, decode).await;
         }
+        large_work::run(share, self.bytes.len(), move || decode(self.bytes)).await?
+    }
+
+    fn is_compressed(&self) -> bool {
+        self.encoding == Encoding::Gzip && !self.bytes.is_empty()
     }
 }
 
 /// Reads the content of a request.
 ///
 /// * `headers`: of the request; they tell how the content is compressed.
-/// * `share`: of the call. It says how many bytes the content may have at most, compressed or not.
-pub(super) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> Result<Bytes, Failure> {
+/// * `share`: of the call. It says how many bytes the content may have at most.
+pub(super) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> Result<Content, Failure> {
     let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, share.message_bytes());
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
@@ -96,7 +118,7 @@ pub(super) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> 
             all.extend_from_slice(&data);
         }
     }
-    encoding.decode(if all.is_empty() { first } else { all.freeze() }, share).await
+    Ok(Content { encoding, bytes: if all.is_empty() { first } else { all.freeze() } })
 }
 
 /// Makes an answer.
@@ -154,19 +176,24 @@ pub(super) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
     Some(compressed.expect("memory can always be written to").into())
 }
 
-/// Decompresses what is small at once, and the rest of what turns out to be large elsewhere.
-async fn gunzip(compressed: Bytes, share: &Share) -> Result<Bytes, Failure> {
+/// Decompresses and decodes what is small at once, and the rest of what turns out to be large elsewhere.
+async fn gunzip<T: Send + 'static>(
+    compressed: Bytes,
+    share: &Share,
+    decode: impl FnOnce(Bytes) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let sent = compressed.len();
     let mut gunzip = Gunzip::new(compressed, share.clone());
     // Many empty members are much work for no content.
     if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
-        return Ok(gunzip.content.into());
+        return decode(gunzip.content.into());
     }
     let limit = share.message_bytes();
     let rest = move || {
         // Once for all: memory that is not written to takes none.
         gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
-        gunzip.reads_all_within(limit).map(|_| gunzip.content.into())
+        gunzip.reads_all_within(limit)?;
+        decode(gunzip.content.into())
     };
     large_work::run(share, usize::MAX, rest).await?
 }

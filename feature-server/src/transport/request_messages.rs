@@ -10,7 +10,7 @@ use http_body::{Body as _, Frame};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::content::Encoding;
+use super::content::{Content, Encoding};
 use super::context::RequestId;
 use super::envelope::{Envelope, Envelopes, wrap};
 use super::share::Share;
@@ -20,7 +20,7 @@ use crate::error::Failure;
 const COMPRESSED: u8 = 1;
 
 /// A message on its way to the service.
-pub(super) type Decoding = Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>;
+type Decoding = Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>;
 
 /// The body of the request that the service gets.
 pub(super) struct RequestMessages<D> {
@@ -29,19 +29,19 @@ pub(super) struct RequestMessages<D> {
     encoding: Encoding,
     share: Share,
     id: RequestId,
-    decode: D,
+    decode: Option<D>,
     decoding: Option<Decoding>,
     failure: Arc<OnceLock<Failure>>,
 }
 
 impl<D> RequestMessages<D>
 where
-    D: Fn(Bytes, Share) -> Decoding + Clone + Send + Sync + Unpin + 'static,
+    D: Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static,
 {
     /// * `body`: the client's.
     /// * `encoding`: how messages are compressed that say so.
-    /// * `decode`: makes of a message what it is in gRPC.
-    pub(super) fn new(body: Body, encoding: Encoding, share: Share, id: RequestId, decode: D) -> Self {
+    /// * `decode`: makes of a message what it is in gRPC; none where it is that already.
+    pub(super) fn new(body: Body, encoding: Encoding, share: Share, id: RequestId, decode: Option<D>) -> Self {
         let envelopes = Envelopes::new(share.message_bytes());
         Self { body, envelopes, encoding, share, id, decode, decoding: None, failure: Arc::default() }
     }
@@ -66,9 +66,12 @@ where
             _ => return Err(Failure::ContentMalformed("a message has flags that are not known")),
         };
         let (decode, share) = (self.decode.clone(), self.share.clone());
+        let content = Content { encoding, bytes: message };
         Ok(Some(Box::pin(async move {
-            let message = encoding.decode(message, &share).await?;
-            decode(message, share).await
+            match decode {
+                Some(decode) => content.decode(&share, decode).await,
+                None => content.decompress(&share).await,
+            }
         })))
     }
 
@@ -97,7 +100,7 @@ where
 
 impl<D> http_body::Body for RequestMessages<D>
 where
-    D: Fn(Bytes, Share) -> Decoding + Clone + Send + Sync + Unpin + 'static,
+    D: Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static,
 {
     type Data = Bytes;
     type Error = Status;

@@ -21,7 +21,6 @@ use super::content;
 use super::context::RequestId;
 use super::inner_call::{self, Answer, InnerService, Messages, Part};
 use super::json;
-use super::large_work;
 use super::protocol::JSON;
 use super::rest::{Bindings, Route};
 use super::share::Share;
@@ -60,13 +59,11 @@ impl RestCall {
         let call = self.clone();
         let share = Share::of_call(&head.extensions);
         let message = inner_call::message_when_asked_for(id.clone(), async move {
-            let body = content::read(body, &headers, &share).await?;
-            let bytes = body.len();
-            let decode = move || {
+            let decode = move |body: Bytes| {
                 let message = call.route.request(&call.bindings, query.as_deref(), &body);
                 message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
             };
-            large_work::run(&share, bytes, decode).await?
+            content::read(body, &headers, &share).await?.decode(&share, decode).await
         });
         if self.route.is_server_streaming() {
             let (headers, messages) = inner_call::streaming(service, head, path, message).await;

@@ -10,15 +10,15 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use crate::error::Failure;
-use crate::transport::content::Encoding;
+use crate::transport::content::{Content, Encoding};
 use crate::transport::share::Share;
 
 /// The message in the query.
 ///
-/// `share`: of the call.
-pub(super) async fn message(uri: &Uri, share: &Share) -> Result<Bytes, Failure> {
+/// `share`: of the call. It says how many bytes the message may have at most.
+pub(super) fn message(uri: &Uri, share: &Share) -> Result<Content, Failure> {
     if is_absent(uri) {
-        return Ok(Bytes::from_static(b"{}"));
+        return Ok(Content { encoding: Encoding::Identity, bytes: Bytes::from_static(b"{}") });
     }
     let message = bytes(uri, "message").ok_or(Failure::ContentMalformed("the parameter 'message' is missing"))?;
     let encoding = Encoding::parse(&bytes(uri, "compression").unwrap_or_default())?;
@@ -31,7 +31,7 @@ pub(super) async fn message(uri: &Uri, share: &Share) -> Result<Bytes, Failure> 
     if message.len() > limit {
         return Err(Failure::MessageTooLarge { limit });
     }
-    encoding.decode(message.into(), share).await
+    Ok(Content { encoding, bytes: message.into() })
 }
 
 /// Whether there is no query at all.

@@ -42,12 +42,7 @@ pub(super) async fn answer(
     let id = RequestId::of(&head.extensions);
     let encoding = Encoding::of(&head.headers, CONTENT_ENCODING)?;
     let gzip = content::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-    let asked = call.clone();
-    let decode = move |message, share: Share| {
-        let call = asked.clone();
-        Box::pin(async move { call.decode(message, &share).await }) as _
-    };
-    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), id.clone(), decode);
+    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), id.clone(), call.decoder());
     let failure = sent.failure();
     let (headers, messages) = inner_call::streaming(service, head, call.path(), Body::new(sent)).await;
     let answered = Answered { call: call.clone(), messages: Some(messages), gzip, failure, id };

@@ -26,10 +26,13 @@ pub(super) async fn answer(
     let (asked, share) = (call.clone(), Share::of_call(&head.extensions));
     let message = inner_call::message_when_asked_for(id.clone(), async move {
         let content = match asked.form {
-            Form::Get => query::message(&uri, &share).await?,
+            Form::Get => query::message(&uri, &share)?,
             Form::Post | Form::Stream => content::read(body, &sent_headers, &share).await?,
         };
-        asked.decode(content, &share).await
+        match asked.decoder() {
+            Some(decode) => content.decode(&share, decode).await,
+            None => content.decompress(&share).await,
+        }
     });
     let Answer { mut headers, result, trailers } = inner_call::unary(service, head, call.path(), message).await;
     for (name, value) in &trailers {

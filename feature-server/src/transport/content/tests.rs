@@ -50,7 +50,7 @@ async fn reads_content_up_to_the_limit() {
     for (pieces, expected) in table {
         let body = Body::new(Pieces(pieces.iter().copied().collect()));
         let (share, _release) = Capacity::for_tests(5);
-        let found = read(body, &HeaderMap::new(), &share).await;
+        let found = read(body, &HeaderMap::new(), &share).await.map(|content| content.bytes);
         let found = found.map_err(|failure| failure.status("").code());
         assert_eq!(found, expected.map(Bytes::from), "{pieces:?}");
     }
@@ -58,7 +58,12 @@ async fn reads_content_up_to_the_limit() {
 
 async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> Result<Bytes, Failure> {
     let (share, _release) = Capacity::for_tests(limit);
-    encoding.decode(content.into(), &share).await
+    let bytes = content.into();
+    let content = || Content { encoding, bytes: bytes.clone() };
+    let decompressed = content().decompress(&share).await;
+    let length = content().decode(&share, |content| Ok(content.len())).await;
+    assert_eq!(length.ok(), decompressed.as_ref().ok().map(Bytes::len), "both ways come to the same");
+    decompressed
 }
 
 #[tokio::test]
@@ -100,7 +105,7 @@ async fn decompressed_bytes_count_as_bytes_of_the_request() {
     let identity = Arc::<Usage>::default();
     share.authenticate(Arc::clone(&identity), 1).unwrap();
     let content = Bytes::from(zip(&vec![b'x'; 60_000]));
-    let decode = || Encoding::Gzip.decode(content.clone(), &share);
+    let decode = || Content { encoding: Encoding::Gzip, bytes: content.clone() }.decompress(&share);
     decode().await.expect("a quarter of all is for one identity");
     assert_eq!(identity.take_cost(), 1 + 7, "the last piece is small, and costs nothing");
     assert!(matches!(decode().await, Err(Failure::Overloaded)));
