@@ -1,5 +1,5 @@
-//! Whose calls go first on a core that is busy: those of identities that have had less than others. An identity that calls
-//! alone gets all that the core can give.
+//! Fair shares of a busy core: calls of identities that have had less than others go first. An identity that calls alone
+//! gets all that the core can give.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -96,7 +96,7 @@ pub struct FairShare<S> {
 }
 
 impl<S> FairShare<S> {
-    /// `inner`: gets the calls of who was authenticated.
+    /// `inner`: gets the calls whose caller was authenticated.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -164,7 +164,7 @@ where
             let (mut inner, request) = match state.as_mut().project() {
                 StateProjection::Inside { answer } => return answer.poll(cx),
                 StateProjection::Waiting { turn, held } => {
-                    // Without its core there is nobody to wait for.
+                    // The core is gone only when the server ends; then the call goes on and is refused inside.
                     let _ = ready!(turn.poll(cx));
                     *held.take().expect("the state changes once the call may go on")
                 }
