@@ -58,8 +58,10 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
             expires_at: u64::MAX,
         })
     };
+    let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
+    let protocols = Protocols::new(pool, message_bytes, pages, closed.clone());
     Known {
-        protocols: Protocols::new(pool, MessageBytes { default: 1 << 20, of_services: (&[], 0) }, pages, closed.clone()).expect("our protos have valid rules"),
+        protocols: protocols.expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
         rules: Rules::new(&schema),
