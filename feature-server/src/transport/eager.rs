@@ -32,17 +32,11 @@ pub(super) struct Reading {
     _ends: oneshot::Sender<()>,
 }
 
-/// A body that is read as it comes. It ends with [`Failure::Overloaded`] when too much of it waits for the service.
+/// A body that is read as it comes, from when the service first asks for it: a call that is refused before costs no task.
+/// It ends with [`Failure::Overloaded`] when too much of it waits for the service.
 pub(super) fn read(body: Body, id: RequestId) -> (Body, Reading) {
-    let (sender, frames) = mpsc::unbounded_channel();
     let (_ends, ended) = oneshot::channel();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = forward(body, sender, id) => {}
-            _ = ended => {}
-        }
-    });
-    (Body::new(Eager(frames)), Reading { _ends })
+    (Body::new(Eager::Unread(Some(Unread { body, id, ended }))), Reading { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -68,15 +62,43 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, id: RequestId) {
     }
 }
 
-struct Eager(UnboundedReceiver<Item>);
+enum Eager {
+    /// `None` only while it changes.
+    Unread(Option<Unread>),
+    Read(UnboundedReceiver<Item>),
+}
+
+struct Unread {
+    body: Body,
+    id: RequestId,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Unread {
+    fn begin(self) -> UnboundedReceiver<Item> {
+        let (sender, frames) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = forward(self.body, sender, self.id) => {}
+                _ = self.ended => {}
+            }
+        });
+        frames
+    }
+}
 
 impl http_body::Body for Eager {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Eager::Unread(unread) = &mut *self {
+            let unread = unread.take().expect("it is read from then on");
+            *self = Eager::Read(unread.begin());
+        }
+        let Eager::Read(frames) = &mut *self else { return Poll::Ready(None) };
         // The room of a frame is free as soon as the service has it.
-        self.0.poll_recv(cx).map(|item| item.map(|(frame, _permit)| frame))
+        frames.poll_recv(cx).map(|item| item.map(|(frame, _permit)| frame))
     }
 }
 
@@ -142,6 +164,7 @@ mod tests {
     #[tokio::test]
     async fn who_sends_more_than_the_service_takes_is_refused() {
         let (mut body, _reading) = body(2 * ROOM / FRAME);
+        body.frame().await.unwrap().expect("it is read from when the service first asks for it");
         for _ in 0..10 * ROOM / FRAME {
             yield_now().await;
         }
