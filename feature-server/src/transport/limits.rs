@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::header::AUTHORIZATION;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
@@ -23,6 +24,7 @@ use super::eager;
 use super::protocol::{Protocol, Protocols, ServedMethod};
 use super::share::{Capacity, ClientAddress, Release, Share};
 use super::timeout::Deadline;
+use super::tls::ClientCertificate;
 use crate::config::settings;
 use crate::error::Failure;
 
@@ -108,6 +110,13 @@ where
         let is_http1 = request.version() < Version::HTTP_2;
         let address = ClientAddress::of(request.extensions());
         let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
+        // A stream needs a place, and without a credential it will get no better one further inside.
+        if sends_stream
+            && !shows_credential(&request)
+            && let Err(overloaded) = share.last()
+        {
+            return LimitsFuture::refused(protocol.refuse(&overloaded, &id));
+        }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
@@ -138,6 +147,11 @@ where
             },
         }
     }
+}
+
+/// Whether a request has a token or came with a certificate, good or not.
+fn shows_credential<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
 }
 
 pin_project! {
