@@ -17,7 +17,7 @@ use super::frame::Frame;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response};
+use http::{Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use prost::Message;
 use tonic::body::Body;
@@ -21,10 +21,9 @@ use tower::Service;
 use crate::error::Failure;
 use crate::services::codec::BytesCodec;
 use crate::services::frame::Frame;
+use crate::services::unary::GRPC_ENCODING;
 use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
 use crate::transport::RequestId;
-
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 const QUESTION: &str = "grpc.reflection.v1.ServerReflectionRequest";
 
