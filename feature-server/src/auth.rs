@@ -6,35 +6,32 @@
 //! here, and tokens, keys and claims are never logged.
 
 pub mod access;
-mod authenticator;
-mod cached;
-mod certificates;
+pub(crate) mod authenticator;
+pub(crate) mod certificates;
 mod claims;
+pub(crate) mod clock;
 mod error;
-mod fetch;
 mod issuer;
 mod jwks;
+mod jwks_cache;
+mod jwks_http;
 mod jws;
 mod key_set;
-pub mod keys;
-mod layer;
-mod moment;
+pub mod mint;
 pub mod principal;
-mod rates;
-mod remembered;
+mod refresh;
 mod revocation_file;
 mod revocations;
 mod role_claims;
 pub mod roles;
+pub mod signing_keys;
 #[cfg(test)]
 pub(crate) mod testing;
-pub mod token;
-mod upkeep;
+mod token_cache;
 mod verifier;
 
 pub use self::authenticator::{Attempt, Authenticator, Waiting};
 pub use self::claims::RESERVED_CLAIMS;
+pub use self::clock::Moment;
 pub use self::error::AuthError;
-pub use self::layer::{AuthFuture, AuthLayer, AuthService, layer};
-pub use self::moment::Moment;
 pub use self::principal::Principal;

@@ -11,6 +11,8 @@ use http::{HeaderMap, Uri};
 
 use crate::error::Failure;
 
+pub(crate) mod origin;
+
 /// The most bytes of a host with its port. A name in DNS has 253.
 const MAX_BYTES: usize = 253 + ":65535".len();
 

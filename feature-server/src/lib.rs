@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod call_context;
 pub mod cli;
 mod client_text;
 pub mod config;
@@ -10,12 +11,13 @@ pub mod data;
 pub mod descriptors;
 pub mod error;
 pub mod host;
-pub mod memory;
-pub mod open_files;
-pub mod openapi;
-pub mod page;
+pub mod middleware;
+pub mod net;
+pub mod pages;
+pub mod permit;
 pub mod server;
 pub mod services;
+pub mod system;
 pub mod telemetry;
 mod text_file;
-pub mod transport;
+pub mod transcoding;

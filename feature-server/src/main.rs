@@ -8,21 +8,22 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use feature_server::auth::keys::{self, KeyFolder};
-use feature_server::auth::token::{self, MintError, TokenRequest};
+use feature_server::auth::mint::{self, MintError, TokenRequest};
+use feature_server::auth::signing_keys::{self, KeyFolder};
 use feature_server::auth::{AuthError, Moment};
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
 };
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
-use feature_server::{config, data, open_files, telemetry};
+use feature_server::system::open_files;
+use feature_server::{config, data, telemetry};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// By measurement (BENCHMARKS.md): building a projection takes a third less time than with the system's allocator.
+/// By measurement (docs/benchmarks.md): building a projection takes a third less time than with the system's allocator.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -109,7 +110,7 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
     let TokenArgs { roles, instance, organization, user, ttl, verbose } = arguments;
     let keys = KeyFolder::open_or_create(&settings.server.data)?;
     let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
-    let minted = token::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
+    let minted = mint::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
     for hint in minted.hints {
         telemetry::say(&format!("feature-server: {hint}"));
     }
@@ -122,7 +123,7 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
 }
 
 fn generate_key(settings: &Settings) -> Result<()> {
-    let keys::OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
+    let signing_keys::OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
 }
 
@@ -136,7 +137,7 @@ fn verify(folder: &Path) -> Result<()> {
 fn list_keys(settings: &Settings) -> Result<()> {
     let keys = KeyFolder::list(&settings.server.data)?;
     let signing = keys.len().saturating_sub(1);
-    let line = |(index, keys::OwnKey { id, path }): (usize, &keys::OwnKey)| {
+    let line = |(index, signing_keys::OwnKey { id, path }): (usize, &signing_keys::OwnKey)| {
         format!("{id}  {}  {}\n", if index == signing { "signs   " } else { "verifies" }, path.display())
     };
     print(&keys.iter().enumerate().map(line).collect::<String>())
@@ -176,7 +177,8 @@ mod tests {
     #[test]
     fn only_a_setting_that_does_not_work_is_bad_usage() {
         let setting = AuthError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
-        let disk = keys::KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
+        let disk =
+            signing_keys::KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
         for (error, code) in [(setting, cli::exit::USAGE), (AuthError::Keys(disk), cli::exit::FAILURE)] {
             assert_eq!(cli::exit::code(usage_of_server(ServerError::Auth(error)).as_ref()), code);
         }

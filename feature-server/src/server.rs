@@ -16,19 +16,25 @@ use tokio::time::timeout;
 use tonic::service::Routes;
 use tower::Layer;
 
+use crate::auth::AuthError;
 use crate::auth::access::PUBLIC_SERVICES;
-use crate::auth::keys::{KeyFolder, KeysError};
-use crate::auth::{self, AuthError, AuthLayer};
+use crate::auth::signing_keys::{KeyFolder, KeysError};
 use crate::config::settings::Settings;
 use crate::descriptors;
-use crate::memory;
-use crate::page::Pages;
-use crate::services::all::AllServices;
-use crate::services::feature_service::{Answers, FeatureService};
+use crate::middleware::auth::{self, AuthLayer};
+use crate::middleware::fair_share::FairShare;
+use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::stack;
+use crate::net::tls::{Tls, TlsError};
+use crate::net::workers::Cores;
+use crate::pages::Pages;
+use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
+use crate::services::router::AllServices;
 use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
-use crate::transport::rest::RouteError;
-use crate::transport::{self, Cores, FairShare, Hosts, MessageBytes, Protocols, Tls, TlsError};
+use crate::system::memory;
+use crate::transcoding::protocol::{MessageBytes, Protocols};
+use crate::transcoding::rest::RouteError;
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -157,7 +163,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = transport::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
+        let stopped = stack::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

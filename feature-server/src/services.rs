@@ -9,11 +9,11 @@ pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 /// What comes of a call.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-pub mod all;
 pub mod codec;
-pub mod feature_service;
+mod fast_path;
+pub mod feature;
 pub mod frame;
 pub mod grpc;
 pub mod health;
 pub mod reflection;
-mod unary;
+pub mod router;

@@ -3,10 +3,10 @@
 //! Here are the queue and the threads. What happens in a turn stands in [`worker`], what becomes of the writes of a
 //! group in [`group`]; neither needs threads or clocks. Nothing here reads for callers: they ask the store.
 
-mod acceptance;
-mod caller;
 mod group;
+mod reply;
 mod worker;
+mod write_health;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::StoreError;
 use crate::store::FeatureStore;
-use caller::{Answered, Caller};
+use reply::{Answered, Caller};
 pub(crate) use worker::{Job, Worker};
 
 /// How long a turn may take before writes count as not accepted. A healthy disk takes milliseconds, a busy one now and

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Timestamp, Value};
 use prost::Message;
 
-use crate::key;
+use crate::scope_key;
 
 /// What was stored is intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ struct StoredParts {
 /// The stored form of an event, without its revision.
 pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     StoredEvent {
-        scope: key::encode(&event.scope),
+        scope: scope_key::encode(&event.scope),
         kind: match event.kind {
             EventKind::Set => KIND_SET,
             EventKind::Reset => KIND_RESET,
@@ -116,7 +116,7 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
     let stored = StoredEvent::decode(bytes).map_err(|_| NotUnderstood)?;
     Ok(Event {
         revision,
-        scope: key::decode(&stored.scope).ok_or(NotUnderstood)?,
+        scope: scope_key::decode(&stored.scope).ok_or(NotUnderstood)?,
         kind: match stored.kind {
             KIND_SET => EventKind::Set,
             KIND_RESET => EventKind::Reset,

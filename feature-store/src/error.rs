@@ -7,7 +7,7 @@ use std::time::Duration;
 use feature_core::{FeatureKey, Scope};
 
 use crate::files::FileError;
-use crate::key;
+use crate::scope_key;
 use crate::store::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -25,7 +25,7 @@ pub enum StoreError {
         reason: String,
     },
     /// The record of a scope fails its check. Other scopes are not affected.
-    #[error("the stored record of {} fails its check; at the next start it is rebuilt from the journal", key::describe(.scope))]
+    #[error("the stored record of {} fails its check; at the next start it is rebuilt from the journal", scope_key::describe(.scope))]
     DamagedRecord {
         /// Whose record.
         scope: Scope,

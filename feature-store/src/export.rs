@@ -1,10 +1,10 @@
-//! Export: the whole history of a store as lines of JSON. What a line looks like is in [`lines`](crate::lines).
+//! Export: the whole history of a store as lines of JSON. What a line looks like is in [`lines`](crate::export_format).
 
 use std::io::{self, Write};
 
 use crate::error::OpenError;
+use crate::export_format::{End, Header, write_event, write_line};
 use crate::journal::History;
-use crate::lines::{End, Header, write_event, write_line};
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]

@@ -3,12 +3,12 @@
 //! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A
 //! segment exists only when everything in earlier ones is durable. Records and sled are not known here.
 
-mod copy;
+mod backup_copy;
 mod frame;
 mod history;
 mod mark;
+mod recovery;
 mod scan;
-mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -23,10 +23,10 @@ use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
 use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
+use recovery::{Survey, survey};
 use scan::{Rest, Scan};
-use survey::{Survey, survey};
 
-pub(crate) use copy::Extent;
+pub(crate) use backup_copy::Extent;
 pub(crate) use history::Place;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;

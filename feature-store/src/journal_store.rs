@@ -10,13 +10,13 @@ use std::sync::{Mutex, MutexGuard};
 use feature_core::{Event, Record, Scope};
 use uuid::Uuid;
 
-use crate::deferred::Deferred;
 use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
 use crate::identity;
 use crate::journal::Journal;
 use crate::projection::{Projection, SMALL_CACHE_BYTES};
 use crate::store::{FeatureStore, check_append};
+use crate::write_behind::Deferred;
 
 /// The sizes that tests make smaller or larger.
 #[derive(Debug, Clone, Copy)]

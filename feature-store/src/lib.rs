@@ -10,27 +10,27 @@
 
 mod backup;
 mod committer;
-mod deferred;
 mod encoding;
 mod error;
 mod export;
+mod export_format;
 mod files;
 mod fold;
 mod identity;
 mod import;
 mod journal;
 mod journal_store;
-mod key;
-mod lines;
 mod memory;
 mod projection;
 mod readers;
+mod scope_key;
 mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod versioned;
+mod write_behind;
 
 pub use backup::backup;
 pub use committer::{CommitError, Committer};

@@ -5,10 +5,10 @@
 //! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
 //! journal.
 
-mod attempt;
 mod builder;
 mod check;
-mod snapshot;
+mod comparison;
+mod guarded_open;
 #[cfg(test)]
 mod tests;
 
@@ -28,13 +28,13 @@ use crate::encoding::{decode_record, encode_record};
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::journal::Journal;
-use crate::key;
+use crate::scope_key;
 use crate::store::FeatureStore;
-use attempt::{contained, within};
 use check::check;
+use guarded_open::{contained, within};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
-pub(crate) use snapshot::Snapshot;
+pub(crate) use comparison::Snapshot;
 
 /// What sled may keep in memory where everything is read or written once, in order.
 pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
@@ -81,7 +81,7 @@ impl Projection {
     /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
     pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_within(attempt::patience(folder), folder, journal, cache_bytes)
+        Self::open_within(guarded_open::patience(folder), folder, journal, cache_bytes)
     }
 
     /// As [`Projection::open`]. `patience`: how long sled may take to open it.
@@ -256,7 +256,7 @@ fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
 
 fn record_key(scope: &Scope) -> Vec<u8> {
     let mut key = vec![RECORD];
-    key.extend(key::encode(scope));
+    key.extend(scope_key::encode(scope));
     key
 }
 

@@ -2,7 +2,6 @@
 
 mod committer;
 mod conformance;
-mod deferred;
 mod doubtful;
 pub(crate) mod fixtures;
 mod folder;
@@ -12,3 +11,4 @@ pub(crate) mod simulation;
 mod transfer;
 mod versioned;
 mod whole;
+mod write_behind;

@@ -7,12 +7,12 @@ use std::path::Path;
 use feature_core::{Event, Scope, check_continuity};
 
 use crate::error::OpenError;
+use crate::export_format::field_of;
 use crate::files;
 use crate::fold::Fold;
 use crate::journal::{History, Place};
-use crate::key;
-use crate::lines::field_of;
 use crate::projection::Snapshot;
+use crate::scope_key;
 
 /// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
 const PASS_BYTES: u64 = 512 * 1024 * 1024;
@@ -105,7 +105,7 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
 }
 
 fn add(fold: &mut Fold, event: &Event, place: Place<'_>) -> Result<(), OpenError> {
-    let key = key::encode(&event.scope);
+    let key = scope_key::encode(&event.scope);
     let record = fold.record(&key).map_err(|_| place.corrupt("its record cannot be read back"))?;
     let mut record = record.unwrap_or_default();
     check_continuity(&record, event).map_err(|error| place.corrupt(&format!("{}: {error}", field_of(&error))))?;

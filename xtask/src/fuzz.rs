@@ -1,4 +1,4 @@
-//! The fuzz targets of the folder `fuzz`, each run for a while. They need a C++ compiler, for libFuzzer.
+//! The fuzz targets of the folder `tests/fuzz`, each run for a while. They need a C++ compiler, for libFuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +16,7 @@ const MAX_INPUT: usize = 4096;
 
 /// Runs one target, or all of them, until one finds something.
 pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result<()> {
-    let targets = targets(&workspace.path("fuzz/targets"))?;
+    let targets = targets(&workspace.path("tests/fuzz/targets"))?;
     let chosen: Vec<_> = targets.iter().filter(|name| target.is_none_or(|target| target == *name)).collect();
     if chosen.is_empty() {
         bail!("there is no such fuzz target; there are: {}", targets.join(", "));
@@ -31,19 +31,19 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
     for name in chosen {
         println!("\n=== {name}: {seconds} s");
         // What was found in earlier runs is tried first; then what is written down as a start.
-        let corpus = workspace.path("fuzz/corpus").join(name);
+        let corpus = workspace.path("tests/fuzz/corpus").join(name);
         fs::create_dir_all(&corpus).with_context(|| format!("creating {}", corpus.display()))?;
         let mut command = workspace.command(&cargo_fuzz);
         // Without a sanitizer, which only a nightly compiler has: nothing of ours is unsafe. Overflows are checked.
         command.args(["fuzz", "run", "--sanitizer=none", "--debug-assertions", name]).arg(&corpus);
-        command.arg(workspace.path("fuzz/seeds").join(name)).arg("--");
+        command.arg(workspace.path("tests/fuzz/seeds").join(name)).arg("--");
         command.args([format!("-max_total_time={seconds}"), format!("-max_len={MAX_INPUT}")]);
         command.args(["-timeout=5", "-print_final_stats=1", "-verbosity=0"]);
         command.env("RUST_BACKTRACE", "0").env("TMPDIR", &temporary);
         // A target folder of its own: these builds have nothing in common with others.
         command.env("CARGO_TARGET_DIR", workspace.target("fuzz"));
         run(&mut command)
-            .with_context(|| format!("the target '{name}' found something, kept in fuzz/artifacts/{name}"))?;
+            .with_context(|| format!("the target '{name}' found something, kept in tests/fuzz/artifacts/{name}"))?;
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ Examples:
     Openapi,
     /// Feed the fuzz targets with random input until one fails or the time is over. Not part of `ci`.
     ///
-    /// What fails is kept in fuzz/artifacts, and how to repeat it is printed. cargo-fuzz is installed when it is missing.
+    /// What fails is kept in tests/fuzz/artifacts, and how to repeat it is printed. cargo-fuzz is installed when it is missing.
     #[command(after_help = "\
 Examples:
   cargo xtask fuzz                     every target for a minute
@@ -66,7 +66,7 @@ Examples:
         /// How long each target runs.
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
         seconds: u32,
-        /// The one to run: a file of fuzz/targets. All, if left out.
+        /// The one to run: a file of tests/fuzz/targets. All, if left out.
         target: Option<String>,
     },
     /// Compare the server, built as it is released, with tonic alone and with etcd, and print a table of the goals.

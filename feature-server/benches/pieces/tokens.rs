@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use criterion::Criterion;
 use feature_core::InstanceId;
-use feature_server::auth::keys::KeyFolder;
-use feature_server::auth::token::{TokenRequest, mint};
+use feature_server::auth::mint::{TokenRequest, mint};
+use feature_server::auth::signing_keys::KeyFolder;
 use feature_server::auth::{Attempt, Authenticator, Moment};
 use feature_server::config::Settings;
 use http::HeaderMap;

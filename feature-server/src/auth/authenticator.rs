@@ -5,14 +5,14 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-use super::cached::{NoKeys, Running};
 use super::error::AuthError;
 use super::issuer::Issuer;
-use super::keys::KeyFolder;
-use super::moment::Moment;
 use super::principal::Principal;
-use super::upkeep;
 use super::verifier::{Unverified, Verifier};
+use crate::auth::clock::Moment;
+use crate::auth::jwks_cache::{NoKeys, Running};
+use crate::auth::refresh;
+use crate::auth::signing_keys::KeyFolder;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 
@@ -51,7 +51,7 @@ impl Authenticator {
 
     /// Begins to keep keys and revocations up to date, for as long as this is in use. Must be called on a tokio runtime.
     pub fn keep_up(&self) {
-        upkeep::begin(&self.verifier);
+        refresh::begin(&self.verifier);
     }
 
     /// Tells who calls. Must be called on a tokio runtime.

@@ -9,12 +9,12 @@ use http::header::{AUTHORIZATION, ORIGIN};
 use http::{Extensions, HeaderMap};
 
 use super::error::AuthError;
-use super::moment::Moment;
 use super::principal::{Grant, Identity, Principal};
 use super::roles::Roles;
+use crate::auth::clock::Moment;
 use crate::config::settings::{self, Bound, Settings};
 use crate::error::Failure;
-use crate::transport::ClientCertificate;
+use crate::net::tls::ClientCertificate;
 
 /// What stands for the issuer in the identity of who shows a certificate.
 const CERTIFICATE: &str = "certificate";

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use feature_core::{InstanceId, OrganizationId, UserId};
 
-use super::cached::CachedKeys;
 use super::claims::{Claims, TimeLimits};
-use super::moment::Moment;
 use super::principal::{Grant, Identity, Principal};
 use super::role_claims;
 use super::roles::Roles;
-use super::token;
+use crate::auth::clock::Moment;
+use crate::auth::jwks_cache::CachedKeys;
+use crate::auth::mint;
 use crate::error::Failure;
 
 /// Who signs tokens.
@@ -49,7 +49,7 @@ impl Issuer {
         let subject = claims.subject()?;
         let as_user = UserId::new(subject).map_err(|_| Failure::TokenInvalid("the claim sub is no valid id"))?;
         let (user, instance) = match &self.kind {
-            Kind::Own => (token::user(claims)?, token::instance(claims)?),
+            Kind::Own => (mint::user(claims)?, mint::instance(claims)?),
             Kind::Oidc(instance) => (Some(as_user), instance.clone()),
         };
         let organization = claims.organization().map(organization).transpose()?;

@@ -25,9 +25,9 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::authenticator::{Attempt, Authenticator};
-use super::moment::Moment;
 use super::principal::{Grant, Identity, Principal};
 use super::roles::Roles;
+use crate::auth::clock::Moment;
 use crate::config::settings;
 use crate::error::Failure;
 

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cached::{CachedKeys, LoadError, Source};
 use super::claims::{Claims, TimeLimits};
 use super::error::AuthError;
 use super::issuer::configured::oidc;
 use super::issuer::{Issuer, Kind};
 use super::jws::Jws;
-use super::keys::KeyFolder;
-use super::moment::Moment;
 use super::principal::Principal;
-use super::remembered::{RememberedTokens, TokenDigest, Verified};
 use super::revocation_file::Revocations;
 use super::roles::Roles;
-use super::token::OWN_ISSUER;
+use crate::auth::clock::Moment;
+use crate::auth::jwks_cache::{CachedKeys, LoadError, Source};
+use crate::auth::mint::OWN_ISSUER;
+use crate::auth::signing_keys::KeyFolder;
+use crate::auth::token_cache::{RememberedTokens, TokenDigest, Verified};
 use crate::config::settings::Settings;
 use crate::error::Failure;
 

@@ -77,5 +77,5 @@ Examples:
   feature-server backup --without-keys \"/var/backups/features/$(date +%F)\" --data /var/lib/feature-server
 
 The server may run. Every write that it has acknowledged before is in the copy, which is checked before it counts.
-To restore, copy the backup to where the data folder was: see OPERATIONS.md.
+To restore, copy the backup to where the data folder was: see docs/operations.md.
 Exit codes: 0 done, 65 the data folder is damaged, 64 bad usage, 1 anything else.";

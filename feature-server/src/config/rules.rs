@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::settings::{Certificate, Issuer, Settings};
 use super::{ConfigError, Origins, print};
 use crate::auth::RESERVED_CLAIMS;
-use crate::auth::token::OWN_ISSUER;
+use crate::auth::mint::OWN_ISSUER;
 
 /// Checks the settings of all sources together.
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {

@@ -18,7 +18,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
 use crate::auth::Moment;
-use crate::auth::token::{TokenRequest, mint};
+use crate::auth::mint::{TokenRequest, mint};
 
 /// A memory store whose reads and appends wait while it hangs, as they do on a disk that does not answer.
 #[derive(Default)]

@@ -14,12 +14,12 @@ use tower::Service;
 
 use super::Answer;
 use super::codec::BytesCodec;
-use super::feature_service::FeatureService;
 use super::frame::Frame;
-use super::unary::{self, Received};
 use crate::auth::access::Caller;
+use crate::call_context::RequestId;
 use crate::error::Failure;
-use crate::transport::RequestId;
+use crate::services::fast_path::{self, Received};
+use crate::services::feature::FeatureService;
 
 /// Serves [`FeatureService`] to tonic.
 #[derive(Clone)]
@@ -51,10 +51,10 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (service, limit) = (Arc::clone(&self.service), self.message_bytes);
         Box::pin(async move {
-            Ok(match unary::receive(request, limit).await {
+            Ok(match fast_path::receive(request, limit).await {
                 Received::Message(head, message) => {
                     match answer(&service, head.uri.path(), &head.extensions, &message).await {
-                        Ok(frame) => unary::answer(&head.headers, frame),
+                        Ok(frame) => fast_path::answer(&head.headers, frame),
                         Err(status) => status.into_http(),
                     }
                 }

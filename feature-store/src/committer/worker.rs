@@ -10,9 +10,9 @@ use feature_core::{Details, Timestamp, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CommitError;
-use super::acceptance::{Acceptance, Watchdog};
-use super::caller::{self, Caller};
 use super::group::Group;
+use crate::committer::reply::{self, Caller};
+use crate::committer::write_health::{Acceptance, Watchdog};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 
@@ -79,7 +79,7 @@ impl Worker {
             }
             next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
         }
-        caller::tell(callers.into_iter().zip(self.commit(group)));
+        reply::tell(callers.into_iter().zip(self.commit(group)));
     }
 
     fn commit(&mut self, group: Group) -> Vec<Result<Details, CommitError>> {

@@ -14,7 +14,7 @@ use prost::Message;
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
 use crate::error::StoreError;
 use crate::fold::Fold;
-use crate::key;
+use crate::scope_key;
 use crate::store::FeatureStore;
 
 /// The memory that records may take before they are written, in bytes.
@@ -67,7 +67,7 @@ impl<'a> Builder<'a> {
         event: &Event,
         check: impl FnOnce(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        let key = key::encode(&event.scope);
+        let key = scope_key::encode(&event.scope);
         let in_memory = self.fold.record(&key).map_err(|_| StoreError::DamagedRecord { scope: event.scope.clone() })?;
         let mut record = match in_memory {
             Some(record) => record,

@@ -1,4 +1,4 @@
-//! The commands of OPERATIONS.md, run as they stand there.
+//! The commands of docs/operations.md, run as they stand there.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use crate::harness::{BINARY, Folder, Server, limited};
 
 /// The code blocks of a section, in order.
 fn blocks(section: &str) -> Vec<String> {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../OPERATIONS.md");
-    let text = fs::read_to_string(document).expect("OPERATIONS.md is there");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    let text = fs::read_to_string(document).expect("docs/operations.md is there");
     let section = text.split_once(&format!("\n## {section}\n")).expect("the section is there").1;
     let section = section.split("\n## ").next().expect("a text has a first part");
     section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()

@@ -11,8 +11,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::auth::mint::OWN_ISSUER;
 use crate::auth::testing::{Answer, NOW, Server, Signer, authenticate, issuer, jwks, now, unsigned};
-use crate::auth::token::OWN_ISSUER;
 use crate::config::settings::{self, Bound};
 
 const ISSUER: &str = "https://issuer.example";

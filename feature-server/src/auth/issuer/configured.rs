@@ -6,10 +6,10 @@ use std::time::Duration;
 use feature_core::InstanceId;
 
 use super::{Issuer, Kind};
-use crate::auth::cached::{CachedKeys, Source};
+use crate::auth::clock::Moment;
 use crate::auth::error::AuthError;
-use crate::auth::fetch::{Fetcher, FetcherError};
-use crate::auth::moment::Moment;
+use crate::auth::jwks_cache::{CachedKeys, Source};
+use crate::auth::jwks_http::{Fetcher, FetcherError};
 use crate::auth::roles::Roles;
 use crate::config::settings::{self, Auth};
 

@@ -18,12 +18,12 @@ use tonic::{Code, Status};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tower::Service;
 
+use crate::call_context::RequestId;
 use crate::error::Failure;
 use crate::services::codec::BytesCodec;
+use crate::services::fast_path::GRPC_ENCODING;
 use crate::services::frame::Frame;
-use crate::services::unary::GRPC_ENCODING;
 use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
-use crate::transport::RequestId;
 
 const QUESTION: &str = "grpc.reflection.v1.ServerReflectionRequest";
 

@@ -1,0 +1,16 @@
+//! What every call passes, whatever service it is for: [`stack`] lists the layers.
+
+pub(crate) mod admission;
+pub mod auth;
+pub(crate) mod cors;
+pub mod deadline;
+pub(crate) mod error_details;
+pub mod fair_share;
+pub(crate) mod rate_limit;
+pub mod recognise;
+pub(crate) mod request_body;
+pub(crate) mod response_body;
+pub mod stack;
+pub(crate) mod stream_buffer;
+#[cfg(test)]
+pub(crate) mod tests;

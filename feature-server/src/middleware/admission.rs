@@ -1,0 +1,251 @@
+//! How many calls there may be at once, what they may send, and how long each may take. What is over a limit is refused
+//! at once, in the caller's protocol.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{Request, Response, Version};
+use http_body::Body as _;
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+use tonic::body::Body;
+use tower::Service;
+
+use crate::call_context::RequestId;
+use crate::config::settings;
+use crate::error::Failure;
+use crate::middleware::deadline::Deadline;
+use crate::middleware::request_body;
+use crate::middleware::response_body::CallBody;
+use crate::middleware::stream_buffer;
+use crate::net::shutdown::{Drain, Ending};
+use crate::net::tls::ClientCertificate;
+use crate::permit::{Capacity, ClientAddress, Release, Share};
+use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
+
+/// How long a call without a token may wait when there is no place for it.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Bounds the calls of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits<S> {
+    inner: S,
+    bounds: Arc<Bounds>,
+}
+
+#[derive(Debug)]
+struct Bounds {
+    capacity: Arc<Capacity>,
+    body_timeout: Duration,
+    default_deadline: Duration,
+    max_deadline: Duration,
+    drain: Drain,
+    protocols: Protocols,
+}
+
+impl<S> Limits<S> {
+    pub(crate) fn new(inner: S, protocols: Protocols, limits: &settings::Limits, drain: Drain) -> Self {
+        let bounds = Bounds {
+            capacity: Capacity::new(limits),
+            body_timeout: Duration::from_millis(limits.body_timeout_ms),
+            default_deadline: Duration::from_millis(limits.default_deadline_ms),
+            max_deadline: Duration::from_millis(limits.max_deadline_ms),
+            drain,
+            protocols,
+        };
+        Self { inner, bounds: Arc::new(bounds) }
+    }
+}
+
+impl Bounds {
+    /// The time that a call may take.
+    fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
+        let asked = protocol.timeout(request.headers())?;
+        if asked == Some(Duration::ZERO) {
+            return Err(Failure::DeadlineExceeded);
+        }
+        Ok(Deadline::new(asked, self.default_deadline, self.max_deadline))
+    }
+}
+
+impl<S> Service<Request<Body>> for Limits<S>
+where
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = LimitsFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let id = RequestId::of(request.extensions());
+        let recognised = self.bounds.protocols.recognise(&request);
+        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &id) {
+            return LimitsFuture::refused(answer);
+        }
+        let protocol = match recognised {
+            Ok(protocol) => protocol,
+            Err(no_call) => {
+                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &id));
+            }
+        };
+        let deadline = match self.bounds.deadline(&protocol, &request) {
+            Ok(deadline) => deadline,
+            Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &id)),
+        };
+        let method = self.bounds.protocols.method(&protocol, request.uri().path());
+        let streams =
+            |method: &ServedMethod| (method.descriptor.is_client_streaming(), method.descriptor.is_server_streaming());
+        let (sends_stream, gets_stream) = method.map_or((false, false), streams);
+        // Of a method that does not exist, no message is read.
+        let message_bytes = method.map_or(0, |method| method.message_bytes);
+        let is_http1 = request.version() < Version::HTTP_2;
+        let address = ClientAddress::of(request.extensions());
+        let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
+        // A stream needs a place, and without a credential it will get no better one further inside.
+        if sends_stream
+            && !shows_credential(&request)
+            && let Err(overloaded) = share.last()
+        {
+            return LimitsFuture::refused(protocol.refuse(&overloaded, &id));
+        }
+        request.extensions_mut().insert(deadline);
+        request.extensions_mut().insert(share.clone());
+        let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
+        let mut request = request.map(|body| request_body::bounded(body, share.clone(), id.clone(), body_timeout));
+        if sends_stream {
+            let (head, body) = request.into_parts();
+            let (body, reading) = stream_buffer::read(body, id.clone());
+            release.and_end(reading);
+            request = Request::from_parts(head, body);
+        }
+        // Plain gRPC needs no translation, and so nobody who reads this.
+        if !matches!(protocol, Protocol::Grpc) {
+            request.extensions_mut().insert(protocol.clone());
+        }
+        LimitsFuture::Admitted {
+            inner: self.inner.call(request),
+            call: Call {
+                share,
+                release: Some(release),
+                is_stream: sends_stream || gets_stream,
+                is_http1,
+                lingering: None,
+                deadline,
+                ending: Ending::default(),
+                bounds: self.bounds.clone(),
+                protocol,
+                id,
+            },
+        }
+    }
+}
+
+/// Whether a request has a token or came with a certificate, good or not.
+fn shows_credential<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    #[project = LimitsProjected]
+    pub(crate) enum LimitsFuture<F> {
+        Refused { response: Option<Response<CallBody>> },
+        Admitted {
+            #[pin]
+            inner: F,
+            call: Call,
+        },
+    }
+}
+
+/// What is known of a call that is under way.
+struct Call {
+    share: Share,
+    /// Dropped as soon as the answer is made, or with the end of a stream.
+    release: Option<Release>,
+    is_stream: bool,
+    is_http1: bool,
+    lingering: Option<Pin<Box<Sleep>>>,
+    deadline: Deadline,
+    ending: Ending,
+    bounds: Arc<Bounds>,
+    protocol: Protocol,
+    id: RequestId,
+}
+
+impl Call {
+    /// Goes on with an answer. One that is complete is in memory, so its call is over; a stream lasts.
+    fn answer(&mut self, response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
+        if !self.is_stream || response.body().is_end_stream() {
+            return Ok(response);
+        }
+        self.share.last()?;
+        Ok(response.map(|body| body.with_release(self.release.take())))
+    }
+
+    /// Why a call that has to wait ends without an answer, if it does.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        if let Err(overloaded) = self.share.last() {
+            // Where the end of a request is a little behind its beginning, as it may be for a good client, the call is
+            // over before it matters that it has no place. Where it stays behind, it is refused.
+            if self.share.linger().is_err() {
+                return Poll::Ready(overloaded);
+            }
+            let wait = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            if wait.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(overloaded);
+            }
+        }
+        self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
+    }
+
+    /// Whoever polls the call drops it now, and with it what is still under way inside.
+    fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
+        self.release = None;
+        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.id));
+        if self.is_http1 {
+            // Its connection waits for what is left of the request, but no longer than this.
+            response.extensions_mut().insert(self.deadline);
+        }
+        response
+    }
+}
+
+impl<F> LimitsFuture<F> {
+    fn refused(response: Response<CallBody>) -> Self {
+        LimitsFuture::Refused { response: Some(response) }
+    }
+}
+
+impl<F> Future for LimitsFuture<F>
+where
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            LimitsProjected::Refused { response } => {
+                Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
+            }
+            LimitsProjected::Admitted { inner, call } => {
+                let polled = inner.poll(cx);
+                let answered = match (call.share.refused(), polled) {
+                    (Some(failure), _) => Err(failure),
+                    (None, Poll::Ready(Ok(response))) => call.answer(response),
+                    (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
+                };
+                Poll::Ready(Ok(call.finish(answered)))
+            }
+        }
+    }
+}

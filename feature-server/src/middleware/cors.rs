@@ -1,0 +1,120 @@
+//! Which pages of which origins may call, and telling browsers so. Requests without an origin pass untouched.
+//!
+//! Credentials that a browser adds by itself (cookies, certificates) play no part: calls of pages carry bearer tokens. Pages
+//! that only seem to be of the server's own origin are refused further inside, by `hosts`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::header::{ALLOW, WWW_AUTHENTICATE};
+use http::{HeaderName, Method, Request, Response};
+use pin_project_lite::pin_project;
+use tonic::body::Body;
+use tower::{Layer, Service};
+use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::call_context::REQUEST_ID;
+use crate::host::origin::Origin;
+use crate::middleware::response_body::CallBody;
+use crate::transcoding::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
+
+/// How long a browser may remember what it was told.
+const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Lets the pages of allowed origins call a service.
+#[derive(Debug, Clone)]
+pub(crate) struct Cors<S> {
+    inner: S,
+    rules: Arc<Rules>,
+}
+
+#[derive(Debug)]
+struct Rules {
+    allowed: Vec<Origin>,
+    layer: CorsLayer,
+}
+
+impl<S> Cors<S> {
+    /// `allowed`: the origins whose pages may call, beside the server's own and loopback ones.
+    pub(crate) fn new(inner: S, allowed: &[String]) -> Self {
+        let exposed = [
+            GRPC_STATUS,
+            GRPC_MESSAGE,
+            GRPC_STATUS_DETAILS,
+            HeaderName::from_static("grpc-encoding"),
+            HeaderName::from_static("grpc-accept-encoding"),
+            REQUEST_ID,
+            ALLOW,
+            WWW_AUTHENTICATE,
+        ];
+        // The layer is applied to allowed origins only, so it mirrors them; and any header may be metadata of a call.
+        let layer = CorsLayer::new()
+            .allow_origin(AllowOrigin::mirror_request())
+            .allow_methods([Method::POST, Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS])
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(exposed)
+            .max_age(MAX_AGE);
+        let allowed = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
+        Self { inner, rules: Arc::new(Rules { allowed, layer }) }
+    }
+}
+
+impl Rules {
+    /// Whether the page that a browser made the request for may read the answer. Without an origin there is no page.
+    fn allow<B>(&self, request: &Request<B>) -> bool {
+        let may =
+            |origin: Origin| origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request);
+        Origin::of(request).is_some_and(may)
+    }
+}
+
+impl<S> Service<Request<Body>> for Cors<S>
+where
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = CorsFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if !self.rules.allow(&request) {
+            return CorsFuture::Plain { future: self.inner.call(request) };
+        }
+        // The inner service that is ready is the one to call; its clone waits for the next call.
+        let next = self.inner.clone();
+        let ready = mem::replace(&mut self.inner, next);
+        CorsFuture::Allowed { future: self.rules.layer.layer(ready).call(request) }
+    }
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    #[project = CorsProjected]
+    pub(crate) enum CorsFuture<F> {
+        Plain { #[pin] future: F },
+        Allowed { #[pin] future: cors::ResponseFuture<F> },
+    }
+}
+
+impl<F> Future for CorsFuture<F>
+where
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            CorsProjected::Plain { future } => future.poll(cx),
+            CorsProjected::Allowed { future } => future.poll(cx),
+        }
+    }
+}

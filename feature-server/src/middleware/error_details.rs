@@ -1,0 +1,133 @@
+//! What went wrong inside, made into an answer: panics become failures, and every failed answer gets its details.
+//!
+//! The statuses themselves are made in `crate::error`.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{HeaderMap, Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::Service;
+
+use crate::call_context::RequestId;
+use crate::error::{self, Failure};
+use crate::middleware::deadline::Deadline;
+use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::net::shutdown::Drain;
+use crate::transcoding::protocol::{GRPC_STATUS, GRPC_STATUS_DETAILS};
+
+pub(crate) mod stream_end;
+
+/// Answers for a service that panics, and completes what it answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Errors<S> {
+    inner: S,
+    drain: Drain,
+}
+
+impl<S> Errors<S> {
+    pub(crate) fn new(inner: S, drain: Drain) -> Self {
+        Self { inner, drain }
+    }
+}
+
+impl<S> Service<Request<Body>> for Errors<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<StreamEnd>;
+    type Error = Infallible;
+    type Future = ErrorsFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let id = RequestId::of(request.extensions());
+        let stream_deadline = request.extensions().get::<Deadline>().and_then(|deadline| deadline.stream);
+        let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
+            Ok(future) => Some(future),
+            Err(panic) => {
+                log_panic(panic.as_ref(), &id);
+                None
+            }
+        };
+        ErrorsFuture { inner, id, stream_deadline, drain: self.drain.clone() }
+    }
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    pub(crate) struct ErrorsFuture<F> {
+        // None when the service panicked before there was a future.
+        #[pin]
+        inner: Option<F>,
+        id: RequestId,
+        stream_deadline: Option<Instant>,
+        drain: Drain,
+    }
+}
+
+impl<F> Future for ErrorsFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    type Output = Result<Response<StreamEnd>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = this.inner.as_pin_mut().map(|inner| catch_unwind(AssertUnwindSafe(|| inner.poll(cx))));
+        let mut response = match polled {
+            Some(Ok(Poll::Pending)) => return Poll::Pending,
+            Some(Ok(Poll::Ready(Ok(response)))) => response,
+            Some(Err(panic)) => {
+                log_panic(panic.as_ref(), this.id);
+                Failure::Internal.status(this.id.as_str()).into_http()
+            }
+            None => Failure::Internal.status(this.id.as_str()).into_http(),
+        };
+        complete(response.headers_mut(), this.id);
+        let end = |body| StreamEnd::new(body, this.id.clone(), *this.stream_deadline, this.drain.clone());
+        Poll::Ready(Ok(response.map(end)))
+    }
+}
+
+/// Notes the code in the headers or trailers of an answer, if there is one, and adds the details that a failed one lacks.
+pub(crate) fn complete(headers: &mut HeaderMap, id: &RequestId) {
+    let Some(code) = headers.get(GRPC_STATUS) else {
+        return;
+    };
+    let code = Code::from_bytes(code.as_bytes());
+    id.ended_with(code);
+    if code == Code::Ok || headers.contains_key(GRPC_STATUS_DETAILS) {
+        return;
+    }
+    if let Some(status) = Status::from_header_map(headers) {
+        let status = error::complete(status, id.as_str());
+        id.ended_with(status.code());
+        write(&status, headers);
+    }
+}
+
+/// Writes a status into the headers or trailers of an answer.
+pub(crate) fn write(status: &Status, headers: &mut HeaderMap) {
+    // The message is percent-encoded and the details are base64, so that both fit into a header.
+    status.add_header(headers).expect("a status can be written as headers");
+}
+
+/// Logs a panic of a service. The panic hook tells where it was.
+///
+/// `id`: of the call that it has ended.
+pub(crate) fn log_panic(panic: &(dyn Any + Send), id: &RequestId) {
+    let message = panic.downcast_ref::<&str>().copied();
+    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
+    id.in_span(|| tracing::error!(message, "a service panicked"));
+}

@@ -1,0 +1,105 @@
+//! The end of an answer's body: every stream ends with a status, whatever ends it.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::call_context::RequestId;
+use crate::error::{self, Failure};
+use crate::middleware::error_details;
+use crate::net::shutdown::{Drain, Ending, Phase};
+
+/// An answer's body that ends with a status in its trailers also when the client's deadline passes, when the server
+/// stops, and when its producer panics.
+///
+/// A unary answer is there at once and never waits, so it comes to none of this.
+pub(crate) struct StreamEnd {
+    /// Empty once the end was sent.
+    inner: Body,
+    id: RequestId,
+    deadline: Option<Instant>,
+    drain: Drain,
+    ending: Ending,
+    messages: usize,
+}
+
+impl StreamEnd {
+    pub(crate) fn new(inner: Body, id: RequestId, deadline: Option<Instant>, drain: Drain) -> Self {
+        Self { inner, id, deadline, drain, ending: Ending::default(), messages: 0 }
+    }
+
+    /// Whether a stream that always has something to send, and so never waits, is over its time.
+    ///
+    /// A unary answer has one message, and is not disturbed.
+    fn overdue(&self) -> Option<Failure> {
+        if self.messages < 2 {
+            None
+        } else if self.drain.has_reached(Phase::Ended) {
+            Some(Failure::ShuttingDown)
+        } else if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            Some(Failure::DeadlineExceeded)
+        } else {
+            None
+        }
+    }
+
+    fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        drop(mem::take(&mut self.inner));
+        let mut trailers = HeaderMap::with_capacity(3);
+        error_details::write(status, &mut trailers);
+        self.id.ended_with(status.code());
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn fail(&mut self, failure: &Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.end_with(&failure.status(self.id.as_str()))
+    }
+}
+
+impl http_body::Body for StreamEnd {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
+        let Ok(polled) = polled.inspect_err(|panic| error_details::log_panic(panic.as_ref(), &this.id)) else {
+            return this.fail(&Failure::Internal);
+        };
+        match polled {
+            Poll::Pending => match this.ending.poll(cx, this.deadline, &this.drain) {
+                Poll::Ready(failure) => this.fail(&failure),
+                Poll::Pending => Poll::Pending,
+            },
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    error_details::complete(trailers, &this.id);
+                } else if let Some(failure) = this.overdue() {
+                    return this.fail(&failure);
+                } else {
+                    this.messages += 1;
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(status))) => this.end_with(&error::complete(status, this.id.as_str())),
+            Poll::Ready(None) => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The stream may end early, so its size is not promised; an empty body is, since headers then hold the status.
+        if self.inner.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}

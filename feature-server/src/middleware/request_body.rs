@@ -1,0 +1,75 @@
+//! The body of a request on its way in: its bytes are counted, and so is the time that its client takes for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::call_context::RequestId;
+use crate::error::Failure;
+use crate::permit::Share;
+
+/// Bounds the body of a call.
+///
+/// * `share`: of the call. It learns why the body is not received any further.
+/// * `timeout`: how long a service may have to wait for the body; none for one that goes on as long as the call.
+pub(crate) fn bounded(body: Body, share: Share, id: RequestId, timeout: Option<Duration>) -> Body {
+    if body.is_end_stream() { body } else { Body::new(Arriving { body, share, id, timeout, wait: None }) }
+}
+
+struct Arriving {
+    body: Body,
+    share: Share,
+    id: RequestId,
+    timeout: Option<Duration>,
+    /// Begins when the service first has to wait, so that a client is not blamed for a service that reads late.
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl Arriving {
+    fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        let Some(timeout) = self.timeout else { return Poll::Pending };
+        let wait = self.wait.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        wait.as_mut().poll(cx).map(|()| Failure::RequestTooSlow { timeout })
+    }
+
+    fn refuse(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let status = failure.status(self.id.as_str());
+        self.share.refuse(failure);
+        Poll::Ready(Some(Err(status)))
+    }
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match this.share.receive(frame.data_ref().map_or(0, Bytes::len)) {
+                Ok(()) => Poll::Ready(Some(Ok(frame))),
+                Err(failure) => this.refuse(failure),
+            },
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => match this.poll_too_slow(cx) {
+                Poll::Ready(failure) => this.refuse(failure),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

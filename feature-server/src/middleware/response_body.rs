@@ -1,0 +1,186 @@
+//! The body of every answer, and what lives exactly as long as the answer does.
+
+use std::mem;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
+use tonic::body::Body;
+
+use crate::call_context::CallLog;
+use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::net::activity::{Busy, Unsent};
+use crate::permit::Release;
+
+/// Data of such a size is cut into pieces of [`PIECE_BYTES`]. More is worth a system call of its own.
+const CUT_BYTES: RangeInclusive<usize> = PIECE_BYTES + 1..=4 * 1024;
+
+/// The most that h2 puts into the buffer that all answers which are ready leave in, with one system call, where several
+/// pieces cannot be written at once ([`Listening`](crate::net::activity::Listening) says so).
+const PIECE_BYTES: usize = 1023;
+
+/// The body of an answer. One type for all layers, so that none of them has to box it again.
+#[derive(Default)]
+pub(crate) struct CallBody {
+    kind: Kind,
+    /// What is left of data that was cut.
+    rest: Bytes,
+    log: Option<CallLog>,
+    // Only has to be dropped when the answer is over.
+    _release: Option<Release>,
+    busy: Option<Busy>,
+    /// As long as it is the client's turn: it has to take what was sent before anything more is asked for.
+    unsent: Option<Unsent>,
+}
+
+#[derive(Default)]
+enum Kind {
+    #[default]
+    Empty,
+    /// An answer in plain gRPC.
+    Grpc(StreamEnd),
+    /// An answer that was translated into another protocol.
+    Translated(Body),
+}
+
+impl CallBody {
+    pub(crate) fn grpc(body: StreamEnd) -> Self {
+        Self { kind: Kind::Grpc(body), ..Self::default() }
+    }
+
+    pub(crate) fn translated(body: Body) -> Self {
+        Self { kind: Kind::Translated(body), ..Self::default() }
+    }
+
+    /// Logs the call when the answer is over.
+    pub(crate) fn with_log(self, log: CallLog) -> Self {
+        Self { log: Some(log), ..self }
+    }
+
+    /// Lets the call keep what it holds until the answer is over.
+    pub(crate) fn with_release(self, release: Option<Release>) -> Self {
+        Self { _release: release, ..self }
+    }
+
+    /// The answer ends with its headers.
+    pub(crate) fn without_content(self) -> Self {
+        Self { kind: Kind::Empty, ..self }
+    }
+
+    /// Keeps the connection from counting as idle until the answer is over, and tells it what the client has not taken.
+    pub(crate) fn with_busy(self, busy: Busy) -> Self {
+        Self { unsent: Some(busy.unsent()), busy: Some(busy), ..self }
+    }
+}
+
+/// Data on its way to the client. It is dropped when the connection's socket has taken it.
+struct Data {
+    bytes: Bytes,
+    _unsent: Unsent,
+}
+
+impl AsRef<[u8]> for Data {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Leaves what is too much for one piece in `rest`.
+fn cut(frame: Frame<Bytes>, rest: &mut Bytes) -> Frame<Bytes> {
+    match frame.into_data() {
+        Ok(mut data) => {
+            if CUT_BYTES.contains(&data.len()) {
+                *rest = data.split_off(PIECE_BYTES);
+            }
+            Frame::data(data)
+        }
+        Err(trailers) => trailers,
+    }
+}
+
+impl http_body::Body for CallBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        let _entered = this.log.as_ref().map(CallLog::enter);
+        let polled = match &mut this.kind {
+            _ if !this.rest.is_empty() => Poll::Ready(Some(Ok(Frame::data(mem::take(&mut this.rest))))),
+            Kind::Empty => Poll::Ready(None),
+            Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
+            Kind::Translated(body) => Pin::new(body).poll_frame(cx),
+        };
+        let polled = polled.map_ok(|frame| cut(frame, &mut this.rest));
+        let Some(busy) = &this.busy else {
+            return polled;
+        };
+        if polled.is_pending() {
+            this.unsent = None;
+            return Poll::Pending;
+        }
+        this.unsent = Some(busy.unsent());
+        let sent = |bytes| Bytes::from_owner(Data { bytes, _unsent: busy.unsent() });
+        polled.map_ok(|frame| frame.map_data(sent))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            _ if !self.rest.is_empty() => false,
+            Kind::Empty => true,
+            Kind::Grpc(body) => body.is_end_stream(),
+            Kind::Translated(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = match &self.kind {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Grpc(body) => body.size_hint(),
+            Kind::Translated(body) => body.size_hint(),
+        };
+        let rest = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt, Full};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_fits_into_a_few_pieces_is_cut_and_the_rest_is_left_whole() {
+        let table: [(usize, &[usize]); 7] = [
+            (0, &[]),
+            (1, &[1]),
+            (1023, &[1023]),
+            (1024, &[1023, 1]),
+            (4096, &[1023, 1023, 1023, 1023, 4]),
+            (4097, &[4097]),
+            (100_000, &[100_000]),
+        ];
+        for (bytes, pieces) in table {
+            let content: Bytes = (0..bytes).map(|index| index as u8).collect();
+            let mut body = CallBody::translated(Body::new(Full::new(content.clone())));
+            let (mut read, mut sizes) = (Vec::new(), Vec::new());
+            assert_eq!(http_body::Body::size_hint(&body).exact(), Some(bytes as u64));
+            while !http_body::Body::is_end_stream(&body) {
+                let data = body.frame().await.unwrap().unwrap().into_data().unwrap();
+                read.extend_from_slice(&data);
+                sizes.push(data.len());
+                assert_eq!(http_body::Body::size_hint(&body).exact(), Some((bytes - read.len()) as u64));
+            }
+            assert!(body.frame().await.is_none());
+            assert_eq!((sizes.as_slice(), read), (pieces, content.to_vec()), "{bytes}");
+        }
+    }
+}

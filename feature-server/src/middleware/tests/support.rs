@@ -1,0 +1,269 @@
+//! A small gRPC service, the layers around it with and without sockets, and answers taken apart.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tonic_health::server::{HealthReporter, HealthService};
+use tonic_types::{ErrorDetails, StatusExt};
+use tower::{Service, ServiceExt, service_fn};
+
+use crate::call_context::RequestId;
+use crate::config::settings::Settings;
+use crate::middleware::deadline::Deadline;
+use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::response_body::CallBody;
+use crate::middleware::stack::{layers, serve};
+use crate::net::listener::Stopped;
+use crate::net::shutdown::Drain;
+use crate::net::workers::Cores;
+use crate::pages::Pages;
+use crate::permit::Share;
+use crate::transcoding::protocol::{MessageBytes, Protocols};
+
+/// The header of an empty gRPC message, which also is an empty health check.
+pub const EMPTY: &[u8] = &[0; 5];
+pub const CHECK: &str = "/grpc.health.v1.Health/Check";
+pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// tonic's health service, and paths that behave in ways that a good service does not.
+pub fn service()
+-> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
+    // It outlives the service: a watch ends when the reporter is gone.
+    static HEALTH: LazyLock<HealthReporter> = LazyLock::new(HealthReporter::new);
+    let health = HealthService::from_health_reporter(HEALTH.clone());
+    let health = tonic_health::pb::health_server::HealthServer::new(health)
+        .max_decoding_message_size(100)
+        .accept_compressed(CompressionEncoding::Gzip);
+    let health = Routes::new(health);
+    service_fn(move |request: Request<Body>| {
+        let path = request.uri().path().to_owned();
+        assert_ne!(path, "/test/PanicAtOnce", "this call panics before it has a future");
+        let health = health.clone();
+        async move {
+            // As the layer in front of the real services does it.
+            if request.headers().contains_key("authorization")
+                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
+            {
+                return Ok(failure.status(RequestId::of(request.extensions()).as_str()).into_http());
+            }
+            match path.as_str() {
+                "/test/Never" => pending().await,
+                "/test/Panic" => panic!("this call panics"),
+                "/test/Context" => Ok(context(&request)),
+                "/test/Flood" => Ok(stream(usize::MAX, Then::Wait)),
+                "/test/OneThenPanic" => Ok(stream(1, Then::Panic)),
+                "/test/One" => Ok(stream(1, Then::Succeed)),
+                "/test/OneThenError" => Ok(stream(1, Then::Fail)),
+                _ => health.oneshot(request).await,
+            }
+        }
+    })
+}
+
+/// What a service sees of its request.
+fn context(request: &Request<Body>) -> Response<Body> {
+    let mut response = Status::ok("").into_http::<Body>();
+    let deadline = request.extensions().get::<Deadline>().expect("every request has a deadline");
+    response.headers_mut().insert("explicit", deadline.stream.is_some().to_string().parse().unwrap());
+    response.headers_mut().insert("version", format!("{:?}", request.version()).parse().unwrap());
+    let id = RequestId::of(request.extensions());
+    response.headers_mut().insert("seen-id", id.as_str().parse().unwrap());
+    response
+}
+
+enum Then {
+    Wait,
+    Panic,
+    Fail,
+    Succeed,
+}
+
+/// A stream of messages of the same size: small ones in any number look like an attack to h2's client.
+struct Messages(usize, Then);
+
+/// A message of 4096 zeros.
+static MESSAGE: [u8; 5 + 4096] = {
+    let mut message = [0; 5 + 4096];
+    message[3] = 0x10;
+    message
+};
+
+fn stream(messages: usize, then: Then) -> Response<Body> {
+    let mut response = Response::new(Body::new(Messages(messages, then)));
+    response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    response
+}
+
+impl http_body::Body for Messages {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if self.0 > 0 {
+            self.0 -= 1;
+            return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&MESSAGE)))));
+        }
+        match self.1 {
+            Then::Wait => Poll::Pending,
+            Then::Panic => panic!("this stream panics"),
+            Then::Succeed => {
+                self.1 = Then::Wait;
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static("0"));
+                trailers.insert("cost", HeaderValue::from_static("237"));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Then::Fail => Poll::Ready(Some(Err(Status::data_loss("this stream fails")))),
+        }
+    }
+}
+
+/// An empty gRPC request.
+pub fn grpc(path: &str) -> http::request::Builder {
+    Request::post(format!("http://server{path}"))
+        .version(http::Version::HTTP_2)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+}
+
+/// An empty gRPC-Web request.
+pub fn web(path: &str) -> http::request::Builder {
+    Request::post(path).header("host", "server").header("content-type", "application/grpc-web+proto")
+}
+
+pub fn with_message(request: http::request::Builder) -> Request<Body> {
+    request.body(Body::new(Full::from(EMPTY))).unwrap()
+}
+
+/// An answer that has been read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub http: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    pub async fn read<B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>>(response: Response<B>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap();
+        let trailers = body.trailers().cloned();
+        Self { http: head.status, headers: head.headers, body: body.to_bytes(), trailers }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The status, be it in trailers or in headers.
+    pub fn status(&self) -> Status {
+        let headers = self.trailers.as_ref().unwrap_or(&self.headers);
+        Status::from_header_map(headers).unwrap_or_else(|| panic!("no status: {self:?}"))
+    }
+
+    pub fn code(&self) -> Code {
+        self.status().code()
+    }
+
+    pub fn details(&self) -> ErrorDetails {
+        self.status().get_error_details()
+    }
+
+    /// The reason, after checking what every failure carries.
+    pub fn reason(&self) -> String {
+        let details = self.details();
+        let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {self:?}"));
+        assert_eq!(info.domain, crate::error::ERROR_DOMAIN);
+        let request_id = &details.request_info().expect("a failure has a RequestInfo").request_id;
+        assert_eq!(Some(request_id.as_str()), self.header("x-request-id"));
+        info.reason.clone()
+    }
+}
+
+/// The protocols of all that is served, by a server that listens on all addresses: that of the tests has any name.
+pub fn protocols() -> Protocols {
+    let mut settings = Settings::default();
+    settings.server.listen = ([0, 0, 0, 0], 8080).into();
+    protocols_at(Hosts::new(&settings))
+}
+
+/// The same, called by these hosts.
+pub fn protocols_at(hosts: Hosts) -> Protocols {
+    let pool = crate::descriptors::pool();
+    let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
+    let message_bytes = MessageBytes { default: 1 << 20, of_services: (&["grpc.health.v1.Health"], 100) };
+    Protocols::new(pool, message_bytes, pages, hosts).unwrap()
+}
+
+/// Calls the service through the layers, without a connection.
+pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
+    Answer::read(call_with(settings, Drain::new(), request).await).await
+}
+
+/// The same, up to the beginning of the answer.
+pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
+    let service = layers(service(), protocols(), &settings.limits, &settings.cors.allowed_origins, drain);
+    let Ok(response) = service.oneshot(request).await;
+    response
+}
+
+/// A server that listens on a free port of this machine.
+pub struct Server {
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Stopped>,
+}
+
+impl Server {
+    pub async fn start(settings: Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let shutdown = async { drop(stopped.await) };
+            serve(listener, Cores::here(), service(), protocols(), None, &settings, shutdown).await
+        });
+        Self { address, stop, task }
+    }
+
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Tells the server to stop; the returned task ends when it has stopped.
+    pub fn stop(self) -> JoinHandle<Stopped> {
+        let _ = self.stop.send(());
+        self.task
+    }
+}
+
+pub async fn h1(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> http1::SendRequest<Body> {
+    let (sender, connection) = http1::handshake(TokioIo::new(io)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
+pub async fn h2(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> http2::SendRequest<Body> {
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(io)).await.unwrap();
+    tokio::spawn(connection);
+    sender
+}

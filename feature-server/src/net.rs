@@ -1,0 +1,14 @@
+//! Connections: how they are accepted, encrypted, served and closed. The content of a call is opaque here.
+
+pub(crate) mod activity;
+pub(crate) mod connection;
+pub(crate) mod connection_age;
+pub(crate) mod idle_connections;
+pub(crate) mod inline_executor;
+pub(crate) mod leftover;
+pub mod listener;
+pub(crate) mod shutdown;
+pub(crate) mod slots;
+pub mod tls;
+pub(crate) mod unread;
+pub mod workers;

@@ -1,0 +1,282 @@
+//! One connection: HTTP/1.1 or HTTP/2 over any stream of bytes, and when it is closed.
+//!
+//! What a call is about is not known here.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use pin_project_lite::pin_project;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until, timeout};
+use tonic::body::Body;
+use tower::Service;
+
+use super::activity::{Activity, Busy, Listening};
+use super::leftover::{self, Leftover};
+use crate::config::settings::Limits;
+use crate::middleware::response_body::CallBody;
+use crate::net::connection_age::{Closing, Step, Timeouts};
+use crate::net::idle_connections::{Crowd, Member};
+use crate::net::inline_executor::{AtOnce, Taken};
+use crate::net::shutdown::{Drain, Phase};
+use crate::permit::ClientAddress;
+
+/// hyper needs at least this much room for the header of an HTTP/1.1 request.
+const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
+
+/// The most headers for which hyper has room without allocating it for each HTTP/1.1 request.
+const HTTP1_HEADERS: usize = 100;
+
+/// What a client may send on one stream and on one connection before anybody reads it. Whatever a client does, no more
+/// than the latter is kept of it unread. A message larger than the former takes a few round trips.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// What is kept of one answer that a client does not take. Nothing more is asked for until it does.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// How many streams a client may open and reset before a call was made of them ("rapid reset"). What resets streams
+/// faster than this gets a GOAWAY.
+const RESETS_BEFORE_CALL: usize = 20;
+
+/// How many streams a client may make the server reset by mistakes in them ("MadeYouReset"), over the life of a
+/// connection. Clients that keep to HTTP/2 make none.
+const RESETS_BY_MISTAKE: usize = 64;
+
+/// How connections are served.
+pub(crate) struct Rules {
+    http: auto::Builder<Taken>,
+    headers: usize,
+    timeouts: Timeouts,
+    crowd: Arc<Crowd>,
+}
+
+impl Rules {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let mut http = auto::Builder::new(Taken);
+        http.http1()
+            .timer(TokioTimer::new())
+            // hyper counts the wait for the next request as well, so this bounds the idle time of HTTP/1.1.
+            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+            .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
+        if limits.headers > HTTP1_HEADERS {
+            http.http1().max_headers(limits.headers);
+        }
+        http.http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams_per_connection)
+            // h2 also bounds the frames that a header block is spread over. A block that is never finished lets nothing
+            // else through, so the keepalive ends its connection.
+            .max_header_list_size(limits.header_bytes)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
+            .max_local_error_reset_streams(RESETS_BY_MISTAKE)
+            .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
+            .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
+        Self {
+            http,
+            headers: limits.headers,
+            timeouts: Timeouts::new(limits),
+            crowd: Crowd::new(limits.idle_connections),
+        }
+    }
+}
+
+/// A connection whose client has begun to talk, and for which there is room.
+pub(crate) struct Heard<Io> {
+    io: Listening<Io>,
+    activity: Arc<Activity>,
+    _member: Member,
+}
+
+/// Waits for the first byte on a connection, and for room; none when it is to be closed. Until then it costs little more
+/// than its socket.
+pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<Heard<Io>>
+where
+    Io: AsyncRead + AsyncWrite + Unpin,
+{
+    let activity = Activity::new();
+    let mut io = activity.listen(io);
+    tokio::select! {
+        heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
+        () = drain.reached(Phase::Draining) => return None,
+    }
+    let Some(_member) = rules.crowd.join(activity.clone()).await else {
+        tracing::debug!("a connection was closed, because others don't leave in time");
+        return None;
+    };
+    Some(Heard { io, activity, _member })
+}
+
+/// Serves a connection until it is closed.
+///
+/// `address`: of the client.
+pub(crate) async fn serve<Io, S>(heard: Heard<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
+where
+    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let Heard { io, activity, _member } = heard;
+    let service = RefCell::new(service);
+    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
+    let mut connection = pin!(AtOnce::new(rules.http.serve_connection(TokioIo::new(io), calls)));
+    let mut draining = pin!(drain.reached(Phase::Draining));
+    let mut closing = Closing::new(&rules.timeouts);
+    let mut check = pin!(sleep_until(Instant::now()));
+    loop {
+        tokio::select! {
+            done = connection.as_mut() => {
+                if let Err(error) = done {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                return;
+            }
+            () = draining.as_mut(), if !closing.told() => {
+                connection.as_mut().connection().graceful_shutdown();
+                closing.drain();
+            }
+            () = activity.asked_again() => {}
+            () = check.as_mut() => {}
+        }
+        loop {
+            match closing.step(&activity) {
+                Step::Wait(until) => break check.as_mut().reset(until),
+                Step::Tell => connection.as_mut().connection().graceful_shutdown(),
+                Step::Close => return,
+            }
+        }
+    }
+}
+
+/// The calls of one connection, as hyper makes them.
+struct Calls<S> {
+    /// Called by this connection alone, one call after the other: a copy for each call would cost more than it seems.
+    service: RefCell<S>,
+    address: ClientAddress,
+    /// The most headers of a request.
+    headers: usize,
+    activity: Arc<Activity>,
+}
+
+impl<S> hyper::service::Service<Request<Incoming>> for Calls<S>
+where
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = Call<S::Future>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
+        let busy = Some(self.activity.begin_call());
+        if request.headers().len() > self.headers {
+            let answered = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+            return Call { inner: None, leftover: None, answered, is_head: false, busy };
+        }
+        if request.version() == Version::HTTP_11
+            && let Some(status) = bad_coding(request.headers())
+        {
+            let mut response = bare(status);
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            let (_, leftover) = leftover::split(request);
+            return Call { inner: None, leftover, answered: Some(response), is_head: false, busy };
+        }
+        let is_head = request.method() == Method::HEAD;
+        request.extensions_mut().insert(self.address);
+        let (request, leftover) = leftover::split(request);
+        let mut service = self.service.borrow_mut();
+        let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+        assert!(ready.is_ready(), "the layers are always ready: they refuse what there is no room for");
+        Call { inner: Some(service.call(request)), leftover, answered: None, is_head, busy }
+    }
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    struct Call<F> {
+        // None when the answer is there already.
+        #[pin]
+        inner: Option<F>,
+        leftover: Option<Leftover>,
+        // The answer, while it waits for what is left of the request.
+        answered: Option<Response<CallBody>>,
+        is_head: bool,
+        busy: Option<Busy>,
+    }
+}
+
+impl<F> Future for Call<F>
+where
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match this.answered.take() {
+            Some(response) => response,
+            None => {
+                let inner = this.inner.as_pin_mut().expect("a future is not polled after it was ready");
+                let Ok(response) = ready!(inner.poll(cx));
+                response
+            }
+        };
+        if let Some(leftover) = this.leftover
+            && leftover.poll_dropped(cx, response.extensions().get()).is_pending()
+        {
+            *this.answered = Some(response);
+            return Poll::Pending;
+        }
+        let response = if *this.is_head { without_content(response) } else { response };
+        let busy = this.busy.take().expect("a future is not polled after it was ready");
+        Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
+    }
+}
+
+/// Why a request is not taken for how its body is sent: there must be one transfer coding, `chunked`, or none.
+///
+/// hyper looks at the last one only. A proxy in front may look at all of them and see another end of the body, behind which
+/// somebody could hide a request (RFC 9112, section 11.2).
+fn bad_coding(headers: &HeaderMap) -> Option<StatusCode> {
+    let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = lines.next()?;
+    let is_chunked = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if is_chunked(first.as_bytes()) && lines.next().is_none() {
+        return None;
+    }
+    let lines = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let known = codings.all(|coding| is_chunked(coding) || coding.trim_ascii().is_empty());
+    Some(if known { StatusCode::BAD_REQUEST } else { StatusCode::NOT_IMPLEMENTED })
+}
+
+/// An answer without content, as hyper's own are to a request that it cannot read.
+fn bare(status: StatusCode) -> Response<CallBody> {
+    let mut response = Response::<CallBody>::default();
+    *response.status_mut() = status;
+    response
+}
+
+/// The answer to HEAD: that to GET, without its content. Over HTTP/2 nobody else takes that away.
+fn without_content(response: Response<CallBody>) -> Response<CallBody> {
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(CallBody::without_content);
+    if let Some(length) = length.filter(|length| *length > 0) {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    response
+}

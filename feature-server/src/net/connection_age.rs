@@ -1,0 +1,136 @@
+//! When a connection is closed: for silence, idleness, age, to make room, or because its client takes nothing. What is said on it is not
+//! known here.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::activity::{Activity, Heard};
+use crate::config::settings::Limits;
+
+/// How long a connection without calls may stay after it was told to close.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long connections may do what.
+#[derive(Debug)]
+pub(crate) struct Timeouts {
+    pub(crate) first_byte: Duration,
+    header: Duration,
+    send: Duration,
+    idle: Duration,
+    age: Duration,
+    age_grace: Duration,
+}
+
+/// What to do about a connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Look again then.
+    Wait(Instant),
+    /// Tell the client to make no more calls on it, and look again at once.
+    Tell,
+    /// Close it.
+    Close,
+}
+
+/// The rest of a connection's life.
+#[derive(Debug)]
+pub(crate) struct Closing<'t> {
+    timeouts: &'t Timeouts,
+    /// When the client was told that the connection ends.
+    told: Option<Instant>,
+    /// When it is too old; once the client was told, when calls on it end whatever becomes of them. None while the server
+    /// stops, which ends calls itself.
+    ends: Option<Instant>,
+    /// When it is time to see what the client has not taken.
+    next_round: Instant,
+}
+
+impl Timeouts {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            first_byte: Duration::from_millis(limits.first_byte_timeout_ms),
+            header: Duration::from_millis(limits.header_timeout_ms),
+            send: Duration::from_millis(limits.send_timeout_ms),
+            idle: Duration::from_millis(limits.idle_timeout_ms),
+            age: Duration::from_millis(limits.connection_age_ms),
+            age_grace: Duration::from_millis(limits.connection_age_grace_ms),
+        }
+    }
+}
+
+impl<'t> Closing<'t> {
+    /// Of a connection that is opened now.
+    pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
+        let now = Instant::now();
+        Self { timeouts, told: None, ends: Some(now + about(timeouts.age)), next_round: now + timeouts.send }
+    }
+
+    pub(crate) fn told(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Says that the server stops, and that the client was told.
+    pub(crate) fn drain(&mut self) {
+        self.told = Some(Instant::now());
+        self.ends = None;
+    }
+
+    pub(crate) fn step(&mut self, activity: &Activity) -> Step {
+        let now = Instant::now();
+        if self.next_round <= now {
+            if activity.stalled() {
+                return Step::Close;
+            }
+            self.next_round = now + self.timeouts.send;
+        }
+        let quiet_until = self.quiet_until(activity);
+        let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        // Who is asked a second time, and was told before, has had time to go.
+        let makes_room = quiet_until.is_some() && activity.asked_to_leave() > usize::from(self.told());
+        if over(self.ends) || over(quiet_until) || makes_room {
+            if self.told() || activity.heard() != Heard::Enough {
+                return Step::Close;
+            }
+            self.told = Some(now);
+            self.ends = Some(now + self.timeouts.age_grace);
+            return Step::Tell;
+        }
+        // A connection with calls may become quiet at any time, and is then left alone for at least that long.
+        let quiet_until = quiet_until.unwrap_or_else(|| now + if self.told() { LINGER } else { self.timeouts.idle });
+        Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
+    }
+
+    /// How long nothing may happen; none as long as calls are under way.
+    fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
+        let quiet_since = activity.quiet_since()?;
+        Some(match (activity.heard(), self.told) {
+            (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
+            (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
+            (Heard::Enough, None) => quiet_since + self.timeouts.idle,
+            (Heard::Enough, Some(told)) => quiet_since.max(told) + LINGER,
+        })
+    }
+}
+
+/// A time that is up to a tenth longer or shorter, by chance, so that what began together does not end together.
+fn about(time: Duration) -> Duration {
+    // The one source of chance in the standard library; it need not be a good one.
+    let chance = RandomState::new().build_hasher().finish() as u32;
+    time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_differ_by_a_tenth_at_most() {
+        let hour = Duration::from_secs(3600);
+        let ages: Vec<_> = (0..1000).map(|_| about(hour).as_secs()).collect();
+        let (least, most) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
+        assert!((3240..3300).contains(least) && (3900..=3960).contains(most), "{least} to {most}");
+    }
+}

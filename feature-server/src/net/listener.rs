@@ -1,0 +1,199 @@
+//! The accept loop: from the first connection to the end of the last one. What is said on a connection is not known here.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
+use tonic::body::Body;
+use tower::{Service, ServiceExt};
+
+use super::connection::{self, Rules};
+use super::tls::{self, ClientCertificate, Handshakes};
+use crate::config::settings::Settings;
+use crate::middleware::response_body::CallBody;
+use crate::net::shutdown::{Drain, Phase};
+use crate::net::slots::Admission;
+use crate::net::workers::Cores;
+
+/// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the ends of the last calls may take to reach their clients.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Where connections come from.
+pub(crate) trait Accept: Send {
+    /// A connection that belongs to no runtime.
+    type Socket: Send + 'static;
+    /// A connection of the runtime that it was opened on.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection and its client's address. Nothing is lost when the future is dropped.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
+
+    /// Opens a connection on the current runtime.
+    fn open(socket: Self::Socket) -> io::Result<Self::Io>;
+}
+
+impl Accept for TcpListener {
+    type Socket = std::net::TcpStream;
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        // Answers are small: waiting to fill a packet would only delay them. This fails only on a connection that is
+        // already gone, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        Ok((stream.into_std()?, address))
+    }
+
+    fn open(socket: std::net::TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket)
+    }
+}
+
+/// How a server stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// The connections that were cut off because they did not end in time.
+    pub cut_off: usize,
+}
+
+/// Serves connections until `shutdown`, lets their calls go on for the grace period, and ends what is left.
+///
+/// * `cores`: where connections are served.
+/// * `tls`: how connections are opened; without it they are in clear text.
+pub(crate) async fn run<A, S>(
+    mut incoming: A,
+    cores: Cores,
+    service: S,
+    tls: Option<Arc<Handshakes>>,
+    settings: &Settings,
+    drain: Drain,
+    shutdown: impl Future<Output = ()>,
+) -> Stopped
+where
+    A: Accept,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let limits = &settings.limits;
+    let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
+    let admission = Admission::new(limits.connections, limits.connections_per_address);
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.as_mut() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = incoming.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, address)) => {
+                pause = FIRST_PAUSE;
+                match admission.admit(address.ip()) {
+                    Ok(place) => {
+                        let (serving, service, seat) = (serving.clone(), service.clone(), cores.seat());
+                        let runtime = seat.runtime.clone();
+                        let serve = async move {
+                            match A::open(socket) {
+                                Ok(io) => serving.serve(io, address, service).await,
+                                Err(error) => tracing::warn!(%error, "a connection could not be opened"),
+                            }
+                            drop((place, seat));
+                        };
+                        connections.spawn_on(serve, &runtime);
+                    }
+                    Err(refused) => tracing::debug!(%address, refused, "a connection over the limit was closed"),
+                }
+            }
+            Err(error) if is_of_the_connection(&error) => {}
+            Err(error) => {
+                // Most likely there are no file descriptors left. Trying again at once would only burn the processor.
+                tracing::warn!(%error, "cannot accept connections, waiting for {pause:?}");
+                tokio::select! {
+                    () = shutdown.as_mut() => break,
+                    // The end of a connection makes room, so it is worth a try at once.
+                    Some(_) = connections.join_next() => {}
+                    () = sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
+                }
+            }
+        }
+    }
+    drop(incoming);
+    drain.advance(Phase::Draining);
+    let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
+    let _ = timeout(grace, all_ended(&mut connections)).await;
+    drain.advance(Phase::Ended);
+    let _ = timeout(FLUSH, all_ended(&mut connections)).await;
+    let cut_off = connections.len();
+    connections.shutdown().await;
+    Stopped { cut_off }
+}
+
+/// What all connections are served with: one for all, so that a connection that says nothing costs little.
+struct Serving {
+    tls: Option<Arc<Handshakes>>,
+    rules: Rules,
+    drain: Drain,
+}
+
+impl Serving {
+    /// Serves a connection, which begins with a handshake where there is TLS. It is made here, in the connection's own
+    /// task, where it delays nobody.
+    async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let opened = match &self.tls {
+            None => Some((Either::Left(io), None)),
+            Some(handshakes) => Box::pin(tls::open(handshakes, io, address, self.drain.clone())).await,
+        };
+        let Some((io, certificate)) = opened else { return };
+        let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
+        let service = with(certificate, service);
+        // Boxed, so that the task is small until there is something to serve.
+        Box::pin(connection::serve(heard, address.ip(), service, &self.rules, self.drain.clone())).await;
+    }
+}
+
+/// A service whose requests carry the certificate of the connection's client.
+fn with<S>(
+    certificate: Option<ClientCertificate>,
+    service: S,
+) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future = S::Future> + Clone
+where
+    S: Service<Request<Body>> + Clone,
+{
+    service.map_request(move |mut request: Request<Body>| {
+        if let Some(certificate) = &certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        request
+    })
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while connections.join_next().await.is_some() {}
+}
+
+/// Whether an error concerns only the connection that was to be accepted.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
+}

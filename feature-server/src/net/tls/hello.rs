@@ -1,0 +1,56 @@
+//! The first message of a TLS client, and what is said to a client that does not speak TLS.
+
+use std::io;
+
+use rustls::server::{Accepted, Acceptor};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// How much is read at once. A usual first message fits.
+const CHUNK: usize = 4096;
+
+/// What a client reads that speaks HTTP without TLS: browsers and curl show it to a person.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain\r\n\
+    content-length: 36\r\n\
+    connection: close\r\n\
+    \r\n\
+    this port speaks TLS: call https://\n";
+
+/// Reads the first message of a client.
+///
+/// # Errors
+/// What is wrong with it. The client has been told then, and all that is left to do is to close the connection.
+pub(crate) async fn read<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) -> io::Result<Accepted> {
+    let mut acceptor = Acceptor::default();
+    let mut chunk = vec![0; CHUNK];
+    let mut beginning = true;
+    loop {
+        let length = io.read(&mut chunk).await?;
+        let mut bytes = &chunk[..length];
+        let Some(first) = bytes.first() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        // All that HTTP can begin with are the names of its methods and `PRI`. No record of TLS begins like that.
+        if beginning && first.is_ascii_uppercase() {
+            tell(io, NOT_TLS).await?;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
+        }
+        beginning = false;
+        while !bytes.is_empty() {
+            acceptor.read_tls(&mut bytes)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut words = Vec::new();
+                alert.write_all(&mut words)?;
+                tell(io, &words).await?;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
+}
+
+async fn tell<Io: AsyncWrite + Unpin>(io: &mut Io, words: &[u8]) -> io::Result<()> {
+    io.write_all(words).await?;
+    io.shutdown().await
+}

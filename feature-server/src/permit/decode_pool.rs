@@ -1,0 +1,118 @@
+//! Decoding of what is large, away from the threads that serve connections: it takes longer than the other connections
+//! of a core should wait. Few of these jobs run at a time, at a low priority, and each identity has a part of the line.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+use crate::error::Failure;
+use crate::permit::Share;
+
+/// Up to so many bytes are decoded where the connection is served: that takes less than a millisecond.
+pub(crate) const INLINE_BYTES: usize = 64 * 1024;
+
+/// How many jobs may run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
+pub(crate) const JOBS: usize = 32;
+
+/// How much nicer the threads of jobs are than those that serve connections, which get nine tenths of a core that both want.
+const NICENESS: i32 = 10;
+
+/// To be called on each thread of a core's runtime that is not the core itself: these run the jobs.
+pub(crate) fn lower_priority() {
+    // Where the system does not allow it, jobs take more from the others.
+    let _ = rustix::process::nice(NICENESS);
+}
+
+/// The threads that jobs run on: half of the cores.
+#[derive(Debug)]
+pub(crate) struct Workers(Arc<Semaphore>);
+
+impl Workers {
+    /// `cores`: how many there are.
+    pub(crate) fn new(cores: usize) -> Self {
+        Self(Arc::new(Semaphore::new((cores / 2).max(1))))
+    }
+}
+
+/// Runs a job for a call: at once when it is about no more than [`INLINE_BYTES`], else on one of the [`Workers`].
+///
+/// `bytes`: how much the job decodes.
+///
+/// # Errors
+/// [`Failure::Overloaded`] when there are too many jobs, in all or of this identity.
+pub(crate) async fn run<T: Send + 'static>(
+    share: &Share,
+    bytes: usize,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes <= INLINE_BYTES {
+        return Ok(job());
+    }
+    let place = share.take_job()?;
+    let Workers(free) = share.workers();
+    let worker = Arc::clone(free).acquire_owned().await.expect("the semaphore is never closed");
+    let done = spawn_blocking(move || {
+        let done = job();
+        // Both are held until the job is done, even if its call is gone by then.
+        drop((worker, place));
+        done
+    });
+    // The job ends early only by a panic, which the panic hook has logged, or because the server stops.
+    done.await.map_err(|_| Failure::Internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
+    use super::*;
+    use crate::permit::Capacity;
+
+    #[tokio::test]
+    async fn only_large_jobs_leave_the_thread() {
+        let (share, _release) = Capacity::for_tests(1 << 20);
+        for (bytes, stays) in [(0, true), (INLINE_BYTES, true), (INLINE_BYTES + 1, false)] {
+            let ran_on = run(&share, bytes, || thread::current().id()).await.unwrap();
+            assert_eq!(ran_on == thread::current().id(), stays, "{bytes} bytes");
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_identity_leave_places_to_others() {
+        let capacity = Capacity::with_message_bytes(1 << 20);
+        let call = |identity: &Arc<_>| {
+            let (share, release) = capacity.share([127, 0, 0, 1].into(), false, 1 << 20);
+            share.authenticate(Arc::clone(identity), 1).unwrap();
+            (share, release)
+        };
+        let (mallory, ann) = (Arc::default(), Arc::default());
+        let (end, ends) = mpsc::channel::<()>();
+        let (share, _release) = call(&mallory);
+        let running = tokio::spawn(async move { run(&share, usize::MAX, move || ends.recv().is_err()).await });
+        let waiting: Vec<_> = (1..JOBS / 4)
+            .map(|_| {
+                let (share, release) = call(&mallory);
+                tokio::spawn(async move {
+                    let _release = release;
+                    run(&share, usize::MAX, || true).await
+                })
+            })
+            .collect();
+        // The jobs take their places when their tasks first run.
+        while capacity.jobs() < JOBS / 4 {
+            tokio::task::yield_now().await;
+        }
+        let (share, _release) = call(&mallory);
+        assert!(matches!(run(&share, usize::MAX, || ()).await, Err(Failure::Overloaded)));
+        let (share, _release) = call(&ann);
+        let other = tokio::spawn(async move { run(&share, usize::MAX, || "answered").await.unwrap() });
+        drop(end);
+        assert_eq!(other.await.unwrap(), "answered");
+        for job in waiting.into_iter().chain([running]) {
+            assert!(job.await.unwrap().unwrap());
+        }
+        assert_eq!(capacity.jobs(), 0);
+    }
+}

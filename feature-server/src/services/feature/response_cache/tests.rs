@@ -1,0 +1,203 @@
+//! A service that remembers its answers gives those of one that does not, whatever was written in between.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use feature_api::schema::Schema;
+use feature_api::zitadel::feature::v2::*;
+use feature_core::Event;
+use feature_store::{Committer, MemoryStore, Readers};
+use http::{Extensions, Uri};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use prost::Message;
+use tokio::runtime::Builder;
+
+use super::*;
+use crate::auth::access::{CallParts, Instances, Rule};
+use crate::auth::testing::{Who, metadata, schema};
+use crate::call_context::RequestId;
+use crate::services::feature::FeatureService;
+
+/// Two services over one store, of which one remembers its answers.
+struct Services {
+    schema: Arc<Schema>,
+    remembering: FeatureService,
+    forgetful: FeatureService,
+}
+
+/// A call, and who makes it.
+#[derive(Debug, Clone)]
+struct Call {
+    method: &'static str,
+    message: Vec<u8>,
+    who: Who,
+    organization: &'static str,
+}
+
+impl Services {
+    fn over(store: Arc<dyn FeatureStore>) -> Self {
+        let (schema, store) = (Arc::new(schema()), Versioned::new(store));
+        let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
+        let readers = Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
+        let service = |bytes| {
+            let answers = Answers::new(store.clone(), bytes);
+            FeatureService::new(schema.clone(), readers.clone(), committer.clone(), answers)
+        };
+        Self { schema: schema.clone(), remembering: service(1 << 20), forgetful: service(0) }
+    }
+
+    async fn call(&self, service: &FeatureService, call: &Call) -> Result<Frame, String> {
+        let method = self.schema.method(&format!("/zitadel.feature.v2.FeatureService/{}", call.method)).unwrap();
+        let rule = Arc::new(Rule::new(method.access.as_ref().unwrap(), method.level()));
+        let headers = metadata(&[&format!("x-zitadel-orgid: {}", call.organization), "x-zitadel-instance-id: demo"]);
+        let parts = CallParts { headers: &headers, uri: &Uri::from_static("/") };
+        let caller = Caller::admit(call.who.principal(), rule, &Instances::default(), parts);
+        let caller = caller.map_err(|failure| failure.to_string())?;
+        let answer = service.call(method, &caller, &RequestId::of(&Extensions::new()), &call.message).await;
+        answer.map_err(|failure| failure.to_string())
+    }
+}
+
+const ALL: Who = Who { instance: "", organization: "", user: "", roles: "SYSTEM_OWNER" };
+const OF_ACME: Who = Who { instance: "demo", organization: "acme", user: "", roles: "ORG_OWNER@acme" };
+const ANN: Who = Who { instance: "demo", organization: "acme", user: "ann", roles: "" };
+
+fn get(inheritance: bool, organization_id: &str, user_id: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let (organization_id, user_id) = (organization_id.to_owned(), user_id.to_owned());
+    vec![
+        ("GetSystemFeatures", GetSystemFeaturesRequest {}.encode_to_vec()),
+        ("GetInstanceFeatures", GetInstanceFeaturesRequest { inheritance }.encode_to_vec()),
+        ("GetOrganizationFeatures", GetOrganizationFeaturesRequest { organization_id, inheritance }.encode_to_vec()),
+        ("GetUserFeatures", GetUserFeaturesRequest { user_id, inheritance }.encode_to_vec()),
+    ]
+}
+
+fn set(actions: bool, organization_id: &str, user_id: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let (actions, organization_id, user_id) = (Some(actions), organization_id.to_owned(), user_id.to_owned());
+    let of_organization = SetOrganizationFeaturesRequest { organization_id, actions, ..Default::default() };
+    vec![
+        ("SetSystemFeatures", SetSystemFeaturesRequest { actions, ..Default::default() }.encode_to_vec()),
+        ("SetInstanceFeatures", SetInstanceFeaturesRequest { actions, ..Default::default() }.encode_to_vec()),
+        ("SetOrganizationFeatures", of_organization.encode_to_vec()),
+        ("SetUserFeatures", SetUserFeatureRequest { user_id, actions, ..Default::default() }.encode_to_vec()),
+    ]
+}
+
+fn call() -> impl Strategy<Value = Call> {
+    let organizations = || select(vec!["acme", "other"]);
+    let who = select(vec![ALL, OF_ACME, ANN]);
+    let parts = (any::<bool>(), any::<bool>(), 0..4usize, organizations(), select(vec!["ann", "bob"]));
+    (parts, organizations(), who).prop_map(|((reads, flag, level, id, user), organization, who)| {
+        let (method, message) = if reads { get(flag, id, user) } else { set(flag, id, user) }.swap_remove(level);
+        Call { method, message, who, organization }
+    })
+}
+
+proptest! {
+    // Each has threads of its own.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_is_remembered_is_what_would_be_read(calls in vec(call(), 1..60)) {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let services = Services::over(Arc::new(MemoryStore::default()));
+            for call in calls {
+                let answer = services.call(&services.remembering, &call).await;
+                if call.method.starts_with("Get") {
+                    prop_assert_eq!(answer, services.call(&services.forgetful, &call).await, "{:?}", call);
+                }
+            }
+            Ok(())
+        })?;
+    }
+}
+
+/// A store whose records can be read as long as it is in order, and that counts how often.
+#[derive(Default)]
+struct Counted {
+    inner: MemoryStore,
+    reads: AtomicUsize,
+    refuses: AtomicBool,
+}
+
+impl FeatureStore for Counted {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        self.reads.fetch_add(1, SeqCst);
+        self.inner.record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        self.inner.revision()
+    }
+
+    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+        if self.refuses.load(SeqCst) {
+            return Err(StoreError::WrongRevision { expected: 0, actual: 1 });
+        }
+        self.inner.append(events)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_read_again_only_after_it_may_have_changed() {
+    let store = Arc::new(Counted::default());
+    let services = Services::over(store.clone());
+    let call = |(method, message): (&'static str, Vec<u8>)| Call { method, message, who: ALL, organization: "acme" };
+    let reading = call(get(true, "acme", "ann").swap_remove(3));
+    let read = async || {
+        let before = store.reads.load(SeqCst);
+        let answer = services.call(&services.remembering, &reading).await.unwrap();
+        (answer, store.reads.load(SeqCst) > before)
+    };
+    let (mut answer, _) = read().await;
+    #[rustfmt::skip]
+    let table = [
+        // (what is written, refused, a read looks into the store, its answer is another one)
+        (None,                                            false, false, false),
+        (Some(set(true, "acme", "ann").swap_remove(0)),   false, true,  true),
+        (None,                                            false, false, false),
+        (Some(set(true, "acme", "ann").swap_remove(1)),   false, true,  true),
+        (Some(set(true, "acme", "ann").swap_remove(2)),   false, true,  true),
+        (Some(set(true, "other", "ann").swap_remove(2)),  false, false, false),
+        (Some(set(true, "acme", "bob").swap_remove(3)),   false, false, false),
+        (Some(set(true, "acme", "ann").swap_remove(3)),   false, true,  true),
+        (Some(set(false, "acme", "ann").swap_remove(3)),  true,  true,  false),
+        (None,                                            true,  false, false),
+    ];
+    for (row, (write, refused, looks, differs)) in table.into_iter().enumerate() {
+        store.refuses.store(refused, SeqCst);
+        if let Some(write) = write {
+            assert_eq!(services.call(&services.remembering, &call(write)).await.is_err(), refused, "row {row}");
+        }
+        let (next, looked) = read().await;
+        assert_eq!((looked, next != answer), (looks, differs), "row {row}");
+        answer = next;
+    }
+}
+
+#[tokio::test]
+async fn memory_is_bounded_and_failures_are_not_kept() {
+    let services = Services::over(Arc::new(MemoryStore::default()));
+    let cache = services.remembering.answers.given.clone().unwrap();
+    let missing = Call {
+        method: "GetUserFeatures",
+        message: get(false, "", "ann").swap_remove(3).1,
+        who: ALL,
+        organization: "acme",
+    };
+    services.call(&services.remembering, &missing).await.unwrap_err();
+    assert_eq!(cache.len(), 0);
+    for user in 0..5_000 {
+        let message = get(true, "", &format!("user-{user}")).swap_remove(3).1;
+        services.call(&services.remembering, &Call { message, ..missing.clone() }).await.unwrap();
+    }
+    assert!((100..=1024).contains(&cache.len()), "{}", cache.len());
+}

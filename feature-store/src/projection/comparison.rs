@@ -1,0 +1,61 @@
+//! A copy of a projection that nobody writes to, for comparing it with its journal.
+
+use std::path::Path;
+
+use feature_core::Scope;
+use uuid::Uuid;
+
+use super::check::check;
+use super::{Progress, RECORD, SMALL_CACHE_BYTES, open_tree, open_value, read_progress};
+use crate::error::OpenError;
+use crate::fold::Fold;
+use crate::projection::guarded_open::contained;
+use crate::scope_key;
+
+/// A projection as it was left.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    tree: sled::Db,
+    progress: Progress,
+}
+
+impl Snapshot {
+    /// Opens the projection in `folder`, which sled may change, and checks every value of it. A text says why it
+    /// cannot be trusted.
+    pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
+        let opened = contained(|| {
+            let tree = open_tree(folder, SMALL_CACHE_BYTES)?;
+            let progress = read_progress(&tree, store)?;
+            check(&tree, &progress)?;
+            Ok(Self { tree, progress })
+        });
+        opened.map_err(|error| match error {
+            OpenError::Projection { reason } => reason,
+            other => other.to_string(),
+        })
+    }
+
+    /// The last event that it knows.
+    pub(crate) fn revision(&self) -> u64 {
+        self.progress.revision
+    }
+
+    /// Compares the records of the scopes for which `concerns` holds with `fold`, which holds the same scopes. A text
+    /// says what is different.
+    pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
+        let mut records = 0;
+        for entry in self.tree.scan_prefix([RECORD]) {
+            let (stored_key, value) = entry.map_err(|error| error.to_string())?;
+            let scope = scope_key::decode(&stored_key[1..]).ok_or("it holds a record of no scope")?;
+            if !concerns(&scope) {
+                continue;
+            }
+            records += 1;
+            let record = open_value(&stored_key, &value).map(|(_, body)| body);
+            if record.is_none() || record != fold.stored(&stored_key[1..]) {
+                return Err(format!("the record of {} is not the sum of its events", scope_key::describe(&scope)));
+            }
+        }
+        if records == fold.len() { Ok(()) } else { Err("it lacks a record".to_owned()) }
+    }
+}

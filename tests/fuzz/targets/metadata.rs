@@ -1,0 +1,138 @@
+//! The head of a request: a line `VERB TARGET`, then a header a line. The first byte chooses the version of HTTP.
+//!
+//! What is told of it stays bounded: ids, deadlines, refusals.
+#![no_main]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use feature_api::schema::Schema;
+use feature_core::{InstanceId, Scope};
+use feature_server::auth::Principal;
+use feature_server::auth::access::{Admission, CallParts, Caller, Instances, Rules};
+use feature_server::auth::principal::{Grant, Identity};
+use feature_server::auth::roles::Roles;
+use feature_server::config::Settings;
+use feature_server::descriptors;
+use feature_server::error::Failure;
+use feature_server::pages::Pages;
+use feature_server::call_context::RequestId;
+use feature_server::middleware::recognise::allowed_hosts::Hosts;
+use feature_server::transcoding::protocol::{MessageBytes, Protocols};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+/// The longest deadline that a protocol has words for: eight digits of hours.
+const LONGEST: Duration = Duration::from_secs(99_999_999 * 60 * 60);
+
+/// What a refusal may say in all: the longest input, and some words.
+const LONGEST_REFUSAL: usize = 16 * 1024;
+
+struct Known {
+    protocols: Protocols,
+    hosts: Vec<Hosts>,
+    instances: Instances,
+    rules: Rules,
+    principals: Vec<Arc<Principal>>,
+}
+
+static KNOWN: LazyLock<Known> = LazyLock::new(|| {
+    let schema = Schema::new(feature_api::descriptor_pool()).expect("our protos fit together");
+    let mut settings = Settings::default();
+    settings.instances.hosts.insert("demo.example.com".to_owned(), "demo".to_owned());
+    let closed = Hosts::new(&settings);
+    settings.server.listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
+    let open = Hosts::new(&settings);
+    let pool = descriptors::pool();
+    let pages = Pages::new(&pool, settings.server.listen, false);
+    let roles = Roles::new(&settings.roles);
+    let principal = |role: &str, instance: Option<&str>| {
+        let instance = instance.map(|id| InstanceId::new(id).expect("an id"));
+        let role = Arc::clone(roles.get(role).expect("a built-in role"));
+        Arc::new(Principal {
+            identity: Identity::new("issuer", "subject", instance.as_ref()),
+            subject: "subject".to_owned(),
+            user: None,
+            instance,
+            organization: None,
+            grants: vec![Grant { role, organization: None }],
+            expires_at: u64::MAX,
+        })
+    };
+    let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
+    let protocols = Protocols::new(pool, message_bytes, pages, closed.clone());
+    Known {
+        protocols: protocols.expect("our protos have valid rules"),
+        hosts: vec![closed, open],
+        instances: Instances::new(&settings.instances).expect("a valid id"),
+        rules: Rules::new(&schema),
+        principals: vec![principal("SYSTEM_OWNER", None), principal("IAM_OWNER", Some("demo"))],
+    }
+});
+
+/// The request that the input describes, as the HTTP library would hand it on.
+fn request(input: &[u8]) -> Option<Request<()>> {
+    let (version, input) = input.split_first()?;
+    let mut lines = input.split(|byte| *byte == b'\n');
+    let first = lines.next()?;
+    let space = first.iter().position(|byte| *byte == b' ')?;
+    let mut request = Request::new(());
+    *request.version_mut() = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2][usize::from(*version) % 3];
+    *request.method_mut() = Method::from_bytes(&first[..space]).ok()?;
+    *request.uri_mut() = Uri::try_from(&first[space + 1..]).ok()?;
+    for line in lines.take(100) {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        request.headers_mut().append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).ok()?);
+    }
+    Some(request)
+}
+
+fn told(failure: &Failure) {
+    let status = failure.status("request");
+    assert!(!status.message().is_empty(), "a refusal says why");
+    assert!(status.message().len() + status.details().len() < LONGEST_REFUSAL, "{} bytes", status.details().len());
+}
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let known = &*KNOWN;
+    let Some(request) = request(input) else { return Corpus::Reject };
+
+    let id = RequestId::from_request(&request);
+    let id = id.as_str();
+    assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
+
+    for (hosts, grpc) in known.hosts.iter().flat_map(|hosts| [(hosts, false), (hosts, true)]) {
+        if let Err(failure) = hosts.check(&request, grpc) {
+            told(&failure);
+        }
+    }
+    match known.protocols.timeout(&request) {
+        Ok(timeout) => assert!(timeout.is_none_or(|timeout| timeout <= LONGEST), "{timeout:?}"),
+        Err(failure) => told(&failure),
+    }
+
+    let rule = match known.rules.admission(request.uri().path()) {
+        Ok(Admission::By(rule)) => rule,
+        Ok(Admission::Public) => return Corpus::Keep,
+        Err(failure) => {
+            told(&failure);
+            return Corpus::Keep;
+        }
+    };
+    for principal in &known.principals {
+        let parts = CallParts { headers: request.headers(), uri: request.uri() };
+        match Caller::admit(Arc::clone(principal), Arc::clone(&rule), &known.instances, parts) {
+            Ok(caller) => {
+                if let Ok(Scope::Instance(instance)) = caller.instance() {
+                    assert!((1..=200).contains(&instance.as_str().chars().count()), "{instance}");
+                    let own = principal.instance.as_ref();
+                    assert!(own.is_none_or(|own| *own == instance), "nobody leaves the instance of their token");
+                }
+            }
+            Err(failure) => told(&failure),
+        }
+    }
+    Corpus::Keep
+});

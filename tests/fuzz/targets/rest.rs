@@ -1,0 +1,42 @@
+//! Requests as plain HTTP: a line `VERB PATH?QUERY`, and behind it the body.
+//!
+//! A path that leads to a method with one verb is known with the others too; a request that is read can be written.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use feature_server::descriptors;
+use feature_server::transcoding::json::encode;
+use feature_server::transcoding::rest::{Found, Routes};
+use http::{Method, Uri};
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+static ROUTES: LazyLock<Routes> =
+    LazyLock::new(|| Routes::new(&descriptors::pool()).expect("our protos have valid rules"));
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    let (line, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
+    let Some((verb, target)) = line.iter().position(|byte| *byte == b' ').map(|at| (&line[..at], &line[at + 1..]))
+    else {
+        return Corpus::Reject;
+    };
+    // As the HTTP library hands them on: nothing else reaches a route.
+    let (Ok(verb), Ok(uri)) = (Method::from_bytes(verb), Uri::try_from(target)) else { return Corpus::Reject };
+    match ROUTES.find(&verb, uri.path()) {
+        Found::Route(route, bindings) => match route.request(&bindings, uri.query(), body) {
+            Ok(message) => drop(encode(&message)),
+            Err(violations) => assert!(!violations.is_empty(), "a refusal says why"),
+        },
+        Found::WrongVerb { allow } => {
+            assert!(!allow.is_empty() && !allow.contains(&verb), "{verb} is wrong, but {allow:?} are right");
+            for verb in allow {
+                assert!(matches!(ROUTES.find(&verb, uri.path()), Found::Route(..)), "{verb} {uri}");
+            }
+        }
+        Found::Nothing => {
+            assert!(matches!(ROUTES.find(&Method::GET, uri.path()), Found::Nothing), "{uri} is known with GET");
+        }
+    }
+    Corpus::Keep
+});

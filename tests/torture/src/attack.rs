@@ -1,0 +1,114 @@
+//! Attacks on the listener: each against a server of its own, while a good client calls it at a fixed rate.
+//!
+//! Everything is measured from outside. What may be seen of an attack stands in [`verdict`].
+
+mod attacker;
+mod bodies;
+mod bombs;
+mod calls;
+mod floods;
+mod frames;
+mod gauge;
+mod headers;
+mod http1;
+mod malformed;
+mod probe;
+mod readers;
+mod repeated;
+mod request;
+mod resets;
+mod round;
+mod silent;
+mod tls;
+mod unfinished;
+mod verdict;
+mod wire;
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use self::attacker::Attack;
+use self::round::Times;
+use crate::report::Report;
+use crate::server::Binary;
+
+/// Which attacks, and for how long.
+#[derive(Default, Args)]
+pub struct Options {
+    /// Only the attacks with this text in their names, of the long form too. Without it, all attacks of the form.
+    name: Option<String>,
+    /// Tell the attacks and make none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Makes the attacks one after the other, `cycles` times, and prints a line for each.
+///
+/// * `long`: all attacks, each for half a minute; otherwise the calls of `repeated` are made over fewer numbers of
+///   connections, and each attack goes on for a second or a few.
+pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool, seed: u64) -> Result<Report> {
+    let is_chosen = |attack: &Attack| match &options.name {
+        Some(name) => attack.name.contains(name.as_str()),
+        None => long || options.list || attack.in_short,
+    };
+    let chosen: Vec<_> = all().filter(is_chosen).collect();
+    ensure!(!chosen.is_empty(), "no attack has this in its name: --list tells the names");
+    if options.list {
+        chosen.iter().for_each(|attack| println!("{attack}"));
+        return Ok(Report::new("attacks"));
+    }
+    println!("seed {seed}");
+    let times = if long { Times::LONG } else { Times::SHORT };
+    let mut report = Report::new("attacks");
+    for attack in (0..cycles).flat_map(|_| &chosen) {
+        fastrand::seed(seed);
+        let verdict = round::run(binary, *attack, times).await?;
+        println!("{verdict}");
+        report.cycles += 1;
+        if !verdict.broken().is_empty() {
+            report.broken.push(attack.name.to_owned());
+        }
+    }
+    Ok(report)
+}
+
+fn all() -> impl Iterator<Item = Attack> {
+    let groups: [&[Attack]; 11] = [
+        &resets::ATTACKS,
+        &floods::ATTACKS,
+        &headers::ATTACKS,
+        &unfinished::ATTACKS,
+        &silent::ATTACKS,
+        &readers::ATTACKS,
+        &bombs::ATTACKS,
+        &http1::ATTACKS,
+        &malformed::ATTACKS,
+        &tls::ATTACKS,
+        &repeated::ATTACKS,
+    ];
+    groups.into_iter().flatten().chain(&calls::ATTACKS).copied()
+}
+
+impl fmt::Display for Attack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, unit, per_second, connections, settings, in_short, .. } = self;
+        write!(f, "{name}: up to {per_second} {unit}/s over {connections} connections")?;
+        settings.iter().try_for_each(|(name, value)| write!(f, ", {name}={value}"))?;
+        if *in_short { Ok(()) } else { f.write_str(", in the long form") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_attack_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = all().map(|attack| attack.name).collect();
+        assert_eq!(names.len(), all().count());
+    }
+}

@@ -1,0 +1,118 @@
+//! What a campaign of many starts has found so far: counts it, tells the first problems in full, and makes the report.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use crate::report::Report;
+use crate::workload::Counts;
+
+/// What is answered by a file system that was cut off: where its own journal breaks off first, it says that it is
+/// read-only.
+const CUT_OFF: [&str; 2] = ["Input/output error", "Read-only file system"];
+
+/// How many problems are told in full.
+const TOLD: usize = 10;
+
+/// What a campaign has found so far.
+pub struct CampaignCounts {
+    report: Report,
+    starts: Vec<Duration>,
+    counts: Counts,
+    torn: u64,
+    set_aside: u64,
+    told: usize,
+    /// Whether a projection may be in doubt: after a power cut it may, after a kill nothing was damaged.
+    may_set_aside: bool,
+}
+
+impl CampaignCounts {
+    /// Nothing so far. `may_set_aside`: a projection that is set aside is no false alarm.
+    pub fn new(what: &str, may_set_aside: bool) -> Self {
+        let (starts, report) = (Vec::new(), Report::new(what));
+        Self { report, starts, counts: Counts::default(), torn: 0, set_aside: 0, told: 0, may_set_aside }
+    }
+
+    /// A cycle is over.
+    pub fn cycle(&mut self) {
+        self.report.cycles += 1;
+    }
+
+    /// A server started, which took so long.
+    pub fn started(&mut self, took: Duration) {
+        self.starts.push(took);
+    }
+
+    /// Clients got so many answers.
+    pub fn answered(&mut self, counts: Counts) {
+        self.counts.writes += counts.writes;
+        self.counts.reads += counts.reads;
+    }
+
+    /// What clients found lost or wrong.
+    pub fn lost(&mut self, problems: Vec<String>) {
+        self.report.lost += problems.len() as u64;
+        for problem in problems {
+            self.tell("lost", &problem);
+        }
+    }
+
+    /// A server did not start on a folder, or did not answer.
+    pub fn unopenable(&mut self, reason: &str) {
+        self.report.unopenable += 1;
+        self.tell("unopenable", reason);
+    }
+
+    /// Looks through the log of a server that had no reason for complaints.
+    pub fn log(&mut self, log: &str) {
+        self.lines(log.lines());
+    }
+
+    /// Looks through the log of a server whose file system was cut off, up to the first line that tells of it.
+    pub fn log_until_cut(&mut self, log: &str) {
+        self.lines(log.lines().take_while(|line| !CUT_OFF.iter().any(|error| line.contains(error))));
+    }
+
+    fn lines<'l>(&mut self, lines: impl Iterator<Item = &'l str>) {
+        for line in lines.filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")) {
+            if line.contains("cut off what a crash has torn") {
+                self.torn += 1;
+            } else if line.contains("the projection is set aside") && self.may_set_aside {
+                self.set_aside += 1;
+            } else if (line.contains("\"sled::") || line.contains("/sled-")) && self.may_set_aside {
+                // It warns of what it finds after a cut, or panics at it. Whether the projection holds is then checked.
+            } else if !line.contains("connections were cut off at the end of the grace period") {
+                self.report.false_alarms += 1;
+                self.tell("false alarm", line);
+            }
+        }
+    }
+
+    /// The report, with notes of the campaign's own before those of every campaign.
+    ///
+    /// # Errors
+    /// When hardly any write was acknowledged: then nothing was there to be lost.
+    pub fn report(mut self, notes: impl IntoIterator<Item = String>) -> Result<Report> {
+        let (writes, cycles) = (self.counts.writes, self.report.cycles);
+        ensure!(writes >= u64::from(cycles), "only {writes} writes were acknowledged in {cycles} cycles");
+        self.starts.sort_unstable();
+        let median = self.starts.get(self.starts.len() / 2).copied().unwrap_or_default();
+        let longest = self.starts.last().copied().unwrap_or_default();
+        self.report.notes.extend(notes);
+        self.report.notes.extend([
+            format!("{writes} writes acknowledged"),
+            format!("{} reads", self.counts.reads),
+            format!("{} torn tails", self.torn),
+            format!("{} projections set aside", self.set_aside),
+            format!("start {} ms in the median and {} ms at most", median.as_millis(), longest.as_millis()),
+        ]);
+        Ok(self.report)
+    }
+
+    fn tell(&mut self, what: &str, problem: &str) {
+        self.told += 1;
+        if self.told <= TOLD {
+            eprintln!("{}: cycle {}: {what}: {problem}", self.report.what, self.report.cycles + 1);
+        }
+    }
+}
