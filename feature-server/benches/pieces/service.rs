@@ -10,11 +10,11 @@ use feature_api::zitadel::feature::v2::GetUserFeaturesRequest;
 use feature_server::auth::access::{Admission, CallParts, Caller, Instances, Rules};
 use feature_server::auth::signing_keys::KeyFolder;
 use feature_server::auth::{Attempt, Authenticator, Moment};
-use feature_server::call_context::RequestId;
+use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
 use feature_server::services::feature::{Answers, FeatureService};
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
-use http::{Extensions, Uri};
+use http::{Request, Uri};
 use prost::Message;
 use tokio::runtime::Runtime;
 
@@ -26,7 +26,7 @@ const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
 pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
     let caller = caller(&schema);
-    let id = RequestId::of(&Extensions::new());
+    let context = CallContext::from_request(&Request::new(()));
     let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
     let remembered = Settings::default().limits.answer_cache_bytes;
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]
@@ -42,7 +42,7 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
         let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers);
         let method = service.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {
-            bencher.iter(|| runtime.block_on(service.call(method, &caller, &id, black_box(&message))).unwrap());
+            bencher.iter(|| runtime.block_on(service.call(method, &caller, &context, black_box(&message))).unwrap());
         });
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::body::Body;
 use tower::Service;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::Deadline;
@@ -86,20 +86,20 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let id = RequestId::of(request.extensions());
+        let context = CallContext::of(request.extensions());
         let recognised = self.bounds.protocols.recognise(&request);
-        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &id) {
+        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &context) {
             return LimitsFuture::refused(answer);
         }
         let protocol = match recognised {
             Ok(protocol) => protocol,
             Err(no_call) => {
-                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &id));
+                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &context));
             }
         };
         let deadline = match self.bounds.deadline(&protocol, &request) {
             Ok(deadline) => deadline,
-            Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &id)),
+            Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &context)),
         };
         let method = self.bounds.protocols.method(&protocol, request.uri().path());
         let streams =
@@ -115,15 +115,15 @@ where
             && !shows_credential(&request)
             && let Err(overloaded) = share.last()
         {
-            return LimitsFuture::refused(protocol.refuse(&overloaded, &id));
+            return LimitsFuture::refused(protocol.refuse(&overloaded, &context));
         }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
-        let mut request = request.map(|body| request_body::bounded(body, share.clone(), id.clone(), body_timeout));
+        let mut request = request.map(|body| request_body::bounded(body, share.clone(), context.clone(), body_timeout));
         if sends_stream {
             let (head, body) = request.into_parts();
-            let (body, reading) = stream_buffer::read(body, id.clone());
+            let (body, reading) = stream_buffer::read(body, context.clone());
             release.and_end(reading);
             request = Request::from_parts(head, body);
         }
@@ -143,7 +143,7 @@ where
                 ending: Ending::default(),
                 bounds: self.bounds.clone(),
                 protocol,
-                id,
+                context,
             },
         }
     }
@@ -179,7 +179,7 @@ struct Call {
     ending: Ending,
     bounds: Arc<Bounds>,
     protocol: Protocol,
-    id: RequestId,
+    context: CallContext,
 }
 
 impl Call {
@@ -211,7 +211,7 @@ impl Call {
     /// Whoever polls the call drops it now, and with it what is still under way inside.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
-        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.id));
+        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context));
         if self.is_http1 {
             // Its connection waits for what is left of the request, but no longer than this.
             response.extensions_mut().insert(self.deadline);

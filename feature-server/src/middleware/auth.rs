@@ -19,7 +19,7 @@ use crate::auth::certificates::Certificates;
 use crate::auth::clock::Moment;
 use crate::auth::principal::Principal;
 use crate::auth::signing_keys::KeyFolder;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
@@ -120,8 +120,8 @@ impl Gate {
     /// Takes a call from the rate of an identity.
     fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Moment) -> Result<Taken, Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
-        if let Some(id) = request.extensions().get::<RequestId>() {
-            id.called_by(&principal.subject);
+        if let Some(call) = request.extensions().get::<CallContext>() {
+            call.set_principal(&principal.subject);
         }
         match self.rates.take(&principal.identity, now.steady) {
             Ok((identity, cost)) => Ok(Taken { identity, cost }),
@@ -188,8 +188,8 @@ where
 }
 
 fn refusal<B>(failure: &Failure, request: &Request<B>) -> Response<Body> {
-    let request_id = RequestId::of(request.extensions());
-    failure.status(request_id.as_str()).into_http()
+    let call = CallContext::of(request.extensions());
+    failure.status(call.request_id()).into_http()
 }
 
 /// A call that waits for its issuer's keys.

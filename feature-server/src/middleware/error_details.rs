@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::{self, Failure};
 use crate::middleware::deadline::Deadline;
 use crate::middleware::error_details::stream_end::StreamEnd;
@@ -51,16 +51,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let id = RequestId::of(request.extensions());
+        let context = CallContext::of(request.extensions());
         let stream_deadline = request.extensions().get::<Deadline>().and_then(|deadline| deadline.stream);
         let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
             Ok(future) => Some(future),
             Err(panic) => {
-                log_panic(panic.as_ref(), &id);
+                log_panic(panic.as_ref(), &context);
                 None
             }
         };
-        ErrorsFuture { inner, id, stream_deadline, drain: self.drain.clone() }
+        ErrorsFuture { inner, context, stream_deadline, drain: self.drain.clone() }
     }
 }
 
@@ -70,7 +70,7 @@ pin_project! {
         // None when the service panicked before there was a future.
         #[pin]
         inner: Option<F>,
-        id: RequestId,
+        context: CallContext,
         stream_deadline: Option<Instant>,
         drain: Drain,
     }
@@ -89,30 +89,30 @@ where
             Some(Ok(Poll::Pending)) => return Poll::Pending,
             Some(Ok(Poll::Ready(Ok(response)))) => response,
             Some(Err(panic)) => {
-                log_panic(panic.as_ref(), this.id);
-                Failure::Internal.status(this.id.as_str()).into_http()
+                log_panic(panic.as_ref(), this.context);
+                Failure::Internal.status(this.context.request_id()).into_http()
             }
-            None => Failure::Internal.status(this.id.as_str()).into_http(),
+            None => Failure::Internal.status(this.context.request_id()).into_http(),
         };
-        complete(response.headers_mut(), this.id);
-        let end = |body| StreamEnd::new(body, this.id.clone(), *this.stream_deadline, this.drain.clone());
+        complete(response.headers_mut(), this.context);
+        let end = |body| StreamEnd::new(body, this.context.clone(), *this.stream_deadline, this.drain.clone());
         Poll::Ready(Ok(response.map(end)))
     }
 }
 
 /// Notes the code in the headers or trailers of an answer, if there is one, and adds the details that a failed one lacks.
-pub(crate) fn complete(headers: &mut HeaderMap, id: &RequestId) {
+pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
     let Some(code) = headers.get(GRPC_STATUS) else {
         return;
     };
     let code = Code::from_bytes(code.as_bytes());
-    id.ended_with(code);
+    context.set_code(code);
     if code == Code::Ok || headers.contains_key(GRPC_STATUS_DETAILS) {
         return;
     }
     if let Some(status) = Status::from_header_map(headers) {
-        let status = error::complete(status, id.as_str());
-        id.ended_with(status.code());
+        let status = error::complete(status, context.request_id());
+        context.set_code(status.code());
         write(&status, headers);
     }
 }
@@ -126,8 +126,8 @@ pub(crate) fn write(status: &Status, headers: &mut HeaderMap) {
 /// Logs a panic of a service. The panic hook tells where it was.
 ///
 /// `id`: of the call that it has ended.
-pub(crate) fn log_panic(panic: &(dyn Any + Send), id: &RequestId) {
+pub(crate) fn log_panic(panic: &(dyn Any + Send), context: &CallContext) {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
-    id.in_span(|| tracing::error!(message, "a service panicked"));
+    context.in_span(|| tracing::error!(message, "a service panicked"));
 }

@@ -11,7 +11,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::permit::Share;
 
@@ -19,14 +19,14 @@ use crate::permit::Share;
 ///
 /// * `share`: of the call. It learns why the body is not received any further.
 /// * `timeout`: how long a service may have to wait for the body; none for one that goes on as long as the call.
-pub(crate) fn bounded(body: Body, share: Share, id: RequestId, timeout: Option<Duration>) -> Body {
-    if body.is_end_stream() { body } else { Body::new(Arriving { body, share, id, timeout, wait: None }) }
+pub(crate) fn bounded(body: Body, share: Share, context: CallContext, timeout: Option<Duration>) -> Body {
+    if body.is_end_stream() { body } else { Body::new(Arriving { body, share, context, timeout, wait: None }) }
 }
 
 struct Arriving {
     body: Body,
     share: Share,
-    id: RequestId,
+    context: CallContext,
     timeout: Option<Duration>,
     /// Begins when the service first has to wait, so that a client is not blamed for a service that reads late.
     wait: Option<Pin<Box<Sleep>>>,
@@ -40,7 +40,7 @@ impl Arriving {
     }
 
     fn refuse(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let status = failure.status(self.id.as_str());
+        let status = failure.status(self.context.request_id());
         self.share.refuse(failure);
         Poll::Ready(Some(Err(status)))
     }

@@ -10,7 +10,7 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::CallLog;
+use crate::middleware::call_log::CallLog;
 use crate::middleware::error_details::stream_end::StreamEnd;
 use crate::net::activity::{Busy, Unsent};
 use crate::permit::Release;

@@ -14,8 +14,7 @@ use tower::Service;
 
 use crate::config::settings::{Limits, Settings};
 
-use crate::call_context;
-use crate::middleware::{admission, cors, error_details, response_body};
+use crate::middleware::{admission, call_log, cors, error_details, response_body};
 use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
@@ -79,6 +78,6 @@ where
     let service = decompression::Decompression::new(service);
     let service = transcode_layer::Translation::new(service);
     let service = admission::Limits::new(service, protocols, limits, drain);
-    let service = call_context::Context::new(service);
+    let service = call_log::CallLogService::new(service);
     cors::Cors::new(service, allowed_origins)
 }

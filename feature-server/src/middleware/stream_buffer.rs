@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 
 /// What may wait for the service, in bytes: the largest message of a service that anybody may call, and one more.
@@ -34,14 +34,14 @@ pub(crate) struct Reading {
 
 /// A body that is read as it comes, from when the service first asks for it: a call that is refused before costs no task.
 /// It ends with [`Failure::Overloaded`] when too much of it waits for the service.
-pub(crate) fn read(body: Body, id: RequestId) -> (Body, Reading) {
+pub(crate) fn read(body: Body, context: CallContext) -> (Body, Reading) {
     let (_ends, ended) = oneshot::channel();
-    (Body::new(Eager::Unread(Some(Unread { body, id, ended }))), Reading { _ends })
+    (Body::new(Eager::Unread(Some(Unread { body, context, ended }))), Reading { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
 
-async fn forward(mut body: Body, sender: UnboundedSender<Item>, id: RequestId) {
+async fn forward(mut body: Body, sender: UnboundedSender<Item>, context: CallContext) {
     let room = Arc::new(Semaphore::new(ROOM));
     loop {
         let frame = tokio::select! {
@@ -52,7 +52,7 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, id: RequestId) {
         let bytes = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
         let item = match room.clone().try_acquire_many_owned((bytes + FRAME).min(ROOM) as u32) {
             Ok(permit) => (frame, Some(permit)),
-            Err(_) => (Err(Failure::Overloaded.status(id.as_str())), None),
+            Err(_) => (Err(Failure::Overloaded.status(context.request_id())), None),
         };
         let ends = item.0.is_err();
         // When nobody wants it, that is told at the next turn.
@@ -70,7 +70,7 @@ enum Eager {
 
 struct Unread {
     body: Body,
-    id: RequestId,
+    context: CallContext,
     ended: oneshot::Receiver<()>,
 }
 
@@ -79,7 +79,7 @@ impl Unread {
         let (sender, frames) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(self.body, sender, self.id) => {}
+                () = forward(self.body, sender, self.context) => {}
                 _ = self.ended => {}
             }
         });
@@ -139,12 +139,12 @@ mod tests {
 
     fn body(frames: usize) -> (Body, Reading) {
         let client = Client { left: frames, is_ready: false };
-        read(Body::new(client), RequestId::of(&http::Extensions::new()))
+        read(Body::new(client), CallContext::for_tests())
     }
 
     #[tokio::test]
     async fn ends_with_its_call() {
-        let (mut body, reading) = read(Body::new(Silent), RequestId::of(&http::Extensions::new()));
+        let (mut body, reading) = read(Body::new(Silent), CallContext::for_tests());
         drop(reading);
         assert!(body.frame().await.is_none());
     }

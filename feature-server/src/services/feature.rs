@@ -13,7 +13,7 @@ use feature_core::{
 use feature_store::{CommitError, Committer, Readers};
 
 use crate::auth::access::{Caller, UserAccess};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::frame::Frame;
 
@@ -65,7 +65,7 @@ impl FeatureService {
         &self,
         method: &Method,
         caller: &Caller,
-        request_id: &RequestId,
+        context: &CallContext,
         message: &[u8],
     ) -> Result<Frame, Failure> {
         let (operation, level) = method.operation.ok_or(Failure::Internal)?;
@@ -76,7 +76,7 @@ impl FeatureService {
             return Ok(answer);
         }
         // Boxed, because most calls end before it: every call takes the room of its largest part.
-        Box::pin(self.carry_out(method, operation, &question, request_id)).await
+        Box::pin(self.carry_out(method, operation, &question, context)).await
     }
 
     /// Answers a call whose answer is not there yet.
@@ -85,18 +85,18 @@ impl FeatureService {
         method: &Method,
         operation: Operation,
         question: &Question<'_>,
-        request_id: &RequestId,
+        context: &CallContext,
     ) -> Result<Frame, Failure> {
         let Question { level, caller, message } = *question;
         // The right on the resource comes before the rest, which costs more to decode than the id.
         let resource = resource(caller, level, &Request::resource_id(&method.request, level, message)?)?;
         let request = Request::decode(&method.request, message)?;
         let operation = match operation {
-            Operation::Get => return self.get(method, resource, &request, question, request_id).await,
+            Operation::Get => return self.get(method, resource, &request, question, context).await,
             Operation::Set => WriteOperation::Set(request.patch(self.schema.level(level))?),
             Operation::Reset => WriteOperation::Reset,
         };
-        let details = self.write(caller, request_id, &resource, &request, operation).await?;
+        let details = self.write(caller, context, &resource, &request, operation).await?;
         Ok(Frame::of(&response::written(&details)))
     }
 
@@ -106,14 +106,14 @@ impl FeatureService {
         resource: Resource,
         request: &Request,
         question: &Question<'_>,
-        request_id: &RequestId,
+        context: &CallContext,
     ) -> Result<Frame, Failure> {
         let features = self.schema.level(resource.scope().level());
-        let (inheritance, answers, id) = (request.inheritance(), self.answers.clone(), request_id.clone());
+        let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), context.clone());
         let read = self.readers.read(move |_| {
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
-            let found = id.in_span(|| Found::find(&resource, inheritance, record));
+            let found = context.in_span(|| Found::find(&resource, inheritance, record));
             found.map(|found| (found, basis))
         });
         let (Found { details, layers, every_feature }, basis) = read.await??;
@@ -127,7 +127,7 @@ impl FeatureService {
     async fn write(
         &self,
         caller: &Caller,
-        request_id: &RequestId,
+        context: &CallContext,
         resource: &Resource,
         request: &Request,
         operation: WriteOperation,
@@ -143,10 +143,10 @@ impl FeatureService {
             placement: placement.clone(),
             validate_only: request.validate_only(),
             actor: caller.subject().to_owned(),
-            request_id: request_id.as_str().to_owned(),
+            request_id: context.request_id().to_owned(),
         };
         let details = self.committer.commit(write).await;
-        let details = details.map_err(|error| request_id.in_span(|| refused(caller, error)))?;
+        let details = details.map_err(|error| context.in_span(|| refused(caller, error)))?;
         Ok(details.owned_by(resource.owner(placement.organization())))
     }
 }

@@ -16,7 +16,7 @@ use super::Answer;
 use super::codec::BytesCodec;
 use super::frame::Frame;
 use crate::auth::access::Caller;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::fast_path::{self, Received};
 use crate::services::feature::FeatureService;
@@ -86,9 +86,9 @@ async fn answer(
         // Without the layer that authorises nobody may call.
         (_, None) => Err(Failure::TokenMissing),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
-        (Some(method), Some(caller)) => service.call(method, caller, &RequestId::of(extensions), message).await,
+        (Some(method), Some(caller)) => service.call(method, caller, &CallContext::of(extensions), message).await,
     };
-    answered.map_err(|failure| failure.status(RequestId::of(extensions).as_str()))
+    answered.map_err(|failure| failure.status(CallContext::of(extensions).request_id()))
 }
 
 /// One call whose message tonic receives.

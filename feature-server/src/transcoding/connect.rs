@@ -15,7 +15,7 @@ use tonic::body::Body;
 
 use super::json;
 use super::protocol::NoCall;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::transcoding::grpc_call::InnerService;
@@ -93,19 +93,19 @@ impl Connect {
     ///
     /// `service`: what translated calls go to.
     pub(crate) async fn answer(self, service: impl InnerService, request: Request<Body>) -> Response<CallBody> {
-        let id = RequestId::of(request.extensions());
+        let context = CallContext::of(request.extensions());
         let answered = match (check_version(&request), self.form) {
             (Err(failure), _) => Err(failure),
             (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request).await,
             (Ok(()), Form::Stream) => stream::answer(&self, service, request).await,
         };
-        answered.unwrap_or_else(|failure| self.refuse(&failure, &id))
+        answered.unwrap_or_else(|failure| self.refuse(&failure, &context))
     }
 
     /// The answer to a call that failed before it came to a service.
-    pub(crate) fn refuse(&self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
-        let status = failure.status(id.as_str());
-        id.ended_with(status.code());
+    pub(crate) fn refuse(&self, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+        let status = failure.status(context.request_id());
+        context.set_code(status.code());
         match self.form {
             Form::Post | Form::Get => unary::failed(self, HeaderMap::new(), &status, false),
             Form::Stream => stream::failed(self, &status),
@@ -128,13 +128,13 @@ impl Connect {
     }
 
     /// A message of the service's, as the client reads it.
-    fn encode(&self, message: Bytes, id: &RequestId) -> Result<Bytes, Failure> {
+    fn encode(&self, message: Bytes, context: &CallContext) -> Result<Bytes, Failure> {
         match self.codec {
             Codec::Proto => Ok(message),
             Codec::Json => match DynamicMessage::decode(self.method.output(), message) {
-                Ok(message) => Ok(id.in_span(|| json::encode(&message)).into()),
+                Ok(message) => Ok(context.in_span(|| json::encode(&message)).into()),
                 Err(error) => {
-                    id.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+                    context.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
                     Err(Failure::Internal)
                 }
             },

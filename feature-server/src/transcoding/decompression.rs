@@ -7,7 +7,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::request_messages::RequestMessages;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::permit::Share;
 use crate::transcoding::compression::Encoding;
 use crate::transcoding::grpc_call::InnerService;
@@ -46,10 +46,10 @@ impl<S: InnerService> Service<Request<Body>> for Decompression<S> {
 
 fn decompressed(mut request: Request<Body>) -> Request<Body> {
     request.headers_mut().remove(GRPC_ENCODING);
-    let (share, id) = (Share::of_call(request.extensions()), RequestId::of(request.extensions()));
+    let (share, context) = (Share::of_call(request.extensions()), CallContext::of(request.extensions()));
     request.map(|body| {
         // Its messages need no decoding.
         let decode: Option<fn(_) -> _> = None;
-        Body::new(RequestMessages::new(body, Encoding::Gzip, share, id, decode))
+        Body::new(RequestMessages::new(body, Encoding::Gzip, share, context, decode))
     })
 }

@@ -23,7 +23,7 @@ use tower::{Service, ServiceExt};
 
 use super::decompression::GRPC_ENCODING;
 use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::deadline::GRPC_TIMEOUT;
 use crate::middleware::error_details::stream_end::StreamEnd;
@@ -87,15 +87,15 @@ pub(crate) struct Answer {
 /// * `path`: of the method, as in gRPC.
 /// * `message`: a body with one message, as [`message_when_asked_for`] makes it.
 pub(crate) async fn unary(service: impl InnerService, head: Parts, path: PathAndQuery, message: Body) -> Answer {
-    let id = RequestId::of(&head.extensions);
+    let context = CallContext::of(&head.extensions);
     let (headers, mut messages) = streaming(service, head, path, message).await;
     let mut answered = None;
     loop {
         match messages.next().await {
             Part::Message(message) if answered.is_none() => answered = Some(message),
-            Part::Message(_) => return Answer { headers, result: Err(broken(&id)), trailers: HeaderMap::new() },
+            Part::Message(_) => return Answer { headers, result: Err(broken(&context)), trailers: HeaderMap::new() },
             Part::End { result, trailers } => {
-                let result = result.and_then(|()| answered.ok_or_else(|| broken(&id)));
+                let result = result.and_then(|()| answered.ok_or_else(|| broken(&context)));
                 return Answer { headers, result, trailers };
             }
         }
@@ -114,12 +114,12 @@ pub(crate) async fn streaming(
     path: PathAndQuery,
     body: Body,
 ) -> (HeaderMap, Messages) {
-    let id = RequestId::of(&head.extensions);
+    let context = CallContext::of(&head.extensions);
     let Ok(response) = service.oneshot(request(head, path, body)).await;
     let (head, body) = response.into_parts();
     // The end of an answer that consists of headers alone is in them.
     let end = Status::from_header_map(&head.headers).map(result_of);
-    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, id };
+    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, context };
     (metadata(head.headers), messages)
 }
 
@@ -128,10 +128,10 @@ pub(crate) async fn streaming(
 /// So a caller who may not make the call learns nothing of what is wrong with the message, in whatever protocol: the
 /// layers that authenticate and authorise come before anyone reads a body.
 pub(crate) fn message_when_asked_for(
-    id: RequestId,
+    context: CallContext,
     message: impl Future<Output = Result<Bytes, Failure>> + Send + 'static,
 ) -> Body {
-    Body::new(Later { message: Some(message), id })
+    Body::new(Later { message: Some(message), context })
 }
 
 pin_project! {
@@ -139,7 +139,7 @@ pin_project! {
     struct Later<F> {
         #[pin]
         message: Option<F>,
-        id: RequestId,
+        context: CallContext,
     }
 }
 
@@ -153,7 +153,7 @@ impl<F: Future<Output = Result<Bytes, Failure>>> http_body::Body for Later<F> {
         let made = ready!(message.poll(cx));
         this.message.set(None);
         let frame = made.map(|message| Frame::data(wrap(0, &message)));
-        Poll::Ready(Some(frame.map_err(|failure| failure.status(this.id.as_str()))))
+        Poll::Ready(Some(frame.map_err(|failure| failure.status(this.context.request_id()))))
     }
 }
 
@@ -163,7 +163,7 @@ pub(crate) struct Messages {
     envelopes: Envelopes,
     /// How the answer ends, when its headers told.
     end: Option<Result<(), Status>>,
-    id: RequestId,
+    context: CallContext,
 }
 
 /// A part of an answer.
@@ -193,13 +193,13 @@ impl Messages {
                 Ok(Some(Envelope { flags: 0, message })) => return Poll::Ready(Part::Message(message)),
                 Ok(None) => {}
                 // No compression was offered to the service.
-                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.id)))),
+                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.context)))),
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(status)) => return Poll::Ready(Part::end(Err(status))),
                 None => {
-                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.id)));
+                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.context)));
                     return Poll::Ready(Part::end(end));
                 }
             };
@@ -208,7 +208,7 @@ impl Messages {
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
                     let result = Status::from_header_map(&trailers).map(result_of);
-                    let result = result.unwrap_or_else(|| Err(broken(&self.id)));
+                    let result = result.unwrap_or_else(|| Err(broken(&self.context)));
                     return Poll::Ready(Part::End { result, trailers: metadata(trailers) });
                 }
             }
@@ -256,12 +256,12 @@ fn result_of(status: Status) -> Result<(), Status> {
 }
 
 /// What is answered for a service that doesn't keep to gRPC.
-fn broken(id: &RequestId) -> Status {
-    id.in_span(|| {
+fn broken(context: &CallContext) -> Status {
+    context.in_span(|| {
         tracing::error!("the service's answer is not what gRPC and the method's description make of one");
     });
-    let status = Failure::Internal.status(id.as_str());
-    id.ended_with(status.code());
+    let status = Failure::Internal.status(context.request_id());
+    context.set_code(status.code());
     status
 }
 

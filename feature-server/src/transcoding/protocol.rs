@@ -18,7 +18,7 @@ use super::connect::{self, Connect};
 use super::json;
 use super::rest::{Found, RouteError, Routes};
 use super::rest_call::RestCall;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::deadline;
 use crate::middleware::recognise::allowed_hosts::Hosts;
@@ -158,7 +158,7 @@ impl Protocols {
         &self,
         no_call: &NoCall,
         request: &Request<B>,
-        id: &RequestId,
+        context: &CallContext,
     ) -> Response<CallBody> {
         if let Some(page) = self.pages.answer(request) {
             return page.map(|page| CallBody::translated(Body::new(Full::new(page))));
@@ -171,7 +171,7 @@ impl Protocols {
         }
         let (code, failure) = match no_call {
             NoCall::Path => {
-                let body = self.path_unknown.json(id.as_str());
+                let body = self.path_unknown.json(context.request_id());
                 return compression::answer(StatusCode::NOT_FOUND, HeaderMap::new(), JSON, body, false);
             }
             NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
@@ -180,7 +180,7 @@ impl Protocols {
             NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
             NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
         };
-        let mut response = self.failed(code, &failure, id);
+        let mut response = self.failed(code, &failure, context);
         if let NoCall::Verb(allowed) = no_call {
             response.headers_mut().insert(ALLOW, allow(allowed));
         }
@@ -192,18 +192,18 @@ impl Protocols {
         &self,
         request: &Request<B>,
         recognised: &Result<Protocol, NoCall>,
-        id: &RequestId,
+        context: &CallContext,
     ) -> Option<Response<CallBody>> {
         let grpc = matches!(recognised, Ok(Protocol::Grpc));
         let failure = self.hosts.check(request, grpc).err()?;
         Some(match recognised {
-            Ok(protocol) => protocol.refuse(&failure, id),
-            Err(_) => self.failed(json::http_status(failure.status(id.as_str()).code()), &failure, id),
+            Ok(protocol) => protocol.refuse(&failure, context),
+            Err(_) => self.failed(json::http_status(failure.status(context.request_id()).code()), &failure, context),
         })
     }
 
-    fn failed(&self, code: StatusCode, failure: &Failure, id: &RequestId) -> Response<CallBody> {
-        let body = json::encode_status(&self.pool, &failure.status(id.as_str()));
+    fn failed(&self, code: StatusCode, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+        let body = json::encode_status(&self.pool, &failure.status(context.request_id()));
         compression::answer(code, HeaderMap::new(), JSON, body.into(), false)
     }
 }
@@ -231,16 +231,16 @@ impl Protocol {
     }
 
     /// The answer to a call that failed before it came to a service.
-    pub(crate) fn refuse(&self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
+    pub(crate) fn refuse(&self, failure: &Failure, context: &CallContext) -> Response<CallBody> {
         let content_type = match self {
             Protocol::Grpc => "application/grpc",
             Protocol::GrpcWeb => "application/grpc-web+proto",
             Protocol::GrpcWebText => "application/grpc-web-text+proto",
-            Protocol::Connect(call) => return call.refuse(failure, id),
-            Protocol::Rest(call) => return call.refuse(failure, id),
+            Protocol::Connect(call) => return call.refuse(failure, context),
+            Protocol::Rest(call) => return call.refuse(failure, context),
         };
         // All three take an answer that consists of headers alone, so there is nothing to translate.
-        let mut response = failure.status(id.as_str()).into_http::<CallBody>();
+        let mut response = failure.status(context.request_id()).into_http::<CallBody>();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }

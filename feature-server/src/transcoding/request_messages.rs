@@ -10,7 +10,7 @@ use http_body::{Body as _, Frame};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::permit::Share;
 use crate::transcoding::compression::{Content, Encoding};
@@ -28,7 +28,7 @@ pub(crate) struct RequestMessages<D> {
     envelopes: Envelopes,
     encoding: Encoding,
     share: Share,
-    id: RequestId,
+    context: CallContext,
     decode: Option<D>,
     decoding: Option<Decoding>,
     failure: Arc<OnceLock<Failure>>,
@@ -41,9 +41,9 @@ where
     /// * `body`: the client's.
     /// * `encoding`: how messages are compressed that say so.
     /// * `decode`: makes of a message what it is in gRPC; none where it is that already.
-    pub(crate) fn new(body: Body, encoding: Encoding, share: Share, id: RequestId, decode: Option<D>) -> Self {
+    pub(crate) fn new(body: Body, encoding: Encoding, share: Share, context: CallContext, decode: Option<D>) -> Self {
         let envelopes = Envelopes::new(share.message_bytes());
-        Self { body, envelopes, encoding, share, id, decode, decoding: None, failure: Arc::default() }
+        Self { body, envelopes, encoding, share, context, decode, decoding: None, failure: Arc::default() }
     }
 
     /// Where it is noted why a message could not be passed on. The service may take that for the end of the messages,
@@ -113,7 +113,7 @@ where
         Poll::Ready(match ready!(this.poll_next(cx)) {
             Ok(message) => message.map(|message| Ok(Frame::data(message))),
             Err(failure) => {
-                let status = failure.status(this.id.as_str());
+                let status = failure.status(this.context.request_id());
                 // Nothing was set before: after the first failure no message is read.
                 let _ = this.failure.set(failure);
                 Some(Err(status))

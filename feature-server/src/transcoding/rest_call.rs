@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use super::json;
 use super::protocol::JSON;
 use super::rest::{Bindings, Route};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::permit::Share;
@@ -55,10 +55,10 @@ impl RestCall {
         let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
         let path = self.route.grpc_path().clone();
         let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
-        let id = RequestId::of(&head.extensions);
+        let context = CallContext::of(&head.extensions);
         let call = self.clone();
         let share = Share::of_call(&head.extensions);
-        let message = grpc_call::message_when_asked_for(id.clone(), async move {
+        let message = grpc_call::message_when_asked_for(context.clone(), async move {
             let decode = move |body: Bytes| {
                 let message = call.route.request(&call.bindings, query.as_deref(), &body);
                 message.map(|message| message.encode_to_vec().into()).map_err(Failure::FieldsInvalid)
@@ -67,20 +67,20 @@ impl RestCall {
         });
         if self.route.is_server_streaming() {
             let (headers, messages) = grpc_call::streaming(service, head, path, message).await;
-            return self.stream(headers, messages, id).await;
+            return self.stream(headers, messages, context).await;
         }
         let Answer { mut headers, result, trailers } = grpc_call::unary(service, head, path, message).await;
         headers.extend(trailers);
-        match result.and_then(|message| self.encode(message, &id)) {
+        match result.and_then(|message| self.encode(message, &context)) {
             Ok(json) => compression::answer(StatusCode::OK, headers, JSON, json, gzip),
             Err(status) => self.failed(headers, &status, gzip),
         }
     }
 
     /// The answer to a call that failed before it came to a service.
-    pub(crate) fn refuse(&self, failure: &Failure, id: &RequestId) -> Response<CallBody> {
-        let status = failure.status(id.as_str());
-        id.ended_with(status.code());
+    pub(crate) fn refuse(&self, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+        let status = failure.status(context.request_id());
+        context.set_code(status.code());
         self.failed(HeaderMap::new(), &status, false)
     }
 
@@ -93,12 +93,12 @@ impl RestCall {
     }
 
     /// A stream that fails before its first message is answered like any other failed call.
-    async fn stream(self, headers: HeaderMap, mut messages: Messages, id: RequestId) -> Response<CallBody> {
+    async fn stream(self, headers: HeaderMap, mut messages: Messages, context: CallContext) -> Response<CallBody> {
         let first = messages.next().await;
         if let Part::End { result: Err(status), .. } = &first {
             return self.failed(headers, status, false);
         }
-        let lines = Lines { call: self, first: Some(first), messages, ended: false, id };
+        let lines = Lines { call: self, first: Some(first), messages, ended: false, context };
         let mut response = Response::new(CallBody::translated(Body::new(lines)));
         *response.headers_mut() = headers;
         response.headers_mut().insert(CONTENT_TYPE, LINES);
@@ -106,13 +106,13 @@ impl RestCall {
         response
     }
 
-    fn encode(&self, message: Bytes, id: &RequestId) -> Result<Bytes, Status> {
+    fn encode(&self, message: Bytes, context: &CallContext) -> Result<Bytes, Status> {
         self.route.answers.json(&message, |message| match DynamicMessage::decode(self.route.method.output(), message) {
-            Ok(message) => Ok(id.in_span(|| self.route.response(&message))),
+            Ok(message) => Ok(context.in_span(|| self.route.response(&message))),
             Err(error) => {
-                id.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
-                id.ended_with(Code::Internal);
-                Err(Failure::Internal.status(id.as_str()))
+                context.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+                context.set_code(Code::Internal);
+                Err(Failure::Internal.status(context.request_id()))
             }
         })
     }
@@ -128,7 +128,7 @@ struct Lines {
     first: Option<Part>,
     messages: Messages,
     ended: bool,
-    id: RequestId,
+    context: CallContext,
 }
 
 impl http_body::Body for Lines {
@@ -144,7 +144,7 @@ impl http_body::Body for Lines {
             None => ready!(self.messages.poll_next(cx)),
         };
         let json = match part {
-            Part::Message(message) => self.call.encode(message, &self.id),
+            Part::Message(message) => self.call.encode(message, &self.context),
             Part::End { result: Ok(()), .. } => {
                 self.ended = true;
                 return Poll::Ready(None);

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::{self, Failure};
 use crate::middleware::error_details;
 use crate::net::shutdown::{Drain, Ending, Phase};
@@ -24,7 +24,7 @@ use crate::net::shutdown::{Drain, Ending, Phase};
 pub(crate) struct StreamEnd {
     /// Empty once the end was sent.
     inner: Body,
-    id: RequestId,
+    context: CallContext,
     deadline: Option<Instant>,
     drain: Drain,
     ending: Ending,
@@ -32,8 +32,8 @@ pub(crate) struct StreamEnd {
 }
 
 impl StreamEnd {
-    pub(crate) fn new(inner: Body, id: RequestId, deadline: Option<Instant>, drain: Drain) -> Self {
-        Self { inner, id, deadline, drain, ending: Ending::default(), messages: 0 }
+    pub(crate) fn new(inner: Body, context: CallContext, deadline: Option<Instant>, drain: Drain) -> Self {
+        Self { inner, context, deadline, drain, ending: Ending::default(), messages: 0 }
     }
 
     /// Whether a stream that always has something to send, and so never waits, is over its time.
@@ -55,12 +55,12 @@ impl StreamEnd {
         drop(mem::take(&mut self.inner));
         let mut trailers = HeaderMap::with_capacity(3);
         error_details::write(status, &mut trailers);
-        self.id.ended_with(status.code());
+        self.context.set_code(status.code());
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     fn fail(&mut self, failure: &Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.end_with(&failure.status(self.id.as_str()))
+        self.end_with(&failure.status(self.context.request_id()))
     }
 }
 
@@ -71,7 +71,7 @@ impl http_body::Body for StreamEnd {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
-        let Ok(polled) = polled.inspect_err(|panic| error_details::log_panic(panic.as_ref(), &this.id)) else {
+        let Ok(polled) = polled.inspect_err(|panic| error_details::log_panic(panic.as_ref(), &this.context)) else {
             return this.fail(&Failure::Internal);
         };
         match polled {
@@ -81,7 +81,7 @@ impl http_body::Body for StreamEnd {
             },
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    error_details::complete(trailers, &this.id);
+                    error_details::complete(trailers, &this.context);
                 } else if let Some(failure) = this.overdue() {
                     return this.fail(&failure);
                 } else {
@@ -89,7 +89,7 @@ impl http_body::Body for StreamEnd {
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(status))) => this.end_with(&error::complete(status, this.id.as_str())),
+            Poll::Ready(Some(Err(status))) => this.end_with(&error::complete(status, this.context.request_id())),
             Poll::Ready(None) => Poll::Ready(None),
         }
     }

@@ -25,7 +25,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Service, ServiceExt, service_fn};
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::middleware::deadline::Deadline;
 use crate::middleware::recognise::allowed_hosts::Hosts;
@@ -62,7 +62,7 @@ pub fn service()
             if request.headers().contains_key("authorization")
                 && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
             {
-                return Ok(failure.status(RequestId::of(request.extensions()).as_str()).into_http());
+                return Ok(failure.status(CallContext::of(request.extensions()).request_id()).into_http());
             }
             match path.as_str() {
                 "/test/Never" => pending().await,
@@ -84,8 +84,8 @@ fn context(request: &Request<Body>) -> Response<Body> {
     let deadline = request.extensions().get::<Deadline>().expect("every request has a deadline");
     response.headers_mut().insert("explicit", deadline.stream.is_some().to_string().parse().unwrap());
     response.headers_mut().insert("version", format!("{:?}", request.version()).parse().unwrap());
-    let id = RequestId::of(request.extensions());
-    response.headers_mut().insert("seen-id", id.as_str().parse().unwrap());
+    let context = CallContext::of(request.extensions());
+    response.headers_mut().insert("seen-id", context.request_id().parse().unwrap());
     response
 }
 

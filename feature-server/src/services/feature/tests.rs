@@ -8,7 +8,7 @@ use feature_api::zitadel::feature::v2::{
     SetInstanceFeaturesRequest, SetUserFeatureRequest,
 };
 use feature_store::{MemoryStore, Versioned};
-use http::{Extensions, Uri};
+use http::Uri;
 use prost::Message;
 
 use super::*;
@@ -38,7 +38,7 @@ async fn call(
     let (headers, uri) = (metadata(entries), Uri::from_static("/"));
     let parts = CallParts { headers: &headers, uri: &uri };
     let caller = Caller::admit(who.principal(), rule, &Instances::default(), parts).unwrap();
-    service.call(method, &caller, &RequestId::of(&Extensions::new()), message).await
+    service.call(method, &caller, &CallContext::for_tests(), message).await
 }
 
 const OWNER: Who = Who { instance: "demo", organization: "", user: "", roles: "IAM_OWNER" };

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tower::Service;
 
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::codec::BytesCodec;
 use crate::services::fast_path::GRPC_ENCODING;
@@ -57,7 +57,7 @@ where
         let questions = Questions {
             next: next(Streaming::new_request(BytesCodec, body, None, Some(PUBLIC_MESSAGE_BYTES))),
             failure: Arc::clone(&failure),
-            id: RequestId::of(&head.extensions),
+            context: CallContext::of(&head.extensions),
         };
         let answered = self.0.call(Request::from_parts(head, Body::new(questions)));
         Box::pin(async move { answered.await.map(|answer| answer.map(|body| Body::new(Answers { body, failure }))) })
@@ -75,13 +75,13 @@ fn next(mut messages: Streaming<Bytes>) -> Next {
 struct Questions {
     next: Next,
     failure: Arc<OnceLock<Status>>,
-    id: RequestId,
+    context: CallContext,
 }
 
 impl Questions {
     fn check(&self, message: Result<Option<Bytes>, Status>) -> Result<Option<Frame>, Status> {
         let question = message?.map(ServerReflectionRequest::decode).transpose();
-        let malformed = |_| Failure::MessageMalformed(QUESTION.to_owned()).status(self.id.as_str());
+        let malformed = |_| Failure::MessageMalformed(QUESTION.to_owned()).status(self.context.request_id());
         question.map(|question| question.map(|question| Frame::of(&question))).map_err(malformed)
     }
 }

@@ -15,7 +15,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::{Connect, error};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::permit::Share;
@@ -39,13 +39,13 @@ pub(crate) async fn answer(
     request: Request<Body>,
 ) -> Result<Response<CallBody>, Failure> {
     let (head, body) = request.into_parts();
-    let id = RequestId::of(&head.extensions);
+    let context = CallContext::of(&head.extensions);
     let encoding = Encoding::of(&head.headers, CONTENT_ENCODING)?;
     let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), id.clone(), call.decoder());
+    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), context.clone(), call.decoder());
     let failure = sent.failure();
     let (headers, messages) = grpc_call::streaming(service, head, call.path(), Body::new(sent)).await;
-    let answered = Answered { call: call.clone(), messages: Some(messages), gzip, failure, id };
+    let answered = Answered { call: call.clone(), messages: Some(messages), gzip, failure, context };
     let mut response = start(call, headers, Body::new(answered));
     if gzip {
         response.headers_mut().insert(CONTENT_ENCODING, GZIP);
@@ -74,12 +74,12 @@ struct Answered {
     messages: Option<Messages>,
     gzip: bool,
     failure: Arc<OnceLock<Failure>>,
-    id: RequestId,
+    context: CallContext,
 }
 
 impl Answered {
     fn wrapped(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let message = self.call.encode(message, &self.id)?;
+        let message = self.call.encode(message, &self.context)?;
         Ok(match compression::compress(&message, self.gzip) {
             Some(compressed) => wrap(COMPRESSED, &compressed),
             None => wrap(0, &message),
@@ -92,8 +92,8 @@ impl Answered {
     }
 
     fn fail(&self, failure: &Failure) -> Result<(), Status> {
-        let status = failure.status(self.id.as_str());
-        self.id.ended_with(status.code());
+        let status = failure.status(self.context.request_id());
+        self.context.set_code(status.code());
         Err(status)
     }
 }

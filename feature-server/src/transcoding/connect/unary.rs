@@ -6,7 +6,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::{Connect, Form, error, query};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::permit::Share;
@@ -22,9 +22,9 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
     let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
-    let id = RequestId::of(&head.extensions);
+    let context = CallContext::of(&head.extensions);
     let (asked, share) = (call.clone(), Share::of_call(&head.extensions));
-    let message = grpc_call::message_when_asked_for(id.clone(), async move {
+    let message = grpc_call::message_when_asked_for(context.clone(), async move {
         let content = match asked.form {
             Form::Get => query::message(&uri, &share)?,
             Form::Post | Form::Stream => compression::read(body, &sent_headers, &share).await?,
@@ -43,7 +43,7 @@ pub(crate) async fn answer(
     }
     match result {
         Ok(message) => {
-            let content = call.encode(message, &id)?;
+            let content = call.encode(message, &context)?;
             Ok(compression::answer(StatusCode::OK, headers, call.content_type(), content, gzip))
         }
         Err(status) => Ok(failed(call, headers, &status, gzip)),

@@ -31,7 +31,7 @@ fn answered(body: &'static [u8], trailers: &[(&'static str, &'static str)]) -> R
 
 /// A client's message.
 fn sent(message: &'static [u8]) -> Body {
-    message_when_asked_for(RequestId::of(&http::Extensions::new()), std::future::ready(Ok(message.into())))
+    message_when_asked_for(CallContext::for_tests(), std::future::ready(Ok(message.into())))
 }
 
 fn head(request: http::request::Builder) -> Parts {
@@ -130,13 +130,13 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
 #[tokio::test]
 async fn a_message_is_only_made_for_a_service_that_reads_it() {
     let message = || async { Err::<Bytes, _>(Failure::ContentMalformed("it is wrong")) };
-    let id = || RequestId::of(&http::Extensions::new());
+    let context = || CallContext::for_tests();
     let refusing = inside(|_| Failure::TokenMissing.status("").into_http());
-    let body = message_when_asked_for(id(), message());
+    let body = message_when_asked_for(context(), message());
     let answer = unary(refusing, head(Request::post("/")), PATH, body).await;
     assert_eq!(answer.result.unwrap_err().code(), Code::Unauthenticated);
 
-    let body = message_when_asked_for(id(), message());
+    let body = message_when_asked_for(context(), message());
     let read = http_body_util::BodyExt::collect(body).await;
     assert_eq!(Status::from_error(read.unwrap_err().into()).code(), Code::InvalidArgument);
 }

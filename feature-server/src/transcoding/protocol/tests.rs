@@ -88,7 +88,7 @@ fn recognises_protocols() {
             Ok(Protocol::Connect(_)) => "connect".to_owned(),
             Ok(Protocol::Rest(_)) => "rest".to_owned(),
             Err(no_call) => {
-                let response = protocols.answer_no_call(&no_call, &request, &RequestId::of(&http::Extensions::new()));
+                let response = protocols.answer_no_call(&no_call, &request, &CallContext::for_tests());
                 let allow = response.headers().get(ALLOW).map_or("", |allow| allow.to_str().unwrap());
                 format!("{} {allow}", response.status().as_u16()).trim_end().to_owned()
             }
@@ -100,11 +100,11 @@ fn recognises_protocols() {
 #[tokio::test]
 async fn an_unknown_path_is_answered_as_any_other_failure() {
     let protocols = protocols();
-    for id in ["r1", "a\"b\\c", "\u{7e}"] {
-        let request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
-        let id = RequestId::from_request(&request);
-        let answer = protocols.answer_no_call(&NoCall::Path, &request, &id);
-        let made = json::encode_status(&protocols.pool, &Failure::PathUnknown.status(id.as_str()));
-        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), made, "{id:?}");
+    for context in ["r1", "a\"b\\c", "\u{7e}"] {
+        let request = Request::get("/nowhere").header("x-request-id", context).body(()).unwrap();
+        let context = CallContext::from_request(&request);
+        let answer = protocols.answer_no_call(&NoCall::Path, &request, &context);
+        let made = json::encode_status(&protocols.pool, &Failure::PathUnknown.status(context.request_id()));
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), made, "{context:?}");
     }
 }

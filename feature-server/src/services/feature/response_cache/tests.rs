@@ -8,7 +8,7 @@ use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
 use feature_core::Event;
 use feature_store::{Committer, MemoryStore, Readers};
-use http::{Extensions, Uri};
+use http::Uri;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -18,7 +18,7 @@ use tokio::runtime::Builder;
 use super::*;
 use crate::auth::access::{CallParts, Instances, Rule};
 use crate::auth::testing::{Who, metadata, schema};
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::services::feature::FeatureService;
 
 /// Two services over one store, of which one remembers its answers.
@@ -56,7 +56,7 @@ impl Services {
         let parts = CallParts { headers: &headers, uri: &Uri::from_static("/") };
         let caller = Caller::admit(call.who.principal(), rule, &Instances::default(), parts);
         let caller = caller.map_err(|failure| failure.to_string())?;
-        let answer = service.call(method, &caller, &RequestId::of(&Extensions::new()), &call.message).await;
+        let answer = service.call(method, &caller, &CallContext::for_tests(), &call.message).await;
         answer.map_err(|failure| failure.to_string())
     }
 }
@@ -90,8 +90,9 @@ fn call() -> impl Strategy<Value = Call> {
     let organizations = || select(vec!["acme", "other"]);
     let who = select(vec![ALL, OF_ACME, ANN]);
     let parts = (any::<bool>(), any::<bool>(), 0..4usize, organizations(), select(vec!["ann", "bob"]));
-    (parts, organizations(), who).prop_map(|((reads, flag, level, id, user), organization, who)| {
-        let (method, message) = if reads { get(flag, id, user) } else { set(flag, id, user) }.swap_remove(level);
+    (parts, organizations(), who).prop_map(|((reads, flag, level, context, user), organization, who)| {
+        let (method, message) =
+            if reads { get(flag, context, user) } else { set(flag, context, user) }.swap_remove(level);
         Call { method, message, who, organization }
     })
 }

@@ -13,7 +13,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::support::*;
-use crate::call_context::RequestId;
+use crate::call_context::CallContext;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::tests::support::{Answer, WATCH};
 use crate::transcoding::connect::{Connect, error};
@@ -114,8 +114,8 @@ async fn failures_are_told_at_the_end() {
         let (found, end) = taken_apart(&answer);
         assert_eq!((found.len(), end["error"]["code"].as_str()), (messages, Some(code)), "{context}");
         let details = end["error"]["details"].as_array().unwrap();
-        let id = json!({"requestId": answer.header("x-request-id")});
-        assert!(details.iter().any(|detail| detail["debug"] == id), "{context}: {end}");
+        let context = json!({"requestId": answer.header("x-request-id")});
+        assert!(details.iter().any(|detail| detail["debug"] == context), "{context}: {end}");
     }
 }
 
@@ -159,8 +159,8 @@ async fn messages_are_compressed_where_both_sides_want_it() {
 async fn refused_calls_end_like_others() {
     let request = post(WATCH, PROTO).body(()).unwrap();
     let call = Connect::of(&method(WATCH), &request).unwrap();
-    let id = RequestId::of(request.extensions());
-    let answer = Answer::read(call.refuse(&crate::error::Failure::Overloaded, &id)).await;
+    let context = CallContext::of(request.extensions());
+    let answer = Answer::read(call.refuse(&crate::error::Failure::Overloaded, &context)).await;
     let (messages, end) = taken_apart(&answer);
     assert!(messages.is_empty());
     assert_eq!(end["error"]["code"], "resource_exhausted");

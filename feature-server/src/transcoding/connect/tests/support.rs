@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::service::Routes;
 use tower::{ServiceExt, service_fn};
 
-use crate::call_context::Context;
+use crate::middleware::call_log::CallLogService;
 use crate::middleware::deadline::Deadline;
 use crate::middleware::error_details::Errors;
 use crate::middleware::response_body::CallBody;
@@ -83,7 +83,7 @@ pub async fn begin(mut request: Request<Body>) -> Response<CallBody> {
             call.answer(Errors::new(service(), drain), request).await
         })
     });
-    let Ok(response) = Context::new(answer).oneshot(request).await;
+    let Ok(response) = CallLogService::new(answer).oneshot(request).await;
     response
 }
 

@@ -1,0 +1,127 @@
+//! The log line of each call, written when the call is over. Neither headers nor bodies are logged, so no token and no
+//! value can be.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use http::{Request, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tonic::Code;
+use tonic::body::Body;
+use tower::Service;
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing::span::Entered;
+
+use super::response_body::CallBody;
+use crate::call_context::{CallContext, REQUEST_ID};
+use crate::transcoding::protocol::GRPC_STATUS;
+
+/// Gives each call its context and its span, and logs how it ended.
+#[derive(Debug, Clone)]
+pub(crate) struct CallLogService<S> {
+    inner: S,
+}
+
+impl<S> CallLogService<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for CallLogService<S>
+where
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+{
+    type Response = Response<CallBody>;
+    type Error = Infallible;
+    type Future = CallLogFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let context = CallContext::from_request(&request);
+        let span = if LevelFilter::current() > LevelFilter::INFO { context.span() } else { Span::none() };
+        let log = CallLog { context: context.clone(), span, started: Instant::now(), answered: None };
+        request.extensions_mut().insert(context);
+        let inner = log.span.in_scope(|| self.inner.call(request));
+        CallLogFuture { inner, log: Some(log) }
+    }
+}
+
+pin_project! {
+    /// The answer to a call, under way.
+    pub(crate) struct CallLogFuture<F> {
+        // Declared first, so that a call that is given up is dropped before it is logged.
+        #[pin]
+        inner: F,
+        log: Option<CallLog>,
+    }
+}
+
+impl<F> Future for CallLogFuture<F>
+where
+    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+{
+    type Output = Result<Response<CallBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let polled = match this.log {
+            Some(log) => log.span.in_scope(|| this.inner.poll(cx)),
+            None => this.inner.poll(cx),
+        };
+        let Ok(mut response) = ready!(polled);
+        let Some(mut log) = this.log.take() else {
+            return Poll::Ready(Ok(response));
+        };
+        let mut value = log.context.request_id_header();
+        // No two answers have the same one, so HPACK's table has no use for it. It would be searched through and
+        // displaced by them with each answer.
+        value.set_sensitive(true);
+        response.headers_mut().insert(REQUEST_ID, value);
+        log.answered = Some(response.status());
+        if let Some(code) = response.headers().get(GRPC_STATUS) {
+            log.context.set_code(Code::from_bytes(code.as_bytes()));
+        }
+        Poll::Ready(Ok(response.map(|body| body.with_log(log))))
+    }
+}
+
+/// Logs a call when it is dropped, that is, when the call is over.
+pub(crate) struct CallLog {
+    context: CallContext,
+    span: Span,
+    started: Instant,
+    /// The HTTP status, once there is an answer.
+    answered: Option<StatusCode>,
+}
+
+impl CallLog {
+    pub(crate) fn enter(&self) -> Entered<'_> {
+        self.span.enter()
+    }
+}
+
+impl Drop for CallLog {
+    fn drop(&mut self) {
+        let _entered = self.span.enter();
+        let duration_us = self.started.elapsed().as_micros() as u64;
+        match (self.context.code(), self.answered) {
+            (Some(code @ (Code::Internal | Code::Unknown | Code::DataLoss)), _) => {
+                self.context.in_span(|| tracing::warn!(?code, duration_us, "call failed inside the server"));
+            }
+            (Some(code), _) => tracing::debug!(?code, duration_us, "call finished"),
+            (None, Some(status)) if status != StatusCode::OK => {
+                tracing::debug!(http_status = status.as_u16(), duration_us, "call refused");
+            }
+            // Nobody said how it ended, so it was given up: the client, or the connection, is gone.
+            (None, _) => tracing::debug!(code = ?Code::Cancelled, duration_us, "call given up"),
+        }
+    }
+}
