@@ -46,7 +46,7 @@ impl Setup {
 
     /// What the inner service sees of the call, or the reason of the answer that it never sees.
     async fn call(&self, path: &str, token: Option<&str>) -> Result<Seen, (String, i32)> {
-        let mut request = Request::builder().uri(path).body(()).unwrap();
+        let mut request = Request::builder().uri(path).extension(CallContext::for_tests()).body(()).unwrap();
         if let Some(token) = token {
             request.headers_mut().insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
         }

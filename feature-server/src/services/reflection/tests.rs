@@ -11,6 +11,7 @@ use tonic_types::StatusExt;
 use tower::ServiceExt;
 
 use super::*;
+use crate::call_context::CallContext;
 use crate::error;
 use crate::services::frame::Frame;
 
@@ -40,7 +41,7 @@ async fn a_stream_ends_with_what_is_wrong_with_a_question() {
     for (sent, answers, reason) in table {
         let context = format!("{:?}", &sent[..sent.len().min(30)]);
         let request = Request::post("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
-        let request = request.header("content-type", "application/grpc");
+        let request = request.header("content-type", "application/grpc").extension(CallContext::for_tests());
         let request = request.body(Body::new(Full::new(Bytes::from(sent)))).unwrap();
         let mut body = v1().oneshot(request).await.unwrap().into_body();
         let mut answered = 0;

@@ -35,7 +35,7 @@ fn sent(message: &'static [u8]) -> Body {
 }
 
 fn head(request: http::request::Builder) -> Parts {
-    request.body(()).unwrap().into_parts().0
+    request.extension(CallContext::for_tests()).body(()).unwrap().into_parts().0
 }
 
 #[tokio::test]

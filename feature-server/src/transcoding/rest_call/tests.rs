@@ -43,7 +43,7 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
         let body = Full::from(body).with_trailers(std::future::ready(Some(Ok(trailers))));
         std::future::ready(Ok::<_, Infallible>(Response::new(Body::new(body))))
     });
-    let mut request = Request::get("/watch");
+    let mut request = Request::get("/watch").extension(CallContext::for_tests());
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }

@@ -159,7 +159,7 @@ async fn messages_are_compressed_where_both_sides_want_it() {
 async fn refused_calls_end_like_others() {
     let request = post(WATCH, PROTO).body(()).unwrap();
     let call = Connect::of(&method(WATCH), &request).unwrap();
-    let context = CallContext::of(request.extensions());
+    let context = CallContext::for_tests();
     let answer = Answer::read(call.refuse(&crate::error::Failure::Overloaded, &context)).await;
     let (messages, end) = taken_apart(&answer);
     assert!(messages.is_empty());
