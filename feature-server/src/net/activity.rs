@@ -2,6 +2,7 @@
 //! client takes what it is sent. When a connection is closed is not decided here.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,9 +15,13 @@ use tokio::time::{Duration, Instant};
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
 const PREFACE: usize = 24;
 
-/// What is read of a connection before its calls run and others have their turn, in bytes: some hundred small calls, or ten
-/// large ones. What is read is in memory as calls, each with far more than it was sent with.
-const AT_A_TIME: usize = 8 * 1024;
+/// How many bytes are read in one turn of a connection's task: some hundred small calls, or ten large ones. After that
+/// its calls run, and the other connections of the core have their turns.
+const TURN_BYTES: RangeInclusive<usize> = 1024..=8 * 1024;
+
+/// How much longer a turn is than the one before that used up its bytes. A new connection begins with short turns, because
+/// clients that open connections in masses often send calls that are refused, and each costs more than one that is answered.
+const TURN_GROWTH_BYTES: usize = 256;
 
 /// What goes on on a connection.
 #[derive(Debug)]
@@ -31,6 +36,9 @@ pub(crate) struct Activity {
     round: AtomicUsize,
     /// What the client has not taken yet, by whether it began to wait in an even or in an odd round.
     unsent: [AtomicUsize; 2],
+    /// How many bytes a turn has, and how many are left in this one.
+    turn_bytes: AtomicUsize,
+    turn_bytes_left: AtomicUsize,
     /// How often it was asked to make room for other connections.
     asked_to_leave: AtomicUsize,
     asked_again: Notify,
@@ -58,6 +66,8 @@ impl Activity {
             quiet_since_ms: AtomicU64::new(0),
             round: AtomicUsize::new(0),
             unsent: [AtomicUsize::new(0), AtomicUsize::new(0)],
+            turn_bytes: AtomicUsize::new(*TURN_BYTES.start()),
+            turn_bytes_left: AtomicUsize::new(*TURN_BYTES.start()),
             asked_to_leave: AtomicUsize::new(0),
             asked_again: Notify::new(),
         })
@@ -102,7 +112,18 @@ impl Activity {
 
     /// Wraps the connection's stream, to notice what the client sends.
     pub(crate) fn listen<Io>(self: &Arc<Self>, io: Io) -> Listening<Io> {
-        Listening { io, first: None, read: 0, unsent: None, activity: self.clone() }
+        Listening { io, first: None, unsent: None, activity: self.clone() }
+    }
+
+    /// Begins a turn of the connection's task. hyper reads again for each call that it takes, so only the start of a turn
+    /// tells that other connections have had theirs.
+    pub(crate) fn begin_turn(&self) {
+        let mut bytes = self.turn_bytes.load(Ordering::Relaxed);
+        if self.turn_bytes_left.load(Ordering::Relaxed) == 0 && bytes < *TURN_BYTES.end() {
+            bytes += TURN_GROWTH_BYTES;
+            self.turn_bytes.store(bytes, Ordering::Relaxed);
+        }
+        self.turn_bytes_left.store(bytes, Ordering::Relaxed);
     }
 
     /// Counts something as waiting for the client until it is dropped.
@@ -151,15 +172,13 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notices what is read from it, and whether it takes what is written to it. Of what there is to read it
-/// gives a little at a time.
+/// A stream that notices what is read from it, and whether it takes what is written to it. In a turn of its connection it
+/// gives a limited number of bytes.
 #[derive(Debug)]
 pub(crate) struct Listening<Io> {
     io: Io,
     /// A byte that was read ahead.
     first: Option<u8>,
-    /// The bytes that were read since there was a pause.
-    read: usize,
     unsent: Option<Unsent>,
     activity: Arc<Activity>,
 }
@@ -192,15 +211,23 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
             buf.put_slice(&[first]);
             return Poll::Ready(Ok(()));
         }
-        if self.read >= AT_A_TIME {
-            self.read = 0;
+        let left = self.activity.turn_bytes_left.load(Ordering::Relaxed);
+        if left == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let polled = if left < buf.remaining() {
+            let mut part = [0; *TURN_BYTES.end()];
+            let mut part = ReadBuf::new(&mut part[..left]);
+            let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
+            buf.put_slice(part.filled());
+            polled
+        } else {
+            Pin::new(&mut self.io).poll_read(cx, buf)
+        };
         let read = buf.filled().len() - before;
-        self.read = if polled.is_pending() { 0 } else { self.read + read };
+        self.activity.turn_bytes_left.store(left.saturating_sub(read), Ordering::Relaxed);
         self.activity.bytes_heard.fetch_add(read, Ordering::Relaxed);
         polled
     }

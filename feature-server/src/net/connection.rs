@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -140,7 +140,7 @@ where
     let mut check = pin!(sleep_until(Instant::now()));
     loop {
         tokio::select! {
-            done = connection.as_mut() => {
+            done = poll_fn(|cx| { activity.begin_turn(); connection.as_mut().poll(cx) }) => {
                 if let Err(error) = done {
                     tracing::debug!(%error, "a connection ended early");
                 }
