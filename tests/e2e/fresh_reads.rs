@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;
 
-use crate::harness::Server;
-use crate::raw::Raw;
+use crate::support::harness::Server;
+use crate::support::raw::Raw;
 
 /// How often each level is written.
 const WRITES: u64 = 100;

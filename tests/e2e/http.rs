@@ -3,8 +3,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::curl::{Curl, Version};
-use crate::harness::{Folder, Server};
+use crate::support::curl::{Curl, Version};
+use crate::support::harness::{Folder, Server};
 
 const JSON: &str = "content-type: application/json";
 const CHECK: &str = "/grpc.health.v1.Health/Check";

@@ -16,7 +16,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt;
 
-use crate::harness::{Bearer, Folder, Server};
+use crate::support::harness::{Bearer, Folder, Server};
 
 const SECOND: Duration = Duration::from_secs(1);
 

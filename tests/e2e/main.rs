@@ -2,31 +2,16 @@
 //!
 //! The clients are installed by `cargo xtask test`.
 
-mod authorization;
-mod belonging;
+mod access;
 mod clients;
-mod curl;
-mod folder;
+mod data;
 mod fresh_reads;
-mod harness;
 mod http;
-mod issuer;
-mod json_oracle;
 mod limits;
-mod log_audit;
-mod logs;
 mod openapi;
-mod permissions;
+mod operations;
 mod protocols;
-mod raw;
-mod reflection;
 mod rest;
-mod restart;
-mod rust_client;
-mod scripts;
-mod service;
-mod startup;
+mod support;
 mod tls;
-mod tokens;
-mod tools;
 mod wire;

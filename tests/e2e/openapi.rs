@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::clients::{pasted, python, run};
-use crate::harness::{Server, limited};
+use crate::support::client_programs::{pasted, python, run};
+use crate::support::harness::{Server, limited};
 
 #[test]
 fn the_document_is_valid() {

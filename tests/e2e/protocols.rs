@@ -5,7 +5,7 @@ mod teller;
 use serde_json::{Value as Json, json};
 use tonic::Code;
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 use teller::{Protocol, Teller};
 
 /// Who calls: the options of their token, or no token at all.

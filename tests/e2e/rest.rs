@@ -4,8 +4,8 @@ mod refusals;
 
 use serde_json::json;
 
-use crate::curl::{Curl, Version, gzipped};
-use crate::harness::Server;
+use crate::support::curl::{Curl, Version, gzipped};
+use crate::support::harness::Server;
 
 /// The header of a request whose body is JSON.
 const JSON: &str = "content-type: application/json";

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::io::AsyncReadExt;
 
-use crate::clients::{grpcurl, run};
-use crate::harness::{Folder, Server, limited};
-use crate::raw::Raw;
+use crate::support::client_programs::{grpcurl, run};
+use crate::support::harness::{Folder, Server, limited};
+use crate::support::raw::Raw;
 use authority::Authority;
 use connection::{channel, connected, shown};
 

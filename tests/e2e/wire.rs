@@ -6,8 +6,8 @@ use tonic::Code::{
     Unimplemented,
 };
 
-use crate::harness::Server;
-use crate::raw::{Raw, Refusal, read, refusal};
+use crate::support::harness::Server;
+use crate::support::raw::{Raw, Refusal, read, refusal};
 
 /// The row of a story: who calls, the method, the request, and the answer. Of an answer only the keys given here
 /// are compared; `null` means that the key must be absent.

@@ -13,7 +13,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use serde_json::{Value as Json, json};
 use tonic::Code;
 
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 const SERVICE: &str = "zitadel.feature.v2.FeatureService";
 

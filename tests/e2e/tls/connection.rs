@@ -16,7 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 
 use super::authority::{Authority, Leaf};
-use crate::harness::Server;
+use crate::support::harness::Server;
 
 /// A gRPC connection that trusts the authority and shows this certificate. One that the server does not like fails with
 /// the first call.

@@ -9,7 +9,7 @@ use tonic::Code::{PermissionDenied, Unauthenticated};
 use super::authority::Authority;
 use super::connection::{channel, connected};
 use super::{PATIENCE, TLS, curl, served};
-use crate::raw::{Raw, refusal};
+use crate::support::raw::{Raw, refusal};
 
 const CONSOLE: &str = "spiffe://example.org/console";
 const VIEWER: &str = "spiffe://example.org/viewer";
@@ -104,7 +104,7 @@ async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
 async fn a_revoked_certificate_opens_no_connection_as_soon_as_the_list_says_so() {
     let config = mutual("required").replace("client_ca_file", "client_crl_file = 'crl.pem'\nclient_ca_file");
     let authority = Authority::new();
-    let folder = crate::harness::Folder::new(&config);
+    let folder = crate::support::harness::Folder::new(&config);
     super::renew(&folder, &authority);
     fs::write(folder.file("ca.pem"), authority.pem()).expect("the file is written");
     fs::write(folder.file("crl.pem"), authority.revoked(&[])).expect("the file is written");

@@ -3,24 +3,13 @@
 //! Everything is measured from outside. What may be seen of an attack stands in [`verdict`].
 
 mod attacker;
-mod bodies;
-mod bombs;
-mod calls;
-mod floods;
 mod frames;
 mod gauge;
-mod headers;
-mod http1;
-mod malformed;
 mod probe;
-mod readers;
-mod repeated;
 mod request;
-mod resets;
 mod round;
-mod silent;
+mod rows;
 mod tls;
-mod unfinished;
 mod verdict;
 mod wire;
 
@@ -76,19 +65,19 @@ pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool,
 
 fn all() -> impl Iterator<Item = Attack> {
     let groups: [&[Attack]; 11] = [
-        &resets::ATTACKS,
-        &floods::ATTACKS,
-        &headers::ATTACKS,
-        &unfinished::ATTACKS,
-        &silent::ATTACKS,
-        &readers::ATTACKS,
-        &bombs::ATTACKS,
-        &http1::ATTACKS,
-        &malformed::ATTACKS,
-        &tls::ATTACKS,
-        &repeated::ATTACKS,
+        &rows::resets::ATTACKS,
+        &rows::floods::ATTACKS,
+        &rows::headers::ATTACKS,
+        &rows::unfinished::ATTACKS,
+        &rows::silent::ATTACKS,
+        &rows::readers::ATTACKS,
+        &rows::bombs::ATTACKS,
+        &rows::http1::ATTACKS,
+        &rows::malformed::ATTACKS,
+        &rows::handshakes::ATTACKS,
+        &rows::repeated::ATTACKS,
     ];
-    groups.into_iter().flatten().chain(&calls::ATTACKS).copied()
+    groups.into_iter().flatten().chain(&rows::calls::ATTACKS).copied()
 }
 
 impl fmt::Display for Attack {

@@ -4,27 +4,17 @@
 //! sees the binary, its folder and its port, as an operator does.
 
 mod attack;
-mod commands;
+mod campaign;
 mod counter_client;
 mod counts;
 mod cycle;
-mod damage;
-mod device;
+mod disk;
 mod expected;
 mod finding;
-mod folder;
-mod full;
 mod health;
-mod io;
-mod kill;
-mod power;
-mod prepared;
 mod progress;
-mod projection;
 mod report;
-mod segment;
 mod server;
-mod strace;
 mod workload;
 
 use std::path::PathBuf;
@@ -136,12 +126,12 @@ impl Campaign {
         let (short, long) = self.forms();
         let cycles = shared.cycles.unwrap_or(if shared.long { long } else { short });
         match self {
-            Self::Kill => kill::kill(&binary, cycles, seed).await,
-            Self::Power => power::power(&binary, cycles, seed).await,
-            Self::Damage => damage::run(&binary, cycles, seed).await,
-            Self::Io => io::run(&binary, cycles, seed).await,
-            Self::Full => full::run(&binary, cycles, seed).await,
-            Self::Projection => projection::run(&binary, cycles, seed).await,
+            Self::Kill => campaign::kill::kill(&binary, cycles, seed).await,
+            Self::Power => campaign::power::power(&binary, cycles, seed).await,
+            Self::Damage => campaign::damage::run(&binary, cycles, seed).await,
+            Self::Io => campaign::io::run(&binary, cycles, seed).await,
+            Self::Full => campaign::full::run(&binary, cycles, seed).await,
+            Self::Projection => campaign::projection::run(&binary, cycles, seed).await,
             Self::Attack(options) => attack::attack(&binary, options, cycles, shared.long, seed).await,
         }
     }

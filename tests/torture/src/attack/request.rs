@@ -146,7 +146,7 @@ fn smaller(bytes: Vec<u8>) -> (bool, Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attack::bodies;
+    use crate::attack::rows::bodies;
 
     #[test]
     fn a_large_request_is_sent_in_two_kib() {

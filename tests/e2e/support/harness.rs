@@ -1,0 +1,279 @@
+//! The real server as a process: started over a data folder on a port of its own, stopped, killed, started again.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::support::log_audit;
+
+/// The server's binary.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
+
+/// How long a start, a stop or a command may take before the test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A data folder and a configuration file; removed when the last server and test that use it are done.
+#[derive(Clone)]
+pub struct Folder(Arc<TempDir>);
+
+impl Folder {
+    /// An empty folder, served with this configuration (TOML).
+    pub fn new(config: &str) -> Self {
+        let folder = Self(Arc::new(tempfile::tempdir().expect("a temporary folder")));
+        std::fs::write(folder.config(), config).expect("the configuration is written");
+        folder
+    }
+
+    /// The data folder; what runs in its parent finds it by default.
+    pub fn data(&self) -> PathBuf {
+        self.0.path().join("feature-data")
+    }
+
+    /// A file beside the data folder; the configuration may call it by its bare name.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
+    pub fn run(&self, line: &str) -> Output {
+        self.run_by(&[], line)
+    }
+
+    /// The same, started by another program with its arguments, such as `setpriv`.
+    pub fn run_by(&self, wrapper: &[&str], line: &str) -> Output {
+        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
+        let mut command = limited(words[0]);
+        command.args(&words[1..]);
+        self.settle(&mut command, line);
+        command.output().expect("the binary starts")
+    }
+
+    /// Starts a server on this folder.
+    pub fn serve(&self) -> Server {
+        self.serve_by(&[])
+    }
+
+    /// The same, started by another program with its arguments, which becomes the server.
+    pub fn serve_by(&self, wrapper: &[&str]) -> Server {
+        Server::start(self.clone(), self.serve_command(wrapper), None)
+    }
+
+    /// The same with a log of this filter that goes elsewhere.
+    pub fn serve_logging(&self, filter: &str, log: impl Into<Stdio>) -> Server {
+        let mut command = self.serve_command(&[]);
+        command.env("FEATURE_SERVER__LOG__FILTER", filter);
+        Server::start(self.clone(), command, Some(log.into()))
+    }
+
+    fn serve_command(&self, wrapper: &[&str]) -> Command {
+        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
+        self.settle(&mut command, "serve --listen 127.0.0.1:0");
+        command.arg("--config").arg(self.config()).env("FEATURE_SERVER__LOG__FILTER", log_audit::EVERYTHING);
+        command
+    }
+
+    fn config(&self) -> PathBuf {
+        self.file("feature-server.toml")
+    }
+
+    /// Nothing of the developer's own settings reaches the server.
+    fn settle(&self, command: &mut Command, line: &str) {
+        command.args(line.split_whitespace()).arg("--data").arg(self.data()).current_dir(self.0.path());
+        command.stdin(Stdio::null());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FEATURE_SERVER")) {
+            command.env_remove(name);
+        }
+    }
+}
+
+/// A running server. Dropped, it is killed and its log searched for secrets; dropped by a failing test, its log is
+/// printed.
+pub struct Server {
+    folder: Folder,
+    process: Child,
+    address: String,
+    /// The lines of standard output; the channel closes when the process ends.
+    lines: Receiver<String>,
+    log: Arc<Mutex<String>>,
+    log_reader: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// A server over an empty folder, without configuration.
+    pub fn new() -> Self {
+        Folder::new("").serve()
+    }
+
+    /// `log`: where standard error goes; without it, to the test.
+    fn start(folder: Folder, mut command: Command, log: Option<Stdio>) -> Self {
+        command.stdout(Stdio::piped()).stderr(log.unwrap_or_else(Stdio::piped));
+        let mut process = command.spawn().expect("the server's binary starts");
+        let stdout = process.stdout.take().expect("standard output is piped");
+        let stderr = process.stderr.take();
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        let log = Arc::new(Mutex::new(String::new()));
+        let log_reader = stderr.map(|stderr| {
+            let log = log.clone();
+            thread::spawn(move || keep(stderr, &log))
+        });
+        let mut server = Self { folder, process, address: String::new(), lines, log, log_reader };
+        server.address = server.wait_for_address();
+        server
+    }
+
+    /// The address it listens on, as `127.0.0.1:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder it serves.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the log's reader does not panic").clone()
+    }
+
+    /// Waits until this text stands in so many lines of the log.
+    pub fn wait_for_log(&self, text: &str, lines: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.log().lines().filter(|line| line.contains(text)).count() < lines {
+            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}' in {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Mints a token: `server.token("--role IAM_OWNER --instance demo")`.
+    pub fn token(&self, line: &str) -> String {
+        let output = self.folder.run(&format!("token {line}"));
+        let token = String::from_utf8(output.stdout).expect("a token is text");
+        assert!(output.status.success(), "token {line}: {}", String::from_utf8_lossy(&output.stderr));
+        log_audit::note_secret(token.trim_end());
+        token.trim_end().to_owned()
+    }
+
+    /// A gRPC connection to it.
+    pub async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address is a valid URL");
+        endpoint.connect().await.expect("the server accepts a connection")
+    }
+
+    /// Sends a signal: `server.signal(Signal::HUP)`.
+    pub fn signal(&self, signal: Signal) {
+        let process = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw).expect("an id of a process");
+        kill_process(process, signal).expect("the process is there");
+    }
+
+    /// Sends SIGTERM, waits for the end, and gives the folder. Fails unless the exit code is 0.
+    ///
+    /// An async test that has connections open needs `flavor = "multi_thread"`: they answer while this waits.
+    pub fn stop(mut self) -> Folder {
+        self.signal(Signal::TERM);
+        let status = self.wait_for_exit();
+        assert_eq!(status.code(), Some(0), "after SIGTERM the server ends with {status}");
+        self.folder.clone()
+    }
+
+    /// Sends SIGKILL, waits for the end, and gives the folder.
+    pub fn kill(mut self) -> Folder {
+        self.process.kill().expect("SIGKILL is sent");
+        self.wait_for_exit();
+        self.folder.clone()
+    }
+
+    fn wait_for_address(&self) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => match line.split_once("listening on ") {
+                    Some((_, address)) => return address.trim().to_owned(),
+                    None => continue,
+                },
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not say 'listening on' in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("the server ended before it listened"),
+            }
+        }
+    }
+
+    fn wait_for_exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not end in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Disconnected) => return self.process.wait().expect("the process is ours"),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is fine.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let _ = self.log_reader.take().map(JoinHandle::join);
+        let log = self.log.lock().expect("the log's reader does not panic");
+        if thread::panicking() {
+            eprintln!("--- log of the server ---\n{log}---");
+        } else {
+            log_audit::check(&log, &self.folder.data());
+        }
+    }
+}
+
+/// Puts a token, and the organization `acme`, on every call of a Rust client.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    pub fn new(token: &str) -> Self {
+        Self(format!("Bearer {token}").parse().expect("a token is ASCII"))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        request.metadata_mut().insert("x-zitadel-orgid", MetadataValue::from_static("acme"));
+        Ok(request)
+    }
+}
+
+/// A command that is ended, with whatever it started, when it takes too long.
+pub fn limited(program: impl Into<PathBuf>) -> Command {
+    let mut command = Command::new("timeout");
+    command.arg("--kill-after=5").arg(PATIENCE.as_secs().to_string()).arg(program.into());
+    command
+}
+
+fn keep(stderr: impl Read, log: &Mutex<String>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        let mut log = log.lock().expect("no test panics with the log in hand");
+        let _ = writeln!(log, "{line}");
+    }
+}

@@ -1,0 +1,106 @@
+//! A gRPC client that takes requests as JSON and shows answers and errors as JSON: for tables.
+
+use feature_server::services::codec::BytesCodec;
+use http::uri::PathAndQuery;
+use prost_reflect::prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use serde_json::Value as Json;
+use tonic::metadata::MetadataMap;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Status};
+use tonic_types::StatusExt;
+
+use crate::support::harness::Server;
+use crate::support::log_audit;
+
+/// A connection without a credential of its own.
+#[derive(Clone)]
+pub struct Raw {
+    pool: DescriptorPool,
+    channel: Channel,
+}
+
+/// What a failed call tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Code,
+    /// The reason of the `ErrorInfo`.
+    pub reason: String,
+    /// The fields that a `BadRequest` names; for a missing permission, that permission.
+    pub about: Vec<String>,
+}
+
+/// The refusal with this code, reason and what it is about.
+pub fn refusal(code: Code, reason: &str, about: &[&str]) -> Refusal {
+    Refusal { code, reason: reason.to_owned(), about: about.iter().map(|text| text.to_string()).collect() }
+}
+
+impl Raw {
+    pub async fn new(server: &Server) -> Self {
+        Self::over(server.channel().await)
+    }
+
+    /// Over a connection that is there.
+    pub fn over(channel: Channel) -> Self {
+        Self { pool: feature_api::descriptor_pool(), channel }
+    }
+
+    /// All methods of the feature service.
+    pub fn methods(&self) -> Vec<MethodDescriptor> {
+        let service = self.pool.get_service_by_name("zitadel.feature.v2.FeatureService").expect("the service is there");
+        service.methods().collect()
+    }
+
+    /// Calls a method of the feature service.
+    ///
+    /// `metadata`: names and values, separated by ` = `; a bare value is a bearer token, an empty text nothing.
+    pub async fn call(&self, method: &str, request: Json, metadata: &[&str]) -> Result<Json, Refusal> {
+        let descriptor = self.methods().into_iter().find(|descriptor| descriptor.name() == method);
+        let descriptor = descriptor.unwrap_or_else(|| panic!("there is no method {method}"));
+        let text = request.to_string();
+        let message = DynamicMessage::deserialize(descriptor.input(), &mut serde_json::Deserializer::from_str(&text))
+            .unwrap_or_else(|error| panic!("{text} is no {}: {error}", descriptor.input().full_name()));
+        let answer = self.send(method, message.encode_to_vec(), metadata).await.map_err(|status| read(&status))?;
+        let answer = DynamicMessage::decode(descriptor.output(), answer.as_slice()).expect("an answer is well-formed");
+        Ok(serde_json::to_value(answer).expect("an answer can be shown as JSON"))
+    }
+
+    /// Sends any bytes as the request of a method.
+    pub async fn send(&self, method: &str, message: Vec<u8>, metadata: &[&str]) -> Result<Vec<u8>, Status> {
+        let path = format!("/zitadel.feature.v2.FeatureService/{method}");
+        let mut request = Request::new(message.into());
+        *request.metadata_mut() = headers(metadata);
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        grpc.ready().await.expect("the connection stays");
+        let path = PathAndQuery::try_from(path).expect("a method's path is a path");
+        grpc.unary(request, path, BytesCodec).await.map(|answer| answer.into_inner().to_vec())
+    }
+}
+
+fn headers(metadata: &[&str]) -> MetadataMap {
+    let mut map = http::HeaderMap::new();
+    for entry in metadata.iter().filter(|entry| !entry.is_empty()) {
+        let (name, value) = match entry.split_once(" = ") {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                log_audit::note_secret(entry);
+                ("authorization", format!("Bearer {entry}"))
+            }
+        };
+        let name = http::HeaderName::try_from(name).expect("a metadata name is a header name");
+        map.append(name, value.parse().expect("a metadata value is a header value"));
+    }
+    MetadataMap::from_headers(map)
+}
+
+/// Reads what a failure tells. Every failure must have an `ErrorInfo` of this domain and a request id.
+pub fn read(status: &Status) -> Refusal {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    assert_eq!(info.domain, "zitadel.feature.v2", "{status:?}");
+    assert!(details.request_info().is_some_and(|info| !info.request_id.is_empty()), "no request id in {status:?}");
+    let fields = details.bad_request().map(|bad| bad.field_violations.as_slice()).unwrap_or_default();
+    let about = fields.iter().map(|violation| violation.field.clone());
+    let about = about.chain(info.metadata.get("permission").cloned()).collect();
+    Refusal { code: status.code(), reason: info.reason.clone(), about }
+}

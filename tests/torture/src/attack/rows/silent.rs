@@ -1,0 +1,74 @@
+//! Connections on which nothing is asked for.
+
+use std::io;
+use std::time::Duration;
+
+use super::floods::CHECK;
+use crate::attack::attacker::Attack;
+use crate::attack::frames::{Block, END_STREAM, Frames, PREFACE, message};
+use crate::attack::wire::{Pace, Wire};
+
+/// Shorter than by default, so that a run does not take minutes to see them pass.
+const SHORT: &[(&str, &str)] = &[
+    ("FEATURE_SERVER__LIMITS__FIRST_BYTE_TIMEOUT_MS", "1000"),
+    ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
+    ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "1000"),
+];
+
+const fn held(attack: Attack) -> Attack {
+    Attack { settings: SHORT, let_go_within: Some(Duration::from_secs(10)), ..attack }
+}
+
+/// Time enough to open ten thousand connections.
+const fn many(attack: Attack) -> Attack {
+    Attack { least: Duration::from_secs(6), ..attack }
+}
+
+/// As many connections as are allowed by default, but for those of the good client.
+const ALL: u32 = 9_990;
+
+pub const ATTACKS: [Attack; 6] = [
+    Attack::new("flood of connections", (2_000, "connections"), 20, |wire, pace| Box::pin(open(wire, pace))),
+    held(Attack::new("silent connections", (1_000, "connections"), 1_000, |wire, pace| Box::pin(nothing(wire, pace)))),
+    held(Attack::new("half prefaces", (1_000, "connections"), 1_000, |wire, pace| Box::pin(half_preface(wire, pace)))),
+    held(Attack::new("HTTP/2 and no call", (1_000, "connections"), 1_000, |wire, pace| Box::pin(preface(wire, pace)))),
+    many(Attack::new("10,000 silent connections", (4_000, "connections"), ALL, |wire, pace| {
+        Box::pin(nothing(wire, pace))
+    })),
+    many(Attack::new("10,000 idle connections", (4_000, "connections"), ALL, |wire, pace| Box::pin(idle(wire, pace)))),
+];
+
+async fn open(wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    drop(wire);
+    pace.keep(1).await;
+    Ok(())
+}
+
+async fn nothing(wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    wait(wire, pace).await
+}
+
+async fn half_preface(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    wire.send(&PREFACE[..10]).await?;
+    wait(wire, pace).await
+}
+
+async fn preface(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    wire.http2().await?;
+    wait(wire, pace).await
+}
+
+/// A client that has called once and may do so again.
+async fn idle(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    wire.http2().await?;
+    let stream = wire.stream();
+    let call = Frames::new().headers(stream, 0, &Block::grpc(CHECK)).data(stream, END_STREAM, &message(false, 0, b""));
+    wire.send_frames(call).await?;
+    wait(wire, pace).await
+}
+
+async fn wait(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
+    pace.keep(1).await;
+    wire.closed().await;
+    Err(io::ErrorKind::ConnectionReset.into())
+}

@@ -1,0 +1,96 @@
+//! Damages to a data folder, one at a time: each must be refused where it is, or change nothing for a reader.
+//!
+//! A start that serves anything else is a loss. A refusal, when all that is damaged can be made anew, is a folder that
+//! does not open; one that names another place than the damaged one is a false alarm.
+
+mod expected;
+mod inflict;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use fastrand::Rng;
+
+use crate::counter_client::Client;
+use crate::disk::folder;
+use crate::disk::prepared::{Form, Prepared, UNTOUCHED, compare, read, segments};
+use crate::finding::{Finding, Verdict, Verdicts};
+use crate::report::Report;
+use crate::server::{Binary, NotStarted};
+pub use expected::{Expected, Place};
+use inflict::Damage;
+
+/// The large form is copied and scanned so much slower that only one cycle of this many has it.
+const LARGE_EVERY: u32 = 10;
+
+/// Damages copies of prepared folders `cycles` times.
+pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
+    let mut rng = Rng::with_seed(seed);
+    let prepared = Prepared::new(binary, &mut rng).await.context("preparing the folders")?;
+    let large = prepared.large(binary, &mut rng).await.context("preparing the large folder")?;
+    let mut verdicts = Verdicts::new("bit flips and truncations");
+    for cycle in 1..=cycles {
+        let form = match rng.u32(..3) {
+            _ if cycle % LARGE_EVERY == 0 => &large,
+            0 => &prepared.stopped,
+            1 => &prepared.killed,
+            _ => &prepared.torn,
+        };
+        let place = tempfile::tempdir()?;
+        let folder = place.path().join("data");
+        folder::copy(&form.folder, &folder)?;
+        let damage = Damage::inflict(&folder, form, &prepared.foreign, &mut rng)?;
+        let names = segments(&form.folder)?.iter().map(|path| name(path)).collect::<Vec<_>>();
+        let expected = Expected::after(&damage, &names, form.acknowledged);
+        let verdict = judge(binary, &folder, form, &expected).await;
+        verdicts.add(verdict, || {
+            let (form, kept) = (form.name, place.keep());
+            format!("cycle {cycle}, a folder {form}, {}, kept in {}", damage.what, kept.display())
+        });
+    }
+    Ok(verdicts.report(seed))
+}
+
+/// Starts on a damaged folder: it must be refused where it may be, or serve what was there, now and after a restart.
+pub async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expected) -> Verdict {
+    let server = match binary.serve(folder).await {
+        Ok(server) => server,
+        Err(error) => return judge_refusal(&error.downcast::<NotStarted>()?, expected),
+    };
+    compare(&server, &form.contents).await?;
+    if !expected.may_serve {
+        return Err(Finding::Lost("served as if nothing had happened".to_owned()));
+    }
+    // What is wrong with sled may show only when it writes, or at the next start.
+    Client::of(&server).await?.set(UNTOUCHED, 1).await.context("it served, but did not write")?;
+    let contents = read(&server).await?;
+    let log = server.stop().await?;
+    let server = binary.serve(folder).await.context("it served, but not again")?;
+    compare(&server, &contents).await?;
+    server.stop().await?;
+    binary.verify(folder).await?;
+    let events = binary.events(folder).await?;
+    if !events.starts_with(&form.events) || events.len() != form.events.len() + 1 {
+        return Err(Finding::Lost("its export is another".to_owned()));
+    }
+    Ok(match log {
+        log if log.contains("is set aside") => "rebuilt",
+        log if log.contains("cut off what a crash") => "cut off",
+        _ => "served",
+    })
+}
+
+fn judge_refusal(refusal: &NotStarted, expected: &Expected) -> Verdict {
+    let line = refusal.line()?;
+    if expected.refusals.iter().any(|place| place.is_named_in(line)) {
+        Ok("refused")
+    } else if expected.refusals.is_empty() {
+        Err(Finding::Unopenable(line.to_owned()))
+    } else {
+        Err(Finding::FalseAlarm(line.to_owned()))
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,140 @@
+//! What the server must make of a damage, by the documented form of a data folder. Pure.
+
+use std::path::Path;
+
+use super::inflict::{Change, Damage};
+use crate::disk::segment::frame_at;
+
+/// What may become of a start.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Whether the server may serve, and then exactly what was there.
+    pub may_serve: bool,
+    /// The places that it may name when it refuses to start; none when it must not refuse.
+    pub refusals: Vec<Place>,
+}
+
+/// A place that is named when a start is refused.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The file's name.
+    pub file: String,
+    /// The byte in it; `None` when none or any may be told.
+    pub offset: Option<usize>,
+}
+
+impl Expected {
+    /// What must become of a folder with this damage. `acknowledged`: the bytes of the last segment that hold what was
+    /// acknowledged. `segments`: the names of all segments before the damage, in their order.
+    pub fn after(damage: &Damage, segments: &[String], acknowledged: u64) -> Self {
+        let mut expected = Self { may_serve: true, refusals: Vec::new() };
+        for change in &damage.changes {
+            let name = name(&change.file);
+            if change.file.ends_with("identity") {
+                expected.may_serve &= change.after.is_some();
+                expected.refuse(&name, None);
+                // Another store's id is told by the first segment, which does not belong to it.
+                expected.refuse(&segments[0], Some(0));
+            } else if name.ends_with(".log") {
+                expected.segment(change, &name, segments, acknowledged);
+            }
+            // All else can be made anew: the mark, the lock, sled's files.
+        }
+        let last = segments.last().filter(|last| {
+            let changed = |name: &str| damage.changes.iter().any(|change| change.file.ends_with(name));
+            changed("durable") && changed(last)
+        });
+        if let Some(last) = last {
+            // Without the mark it may be the projection that proves how far the last segment went.
+            expected.refuse(&format!("{last} ends"), None);
+        }
+        expected
+    }
+
+    fn segment(&mut self, change: &Change, name: &str, segments: &[String], acknowledged: u64) {
+        let position = segments.iter().position(|segment| segment == name);
+        let (Some(before), Some(after), Some(position)) = (&change.before, &change.after, position) else {
+            // One that is missing is noticed where the journal goes on without it, or where it ends too early.
+            self.may_serve = false;
+            self.refuse("journal", None);
+            return;
+        };
+        let last = position + 1 == segments.len();
+        let first = before.iter().zip(after).position(|(a, b)| a != b).unwrap_or(before.len().min(after.len()));
+        if last && first as u64 >= acknowledged {
+            return;
+        }
+        self.may_serve = false;
+        let start = frame_at(before, first);
+        self.refuse(name, Some(start));
+        if start == after.len() && !last {
+            // Cut between two frames: the next segment does not continue this one.
+            self.refuse(&segments[position + 1], Some(0));
+        }
+    }
+
+    fn refuse(&mut self, file: &str, offset: Option<usize>) {
+        self.refusals.push(Place { file: file.to_owned(), offset });
+    }
+}
+
+impl Place {
+    /// Whether a refusal names this place.
+    pub fn is_named_in(&self, line: &str) -> bool {
+        let offset = self.offset.map(|offset| format!(" at byte {offset}: ")).unwrap_or_default();
+        line.contains(&format!("{}{offset}", self.file))
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::segment::tests::segment;
+
+    #[test]
+    fn what_was_acknowledged_must_be_refused_and_what_can_be_made_anew_must_not() {
+        let flipped = |byte: usize| {
+            let mut bytes = segment();
+            bytes[byte] ^= 1;
+            Some(bytes)
+        };
+        let cut = |length: usize| Some(segment()[..length].to_vec());
+        // file | what it holds then | may serve | what may be named
+        let table = [
+            ("journal/1.log", flipped(80), false, vec![("1.log", Some(74))]),
+            ("journal/1.log", cut(74), false, vec![("1.log", Some(74)), ("2.log", Some(0))]),
+            ("journal/1.log", cut(80), false, vec![("1.log", Some(74))]),
+            ("journal/1.log", None, false, vec![("journal", None)]),
+            ("journal/2.log", flipped(80), false, vec![("2.log", Some(74))]),
+            ("journal/2.log", flipped(106), true, vec![]),
+            ("journal/2.log", cut(106), true, vec![]),
+            ("journal/2.log", cut(105), false, vec![("2.log", Some(74))]),
+            ("journal/durable", None, true, vec![]),
+            ("projection/db", flipped(0), true, vec![]),
+            ("identity", flipped(0), true, vec![("identity", None), ("1.log", Some(0))]),
+            ("identity", None, false, vec![("identity", None), ("1.log", Some(0))]),
+        ];
+        for (file, after, may_serve, places) in table {
+            let what = format!("{file} with {:?} bytes", after.as_ref().map(Vec::len));
+            let changes = vec![Change { file: file.into(), before: Some(segment()), after }];
+            let damage = Damage { what: what.clone(), changes };
+            let expected = Expected::after(&damage, &["1.log".to_owned(), "2.log".to_owned()], 106);
+            let place = |(file, offset): (&str, Option<usize>)| Place { file: file.to_owned(), offset };
+            assert_eq!(expected, Expected { may_serve, refusals: places.into_iter().map(place).collect() }, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_last_segment_that_was_swapped_with_the_mark_may_end_too_early_for_the_projection() {
+        let change = |file: &str| Change { file: file.into(), before: Some(segment()), after: Some(vec![0; 20]) };
+        let changes = vec![change("journal/durable"), change("journal/2.log")];
+        let damage = Damage { what: "swapped".to_owned(), changes };
+        let expected = Expected::after(&damage, &["1.log".to_owned(), "2.log".to_owned()], 438);
+        let line = "journal/2.log ends at byte 32 with revision 5, but the projection knows revision 9";
+        assert!(!expected.may_serve && expected.refusals.iter().any(|place| place.is_named_in(line)));
+    }
+}

@@ -1,0 +1,199 @@
+//! A disk that is full, or has no place for another file: writes are refused, reads go on, and writes are taken again as
+//! soon as there is space. A server that is started meanwhile serves or says what is missing. One whose last writes were
+//! still on their way into sled's files may need a restart, but then its health says so.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use tokio::time::{Instant, sleep};
+use tonic::{Code, Status};
+
+use crate::counter_client::{Client, Scope};
+use crate::disk::device::Device;
+use crate::expected::ExpectedCounter;
+use crate::finding::{Finding, Verdict, Verdicts};
+use crate::health;
+use crate::report::Report;
+use crate::server::{Binary, NotStarted, PATIENCE, Server};
+
+/// How long it takes at most until sled has written what was acknowledged: it is told within two seconds, and writes
+/// within two more.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What is left on the disk.
+#[derive(Debug, Clone, Copy)]
+enum Left {
+    /// So much space, in bytes. The server keeps 64 MiB in reserve.
+    Bytes(u64),
+    /// No place for another file.
+    NoFiles,
+}
+
+/// Whether and how the server ends while the disk is full.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    No,
+    Stopped,
+    Killed,
+}
+
+const LEFT: [Left; 4] = [Left::Bytes(32 << 20), Left::Bytes(1 << 20), Left::Bytes(0), Left::NoFiles];
+const ENDS: [Ends; 3] = [Ends::No, Ends::Stopped, Ends::Killed];
+
+/// Fills disks, `cycles` times: with each kind of end for each that can be left, in turn.
+pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
+    let mut rng = Rng::with_seed(seed);
+    let mut verdicts = Verdicts::new("full disks");
+    let kinds = LEFT.into_iter().flat_map(|left| ENDS.map(|ends| (left, ends)));
+    for (left, ends) in kinds.cycle().take(cycles as usize) {
+        // Few enough files for all of them to be made, and no blocks that only root may use.
+        let device = Device::new(&["-m", "0", "-N", "2048"], "noatime")?;
+        let verdict = fill_up(binary, device.path(), left, ends, &mut rng).await;
+        verdicts.add(verdict, || format!("{left:?} left, server ends: {ends:?}"));
+    }
+    Ok(verdicts.report(seed))
+}
+
+async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &mut Rng) -> Verdict {
+    let data = disk.join("data");
+    let server = binary.serve(&data).await?;
+    let mut client = Client::of(&server).await?;
+    let mut ledger = ExpectedCounter::new(Scope::Organization(1));
+    for _ in 0..rng.usize(1..60) {
+        client.text_bytes = rng.usize(40..2000);
+        ledger.write(&mut client).await.context("with space")?;
+    }
+    // So that it can be cut off at both: with all in sled's files, and with all still to be written.
+    let is_flushed = rng.bool();
+    if is_flushed {
+        sleep(FLUSH).await;
+    }
+    let filler = disk.join("filler");
+    fs::create_dir(&filler).context("making a folder")?;
+    fill(&filler, left)?;
+    refuses(&mut ledger, &mut client, left).await?;
+    sleep(FLUSH).await;
+    refuses(&mut ledger, &mut client, left).await?;
+    let running = match ends {
+        Ends::No => Some(server),
+        Ends::Stopped | Ends::Killed => {
+            if matches!(ends, Ends::Stopped) {
+                server.terminate().await?;
+                server.ended().await?;
+            } else {
+                server.kill().await?;
+            }
+            start_full(binary, &data, &mut ledger, left).await?
+        }
+    };
+    fs::remove_dir_all(&filler).context("freeing space")?;
+    let (mut server, mut what) = match running {
+        Some(server) => (server, "served while full"),
+        None => (binary.serve(&data).await.context("space was freed")?, "not started while full"),
+    };
+    let mut client = Client::of(&server).await?;
+    let mut again = write_again(&mut ledger, &mut client).await;
+    if again.is_ok() && !is_flushed {
+        // No writer waits for sled, so a failure of sled is told to the next one.
+        sleep(FLUSH).await;
+        again = ledger.write(&mut client).await;
+    }
+    if let Err(status) = again {
+        if is_flushed {
+            return Err(anyhow::Error::from(status).context("space was freed, and writes are still refused").into());
+        }
+        // sled gives up for good when it can't write what it has taken.
+        health::told(&server, false).await?;
+        ledger.check(&mut client).await?;
+        server.terminate().await?;
+        server.ended().await?;
+        (server, what) = (binary.serve(&data).await.context("space was freed")?, "restarted when there was space");
+        client = Client::of(&server).await?;
+        ledger.write(&mut client).await.context("after a restart")?;
+    }
+    ledger.check(&mut client).await?;
+    server.stop().await?;
+    let server = binary.serve(&data).await?;
+    ledger.check(&mut Client::of(&server).await?).await?;
+    server.stop().await?;
+    Ok(what)
+}
+
+/// Waits until a write is taken: what was freed comes back to the file system a little later.
+async fn write_again(ledger: &mut ExpectedCounter, client: &mut Client) -> Result<(), Status> {
+    let begin = Instant::now();
+    while let Err(status) = ledger.write(client).await {
+        if begin.elapsed() > PATIENCE / 6 {
+            return Err(status);
+        }
+        sleep(PATIENCE / 600).await;
+    }
+    Ok(())
+}
+
+/// Starts on a full disk. `None` when the server has said that it can't.
+async fn start_full(
+    binary: &Binary,
+    data: &Path,
+    ledger: &mut ExpectedCounter,
+    left: Left,
+) -> Result<Option<Server>, Finding> {
+    let server = match binary.serve(data).await {
+        Ok(server) => server,
+        Err(error) => {
+            let refusal = error.downcast::<NotStarted>()?;
+            let line = refusal.line()?;
+            if !line.contains("space") {
+                return Err(Finding::Unopenable(format!("it does not tell that space is missing: {line}")));
+            }
+            return Ok(None);
+        }
+    };
+    refuses(ledger, &mut Client::of(&server).await?, left).await?;
+    Ok(Some(server))
+}
+
+/// Checks that a write is refused, where the server can know, and that reads go on.
+async fn refuses(ledger: &mut ExpectedCounter, client: &mut Client, left: Left) -> Result<(), Finding> {
+    match (ledger.write(client).await, left) {
+        (Err(status), _) if status.code() == Code::Unavailable => {}
+        // The journal needs no new file for this one.
+        (Ok(()), Left::NoFiles) => {}
+        (written, _) => return Err(Finding::Unopenable(format!("a write on a full disk was answered {written:?}"))),
+    }
+    ledger.check(client).await
+}
+
+fn fill(folder: &Path, left: Left) -> Result<()> {
+    match left {
+        Left::NoFiles => {
+            let mut number = 0_u32;
+            while File::create(folder.join(number.to_string())).is_ok() {
+                number += 1;
+            }
+            ensure!(statvfs(folder)?.f_favail == 0, "there are still files to be had");
+        }
+        Left::Bytes(left) => {
+            let file = File::create(folder.join("space"))?;
+            let mut length = 0;
+            loop {
+                let free = statvfs(folder)?;
+                let more = (free.f_bavail * free.f_frsize).saturating_sub(left);
+                // What the file system needs for itself is not known before.
+                let more = if more > 1 << 20 { more - (1 << 19) } else { more };
+                if more == 0 || fallocate(&file, FallocateFlags::empty(), length, more).is_err() {
+                    break;
+                }
+                length += more;
+            }
+            let free = statvfs(folder)?;
+            let free = free.f_bavail * free.f_frsize;
+            ensure!(free <= left + (1 << 19), "{free} bytes are still free");
+        }
+    }
+    Ok(())
+}

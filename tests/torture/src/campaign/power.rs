@@ -1,0 +1,116 @@
+//! Power cuts under concurrent writes, on several kinds of ext4: at any moment of a server's life.
+
+use anyhow::Result;
+use fastrand::Rng;
+
+use crate::counts::CampaignCounts;
+use crate::cycle::{Cycle, FullCycle, pause};
+use crate::disk::device::Device;
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::server::{Binary, Server};
+use crate::workload::Values;
+
+/// How long clients are under way before the cut, in milliseconds.
+const LOAD_MS: u64 = 250;
+/// How long a server that starts may go on before the cut, in milliseconds.
+const START_MS: u64 = 60;
+/// How long a server may go on after it began a segment, in milliseconds.
+const SEGMENT_MS: u64 = 3;
+/// How long after the server was killed the power may stay on, in milliseconds.
+const KILLED_MS: u64 = 50;
+/// A file system is given up for another one after this many cycles at most.
+const DEVICE_CYCLES: u32 = 12;
+
+/// Arguments of `mkfs.ext4` beside its defaults.
+const FORMATS: [&[&str]; 2] = [&[], &["-b", "1024"]];
+/// Options of `mount`. How soon and in which order data and journal are written depends on them.
+const OPTIONS: [&str; 5] = ["defaults", "commit=1", "nodelalloc", "data=writeback", "data=journal"];
+
+/// Cuts the power again and again and checks each time what is there.
+pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
+    let mut rng = Rng::with_seed(seed);
+    let mut counts = CampaignCounts::new("power cut", true);
+    let progress = Progress::new("power cut", cycles);
+    // Before anything else, so that a machine which cannot do this says so at once.
+    drop(Device::new(&[], "defaults")?);
+    let mut full = FullCycle::new()?;
+    let (mut done, mut starts) = (0, 0);
+    while done < cycles {
+        // Every other device begins with a segment that is all but full, so that a new one begins under load.
+        let is_full = rng.bool();
+        let options = OPTIONS[rng.usize(..OPTIONS.len())];
+        let mut device = Device::new(FORMATS[rng.usize(..FORMATS.len())], options)?;
+        let data = device.path().join("data");
+        let cycle_seed = rng.u64(..);
+        let mut cycle = if is_full {
+            full.copy(binary, data, cycle_seed, &mut counts).await?
+        } else {
+            Cycle::new(binary, &data, cycle_seed).await?
+        };
+        if is_full {
+            // What was copied is no server's to make durable.
+            remount(&mut device)?;
+        }
+        for turn in 0..rng.u32(1..=DEVICE_CYCLES).min(cycles - done) {
+            progress.cycle(done + 1);
+            while rng.u8(..3) == 0 {
+                let starting = binary.start(&cycle.data)?;
+                pause(&mut rng, START_MS).await;
+                device.cut()?;
+                counts.log_until_cut(&starting.kill().await?);
+                remount(&mut device)?;
+                starts += 1;
+            }
+            let Some(server) = cycle.open(binary, &mut counts).await? else { break };
+            if is_full && turn == 0 {
+                let load = cycle.load(&server, Values::Large)?;
+                cycle.next_segment().await?;
+                pause(&mut rng, SEGMENT_MS).await;
+                device.cut()?;
+                counts.log_until_cut(&server.kill().await?);
+                cycle.ended(load, &mut counts).await?;
+            } else {
+                let load = cycle.load(&server, Values::Mixed)?;
+                pause(&mut rng, LOAD_MS).await;
+                counts.log_until_cut(&cut(&device, server, &mut rng).await?);
+                cycle.ended(load, &mut counts).await?;
+            }
+            remount(&mut device)?;
+            counts.cycle();
+            done += 1;
+        }
+        let cut = || {
+            device.cut()?;
+            remount(&mut device)
+        };
+        cycle.close(binary, &mut counts, cut).await?;
+    }
+    counts.report([format!("seed {seed}"), format!("{starts} starts cut off as well")])
+}
+
+/// Cuts the power, most of the time while the server runs. Gives its log.
+async fn cut(device: &Device, server: Server, rng: &mut Rng) -> Result<String> {
+    match rng.u8(..10) {
+        0 => {
+            let log = server.kill().await?;
+            pause(rng, KILLED_MS).await;
+            device.cut()?;
+            Ok(log)
+        }
+        1 => {
+            let log = server.stop().await?;
+            device.cut()?;
+            Ok(log)
+        }
+        _ => {
+            device.cut()?;
+            server.kill().await
+        }
+    }
+}
+
+fn remount(device: &mut Device) -> Result<()> {
+    device.unmount()?;
+    device.mount()
+}
