@@ -11,6 +11,7 @@
 mod error;
 mod forms;
 mod keys;
+pub(crate) mod log_filter;
 mod print;
 mod rules;
 pub mod settings;

@@ -26,25 +26,11 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line_limit::LineLimit;
 use self::log_writer::LogWriter;
+use crate::config::log_filter;
 use crate::config::settings::{Log, LogFormat};
-
-/// Libraries that say at `info` and `debug` what only their authors need, and the level from which they are worth a
-/// line. h2 warns of clients that break the protocol: anybody could fill the log with that.
-const QUIET: &[(&str, &str)] = &[
-    ("h2", "error"),
-    ("hyper", "warn"),
-    ("hyper_util", "warn"),
-    ("rustls", "warn"),
-    ("sled", "warn"),
-    ("tonic", "warn"),
-    ("tower", "warn"),
-];
 
 /// What the targets of this project's own crates begin with.
 const OWN: &str = "feature_";
-
-/// The levels from the least to the most talkative.
-const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
 
 /// How long the end of the process waits for a reader of the log that is stuck.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -123,31 +109,6 @@ fn without_details_of_libraries() -> FilterFn {
     filter_fn(allowed)
 }
 
-/// Whether a text is a log filter: a level, or a list of levels and `target=level` separated by commas.
-pub fn is_filter(text: &str) -> bool {
-    // To the library, a lone word that is no level is the name of a target. So a misspelt level would silence
-    // everything without a word; it is refused here.
-    let no_typo = text.split(',').all(|part| part.contains(['=', '[']) || is_level(part));
-    no_typo && filter(text).is_ok()
-}
-
-fn is_level(word: &str) -> bool {
-    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
-}
-
-/// What the operator asked for, with the libraries kept quiet unless they are named.
-fn filter(text: &str) -> Result<EnvFilter, ParseError> {
-    let asked = text.split(',').rfind(|part| is_level(part)).unwrap_or("error");
-    let quieter_than_warn = ["off", "error"].iter().any(|level| level.eq_ignore_ascii_case(asked));
-    let mut directives = String::new();
-    if !quieter_than_warn {
-        directives.extend(QUIET.iter().map(|(target, level)| format!("{target}={level},")));
-    }
-    // Of two directives for one target the later one counts.
-    directives.push_str(text);
-    EnvFilter::builder().parse(directives)
-}
-
 fn subscriber<W>(
     log: &Log,
     terminal: bool,
@@ -158,7 +119,7 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
-    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(filter(&log.filter)?);
+    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(log_filter::parse(&log.filter)?);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,

@@ -8,7 +8,7 @@ use feature_core::{InstanceId, OrganizationId, UserId};
 use http::Uri;
 use x509_cert::name::Name;
 
-use crate::telemetry;
+use super::log_filter;
 
 /// A kind of text.
 pub(super) struct Form {
@@ -76,7 +76,7 @@ pub(super) static PERMISSION: Form = Form {
 
 pub(super) static FILTER: Form = Form {
     allowed: "off, error, warn, info, debug or trace, or a list such as info,feature_server=debug",
-    accepts: telemetry::is_filter,
+    accepts: log_filter::is_filter,
 };
 
 fn is_origin(text: &str) -> bool {

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::header::AUTHORIZATION;
-use http::{Request, Response, Version};
+use http::{Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
@@ -19,11 +19,11 @@ use tower::Service;
 use crate::call_context::CallContext;
 use crate::config::settings;
 use crate::error::Failure;
-use crate::middleware::deadline::Deadline;
+use crate::middleware::deadline::{Deadline, Ending};
 use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
-use crate::net::shutdown::{Drain, Ending};
+use crate::net::shutdown::Drain;
 use crate::net::tls::ClientCertificate;
 use crate::permit::{Capacity, ClientAddress, Release, Share};
 use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
@@ -107,7 +107,6 @@ where
         let (sends_stream, gets_stream) = method.map_or((false, false), streams);
         // Of a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
-        let is_http1 = request.version() < Version::HTTP_2;
         let address = ClientAddress::of(request.extensions());
         let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
         // A stream needs a place, and without a credential it will get no better one further inside.
@@ -137,7 +136,6 @@ where
                 share,
                 release: Some(release),
                 is_stream: sends_stream || gets_stream,
-                is_http1,
                 lingering: None,
                 deadline,
                 ending: Ending::default(),
@@ -173,7 +171,6 @@ struct Call {
     /// Dropped as soon as the answer is made, or with the end of a stream.
     release: Option<Release>,
     is_stream: bool,
-    is_http1: bool,
     lingering: Option<Pin<Box<Sleep>>>,
     deadline: Deadline,
     ending: Ending,
@@ -211,18 +208,13 @@ impl Call {
     /// Whoever polls the call drops it now, and with it what is still under way inside.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
-        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context));
-        if self.is_http1 {
-            // Its connection waits for what is left of the request, but no longer than this.
-            response.extensions_mut().insert(self.deadline);
-        }
-        response
+        answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context).map(CallBody::refused))
     }
 }
 
 impl<F> LimitsFuture<F> {
     fn refused(response: Response<CallBody>) -> Self {
-        LimitsFuture::Refused { response: Some(response) }
+        LimitsFuture::Refused { response: Some(response.map(CallBody::refused)) }
     }
 }
 

@@ -1,11 +1,16 @@
 //! How long a call may take: the `grpc-timeout` of its client, and the deadline that follows from it.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use crate::error::Failure;
+use crate::net::shutdown::{Drain, Phase};
 
 /// The header with which a gRPC or gRPC-Web client tells how long it waits.
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -30,6 +35,33 @@ impl Deadline {
             // A deadline in thousands of years, which an instant may not be able to tell, is none.
             stream: asked.and_then(|asked| now.checked_add(asked)),
         }
+    }
+}
+
+/// The end of a call from outside: its deadline, or the end of the drain period.
+///
+/// The timer is made at the first poll. A call that never waits is not polled here, so it pays nothing.
+#[derive(Default)]
+pub(crate) struct Ending(Option<Pin<Box<dyn Future<Output = Failure> + Send>>>);
+
+impl Ending {
+    /// Ready as soon as the deadline has passed or the drain period has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
+        let wait = self.0.get_or_insert_with(|| {
+            let ended = drain.clone().reached(Phase::Ended);
+            // A call that has used up its task's budget would starve the timer, so the timer is outside the budget.
+            Box::pin(unconstrained(async move {
+                let Some(deadline) = deadline else {
+                    ended.await;
+                    return Failure::ShuttingDown;
+                };
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline) => Failure::DeadlineExceeded,
+                    () = ended => Failure::ShuttingDown,
+                }
+            }))
+        });
+        wait.as_mut().poll(cx)
     }
 }
 

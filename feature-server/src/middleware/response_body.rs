@@ -28,6 +28,8 @@ pub(crate) struct CallBody {
     kind: Kind,
     /// What is left of data that was cut.
     rest: Bytes,
+    /// Whether the call was refused before it came to a service.
+    refused: bool,
     log: Option<CallLog>,
     // Only has to be dropped when the answer is over.
     _release: Option<Release>,
@@ -63,6 +65,16 @@ impl CallBody {
     /// Lets the call keep what it holds until the answer is over.
     pub(crate) fn with_release(self, release: Option<Release>) -> Self {
         Self { _release: release, ..self }
+    }
+
+    /// Marks the answer to a call that was refused before it came to a service.
+    pub(crate) fn refused(self) -> Self {
+        Self { refused: true, ..self }
+    }
+
+    /// Whether the call was refused before it came to a service.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// The answer ends with its headers.

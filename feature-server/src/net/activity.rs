@@ -2,7 +2,6 @@
 //! client takes what it is sent. When a connection is closed is not decided here.
 
 use std::io;
-use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -15,13 +14,13 @@ use tokio::time::{Duration, Instant};
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
 const PREFACE: usize = 24;
 
-/// How many bytes are read in one turn of a connection's task: some hundred small calls, or ten large ones. After that
+/// About how many bytes are read in one turn of a connection's task: some hundred small calls, or ten large ones. After that
 /// its calls run, and the other connections of the core have their turns.
-const TURN_BYTES: RangeInclusive<usize> = 1024..=8 * 1024;
+const TURN_BYTES: usize = 8 * 1024;
 
-/// How much longer a turn is than the one before that used up its bytes. A new connection begins with short turns, because
-/// clients that open connections in masses often send calls that are refused, and each costs more than one that is answered.
-const TURN_GROWTH_BYTES: usize = 256;
+/// The same while the last call was refused, and before the first one is admitted. A refusal costs more than an answer, and
+/// clients that open connections in masses get many.
+const SHORT_TURN_BYTES: usize = 1024;
 
 /// What goes on on a connection.
 #[derive(Debug)]
@@ -36,8 +35,9 @@ pub(crate) struct Activity {
     round: AtomicUsize,
     /// What the client has not taken yet, by whether it began to wait in an even or in an odd round.
     unsent: [AtomicUsize; 2],
-    /// How many bytes a turn has, and how many are left in this one.
-    turn_bytes: AtomicUsize,
+    /// Whether the last call was admitted.
+    admitted: AtomicBool,
+    /// How many bytes may still be read in this turn.
     turn_bytes_left: AtomicUsize,
     /// How often it was asked to make room for other connections.
     asked_to_leave: AtomicUsize,
@@ -66,8 +66,8 @@ impl Activity {
             quiet_since_ms: AtomicU64::new(0),
             round: AtomicUsize::new(0),
             unsent: [AtomicUsize::new(0), AtomicUsize::new(0)],
-            turn_bytes: AtomicUsize::new(*TURN_BYTES.start()),
-            turn_bytes_left: AtomicUsize::new(*TURN_BYTES.start()),
+            admitted: AtomicBool::new(false),
+            turn_bytes_left: AtomicUsize::new(SHORT_TURN_BYTES),
             asked_to_leave: AtomicUsize::new(0),
             asked_again: Notify::new(),
         })
@@ -118,11 +118,7 @@ impl Activity {
     /// Begins a turn of the connection's task. hyper reads again for each call that it takes, so only the start of a turn
     /// tells that other connections have had theirs.
     pub(crate) fn begin_turn(&self) {
-        let mut bytes = self.turn_bytes.load(Ordering::Relaxed);
-        if self.turn_bytes_left.load(Ordering::Relaxed) == 0 && bytes < *TURN_BYTES.end() {
-            bytes += TURN_GROWTH_BYTES;
-            self.turn_bytes.store(bytes, Ordering::Relaxed);
-        }
+        let bytes = if self.admitted.load(Ordering::Relaxed) { TURN_BYTES } else { SHORT_TURN_BYTES };
         self.turn_bytes_left.store(bytes, Ordering::Relaxed);
     }
 
@@ -145,6 +141,11 @@ impl Activity {
 pub(crate) struct Busy(Arc<Activity>);
 
 impl Busy {
+    /// Notes whether the call was admitted, now that it has its answer.
+    pub(crate) fn answered(&self, admitted: bool) {
+        self.0.admitted.store(admitted, Ordering::Relaxed);
+    }
+
     /// Counts a part of the answer as waiting for the client until it is dropped.
     pub(crate) fn unsent(&self) -> Unsent {
         self.0.unsent()
@@ -217,8 +218,8 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let polled = if left < buf.remaining() {
-            let mut part = [0; *TURN_BYTES.end()];
+        let polled = if left <= SHORT_TURN_BYTES && left < buf.remaining() {
+            let mut part = [0; SHORT_TURN_BYTES];
             let mut part = ReadBuf::new(&mut part[..left]);
             let polled = Pin::new(&mut self.io).poll_read(cx, &mut part);
             buf.put_slice(part.filled());

@@ -24,7 +24,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
-use super::leftover::{self, Leftover};
+use super::request_drain::drained;
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
 use crate::net::connection_age::{Closing, Step, Timeouts};
@@ -184,36 +184,33 @@ where
     fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
         let busy = Some(self.activity.begin_call());
         if request.headers().len() > self.headers {
-            let answered = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-            return Call { inner: None, leftover: None, answered, is_head: false, busy };
+            let refused = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+            return Call { inner: None, refused, is_head: false, busy };
         }
         if request.version() == Version::HTTP_11
             && let Some(status) = bad_coding(request.headers())
         {
             let mut response = bare(status);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            let (_, leftover) = leftover::split(request);
-            return Call { inner: None, leftover, answered: Some(response), is_head: false, busy };
+            drop(drained(request));
+            return Call { inner: None, refused: Some(response), is_head: false, busy };
         }
         let is_head = request.method() == Method::HEAD;
         request.extensions_mut().insert(self.address);
-        let (request, leftover) = leftover::split(request);
         let mut service = self.service.borrow_mut();
         let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
         assert!(ready.is_ready(), "the layers are always ready: they refuse what there is no room for");
-        Call { inner: Some(service.call(request)), leftover, answered: None, is_head, busy }
+        Call { inner: Some(service.call(drained(request))), refused: None, is_head, busy }
     }
 }
 
 pin_project! {
     /// The answer to a call, under way.
     struct Call<F> {
-        // None when the answer is there already.
+        // None when the request was refused here.
         #[pin]
         inner: Option<F>,
-        leftover: Option<Leftover>,
-        // The answer, while it waits for what is left of the request.
-        answered: Option<Response<CallBody>>,
+        refused: Option<Response<CallBody>>,
         is_head: bool,
         busy: Option<Busy>,
     }
@@ -227,7 +224,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let response = match this.answered.take() {
+        let response = match this.refused.take() {
             Some(response) => response,
             None => {
                 let inner = this.inner.as_pin_mut().expect("a future is not polled after it was ready");
@@ -235,14 +232,9 @@ where
                 response
             }
         };
-        if let Some(leftover) = this.leftover
-            && leftover.poll_dropped(cx, response.extensions().get()).is_pending()
-        {
-            *this.answered = Some(response);
-            return Poll::Pending;
-        }
         let response = if *this.is_head { without_content(response) } else { response };
         let busy = this.busy.take().expect("a future is not polled after it was ready");
+        busy.answered(!response.body().is_refused());
         Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
     }
 }

@@ -1,17 +1,8 @@
-//! The phases of a server's life, and what ends a call from outside: its deadline, or the end of the drain period.
-//!
-//! Nothing here knows of HTTP or gRPC.
+//! The phases of a server's life: it serves, it drains, it has ended.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tokio::sync::watch;
-use tokio::task::coop::unconstrained;
-use tokio::time::Instant;
-
-use crate::error::Failure;
 
 /// How far a server is on its way to stop. The order of the variants is the order in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,32 +43,5 @@ impl Drain {
     pub(crate) async fn reached(self, phase: Phase) {
         // The sender is alive as long as `self` is, so this does not fail.
         let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;
-    }
-}
-
-/// Waits for what ends a call from outside.
-///
-/// It is made at the first poll, which a call that never has to wait does not come to: so it costs such a call nothing.
-#[derive(Default)]
-pub(crate) struct Ending(Option<Pin<Box<dyn Future<Output = Failure> + Send>>>);
-
-impl Ending {
-    /// Ready as soon as the deadline has passed or the drain period has ended.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
-        let wait = self.0.get_or_insert_with(|| {
-            let ended = drain.clone().reached(Phase::Ended);
-            // A call that has used up its task's budget would starve the timer, so the timer is outside the budget.
-            Box::pin(unconstrained(async move {
-                let Some(deadline) = deadline else {
-                    ended.await;
-                    return Failure::ShuttingDown;
-                };
-                tokio::select! {
-                    () = tokio::time::sleep_until(deadline) => Failure::DeadlineExceeded,
-                    () = ended => Failure::ShuttingDown,
-                }
-            }))
-        });
-        wait.as_mut().poll(cx)
     }
 }

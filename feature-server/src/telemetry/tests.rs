@@ -8,27 +8,6 @@ use tracing::subscriber::with_default;
 use super::*;
 
 #[test]
-fn a_filter_is_a_list_of_levels_and_targets() {
-    let table = [
-        // (text, is a filter)
-        ("info", true),
-        ("WARN", true),
-        ("off", true),
-        ("info,feature_server=debug", true),
-        ("warn,h2=trace,feature_store=off", true),
-        ("info,[call{method=Get}]=trace", true),
-        ("inof", false),
-        ("", false),
-        ("info,", false),
-        ("info, debug", false),
-        ("feature_server=loud", false),
-    ];
-    for (text, expected) in table {
-        assert_eq!(is_filter(text), expected, "{text:?}");
-    }
-}
-
-#[test]
 fn libraries_are_quiet_unless_they_are_named() {
     let table = [
         // (filter, target, what is logged of a debug, info, warn and error event)

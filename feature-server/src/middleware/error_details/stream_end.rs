@@ -14,8 +14,9 @@ use tonic::body::Body;
 
 use crate::call_context::CallContext;
 use crate::error::{self, Failure};
+use crate::middleware::deadline::Ending;
 use crate::middleware::error_details;
-use crate::net::shutdown::{Drain, Ending, Phase};
+use crate::net::shutdown::{Drain, Phase};
 
 /// An answer's body that ends with a status in its trailers also when the client's deadline passes, when the server
 /// stops, and when its producer panics.
