@@ -162,10 +162,11 @@ async fn a_silent_handshake_is_closed_after_its_time_while_others_are_served() {
 }
 
 #[test]
-fn the_readmes_lines_switch_tls_on_as_they_stand_there() {
-    let readme = include_str!("../../README.md").split_once("### TLS\n").expect("the README is about TLS").1;
+fn documented_lines_switch_tls_on() {
+    let document = include_str!("../../docs/tls.md");
+    let section = document.split_once("\n## Switch it on\n").expect("the section is there").1;
     let mut blocks =
-        readme.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines"));
+        section.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines"));
     let mut block = |language| {
         let (found, lines) = blocks.next().expect("there is another block");
         assert_eq!(found, language, "{lines}");

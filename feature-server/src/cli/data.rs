@@ -50,7 +50,7 @@ Examples:
   feature-server export | jq -c 'select(.scope.user == \"ann\")'
 
 The server must be stopped; while it runs, export a backup. The same history gives the same bytes.
-The keys are not in it. ARCHITECTURE.md describes the lines.
+The keys are not in it. docs/export-format.md describes the lines.
 Exit codes: 0 whole, 65 the data folder is damaged, 64 bad usage, 1 anything else.";
 
 const IMPORT_EXAMPLES: &str = "\

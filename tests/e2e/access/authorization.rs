@@ -11,7 +11,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::support::harness::Server;
 use crate::support::raw::{Raw, Refusal, refusal};
 
-/// The default roles, as the README has them: what each may do per kind of permission, and where.
+/// The default roles, as docs/access.md has them: what each may do per kind of permission, and where.
 const ROLES: &str = "
 | SYSTEM_OWNER         | rwd | rwd | rwd | rwd | everything   |
 | SYSTEM_OWNER_VIEWER  | r   | r   | r   | r   | everything   |
