@@ -2,20 +2,26 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::shell::{Workspace, run};
 use crate::torture::torture;
-use crate::{deny, edges, files, install};
+use crate::{deny, edges, files, install, modules, prose};
 
 /// A step: its name, and what it does.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-/// The quick ones first, so that a slip is told early.
-const STEPS: [Step; 10] = [
+/// What needs no build: it takes a second.
+const QUICK: [Step; 5] = [
     ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
     ("edges", |workspace| edges::check(&workspace.metadata)),
+    ("modules", |workspace| modules::check(&workspace.metadata)),
     ("files", |workspace| files::check(&workspace.path(""))),
+    ("prose", |workspace| prose::check(&workspace.path(""))),
+];
+
+/// Everything else, the quick ones first.
+const SLOW: [Step; 7] = [
     ("install", install::install),
     ("supply chain", deny::deny),
     ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),
@@ -31,14 +37,25 @@ const STEPS: [Step; 10] = [
 /// Runs every step until one fails; prints the times in either case.
 pub fn ci(workspace: &Workspace) -> Result<()> {
     let mut times = Vec::new();
-    let result = STEPS.iter().try_for_each(|(name, step)| {
-        println!("\n=== {name}");
-        let start = Instant::now();
-        let result = step(workspace).with_context(|| format!("the step '{name}' failed"));
-        times.push((*name, start.elapsed()));
-        result
-    });
+    let result = QUICK.iter().chain(&SLOW).try_for_each(|step| run_step(workspace, step, &mut times));
     println!("\n{}", table(&times));
+    result
+}
+
+/// Runs all steps that need no build, also after one has failed.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let mut times = Vec::new();
+    let results = QUICK.iter().map(|step| run_step(workspace, step, &mut times));
+    let failures: Vec<_> = results.filter_map(Result::err).map(|error| format!("{error:#}")).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("\n\n"));
+    Ok(())
+}
+
+fn run_step(workspace: &Workspace, (name, step): &Step, times: &mut Vec<(&str, Duration)>) -> Result<()> {
+    println!("\n=== {name}");
+    let start = Instant::now();
+    let result = step(workspace).with_context(|| format!("the step '{name}' failed"));
+    times.push((*name, start.elapsed()));
     result
 }
 

@@ -1,5 +1,6 @@
 //! The shape of every Rust file: it begins by saying what lives in it, and is short enough to be read at once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,9 @@ use anyhow::{Context, Result, bail};
 
 /// The most lines of a file.
 const LINES_MAX: usize = 300;
+
+/// The most files of a folder.
+const SIBLINGS_MAX: usize = 15;
 
 /// Folders with what is installed or built; hidden ones are left out, too.
 const NOT_OURS: [&str; 2] = ["node_modules", "target"];
@@ -20,11 +24,22 @@ pub fn check(root: &Path) -> Result<()> {
         let name = file.strip_prefix(root).unwrap_or(file).display();
         violations.extend(slips(&text).into_iter().map(|slip| format!("{name} {slip}")));
     }
+    violations.extend(full_folders(root, &files));
     if !violations.is_empty() {
         bail!("{}", violations.join("\n"));
     }
     println!("{} files say what lives in them, in at most {LINES_MAX} lines", files.len());
     Ok(())
+}
+
+fn full_folders(root: &Path, files: &[PathBuf]) -> Vec<String> {
+    let mut counts: BTreeMap<&Path, usize> = BTreeMap::new();
+    for folder in files.iter().filter_map(|file| file.parent()) {
+        *counts.entry(folder).or_default() += 1;
+    }
+    let full = counts.into_iter().filter(|(_, count)| *count > SIBLINGS_MAX);
+    let name = |folder: &Path| folder.strip_prefix(root).unwrap_or(folder).display().to_string();
+    full.map(|(folder, count)| format!("{} has {count} files, {SIBLINGS_MAX} are the most", name(folder))).collect()
 }
 
 fn slips(text: &str) -> Vec<String> {
@@ -34,7 +49,13 @@ fn slips(text: &str) -> Vec<String> {
     long.into_iter().chain(mute).collect()
 }
 
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// Every Rust file in a folder, sorted. What is installed, built or hidden is left out.
+pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    files_with(folder, ".rs")
+}
+
+/// Every file in a folder whose name ends so, sorted. What is installed, built or hidden is left out.
+pub fn files_with(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))? {
         let entry = entry.with_context(|| format!("reading {}", folder.display()))?;
@@ -44,8 +65,8 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         }
         if entry.file_type().with_context(|| format!("reading {}", path.display()))?.is_dir() {
-            files.extend(rust_files(&path)?);
-        } else if name.ends_with(".rs") {
+            files.extend(files_with(&path, ending)?);
+        } else if name.ends_with(ending) {
             files.push(path);
         }
     }

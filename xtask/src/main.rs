@@ -10,7 +10,9 @@ mod edges;
 mod files;
 mod fuzz;
 mod install;
+mod modules;
 mod profile;
+mod prose;
 mod shell;
 mod torture;
 
@@ -46,9 +48,12 @@ Examples:
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Check what needs no build: format, dependency edges, imports, the shape of files, and prose.
+    #[command(after_help = "Example: cargo xtask check")]
+    Check,
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: format, dependency edges, the shape of files, installation of what is missing, supply chain, proto
+    /// The steps: those of `check`, installation of what is missing, supply chain, proto
     /// style, clippy, descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
@@ -127,6 +132,7 @@ fn execute(command: Command) -> Result<()> {
             install::install(&workspace)?;
             ci::test(&workspace, &args)
         }
+        Command::Check => ci::check(&workspace),
         Command::Ci => ci::ci(&workspace),
         Command::Fuzz { seconds, target } => fuzz::fuzz(&workspace, seconds, target.as_deref()),
         Command::Bench { args } => bench::bench(&workspace, &args),

@@ -14,12 +14,13 @@ use tokio::time::{Duration, Instant};
 /// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
 const PREFACE: usize = 24;
 
-/// About how many bytes are read in one turn of a connection's task: some hundred small calls, or ten large ones. After that
-/// its calls run, and the other connections of the core have their turns.
-const TURN_BYTES: usize = 8 * 1024;
+/// A turn of a connection's task ends after about so many bytes, or after so many calls: then these run, and the other
+/// connections of the core have their turns. A token takes up to a KiB of a call where the client does not compress it.
+const TURN_BYTES: usize = 64 * 1024;
+const TURN_CALLS: usize = 128;
 
-/// The same while the last call was refused, and before the first one is admitted. A refusal costs more than an answer, and
-/// clients that open connections in masses get many.
+/// The bytes of a turn while the last call was refused, and before the first one is admitted. A refusal costs more than an
+/// answer, and clients that open connections in masses get many.
 const SHORT_TURN_BYTES: usize = 1024;
 
 /// What goes on on a connection.
@@ -37,8 +38,9 @@ pub(crate) struct Activity {
     unsent: [AtomicUsize; 2],
     /// Whether the last call was admitted.
     admitted: AtomicBool,
-    /// How many bytes may still be read in this turn.
+    /// How many bytes may still be read in this turn, and how many calls begun.
     turn_bytes_left: AtomicUsize,
+    turn_calls_left: AtomicUsize,
     /// How often it was asked to make room for other connections.
     asked_to_leave: AtomicUsize,
     asked_again: Notify,
@@ -68,6 +70,7 @@ impl Activity {
             unsent: [AtomicUsize::new(0), AtomicUsize::new(0)],
             admitted: AtomicBool::new(false),
             turn_bytes_left: AtomicUsize::new(SHORT_TURN_BYTES),
+            turn_calls_left: AtomicUsize::new(TURN_CALLS),
             asked_to_leave: AtomicUsize::new(0),
             asked_again: Notify::new(),
         })
@@ -107,6 +110,9 @@ impl Activity {
     pub(crate) fn begin_call(self: &Arc<Self>) -> Busy {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         self.called.store(true, Ordering::Relaxed);
+        // Only the connection's own task changes it.
+        let left = self.turn_calls_left.load(Ordering::Relaxed);
+        self.turn_calls_left.store(left.saturating_sub(1), Ordering::Relaxed);
         Busy(self.clone())
     }
 
@@ -120,6 +126,7 @@ impl Activity {
     pub(crate) fn begin_turn(&self) {
         let bytes = if self.admitted.load(Ordering::Relaxed) { TURN_BYTES } else { SHORT_TURN_BYTES };
         self.turn_bytes_left.store(bytes, Ordering::Relaxed);
+        self.turn_calls_left.store(TURN_CALLS, Ordering::Relaxed);
     }
 
     /// Counts something as waiting for the client until it is dropped.
@@ -213,7 +220,7 @@ impl<Io: AsyncRead + Unpin> AsyncRead for Listening<Io> {
             return Poll::Ready(Ok(()));
         }
         let left = self.activity.turn_bytes_left.load(Ordering::Relaxed);
-        if left == 0 {
+        if left == 0 || self.activity.turn_calls_left.load(Ordering::Relaxed) == 0 {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
