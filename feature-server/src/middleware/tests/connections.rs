@@ -228,16 +228,14 @@ async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_her
     let mut client = server.connect("127.0.0.1");
     for _ in 0..3 {
         client.write_all(head.as_bytes()).await.unwrap();
-        assert!(timeout(SECOND / 10, answered(&mut client)).await.is_err(), "it waits for the body");
+        assert!(answered(&mut client).await, "the answer does not wait for the body");
         client.write_all(b"body").await.unwrap();
-        assert!(answered(&mut client).await);
     }
 
-    // A body that does not come is not waited for long.
+    // A body that does not come ends the connection.
     client.write_all(head.as_bytes()).await.unwrap();
-    let began = Instant::now();
     assert!(answered(&mut client).await);
-    assert!(began.elapsed() <= SECOND / 2, "{:?}", began.elapsed());
+    assert_eq!(timeout(2 * SECOND, client.read(&mut [0; 16])).await.unwrap().unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
