@@ -16,7 +16,7 @@ const PREFACE: usize = 24;
 
 /// A turn of a connection's task ends after about so many bytes, or after so many calls: then these run, and the other
 /// connections of the core have their turns. A token takes up to a KiB of a call where the client does not compress it.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 128 * 1024;
 const TURN_CALLS: usize = 128;
 
 /// The bytes of a turn while the last call was refused, and before the first one is admitted. A refusal costs more than an
