@@ -52,7 +52,7 @@ const METHODS: [MethodRow; 12] = [
 
 /// Messages whose fields are all fixed, as `number name type`.
 #[rustfmt::skip]
-const MESSAGES: [(&str, &[&str]); 14] = [
+const MESSAGES: [(&str, &[&str]); 13] = [
     ("zitadel.object.v2.Details", &["1 sequence uint64", "2 change_date google.protobuf.Timestamp", "3 resource_owner string", "4 creation_date google.protobuf.Timestamp"]),
     ("zitadel.feature.v2.FeatureFlag", &["1 enabled bool", "2 source zitadel.feature.v2.Source"]),
     ("zitadel.feature.v2.ImprovedPerformanceFeatureFlag", &["1 execution_paths repeated zitadel.feature.v2.ImprovedPerformance", "2 source zitadel.feature.v2.Source"]),
@@ -66,7 +66,6 @@ const MESSAGES: [(&str, &[&str]); 14] = [
     ("zitadel.feature.v2.ResetInstanceFeaturesRequest", &[]),
     ("zitadel.feature.v2.ResetOrganizationFeaturesRequest", &["1 organization_id string"]),
     ("zitadel.feature.v2.ResetUserFeaturesRequest", &["1 user_id string"]),
-    ("zitadel.feature.v2.SetUserFeaturesResponse", &["1 details zitadel.object.v2.Details"]),
 ];
 
 const CONTROL_FIELDS: [&str; 3] =

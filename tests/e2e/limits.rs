@@ -29,12 +29,9 @@ async fn without_a_token_nobody_keeps_others_out() {
     for _ in 0..8 {
         watches.push(health.watch(request()).await.expect("there is a place"));
     }
-    let began = Instant::now();
     let refused = health.watch(request()).await.expect_err("there is no place left");
-    let refused_in = began.elapsed();
     assert_eq!(refused.code(), Code::ResourceExhausted);
     assert!(refused.get_error_details().retry_info().is_some(), "{refused:?}");
-    assert!(refused_in < SECOND / 10, "{refused_in:?}");
 
     health.check(request()).await.expect("a check needs no place");
     let token = server.token("--role IAM_OWNER --instance demo");
@@ -179,9 +176,7 @@ fn without_file_descriptors_it_waits_and_recovers() {
     assert!(used < waited / 10, "it used {used:?} of {waited:?}");
 
     limit(normal);
-    let began = Instant::now();
     assert!(is_served(waiting), "the connection that waited is served");
-    assert!(began.elapsed() < 2 * SECOND, "{:?}", began.elapsed());
     server.stop();
 }
 
