@@ -1,4 +1,4 @@
-//! What clients make of answers: right ones pass, and each kind of wrong one is found.
+//! Tests of the history: it accepts right answers and reports each kind of wrong answer.
 
 use super::client::Read;
 use super::feature::{Details, LOGIN, Layer, Level, Scope, Value};
@@ -53,7 +53,7 @@ fn a_reset_counts_one_and_a_move_none() {
     check(&checked, Some("new"), &[], (5, "old"));
 }
 
-/// A scope in a row of states: number 1 is acknowledged, number 2 was sent after it, number 3 was sent and refused.
+/// A scope with three writes: number 1 is acknowledged, number 2 has an unknown outcome, number 3 was refused.
 fn history() -> History {
     let mut history = History::new(Scope::instance("one"));
     for (base, sequence) in [(0, 1), (1, 3), (1, 2)] {
@@ -65,7 +65,7 @@ fn history() -> History {
     history
 }
 
-/// The state at a sequence: it tells the sequence, so that each differs from all others.
+/// The state at a sequence. Its URI contains the sequence, so that all states differ.
 fn state(sequence: u64) -> State {
     let base_uri = Some(format!("http://{sequence}"));
     let layer = Layer::from([(LOGIN, Value::Login { required: false, base_uri })]);
@@ -142,6 +142,6 @@ fn an_acknowledgement_must_be_the_one_that_is_foreseen() {
     check(2, details(4, 11), 1);
     check(2, details(3, 12), 1);
     check(2, other_owner, 1);
-    // Two writes that both counted on the same sequence.
+    // Two acknowledged writes that expected the same sequence.
     check(4, details(5, 11), 1);
 }
