@@ -1,4 +1,4 @@
-//! What a change must pass, step by step, and the time each step takes.
+//! The steps that a change must pass, and the time that each takes.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::shell::{Workspace, run};
 use crate::torture::torture;
 use crate::{deny, edges, files, install};
 
-/// A step: its name, and what it does.
+/// The name of a step, and its function.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
-/// The quick ones first, so that a slip is told early.
+/// Quick steps run first, so that a mistake shows early.
 const STEPS: [Step; 10] = [
     ("format", |workspace| run(workspace.cargo("fmt").args(["--all", "--check"]))),
     ("edges", |workspace| edges::check(&workspace.metadata)),
@@ -22,13 +22,13 @@ const STEPS: [Step; 10] = [
     ("clippy", |workspace| {
         run(workspace.cargo("clippy").args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     }),
-    // Of all packages only feature-api has this test; naming the workspace keeps one set of built dependencies.
+    // Only feature-api has this test, but selecting the whole workspace avoids a second set of built dependencies.
     ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
     ("test", |workspace| test(workspace, &[])),
     ("torture", |workspace| torture(workspace, &["ci".into()])),
 ];
 
-/// Runs every step until one fails; prints the times in either case.
+/// Runs every step until one fails. Prints the times in either case.
 pub fn ci(workspace: &Workspace) -> Result<()> {
     let mut times = Vec::new();
     let result = STEPS.iter().try_for_each(|(name, step)| {
@@ -42,7 +42,7 @@ pub fn ci(workspace: &Workspace) -> Result<()> {
     result
 }
 
-/// `cargo test` on the whole workspace, or on the packages that the arguments name.
+/// Runs `cargo test` on the whole workspace, or on the packages that the arguments name.
 pub fn test(workspace: &Workspace, args: &[String]) -> Result<()> {
     let mut command = workspace.cargo("test");
     command.arg("--locked");

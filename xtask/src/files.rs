@@ -1,17 +1,17 @@
-//! The shape of every Rust file: it begins by saying what lives in it, and is short enough to be read at once.
+//! Checks the form of every Rust file: it starts with `//!`, and is short enough to read at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The most lines of a file.
+/// The maximum number of lines in a file.
 const LINES_MAX: usize = 300;
 
-/// Folders with what is installed or built; hidden ones are left out, too.
+/// Folders of installed or built files. Hidden folders are skipped, too.
 const NOT_OURS: [&str; 2] = ["node_modules", "target"];
 
-/// Fails when a file in the repository is too long, or does not begin with `//!`.
+/// Fails if a file in the repository is too long or does not start with `//!`.
 pub fn check(root: &Path) -> Result<()> {
     let files = rust_files(root)?;
     let mut violations = Vec::new();
