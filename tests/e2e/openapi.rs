@@ -1,4 +1,4 @@
-//! What is shown without a token: the OpenAPI document, held against the server by others' tools, and the page.
+//! The public pages: the OpenAPI document, checked against the server by independent tools, and the start page.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The commands on data folders: export, import, verify and backup, as an operator runs them.
+//! The commands on data folders, run as by an operator: export, import, verify and backup.
 
 mod backups;
 mod documented;
@@ -22,7 +22,7 @@ async fn client(server: &Server) -> Client {
     FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token))
 }
 
-/// Sets a flag of a user and gives the sequence after that.
+/// Sets a flag of a user. Returns the sequence of the answer.
 async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
     let request =
         SetUserFeatureRequest { user_id: user.into(), login_default_org: Some(enabled), ..Default::default() };
@@ -30,7 +30,7 @@ async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
     answer.details.expect("a write answers with details").sequence
 }
 
-/// A stopped server's folder with some history on several levels.
+/// The folder of a stopped server, with some history on several levels.
 async fn used() -> Folder {
     let server = Server::new();
     let mut client = client(&server).await;
@@ -44,7 +44,7 @@ async fn used() -> Folder {
     server.stop()
 }
 
-/// What a command that ends with this code says on standard output and standard error.
+/// Checks the exit code of a command. Returns its standard output and standard error.
 fn ends(output: &Output, code: i32) -> (String, String) {
     let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert_eq!(output.status.code(), Some(code), "{}{}", texts[0], texts[1]);
