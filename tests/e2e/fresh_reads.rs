@@ -16,7 +16,7 @@ const WRITES: u64 = 100;
 const READERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_read_is_older_than_what_was_acknowledged_before_it() {
+async fn reads_are_never_older_than_an_acknowledged_write() {
     let server = Server::new();
     let token: Arc<str> = server.token("--role SYSTEM_OWNER").into();
     let table = [

@@ -160,7 +160,7 @@ fn answers_do_not_grow_with_requests() {
 }
 
 #[test]
-fn health_is_told_to_who_can_only_send_get() {
+fn health_is_available_over_get_and_head() {
     let feature_service = r#"encoding=json&message={"service":"zitadel.feature.v2.FeatureService"}"#;
     let feature_service = feature_service.replace('"', "%22");
     let table = [
@@ -194,7 +194,7 @@ fn health_is_told_to_who_can_only_send_get() {
 }
 
 #[test]
-fn no_answer_is_taken_for_a_page_that_is_none() {
+fn every_answer_forbids_content_sniffing() {
     let server = Server::new();
     let curl = Curl { server: &server, version: Version::Http2 };
     let token = server.token("--role SYSTEM_OWNER");
@@ -208,7 +208,7 @@ fn no_answer_is_taken_for_a_page_that_is_none() {
 }
 
 #[test]
-fn malformed_messages_are_the_clients_fault_and_leave_no_line_in_the_log() {
+fn malformed_messages_are_client_errors_and_not_logged_as_failures() {
     let server = Server::new();
     let table = [
         // path, content type, body, HTTP status, part of the answer

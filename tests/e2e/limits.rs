@@ -21,7 +21,7 @@ use crate::support::harness::{Bearer, Folder, Server};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_nobody_keeps_others_out() {
+async fn callers_without_a_token_cannot_block_others() {
     let server = Folder::new("[limits]\nunauthenticated_calls = 8\nunauthenticated_calls_per_address = 8\n").serve();
     let mut health = HealthClient::new(server.channel().await);
     let request = || HealthCheckRequest { service: String::new() };

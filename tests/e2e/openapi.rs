@@ -13,7 +13,7 @@ fn the_document_is_valid() {
 }
 
 #[test]
-fn answers_are_as_the_document_says() {
+fn answers_match_the_document() {
     let server = Server::new();
     println!("{}", run(&mut python(&server, "openapi_calls.py")));
     server.stop();

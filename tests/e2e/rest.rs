@@ -73,7 +73,7 @@ fn head_is_get_without_its_content() {
 }
 
 #[test]
-fn requests_are_read_generously() {
+fn requests_may_have_several_forms() {
     let masked = r#"{"updateMask":"actions,userSchema","actions":false}"#;
     let rows = [
         // name, user, header, body, answer to a read of the user

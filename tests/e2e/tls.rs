@@ -82,7 +82,7 @@ fn both_versions_of_http_are_offered_over_tls_from_1_2_on() {
 }
 
 #[test]
-fn who_speaks_no_tls_is_told_so_at_once() {
+fn clients_without_tls_get_an_error_at_once() {
     let (server, _) = served(TLS);
     for arguments in [&["--http1.1"], &["--http2"]] {
         let (words, code) = curl(&server, "http", &[&["--include"], &arguments[..]].concat());
@@ -162,7 +162,7 @@ async fn a_silent_handshake_is_closed_after_its_time_while_others_are_served() {
 }
 
 #[test]
-fn the_readmes_lines_switch_tls_on_as_they_stand_there() {
+fn the_readmes_lines_enable_tls_unchanged() {
     let readme = include_str!("../../README.md").split_once("### TLS\n").expect("the README is about TLS").1;
     let mut blocks =
         readme.split("```").skip(1).step_by(2).map(|block| block.split_once('\n').expect("a block has lines"));

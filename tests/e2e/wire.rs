@@ -174,7 +174,7 @@ async fn writes_can_be_checked_and_made_conditional() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_are_named_and_write_nothing() {
+async fn bad_requests_name_their_faults_and_write_nothing() {
     let server = Server::new();
     let owner = server.token("--role IAM_OWNER --instance demo");
     let nowhere = server.token("--role SYSTEM_OWNER");

@@ -87,7 +87,7 @@ mod tests {
     use super::date;
 
     #[test]
-    fn the_date_of_an_advisory_is_the_one_in_its_head() {
+    fn an_advisorys_date_is_the_one_in_its_header() {
         let table = [
             // (advisory, its date)
             ("```toml\n[advisory]\ndate = \"2026-08-20\"\n```\n# Title\n", Some("2026-08-20")),

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_rule_is_told() {
+    fn a_crate_without_a_rule_is_reported() {
         assert_eq!(violations(&["feature-new"], &[]), ["no rule says what feature-new may depend on"]);
     }
 }

@@ -60,7 +60,7 @@ mod tests {
     use super::{LINES_MAX, check, slips};
 
     #[test]
-    fn long_files_and_mute_ones_are_told() {
+    fn long_files_and_files_without_a_header_are_reported() {
         let long = |lines: usize| format!("//! What lives here.\n{}", "\n".repeat(lines - 1));
         let table = [
             // (text, what is wrong with it)
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_the_project_s_own_is_looked_at() {
+    fn only_the_projects_own_files_are_checked() {
         let root = std::env::temp_dir().join(format!("xtask-files-{}", std::process::id()));
         let place = |path: &str| {
             let path = root.join(path);

@@ -95,7 +95,7 @@ mod tests {
     use super::bars;
 
     #[test]
-    fn bars_are_counted_once_a_stack() {
+    fn bars_count_a_function_once_for_each_stack() {
         let folded = "server;feature_server::a;feature_server::b;feature_server::a;malloc 3\n\
                       server;feature_server::a;free 1\n";
         let bars = bars(folded);

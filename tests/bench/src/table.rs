@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_one_value_is_that_value() {
+    fn the_median_of_one_value_is_that_value() {
         assert_eq!(Series::of([4.0]).median, 4.0);
     }
 }

@@ -107,7 +107,7 @@ async fn the_table_of_methods_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_may_do_what_the_table_says_where_it_is_bound() {
+async fn roles_have_the_permissions_of_the_table_within_their_scope() {
     let (server, raw) = server().await;
     for role in roles() {
         let organization = if role.bound_to == "organization" { "--organization acme" } else { "" };
@@ -154,7 +154,7 @@ fn denied(permission: &str) -> Refusal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
+async fn callers_without_a_role_read_only_open_features_and_their_own() {
     let (server, raw) = server().await;
     let ann = server.token("--instance demo --organization acme --user ann");
     let stranger = server.token("--instance demo");
@@ -169,7 +169,7 @@ async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_good_credential_opens_nothing_but_health_and_reflection() {
+async fn invalid_credentials_allow_only_health_and_reflection() {
     let (server, raw) = server().await;
     let good = server.token("--role SYSTEM_OWNER --instance demo");
     let mut table: Vec<(&str, Vec<String>, &str)> = vec![

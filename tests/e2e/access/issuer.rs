@@ -19,7 +19,7 @@ fn key() -> (jsonwebtoken::EncodingKey, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuers_tokens_are_worth_what_their_claims_say() {
+async fn issuer_tokens_have_the_rights_of_their_claims() {
     let (key, set) = key();
     let config = format!(
         "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
@@ -82,7 +82,7 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn issuers_write_keys_and_roles_in_several_forms_and_files_may_have_a_byte_order_mark() {
+async fn issuer_keys_and_roles_may_have_several_forms_and_files_a_byte_order_mark() {
     const MARK: &str = "\u{feff}";
     let (key, set) = key();
     let config = format!(

@@ -43,7 +43,7 @@ async fn within<F: Future<Output = Result<(), Refusal>>>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
+async fn revoked_tokens_stay_refused_while_the_list_cannot_be_read() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     let file = folder.data().with_file_name("revoked");
     let write = |text: &str| std::fs::write(&file, text).expect("the list is written");
@@ -76,7 +76,7 @@ async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_list_counts_after_sighup_and_the_server_goes_on() {
+async fn sighup_reloads_the_list_and_the_server_goes_on() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     let file = folder.file("revoked");
     std::fs::write(&file, "# nothing is revoked\n").expect("the list is written");
@@ -142,7 +142,7 @@ async fn keys_are_added_and_retired_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_are_served() {
+async fn rate_limited_identities_get_a_retry_time_and_others_are_served() {
     let server = Folder::new("[limits]\ncalls_per_second_per_identity = 1\n").serve();
     let raw = Raw::new(&server).await;
     let tokens = [server.token("--instance demo"), server.token("--instance demo")];
@@ -168,7 +168,7 @@ async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_ar
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_no_start() {
+fn an_unreadable_list_prevents_the_start() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     for (text, says) in [(None, "cannot be read"), (Some("jti a\nnonsense\n"), "line 2 is no entry")] {
         if let Some(text) = text {

@@ -23,7 +23,7 @@ use self::inputs::Input;
 use crate::support::client_programs::{python_alone, run};
 
 #[test]
-fn json_is_what_the_oracle_makes_of_it() {
+fn json_matches_the_oracle() {
     let pool = pool();
     let inputs = inputs::all();
     let verdicts = verdicts(&pool, &inputs);

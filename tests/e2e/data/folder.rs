@@ -74,7 +74,7 @@ fn last_words(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
+async fn damaged_folders_are_refused_and_left_unchanged() {
     // state of the folder | how to make it | parts of the line
     type Damage = fn(&Path);
     let table: [(&str, Damage, &[&str]); 7] = [
@@ -134,7 +134,7 @@ async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_lacks_what_the_projection_knows_is_refused_with_both_revisions() {
+async fn a_journal_older_than_the_projection_is_refused_with_both_revisions() {
     let folder = used(1).await;
     let segment = folder.data().join(SEGMENT);
     let length = fs::metadata(&segment).expect("it is there").len();
@@ -155,7 +155,7 @@ async fn a_journal_that_lacks_what_the_projection_knows_is_refused_with_both_rev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_made_anew_does_not_matter() {
+async fn lost_files_are_rebuilt_if_possible() {
     let folder = used(3).await;
     // lost file or folder
     for lost in ["journal/durable", "projection", "lock"] {
@@ -178,7 +178,7 @@ async fn a_second_process_on_the_folder_is_refused_and_the_first_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_folder_is_refused_and_left_as_it_is() {
+async fn a_read_only_folder_is_refused_and_left_unchanged() {
     let folder = used(1).await;
     let (data, before) = (folder.data(), content(&folder.data()));
     permit(&data, 0o500, 0o400);

@@ -38,7 +38,7 @@ fn done(output: &Output) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_is_private_whatever_the_umask() {
+async fn created_files_are_private_with_every_umask() {
     for umask in ["000", "022", "077"] {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
         let wrapper = ["sh", "-c", &script];
@@ -63,7 +63,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_could_read_is_narrowed_at_the_start_with_one_line_and_keys_are_warned_of() {
+async fn a_start_removes_permissions_of_others_with_one_line_and_warns_of_open_keys() {
     let server = Server::new();
     write(&server).await;
     let folder = server.stop();
@@ -88,7 +88,7 @@ async fn what_others_could_read_is_narrowed_at_the_start_with_one_line_and_keys_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_narrowed_is_warned_of() {
+async fn permissions_that_cannot_be_removed_cause_a_warning() {
     let folder = Server::new().stop();
     let elsewhere = folder.file("elsewhere");
     fs::rename(folder.data().join("projection"), &elsewhere).expect("it is ours");
@@ -104,7 +104,7 @@ async fn what_cannot_be_narrowed_is_warned_of() {
 }
 
 #[test]
-fn a_folder_that_is_not_for_the_store_alone_is_left_to_others() {
+fn shared_folders_keep_their_permissions() {
     let table = [
         // (content, permissions, permissions after a start)
         (None, 0o755, 0o700),

@@ -52,7 +52,7 @@ async fn values_and_sequences_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_watch_does_not_hold_up_the_end() {
+async fn an_open_watch_does_not_delay_the_end() {
     let server = Folder::new("[server]\nshutdown_grace_ms = 500\n").serve();
     let mut health = HealthClient::new(server.channel().await);
     let request = HealthCheckRequest { service: String::new() };

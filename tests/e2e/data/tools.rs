@@ -76,7 +76,7 @@ async fn an_export_imports_to_the_same_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
+async fn damage_exits_with_65_and_names_the_place_unlike_a_wrong_folder() {
     let folder = used().await;
     let lines = ends(&folder.run("export"), 0).0;
     let file = folder.data().with_file_name("out.jsonl");
@@ -112,7 +112,7 @@ async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_use_is_neither_verified_nor_exported() {
+async fn folders_in_use_are_neither_verified_nor_exported() {
     let server = Server::new();
     for command in ["verify", "export", "import Cargo.toml"] {
         let (out, said) = ends(&server.folder().run(command), 1);

@@ -52,7 +52,7 @@ async fn a_log_without_a_reader_ends_neither_calls_nor_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_whose_reader_is_stuck_holds_up_neither_calls_nor_the_end() {
+async fn a_log_with_a_stuck_reader_delays_neither_calls_nor_the_end() {
     // 4 MiB of details: more than the pipe and the server's buffer hold.
     let (calls, name_bytes) = (300, 15_000);
     for reads_again in [true, false] {

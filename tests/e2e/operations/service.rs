@@ -51,7 +51,7 @@ fn systemd_understands_every_line() {
 }
 
 #[test]
-fn little_is_left_to_an_intruder() {
+fn the_unit_is_locked_down() {
     let table = [
         // (additional lines, whether the unit is locked down well enough)
         ("", true),
@@ -76,7 +76,7 @@ fn the_unit_fits_the_defaults_of_the_server() {
 }
 
 #[test]
-fn the_command_is_one_of_the_server_and_bad_configuration_is_not_tried_again() {
+fn the_units_command_works_and_bad_configuration_is_not_retried() {
     let folder = Folder::new("[limits]\ncalls = 0\n");
     let config = folder.file("feature-server.toml");
     let mut words = value("ExecStart").split(' ');

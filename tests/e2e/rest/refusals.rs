@@ -9,7 +9,7 @@ const VIEWER: &str = "--role IAM_OWNER_VIEWER --instance demo";
 const EVERYWHERE: &str = "--role SYSTEM_OWNER";
 
 #[test]
-fn a_bad_body_is_told_by_the_exact_field() {
+fn a_bad_body_is_refused_with_the_exact_field() {
     let large = format!(r#"{{"actions":true{}}}"#, " ".repeat(1 << 20));
     let deep_objects = format!("{}1{}", r#"{"loginV2":"#.repeat(65), "}".repeat(65));
     let deep_arrays = format!(r#"{{"improvedPerformance":{}{}}}"#, "[".repeat(64), "]".repeat(64));

@@ -36,7 +36,7 @@ fn mutual(client_certificate: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_worth_what_its_entry_says() {
+async fn certificates_have_the_rights_of_their_entry() {
     let (server, authority) = served(&mutual("optional"));
     let viewer_token = server.token("--role IAM_OWNER_VIEWER --instance demo");
     let (console, viewer) = (authority.client("any", CONSOLE), authority.client("any", VIEWER));
@@ -76,7 +76,7 @@ async fn a_certificate_is_worth_what_its_entry_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
+async fn clients_without_a_valid_certificate_are_rejected_if_one_is_required() {
     let (server, authority) = served(&mutual("required"));
     let elsewhere = Authority::named("another authority");
     let table = [
@@ -101,7 +101,7 @@ async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_certificate_opens_no_connection_as_soon_as_the_list_says_so() {
+async fn certificates_are_rejected_as_soon_as_the_list_revokes_them() {
     let config = mutual("required").replace("client_ca_file", "client_crl_file = 'crl.pem'\nclient_ca_file");
     let authority = Authority::new();
     let folder = crate::support::harness::Folder::new(&config);

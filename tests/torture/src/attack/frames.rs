@@ -163,14 +163,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_frames_as_rfc_9113_has_them() {
+    fn frames_match_rfc_9113() {
         let frames = Frames::new().reset(3).settings(&[(INITIAL_WINDOW_SIZE, 1)]);
         let expected = [&[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8][..], &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1]];
         assert_eq!(frames.0, expected.concat());
     }
 
     #[test]
-    fn writes_numbers_as_rfc_7541_has_them() {
+    fn numbers_match_rfc_7541() {
         // The examples of HPACK's appendix C.1, and the smallest number that needs a second byte.
         for (bits, number, bytes) in [(5, 10, &[10][..]), (5, 1337, &[31, 154, 10]), (8, 42, &[42]), (5, 31, &[31, 0])]
         {

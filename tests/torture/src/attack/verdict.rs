@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_each_bound_that_is_broken() {
+    fn each_broken_bound_is_named() {
         type Change = fn(&mut Verdict);
         let table: [(Change, &str); 14] = [
             // bad value, what the verdict names
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_several_times_counts() {
+    fn latency_is_the_median_of_the_periods() {
         let start = Instant::now();
         let second = |number: u64| start + Duration::from_secs(number);
         let call = |(number, ms)| Call { due: second(number), took: Duration::from_millis(ms), failure: None };

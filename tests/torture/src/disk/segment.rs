@@ -60,7 +60,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_segment_ends_behind_its_last_frame_whatever_follows() {
+    fn a_segment_ends_after_its_last_frame_and_ignores_later_bytes() {
         for rest in [&[][..], &[0; 1000], b"FSFR", &[7; 40]] {
             assert_eq!(end(&[&segment()[..], rest].concat()), 438, "{rest:?}");
         }

@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interrupted_calls_are_whole_again_and_those_that_hang_stand_last() {
+    fn interrupted_calls_are_joined_and_hanging_calls_come_last() {
         let place = tempfile::tempdir().expect("the system has a folder for temporary files");
         let log = place.path().join("trace");
         let lines = [

@@ -81,7 +81,7 @@ fn read(of: u64, sequence: u64, second: i64) -> Read {
 }
 
 #[test]
-fn after_a_restart_what_is_certain_must_be_there() {
+fn certain_states_must_survive_a_restart() {
     let check = |there: Read, problems: usize, why: &str| {
         let mut history = history();
         history.settle(&there);
@@ -101,7 +101,7 @@ fn after_a_restart_what_is_certain_must_be_there() {
 }
 
 #[test]
-fn what_a_reader_saw_must_not_be_taken_back() {
+fn a_state_that_a_reader_saw_must_survive_a_restart() {
     let mut history = history();
     assert_eq!(history.see(1, &read(3, 3, 11)), Some(2));
     history.settle(&read(1, 1, 10));
@@ -109,7 +109,7 @@ fn what_a_reader_saw_must_not_be_taken_back() {
 }
 
 #[test]
-fn a_reader_sees_nothing_that_is_outdated_unknown_or_refused() {
+fn readers_must_not_see_outdated_unknown_or_refused_states() {
     let check = |since: usize, seen: Read, problems: usize| {
         let mut history = history();
         if since == 2 {
@@ -128,7 +128,7 @@ fn a_reader_sees_nothing_that_is_outdated_unknown_or_refused() {
 }
 
 #[test]
-fn an_acknowledgement_must_be_the_one_that_is_foreseen() {
+fn acknowledgements_must_match_the_prediction() {
     let check = |number: usize, told: Details, problems: usize| {
         let mut history = history();
         history.issue(1, state(5));

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_what_they_are_called() {
+    fn bodies_decode_to_what_their_names_say() {
         let read = |bytes: Vec<u8>| SetOrganizationFeaturesRequest::decode(&*bytes).unwrap();
         let (list, mask) = (read(list_of_own()), read(mask()));
         assert_eq!((&*list.organization_id, list.improved_performance.len()), ("mallory", 1_000_000));

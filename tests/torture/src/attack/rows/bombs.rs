@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bomb_is_small_and_large() {
+    fn a_bomb_is_small_and_decompresses_to_much() {
         assert!(gzipped().len() < MESSAGE_BYTES, "{}", gzipped().len());
         let mut part = Vec::new();
         let wanted = 64 << 20;

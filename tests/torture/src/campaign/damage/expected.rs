@@ -98,7 +98,7 @@ mod tests {
     use crate::disk::segment::tests::segment;
 
     #[test]
-    fn what_was_acknowledged_must_be_refused_and_what_can_be_made_anew_must_not() {
+    fn damage_to_acknowledged_bytes_is_refused_and_rebuildable_files_are_not() {
         let flipped = |byte: usize| {
             let mut bytes = segment();
             bytes[byte] ^= 1;
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_segment_that_was_swapped_with_the_mark_may_end_too_early_for_the_projection() {
+    fn a_last_segment_swapped_with_the_mark_may_end_before_the_projection() {
         let change = |file: &str| Change { file: file.into(), before: Some(segment()), after: Some(vec![0; 20]) };
         let changes = vec![change("journal/durable"), change("journal/2.log")];
         let damage = Damage { what: "swapped".to_owned(), changes };
