@@ -126,8 +126,9 @@ fn a_call_with_a_token_counts_until_it_is_answered() {
     let call = |verb: &str, length: usize| {
         let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
         let head = format!(
-            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
         );
         let head = if verb == "PUT" { head.replace("?inheritance=true", "") } else { head };
         connection.write_all(head.as_bytes()).expect("the server reads");

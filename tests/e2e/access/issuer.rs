@@ -22,7 +22,8 @@ fn key() -> (jsonwebtoken::EncodingKey, String) {
 async fn issuer_tokens_have_the_rights_of_their_claims() {
     let (key, set) = key();
     let config = format!(
-        "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
+        "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\n\
+         jwks_file = \"jwks.json\"\n"
     );
     let folder = Folder::new(&config);
     std::fs::write(folder.data().with_file_name("jwks.json"), set).expect("the file is written");
@@ -87,7 +88,8 @@ async fn issuer_keys_and_roles_may_have_several_forms_and_files_a_byte_order_mar
     let (key, set) = key();
     let config = format!(
         "{MARK}[limits]\nheader_bytes = 65536\n[auth]\nrevocation_file = \"revoked\"\n\
-         [[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
+         [[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\n\
+         jwks_file = \"jwks.json\"\n"
     );
     let folder = Folder::new(&config);
     assert!(folder.run("token keygen").status.success());

@@ -32,11 +32,13 @@ pub const ATTACKS: [Attack; 7] = [
 
 /// The first lines of requests, without the headers that all of them share. Their methods accept the largest messages,
 /// and every caller with a token may send them.
-const CONNECT: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+const CONNECT: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\n\
+    content-type: application/json\r\ncontent-encoding: gzip";
 const PLAIN: &str =
     "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json";
 const REST: &str = "PUT /v2/features/instance HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
-const WEB: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
+const WEB: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\n\
+    content-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
 
 /// One connection for each bomb, so that flow control does not slow it down.
 async fn grpc(mut wire: Wire, pace: &mut Pace, block: Block) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! Well-formed calls of unauthenticated clients.
+//! Well-formed calls: streams without a token, tokens with a wrong signature, and more calls than an identity may make.
 
 use std::io;
 

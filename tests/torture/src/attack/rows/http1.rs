@@ -94,8 +94,10 @@ async fn smuggling(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
 async fn upgrades(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.drain();
     let request = next(&[
-        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+         http2-settings: AAMAAABk\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         "CONNECT localhost:22 HTTP/1.1\r\nhost: localhost:22\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n",
         "TRACE / HTTP/1.1\r\nhost: localhost\r\n\r\n",

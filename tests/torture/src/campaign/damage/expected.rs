@@ -98,7 +98,7 @@ mod tests {
     use crate::disk::segment::tests::segment;
 
     #[test]
-    fn damage_to_acknowledged_bytes_is_refused_and_rebuildable_files_are_not() {
+    fn damage_to_acknowledged_bytes_is_refused_and_damage_to_rebuildable_files_is_not() {
         let flipped = |byte: usize| {
             let mut bytes = segment();
             bytes[byte] ^= 1;
