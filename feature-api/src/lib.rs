@@ -1,6 +1,6 @@
-//! The service's messages, clients and descriptors, and the one bridge between messages and domain.
+//! The service's messages, clients and descriptors, and the only conversion between messages and domain values.
 //!
-//! Whatever a feature is, it is in the descriptors: nothing here names one.
+//! All knowledge of features comes from the descriptors: no code here names a feature.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Requests: protobuf bytes into what the domain understands.
+//! Requests: converts protobuf bytes to domain values.
 
 use std::fmt::Display;
 
@@ -10,13 +10,13 @@ use crate::schema::features::id_field;
 use crate::value;
 use crate::wire::{self, MAX_FIELDS, WireError};
 
-/// The most violations that an answer names. They stand in the header of the answer, and clients bound its size.
+/// The maximum number of violations in an answer. Violations are sent in a header, and clients limit its size.
 const VIOLATIONS_MAX: usize = 10;
 
-/// The most characters of a path that an answer repeats.
+/// The maximum number of characters of a path that an answer repeats.
 const PATH_MAX_CHARS: usize = 64;
 
-/// A field of a request that is wrong.
+/// A field of a request with a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// The field's path, such as `login_v2.base_uri` or `improved_performance[2]`.
@@ -25,12 +25,12 @@ pub struct Violation {
     pub description: String,
 }
 
-/// The first few fields that are wrong.
+/// The first violations of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// Notes one. Its texts are made only if the answer names it.
+    /// Adds a violation. Formats its texts only if the answer has room for it.
     pub(crate) fn add(&mut self, field: impl Display, description: impl Display) {
         if self.0.len() < VIOLATIONS_MAX {
             self.0.push(Violation { field: field.to_string(), description: description.to_string() });
@@ -38,19 +38,19 @@ impl Violations {
     }
 }
 
-/// Why a request makes no sense.
+/// Why a request is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The bytes are no message of the type with this name.
+    /// The bytes are not a valid message of the type with this name.
     #[error("no valid message of the type {0}")]
     Malformed(String),
-    /// The message has more fields than any request needs.
+    /// The message has more fields than a request can need.
     #[error("the message has more than {0} fields")]
     TooManyFields(usize),
-    /// Fields are wrong: these, and perhaps more when there are many.
+    /// Fields have wrong values: these, and possibly more, since the list is limited.
     #[error("invalid fields")]
     Invalid(Vec<Violation>),
-    /// A Set names nothing to change.
+    /// A Set request names nothing to change.
     #[error(transparent)]
     NoChanges(PatchError),
 }
@@ -74,9 +74,9 @@ pub struct Request {
 }
 
 impl Request {
-    /// Decodes a request. Unknown fields, which newer clients may send, are ignored.
+    /// Decodes a request. Ignores unknown fields, which newer clients may send.
     ///
-    /// What it costs is bounded by the number of fields and elements that a request may have, whatever the bytes are.
+    /// The limits on fields and list elements bound the cost of decoding for any bytes.
     ///
     /// # Errors
     /// [`RequestError::Malformed`] when the bytes are not a message of this type, [`RequestError::TooManyFields`], and
@@ -88,8 +88,8 @@ impl Request {
             .map_err(|_| RequestError::of(WireError::Malformed, descriptor))
     }
 
-    /// The id of the resource that a request of this level names, unchecked; empty on levels without one. Nothing else
-    /// of the request is decoded, so that the right on the resource can be checked first.
+    /// The id of the resource that a request of this level names, unchecked; empty on levels without an id. Decodes no
+    /// other field, so that the server can check the right on the resource first.
     ///
     /// # Errors
     /// [`RequestError::Malformed`] and [`RequestError::TooManyFields`].
@@ -98,12 +98,12 @@ impl Request {
         wire::text(descriptor, name, bytes).map_err(|error| RequestError::of(error, descriptor))
     }
 
-    /// Whether a read also wants what is inherited.
+    /// Whether a read includes inherited values.
     pub fn inheritance(&self) -> bool {
         self.field("inheritance").and_then(|value| value.as_bool()).unwrap_or(false)
     }
 
-    /// Whether a write is only to be checked.
+    /// Whether a write is only checked and not carried out.
     pub fn validate_only(&self) -> bool {
         self.field("validate_only").and_then(|value| value.as_bool()).unwrap_or(false)
     }
@@ -120,8 +120,8 @@ impl Request {
     /// Reads a Set request of this level as a patch.
     ///
     /// # Errors
-    /// [`RequestError::Invalid`] names the bad fields and the paths of the mask that name no feature;
-    /// [`RequestError::NoChanges`] when nothing is named at all.
+    /// [`RequestError::Invalid`] names the wrong fields and the paths of the mask that name no feature;
+    /// [`RequestError::NoChanges`] when the request names no feature.
     pub fn patch(&self, features: &LevelFeatures) -> Result<Patch, RequestError> {
         let mask = self.update_mask();
         let masked = |path: &str| mask.as_ref().is_none_or(|paths| paths.iter().any(|masked| covers(masked, path)));
@@ -152,7 +152,7 @@ impl Request {
         patch.map_err(RequestError::NoChanges)
     }
 
-    /// The paths of the mask. One without paths counts as absent (AIP-134).
+    /// The paths of the mask. A mask without paths counts as absent (AIP-134).
     fn update_mask(&self) -> Option<Vec<String>> {
         if !self.message.has_field_by_name("update_mask") {
             return None;
@@ -167,7 +167,7 @@ impl Request {
     }
 }
 
-/// Whether a path of the mask has to do with `path`: names it, something around it, or a part of it.
+/// Whether the masked path and `path` overlap: they are equal, or one contains the other.
 fn covers(masked: &str, path: &str) -> bool {
     let is_part = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     masked == "*" || masked == path || is_part(path, masked) || is_part(masked, path)

@@ -1,4 +1,4 @@
-//! Answers: what the domain says, as protobuf messages.
+//! Answers: converts domain values to protobuf messages.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,9 @@ use crate::zitadel::object::v2 as object;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// The answer to a Set or a Reset, the same bytes for all of them: their responses have nothing but these details, and a
-/// test of the contract keeps it so. Reflection would cost more than the rest of the answer.
+/// The answer to a Set or a Reset on any level. All their responses contain only these details and encode to the same
+/// bytes, which a contract test checks. Building the right type by reflection would cost more than the rest of the
+/// answer.
 pub fn written(details: &Details) -> SetUserFeaturesResponse {
     SetUserFeaturesResponse { details: Some(message(details)) }
 }
@@ -22,8 +23,8 @@ pub fn written(details: &Details) -> SetUserFeaturesResponse {
 ///
 /// * `descriptor`: the method's response.
 /// * `features`: the features of its level.
-/// * `resolved`: the values that are set, with the levels that set them.
-/// * `every_feature`: whether features without a value are answered too, at their default.
+/// * `resolved`: the values that are set, and the levels that set them.
+/// * `every_feature`: whether the answer also contains features without a value, at their default.
 pub fn features(
     descriptor: &MessageDescriptor,
     features: &LevelFeatures,

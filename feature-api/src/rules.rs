@@ -1,4 +1,4 @@
-//! What a text must look like, by the option `feature.v1.rules` of its field.
+//! Checks texts against the option `feature.v1.rules` of their field.
 
 use fluent_uri::Uri;
 use prost_reflect::FieldDescriptor;
@@ -8,7 +8,7 @@ use crate::feature::v1::Rules;
 /// The option that carries [`Rules`].
 const RULES_OPTION: &str = "feature.v1.rules";
 
-/// Says what is wrong with `text` as a value of `field`.
+/// Checks `text` as a value of `field`. The error says what is wrong.
 pub(crate) fn check_text(field: &FieldDescriptor, text: &str) -> Result<(), String> {
     let rules = rules(field);
     let max = rules.max_characters as usize;

@@ -1,6 +1,6 @@
-//! The schema: what the descriptors say about methods, who may call them, and the features of each level.
+//! The schema: the methods, the rights to call them, and the features of each level, as the descriptors declare them.
 //!
-//! It is read once at start. What does not fit together is an error that names the place in the protos.
+//! The server reads it once at start. An inconsistency is an error that names the place in the protos.
 
 pub mod features;
 pub mod method;
@@ -13,7 +13,7 @@ use prost_reflect::DescriptorPool;
 pub use self::features::LevelFeatures;
 pub use self::method::{Access, Exception, Method, Operation};
 
-/// Why the descriptors make no schema.
+/// Why the descriptors do not form a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
 pub struct SchemaError {
@@ -29,7 +29,7 @@ impl SchemaError {
     }
 }
 
-/// What the descriptors say.
+/// The methods and features that the descriptors declare.
 #[derive(Debug, Clone)]
 pub struct Schema {
     pool: DescriptorPool,
@@ -41,7 +41,7 @@ impl Schema {
     /// Reads the descriptors.
     ///
     /// # Errors
-    /// [`SchemaError`] when a method's options are incomplete, or when the messages of a level don't match.
+    /// [`SchemaError`] when the options of a method are incomplete, or the messages of a level don't match each other.
     pub fn new(pool: DescriptorPool) -> Result<Self, SchemaError> {
         let mut methods = HashMap::new();
         for descriptor in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
@@ -62,7 +62,7 @@ impl Schema {
         Ok(Self { pool, methods, levels })
     }
 
-    /// The descriptors themselves.
+    /// The descriptors.
     pub fn pool(&self) -> &DescriptorPool {
         &self.pool
     }

@@ -1,4 +1,4 @@
-//! Values of features: from the field of a Set request, and into the message that answers for the feature.
+//! Values of features: reads them from Set requests and writes them into Get responses.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,9 @@ use crate::rules;
 use crate::schema::features::FeatureFields;
 use crate::zitadel::feature::v2::Source;
 
-/// Reads the value of a feature from a Set request that carries it.
+/// Reads the value of a feature that a Set request contains.
 ///
-/// `masked` tells whether a path counts; parts of a message that don't are left out unchecked.
+/// `masked` says whether the mask includes a path. Parts of a message outside of the mask are left out, unchecked.
 pub(crate) fn read(
     feature: &FeatureFields,
     request: &DynamicMessage,
@@ -57,7 +57,7 @@ fn read_parts(
     violations: &mut Violations,
 ) -> Value {
     let mut parts = BTreeMap::new();
-    // fields() leaves out what is absent, and what is at a default that can't be told from absent.
+    // fields() skips absent fields, and fields at a default that cannot be distinguished from absent.
     for (field, value) in message.fields() {
         let path = format!("{}.{}", feature.key, field.name());
         if !masked(&path) {
@@ -78,10 +78,9 @@ fn read_parts(
     Value::Message(parts)
 }
 
-/// Makes the message that answers for a feature: the value, or the default without one, and where it comes from.
+/// Makes the message for one feature of a Get response: the value or the default, and the source of the value.
 ///
-/// A value of another kind than the feature's, which only a change of the protos could leave behind, is left out
-/// like one that was never set.
+/// A stored value whose kind differs from the feature's counts as not set. Only a change of the protos can cause this.
 pub(crate) fn answer(feature: &FeatureFields, resolved: Option<(&Value, Level)>) -> DynamicMessage {
     let mut answer = DynamicMessage::new(feature.answer.clone());
     let Some((value, level)) = resolved else { return answer };
@@ -100,7 +99,7 @@ pub(crate) fn answer(feature: &FeatureFields, resolved: Option<(&Value, Level)>)
                     Value::Text(text) => FieldValue::String(text.clone()),
                     Value::Numbers(_) | Value::Message(_) => continue,
                 };
-                // A part that this binary does not know, or knows as another kind, is not shown.
+                // Skips a part that this binary does not have, or has with another kind.
                 let _not_shown = answer.try_set_field_by_name(name, part);
             }
         }

@@ -1,36 +1,36 @@
-//! A look at an encoded message before it is decoded. It costs little whatever the bytes are, bounds what decoding
-//! costs, and leaves out the fields that the message's type does not have.
+//! Checks an encoded message before it is decoded, at a low cost for any bytes: bounds the cost of decoding, and
+//! removes unknown fields.
 
 use std::borrow::Cow;
 
 use prost::decode_length_delimiter;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
-/// The most fields of a message, those of its parts included. No request has a tenth of it; without this bound, a
-/// message of two bytes a field would cost a hundred times as much as its bytes are worth.
+/// The maximum number of fields in a message, those of its parts included. Real requests have less than a tenth of it.
+/// Without this limit, decoding a message of two bytes a field would cost a hundred times as much as its size suggests.
 pub(crate) const MAX_FIELDS: usize = 8_192;
 
-/// The most paths of a field mask. A level has far fewer features and parts to name.
+/// The maximum number of paths in a field mask. A level has far fewer features and parts.
 const MAX_PATHS: usize = 256;
 
-/// How deep messages and groups may be nested.
+/// The maximum depth of nested messages and groups.
 const MAX_DEPTH: usize = 32;
 
-/// Why bytes are not decoded.
+/// Why bytes are refused before decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WireError {
-    /// They are not what protobuf makes of a message.
+    /// The bytes are not an encoded protobuf message.
     Malformed,
     /// The message has more than [`MAX_FIELDS`].
     TooManyFields,
-    /// A list is longer than its type has values, or than anybody needs.
+    /// A list is longer than its enum has values, or has more than [`MAX_PATHS`] paths.
     ListTooLong { field: String, max: usize, of: &'static str },
 }
 
 /// The bytes of a message without the fields that its type does not have.
 ///
 /// # Errors
-/// [`WireError`]; what is found to be too much is not looked through to its end.
+/// [`WireError`]. The check stops at the first violation.
 pub(crate) fn known_fields<'b>(descriptor: &MessageDescriptor, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>, WireError> {
     let mut reader = Reader::new(bytes);
     if check(descriptor, &mut reader, "", MAX_DEPTH)? {
@@ -41,7 +41,7 @@ pub(crate) fn known_fields<'b>(descriptor: &MessageDescriptor, bytes: &'b [u8]) 
     Ok(Cow::Owned(known))
 }
 
-/// The text of a field; the last one counts, as everywhere in protobuf. Empty when it is absent.
+/// The value of a text field, empty when the field is absent. The last occurrence counts, as protobuf requires.
 ///
 /// # Errors
 /// [`WireError`].
@@ -64,17 +64,17 @@ const GROUP: u8 = 3;
 const GROUP_END: u8 = 4;
 const FIXED32: u8 = 5;
 
-/// A field as it stands in the bytes.
+/// An encoded field.
 struct Field<'b> {
     number: u32,
     wire_type: u8,
-    /// What stands behind the key, without the length of what has one.
+    /// The value, without its length prefix.
     content: &'b [u8],
-    /// All of it.
+    /// The field with its key and length prefix.
     whole: &'b [u8],
 }
 
-/// Takes the fields of a message one by one, and counts them.
+/// Reads the fields of a message one by one and counts them.
 struct Reader<'b> {
     rest: &'b [u8],
     fields_left: usize,
@@ -138,7 +138,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Groups are no longer made, but old clients may send them in fields that are unknown to this binary.
+    /// Groups are deprecated, but old clients may send them in fields that this binary does not have.
     fn skip_group(&mut self, number: u32) -> Result<(), WireError> {
         let mut open = vec![number];
         while let Some(&innermost) = open.last() {
@@ -153,7 +153,7 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// Checks a message and its parts. Returns whether all of its fields are known.
+/// Checks a message and its parts. Returns whether all fields are known.
 fn check(
     descriptor: &MessageDescriptor,
     reader: &mut Reader<'_>,
@@ -186,7 +186,7 @@ fn check(
     Ok(all_known)
 }
 
-/// The most elements of a list, where that is known, and of what there are so many.
+/// The maximum number of elements in a list, and the words that describe them. `None` for lists without a limit.
 fn longest_list(field: &FieldDescriptor) -> Option<(usize, &'static str)> {
     if !field.is_list() {
         return None;
@@ -198,7 +198,7 @@ fn longest_list(field: &FieldDescriptor) -> Option<(usize, &'static str)> {
     }
 }
 
-/// How many elements of a list stand in this field; of more than `max` only that it is more.
+/// The number of list elements in this field, counted up to `max + 1`.
 fn elements(list: &FieldDescriptor, field: &Field<'_>, max: usize) -> usize {
     let is_packed = field.wire_type == LENGTH_DELIMITED && matches!(list.kind(), Kind::Enum(_));
     if !is_packed {
@@ -208,7 +208,7 @@ fn elements(list: &FieldDescriptor, field: &Field<'_>, max: usize) -> usize {
     field.content.iter().filter(|byte| **byte < 0x80).take(max + 1).count()
 }
 
-/// Copies a message that was checked, without its unknown fields.
+/// Copies a message that passed [`check`], without its unknown fields.
 fn copy_known(descriptor: &MessageDescriptor, bytes: &[u8], to: &mut Vec<u8>) -> Result<(), WireError> {
     let mut reader = Reader::new(bytes);
     while let Some(field) = reader.next()? {

@@ -1,48 +1,48 @@
-//! Whether an event goes on from a record: what [`decide`](crate::decide) always brings about, and what damaged or
-//! foreign history does not. Pure; nothing is repaired here.
+//! Checks that an event continues the record of its scope. Events of [`decide`](crate::decide) always do; events of a
+//! damaged or foreign history may not.
 
 use crate::event::{Event, EventKind};
 use crate::record::Record;
 
-/// Why an event does not go on from the record of its scope. Each names the part of the event that is wrong.
+/// Why an event does not continue the record of its scope. Each variant names the part of the event that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Discontinuity {
     /// The scope's sequence has a gap or a repeat.
     #[error("is {actual}, but {expected} continues the scope's history")]
     Sequence {
-        /// What continues the history.
+        /// The sequence that continues the history.
         expected: u64,
-        /// What the event has.
+        /// The sequence of the event.
         actual: u64,
     },
-    /// The event is earlier than the one before it.
+    /// The event is earlier than the previous event of its scope.
     #[error("is earlier than that of the scope's event before")]
     Time,
-    /// The change at this index, counted from 0, does not start from what the scope has set.
+    /// The old value of the change at this index (from 0) is not the value that the scope has set.
     #[error("is not what the scope had set before")]
     Old(
         /// The index.
         usize,
     ),
-    /// The change at this index, counted from 0, changes nothing, or its feature was changed already.
+    /// The change at this index (from 0) changes nothing, or an earlier change of the event has the same feature.
     #[error("changes nothing, or repeats a feature")]
     Change(
         /// The index.
         usize,
     ),
-    /// The first event of a scope changes nothing. Then a later one could pass for the first
+    /// The first event of a scope has no changes. A later event of another history could then pass for the first one
     /// ([`Event::is_first`]).
     #[error("are missing, though the scope was never written before")]
     Empty,
-    /// A reset leaves something set.
+    /// A reset does not unset every feature that the scope has set.
     #[error("of a reset have to unset all that the scope had set")]
     Reset,
 }
 
-/// Checks that `event` goes on from `record`, the record of its scope.
+/// Checks that `event` continues `record`, the record of its scope.
 ///
 /// # Errors
-/// [`Discontinuity`], the first one found.
+/// [`Discontinuity`]: the first one found.
 pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinuity> {
     let expected = record.sequence.saturating_add(event.steps());
     if event.sequence != expected {

@@ -1,4 +1,4 @@
-//! Events: the history of the settings. The journal holds them, and records are their sum.
+//! Events: the history of the settings. The journal stores them, and a record is the sum of the events of its scope.
 
 use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
@@ -6,51 +6,52 @@ use crate::scope::Scope;
 use crate::time::Timestamp;
 use crate::value::Value;
 
-/// One change of one feature. `None` means that the level inherits it.
+/// One change of one feature. `None` means that the level does not set the feature and inherits its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureChange {
     /// The feature.
     pub key: FeatureKey,
-    /// What the level had set before.
+    /// The value before the write.
     pub old: Option<Value>,
-    /// What the level has set since.
+    /// The value after the write.
     pub new: Option<Value>,
 }
 
-/// What kind of write an event tells of.
+/// The kind of write that an event records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
-    /// Features were set or unset one by one.
+    /// Set or unset single features.
     Set,
-    /// Everything that the scope had set was unset.
+    /// Unset every feature that the scope had set.
     Reset,
 }
 
-/// One write that changed something: what changed, when and by whom.
+/// One write that changed something: what changed, when, and who changed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The position in the history of the whole store: 1 for the first event, one more for each later one.
+    /// The event's position in the history of the whole store. The first event has 1, each later event one more.
     pub revision: u64,
     /// The scope that was written.
     pub scope: Scope,
-    /// What kind of write this was.
+    /// The kind of write.
     pub kind: EventKind,
     /// The scope's sequence after the write.
     pub sequence: u64,
-    /// When it was written; never before an earlier event of the same scope.
+    /// The time of the write; never earlier than the previous event of the same scope.
     pub time: Timestamp,
-    /// Who wrote: the subject of the credential.
+    /// The subject of the credential of the write.
     pub actor: String,
-    /// The id of the request that wrote.
+    /// The id of the request.
     pub request_id: String,
-    /// For a user: the organization that is recorded for them after the write.
+    /// For a user: the organization recorded for the user after the write.
     pub organization: Option<OrganizationId>,
-    /// The features that changed. Empty when only the organization did.
+    /// The features that changed. Empty when only the organization changed.
     pub changes: Vec<FeatureChange>,
 }
 
 impl Event {
-    /// By how much the event raises the scope's sequence: each feature that was set or unset counts, a reset once.
+    /// The number of steps by which the event raises the scope's sequence: one for each changed feature, one for a
+    /// reset.
     pub fn steps(&self) -> u64 {
         match self.kind {
             EventKind::Set => self.changes.len() as u64,
@@ -58,7 +59,8 @@ impl Event {
         }
     }
 
-    /// Whether the scope had no history before this event, which somebody has decided or found to continue the history.
+    /// Whether the scope had no history before this event. Valid only for an event that [`decide`](crate::decide) made
+    /// or that passed [`check_continuity`](crate::check_continuity).
     pub fn is_first(&self) -> bool {
         self.sequence == self.steps()
     }

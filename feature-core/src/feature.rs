@@ -1,11 +1,11 @@
-//! Which features exist on a level. The lists themselves come from the protobuf descriptors, never from here.
+//! The features that exist on a level. The lists themselves come from the protobuf descriptors, never from this file.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The key of a feature: its field name in the protobuf messages, the same on all levels.
+/// The key of a feature: its field name in the protobuf messages. A feature has the same key on all levels.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureKey(Arc<str>);
 
@@ -34,23 +34,23 @@ impl fmt::Display for FeatureKey {
     }
 }
 
-/// What kind of value a feature takes.
+/// The kind of value that a feature takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// On or off.
     Flag,
-    /// A list of enum members. Only a list with an element counts as present.
+    /// A list of enum members. An empty list counts as absent.
     Numbers,
-    /// A message with these parts, each of which a mask can name.
+    /// A message with these parts. A mask can name each part.
     Message(BTreeMap<String, Presence>),
 }
 
-/// Whether a part of a message can be absent from it.
+/// Whether a message can be without a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// It can be, and that is not the same as its default.
+    /// It can. An absent part differs from a part at its default.
     Explicit,
-    /// It cannot be: a message without it has it at its default.
+    /// It cannot. A message without the part has the part at its default.
     Implicit,
 }
 
@@ -61,7 +61,7 @@ pub struct FeatureSet {
 }
 
 impl FeatureSet {
-    /// The kind of the feature with this key, when the level has it.
+    /// The kind of the feature with this key, if the level has the feature.
     pub fn kind(&self, key: &str) -> Option<&Kind> {
         self.kinds.get(key)
     }

@@ -1,12 +1,12 @@
-//! Identifiers of instances, organizations and users: one newtype each, so that they cannot be swapped.
+//! Identifiers of instances, organizations and users. Each has its own type, so that the compiler finds swapped ids.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// The most characters an identifier may have.
+/// The maximum number of characters in an identifier.
 pub const ID_MAX_CHARS: usize = 200;
 
-/// Why a text is no identifier.
+/// Why a text is not an identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// The text is empty.
@@ -15,7 +15,7 @@ pub enum IdError {
     /// The text has more than [`ID_MAX_CHARS`] characters.
     #[error("has {0} characters, at most {ID_MAX_CHARS} are allowed")]
     TooLong(usize),
-    /// The text holds a control character, such as a line break.
+    /// The text contains a control character, such as a line break.
     #[error("holds a control character at position {0}")]
     ControlCharacter(usize),
 }
@@ -24,7 +24,7 @@ fn check(text: &str) -> Result<(), IdError> {
     if text.is_empty() {
         return Err(IdError::Empty);
     }
-    // Counting stops being cheap only for texts that are refused anyway.
+    // Counting is slow only for long texts, which are refused anyway.
     let chars = text.chars().count();
     if chars > ID_MAX_CHARS {
         return Err(IdError::TooLong(chars));
@@ -42,7 +42,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes a text of 1 to [`ID_MAX_CHARS`] characters without control characters.
+            /// Accepts a text of 1 to [`ID_MAX_CHARS`] characters without control characters.
             ///
             /// # Errors
             /// [`IdError`] says what is wrong with the text.
@@ -51,7 +51,7 @@ macro_rules! id {
                 Ok(Self(text.into()))
             }
 
-            /// The identifier as it was given.
+            /// The identifier as the caller gave it.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -66,15 +66,15 @@ macro_rules! id {
 }
 
 id!(
-    /// Names one instance: a tenant of the product with its own organizations and users.
+    /// The id of an instance: a tenant of the product with its own organizations and users.
     InstanceId
 );
 id!(
-    /// Names one organization of an instance.
+    /// The id of an organization of an instance.
     OrganizationId
 );
 id!(
-    /// Names one user of an instance.
+    /// The id of a user of an instance.
     UserId
 );
 

@@ -1,4 +1,4 @@
-//! A layer: what one scope has set, and only that. A feature that is absent here is inherited.
+//! A layer: the features that one scope has set. A feature that is absent from the layer is inherited.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,8 @@ use crate::event::FeatureChange;
 use crate::feature::FeatureKey;
 use crate::value::Value;
 
-/// The features that one scope has set. Presence is membership: `false` is a value, absent is not.
+/// The features that one scope has set. `false` is a value like any other; a feature that is not set is not in the
+/// layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer {
     values: BTreeMap<FeatureKey, Value>,
@@ -23,12 +24,12 @@ impl Layer {
         self.values.is_empty()
     }
 
-    /// The features set, in the order of their keys.
+    /// The features that are set, in the order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&FeatureKey, &Value)> {
         self.values.iter()
     }
 
-    /// Carries out changes: each key gets its new value, or becomes absent.
+    /// Applies changes: each feature gets its new value, or is removed.
     pub fn apply(&mut self, changes: &[FeatureChange]) {
         for change in changes {
             match &change.new {

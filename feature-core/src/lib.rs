@@ -1,7 +1,7 @@
 //! The domain of the feature service: levels, scopes, layers, patches, resolution and records.
 //!
-//! Everything here is a plain value or a pure function. There is no I/O, clock, async code, protobuf or
-//! transport, and no feature is named: time, revisions and the set of known features are arguments.
+//! Everything here is a plain value or a pure function, without I/O, a clock, async code or protobuf. Time, revisions
+//! and the set of features are arguments; the crate names no feature.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
 //! A patch: a Set request and its mask, turned into 'set this, unset that'.
 //!
-//! The rules of field masks (AIP-134, with unsetting) live here and nowhere else.
+//! This file alone implements the rules of field masks (AIP-134, extended by unsetting).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::value::Value;
 /// The mask path that names every feature of the level.
 const EVERYTHING: &str = "*";
 
-/// What a Set asks for, feature by feature. Never empty.
+/// The changes that a Set request asks for, feature by feature. Never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     changes: BTreeMap<FeatureKey, Change>,
@@ -22,22 +22,21 @@ pub struct Patch {
 enum Change {
     Set(Value),
     Unset,
-    /// Sets or removes parts of a message and keeps its other parts. Where the level has not set the feature,
-    /// it does so only when `create` holds, which is when there is a part to set: removing one from nothing leaves
-    /// nothing.
+    /// Sets or removes parts of a message and keeps its other parts. `create` is true when at least one part is set;
+    /// only then does the merge create a feature that the level has not set.
     Merge {
         parts: BTreeMap<String, Option<Value>>,
         create: bool,
     },
 }
 
-/// Why a Set request is no patch.
+/// Why a Set request is not a patch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// The request names no feature to set or to unset.
+    /// The request names no feature to set or unset.
     #[error("no changes: set at least one feature, or name the ones to unset in update_mask")]
     NoChanges,
-    /// The mask has paths that name no feature of the level: their positions in the mask, and they themselves.
+    /// Paths of the mask that name no feature of the level, each with its position in the mask.
     #[error("the mask names unknown features")]
     UnknownPaths(Vec<(usize, String)>),
 }
@@ -45,16 +44,16 @@ pub enum PatchError {
 impl Patch {
     /// Reads a Set request as a patch.
     ///
-    /// * `features`: what exists on the level.
-    /// * `present`: the features that the request carries. All of them belong to `features`.
-    /// * `mask`: the paths of the update mask; `None` when the request has no mask. An empty mask counts as none.
+    /// * `features`: the features of the level.
+    /// * `present`: the features that the request carries. All of them are in `features`.
+    /// * `mask`: the paths of the update mask; `None` when the request has no mask. An empty mask counts as no mask.
     ///
-    /// Without a mask every present feature is set. With one exactly the masked paths change: present ones are
-    /// set, absent ones unset, and a present feature outside of the mask is ignored.
+    /// Without a mask, the patch sets every present feature. With a mask, it changes exactly the masked features: it
+    /// sets those that are present, unsets those that are absent, and ignores present features outside of the mask.
     ///
     /// # Errors
-    /// [`PatchError::UnknownPaths`] when the mask names what the level does not have, and
-    /// [`PatchError::NoChanges`] when nothing at all is named.
+    /// [`PatchError::UnknownPaths`] when the mask names a feature that the level does not have;
+    /// [`PatchError::NoChanges`] when the request names no feature.
     pub fn new(features: &FeatureSet, present: &Layer, mask: Option<&[String]>) -> Result<Self, PatchError> {
         let changes = match mask.filter(|paths| !paths.is_empty()) {
             None => present.iter().map(|(key, value)| (key.clone(), Change::Set(value.clone()))).collect(),
@@ -63,7 +62,7 @@ impl Patch {
         if changes.is_empty() { Err(PatchError::NoChanges) } else { Ok(Self { changes }) }
     }
 
-    /// What this patch would change in `layer`: nothing for a feature that already is as asked.
+    /// The changes that this patch makes to `layer`. A feature that has the requested value already is not among them.
     pub fn changes_to(&self, layer: &Layer) -> Vec<FeatureChange> {
         self.changes
             .iter()
@@ -120,7 +119,7 @@ fn masked_changes(
             };
             let merge =
                 changes.entry(key.into()).or_insert_with(|| Change::Merge { parts: BTreeMap::new(), create: false });
-            // A path that names the whole feature, before or after this one, covers its parts.
+            // A path that names the whole feature, before or after this path, includes its parts.
             if let Change::Merge { parts, create } = merge {
                 let value = message.and_then(|parts| parts.get(part));
                 *create |= value.is_some() || (message.is_some() && presence == Presence::Implicit);

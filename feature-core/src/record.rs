@@ -1,4 +1,4 @@
-//! A record: all that is known of one scope, which is the sum of its events.
+//! A record: the state of one scope, which is the sum of the scope's events.
 
 use crate::event::Event;
 use crate::id::OrganizationId;
@@ -6,39 +6,39 @@ use crate::layer::Layer;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
-/// The owner of the system level's settings.
+/// The owner of the settings on the system level.
 const SYSTEM_OWNER: &str = "SYSTEM";
 
-/// The state of one scope. The default is a scope that was never written.
+/// The state of one scope. The default is the state of a scope that was never written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What the scope has set.
+    /// The features that the scope has set.
     pub layer: Layer,
-    /// Counts the changes ever made; 0 before the first.
+    /// The number of changes so far; 0 before the first one.
     pub sequence: u64,
     /// When the scope was first written.
     pub created: Option<Timestamp>,
     /// When the scope was last written.
     pub changed: Option<Timestamp>,
-    /// For a user: the organization recorded when they were last written.
+    /// For a user: the organization that the last write recorded.
     pub organization: Option<OrganizationId>,
 }
 
-/// What answers tell about a scope beside its features (`zitadel.object.v2.Details`).
+/// What an answer says about a scope beside its features (`zitadel.object.v2.Details`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
-    /// Counts the changes ever made; 0 before the first.
+    /// The number of changes so far; 0 before the first one.
     pub sequence: u64,
     /// When the scope was first written.
     pub created: Option<Timestamp>,
     /// When the scope was last written.
     pub changed: Option<Timestamp>,
-    /// Who owns the settings: `SYSTEM`, an instance's id or an organization's.
+    /// The owner of the settings: `SYSTEM`, the id of an instance, or the id of an organization.
     pub resource_owner: String,
 }
 
 impl Details {
-    /// The same details, with this organization as the owner; unchanged without one.
+    /// The same details with this organization as the owner. Without an organization they stay as they are.
     pub fn owned_by(self, organization: Option<&OrganizationId>) -> Self {
         match organization {
             Some(organization) => Self { resource_owner: organization.as_str().to_owned(), ..self },
@@ -48,7 +48,7 @@ impl Details {
 }
 
 impl Record {
-    /// Adds one event of this scope. Events must come in the order of their sequence.
+    /// Adds one event of this scope. The caller adds events in the order of their sequence.
     pub fn apply(&mut self, event: &Event) {
         self.layer.apply(&event.changes);
         self.sequence = event.sequence;
@@ -57,9 +57,9 @@ impl Record {
         self.organization = event.organization.clone();
     }
 
-    /// The details of this record, which is the one of `scope`.
+    /// The details of this record, which belongs to `scope`.
     ///
-    /// `named`: the organization that the call names, which owns a user that none is recorded for.
+    /// `named`: the organization that the call names. It owns a user for whom no organization is recorded.
     pub fn details(&self, scope: &Scope, named: Option<&OrganizationId>) -> Details {
         let resource_owner = match scope {
             Scope::System => SYSTEM_OWNER,

@@ -7,18 +7,18 @@ use crate::layer::Layer;
 use crate::scope::Level;
 use crate::value::Value;
 
-/// The value that counts for a feature, and the level that set it.
+/// The effective value of a feature, and the level that set it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resolved<'a> {
     /// The value.
     pub value: &'a Value,
-    /// The level whose layer has it.
+    /// The level that set the value.
     pub source: Level,
 }
 
-/// Resolves layers, given from the least to the most specific: the last layer that has a feature set wins.
+/// Resolves layers, which are given from the least to the most specific. The last layer that sets a feature wins.
 ///
-/// A feature that no layer has set is absent from the answer; its default counts.
+/// A feature that no layer sets is absent from the result and has its default.
 pub fn resolve<'a>(layers: impl IntoIterator<Item = (Level, &'a Layer)>) -> BTreeMap<&'a FeatureKey, Resolved<'a>> {
     let mut resolved = BTreeMap::new();
     for (source, layer) in layers {

@@ -1,8 +1,8 @@
-//! The four levels and the scopes on them. A scope is the address of one layer of settings.
+//! The four levels and their scopes. A scope is the address of one layer of settings.
 
 use crate::id::{InstanceId, OrganizationId, UserId};
 
-/// A level of settings, from the least to the most specific: a later one wins over an earlier one.
+/// A level of settings, from the least to the most specific. A later level overrides an earlier one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// The whole system.
@@ -16,10 +16,10 @@ pub enum Level {
 }
 
 impl Level {
-    /// All levels, the least specific first.
+    /// All levels, from the least to the most specific.
     pub const ALL: [Level; 4] = [Level::System, Level::Instance, Level::Organization, Level::User];
 
-    /// The level's name in texts for people.
+    /// The level's name in messages to users.
     pub fn name(self) -> &'static str {
         match self {
             Level::System => "system",
@@ -32,7 +32,8 @@ impl Level {
 
 /// The address of one layer of settings.
 ///
-/// A user stands under its instance and not under its organization: a user keeps its settings when it moves.
+/// A user belongs to its instance here, not to its organization: a user who moves to another organization keeps the
+/// settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// The one system.
@@ -46,7 +47,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The level that this scope lies on.
+    /// The level of this scope.
     pub fn level(&self) -> Level {
         match self {
             Scope::System => Level::System,
@@ -56,7 +57,7 @@ impl Scope {
         }
     }
 
-    /// The id of the resource itself; `None` for the system, of which there is one.
+    /// The id of the resource. `None` for the system, which exists only once.
     pub fn id(&self) -> Option<&str> {
         match self {
             Scope::System => None,
@@ -66,9 +67,9 @@ impl Scope {
         }
     }
 
-    /// The scopes that this one inherits from, the least specific first.
+    /// The scopes that this scope inherits from, from the least to the most specific.
     ///
-    /// `organization`: for a user, the organization that they inherit through, where one is known.
+    /// `organization`: for a user, the organization to inherit through, if it is known.
     pub fn parents(&self, organization: Option<&OrganizationId>) -> Vec<Scope> {
         match self {
             Scope::System => vec![],

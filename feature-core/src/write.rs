@@ -1,4 +1,4 @@
-//! Writes: what a caller wants done to a scope, and the pure decision what becomes of it.
+//! Writes: the change that a caller requests for a scope, and the pure function that decides its outcome.
 
 use crate::event::{Event, EventKind, FeatureChange};
 use crate::id::OrganizationId;
@@ -7,30 +7,30 @@ use crate::record::Record;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
-/// What is to be done to the layer.
+/// The change to the layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// Set and unset features.
     Set(Patch),
-    /// Unset everything.
+    /// Unset every feature.
     Reset,
 }
 
-/// Which organization a user is recorded under from now on. Writes to other levels use [`Placement::Keep`].
+/// The organization to record for a user. Writes to other levels use [`Placement::Keep`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
-    /// The one that is recorded already, if any: the caller has named none.
+    /// Keeps the recorded organization, if there is one: the caller named none.
     Keep,
-    /// This one when none is recorded yet: the caller's credential implies it.
+    /// Records this organization unless one is recorded already: the caller's credential implies it.
     Initial(OrganizationId),
-    /// This one, wherever the user was before: the caller may move users within the instance.
+    /// Records this organization, even if another one is recorded: the caller may move users within the instance.
     Move(OrganizationId),
-    /// This one, and only when the user is recorded under it or not at all: the caller is bound to it.
+    /// Records this organization, but fails if another one is recorded: the caller has rights on this one only.
     Within(OrganizationId),
 }
 
 impl Placement {
-    /// The organization that the caller named, or whose credential implied it.
+    /// The organization that the caller named or that the credential implied.
     pub fn organization(&self) -> Option<&OrganizationId> {
         match self {
             Placement::Keep => None,
@@ -39,50 +39,50 @@ impl Placement {
     }
 }
 
-/// A write as a caller asks for it.
+/// A write that a caller requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
-    /// What to write to.
+    /// The scope to change.
     pub scope: Scope,
-    /// What to do.
+    /// The change.
     pub operation: Operation,
-    /// The sequence that the scope must have now; 0 for one that was never written. `None` takes any.
+    /// The sequence that the scope must have now; 0 for a scope that was never written. `None` accepts any sequence.
     pub expected_sequence: Option<u64>,
-    /// Where a user belongs.
+    /// The organization to record for a user.
     pub placement: Placement,
-    /// Check everything and change nothing.
+    /// Checks the write and changes nothing.
     pub validate_only: bool,
-    /// Who writes: the subject of the credential.
+    /// The subject of the caller's credential.
     pub actor: String,
     /// The id of the request.
     pub request_id: String,
 }
 
-/// Why a write is refused. Nothing was written.
+/// Why a write is refused. A refused write changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// The scope has another sequence than the caller expects.
+    /// The sequence of the scope differs from the one that the caller expects.
     #[error("expected_sequence is {expected}, but the sequence is {actual}: read again, then repeat the change")]
     SequenceMismatch {
-        /// What the caller expected.
+        /// The sequence that the caller expects.
         expected: u64,
-        /// What the scope has.
+        /// The sequence of the scope.
         actual: u64,
     },
-    /// The user is recorded under an organization that the caller has no rights on.
+    /// The user is recorded under an organization on which the caller has no rights.
     #[error("the user belongs to another organization")]
     OtherOrganization,
 }
 
-/// Decides a write against the newest record of its scope.
+/// Decides the outcome of a write, given the latest record of its scope.
 ///
-/// * `now`: the clock's time. An event is never earlier than the one before it, whatever the clock says.
-/// * `revision`: the position that the event gets in the history.
+/// * `now`: the time of the clock. If the clock went back, the event gets the time of the previous event.
+/// * `revision`: the event's position in the history.
 ///
-/// `None` means that all is well and nothing changes: everything holds already, or the write is `validate_only`.
+/// `None` means success without a change: the scope has all requested values already, or the write is `validate_only`.
 ///
 /// # Errors
-/// [`Rejection`] says why the write must not happen.
+/// [`Rejection`] says why the write is refused.
 pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> Result<Option<Event>, Rejection> {
     let organization = place(&write.placement, record)?;
     if let Some(expected) = write.expected_sequence
@@ -99,7 +99,7 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         Operation::Reset if record.layer.is_empty() => return Ok(None),
         Operation::Reset => (EventKind::Reset, unset_all(record), 1),
     };
-    // A user who was never set is not recorded anywhere by a Set that sets nothing.
+    // A write that sets nothing creates no record for a user who has none.
     let moves = record.sequence > 0 && organization != record.organization;
     if write.validate_only || (changes.is_empty() && !moves) {
         return Ok(None);

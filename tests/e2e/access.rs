@@ -1,4 +1,4 @@
-//! Credentials and rights: which callers may make which calls, about which resources.
+//! Credentials and rights: which callers may make which calls, on which resources.
 
 mod authorization;
 mod belonging;

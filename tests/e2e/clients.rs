@@ -1,4 +1,4 @@
-//! Clients that others wrote: published crates and packages, scripts, reflection clients.
+//! Clients of other projects: published crates and packages, scripts, and reflection clients.
 
 mod json_oracle;
 mod reflection;

@@ -1,4 +1,4 @@
-//! The data folder: who may read it, how a start finds it, what outlives the process, and the commands on it.
+//! The data folder: permissions, starts on it, restarts, and commands.
 
 mod folder;
 mod permissions;

@@ -1,4 +1,4 @@
-//! Whoever reads after a write was acknowledged sees it, or a later one: at every level, and in all that inherits.
+//! Every read after an acknowledged write returns that write or a later one, on every level and where it is inherited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -9,18 +9,18 @@ use tokio::task::JoinSet;
 use crate::support::harness::Server;
 use crate::support::raw::Raw;
 
-/// How often each level is written.
+/// The number of writes on each level.
 const WRITES: u64 = 100;
 
-/// How many clients read of each level, on connections of their own.
+/// The number of readers of each level, each with its own connection.
 const READERS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_read_is_older_than_what_was_acknowledged_before_it() {
+async fn reads_are_never_older_than_an_acknowledged_write() {
     let server = Server::new();
     let token: Arc<str> = server.token("--role SYSTEM_OWNER").into();
     let table = [
-        // what is written, its id, in which instance, whose users are read
+        // method, id, instance of the write, instance of the users that are read
         ("SetSystemFeatures", json!({}), "nobody", "of-system"),
         ("SetInstanceFeatures", json!({}), "of-instance", "of-instance"),
         ("SetOrganizationFeatures", json!({"organizationId": "acme"}), "of-organization", "of-organization"),
@@ -67,7 +67,7 @@ fn texts(caller: &[String; 3]) -> [&str; 3] {
     caller.each_ref().map(String::as_str)
 }
 
-/// The number in an answer; 0 before the first write, when there is nothing or what the system has set.
+/// The number in an answer. 0 before the first write of this level.
 fn number(answer: &Json, host: &str) -> u64 {
     let uri = answer["loginV2"]["baseUri"].as_str().unwrap_or_default();
     let number = uri.strip_prefix("https://").and_then(|uri| uri.strip_prefix(host)?.strip_prefix('/'));

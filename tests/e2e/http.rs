@@ -1,4 +1,4 @@
-//! HTTP itself, byte for byte: which host a request is for, where its body ends, and what is answered to anything else.
+//! HTTP byte by byte: the host of a request, the end of its body, and the answers to malformed requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ const JSON: &str = "content-type: application/json";
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// Sends bytes over a connection of their own, and reads until the server closes it.
+/// Sends bytes over a new connection, and reads until the server closes it.
 fn exchange(server: &Server, sent: &str) -> String {
     let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
     connection.write_all(sent.as_bytes()).expect("the server reads");
@@ -25,7 +25,7 @@ fn hosts_with_user_information_are_refused_in_every_protocol() {
     let (system, instance) = ("/v2/features/system", "/v2/features/instance?inheritance=true");
     let set = "/zitadel.feature.v2.FeatureService/GetSystemFeatures";
     let table = [
-        // verb, path, header with the host, content type, status, what is said
+        // method, path, header with the host, content type, status, part of the answer
         ("GET", system, "host: me@localhost", "", 400, "host:"),
         ("GET", "/", "host: me@localhost", "", 400, "host:"),
         ("GET", "/nowhere", "host: me@localhost", "", 400, "host:"),
@@ -42,7 +42,7 @@ fn hosts_with_user_information_are_refused_in_every_protocol() {
             let body = (verb == "POST").then_some(b"{}".as_slice());
             let answer = curl.call(verb, path, &[&token, host, content_type], body);
             assert_eq!(answer.status, status, "{verb} {path} {host}: {answer:?}");
-            // Over gRPC-Web it is in a header, percent-encoded.
+            // gRPC-Web has the message in a header, percent-encoded.
             let said = match answer.header("grpc-message") {
                 Some(message) => message.to_owned(),
                 None => answer.json()["message"].as_str().expect("an error has a message").to_owned(),
@@ -60,7 +60,7 @@ fn one_final_dot_of_a_host_makes_no_difference() {
     let path = "/v2/features/instance?inheritance=true";
     let (on_loopback, elsewhere) = ("host: localhost.", "host: features.example.com");
     let table = [
-        // headers with hosts, status: 400 where no instance is found, 403 for a host that is not known
+        // headers with hosts, status: 400 if no instance is found, 403 for a host that is not allowed
         (["host: demo.example.com", ""], 200),
         (["host: demo.example.com.", ""], 200),
         (["host: Demo.example.com.:8080", ""], 200),
@@ -85,10 +85,10 @@ fn one_final_dot_of_a_host_makes_no_difference() {
 
 #[test]
 fn bodies_end_where_every_proxy_sees_their_end() {
-    // Two requests in one piece. The second one is answered only where it is clear that it is one.
+    // Two requests in one write. The server answers the second one only if the end of the first is unambiguous.
     let chunks = "2\r\n{}\r\n0\r\n\r\n";
     let table = [
-        // version, headers of the first request, statuses of all that is answered
+        // version, headers of the first request, statuses of all answers
         ("1.1", "transfer-encoding: chunked", &[200, 404][..]),
         ("1.1", "transfer-encoding: Chunked ", &[200, 404]),
         ("1.1", "transfer-encoding: chunked, chunked", &[400]),
@@ -106,7 +106,7 @@ fn bodies_end_where_every_proxy_sees_their_end() {
         ("1.1", "transfer-encoding: xchunked", &[400]),
         ("1.1", "transfer-encoding : chunked", &[400]),
         ("1.0", "transfer-encoding: chunked\r\nconnection: keep-alive", &[400]),
-        // The transfer coding counts, and the connection is closed (RFC 9112, section 6.1).
+        // Transfer-Encoding takes precedence, and the server closes the connection (RFC 9112, section 6.1).
         ("1.1", "transfer-encoding: chunked\r\ncontent-length: 2", &[200]),
         ("1.1", "content-length: 12\r\ntransfer-encoding: chunked", &[200]),
         ("1.1", "content-length: 12\r\ncontent-length: 12", &[200, 404]),
@@ -160,11 +160,11 @@ fn answers_do_not_grow_with_requests() {
 }
 
 #[test]
-fn health_is_told_to_who_can_only_send_get() {
+fn health_is_available_over_get_and_head() {
     let feature_service = r#"encoding=json&message={"service":"zitadel.feature.v2.FeatureService"}"#;
     let feature_service = feature_service.replace('"', "%22");
     let table = [
-        // query, status, content type, whether it is serving
+        // query, status, content type, whether the answer says SERVING
         ("", 200, "application/json", true),
         ("?", 200, "application/json", true),
         ("?encoding=json&message={}", 200, "application/json", true),
@@ -186,7 +186,7 @@ fn health_is_told_to_who_can_only_send_get() {
         }
         server.stop();
     }
-    // As haproxy asks by default: HTTP/1.0 has no Host.
+    // haproxy's default check: HTTP/1.0 without a Host.
     let server = Server::new();
     let answer = exchange(&server, &format!("GET {CHECK} HTTP/1.0\r\n\r\n"));
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with(r#"{"status":"SERVING"}"#), "{answer}");
@@ -194,7 +194,7 @@ fn health_is_told_to_who_can_only_send_get() {
 }
 
 #[test]
-fn no_answer_is_taken_for_a_page_that_is_none() {
+fn every_answer_forbids_content_sniffing() {
     let server = Server::new();
     let curl = Curl { server: &server, version: Version::Http2 };
     let token = server.token("--role SYSTEM_OWNER");
@@ -208,10 +208,10 @@ fn no_answer_is_taken_for_a_page_that_is_none() {
 }
 
 #[test]
-fn malformed_messages_are_the_clients_fault_and_leave_no_line_in_the_log() {
+fn malformed_messages_are_client_errors_and_not_logged_as_failures() {
     let server = Server::new();
     let table = [
-        // path, content type, body, HTTP status, what the answer has
+        // path, content type, body, HTTP status, part of the answer
         (CHECK, "application/proto", "\u{1}", 400, "invalid_argument"),
         (REFLECTION, "application/connect+proto", "\0\0\0\0\u{1}\u{1}", 200, "invalid_argument"),
         (REFLECTION, "application/connect+proto", "\0\0\0\0\u{2}\u{1}", 200, "invalid_argument"),
@@ -227,7 +227,7 @@ fn malformed_messages_are_the_clients_fault_and_leave_no_line_in_the_log() {
         let answer = exchange(&server, &format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(has), "{path}: {answer}");
     }
-    // Lines come in order, so those of the calls are there once this one is.
+    // The log is in order: once this line is there, all lines of the earlier calls are.
     exchange(&server, "GET /the-last-one HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     server.wait_for_log("/the-last-one", 1);
     assert!(!server.log().contains("call failed inside the server"), "{}", server.log());

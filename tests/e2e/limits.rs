@@ -1,4 +1,4 @@
-//! What clients may use up of the real server, and that nobody else suffers when they try.
+//! Limits of the real server on what a client can use, so that other clients are still served.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ use crate::support::harness::{Bearer, Folder, Server};
 const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_token_nobody_keeps_others_out() {
+async fn callers_without_a_token_cannot_block_others() {
     let server = Folder::new("[limits]\nunauthenticated_calls = 8\nunauthenticated_calls_per_address = 8\n").serve();
     let mut health = HealthClient::new(server.channel().await);
     let request = || HealthCheckRequest { service: String::new() };
@@ -72,7 +72,7 @@ async fn messages_to_public_services_are_small_in_every_protocol() {
     type Message<'m> = &'m dyn Fn(usize) -> Vec<u8>;
     #[rustfmt::skip]
     let table: [(&str, &str, &str, &str, Message<'_>, bool); 6] = [
-        // what, path, content type, header of the encoding, message of so many bytes, framed
+        // name, path, content type, header of the encoding, message of a given size, framed
         ("Connect JSON", CHECK, "application/json", "content-encoding", &json, false),
         ("Connect proto", CHECK, "application/proto", "content-encoding", &proto, false),
         ("Connect JSON stream", WATCH, "application/connect+json", "connect-content-encoding", &json, true),
@@ -99,7 +99,7 @@ async fn messages_to_public_services_are_small_in_every_protocol() {
             let mut answer = Vec::new();
             connection.read_to_end(&mut answer).expect("the server answers");
             let answer = String::from_utf8_lossy(&answer);
-            // gRPC-Web tells the code, and in its details, which are base64, the reason.
+            // gRPC-Web has the code in plain text, but the reason in its base64 details.
             let told = match expected {
                 "NOT_FOUND" => ["not_found", "grpc-status: 5", "grpc-status:5"],
                 _ => ["MESSAGE_TOO_LARGE", "grpc-status: 11", "grpc-status:11"],
@@ -123,8 +123,9 @@ fn a_call_with_a_token_counts_until_it_is_answered() {
     let call = |verb: &str, length: usize| {
         let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
         let head = format!(
-            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+            "{verb} /v2/features/instance?inheritance=true HTTP/1.1\r\nhost: localhost\r\n\
+             authorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
         );
         let head = if verb == "PUT" { head.replace("?inheritance=true", "") } else { head };
         connection.write_all(head.as_bytes()).expect("the server reads");
@@ -135,7 +136,7 @@ fn a_call_with_a_token_counts_until_it_is_answered() {
         connection.read_to_string(&mut answer).expect("the answer is text");
         answer
     };
-    // A call whose body does not come has the only place until its time is up, unless the read was there before it.
+    // The call without a body takes the only slot until its timeout, unless the read gets the slot first.
     let deadline = Instant::now() + 20 * SECOND;
     let slow = loop {
         let slow = call("PUT", 2);
@@ -159,7 +160,7 @@ fn a_call_with_a_token_counts_until_it_is_answered() {
 fn without_file_descriptors_it_waits_and_recovers() {
     let server = Server::new();
     let process = Pid::from_raw(server.process() as i32).expect("a process has an id");
-    // The server has the test's own hard limit. What is open stays open under a lower one.
+    // The server has the test's own hard limit. A lower soft limit does not close open files.
     let maximum = getrlimit(Resource::Nofile).maximum;
     let limit = |current| {
         let before = prlimit(Some(process), Resource::Nofile, Rlimit { current, maximum });
@@ -167,7 +168,7 @@ fn without_file_descriptors_it_waits_and_recovers() {
     };
     let normal = limit(Some(1));
     let waiting = TcpStream::connect(server.address()).expect("the system accepts it for the server");
-    // The first failure is logged; from then on the time that the process uses is counted.
+    // The first failure is logged. The processor time counts from there.
     server.wait_for_log("cannot accept connections", 1);
     let (began, used_before) = (Instant::now(), processor_time(server.process()));
     server.wait_for_log("cannot accept connections", 5);
@@ -187,7 +188,7 @@ fn is_served(mut connection: TcpStream) -> bool {
     answer.starts_with("HTTP/1.1 200")
 }
 
-/// The time that all threads of a process have used so far.
+/// The processor time of all threads of a process so far.
 fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
     let after_name = stat.rsplit_once(')').expect("the name is in parentheses").1;

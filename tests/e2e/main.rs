@@ -1,6 +1,6 @@
-//! End-to-end tests: the real binary as a process of its own, and the real clients that people use with it.
+//! End-to-end tests: the real binary as a process, and the clients that users have.
 //!
-//! The clients are installed by `cargo xtask test`.
+//! `cargo xtask test` installs the clients.
 
 mod access;
 mod clients;

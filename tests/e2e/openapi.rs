@@ -1,4 +1,4 @@
-//! What is shown without a token: the OpenAPI document, held against the server by others' tools, and the page.
+//! The public pages: the OpenAPI document, checked against the server by independent tools, and the start page.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ fn the_document_is_valid() {
 }
 
 #[test]
-fn answers_are_as_the_document_says() {
+fn answers_match_the_document() {
     let server = Server::new();
     println!("{}", run(&mut python(&server, "openapi_calls.py")));
     server.stop();

@@ -1,4 +1,4 @@
-//! What operators see: starts that fail, the log, the systemd unit.
+//! What an operator sees: failing starts, the log, the systemd unit.
 
 mod logs;
 mod service;

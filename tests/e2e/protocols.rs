@@ -1,4 +1,4 @@
-//! One story through every protocol: the same answers, the same codes, the same details.
+//! One story in every protocol, with the same answers, codes and details.
 
 mod teller;
 
@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::support::harness::Server;
 use teller::{Protocol, Teller};
 
-/// Who calls: the options of their token, or no token at all.
+/// The callers: the options of their tokens, or no token.
 const CALLERS: [Option<&str>; 4] = [
     None,
     Some("--role SYSTEM_OWNER"),
@@ -20,7 +20,7 @@ const SYSTEM: usize = 1;
 const OWNER: usize = 2;
 const ACME: usize = 3;
 
-/// The story: caller, method, request. It has every method, and every code that a caller can bring about.
+/// The story: caller, method, request. It contains every method, and every code that a caller can cause.
 fn story() -> Vec<(usize, &'static str, Json)> {
     let uri = json!({"required": true, "baseUri": "https://login.example.com"});
     vec![
@@ -103,7 +103,7 @@ async fn every_protocol_tells_the_same_story() {
     }
 }
 
-/// Times and request ids differ from call to call.
+/// Removes times and request ids, which differ from call to call.
 fn forget_times(outcome: &mut Json) {
     match outcome {
         Json::Object(fields) => {

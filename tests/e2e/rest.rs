@@ -1,4 +1,4 @@
-//! The features as plain HTTP and JSON, called with curl over HTTP/1.1 and HTTP/2.
+//! The features over REST: plain HTTP and JSON, called with curl over HTTP/1.1 and HTTP/2.
 
 mod refusals;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::curl::{Curl, Version, gzipped};
 use crate::support::harness::Server;
 
-/// The header of a request whose body is JSON.
+/// The header of a request with a JSON body.
 const JSON: &str = "content-type: application/json";
 const UTF_8: &str = "content-type: application/json; charset=UTF-8";
 
@@ -62,7 +62,7 @@ fn head_is_get_without_its_content() {
     with_each_version(|curl| {
         let token = curl.server.token("--role IAM_OWNER --instance demo");
         for (path, status) in table {
-            // Ids of requests of one length, as they stand in errors.
+            // Both requests have the same id, since errors contain it and the lengths are compared.
             let [get, head] =
                 ["GET", "HEAD"].map(|method| curl.call(method, path, &[&token, "x-request-id: r1"], None));
             assert_eq!((get.status, head.status), (status, status), "{path}: {head:?}");
@@ -73,10 +73,10 @@ fn head_is_get_without_its_content() {
 }
 
 #[test]
-fn requests_are_read_generously() {
+fn requests_may_have_several_forms() {
     let masked = r#"{"updateMask":"actions,userSchema","actions":false}"#;
     let rows = [
-        // what, user, header, body, what a read of the user then has
+        // name, user, header, body, answer to a read of the user
         ("a charset", "ada", UTF_8, r#"{"actions":true}"#, json!({"actions": true})),
         (
             "another name of it",
@@ -144,11 +144,11 @@ fn booleans_in_queries_and_bodies_without_fields_are_read_as_libraries_send_them
         for (request, body, status) in rows {
             let (verb, path) = request.split_once(' ').expect("a request is a verb and a path");
             let body = (!body.is_empty()).then_some(body.as_bytes());
-            // With "content-type:" curl sends none, instead of that of a form.
+            // With "content-type:", curl sends no content type; by default it would send that of a form.
             for content_type in [JSON, "content-type:"] {
                 let headers = [&*token, content_type];
                 let answer = curl.call(verb, &format!("/v2/features/{path}"), &headers, body);
-                // What was reset has nothing set the second time, and is reset all the same.
+                // A second reset has nothing to unset and succeeds, too.
                 assert_eq!(answer.status, status, "{request} {body:?} {content_type}: {answer:?}");
             }
         }
@@ -201,7 +201,7 @@ fn both_directions_take_gzip() {
     });
 }
 
-/// Runs a test once with each version of HTTP, each time with a server of its own.
+/// Runs a test with each version of HTTP, each time with a new server.
 fn with_each_version(test: impl Fn(Curl)) {
     for version in Version::ALL {
         println!("{version:?}");

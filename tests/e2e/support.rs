@@ -1,4 +1,4 @@
-//! What the tests share: the server as a process, and the programs that call it.
+//! Shared by the tests: the server as a process, and the client programs.
 
 pub mod client_programs;
 pub mod curl;

@@ -1,5 +1,5 @@
-//! TLS as clients see it: which versions and protocols are spoken, what a client without TLS is told, and how the server's
-//! certificate is replaced while connections stay open.
+//! TLS as clients see it: versions and protocols, the answer to a client without TLS, and the renewal of the server's
+//! certificate while connections stay open.
 
 mod authority;
 mod connection;
@@ -17,13 +17,13 @@ use crate::support::raw::Raw;
 use authority::Authority;
 use connection::{channel, connected, shown};
 
-/// The lines of the configuration that switch TLS on, with the files of [`served`].
+/// The lines of the configuration that enable TLS, with the files of [`served`].
 const TLS: &str = "[tls]\ncertificate_file = 'cert.pem'\nkey_file = 'key.pem'\n";
 
-/// How long is waited for what must happen.
+/// The maximum time to wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server with TLS, and who has signed its certificate.
+/// A server with TLS, and the authority that signed its certificate.
 fn served(config: &str) -> (Server, Authority) {
     let authority = Authority::new();
     let folder = Folder::new(config);
@@ -32,7 +32,7 @@ fn served(config: &str) -> (Server, Authority) {
     (folder.serve(), authority)
 }
 
-/// Puts a new certificate of the server and its key in place, by renames.
+/// Replaces the server's certificate and its key by renaming files.
 fn renew(folder: &Folder, authority: &Authority) {
     let leaf = authority.server();
     for (name, text) in [("key.pem", leaf.key()), ("cert.pem", leaf.pem())] {
@@ -41,7 +41,7 @@ fn renew(folder: &Folder, authority: &Authority) {
     }
 }
 
-/// Runs curl, and gives what it prints and its exit code.
+/// Runs curl. Returns its output and its exit code.
 fn curl(server: &Server, scheme: &str, arguments: &[&str]) -> (String, Option<i32>) {
     let mut command = limited("curl");
     command.args(["--disable", "--silent", "--show-error", "--cacert"]).arg(server.folder().file("ca.pem"));
@@ -56,13 +56,13 @@ fn both_versions_of_http_are_offered_over_tls_from_1_2_on() {
     let (server, _) = served(TLS);
     let tell = "%{http_version} %{response_code}";
     let table: [(&[&str], Option<&str>); 6] = [
-        // arguments, version of HTTP and status, or that there is no connection
+        // arguments, version of HTTP and status; `None` if the connection must fail
         (&["--http2"], Some("2 200")),
         (&["--http1.1"], Some("1.1 200")),
         (&["--no-alpn"], Some("1.1 200")),
         (&["--tls-max", "1.2"], Some("2 200")),
         (&["--tlsv1.3"], Some("2 200")),
-        // The oldest versions need a lower security level in OpenSSL, or they are not even tried.
+        // OpenSSL tries the oldest versions only at a lower security level.
         (&["--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"], None),
     ];
     for (arguments, told) in table {
@@ -82,7 +82,7 @@ fn both_versions_of_http_are_offered_over_tls_from_1_2_on() {
 }
 
 #[test]
-fn who_speaks_no_tls_is_told_so_at_once() {
+fn clients_without_tls_get_an_error_at_once() {
     let (server, _) = served(TLS);
     for arguments in [&["--http1.1"], &["--http2"]] {
         let (words, code) = curl(&server, "http", &[&["--include"], &arguments[..]].concat());
@@ -178,7 +178,7 @@ fn documented_lines_switch_tls_on() {
     bash(make);
     let server = folder.serve();
     let port = server.address().split_once(':').expect("an address has a port").1;
-    // curl is silent about refusals, and shows progress, unless it is told otherwise.
+    // By default, curl hides refusals and shows progress; the options change both.
     let calls = format!("\n{calls}").replace("localhost:8080", &format!("localhost:{port}"));
     let calls = calls.replace("\ncurl ", "\ncurl -fsS ");
     let program = grpcurl();

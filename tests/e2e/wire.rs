@@ -1,4 +1,4 @@
-//! The meaning of the twelve methods, as a client sees it: each test is a story, row by row, on a server of its own.
+//! The semantics of the twelve methods as a client sees them. Each test is a table of calls on its own server.
 
 use serde_json::{Value as Json, json};
 use tonic::Code::{
@@ -9,8 +9,8 @@ use tonic::Code::{
 use crate::support::harness::Server;
 use crate::support::raw::{Raw, Refusal, read, refusal};
 
-/// The row of a story: who calls, the method, the request, and the answer. Of an answer only the keys given here
-/// are compared; `null` means that the key must be absent.
+/// A row of a story: caller, method, request and answer. Only the keys given here are compared with the answer; `null`
+/// means that the key must be absent.
 pub type Row<'a> = (&'a [&'a str], &'a str, Json, Result<Json, Refusal>);
 
 pub async fn tell(server: &Server, story: &[Row<'_>]) {
@@ -41,7 +41,7 @@ pub fn details(sequence: u64, owner: &str) -> Json {
     json!({"details": {"sequence": sequence.to_string(), "resourceOwner": owner}})
 }
 
-/// A flag as an answer shows it in JSON, which leaves out what is false.
+/// A flag in an answer's JSON, which omits false.
 pub fn on(source: &str) -> Json {
     json!({"enabled": true, "source": format!("SOURCE_{source}")})
 }
@@ -76,7 +76,7 @@ async fn a_level_inherits_what_it_has_not_set() {
         (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": off("INSTANCE")}))),
         (in_acme, "GetUserFeatures", ann(true), Ok(json!({"actions": on("ORGANIZATION"), "userSchema": on("SYSTEM")}))),
         (in_acme, "SetUserFeatures", json!({"userId": "ann", "userSchema": false}), Ok(details(1, "acme"))),
-        // The organization is recorded with the user, and is inherited from without being named.
+        // The organization is recorded with the user; the user inherits from it even if a call does not name it.
         (iam, "GetUserFeatures", ann(true), Ok(json!({"actions": on("ORGANIZATION"), "userSchema": off("USER")}))),
         (iam, "GetUserFeatures", ann(false), Ok(json!({"actions": null, "userSchema": off("USER")}))),
 
@@ -109,12 +109,12 @@ async fn a_set_changes_what_it_names_and_nothing_else() {
         (iam, set, json!({"actions": true, "improvedPerformance": [BY_ID, PROJECT], "loginV2": {"required": true, "baseUri": "https://a.example"}}), Ok(details(3, "demo"))),
         (iam, set, json!({"webKey": false}), Ok(details(4, "demo"))),
         get(json!({"actions": on("INSTANCE"), "webKey": off("INSTANCE"), "improvedPerformance": paths(&[BY_ID, PROJECT]), "loginV2": login(json!(true), json!("https://a.example"))})),
-        // A list and a message are replaced, never merged.
+        // A list and a message are replaced, not merged.
         (iam, set, json!({"improvedPerformance": [PROJECT], "loginV2": {}}), Ok(details(6, "demo"))),
         get(json!({"improvedPerformance": paths(&[PROJECT]), "loginV2": login(Json::Null, Json::Null)})),
-        // What holds already writes nothing.
+        // A write of the current values changes nothing.
         (iam, set, json!({"actions": true, "improvedPerformance": [PROJECT]}), Ok(details(6, "demo"))),
-        // The mask: a part, one feature, an emptied list, everything.
+        // Masks: a part, one feature, an emptied list, everything.
         (iam, set, json!({"loginV2": {"baseUri": "http://b.example/x"}, "updateMask": "loginV2.baseUri"}), Ok(details(7, "demo"))),
         (iam, set, json!({"loginV2": {"required": true}, "updateMask": "loginV2.required"}), Ok(details(8, "demo"))),
         get(json!({"loginV2": login(json!(true), json!("http://b.example/x"))})),
@@ -174,7 +174,7 @@ async fn writes_can_be_checked_and_made_conditional() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bad_requests_are_named_and_write_nothing() {
+async fn bad_requests_name_their_faults_and_write_nothing() {
     let server = Server::new();
     let owner = server.token("--role IAM_OWNER --instance demo");
     let nowhere = server.token("--role SYSTEM_OWNER");
@@ -237,7 +237,7 @@ async fn bad_requests_are_named_and_write_nothing() {
     let status = raw.send(set, vec![], &[&owner, "grpc-encoding = br"]).await.unwrap_err();
     assert_eq!(read(&status).code, Unimplemented);
 
-    // The server is well, and nothing was written.
+    // The server still works, and nothing was written.
     tell(&server, &[(iam, "GetInstanceFeatures", json!({}), Err(refusal(NotFound, "NO_FEATURES_SET", &[])))]).await;
     server.stop();
 }

@@ -1,4 +1,4 @@
-//! What a change must pass, step by step, and the time each step takes.
+//! The steps that a change must pass, and the time that each takes.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use crate::shell::{Workspace, run};
 use crate::torture::torture;
 use crate::{deny, edges, files, install, modules, prose};
 
-/// A step: its name, and what it does.
+/// The name of a step, and its function.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
 
 /// What needs no build: it takes a second.
@@ -33,13 +33,13 @@ const SLOW: [Step; 7] = [
     ("clippy", |workspace| {
         run(workspace.cargo("clippy").args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
     }),
-    // Of all packages only feature-api has this test; naming the workspace keeps one set of built dependencies.
+    // Only feature-api has this test, but selecting the whole workspace avoids a second set of built dependencies.
     ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
     ("test", |workspace| test(workspace, &[])),
     ("torture", |workspace| torture(workspace, &["ci".into()])),
 ];
 
-/// Runs every step until one fails; prints the times in either case.
+/// Runs every step until one fails. Prints the times in either case.
 pub fn ci(workspace: &Workspace) -> Result<()> {
     let mut times = Vec::new();
     let result = QUICK.iter().chain(&SLOW).try_for_each(|step| run_step(workspace, step, &mut times));

@@ -1,4 +1,4 @@
-//! The rules of `deny.toml` on what the server is built of: licences, doubled crates, sources, security advisories.
+//! Checks the dependencies by the rules of `deny.toml`: licences, duplicate crates, sources, security advisories.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,21 @@ use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, run, run_quietly};
 
-/// Where cargo-deny looks for the advisories: `db-path` in `deny.toml`, and its name for the database of RustSec.
+/// The folder in which cargo-deny expects the advisories: `db-path` in `deny.toml`, then its name for RustSec's
+/// database.
 const DATABASE: &str = "target/advisories/advisory-db-3157b0e258782691";
 
-/// Names a copy of RustSec's database: its files, with or without their history.
+/// The variable with the path of a copy of RustSec's database: its files, with or without a git history.
 const VARIABLE: &str = "FEATURE_ADVISORY_DB";
 
-/// Where such a copy is looked for without the variable.
+/// The default path of that copy.
 const BESIDE: &str = "../shared/advisory-db";
 
-/// Checks the rules; those on advisories only where there is a database of them, since a new one comes from GitHub.
+/// Checks the rules. Checks advisories only if a copy of the database exists, since cargo-deny would load one from
+/// GitHub.
 pub fn deny(workspace: &Workspace) -> Result<()> {
-    // cargo-deny looks at every crate of the lock file and gets none itself. A build has only those of its own platform.
+    // cargo-deny inspects every crate of the lock file but downloads none; a build downloads only those of its own
+    // platform.
     run(workspace.cargo("fetch").arg("--locked"))?;
     let check = |what: &[&str]| {
         let mut command = workspace.command(workspace.target("test-clients/python/bin/cargo-deny"));
@@ -42,7 +45,7 @@ pub fn deny(workspace: &Workspace) -> Result<()> {
     check(&["advisories"])
 }
 
-/// Makes the repository that cargo-deny wants of the files of a database.
+/// Makes from the files of a database the git repository that cargo-deny needs.
 fn provide(workspace: &Workspace, files: &Path, repository: &Path) -> Result<()> {
     let files = files.canonicalize()?;
     if repository.exists() {
@@ -56,7 +59,7 @@ fn provide(workspace: &Workspace, files: &Path, repository: &Path) -> Result<()>
         command
     };
     run_quietly(in_repository().arg("--work-tree").arg(files).args(["add", "--all", "--force"]))?;
-    // Neither a name nor a signature of the developer belongs into it.
+    // The commit contains no name and no signature of the developer.
     let nameless = ["-c", "user.name=xtask", "-c", "user.email=xtask", "-c", "commit.gpgsign=false"];
     run_quietly(in_repository().args(nameless).args(["commit", "--quiet", "--message", "advisories"]))?;
     run_quietly(in_repository().args(["reset", "--quiet", "--hard"]))
@@ -73,7 +76,7 @@ fn newest(database: &Path) -> Result<Option<String>> {
     Ok(newest)
 }
 
-/// The date of an advisory; dates as `2026-08-20` sort as texts.
+/// The date of an advisory. Dates such as `2026-08-20` sort as texts.
 fn date(advisory: &str) -> Option<String> {
     let date = advisory.lines().find_map(|line| line.strip_prefix("date = \""))?;
     Some(date.trim_end_matches('"').to_owned())
@@ -84,7 +87,7 @@ mod tests {
     use super::date;
 
     #[test]
-    fn the_date_of_an_advisory_is_the_one_in_its_head() {
+    fn an_advisorys_date_is_the_one_in_its_header() {
         let table = [
             // (advisory, its date)
             ("```toml\n[advisory]\ndate = \"2026-08-20\"\n```\n# Title\n", Some("2026-08-20")),

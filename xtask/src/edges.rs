@@ -1,14 +1,14 @@
-//! The dependency edges of the workspace, which point one way.
+//! Checks the dependencies between the crates of the workspace, which point in one direction.
 
 use anyhow::{Result, bail};
 use cargo_metadata::{DependencyKind, Metadata};
 
-/// What a crate of the workspace may depend on.
+/// The allowed dependencies of a crate of the workspace.
 struct Rule {
     of: &'static str,
-    /// The crates of the workspace that it may use, for any purpose.
+    /// The crates of the workspace that it may use, also in tests.
     members: &'static [&'static str],
-    /// The crates from elsewhere that it may be built of; `None` allows all. Its tests are free.
+    /// The external crates that it may use, except in tests; `None` allows all.
     others: Option<&'static [&'static str]>,
 }
 
@@ -17,14 +17,14 @@ const RULES: [Rule; 7] = [
     Rule { of: "feature-api", members: &["feature-core"], others: None },
     Rule { of: "feature-store", members: &["feature-core"], others: None },
     Rule { of: "feature-server", members: &["feature-api", "feature-core", "feature-store"], others: None },
-    // It sees the server as its clients do.
+    // It uses the server as clients do.
     Rule { of: "bench", members: &["feature-api"], others: None },
-    // It sees the server as an operator does: as a binary.
+    // It uses the server as an operator does: as a binary.
     Rule { of: "torture", members: &["feature-api"], others: None },
     Rule { of: "xtask", members: &[], others: None },
 ];
 
-/// Fails when a crate depends on what it must not, or is missing from the rules.
+/// Fails if a crate has a dependency that its rule does not allow, or has no rule.
 pub fn check(metadata: &Metadata) -> Result<()> {
     let packages = metadata.workspace_packages();
     let members: Vec<_> = packages.iter().map(|package| package.name.as_str()).collect();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_rule_is_told() {
+    fn a_crate_without_a_rule_is_reported() {
         assert_eq!(violations(&["feature-new"], &[]), ["no rule says what feature-new may depend on"]);
     }
 }

@@ -1,4 +1,4 @@
-//! The shape of every Rust file: it begins by saying what lives in it, and is short enough to be read at once.
+//! Checks the form of every Rust file: it starts with `//!`, and is short enough to read at once.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-/// The most lines of a file.
+/// The maximum number of lines in a file.
 const LINES_MAX: usize = 300;
 
 /// The most files of a folder.
@@ -15,7 +15,7 @@ const SIBLINGS_MAX: usize = 15;
 /// Folders with what is installed or built; hidden ones are left out, too.
 const NOT_OURS: [&str; 2] = ["node_modules", "target"];
 
-/// Fails when a file in the repository is too long, or does not begin with `//!`.
+/// Fails if a file in the repository is too long or does not start with `//!`.
 pub fn check(root: &Path) -> Result<()> {
     let files = rust_files(root)?;
     let mut violations = Vec::new();
@@ -90,7 +90,7 @@ mod tests {
     use super::{LINES_MAX, check, slips};
 
     #[test]
-    fn long_files_and_mute_ones_are_told() {
+    fn long_files_and_files_without_a_header_are_reported() {
         let long = |lines: usize| format!("//! What lives here.\n{}", "\n".repeat(lines - 1));
         let table = [
             // (text, what is wrong with it)
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_the_project_s_own_is_looked_at() {
+    fn only_the_projects_own_files_are_checked() {
         let root = std::env::temp_dir().join(format!("xtask-files-{}", std::process::id()));
         let place = |path: &str| {
             let path = root.join(path);

@@ -1,4 +1,4 @@
-//! The fuzz targets of the folder `tests/fuzz`, each run for a while. They need a C++ compiler, for libFuzzer.
+//! Runs the fuzz targets of `tests/fuzz`, each for a while. They need a C++ compiler for libFuzzer.
 
 use std::fs;
 use std::path::Path;
@@ -8,13 +8,13 @@ use anyhow::{Context, Result, bail};
 use crate::install;
 use crate::shell::{Workspace, run};
 
-/// The version of cargo-fuzz that is installed when there is none.
+/// The version of cargo-fuzz to install if it is missing.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// The longest input that is tried. What matters is in the first bytes; long inputs are slow.
+/// The maximum length of an input. Targets depend on the first bytes, and long inputs are slow.
 const MAX_INPUT: usize = 4096;
 
-/// Runs one target, or all of them, until one finds something.
+/// Runs one target or all targets, until one finds a defect.
 pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result<()> {
     let targets = targets(&workspace.path("tests/fuzz/targets"))?;
     let chosen: Vec<_> = targets.iter().filter(|name| target.is_none_or(|target| target == *name)).collect();
@@ -22,7 +22,7 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
         bail!("there is no such fuzz target; there are: {}", targets.join(", "));
     }
     let cargo_fuzz = install::cargo_tool(workspace, "cargo-fuzz", CARGO_FUZZ, "cargo-fuzz")?;
-    // Targets end by being stopped, and leave their folders behind: here, where the next run removes them.
+    // libFuzzer ends targets without cleaning up, so their temporary folders are here, where the next run removes them.
     let temporary = workspace.target("fuzz/tmp");
     if temporary.exists() {
         fs::remove_dir_all(&temporary).with_context(|| format!("removing {}", temporary.display()))?;
@@ -30,17 +30,18 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
     fs::create_dir_all(&temporary).with_context(|| format!("creating {}", temporary.display()))?;
     for name in chosen {
         println!("\n=== {name}: {seconds} s");
-        // What was found in earlier runs is tried first; then what is written down as a start.
+        // Inputs of earlier runs come first, then the seeds.
         let corpus = workspace.path("tests/fuzz/corpus").join(name);
         fs::create_dir_all(&corpus).with_context(|| format!("creating {}", corpus.display()))?;
         let mut command = workspace.command(&cargo_fuzz);
-        // Without a sanitizer, which only a nightly compiler has: nothing of ours is unsafe. Overflows are checked.
+        // A sanitizer needs a nightly compiler and would find little, since this project has no unsafe code. Overflows
+        // are checked.
         command.args(["fuzz", "run", "--sanitizer=none", "--debug-assertions", name]).arg(&corpus);
         command.arg(workspace.path("tests/fuzz/seeds").join(name)).arg("--");
         command.args([format!("-max_total_time={seconds}"), format!("-max_len={MAX_INPUT}")]);
         command.args(["-timeout=5", "-print_final_stats=1", "-verbosity=0"]);
         command.env("RUST_BACKTRACE", "0").env("TMPDIR", &temporary);
-        // A target folder of its own: these builds have nothing in common with others.
+        // A separate target folder: these builds share nothing with others.
         command.env("CARGO_TARGET_DIR", workspace.target("fuzz"));
         run(&mut command)
             .with_context(|| format!("the target '{name}' found something, kept in tests/fuzz/artifacts/{name}"))?;
@@ -48,7 +49,7 @@ pub fn fuzz(workspace: &Workspace, seconds: u32, target: Option<&str>) -> Result
     Ok(())
 }
 
-/// The names of the targets, which are those of their files.
+/// The names of the targets, which are the names of their files.
 fn targets(folder: &Path) -> Result<Vec<String>> {
     let entries = fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));

@@ -1,4 +1,4 @@
-//! Installs what the tests need and the machine lacks. What is there is found by looking, never by asking a registry.
+//! Installs the programs that the tests need and the machine lacks. Looks for them locally, never in a registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use anyhow::{Context, Result};
 
 use crate::shell::{Workspace, on_path, run_quietly};
 
-/// Debian packages, each with the program by which it is recognised.
+/// Debian packages, each with a program that shows that it is installed.
 type Packages = &'static [(&'static str, &'static str)];
 
-/// systemd is there for `systemd-analyze`, which looks at the unit; nothing of it is started.
+/// systemd is needed for `systemd-analyze`, which checks the unit. No service is started.
 const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl"), ("systemd", "systemd-analyze")];
 
-/// Root alone can cut the power of a file system, and only root is sure to have these on the path.
+/// Only root can cut the power of a file system, and only root certainly has these on the path.
 const FOR_CAMPAIGNS: Packages =
     &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl"), ("strace", "strace")];
 
@@ -22,29 +22,29 @@ const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd")];
 
 const FOR_PROFILES: Packages = &[("linux-perf", "perf")];
 
-/// Installs what is missing, telling each in one line.
+/// Installs what is missing. Prints a line for each.
 pub fn install(workspace: &Workspace) -> Result<()> {
     debian(FOR_TESTS)?;
     node(workspace)?;
     python(workspace)
 }
 
-/// Installs what campaigns need and the machine lacks.
+/// Installs missing programs for the campaigns.
 pub fn install_for_campaigns() -> Result<()> {
     debian(FOR_CAMPAIGNS)
 }
 
-/// Installs what benchmarks need and the machine lacks.
+/// Installs missing programs for the benchmarks.
 pub fn install_for_benchmarks() -> Result<()> {
     debian(FOR_BENCHMARKS)
 }
 
-/// Installs what profiles need and the machine lacks.
+/// Installs missing programs for the profiles.
 pub fn install_for_profiles() -> Result<()> {
     debian(FOR_PROFILES)
 }
 
-/// A program of a crate: the developer's own, else one in the target folder, which is installed when it is missing.
+/// A program of a crate: the developer's own, or one in the target folder, which is installed if it is missing.
 pub fn cargo_tool(workspace: &Workspace, name: &str, version: &str, program: &str) -> Result<PathBuf> {
     if on_path(program) {
         return Ok(program.into());
@@ -66,7 +66,7 @@ fn debian(packages: Packages) -> Result<()> {
         return Ok(());
     }
     println!("installing Debian packages: {}", missing.join(" "));
-    // The package lists of a fresh machine are absent or old; those of any other need no update.
+    // The package lists of a fresh machine are absent or old; on other machines they need no update.
     if run_quietly(apt_get("install").args(&missing)).is_err() {
         run_quietly(&mut apt_get("update"))?;
         run_quietly(apt_get("install").args(&missing)).context("root is needed to install Debian packages")?;
@@ -98,7 +98,7 @@ fn python(workspace: &Workspace) -> Result<()> {
     let environment = workspace.target("test-clients/python");
     let requirements = workspace.path("tests/clients/python/requirements.txt");
     let stamp = Stamp::new(&requirements, &environment)?;
-    // The interpreter is a link: it dangles when the Python that made the environment is gone.
+    // The interpreter is a link, which breaks when the Python that created the environment is removed.
     if stamp.holds() && environment.join("bin/python").exists() {
         return Ok(());
     }
@@ -109,7 +109,7 @@ fn python(workspace: &Workspace) -> Result<()> {
     stamp.write()
 }
 
-/// A copy of the lock file, written beside what was installed by it when that was complete.
+/// A copy of the lock file beside the installed packages, written when the installation is complete.
 struct Stamp {
     lock: Vec<u8>,
     copy: std::path::PathBuf,

@@ -33,10 +33,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run every test, after installing whichever test clients are missing.
+    /// Run every test, after installing missing test clients.
     ///
-    /// Installed are: the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the
-    /// target folder), and from Debian chromium, curl and systemd. What is there already is left alone.
+    /// Installs the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the target
+    /// folder), and from Debian chromium, curl and systemd. Skips programs that are installed already.
     #[command(after_help = "\
 Examples:
   cargo xtask test                               everything
@@ -44,7 +44,7 @@ Examples:
   cargo xtask test --test e2e browser            the end-to-end tests whose name contains 'browser'
   cargo xtask test --test e2e -- --test-threads 1  what stands after -- goes to the test runner")]
     Test {
-        /// Handed on to `cargo test`; without -p that runs the whole workspace.
+        /// Arguments for `cargo test`; without -p, it runs the whole workspace.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -62,62 +62,63 @@ Examples:
     Openapi,
     /// Feed the fuzz targets with random input until one fails or the time is over. Not part of `ci`.
     ///
-    /// What fails is kept in tests/fuzz/artifacts, and how to repeat it is printed. cargo-fuzz is installed when it is missing.
+    /// Keeps failing inputs in tests/fuzz/artifacts and prints how to repeat them. Installs cargo-fuzz if it is
+    /// missing.
     #[command(after_help = "\
 Examples:
   cargo xtask fuzz                     every target for a minute
   cargo xtask fuzz --seconds 600 json  one target for ten minutes")]
     Fuzz {
-        /// How long each target runs.
+        /// The duration of each target, in seconds.
         #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
         seconds: u32,
-        /// The one to run: a file of tests/fuzz/targets. All, if left out.
+        /// The target to run: the name of a file in tests/fuzz/targets. Without it, all targets.
         target: Option<String>,
     },
-    /// Compare the server, built as it is released, with tonic alone and with etcd, and print a table of the goals.
+    /// Compare the release build of the server with tonic alone and with etcd, and print a table of the goals.
     ///
-    /// It takes six to seven minutes once it is built, and its options are told by `cargo xtask bench --help`. etcd is
-    /// installed from Debian's packages when it is missing.
+    /// Takes six to seven minutes after the build. `cargo xtask bench --help` lists the options. Installs etcd from
+    /// Debian's packages if it is missing.
     #[command(disable_help_flag = true, after_help = "Example: cargo xtask bench")]
     Bench {
-        /// Handed on to the benchmarks.
+        /// Arguments for the benchmarks.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// Draw a flame graph of the server under load, and print its widest bars. Not part of `ci`.
     ///
-    /// The server is built as it is released, with symbols and frame pointers, in a target folder of its own. perf is
-    /// installed from Debian's packages and inferno from crates.io when they are missing.
+    /// Builds the server as for a release, with symbols and frame pointers, in a separate target folder. Installs perf
+    /// from Debian's packages and inferno from crates.io if they are missing.
     #[command(after_help = "\
 Examples:
   cargo xtask profile                   the inheriting read of a user over gRPC
   cargo xtask profile set --seconds 30  durable writes by 64 clients, more exactly")]
     Profile {
-        /// What the server is asked: the read over gRPC or over REST, or the write.
+        /// The load on the server: the read over gRPC or REST, or the write.
         #[arg(default_value = "get", value_parser = ["get", "rest", "set"])]
         load: String,
-        /// How long.
+        /// The duration, in seconds.
         #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
         seconds: u32,
     },
-    /// Torment a real server, built as it is released, and check that nothing acknowledged is lost.
+    /// Torment the release build of the server, and check that no acknowledged write is lost.
     ///
-    /// What there is to do to it, and with which options, `cargo xtask torture --help` tells.
+    /// `cargo xtask torture --help` lists the campaigns and their options.
     #[command(disable_help_flag = true, after_help = "Example: cargo xtask torture kill --cycles 10")]
     Torture {
-        /// Handed on to the campaigns.
+        /// Arguments for the campaigns.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
 }
 
-/// The document is made by the server's own code, which nothing here is built of.
+/// An example of feature-server prints the document: it needs the server's code, which xtask does not depend on.
 const OPENAPI: [&str; 6] = ["--quiet", "--locked", "--package", "feature-server", "--example", "openapi"];
 
 fn main() -> ExitCode {
     match execute(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
-        // Not by returning it: with RUST_BACKTRACE set that would bury what went wrong under a backtrace.
+        // Not returned from main: with RUST_BACKTRACE set, a backtrace would hide the message.
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -1,5 +1,4 @@
-//! Where the server spends its time: a flame graph and its widest bars. Who asks the server what meanwhile is the crate
-//! `bench`'s business.
+//! Profiles the server: a flame graph and its widest bars. The crate `bench` makes the load.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -11,18 +10,18 @@ use anyhow::{Context, Result, bail};
 use crate::install;
 use crate::shell::{Workspace, run};
 
-/// How many bars are told.
+/// The number of bars to print.
 const WIDEST: usize = 25;
 
-/// Profiles the server under one load, and says where the graph is.
+/// Profiles the server under one load, and prints the path of the graph.
 pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     install::install_for_profiles()?;
     let inferno = install::cargo_tool(workspace, "inferno", "0.12.8", "inferno-flamegraph")?;
-    // A target folder of its own: these builds have nothing in common with others.
+    // A separate target folder: these builds share nothing with others.
     let target = workspace.target("profile");
     let mut build = workspace.cargo("build");
     build.args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]);
-    // As it is released, with what it takes to tell who called whom.
+    // The release profile, with the symbols that call stacks need.
     build.args(["--config", "profile.release.debug='line-tables-only'", "--config", "profile.release.strip='none'"]);
     build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-C force-frame-pointers=yes");
     run(&mut build)?;
@@ -30,7 +29,7 @@ pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     let (samples, folded, graph) = (file("perf"), file("folded"), file("svg"));
     let mut record = workspace.command(target.join("release/bench"));
     run(record.args(["record", load, "--seconds", &seconds.to_string(), "--output"]).arg(&samples))?;
-    // Functions that the compiler has put into others are left there: looking them up takes minutes.
+    // Inlined functions are not resolved, since that takes minutes.
     let mut script = Command::new("perf");
     script.args(["script", "--no-inline", "--input"]).arg(&samples);
     let collapse = Command::new(inferno.with_file_name("inferno-collapse-perf"));
@@ -46,7 +45,7 @@ pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Runs two programs, the second on the output of the first, and keeps what comes out.
+/// Pipes the output of one program into another and writes the result to a file.
 fn pipe(mut first: Command, mut second: Command, output: &Path) -> Result<()> {
     let mut first = first.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().context("starting perf script")?;
     let piped = first.stdout.take().context("the output is piped")?;
@@ -57,9 +56,9 @@ fn pipe(mut first: Command, mut second: Command, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The widest bars: of functions by themselves, and of this project's with all that they call.
+/// The widest bars: functions by themselves, and functions of this project with all that they call.
 ///
-/// `folded`: stacks with the nanoseconds of the processor that were spent in them.
+/// `folded`: stacks with the processor time spent in them, in nanoseconds.
 fn bars(folded: &str) -> String {
     let (mut alone, mut within, mut all) = (HashMap::new(), HashMap::new(), 0);
     for line in folded.lines() {
@@ -70,7 +69,7 @@ fn bars(folded: &str) -> String {
         if let Some(last) = frames.last() {
             *alone.entry(*last).or_insert(0) += count;
         }
-        // Who calls itself is counted once.
+        // The set counts a recursive function once for each stack.
         for frame in frames.into_iter().filter(|frame| is_ours(frame)).collect::<BTreeSet<_>>() {
             *within.entry(frame).or_insert(0) += count;
         }
@@ -96,7 +95,7 @@ mod tests {
     use super::bars;
 
     #[test]
-    fn bars_are_counted_once_a_stack() {
+    fn bars_count_a_function_once_for_each_stack() {
         let folded = "server;feature_server::a;feature_server::b;feature_server::a;malloc 3\n\
                       server;feature_server::a;free 1\n";
         let bars = bars(folded);

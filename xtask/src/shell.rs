@@ -1,4 +1,4 @@
-//! Where the workspace is, and how a command is run in it.
+//! Finds the workspace and runs commands in it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,12 +9,12 @@ use cargo_metadata::{Metadata, MetadataCommand};
 
 /// The workspace as cargo sees it.
 pub struct Workspace {
-    /// What `cargo metadata` says of the members, without their dependencies' own dependencies.
+    /// The output of `cargo metadata` on the members, without indirect dependencies.
     pub metadata: Metadata,
 }
 
 impl Workspace {
-    /// Asks cargo, which knows the workspace from any folder in it.
+    /// Asks cargo, which finds the workspace from any folder in it.
     pub fn load() -> Result<Self> {
         let metadata = MetadataCommand::new().no_deps().exec().context("asking cargo for the workspace")?;
         Ok(Self { metadata })
@@ -25,32 +25,32 @@ impl Workspace {
         self.metadata.workspace_root.join(relative).into()
     }
 
-    /// A path in the target folder, wherever that is.
+    /// A path in cargo's target folder.
     pub fn target(&self, relative: &str) -> PathBuf {
         self.metadata.target_directory.join(relative).into()
     }
 
-    /// A cargo command at the root of the repository: the same cargo that runs this.
+    /// A cargo command at the root of the repository, with the cargo that runs this program.
     pub fn cargo(&self, subcommand: &str) -> Command {
         let mut command = self.command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.arg(subcommand);
         command
     }
 
-    /// Any program at the root of the repository.
+    /// Any command at the root of the repository.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.path(""));
         command
     }
 
-    /// A program of the npm packages that the tests use.
+    /// A program from the npm packages of the tests.
     pub fn node_program(&self, name: &str) -> Command {
         self.command(self.path("tests/clients/node/node_modules/.bin").join(name))
     }
 }
 
-/// Runs a command that talks to the developer, and fails when it does.
+/// Runs a command that prints to the terminal. Fails if the command fails.
 pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("starting `{}`", spelled(command)))?;
     if !status.success() {
@@ -59,7 +59,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command whose output matters only when it fails.
+/// Runs a command and prints its output only if it fails.
 pub fn run_quietly(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("starting `{}`", spelled(command)))?;
     if !output.status.success() {

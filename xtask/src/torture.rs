@@ -1,4 +1,4 @@
-//! The campaigns of the crate `torture`, against a server as it is released.
+//! Runs the campaigns of the crate `torture` against the release build of the server.
 
 use anyhow::Result;
 

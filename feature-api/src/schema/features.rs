@@ -1,4 +1,5 @@
-//! The features of one level: those fields of its Get response that tell a source, each with its Set field.
+//! The features of one level: each field of its Get response whose message has a source, with its field in the Set
+//! request.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,10 @@ use prost_reflect::{FieldDescriptor, Kind as FieldKind, MessageDescriptor};
 
 use super::SchemaError;
 
-/// The enum that tells where a value comes from. A message with a field of it is the answer for one feature.
+/// The enum that names the source of a value. A message with a field of this type is the answer for one feature.
 const SOURCE_ENUM: &str = "zitadel.feature.v2.Source";
 
-/// The fields of a Set request that are no features.
+/// The fields of a Set request that are not features.
 const CONTROL_FIELDS: [&str; 3] = ["update_mask", "expected_sequence", "validate_only"];
 
 /// The features of one level.
@@ -18,13 +19,13 @@ const CONTROL_FIELDS: [&str; 3] = ["update_mask", "expected_sequence", "validate
 pub struct LevelFeatures {
     /// The level.
     pub level: Level,
-    /// The features with their kinds, as the core knows them.
+    /// The features with their kinds, in the domain's types.
     pub set: FeatureSet,
-    /// Each feature's fields in the messages of the level.
+    /// The fields of each feature in the messages of the level.
     pub(crate) fields: Vec<FeatureFields>,
 }
 
-/// Where one feature stands in the messages of a level.
+/// The fields of one feature in the messages of a level.
 #[derive(Debug, Clone)]
 pub(crate) struct FeatureFields {
     /// The feature.
@@ -35,11 +36,12 @@ pub(crate) struct FeatureFields {
     pub(crate) set: FieldDescriptor,
     /// Its field in the Get response.
     pub(crate) get: FieldDescriptor,
-    /// The message that answers for it.
+    /// The message in the Get response that holds the feature.
     pub(crate) answer: MessageDescriptor,
-    /// In that message, the field with the source.
+    /// The field for the source in that message.
     pub(crate) source: FieldDescriptor,
-    /// In that message, the field with the value; `None` for a message, whose parts stand there by their names.
+    /// The field for the value in that message. `None` for a feature of kind message, whose parts are fields of that
+    /// message.
     pub(crate) value: Option<FieldDescriptor>,
 }
 
@@ -67,7 +69,7 @@ impl LevelFeatures {
     }
 }
 
-/// The field that holds the id of the resource in requests of a level.
+/// The name of the field that holds the resource's id in requests of a level.
 pub fn id_field(level: Level) -> Option<&'static str> {
     match level {
         Level::System | Level::Instance => None,
@@ -102,7 +104,7 @@ impl FeatureFields {
     }
 }
 
-/// The message that answers for a feature and the field with its source, when `field` is one of a feature.
+/// The message type and the source field of `field`, if `field` is a feature of a Get response.
 fn answer(field: &FieldDescriptor) -> Option<(MessageDescriptor, FieldDescriptor)> {
     let FieldKind::Message(message) = field.kind() else { return None };
     let is_source =

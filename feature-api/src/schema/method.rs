@@ -1,4 +1,4 @@
-//! What the descriptors say about a method: who may call it, and what it does to which level.
+//! What the descriptors declare about a method: the right to call it, and its operation on a level.
 
 use feature_core::Level;
 use prost_reflect::{DescriptorPool, MessageDescriptor, MethodDescriptor};
@@ -12,11 +12,11 @@ const METHOD_OPTION: &str = "feature.v1.method";
 /// One method of one service.
 #[derive(Debug, Clone)]
 pub struct Method {
-    /// The path that gRPC calls it by: `/package.Service/Method`.
+    /// The path of the method in gRPC: `/package.Service/Method`.
     pub path: String,
-    /// Who may call it. `None` when the protos don't say: then nobody may.
+    /// Who may call the method. `None` when the protos do not say: then every call is refused.
     pub access: Option<Access>,
-    /// What it does to the features of which level, when it is a method of the feature service.
+    /// For a method of the feature service: its operation and level.
     pub operation: Option<(Operation, Level)>,
     /// Its request.
     pub request: MessageDescriptor,
@@ -27,18 +27,18 @@ pub struct Method {
 /// Who may call a method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {
-    /// Everybody with a valid credential.
+    /// Every caller with a valid credential.
     Authenticated,
-    /// Holders of a permission, and those whom the exception names.
+    /// Callers with a permission, and callers that the exception includes.
     Permission {
         /// The permission, such as `org.feature.read`.
         name: String,
-        /// Who may call without holding the permission.
+        /// The callers that do not need the permission.
         exception: Option<Exception>,
     },
 }
 
-/// Callers who may call for what is theirs.
+/// Callers who may call the method on resources of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exception {
     /// Members of the organization that the request names.
@@ -47,14 +47,14 @@ pub enum Exception {
     Itself,
 }
 
-/// What a method does to the features of a level.
+/// The operation of a method on the features of a level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// Sets and unsets single features.
     Set,
-    /// Unsets all of them.
+    /// Unsets all features.
     Reset,
-    /// Reads them.
+    /// Reads the features.
     Get,
 }
 
@@ -76,7 +76,7 @@ impl Method {
         })
     }
 
-    /// The level that the method works on, when it is one of the feature service.
+    /// The level of the method, if it is a method of the feature service.
     pub fn level(&self) -> Option<Level> {
         self.operation.map(|(_, level)| level)
     }

@@ -1,4 +1,4 @@
-//! What is left of messages with unknown fields, and which bytes are refused.
+//! Tests: known fields survive the removal of unknown ones, and malformed bytes are refused.
 
 use prost::Message;
 use prost_types::FieldMask;
@@ -31,7 +31,7 @@ fn known_fields_stay_as_they_are_wherever_unknown_ones_stand() {
     };
     let bytes = request.encode_to_vec();
     assert!(matches!(known_fields(&descriptor(), &bytes), Ok(Cow::Borrowed(_))));
-    // `login_v2` is field 11; what follows is merged into it.
+    // `login_v2` is field 11; a decoder merges its second occurrence into the first.
     let inside = [&[0x5a, unknown().len() as u8][..], &unknown()].concat();
     let table = [
         // unknown fields

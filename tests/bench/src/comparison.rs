@@ -1,4 +1,4 @@
-//! Two contestants, measured in turn, round by round: only what both went through in the same minute is compared.
+//! Measures two contestants in turn, round by round, so that a comparison only uses measurements of the same minute.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use crate::process::Process;
 pub struct Side<'a> {
     /// The server.
     pub process: &'a Process,
-    /// What it is asked.
+    /// The call that is measured.
     pub call: &'a Call,
 }
 
-/// What one side did in one round.
+/// The measurement of one side in one round.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     /// Calls a second.
     pub rate: f64,
-    /// Processor time of the server per call, in microseconds.
+    /// The server's processor time for one call, in microseconds.
     pub cpu_us: f64,
     /// The 99th percentile of the latency, in microseconds.
     pub p99_us: f64,
 }
 
-/// Measures both sides in turn, and returns their samples of each round, ours first.
+/// Measures both sides in turn. Returns the samples of each round, ours first.
 pub async fn compare(
     ours: Side<'_>,
     baseline: Side<'_>,
@@ -35,7 +35,7 @@ pub async fn compare(
     rounds: usize,
     duration: Duration,
 ) -> Result<Vec<(Sample, Sample)>> {
-    // What is slow only the first time belongs to no round.
+    // Warms up both sides, so that one-time costs fall into no round.
     for side in [ours, baseline] {
         sample(side, concurrency, duration / 4).await?;
     }
@@ -47,7 +47,7 @@ pub async fn compare(
     .await
 }
 
-/// Measures ours and the baseline so many times. Which goes first changes from round to round.
+/// Runs both measurements in each round. The order alternates from round to round.
 pub async fn in_turn<T>(
     rounds: usize,
     mut ours: impl AsyncFnMut() -> Result<T>,

@@ -1,4 +1,4 @@
-//! Who is measured: the feature server, tonic alone, and etcd; each with the calls that it is measured by.
+//! The contestants: the feature server, tonic alone, and etcd, each with its calls.
 
 mod bare;
 mod etcd;
@@ -15,7 +15,7 @@ pub use etcd::Etcd;
 pub use feature::{Data, Feature};
 pub use frame::{framed, message};
 
-/// A program of this repository, as it was built beside this one.
+/// The path of a program of this repository that was built together with this one.
 ///
 /// `profile`: the folder of its build profile.
 pub fn built(profile: &str, name: &str) -> Result<PathBuf> {

@@ -13,19 +13,19 @@ use crate::comparison::{Sample, Side, compare};
 use crate::load::Concurrency;
 use crate::table::{Goal, Row};
 
-/// How the goals are measured.
+/// How to measure the goals.
 pub struct Plan {
-    /// How often each side is measured.
+    /// The number of measurements of each side.
     pub rounds: usize,
-    /// How long, each time.
+    /// The duration of a measurement.
     pub round: Duration,
-    /// How many users there are where the number of users matters.
+    /// The number of users for the goals with many users.
     pub users: usize,
-    /// A part of the text of those wanted.
+    /// Only goals whose text contains this.
     pub filter: String,
 }
 
-/// Measures all goals and prints each when it is known.
+/// Measures all goals and prints each row as soon as it is measured.
 pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     let mut rows = reads::against_tonic(plan).await?;
     rows.extend(reads::against_plain_tonic(plan).await?);
@@ -38,7 +38,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// A figure of a sample with its name and unit.
+/// A figure of a sample, with its name and unit.
 struct Figure {
     name: &'static str,
     unit: &'static str,
@@ -54,7 +54,7 @@ impl Plan {
         what.contains(&self.filter)
     }
 
-    /// Compares two sides, and gives the rows of these figures with their goals.
+    /// Compares two sides and returns a row for each of these figures with its goal.
     async fn compare(
         &self,
         what: &str,
@@ -73,13 +73,13 @@ impl Plan {
     }
 }
 
-/// Prints a row as soon as it is known: the whole takes minutes.
+/// Prints a row at once, since all goals together take minutes.
 fn told(row: Row) -> Row {
     println!("{row}");
     row
 }
 
-/// Where the data folders of all contestants are: on the disk that builds are on, never in memory.
+/// The folder for the data folders of all contestants: on the disk of the build, never in memory.
 pub fn disk() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     Ok(program.parent().context("a program is in a folder")?.to_owned())

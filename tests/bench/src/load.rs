@@ -1,4 +1,4 @@
-//! Load on a server: calls over HTTP/2, in a closed or an open loop, every answer checked. What is called is not known here.
+//! Load on a server: calls over HTTP/2 in a closed or an open loop. Every answer is checked.
 
 mod client;
 mod closed_loop;
@@ -18,29 +18,29 @@ pub use closed_loop::{Until, closed_loop};
 pub use cores::connect;
 pub use open_loop::open_loop;
 
-/// What is sent again and again, and what has to come back.
+/// A call that is made many times, and its expected answer.
 #[derive(Clone)]
 pub struct Call {
-    /// Makes the request of a turn. In a closed loop with one stream on each of `n` connections, the turns of a client
-    /// are its number, that and `n`, that and twice `n`, and so on. In an open loop each of `n` threads makes every `n`th turn.
+    /// Makes the request of a turn. In a closed loop of `n` connections with one stream each, client `i` has the turns
+    /// `i`, `i + n`, `i + 2n`, and so on. In an open loop, each of `n` threads has every `n`th turn.
     pub request: Arc<dyn Fn(usize) -> Request<Bytes> + Send + Sync>,
-    /// What the answer must be, beside well.
+    /// The check of a successful answer.
     pub check: Check,
 }
 
-/// How the content of an answer is checked.
+/// How to check the content of an answer.
 #[derive(Clone)]
 pub enum Check {
-    /// It is always this.
+    /// Every answer has this content.
     Same(Bytes),
-    /// It is looked at, with the turn of its request.
+    /// A function checks each answer; it gets the turn of the request.
     Each(Arc<Look>),
 }
 
 type Look = dyn Fn(usize, &[u8]) -> Result<()> + Send + Sync;
 
 impl Call {
-    /// A call whose answers are looked at one by one.
+    /// A call with a check for each answer.
     pub fn new(
         request: impl Fn(usize) -> Request<Bytes> + Send + Sync + 'static,
         check: impl Fn(usize, &[u8]) -> Result<()> + Send + Sync + 'static,
@@ -48,27 +48,27 @@ impl Call {
         Self { request: Arc::new(request), check: Check::Each(Arc::new(check)) }
     }
 
-    /// One request with one answer.
+    /// A call with one request and one answer.
     pub fn constant(request: Request<Bytes>, answer: Bytes) -> Self {
         Self { request: Arc::new(move |_| request.clone()), check: Check::Same(answer) }
     }
 }
 
-/// How many calls are under way at once.
+/// The number of concurrent calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Concurrency {
     /// Connections.
     pub connections: usize,
-    /// Calls under way on each of them.
+    /// Concurrent calls on each connection.
     pub streams: usize,
 }
 
-/// What came of a load.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub struct Measured {
-    /// Calls that were answered well; any other ends the run.
+    /// The number of successful calls. Any other outcome ends the run.
     pub calls: u64,
-    /// How long that took.
+    /// The duration.
     pub elapsed: Duration,
     /// Latencies in microseconds.
     pub latency_us: Histogram<u64>,
@@ -80,7 +80,7 @@ impl Measured {
         self.calls as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// The latency that 99 of 100 calls keep below, in microseconds.
+    /// The 99th percentile of the latency, in microseconds.
     pub fn p99_us(&self) -> f64 {
         self.latency_us.value_at_quantile(0.99) as f64
     }

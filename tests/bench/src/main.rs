@@ -1,7 +1,6 @@
-//! Benchmarks of the feature server as it is released, against baselines that run in the same minute.
+//! Benchmarks of the release build of the feature server against baselines, which run in the same minute.
 //!
-//! `cargo xtask bench` builds what is needed and runs this. Nothing of the server's own code is measured in here: it
-//! runs as a process of its own.
+//! `cargo xtask bench` builds the contestants and runs this program. The server runs as a process of its own.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +19,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 
-/// The load shares the machine with what it measures, so the less it costs, the better.
+/// A fast allocator, since the load shares the machine with the server.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -39,17 +38,17 @@ Examples:
   cargo xtask bench --json target/bench.json    the figures for a program, too"
 )]
 struct Arguments {
-    /// How often each side is measured.
+    /// The number of measurements of each side.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
-    /// How long one side is measured in one round, in milliseconds; four times that with and without Sets beside.
+    /// The duration of a measurement, in milliseconds; four times that for the goal with and without Sets.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(50..))]
     round_ms: u64,
-    /// How many users are written where the number of users matters. There are goals for up to a million, and for up to
-    /// ten million.
+    /// The number of users for the goals with many users. There are goals for up to a million and for up to ten
+    /// million.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
     users: u32,
-    /// Where the figures are written as JSON.
+    /// Write the figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Only goals whose text contains this.
@@ -60,15 +59,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Has `perf` record where a server spends its time; `cargo xtask profile` makes a graph of it.
+    /// Record with `perf` where a server spends its time; `cargo xtask profile` makes a graph of it.
     #[command(hide = true)]
     Record {
-        /// What the server is asked meanwhile.
+        /// The load on the server.
         load: record::Load,
-        /// How long.
+        /// The duration.
         #[arg(long)]
         seconds: u64,
-        /// Where the samples are written.
+        /// The file for the samples.
         #[arg(long, value_name = "FILE")]
         output: PathBuf,
     },
@@ -85,7 +84,7 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Measures. A goal that is missed is told, and is no error; an answer that is wrong is one.
+/// Measures the goals. A missed goal is printed and is not an error; a wrong answer is an error.
 async fn run(arguments: Arguments) -> Result<()> {
     if let Some(Command::Record { load, seconds, output }) = arguments.command {
         return record::record(load, Duration::from_secs(seconds), &output).await;

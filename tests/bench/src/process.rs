@@ -1,4 +1,4 @@
-//! A server under measurement: a process that was started for it, and what it has used. What it serves is not known here.
+//! A server under measurement: starts it as a process, and measures its processor time and memory.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,21 +9,22 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-/// How long a server may take to start or to end. With ten million users it takes more than a minute to build its projection.
+/// The maximum time for a server to start or end. With ten million users it builds its projection for more than a
+/// minute.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A running server. Dropped, it is killed.
+/// A running server. Dropping it kills the process.
 pub struct Process {
     child: Child,
     id: u32,
     /// As `127.0.0.1:PORT`.
     pub address: String,
-    /// Kept, so that the server never writes into a closed pipe.
+    /// Kept open, so that the server never writes into a closed pipe.
     _stdout: Option<Lines<BufReader<ChildStdout>>>,
 }
 
 impl Process {
-    /// Starts a server that says `listening on ADDRESS`.
+    /// Starts a server that prints `listening on ADDRESS`.
     pub async fn start(mut command: Command) -> Result<Self> {
         let mut child = spawn(command.stdout(Stdio::piped()))?;
         let mut lines = BufReader::new(child.stdout.take().context("standard output is piped")?).lines();
@@ -37,7 +38,7 @@ impl Process {
         }
     }
 
-    /// Starts a server that says nothing, and waits until it accepts connections at `address`.
+    /// Starts a server that prints no address, and waits until it accepts connections at `address`.
     pub async fn start_at(mut command: Command, address: String) -> Result<Self> {
         let child = spawn(command.stdout(Stdio::null()))?;
         let connected = async {
@@ -54,22 +55,22 @@ impl Process {
         Ok(Self { child, id, address, _stdout: stdout })
     }
 
-    /// Its number.
+    /// The id of the process.
     pub fn id(&self) -> u32 {
         self.id
     }
 
-    /// The processor time that it has used so far, all threads together.
+    /// The processor time so far, of all threads together.
     pub fn cpu(&self) -> Result<Duration> {
         let stat = self.read("stat")?;
-        // The name of the program stands in parentheses and may hold anything.
+        // The program's name is in parentheses and may contain any character.
         let fields: Vec<_> = stat.rsplit_once(") ").context("reading stat")?.1.split(' ').collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        // A tick is 10 ms on Linux, whatever the kernel's own clock.
+        // A tick is 10 ms on Linux, independent of the kernel's own clock.
         Ok(Duration::from_millis(ticks * 10))
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory in use, in bytes.
     pub fn resident_bytes(&self) -> Result<u64> {
         let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("reading VmRSS")?;
@@ -77,7 +78,7 @@ impl Process {
         Ok(kibibytes * 1024)
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Stops the process and waits until it has ended.
     pub async fn stop(mut self) -> Result<()> {
         let sent = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &self.id.to_string()]).status().await?;
         ensure!(sent.success(), "SIGTERM could not be sent");

@@ -1,4 +1,4 @@
-//! A server under load with `perf` watching it. What is made of the samples is not known here.
+//! Records with `perf` a server under load.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::contestants::Feature;
 use crate::goals::disk;
 use crate::load::{Concurrency, Until, closed_loop};
 
-/// What the server is asked meanwhile.
+/// The load on the server.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum Load {
     /// The inheriting read of a user over gRPC, 32 at once on each of 10 connections.
@@ -22,10 +22,10 @@ pub enum Load {
     Set,
 }
 
-/// Samples a second. Not a round number, so that nothing that is done at fixed times is met too often.
+/// Samples a second. Not a round number, so that periodic work is not sampled too often.
 const SAMPLES_PER_SECOND: &str = "997";
 
-/// Records where a server spends its time for so long, and writes that to `output`.
+/// Records for this duration where a server spends its time, and writes the samples to `output`.
 pub async fn record(load: Load, duration: Duration, output: &Path) -> Result<()> {
     let server = Feature::start(&disk()?, &[]).await?;
     let read = Concurrency { connections: 10, streams: 32 };
@@ -38,7 +38,7 @@ pub async fn record(load: Load, duration: Duration, output: &Path) -> Result<()>
     let address = &server.process.address;
     closed_loop(address, &call, concurrency, Until::Elapsed(duration / 10)).await?;
     let mut perf = Command::new("perf");
-    // The clock is there in virtual machines, too, where the counters of the processor often are not.
+    // This event also works in virtual machines, which often have no processor counters.
     perf.args(["record", "--quiet", "--event", "cpu-clock", "--call-graph", "fp", "--freq", SAMPLES_PER_SECOND]);
     perf.arg("--output").arg(output).args(["--pid", &server.process.id().to_string(), "--", "sleep"]);
     let mut perf = perf.arg(duration.as_secs().to_string()).spawn().context("starting perf")?;

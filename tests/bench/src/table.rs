@@ -1,23 +1,23 @@
-//! The table of goals: what was measured, and what it had to be.
+//! The table of goals with their measured values.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One goal with what was measured.
+/// One goal with its measured value.
 #[derive(Debug, Serialize)]
 pub struct Row {
-    /// What is compared, and by which figure.
+    /// The comparison and the figure.
     pub what: String,
-    /// The ratio to the baseline over the rounds; or, where there is no baseline, the figure itself.
+    /// The ratio to the baseline in each round; without a baseline, the figure itself.
     pub value: Series,
-    /// What the median must be.
+    /// The goal for the median.
     pub goal: Goal,
-    /// What came of it.
+    /// The result.
     pub verdict: Verdict,
-    /// Our figure.
+    /// The figure of our server.
     pub ours: Series,
-    /// That of the baseline, where there is one.
+    /// The figure of the baseline, if there is one.
     pub baseline: Option<Series>,
     /// The unit of both.
     pub unit: &'static str,
@@ -26,48 +26,48 @@ pub struct Row {
 /// A series of values, one from each round.
 #[derive(Debug, Clone, Serialize)]
 pub struct Series {
-    /// The middle one.
+    /// The median.
     pub median: f64,
-    /// The least.
+    /// The smallest value.
     pub min: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
-    /// All of them, in the order of the rounds.
+    /// All values, in the order of the rounds.
     pub rounds: Vec<f64>,
 }
 
-/// What a value must be at least or at most, and what is aimed at beyond that.
+/// A bound for a value, and an aim beyond it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub enum Goal {
-    /// Larger is better.
+    /// A larger value is better.
     AtLeast {
-        /// What must be reached.
+        /// The bound.
         must: f64,
-        /// What the best building blocks known would give.
+        /// The value that the best known building blocks would reach.
         aim: Option<f64>,
     },
-    /// Smaller is better.
+    /// A smaller value is better.
     AtMost {
-        /// What must be kept.
+        /// The bound.
         must: f64,
-        /// What the best building blocks known would give.
+        /// The value that the best known building blocks would reach.
         aim: Option<f64>,
     },
 }
 
-/// What came of a goal.
+/// The result of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Verdict {
-    /// Not what it must be.
+    /// The value breaks the bound.
     Missed,
-    /// What it must be.
+    /// The value keeps the bound.
     Met,
-    /// What was aimed at, too.
+    /// The value reaches the aim, too.
     Aim,
 }
 
 impl Row {
-    /// The row of a comparison with a baseline. `pairs`: ours and the baseline's, from each round.
+    /// The row of a comparison with a baseline. `pairs`: our value and the baseline's of each round.
     pub fn ratio(what: String, unit: &'static str, pairs: &[(f64, f64)], goal: Goal) -> Self {
         let value = Series::of(pairs.iter().map(|(ours, baseline)| ours / baseline));
         let ours = Series::of(pairs.iter().map(|pair| pair.0));
@@ -83,7 +83,7 @@ impl Row {
 }
 
 impl Series {
-    /// The series of these values, of which there is at least one.
+    /// The series of these values, of which there must be at least one.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let rounds: Vec<_> = values.into_iter().collect();
         let mut sorted = rounds.clone();
@@ -93,17 +93,17 @@ impl Series {
 }
 
 impl Goal {
-    /// Larger is better.
+    /// A lower bound.
     pub const fn at_least(must: f64) -> Self {
         Goal::AtLeast { must, aim: None }
     }
 
-    /// Smaller is better.
+    /// An upper bound.
     pub const fn at_most(must: f64) -> Self {
         Goal::AtMost { must, aim: None }
     }
 
-    /// Beyond that, this is aimed at.
+    /// The same goal with an aim.
     pub const fn aiming_at(self, aim: f64) -> Self {
         match self {
             Goal::AtLeast { must, .. } => Goal::AtLeast { must, aim: Some(aim) },
@@ -152,13 +152,13 @@ impl fmt::Display for Row {
     }
 }
 
-/// The line above the rows.
+/// The header line of the table.
 pub fn header() -> String {
     let figures = "ours : the baseline";
     format!("{:<62} {:>7} {:>14} {:>8} {:>6} {:<6} {figures}", "what", "median", "of rounds", "must", "aim", "")
 }
 
-/// The line below the rows.
+/// The summary line of the table.
 pub fn footer(rows: &[Row]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     let (missed, aims) = (count(Verdict::Missed), count(Verdict::Aim));
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_one_value_is_that_value() {
+    fn the_median_of_one_value_is_that_value() {
         assert_eq!(Series::of([4.0]).median, 4.0);
     }
 }

@@ -1,4 +1,4 @@
-// What the scripts that run a page share: headless Chromium, and the page on an origin of its own, never the server's.
+// Shared by the scripts that run a page: starts headless Chromium, and serves the page from an origin of its own.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 
 import { baseUrl, descriptorSet, setting, tokens } from "./shared.mjs";
 
-/** Hosts of the page's origin: one that CORS admits, and one that it refuses. */
+/** Hosts of the page's origin: one that CORS allows, and one that it refuses. */
 export const OWN_HOST = "127.0.0.1";
 export const OTHER_HOST = "evil.example";
 
@@ -17,7 +17,7 @@ export class Browser {
   #site;
   #chromium;
 
-  /** Starts the browser, and a site that serves the bundled page. */
+  /** Starts the browser and a site with the bundled page. */
   static async launch(page) {
     const browser = new Browser();
     browser.#site = await serveSite(page);
@@ -37,7 +37,7 @@ export class Browser {
     return browser;
   }
 
-  /** Opens the page under a host name; gives its functions, and in `traffic` what Chromium sent and CORS did. */
+  /** Opens the page under a host name. Returns its functions, and in `traffic` what Chromium sent and CORS blocked. */
   async open(host, protocol) {
     const context = await this.#chromium.newContext();
     const page = await context.newPage();
@@ -55,14 +55,14 @@ export class Browser {
   }
 }
 
-/** The answer of a page's call; fails when it is an error. */
+/** The answer to a page's call. Fails if the call failed. */
 export async function answered(call) {
   const { response, error } = await call;
   assert.equal(error, undefined, `the page's call failed: ${JSON.stringify(error)}`);
   return response;
 }
 
-/** What Chromium tells of a call may come after the call's end. */
+/** Waits for a promise with a timeout: Chromium may report on a call after the call has ended. */
 export async function soon(what, promise) {
   const limit = AbortSignal.timeout(10_000);
   const late = new Promise((_, reject) => limit.addEventListener("abort", () => reject(new Error(`waited for ${what}`))));
@@ -70,8 +70,8 @@ export async function soon(what, promise) {
 }
 
 /**
- * Promises of the status of the first CORS preflight, and of the first request that CORS blocks; and `last`, which tells
- * how the newest request to the server was sent, as `POST application/json` or `GET encoding=json`.
+ * Promises of the status of the first CORS preflight, and of the first request that CORS blocks; and `last`, which
+ * returns the form of the latest request to the server, such as `POST application/json` or `GET encoding=json`.
  */
 async function watch(page, session) {
   const first = (event, find) =>
@@ -88,7 +88,7 @@ async function watch(page, session) {
   return { preflight, blocked, last };
 }
 
-/** Serves the page on a port of its own. */
+/** Serves the page on its own port. */
 async function serveSite(page) {
   const path = fileURLToPath(new URL(page, import.meta.url));
   const bundle = await build({ entryPoints: [path], bundle: true, format: "esm", write: false, logLevel: "warning" });

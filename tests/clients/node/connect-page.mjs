@@ -1,4 +1,4 @@
-// What runs in the browser for connect-web.mjs: functions that call the server and tell the answer or the error.
+// The page of connect-web.mjs: functions that call the server and return the answer or the error.
 
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-web";
 

@@ -1,5 +1,5 @@
-// connect-web in headless Chromium, from a page of another origin than the server's: one that CORS admits (loopback) and
-// one that it refuses (a name that Chromium is told to find on loopback).
+// connect-web in headless Chromium, from a page of another origin than the server's: first one that CORS allows
+// (loopback), then one that it refuses (a name that Chromium maps to loopback).
 // Run as `node connect-web.mjs grpc-web`, `… connect-json` or `… connect-proto`.
 
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { answered, Browser, OTHER_HOST, OWN_HOST, soon } from "./chromium.mjs";
 import { has } from "./shared.mjs";
 
-// How each protocol sends a call that writes, one that reads, and one whose answer is a stream.
+// The form of each protocol's requests: for a write, a read, and a call with a stream of answers.
 const SENT = {
   "grpc-web": ["POST application/grpc-web+proto", "POST application/grpc-web+proto", "POST application/grpc-web+proto"],
   "connect-json": ["POST application/json", "GET encoding=json", "POST application/connect+json"],

@@ -1,4 +1,4 @@
-// What the scripts know of the contract, from descriptors read at run time. Runs in Node and in the browser.
+// The contract, from descriptors that are read at run time. Runs in Node and in the browser.
 
 import { createFileRegistry, fromBinary, fromJson, toBinary, toJson } from "@bufbuild/protobuf";
 import { anyUnpack, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
@@ -7,7 +7,7 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 export const FEATURES = "zitadel.feature.v2.FeatureService";
 export const HEALTH = "grpc.health.v1.Health";
 
-/** The services and the error details that a descriptor set describes. */
+/** The services and error details in a descriptor set. */
 export class Contract {
   #registry;
 
@@ -15,7 +15,7 @@ export class Contract {
     this.#registry = createFileRegistry(fromBinary(FileDescriptorSetSchema, descriptorSet));
   }
 
-  /** A function that calls a method, e.g. `setUserFeatures`, and speaks JSON objects. */
+  /** A function that calls a method, e.g. `setUserFeatures`, with JSON objects as request and answer. */
   caller(transport, headers = {}) {
     const service = this.#registry.getService(FEATURES);
     const client = createClient(service, transport);
@@ -38,7 +38,7 @@ export class Contract {
     throw new Error("the watch ended without an answer");
   }
 
-  /** How a method's request, given as a JSON object, is written, and its answer read as one. */
+  /** The functions that encode a method's request from a JSON object and decode its answer to one. */
   codec(service, method) {
     const { input, output } = this.#registry.getService(service).method[method];
     return {
@@ -48,7 +48,7 @@ export class Contract {
     };
   }
 
-  /** An error as a plain object: its code, and what stands in its details. */
+  /** An error as a plain object: its code, and the contents of its details. */
   summary(error) {
     if (!(error instanceof ConnectError)) {
       throw error;
@@ -57,7 +57,7 @@ export class Contract {
     return this.#summary(error.code, error.rawMessage, details);
   }
 
-  /** The same of what npm's grpc-web makes of an error: a code, a message, and the encoded status in base64. */
+  /** The same for an error of npm's grpc-web: a code, a message, and the encoded status in base64. */
   summaryOfStatus(code, message, encoded) {
     const bytes = Uint8Array.from(atob(encoded ?? ""), (character) => character.charCodeAt(0));
     const packed = fromBinary(this.#registry.getMessage("google.rpc.Status"), bytes).details;

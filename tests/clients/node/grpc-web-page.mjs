@@ -1,5 +1,5 @@
-// What runs in the browser for grpc-web.mjs: functions that call the server and tell the answer or the error.
-// The package's generator makes classes of messages; here plain JSON objects take their place.
+// The page of grpc-web.mjs: functions that call the server and return the answer or the error.
+// The messages are plain JSON objects instead of the classes that the package's generator makes.
 
 import { GrpcWebClientBase, MethodDescriptor, MethodType } from "grpc-web";
 

@@ -34,7 +34,7 @@ async function calls({ call, firstOfWatch, traffic }) {
 
   const domain = "zitadel.feature.v2";
   const rows = [
-    // what, method, request, refused with
+    // name, method, request, error
     ["a bad field", "setInstanceFeatures", { loginV2: { baseUri } },
       { code: "InvalidArgument", reason: "FIELD_INVALID", fields: ["login_v2.base_uri"], domain }],
     ["nothing set", "getUserFeatures", { userId: "ada" }, { code: "NotFound", reason: "NO_FEATURES_SET", resource: "ada" }],
@@ -50,7 +50,7 @@ async function calls({ call, firstOfWatch, traffic }) {
   const reset = await answered(call("resetInstanceFeatures", {}));
   has("reset from the page", reset.details, { sequence: "3" });
 
-  // In binary mode the package hands out a stream's messages only when the stream has ended, which a watch never does.
+  // In binary mode, the package returns a stream's messages only after the stream has ended. A watch never ends.
   if (format === "text") {
     has("the first answer of a stream", await firstOfWatch(), { status: "SERVING" });
   }

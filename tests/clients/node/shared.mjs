@@ -1,4 +1,4 @@
-// What every Node script shares: the server and tokens from the environment, the contract, and the checks.
+// Shared by all Node scripts: the server and tokens from the environment, the contract, and the checks.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 
 import { Contract } from "./contract.mjs";
 
-/** The value of an environment variable that the test sets. */
+/** The value of an environment variable of the test. */
 export function setting(name) {
   const value = process.env[name];
   assert.ok(value, `the environment variable ${name} is not set; these scripts are run by the tests in tests/e2e`);
@@ -15,7 +15,7 @@ export function setting(name) {
 
 export const baseUrl = `http://${setting("FEATURE_ADDRESS")}`;
 
-/** Tokens by what their holder may do; all but `system` belong to the instance `demo`. */
+/** Tokens, named by the rights of their holders. All except `system` belong to the instance `demo`. */
 export const tokens = {
   system: setting("FEATURE_TOKEN_SYSTEM"),
   instance: setting("FEATURE_TOKEN_INSTANCE"),
@@ -27,7 +27,7 @@ export const descriptorSet = Buffer.concat([build("../../../proto"), build("../p
 
 export const contract = new Contract(descriptorSet);
 
-/** Fails unless the call is refused as expected; checks the fields that `expected` has. */
+/** Fails unless the call fails with the expected error. Compares only the fields of `expected`. */
 export async function refused(what, call, expected) {
   const answer = await call.then(
     (response) => assert.fail(`${what}: answered OK: ${show(response)}`),
@@ -39,14 +39,14 @@ export async function refused(what, call, expected) {
   assert.ok(answer.requestId, `${what}: the error has no RequestInfo: ${show(answer)}`);
 }
 
-/** Fails unless `actual` has every field of `expected` with that value; an expected `undefined` means absent. */
+/** Fails unless `actual` has every field of `expected` with its value; `undefined` means that it must be absent. */
 export function has(what, actual, expected) {
   for (const [field, value] of Object.entries(expected)) {
     assert.deepEqual(plain(actual?.[field]), value, `${what}: ${field} of ${show(actual)}`);
   }
 }
 
-/** Messages without the name of their type, so that they compare with literals. */
+/** Messages without their type name, for comparison with literals. */
 function plain(value) {
   if (Array.isArray(value)) {
     return value.map(plain);

@@ -1,5 +1,5 @@
-// The published Zitadel client: what its types allow on the system and instance level, over gRPC or gRPC-Web.
-// The levels of organization and user, whose published messages have no features, follow with this repository's own.
+// The published Zitadel client over gRPC or gRPC-Web, on the levels of system and instance, which its types support.
+// Its messages have no features on the levels of organization and user; there it uses this repository's messages.
 // Run as `node zitadel.mjs grpc` or `node zitadel.mjs grpc-web`.
 
 import assert from "node:assert/strict";
@@ -88,7 +88,7 @@ async function resetsGoBack() {
 async function refusals() {
   const bad = (fields) => ({ code: "InvalidArgument", reason: "FIELD_INVALID", fields });
   const rows = [
-    // what, call, refused with
+    // name, call, error
     ["no valid token", () => stranger.getSystemFeatures({}), { code: "Unauthenticated", reason: "TOKEN_INVALID" }],
     ["no permission", () => viewer.setInstanceFeatures({ userSchema: true }),
       { code: "PermissionDenied", reason: "PERMISSION_MISSING", metadata: { permission: "iam.feature.write" } }],

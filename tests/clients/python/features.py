@@ -4,7 +4,7 @@ import grpc
 
 from shared import Client, channel, equal, refused, token
 
-# level, what names the resource in a request, who owns it, as what it appears as a source
+# level, fields that name the resource in a request, owner, source
 LEVELS = [
     ("System", {}, "SYSTEM", "SOURCE_SYSTEM"),
     ("Instance", {}, "demo", "SOURCE_INSTANCE"),
@@ -40,7 +40,7 @@ def nothing_is_set(client):
 def levels_override_downwards(client):
     for position, (level, names, owner, source) in enumerate(LEVELS):
         enabled = position % 2 == 0
-        # Two levels are written with a mask as well, which says the same here.
+        # Two levels use a mask, too, which has no effect here.
         mask = {"updateMask": "loginDefaultOrg,actions"} if names else {}
         set_request = {**names, **mask, "loginDefaultOrg": enabled, "actions": True}
         set_method, _, get_method = methods((level,))
@@ -70,7 +70,7 @@ def refusals(on):
     instance, viewer = Client(on, token("instance")), Client(on, token("viewer"))
     long_id = {"userId": "u" * 201, "actions": True}
     rows = [
-        # what, whose call, method, request, code, reason, field
+        # name, caller, method, request, code, reason, field
         ("no token", Client(on, None), "GetSystemFeatures", {}, code.UNAUTHENTICATED, "TOKEN_MISSING", None),
         ("garbage", Client(on, "x.y.z"), "GetSystemFeatures", {}, code.UNAUTHENTICATED, "TOKEN_INVALID", None),
         ("a viewer", viewer, "ResetInstanceFeatures", {}, code.PERMISSION_DENIED, "PERMISSION_MISSING", None),
@@ -91,7 +91,7 @@ def compression(client):
 
 
 def flag(enabled, source):
-    """A flag in JSON, where false is left out."""
+    """A flag in JSON, which omits false."""
     return {"enabled": True, "source": source} if enabled else {"source": source}
 
 

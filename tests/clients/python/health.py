@@ -1,4 +1,4 @@
-"""grpcio's health client: check and watch, of the server and of each service. Needs no token."""
+"""grpcio's health client: checks and watches the server and each service, without a token."""
 
 import time
 
@@ -11,7 +11,7 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 def main():
-    # The reflection and health services accept what is compressed as the others do.
+    # The reflection and health services accept compressed messages, as all services do.
     for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
         with channel(compression=compression) as on:
             health = health_pb2_grpc.HealthStub(on)
@@ -36,7 +36,7 @@ def watch(health):
         stream = health.Watch(health_pb2.HealthCheckRequest(service=service), timeout=DEADLINE)
         equal(f"first of the watch of {service!r}", next(stream).status, SERVING)
         stream.cancel()
-    # A stream that says nothing new ends at its deadline, with the code for that, and not much later.
+    # A stream without news ends at its deadline, with the right code and not much later.
     started = time.monotonic()
     stream = health.Watch(health_pb2.HealthCheckRequest(service=SERVICE), timeout=1)
     try:

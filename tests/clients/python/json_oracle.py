@@ -1,9 +1,9 @@
-"""The oracle of the differential test of JSON: what `google.protobuf.json_format` makes of texts.
+"""The oracle of the differential test of JSON: decodes texts with `google.protobuf.json_format`.
 
 The first line of the input is a descriptor set in base64. Every other line is a text to judge, as a JSON object:
-`type`; `text` in base64; and where the server accepted it, `message`, which it made of it, and `encoded`, the JSON that it
-made of that message again, both in base64. Each is answered by one line: `rejected`, or whether the message and the JSON
-are the oracle's own.
+`type`; `text` in base64; and if the server accepted the text, `message`, the decoded message, and `encoded`, the JSON
+of that message, both in base64. The answer to each is one line: `rejected`, or whether the message and the JSON are
+the same as the oracle's.
 """
 
 import base64
@@ -25,7 +25,7 @@ def judge(types, case):
     expected = message_class()
     try:
         json_format.Parse(base64.b64decode(case["text"]), expected, descriptor_pool=types)
-    except Exception as error:  # whatever it is, the text was not accepted
+    except Exception as error:  # every exception means that the text was refused
         return {"rejected": str(error)}
     if case["message"] is None:
         return {"message": True, "json": True}

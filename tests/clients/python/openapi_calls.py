@@ -1,4 +1,4 @@
-"""schemathesis: calls made up from the document, good ones and bad ones. Each answer must be one that it describes."""
+"""schemathesis: generates valid and invalid calls from the document. Each answer must match the document."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from schemathesis.cli import schemathesis as command
 
 from shared import equal, setting, token
 
-# What must hold of every answer. That all bad requests are refused is not among it: JSON may be spelled in more ways
-# than the document tells, such as an enum's member by number.
+# The checks of every answer. They do not include the refusal of all invalid requests: the server accepts more forms of
+# JSON than the document describes, such as an enum's member by number.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -26,10 +26,10 @@ EXAMPLES = 20
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        # Both libraries leave notes behind.
+        # Both libraries write files into the working directory.
         os.chdir(folder)
         configuration.set_hypothesis_home_dir(folder)
-        # The document cannot say what a mask may name. Mostly good ones get further than made-up texts.
+        # The document cannot describe the paths of a mask. Mostly valid masks reach more code than random texts.
         masks = strategies.sampled_from(["*", "actions", "actions,userSchema", "loginV2.required", "noSuchFeature", ""])
         schemathesis.openapi.format("field-mask", masks)
         report = pathlib.Path(folder, "report.json")
@@ -44,7 +44,7 @@ def run(report):
                 "run",
                 f"http://{setting('FEATURE_ADDRESS')}/openapi.json",
                 *("--header", f"Authorization: Bearer {token('system')}"),
-                # One instance for all calls: each call to another made-up one would find it empty.
+                # One instance for all calls: an instance with a random name would always be empty.
                 *("--header", "x-zitadel-instance-id: demo"),
                 *("--phases", "coverage,fuzzing"),
                 *("--checks", ",".join(CHECKS)),
@@ -63,7 +63,7 @@ def run(report):
 
 
 def judge(report):
-    """Fails when schemathesis was content because it called too little."""
+    """Fails if schemathesis succeeded only because it made too few calls."""
     equal("operations called", (report["operations"]["tested"], report["complete"]), (12, True))
     for operation, phases in report["valid_rates"].items():
         accepted = sum(phase["accepted"] for phase in phases.values())

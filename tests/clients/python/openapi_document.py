@@ -1,4 +1,4 @@
-"""openapi-spec-validator: the document that the server serves is OpenAPI 3.1."""
+"""openapi-spec-validator: checks that the server's document is valid OpenAPI 3.1."""
 
 import json
 import urllib.request

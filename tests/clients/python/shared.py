@@ -1,4 +1,4 @@
-"""What every Python script shares: the server and tokens from the environment, calls by reflection, and the checks."""
+"""Shared by all Python scripts: the server and tokens from the environment, calls by reflection, and the checks."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ DEADLINE = 20
 
 
 def setting(name):
-    """The value of an environment variable that the test sets."""
+    """The value of an environment variable of the test."""
     if name not in os.environ:
         sys.exit(f"the environment variable {name} is not set; these scripts are run by the tests in tests/e2e")
     return os.environ[name]
@@ -26,12 +26,12 @@ def channel(**options):
 
 
 def token(name):
-    """`system` is bound to nothing, `instance` and `viewer` belong to the instance `demo`."""
+    """`system` belongs to no instance; `instance` and `viewer` belong to the instance `demo`."""
     return setting(f"FEATURE_TOKEN_{name.upper()}")
 
 
 class Client:
-    """Calls methods by name with JSON objects; knows their messages from the server's reflection alone."""
+    """Calls methods by name with JSON objects. Learns their messages by reflection only."""
 
     def __init__(self, on, bearer, **metadata):
         self._channel = on
@@ -60,7 +60,7 @@ def equal(what, actual, expected):
 
 
 def refused(what, call, code, reason, field=None):
-    """Fails unless the call is refused with the code, the ErrorInfo and, where named, the bad field."""
+    """Fails unless the call fails with this code, this reason and, if given, this field."""
     try:
         answer = call()
     except grpc.RpcError as error:
@@ -77,7 +77,7 @@ def refused(what, call, code, reason, field=None):
 
 
 def _details(error):
-    """The details of a status by the name of their message."""
+    """The details of a status, by message name."""
     status = rpc_status.from_call(error)
     if status is None:
         raise AssertionError(f"no details in {error.code()}: {error.details()}")

@@ -1,6 +1,6 @@
-"""The published zitadel-client: Connect's JSON over HTTP/1.1. What its models allow on each level, and its errors.
+"""The published zitadel-client with Connect's JSON over HTTP/1.1: everything that its models support, and its errors.
 
-Its messages of the organization and user level have no features, so there it can read and reset only.
+Its messages on the levels of organization and user have no features, so it can only read and reset there.
 """
 
 import base64
@@ -30,7 +30,7 @@ def main():
 
 
 def features(bearer):
-    """The client's feature service with this token."""
+    """The client of the feature service with this token."""
     return Zitadel.with_access_token(f"http://{setting('FEATURE_ADDRESS')}", bearer).features
 
 
@@ -107,7 +107,7 @@ def refusals(instance, viewer):
 
 
 def refused(call, status, code, reason, field=None):
-    """Fails unless the call is refused so, and the client's own model of an error reads code, message and details."""
+    """Fails unless the call fails with this error, and the client's error model has its code, message and details."""
     try:
         answer = call()
     except ApiError as error:
@@ -126,13 +126,13 @@ def refused(call, status, code, reason, field=None):
 
 
 def decoded(detail):
-    """The message of a detail, whose base64 comes without padding."""
+    """The message of a detail, which is base64 without padding."""
     kind = getattr(error_details_pb2, detail.type.removeprefix("google.rpc."))
     return kind.FromString(base64.b64decode(detail.value + "=" * (-len(detail.value) % 4)))
 
 
 def flag(value):
-    """Whether a flag is on, and its source; what is false or unspecified is left out of JSON."""
+    """Whether a flag is on, and its source. JSON omits false and unspecified values."""
     return bool(value.enabled), value.source and value.source.value
 
 

@@ -1,4 +1,4 @@
-//! Who may call what: all methods of all services against every kind of credential.
+//! The authorisation matrix: all methods of all services with every kind of credential.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ const ROLES: &str = "
 | ORG_USER_MANAGER     |     |     |     | rwd | organization |
 ";
 
-/// The methods with their permissions; none where every authenticated caller may call.
+/// The methods with their permissions; `None` for methods that every authenticated caller may call.
 const METHODS: [(&str, Option<&str>); 12] = [
     ("SetSystemFeatures", Some("system.feature.write")),
     ("ResetSystemFeatures", Some("system.feature.delete")),
@@ -65,7 +65,7 @@ fn role(line: &'static str) -> Role {
     Role { name: cells[1], permissions, bound_to: cells[6] }
 }
 
-/// A request of the method about the organization `acme` or the user `ann`, with all that a valid one has.
+/// A valid request of the method for the organization `acme` or the user `ann`.
 fn request(method: &str) -> Json {
     let mut request = serde_json::Map::new();
     if method.contains("Organization") {
@@ -93,7 +93,7 @@ async fn server() -> (Server, Raw) {
 async fn outcome(raw: &Raw, method: &str, caller: &[&str]) -> Result<(), Refusal> {
     match raw.call(method, request(method), caller).await {
         Err(refused) if [PermissionDenied, Unauthenticated].contains(&refused.code) => Err(refused),
-        // The answer itself is not the subject here: NOT_FOUND, say, comes after the caller was let in.
+        // The call was authorised; its own outcome, such as NOT_FOUND, does not matter here.
         _ => Ok(()),
     }
 }
@@ -107,7 +107,7 @@ async fn the_table_of_methods_is_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_role_may_do_what_the_table_says_where_it_is_bound() {
+async fn roles_have_the_permissions_of_the_table_within_their_scope() {
     let (server, raw) = server().await;
     for role in roles() {
         let organization = if role.bound_to == "organization" { "--organization acme" } else { "" };
@@ -115,7 +115,8 @@ async fn each_role_may_do_what_the_table_says_where_it_is_bound() {
         let everywhere = role.bound_to == "everything";
         let member = role.bound_to == "organization";
         let table = [
-            // (token, metadata, whether the role counts for this resource, whether the instance is refused at once)
+            // (token, metadata, whether the role applies to this resource, whether calls for the instance are refused
+            // at once)
             (format!("--role {name} --instance demo {organization}"), "", true, false),
             (
                 format!("--role {name} --instance other {organization}"),
@@ -153,7 +154,7 @@ fn denied(permission: &str) -> Refusal {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
+async fn callers_without_a_role_read_only_open_features_and_their_own() {
     let (server, raw) = server().await;
     let ann = server.token("--instance demo --organization acme --user ann");
     let stranger = server.token("--instance demo");
@@ -168,11 +169,11 @@ async fn who_is_authenticated_and_no_more_reads_what_is_open_or_theirs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_good_credential_opens_nothing_but_health_and_reflection() {
+async fn invalid_credentials_allow_only_health_and_reflection() {
     let (server, raw) = server().await;
     let good = server.token("--role SYSTEM_OWNER --instance demo");
     let mut table: Vec<(&str, Vec<String>, &str)> = vec![
-        // (what it is, the metadata, the reason)
+        // (credential, metadata, reason)
         ("nothing", vec![], "TOKEN_MISSING"),
         ("an empty header", vec!["authorization = ".into()], "TOKEN_INVALID"),
         ("another scheme", vec![format!("authorization = Basic {good}")], "TOKEN_INVALID"),
@@ -201,7 +202,7 @@ fn changed(token: &str) -> String {
     format!("{rest}.{first}{}", &signature[1..])
 }
 
-/// Tokens that the server's own key has signed, but for one fault each.
+/// Tokens signed with the server's own key, each with one fault.
 fn forged(server: &Server, good: &str) -> Vec<(&'static str, String, &'static str)> {
     let header = decode_header(good).expect("a token has a header");
     let pem = std::fs::read(server.folder().data().join("keys/1.pem")).expect("the server has made its key");
@@ -249,7 +250,7 @@ fn forged(server: &Server, good: &str) -> Vec<(&'static str, String, &'static st
     ]
 }
 
-/// The same claims under the header `{"alg":"none"}`, without a signature.
+/// The same claims with the header `{"alg":"none"}` and without a signature.
 fn unsigned(token: &str) -> String {
     let claims = token.split('.').nth(1).expect("a token has claims");
     format!("eyJhbGciOiJub25lIn0.{claims}.")

@@ -1,4 +1,4 @@
-//! Whom a call is about: which instance it is for, and which organization a user belongs to.
+//! The instance that a call is for, and the organization that a user belongs to.
 
 use serde_json::json;
 use tonic::Code::PermissionDenied;
@@ -58,7 +58,7 @@ async fn a_user_belongs_to_one_organization() {
                 json!({"organizationId": "other", "userSchema": true}),
                 Ok(details(1, "demo")),
             ),
-            // Whoever writes first records the user under their organization.
+            // The first write records the user under the organization of the writer.
             (acme, "SetUserFeatures", set(true), Ok(details(1, "acme"))),
             (other, "SetUserFeatures", set(false), denied("user.feature.write")),
             (other, reset, json!({"userId": "ann"}), denied("user.feature.delete")),
@@ -74,12 +74,12 @@ async fn a_user_belongs_to_one_organization() {
                 Ok(json!({"webKey": on("ORGANIZATION")})),
             ),
             (ann, "GetOrganizationFeatures", json!({"organizationId": "other"}), denied("org.feature.read")),
-            // Rights on the whole instance move the user, by naming the organization.
+            // A caller with rights on the whole instance moves the user by naming the organization.
             (iam, "SetUserFeatures", set(false), Ok(details(2, "acme"))),
             (in_other, "SetUserFeatures", set(true), Ok(details(3, "other"))),
             (acme, "SetUserFeatures", set(false), denied("user.feature.write")),
             (acme, "GetUserFeatures", get(), denied("user.feature.read")),
-            // A token made before that names acme, so it shows acme alone.
+            // This token names acme and is older than the move, so the answer shows acme's settings only.
             (ann, "GetUserFeatures", get(), Ok(json!({"webKey": on("ORGANIZATION"), "userSchema": {"source": null}}))),
             (ann, "GetUserFeatures", get(), Ok(details(3, "acme"))),
             (

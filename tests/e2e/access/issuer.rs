@@ -1,4 +1,4 @@
-//! Tokens of an OIDC issuer: its roles per organization, its users, and its instance.
+//! Tokens of an OIDC issuer: roles per organization, users, and the instance.
 
 use rcgen::{KeyPair, PKCS_ED25519};
 use serde_json::{Value as Json, json};
@@ -9,7 +9,7 @@ use crate::support::raw::{Raw, refusal};
 
 const ISSUER: &str = "https://issuer.example";
 
-/// A key of the issuer, and its public half as a JSON Web Key Set.
+/// A key of the issuer, and its public part as a JSON Web Key Set.
 fn key() -> (jsonwebtoken::EncodingKey, String) {
     let pair = KeyPair::generate_for(&PKCS_ED25519).expect("a key is made");
     let private = jsonwebtoken::EncodingKey::from_ed_pem(pair.serialize_pem().as_bytes()).expect("the key is a key");
@@ -19,10 +19,11 @@ fn key() -> (jsonwebtoken::EncodingKey, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_issuers_tokens_are_worth_what_their_claims_say() {
+async fn issuer_tokens_have_the_rights_of_their_claims() {
     let (key, set) = key();
     let config = format!(
-        "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
+        "[[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\n\
+         jwks_file = \"jwks.json\"\n"
     );
     let folder = Folder::new(&config);
     std::fs::write(folder.data().with_file_name("jwks.json"), set).expect("the file is written");
@@ -41,7 +42,7 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
     let denied = |permission: &str| Err(refusal(PermissionDenied, "PERMISSION_MISSING", &[permission]));
     let set_organization = |id: &str| json!({"organizationId": id, "actions": true});
 
-    // Roles by organization: ORG_OWNER counts in acme alone.
+    // Roles by organization: ORG_OWNER applies to acme only.
     let owner = sign(
         json!({"urn:zitadel:iam:org:project:roles": {"ORG_OWNER": {"acme": "acme.example"}, "UNHEARD_OF": {"acme": ""}}}),
     );
@@ -49,14 +50,14 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
     let other = raw.call("SetOrganizationFeatures", set_organization("other"), &[&owner]).await;
     assert_eq!(other.map(|_| ()), denied("org.feature.write"));
 
-    // A plain list of roles, here of the instance that the issuer is configured for.
+    // A plain list of roles applies to the instance that the configuration names for the issuer.
     let admin = sign(json!({"roles": ["IAM_OWNER"]}));
     raw.call("SetInstanceFeatures", json!({"userSchema": true}), &[&admin]).await.expect("the owner sets demo");
     let elsewhere =
         raw.call("SetInstanceFeatures", json!({"actions": true}), &[&admin, "x-zitadel-instance-id = other"]).await;
     assert_eq!(elsewhere.map(|_| ()), denied("iam.feature.write"));
 
-    // No role: the user themself, with their organization.
+    // Without roles, a user reads their own features, which inherit from their organization.
     let ann = sign(json!({"urn:zitadel:iam:user:resourceowner:id": "acme"}));
     let read =
         raw.call("GetUserFeatures", json!({"userId": "ann", "inheritance": true}), &[&ann]).await.expect("ann reads");
@@ -67,7 +68,7 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
     assert_eq!(bob.map(|_| ()), denied("user.feature.read"));
 
     let table = [
-        // (claims that spoil the token, the reason)
+        // (claims that make the token invalid, reason)
         (json!({"iss": "https://other.example"}), "TOKEN_INVALID"),
         (json!({"aud": "others"}), "TOKEN_INVALID"),
         (json!({"exp": 1_000_000_000}), "TOKEN_EXPIRED"),
@@ -82,12 +83,13 @@ async fn an_issuers_tokens_are_worth_what_their_claims_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn issuers_write_keys_and_roles_in_several_forms_and_files_may_have_a_byte_order_mark() {
+async fn issuer_keys_and_roles_may_have_several_forms_and_files_a_byte_order_mark() {
     const MARK: &str = "\u{feff}";
     let (key, set) = key();
     let config = format!(
         "{MARK}[limits]\nheader_bytes = 65536\n[auth]\nrevocation_file = \"revoked\"\n\
-         [[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\njwks_file = \"jwks.json\"\n"
+         [[auth.issuers]]\nissuer = \"{ISSUER}\"\naudience = \"features\"\ninstance = \"demo\"\n\
+         jwks_file = \"jwks.json\"\n"
     );
     let folder = Folder::new(&config);
     assert!(folder.run("token keygen").status.success());
@@ -122,7 +124,7 @@ async fn issuers_write_keys_and_roles_in_several_forms_and_files_may_have_a_byte
     };
     let denied = Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]));
     let table = [
-        // (claims, the answer to a write to the instance)
+        // (claims, answer to a write to the instance)
         (json!({"roles": "IAM_OWNER"}), Ok(())),
         (json!({"roles": ["IAM_OWNER"], "more": "x".repeat(40_000)}), Ok(())),
         (json!({"roles": [{"id": "7", "name": "IAM_OWNER"}]}), Ok(())),
@@ -133,12 +135,12 @@ async fn issuers_write_keys_and_roles_in_several_forms_and_files_may_have_a_byte
         let token = sign(claims.clone());
         let answer = raw.call("SetInstanceFeatures", json!({"userSchema": true}), &[&token]).await;
         assert_eq!(answer.map(|_| ()), expected, "{}", claims["roles"]);
-        // Without a role it is a good token still.
+        // The token stays valid without a role.
         raw.call("GetInstanceFeatures", json!({"inheritance": true}), &[&token]).await.expect("the token is good");
     }
     server.wait_for_log("it gives no roles", 1);
 
-    // Keys that are left out already are not logged again with another set.
+    // A new key set does not log again the keys that the server already skips.
     write("jwks.json", &set(&["secret"]));
     server.wait_for_log(LEFT_OUT, 2);
     let log = server.log();

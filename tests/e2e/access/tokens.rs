@@ -1,4 +1,5 @@
-//! Tokens that stop being good while the server runs: revoked ones, those of a retired key, and those that call too much.
+//! Tokens that become invalid while the server runs: revoked tokens, tokens of a retired key, and tokens over the rate
+//! limit.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::support::harness::{Folder, Server};
 use crate::support::log_audit;
 use crate::support::raw::{Raw, Refusal, read, refusal};
 
-/// Calls with a token, and gives what it is refused with.
+/// Calls with a token. The error is the refusal.
 async fn call(raw: &Raw, token: &str) -> Result<(), Refusal> {
     raw.call("GetSystemFeatures", json!({}), &[token]).await.map(drop)
 }
@@ -21,7 +22,7 @@ fn invalid() -> Result<(), Refusal> {
     Err(refusal(Unauthenticated, "TOKEN_INVALID", &[]))
 }
 
-/// Repeats a call until it has this outcome, for as long as the documentation says that it may take.
+/// Repeats a call until it has the expected outcome. Fails after the documented time.
 async fn within<F: Future<Output = Result<(), Refusal>>>(
     bound: Duration,
     expected: Result<(), Refusal>,
@@ -30,7 +31,7 @@ async fn within<F: Future<Output = Result<(), Refusal>>>(
 ) {
     let begun = Instant::now();
     loop {
-        // The time before the call counts: what was sent within the bound may still have another outcome.
+        // Measured before the call: a call that was sent within the bound may still have the old outcome.
         let late = begun.elapsed() > bound;
         let actual = attempt().await;
         if actual == expected {
@@ -42,7 +43,7 @@ async fn within<F: Future<Output = Result<(), Refusal>>>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
+async fn revoked_tokens_stay_refused_while_the_list_cannot_be_read() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     let file = folder.data().with_file_name("revoked");
     let write = |text: &str| std::fs::write(&file, text).expect("the list is written");
@@ -60,7 +61,7 @@ async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
     within(bound, invalid(), "a revoked token", || call(&raw, &leaked)).await;
     assert_eq!(call(&raw, &other).await, Ok(()), "others of the same subject are as good as before");
 
-    // Each accident is told in the log, and changes nothing.
+    // The server logs each unusable list and keeps the previous one.
     write("# a laptop was lost\nnonsense\n");
     server.wait_for_log("line 2 is no entry", 1);
     assert_eq!(call(&raw, &leaked).await, invalid());
@@ -75,7 +76,7 @@ async fn a_revoked_token_is_refused_at_once_and_no_accident_brings_it_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_list_counts_after_sighup_and_the_server_goes_on() {
+async fn sighup_reloads_the_list_and_the_server_goes_on() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     let file = folder.file("revoked");
     std::fs::write(&file, "# nothing is revoked\n").expect("the list is written");
@@ -94,7 +95,7 @@ async fn a_changed_list_counts_after_sighup_and_the_server_goes_on() {
     server.stop();
 }
 
-/// A token, and its id as the command tells it.
+/// A token, and its id as the command prints it.
 fn verbose_token(server: &Server) -> (String, String) {
     let output = server.folder().run("token --verbose --instance demo");
     let [token, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("it is text"));
@@ -141,13 +142,13 @@ async fn keys_are_added_and_retired_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_are_served() {
+async fn rate_limited_identities_get_a_retry_time_and_others_are_served() {
     let server = Folder::new("[limits]\ncalls_per_second_per_identity = 1\n").serve();
     let raw = Raw::new(&server).await;
     let tokens = [server.token("--instance demo"), server.token("--instance demo")];
     let mut refused = None;
     for index in 0..20 {
-        // Tokens of one identity share what it has.
+        // All tokens of an identity share its rate limit.
         refused = raw.send("GetSystemFeatures", Vec::new(), &[&tokens[index % 2]]).await.err();
         if refused.is_some() {
             assert!(index >= 2, "two calls can be saved up");
@@ -167,7 +168,7 @@ async fn an_identity_that_calls_too_much_is_told_when_to_come_back_and_others_ar
 }
 
 #[test]
-fn a_list_that_cannot_be_read_is_no_start() {
+fn an_unreadable_list_prevents_the_start() {
     let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
     for (text, says) in [(None, "cannot be read"), (Some("jti a\nnonsense\n"), "line 2 is no entry")] {
         if let Some(text) = text {

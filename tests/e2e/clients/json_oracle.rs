@@ -1,7 +1,7 @@
-//! Differential test: what the server's JSON makes of a text, against Python's `google.protobuf.json_format`.
+//! Differential test of the server's JSON against Python's `google.protobuf.json_format`.
 //!
-//! The server must accept what the oracle accepts, make the same message of it, and write that message as the same JSON.
-//! Where it means to differ, `differences` tells why.
+//! The server must accept what the oracle accepts, decode it to the same message, and encode that message as the same
+//! JSON. The intended exceptions and their reasons are in `differences`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +23,7 @@ use self::inputs::Input;
 use crate::support::client_programs::{python_alone, run};
 
 #[test]
-fn json_is_what_the_oracle_makes_of_it() {
+fn json_matches_the_oracle() {
     let pool = pool();
     let inputs = inputs::all();
     let verdicts = verdicts(&pool, &inputs);
@@ -55,11 +55,11 @@ fn json_is_what_the_oracle_makes_of_it() {
     assert!(inputs.len() >= 200);
 }
 
-/// What the server and the oracle make of one input.
+/// The comparison of the server and the oracle for one input.
 enum Verdict {
     BothAccept,
     BothReject,
-    /// In the way that is told.
+    /// They differ as described.
     Differs(String),
 }
 
@@ -101,7 +101,7 @@ fn verdict(refusal: Option<&str>, answer: &Value) -> Verdict {
     }
 }
 
-/// Everything that the server knows, and a message with all kinds of fields.
+/// All messages of the server, and a message with all kinds of fields.
 fn pool() -> DescriptorPool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/clients/json_oracle");
     let kinds = protox::compile(["kinds.proto"], [folder]).unwrap();

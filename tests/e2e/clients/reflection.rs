@@ -1,4 +1,4 @@
-//! grpcurl and `buf curl`, which know the service from its reflection alone: the calls of the README's first screen.
+//! grpcurl and `buf curl`, which learn the service by reflection, make the calls of the README's first screen.
 
 use std::process::Command;
 
@@ -48,7 +48,7 @@ fn buf_lists() {
 #[test]
 fn grpcurl_first_screen() {
     let server = Server::new();
-    // grpcurl takes a mask as the message that it is, not as the string of protobuf's JSON.
+    // grpcurl takes a mask as a message, not as the string of protobuf's JSON.
     let mask = json!({"paths": ["login_default_org"]});
     first_screen(&server, mask, |token, method, request| {
         let mut command = grpcurl();
@@ -70,13 +70,13 @@ fn buf_first_screen_grpc_web() {
 
 #[test]
 fn buf_first_screen_connect() {
-    // Connect is what buf speaks by default. It asks for reflection in the protocol of the call, as a stream both ways.
+    // buf uses Connect by default. It asks for reflection in the protocol of the call, as a bidirectional stream.
     buf_first_screen(&["--http2-prior-knowledge"]);
 }
 
 #[test]
 fn buf_first_screen_http1() {
-    // Streams both ways, and so reflection, need HTTP/2: here buf knows the service from the protos.
+    // Reflection is a bidirectional stream, which needs HTTP/2; over HTTP/1.1, buf reads the protos.
     let protos = protos();
     let schema = ["--schema", protos.to_str().expect("the repository's path is text"), "--reflect=false"];
     buf_first_screen(&[&schema[..], &["--protocol", "grpcweb"]].concat());
@@ -94,7 +94,7 @@ fn buf_first_screen(options: &[&str]) {
     });
 }
 
-/// Sets a flag level by level and unsets it again, by a mask without the field that it names, and watches what a user gets.
+/// Sets a flag on each level, unsets it by a mask without the field, and checks what a user gets after each step.
 fn first_screen(server: &Server, mask: Value, command: impl Fn(&str, &str, &str) -> Command) {
     let system = server.token("--role SYSTEM_OWNER");
     let instance = server.token("--role IAM_OWNER --instance demo");

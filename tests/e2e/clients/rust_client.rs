@@ -1,4 +1,4 @@
-//! The published crate `zitadel`: what its types allow, on the levels of system and instance.
+//! The published crate `zitadel`, on the levels of system and instance, which its types support.
 
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;

@@ -1,4 +1,4 @@
-//! The clients that are driven by scripts: npm packages in Node and in Chromium, and Python.
+//! Clients run by scripts: npm packages in Node and in Chromium, and Python packages.
 
 use crate::support::client_programs::{node, python, run};
 use crate::support::harness::Server;

@@ -24,7 +24,7 @@ impl Client {
         Self(FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token)))
     }
 
-    /// Sets a flag of a user, and gives the sequence and the change date after that.
+    /// Sets a flag of a user. Returns the sequence and the change date of the answer.
     async fn set(&mut self, enabled: bool) -> (u64, SystemTime) {
         let request =
             SetUserFeatureRequest { user_id: "ada".into(), login_default_org: Some(enabled), ..Default::default() };
@@ -45,7 +45,7 @@ fn state(details: feature_api::zitadel::object::v2::Details) -> (u64, SystemTime
     (details.sequence, changed.try_into().expect("a date"))
 }
 
-/// A stopped server's folder, in which the user was set so often.
+/// The folder of a stopped server, after this number of Sets of the user.
 async fn used(sets: u64) -> Folder {
     let folder = Folder::new("");
     set_again(&folder, sets).await;
@@ -61,7 +61,7 @@ async fn set_again(folder: &Folder, sets: u64) {
     server.stop();
 }
 
-/// What a start that is refused says last. It ends with 1 and has never listened.
+/// The last line of a start that is refused. Checks that the server exits with code 1 and never listened.
 fn refusal(folder: &Folder) -> String {
     last_words(&folder.run(SERVE))
 }
@@ -74,8 +74,8 @@ fn last_words(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
-    // what is found | how it comes about | the parts of the line
+async fn damaged_folders_are_refused_and_left_unchanged() {
+    // state of the folder | how to make it | parts of the line
     type Damage = fn(&Path);
     let table: [(&str, Damage, &[&str]); 7] = [
         (
@@ -134,12 +134,12 @@ async fn what_cannot_be_trusted_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_journal_that_lacks_what_the_projection_knows_is_refused_with_both_revisions() {
+async fn a_journal_older_than_the_projection_is_refused_with_both_revisions() {
     let folder = used(1).await;
     let segment = folder.data().join(SEGMENT);
     let length = fs::metadata(&segment).expect("it is there").len();
     set_again(&folder, 2).await;
-    // Without the mark nothing in the journal tells that there was more.
+    // Without the mark, nothing in the journal shows that there was more.
     OpenOptions::new().write(true).open(&segment).and_then(|file| file.set_len(length)).expect("it is cut");
     fs::remove_file(folder.data().join("journal/durable")).expect("it is there");
     let line = refusal(&folder);
@@ -155,9 +155,9 @@ async fn a_journal_that_lacks_what_the_projection_knows_is_refused_with_both_rev
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_can_be_made_anew_does_not_matter() {
+async fn lost_files_are_rebuilt_if_possible() {
     let folder = used(3).await;
-    // what is lost
+    // lost file or folder
     for lost in ["journal/durable", "projection", "lock"] {
         let path = folder.data().join(lost);
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.expect(lost);
@@ -178,11 +178,11 @@ async fn a_second_process_on_the_folder_is_refused_and_the_first_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_folder_is_refused_and_left_as_it_is() {
+async fn a_read_only_folder_is_refused_and_left_unchanged() {
     let folder = used(1).await;
     let (data, before) = (folder.data(), content(&folder.data()));
     permit(&data, 0o500, 0o400);
-    // What root may do beyond the modes of files is taken from it.
+    // Takes from root the right to ignore file permissions.
     let is_root = fs::metadata(&data).expect("it is there").uid() == 0;
     let wrapper: &[&str] = if is_root { &["setpriv", "--bounding-set=-dac_override"] } else { &[] };
     let output = folder.run_by(wrapper, SERVE);
@@ -207,7 +207,7 @@ async fn dates_never_run_backwards_when_the_clock_does() {
     let lines = String::from_utf8(folder.run("export").stdout).expect("an export is text");
     let file = folder.file("later.jsonl");
     fs::write(&file, an_hour_later(&lines)).expect("it is writable");
-    // For this folder the clock has jumped back an hour.
+    // For this folder, the clock seems to have gone back by an hour.
     let later = Folder::new("");
     let imported = later.run(&format!("import {}", file.display()));
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
@@ -227,7 +227,7 @@ async fn dates_never_run_backwards_when_the_clock_does() {
     server.stop();
 }
 
-/// An export whose events happened an hour later.
+/// An export with all its events one hour later.
 fn an_hour_later(lines: &str) -> String {
     let (body, end) = lines.trim_end().rsplit_once('\n').expect("an export has lines");
     let later = |line: &str| {
@@ -241,9 +241,9 @@ fn an_hour_later(lines: &str) -> String {
     format!("{body}{end}\"crc32c\":\"{:08x}\"}}\n", crc32c::crc32c(body.as_bytes()))
 }
 
-/// Gives every folder and every file below a folder these modes.
+/// Sets the permissions of every folder and file below a folder.
 fn permit(folder: &Path, folders: u32, files: u32) {
-    // To look into a folder takes the right to.
+    // Listing a folder needs permission for it.
     fs::set_permissions(folder, Permissions::from_mode(0o700)).expect("it is ours");
     for entry in fs::read_dir(folder).expect("it can be listed") {
         let path = entry.expect("it can be listed").path();
@@ -255,7 +255,7 @@ fn permit(folder: &Path, folders: u32, files: u32) {
     fs::set_permissions(folder, Permissions::from_mode(folders)).expect("it is ours");
 }
 
-/// Everything that a store keeps, by its path, but for what is made anew.
+/// The files of a store with their contents, without those that the server can rebuild.
 fn content(data: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for place in ["identity", "journal"] {

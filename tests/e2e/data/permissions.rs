@@ -1,4 +1,4 @@
-//! Who may read what the server stores: its own user alone, whatever the umask and whatever was there before.
+//! Permissions of stored files: only the server's own user may read them, for every umask and all earlier permissions.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -17,7 +17,7 @@ async fn write(server: &Server) {
     client.set_system_features(request).await.expect("system set");
 }
 
-/// What others may do with: a path below the folder, or the folder itself, and its mode.
+/// Paths, with their permissions, that other users can access.
 fn open_to_others(path: &Path) -> Vec<String> {
     let metadata = fs::metadata(path).expect("it is there");
     let mode = metadata.permissions().mode() & 0o777;
@@ -38,7 +38,7 @@ fn done(output: &Output) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_is_private_whatever_the_umask() {
+async fn created_files_are_private_with_every_umask() {
     for umask in ["000", "022", "077"] {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
         let wrapper = ["sh", "-c", &script];
@@ -49,7 +49,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
         done(&folder.run_by(&wrapper, "backup backups/first"));
         server.stop();
         done(&folder.run_by(&wrapper, "export --output lines.jsonl"));
-        // A target that the operator has made.
+        // The operator has created the target folder before.
         fs::create_dir(folder.file("second")).expect("it is new");
         fs::set_permissions(folder.file("second"), Permissions::from_mode(0o777)).expect("it is ours");
         done(&folder.run_by(&wrapper, "backup second"));
@@ -63,7 +63,7 @@ async fn what_is_made_is_private_whatever_the_umask() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_others_could_read_is_narrowed_at_the_start_with_one_line_and_keys_are_warned_of() {
+async fn a_start_removes_permissions_of_others_with_one_line_and_warns_of_open_keys() {
     let server = Server::new();
     write(&server).await;
     let folder = server.stop();
@@ -88,7 +88,7 @@ async fn what_others_could_read_is_narrowed_at_the_start_with_one_line_and_keys_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_narrowed_is_warned_of() {
+async fn permissions_that_cannot_be_removed_cause_a_warning() {
     let folder = Server::new().stop();
     let elsewhere = folder.file("elsewhere");
     fs::rename(folder.data().join("projection"), &elsewhere).expect("it is ours");
@@ -104,9 +104,9 @@ async fn what_cannot_be_narrowed_is_warned_of() {
 }
 
 #[test]
-fn a_folder_that_is_not_for_the_store_alone_is_left_to_others() {
+fn shared_folders_keep_their_permissions() {
     let table = [
-        // (what is in it, its mode, the mode that it has after a start)
+        // (content, permissions, permissions after a start)
         (None, 0o755, 0o700),
         (Some("lost+found"), 0o755, 0o700),
         (Some("somebody's file"), 0o755, 0o755),
@@ -133,7 +133,7 @@ fn a_folder_that_is_not_for_the_store_alone_is_left_to_others() {
     }
 }
 
-/// Gives everybody every right on a folder and what is in it.
+/// Gives every user all permissions on a folder and its contents.
 fn widen(path: &Path) {
     let is_folder = path.is_dir();
     fs::set_permissions(path, Permissions::from_mode(if is_folder { 0o777 } else { 0o666 })).expect("it is ours");

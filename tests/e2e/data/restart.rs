@@ -1,4 +1,4 @@
-//! What outlives the process, and how it ends: restarts, kills, open streams.
+//! Restarts, kills and stops: acknowledged writes survive, and open streams do not delay the end.
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{
@@ -52,14 +52,14 @@ async fn values_and_sequences_survive_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_watch_does_not_hold_up_the_end() {
+async fn an_open_watch_does_not_delay_the_end() {
     let server = Folder::new("[server]\nshutdown_grace_ms = 500\n").serve();
     let mut health = HealthClient::new(server.channel().await);
     let request = HealthCheckRequest { service: String::new() };
     let mut watch = health.watch(request).await.expect("a watch starts").into_inner();
     let first = watch.message().await.expect("a watch answers").expect("at once");
     assert_eq!(first.status(), ServingStatus::Serving);
-    // The stream is still open: `stop` fails when the server waits for it, or is not at exit code 0.
+    // The stream is still open: `stop` fails if the server waits for it or exits with an error.
     server.stop();
     while let Ok(Some(answer)) = watch.message().await {
         assert_ne!(answer.status(), ServingStatus::Serving, "while it ends a server is not serving");

@@ -1,4 +1,4 @@
-//! The commands on data folders: export, import, verify and backup, as an operator runs them.
+//! The commands on data folders, run as by an operator: export, import, verify and backup.
 
 mod backups;
 mod documented;
@@ -22,7 +22,7 @@ async fn client(server: &Server) -> Client {
     FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token))
 }
 
-/// Sets a flag of a user and gives the sequence after that.
+/// Sets a flag of a user. Returns the sequence of the answer.
 async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
     let request =
         SetUserFeatureRequest { user_id: user.into(), login_default_org: Some(enabled), ..Default::default() };
@@ -30,7 +30,7 @@ async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
     answer.details.expect("a write answers with details").sequence
 }
 
-/// A stopped server's folder with some history on several levels.
+/// The folder of a stopped server, with some history on several levels.
 async fn used() -> Folder {
     let server = Server::new();
     let mut client = client(&server).await;
@@ -44,7 +44,7 @@ async fn used() -> Folder {
     server.stop()
 }
 
-/// What a command that ends with this code says on standard output and standard error.
+/// Checks the exit code of a command. Returns its standard output and standard error.
 fn ends(output: &Output, code: i32) -> (String, String) {
     let texts = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert_eq!(output.status.code(), Some(code), "{}{}", texts[0], texts[1]);
@@ -76,7 +76,7 @@ async fn an_export_imports_to_the_same_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
+async fn damage_exits_with_65_and_names_the_place_unlike_a_wrong_folder() {
     let folder = used().await;
     let lines = ends(&folder.run("export"), 0).0;
     let file = folder.data().with_file_name("out.jsonl");
@@ -112,7 +112,7 @@ async fn damage_is_65_and_named_and_a_wrong_folder_is_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_use_is_neither_verified_nor_exported() {
+async fn folders_in_use_are_neither_verified_nor_exported() {
     let server = Server::new();
     for command in ["verify", "export", "import Cargo.toml"] {
         let (out, said) = ends(&server.folder().run(command), 1);

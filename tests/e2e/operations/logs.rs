@@ -1,4 +1,4 @@
-//! The log when its reader is gone or stuck, and when callers cause the same line again and again.
+//! The log when its reader is gone or stuck, and when calls cause the same line many times.
 
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::TcpStream;
@@ -11,14 +11,14 @@ use crate::support::harness::{Folder, Server};
 use crate::support::log_audit;
 use crate::support::raw::Raw;
 
-/// What the log says of lines that one callsite has logged too often.
+/// The message that counts the lines which the log left out.
 const COUNT: &str = "lines of one kind were left out";
 
 fn ends() -> (PipeReader, PipeWriter) {
     pipe().expect("the system has pipes")
 }
 
-/// Reads a resource that does not exist, whose long name stands in a line of the log, and gives the status code.
+/// Requests a resource that does not exist and whose long name is in the log's line. Returns the status code.
 fn get(server: &Server, name_bytes: usize) -> String {
     let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");
     let name = "x".repeat(name_bytes);
@@ -35,7 +35,7 @@ async fn a_log_without_a_reader_ends_neither_calls_nor_the_server() {
         let (reader, writer) = ends();
         let server = Folder::new("").serve_logging(filter, writer);
         let mut first = String::new();
-        // With this the reader is gone.
+        // Drops the reader.
         BufReader::new(reader).read_line(&mut first).expect("the log is text");
         assert!(first.ends_with('\n'), "{first}");
 
@@ -52,8 +52,8 @@ async fn a_log_without_a_reader_ends_neither_calls_nor_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_whose_reader_is_stuck_holds_up_neither_calls_nor_the_end() {
-    // 4 MiB of details: more than the pipe and the server's memory for them take.
+async fn a_log_with_a_stuck_reader_delays_neither_calls_nor_the_end() {
+    // 4 MiB of details: more than the pipe and the server's buffer hold.
     let (calls, name_bytes) = (300, 15_000);
     for reads_again in [true, false] {
         let (reader, writer) = ends();
@@ -79,7 +79,7 @@ async fn a_log_whose_reader_is_stuck_holds_up_neither_calls_nor_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_each_call_causes_is_logged_a_few_times_a_second_and_counted() {
-    // A signal would end a server whose files may not grow.
+    // The signal for files at their size limit would end the server.
     let server = Folder::new("").serve_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
     let token = server.token("--role SYSTEM_OWNER");
     let raw = Raw::new(&server).await;
@@ -95,7 +95,7 @@ async fn a_line_that_each_call_causes_is_logged_a_few_times_a_second_and_counted
         let lines = log.lines().filter(|line| line.contains(text));
         lines.map(|line| serde_json::from_str::<Json>(line).expect("a line is JSON")).collect::<Vec<_>>()
     };
-    // Counted once a second.
+    // The count appears once a second.
     let counted = || {
         let counts = told(COUNT);
         assert!(counts.iter().all(|line| line["of"].as_str().is_some_and(|of| of.contains("::error:"))), "{counts:?}");

@@ -1,4 +1,4 @@
-//! The systemd unit in `deploy/`: systemd understands it, it is locked down, and it fits the server.
+//! The systemd unit in `deploy/`: systemd accepts it, it is locked down, and it matches the server's defaults.
 
 use std::fs;
 use std::process::Output;
@@ -8,12 +8,12 @@ use feature_server::config::Settings;
 
 use crate::support::harness::{BINARY, Folder, limited};
 
-/// The most exposure that `systemd-analyze security` may find, in tenths: 0 is none, 100 is all.
+/// The maximum exposure that `systemd-analyze security` may find, in tenths: 0 is none, 100 is full.
 const EXPOSURE: &str = "--threshold=15";
 
 const UNIT: &str = include_str!("../../../deploy/feature-server.service");
 
-/// The values of a setting of the unit, which may stand there several times.
+/// The values of a setting of the unit. A setting may occur several times.
 fn values(name: &str) -> Vec<&'static str> {
     let settings = UNIT.lines().filter_map(|line| line.split_once('='));
     settings.filter(|(key, _)| *key == name).map(|(_, value)| value).collect()
@@ -24,7 +24,7 @@ fn value(name: &str) -> &'static str {
     value
 }
 
-/// Runs `systemd-analyze` on the unit with another path of the binary and with other lines at its end.
+/// Runs `systemd-analyze` on the unit, with the path of the test's binary and with additional lines.
 fn analyze(arguments: &[&str], more: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let unit = folder.path().join("feature-server.service");
@@ -37,23 +37,23 @@ fn analyze(arguments: &[&str], more: &str) -> Output {
 #[test]
 fn systemd_understands_every_line() {
     let table = [
-        // (what is added, whether systemd complains)
+        // (additional lines, whether systemd complains)
         ("", false),
         ("[Service]\nProtectEverything=yes\n", true),
     ];
     for (more, complains) in table {
         let output = analyze(&["verify", "--man=no"], more);
         let said = String::from_utf8_lossy(&output.stderr);
-        // Of what is wrong elsewhere on this machine, the unit knows nothing.
+        // systemd may also complain about other units of this machine.
         assert_eq!(said.contains("feature-server.service"), complains, "{said}");
         assert!(complains || output.status.success(), "{said}");
     }
 }
 
 #[test]
-fn little_is_left_to_an_intruder() {
+fn the_unit_is_locked_down() {
     let table = [
-        // (what is added, whether it is locked down well enough)
+        // (additional lines, whether the unit is locked down well enough)
         ("", true),
         ("[Service]\nProtectSystem=no\nNoNewPrivileges=no\nSystemCallFilter=\n", false),
     ];
@@ -76,7 +76,7 @@ fn the_unit_fits_the_defaults_of_the_server() {
 }
 
 #[test]
-fn the_command_is_one_of_the_server_and_bad_configuration_is_not_tried_again() {
+fn the_units_command_works_and_bad_configuration_is_not_retried() {
     let folder = Folder::new("[limits]\ncalls = 0\n");
     let config = folder.file("feature-server.toml");
     let mut words = value("ExecStart").split(' ');

@@ -1,8 +1,8 @@
-//! Starts with a configuration that does not work: each ends with the documented exit code and one line that says what to do.
+//! Starts with an invalid configuration: each ends with the documented exit code and one line that says what to do.
 
 use crate::support::harness::Folder;
 
-/// Runs the server on this folder, which must refuse to start, and gives its exit code and its last words.
+/// Runs the server on this folder. It must refuse to start. Returns its exit code and its last line.
 fn refused(folder: &Folder, line: &str) -> (Option<i32>, String) {
     let output = folder.run(line);
     let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -13,7 +13,7 @@ fn refused(folder: &Folder, line: &str) -> (Option<i32>, String) {
 #[test]
 fn bad_configuration_is_64_and_names_key_value_and_what_is_allowed() {
     let table = [
-        // (the file, the command, what the line says)
+        // (file, command, parts of the line)
         ("[server]\nlisen = \"127.0.0.1:0\"\n", "serve", ["server.lisen", "server.listen", "feature-server.toml"]),
         ("[limits]\ncalls = 0\n", "serve", ["limits.calls", "0", "1"]),
         ("[server]\nlisten = \"0.0.0.0:0\"\n", "serve", ["server.listen", "0.0.0.0:0", "server.allow_cleartext"]),

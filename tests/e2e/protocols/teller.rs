@@ -1,4 +1,4 @@
-//! A client that makes the same call in any protocol, and shows answers and errors in the same form.
+//! A client that makes the same call in any protocol, and returns answers and errors in one common form.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -29,7 +29,7 @@ pub enum Protocol {
     Rest,
 }
 
-/// A client that speaks all protocols.
+/// A client for all protocols.
 pub struct Teller {
     pool: DescriptorPool,
     http: Client<HttpConnector, Full<Bytes>>,
@@ -37,7 +37,7 @@ pub struct Teller {
     base: String,
 }
 
-/// What came back over HTTP.
+/// An answer over HTTP.
 pub struct Answer {
     status: StatusCode,
     headers: http::HeaderMap,
@@ -55,7 +55,7 @@ impl Teller {
         }
     }
 
-    /// Makes a call and gives the answer, or the error, as JSON.
+    /// Makes a call. Returns the answer or the error as JSON.
     pub async fn tell(&self, protocol: Protocol, method: &str, request: &Json, token: Option<&str>) -> Json {
         let service = self.pool.get_service_by_name(SERVICE).expect("the service is there");
         let descriptor = service.methods().find(|descriptor| descriptor.name() == method).expect("a method");
@@ -127,7 +127,7 @@ impl Teller {
         assert_eq!(answer.status, StatusCode::OK, "{protocol:?}");
         let mut body = answer.body.to_vec();
         if protocol == Protocol::GrpcWebText && !body.is_empty() {
-            // Each chunk is encoded on its own, so that padding may stand in between.
+            // Each chunk is encoded by itself, so there may be padding between chunks.
             let text = String::from_utf8(body).expect("base64 is text");
             body = text
                 .split_inclusive('=')
@@ -228,7 +228,7 @@ fn json_of(answer: &Answer) -> Json {
     serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{error}: {:?}", answer.body))
 }
 
-/// Names as Connect writes them and as Rust does, made alike.
+/// The name of a code in one form: Connect and Rust write it differently.
 fn code_name(name: &str) -> String {
     name.replace('_', "").to_uppercase()
 }
@@ -237,7 +237,7 @@ fn name_of(code: Code) -> String {
     format!("{code:?}").to_uppercase()
 }
 
-/// The HTTP status that the contract gives each code.
+/// Checks the HTTP status that the contract defines for the code.
 fn check_rest_status(answer: &Answer, outcome: &Json) {
     let expected = match outcome["code"].as_i64() {
         None => 200,

@@ -1,4 +1,4 @@
-//! What is refused, with which status, and what the error tells: `{"code", "message", "details": [{"@type": …}]}`.
+//! Refused requests, with their status and error: `{"code", "message", "details": [{"@type": …}]}`.
 
 use serde_json::{Value as Json, json};
 
@@ -9,12 +9,12 @@ const VIEWER: &str = "--role IAM_OWNER_VIEWER --instance demo";
 const EVERYWHERE: &str = "--role SYSTEM_OWNER";
 
 #[test]
-fn a_bad_body_is_told_by_the_exact_field() {
+fn a_bad_body_is_refused_with_the_exact_field() {
     let large = format!(r#"{{"actions":true{}}}"#, " ".repeat(1 << 20));
     let deep_objects = format!("{}1{}", r#"{"loginV2":"#.repeat(65), "}".repeat(65));
     let deep_arrays = format!(r#"{{"improvedPerformance":{}{}}}"#, "[".repeat(64), "]".repeat(64));
     let rows: [(&str, &[u8], &str); 27] = [
-        // what, body of a PUT to the instance, error: code, reason, field
+        // name, body of a PUT to the instance, error: code, reason, field
         ("a wrong type", br#"{"loginV2":{"baseUri":5}}"#, "3 FIELD_INVALID loginV2.baseUri"),
         ("the other spelling", br#"{"login_v2":{"base_uri":5}}"#, "3 FIELD_INVALID login_v2.base_uri"),
         ("a text as a flag", br#"{"actions":"true"}"#, "3 FIELD_INVALID actions"),
@@ -59,7 +59,7 @@ fn a_bad_body_is_told_by_the_exact_field() {
 fn a_refusal_says_what_to_send_instead() {
     let put = "PUT instance";
     let rows = [
-        // request below /v2/features/, content type, body, what is said
+        // request below /v2/features/, content type, body, part of the message
         (put, JSON, r#"{"updateMask":"actions,login_v2.base_uri"}"#, r#"lowerCamelCase: send "loginV2.baseUri""#),
         (put, "content-type: application/json; charset=ISO-8859-1", "{}", r#"charset "iso-8859-1""#),
         (put, "content-type: application/json; charset=ISO-8859-1", "{}", "send the content in UTF-8"),
@@ -83,7 +83,7 @@ fn a_refusal_says_what_to_send_instead() {
 fn a_bad_request_gets_its_status() {
     let long = format!("GET user/{}", "u".repeat(201));
     let rows = [
-        // what, who, request below /v2/features/ (a PUT has a body), header, status, error: code, reason, field
+        // name, caller, request below /v2/features/ (a PUT has a body), header, status, error: code, reason, field
         ("a bad parameter", OWNER, "GET instance?inheritance=maybe", "", 400, "3 FIELD_INVALID inheritance"),
         ("an unknown parameter", OWNER, "GET instance?nope=1", "", 400, "3 FIELD_INVALID nope"),
         ("bad percent-encoding", OWNER, "GET user/%zz", "", 400, "3 FIELD_INVALID userId"),
@@ -126,7 +126,7 @@ fn a_bad_request_gets_its_status() {
     });
 }
 
-/// Checks an error against its code, its reason and the fields that its `BadRequest` names, as far as they are given.
+/// Checks an error's code, its reason and the fields in its `BadRequest`, as far as `expected` names them.
 fn check(what: &str, error: &Json, expected: &str) {
     check_form(what, error);
     let mut expected = expected.split_whitespace();
@@ -138,7 +138,8 @@ fn check(what: &str, error: &Json, expected: &str) {
     assert_eq!(fields, expected.collect::<Vec<_>>(), "{what}: {error}");
 }
 
-/// Every error has the fields that the published service's has, with our domain and a request id in its details.
+/// Every error has the same fields as an error of the published service, with our domain and a request id in its
+/// details.
 pub(super) fn check_form(what: &str, error: &Json) {
     let fields: Vec<_> = error.as_object().expect("an error is an object").keys().collect();
     assert_eq!(fields, ["code", "details", "message"], "{what}: {error}");
@@ -147,7 +148,7 @@ pub(super) fn check_form(what: &str, error: &Json) {
     assert!(detail(error, "RequestInfo")["requestId"].is_string(), "{what}: {error}");
 }
 
-/// The detail of a type; null when there is none.
+/// The detail of a type; null if there is none.
 fn detail(error: &Json, name: &str) -> Json {
     let details = error["details"].as_array().expect("the details are a list");
     let of_type = |detail: &&Json| detail["@type"] == format!("type.googleapis.com/google.rpc.{name}");

@@ -1,11 +1,11 @@
-//! The programs of the real clients: where they are installed, and how one is run.
+//! The programs of the real clients: finds them where they are installed, and runs them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::harness::{BINARY, Server, limited};
 
-/// A script of `tests/clients/node`, told of the server.
+/// A script of `tests/clients/node`, with the server's address and tokens in its environment.
 pub fn node(server: &Server, script: &str) -> Command {
     installed(&repository("tests/clients/node/node_modules/.installed"));
     let mut command = outside("node".into());
@@ -13,7 +13,7 @@ pub fn node(server: &Server, script: &str) -> Command {
     told_of(server, command)
 }
 
-/// A script of `tests/clients/python`, told of the server.
+/// A script of `tests/clients/python`, with the server's address and tokens in its environment.
 pub fn python(server: &Server, script: &str) -> Command {
     told_of(server, python_alone(script))
 }
@@ -25,7 +25,7 @@ pub fn python_alone(script: &str) -> Command {
     command
 }
 
-/// The program `buf` of the npm packages.
+/// `buf` from the npm packages.
 pub fn buf() -> Command {
     outside(installed(&repository("tests/clients/node/node_modules/.bin/buf")))
 }
@@ -35,12 +35,12 @@ pub fn protos() -> PathBuf {
     repository("proto")
 }
 
-/// The program `grpcurl` of the Python packages.
+/// `grpcurl` from the Python packages.
 pub fn grpcurl() -> Command {
     outside(installed(&python_environment().join("bin/grpcurl")))
 }
 
-/// The calls of the README's first screen as they stand there, but for the server's address and the binary's path.
+/// The calls of the README's first screen, with this server's address and the path of the test's binary.
 pub fn readme(server: &Server) -> Command {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
     let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of calls");
@@ -52,7 +52,7 @@ pub fn readme(server: &Server) -> Command {
     pasted(server, &replaced(&block, "127.0.0.1:8080", server.address()))
 }
 
-/// Lines pasted into a shell, where the server was started and with the programs on its path that people would have.
+/// Lines pasted into a shell in the server's working directory, with a user's programs on the path.
 pub fn pasted(server: &Server, lines: &str) -> Command {
     let programs = [
         installed(&python_environment().join("bin")),
@@ -67,7 +67,7 @@ pub fn pasted(server: &Server, lines: &str) -> Command {
     command
 }
 
-/// Runs a client to its end and gives what it printed. Fails with all of its words when it fails.
+/// Runs a client to its end. Returns its standard output. Fails with all its output if it fails.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().expect("the client starts");
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -75,7 +75,7 @@ pub fn run(command: &mut Command) -> String {
     said.into_owned()
 }
 
-/// Runs a client that must fail, and gives all of its words.
+/// Runs a client that must fail. Returns all its output.
 pub fn run_refused(command: &mut Command) -> String {
     let output = command.output().expect("the client starts");
     let words = [output.stdout, output.stderr].concat();
@@ -84,7 +84,7 @@ pub fn run_refused(command: &mut Command) -> String {
     words
 }
 
-/// Outside the repository, where a client would find the protos instead of asking for them.
+/// Runs outside the repository, so that a client cannot read the protos and must use reflection.
 fn outside(program: PathBuf) -> Command {
     let mut command = limited(program);
     command.current_dir(std::env::temp_dir());

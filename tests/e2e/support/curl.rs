@@ -1,4 +1,4 @@
-//! curl, which people call the REST paths with: one request in a version of HTTP, and what came back.
+//! curl, which many users call REST with: makes one request in a version of HTTP and parses the answer.
 
 use std::fmt;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use crate::support::harness::{Server, limited};
 
-/// A version of HTTP that curl speaks.
+/// A version of HTTP.
 #[derive(Debug, Clone, Copy)]
 pub enum Version {
     Http1,
@@ -18,17 +18,17 @@ pub enum Version {
 }
 
 impl Version {
-    /// All of them.
+    /// All versions.
     pub const ALL: [Self; 2] = [Self::Http1, Self::Http2];
 }
 
-/// A server that is called in one version of HTTP.
+/// A server, called in one version of HTTP.
 pub struct Curl<'s> {
     pub server: &'s Server,
     pub version: Version,
 }
 
-/// What came back.
+/// An answer.
 pub struct Answer {
     pub status: u16,
     headers: serde_json::Map<String, Json>,
@@ -36,13 +36,13 @@ pub struct Answer {
 }
 
 impl Curl<'_> {
-    /// Sends a request. A bare header is a bearer token, an empty one nothing; with `compressed` among them, curl asks for
-    /// compressed answers and unpacks them.
+    /// Sends a request. A header without a colon is a bearer token, an empty header is skipped, and `compressed` makes
+    /// curl request and decompress compressed answers.
     pub fn call(&self, method: &str, path: &str, headers: &[&str], body: Option<&[u8]>) -> Answer {
         let mut command = limited("curl");
-        // The user's own settings are left out, and a path is sent as it stands here.
+        // Ignores the user's configuration of curl, and sends the path unchanged.
         command.args(["--disable", "--silent", "--show-error", "--path-as-is", "--globoff"]);
-        // After HEAD, only with this option curl does not wait for content. It prints the headers instead.
+        // Without this option, curl would wait for the content of an answer to HEAD. It prints the headers instead.
         match method {
             "HEAD" => command.arg("--head"),
             method => command.args(["--request", method]),
@@ -73,7 +73,7 @@ impl Curl<'_> {
 }
 
 impl Answer {
-    /// The body, which must be JSON and called so.
+    /// The body, which must be JSON and have JSON's content type.
     pub fn json(&self) -> Json {
         let content_type = self.header("content-type").unwrap_or_default();
         assert!(content_type.starts_with("application/json"), "the content type is '{content_type}': {self:?}");
@@ -94,12 +94,12 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// What gzip makes of bytes.
+/// Compresses bytes with gzip.
 pub fn gzipped(bytes: &[u8]) -> Vec<u8> {
     piped(limited("gzip").arg("--stdout"), bytes).0
 }
 
-/// What curl tells of an answer, beside its body.
+/// What curl reports about an answer beside its body.
 #[derive(Deserialize)]
 struct Told {
     status: u16,
@@ -107,7 +107,7 @@ struct Told {
     headers: serde_json::Map<String, Json>,
 }
 
-/// Runs a command with bytes on its standard input; gives its standard output and standard error.
+/// Runs a command with bytes on its standard input. Returns its standard output and standard error.
 fn piped(command: &mut Command, input: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut process = command
         .stdin(Stdio::piped())
@@ -117,7 +117,7 @@ fn piped(command: &mut Command, input: &[u8]) -> (Vec<u8>, Vec<u8>) {
         .expect("the program starts");
     let mut stdin = process.stdin.take().expect("standard input is piped");
     let output = thread::scope(|scope| {
-        // Who refuses a request need not read all of it.
+        // A server that refuses a request may close the connection before it has read everything.
         scope.spawn(move || stdin.write_all(input));
         process.wait_with_output().expect("the program ends")
     });

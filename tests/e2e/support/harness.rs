@@ -1,4 +1,4 @@
-//! The real server as a process: started over a data folder on a port of its own, stopped, killed, started again.
+//! The real server as a process: started on a data folder with its own port, stopped, killed, restarted.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -21,27 +21,27 @@ use crate::support::log_audit;
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
 
-/// How long a start, a stop or a command may take before the test gives up.
+/// The maximum time of a start, a stop or a command before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A data folder and a configuration file; removed when the last server and test that use it are done.
+/// A data folder and a configuration file. Removed when the last server or test that uses it has ended.
 #[derive(Clone)]
 pub struct Folder(Arc<TempDir>);
 
 impl Folder {
-    /// An empty folder, served with this configuration (TOML).
+    /// An empty folder with this configuration (TOML).
     pub fn new(config: &str) -> Self {
         let folder = Self(Arc::new(tempfile::tempdir().expect("a temporary folder")));
         std::fs::write(folder.config(), config).expect("the configuration is written");
         folder
     }
 
-    /// The data folder; what runs in its parent finds it by default.
+    /// The data folder. A process in its parent folder finds it by default.
     pub fn data(&self) -> PathBuf {
         self.0.path().join("feature-data")
     }
 
-    /// A file beside the data folder; the configuration may call it by its bare name.
+    /// A file beside the data folder. The configuration can refer to it by its name.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
@@ -51,7 +51,7 @@ impl Folder {
         self.run_by(&[], line)
     }
 
-    /// The same, started by another program with its arguments, such as `setpriv`.
+    /// The same, started through a wrapper command, such as `setpriv`.
     pub fn run_by(&self, wrapper: &[&str], line: &str) -> Output {
         let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
         let mut command = limited(words[0]);
@@ -65,12 +65,12 @@ impl Folder {
         self.serve_by(&[])
     }
 
-    /// The same, started by another program with its arguments, which becomes the server.
+    /// The same, started through a wrapper command that becomes the server by exec.
     pub fn serve_by(&self, wrapper: &[&str]) -> Server {
         Server::start(self.clone(), self.serve_command(wrapper), None)
     }
 
-    /// The same with a log of this filter that goes elsewhere.
+    /// The same, with this log filter and another target for the log.
     pub fn serve_logging(&self, filter: &str, log: impl Into<Stdio>) -> Server {
         let mut command = self.serve_command(&[]);
         command.env("FEATURE_SERVER__LOG__FILTER", filter);
@@ -90,7 +90,7 @@ impl Folder {
         self.file("feature-server.toml")
     }
 
-    /// Nothing of the developer's own settings reaches the server.
+    /// Keeps the developer's own settings away from the server.
     fn settle(&self, command: &mut Command, line: &str) {
         command.args(line.split_whitespace()).arg("--data").arg(self.data()).current_dir(self.0.path());
         command.stdin(Stdio::null());
@@ -100,8 +100,8 @@ impl Folder {
     }
 }
 
-/// A running server. Dropped, it is killed and its log searched for secrets; dropped by a failing test, its log is
-/// printed.
+/// A running server. Dropping it kills the process and searches its log for secrets; if the test has failed, prints the
+/// log.
 pub struct Server {
     folder: Folder,
     process: Child,
@@ -113,12 +113,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server over an empty folder, without configuration.
+    /// A server on an empty folder, without configuration.
     pub fn new() -> Self {
         Folder::new("").serve()
     }
 
-    /// `log`: where standard error goes; without it, to the test.
+    /// `log`: the target of standard error; by default, the test reads it.
     fn start(folder: Folder, mut command: Command, log: Option<Stdio>) -> Self {
         command.stdout(Stdio::piped()).stderr(log.unwrap_or_else(Stdio::piped));
         let mut process = command.spawn().expect("the server's binary starts");
@@ -138,27 +138,27 @@ impl Server {
         server
     }
 
-    /// The address it listens on, as `127.0.0.1:PORT`.
+    /// The server's address, as `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The id of its process.
+    /// The id of the process.
     pub fn process(&self) -> u32 {
         self.process.id()
     }
 
-    /// The folder it serves.
+    /// The server's folder.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// What it has logged so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.log.lock().expect("the log's reader does not panic").clone()
     }
 
-    /// Waits until this text stands in so many lines of the log.
+    /// Waits until this number of lines of the log contain the text.
     pub fn wait_for_log(&self, text: &str, lines: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.log().lines().filter(|line| line.contains(text)).count() < lines {
@@ -176,7 +176,7 @@ impl Server {
         token.trim_end().to_owned()
     }
 
-    /// A gRPC connection to it.
+    /// A gRPC connection to the server.
     pub async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).expect("an address is a valid URL");
         endpoint.connect().await.expect("the server accepts a connection")
@@ -188,9 +188,10 @@ impl Server {
         kill_process(process, signal).expect("the process is there");
     }
 
-    /// Sends SIGTERM, waits for the end, and gives the folder. Fails unless the exit code is 0.
+    /// Sends SIGTERM and waits for the end. Returns the folder. Fails unless the exit code is 0.
     ///
-    /// An async test that has connections open needs `flavor = "multi_thread"`: they answer while this waits.
+    /// An async test with open connections needs `flavor = "multi_thread"`, so that they can answer while this function
+    /// blocks.
     pub fn stop(mut self) -> Folder {
         self.signal(Signal::TERM);
         let status = self.wait_for_exit();
@@ -198,7 +199,7 @@ impl Server {
         self.folder.clone()
     }
 
-    /// Sends SIGKILL, waits for the end, and gives the folder.
+    /// Sends SIGKILL and waits for the end. Returns the folder.
     pub fn kill(mut self) -> Folder {
         self.process.kill().expect("SIGKILL is sent");
         self.wait_for_exit();
@@ -233,7 +234,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is fine.
+        // Both fail if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         let _ = self.log_reader.take().map(JoinHandle::join);
@@ -246,7 +247,7 @@ impl Drop for Server {
     }
 }
 
-/// Puts a token, and the organization `acme`, on every call of a Rust client.
+/// Adds a token and the organization `acme` to every call of a Rust client.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -264,7 +265,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A command that is ended, with whatever it started, when it takes too long.
+/// A command with a timeout, which also ends all processes that the command has started.
 pub fn limited(program: impl Into<PathBuf>) -> Command {
     let mut command = Command::new("timeout");
     command.arg("--kill-after=5").arg(PATIENCE.as_secs().to_string()).arg(program.into());

@@ -1,31 +1,32 @@
-//! What no log may hold: every server of these tests logs as much as it can, and its log is searched when it ends.
+//! Searches logs for secrets: every server of these tests logs as much as possible, and its log is checked at its end.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// A filter that asks for everything, also of each library that handles headers, keys or records.
+/// A filter for everything, including each library that handles headers, keys or records.
 pub const EVERYTHING: &str =
     "trace,h2=trace,hyper=trace,hyper_util=trace,rustls=trace,sled=trace,tonic=trace,tower=trace";
 
-/// The longest text that is taken for a word and not for a secret.
+/// Texts up to this length count as words and not as secrets.
 const WORD_MAX_BYTES: usize = 16;
 
-/// What tokens, keys and credentials look like, whoever made them.
+/// Texts that occur in every token, key or credential.
 const LOOKS: [&str; 3] = ["PRIVATE KEY", "-----BEGIN", "eyJ"];
 
-/// Parts of the roles that tokens claim, and of the values that the tests set.
+/// Parts of the roles in tokens, and of the values that the tests set.
 const CLAIMS_AND_VALUES: [&str; 8] =
     ["_OWNER", "_VIEWER", "_MANAGER", "_LOGIN_CLIENT", "login.example.com", "//a.example", "b.example/x", "me:pw"];
 
 static TOKENS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
-/// Notes a token that a test uses.
+/// Records a token that a test uses.
 pub fn note_secret(token: &str) {
     TOKENS.lock().expect("nobody panics with the tokens in hand").insert(token.to_owned());
 }
 
-/// Fails when a log holds a token or a part of one, a key of this data folder, or anything else that looks like one.
+/// Fails if a log contains a token or a part of one, a key of this data folder, or anything else that looks like a
+/// secret.
 pub fn check(log: &str, data: &Path) {
     let tokens = TOKENS.lock().expect("nobody panics with the tokens in hand").clone();
     let parts = tokens.iter().flat_map(|token| token.split('.')).map(str::to_owned);
@@ -37,7 +38,7 @@ pub fn check(log: &str, data: &Path) {
     assert!(found.is_empty() && bearers.count() == 0, "the log holds {found:?}:\n{}", lines.join("\n"));
 }
 
-/// The lines of the private keys of a data folder.
+/// The lines of all private keys in a data folder.
 fn keys(data: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(data.join("keys")).into_iter().flatten().flatten();
     let texts = entries.filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
@@ -53,7 +54,7 @@ fn the_audit_finds_what_it_looks_for() {
     let [header, claims, signature] = ["an_ordinary_header", "not_quite_the_claims", "a_rather_long_signature"];
     note_secret(&format!("{header}.{claims}.{signature}"));
     let table = [
-        // (a line of the log, whether it may stand there)
+        // (line of the log, whether it is allowed)
         ("DEBUG call{principal=\"ann\"}: call finished", true),
         ("no Bearer … in 'authorization'", true),
         (&format!("h2: {header}"), false),

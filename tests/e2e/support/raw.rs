@@ -1,4 +1,4 @@
-//! A gRPC client that takes requests as JSON and shows answers and errors as JSON: for tables.
+//! A gRPC client for test tables: takes requests as JSON and returns answers and errors as JSON.
 
 use feature_server::services::codec::BytesCodec;
 use http::uri::PathAndQuery;
@@ -13,24 +13,24 @@ use tonic_types::StatusExt;
 use crate::support::harness::Server;
 use crate::support::log_audit;
 
-/// A connection without a credential of its own.
+/// A connection without a credential.
 #[derive(Clone)]
 pub struct Raw {
     pool: DescriptorPool,
     channel: Channel,
 }
 
-/// What a failed call tells.
+/// The parts of a failed call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
     /// The reason of the `ErrorInfo`.
     pub reason: String,
-    /// The fields that a `BadRequest` names; for a missing permission, that permission.
+    /// The fields in the `BadRequest`; for a missing permission, that permission.
     pub about: Vec<String>,
 }
 
-/// The refusal with this code, reason and what it is about.
+/// A refusal with this code, reason, and fields or permission.
 pub fn refusal(code: Code, reason: &str, about: &[&str]) -> Refusal {
     Refusal { code, reason: reason.to_owned(), about: about.iter().map(|text| text.to_string()).collect() }
 }
@@ -40,7 +40,7 @@ impl Raw {
         Self::over(server.channel().await)
     }
 
-    /// Over a connection that is there.
+    /// A client on an existing connection.
     pub fn over(channel: Channel) -> Self {
         Self { pool: feature_api::descriptor_pool(), channel }
     }
@@ -53,7 +53,8 @@ impl Raw {
 
     /// Calls a method of the feature service.
     ///
-    /// `metadata`: names and values, separated by ` = `; a bare value is a bearer token, an empty text nothing.
+    /// `metadata`: names and values, separated by ` = `. A value without a name is a bearer token; an empty text is
+    /// skipped.
     pub async fn call(&self, method: &str, request: Json, metadata: &[&str]) -> Result<Json, Refusal> {
         let descriptor = self.methods().into_iter().find(|descriptor| descriptor.name() == method);
         let descriptor = descriptor.unwrap_or_else(|| panic!("there is no method {method}"));
@@ -65,7 +66,7 @@ impl Raw {
         Ok(serde_json::to_value(answer).expect("an answer can be shown as JSON"))
     }
 
-    /// Sends any bytes as the request of a method.
+    /// Sends arbitrary bytes as the request of a method.
     pub async fn send(&self, method: &str, message: Vec<u8>, metadata: &[&str]) -> Result<Vec<u8>, Status> {
         let path = format!("/zitadel.feature.v2.FeatureService/{method}");
         let mut request = Request::new(message.into());
@@ -93,7 +94,7 @@ fn headers(metadata: &[&str]) -> MetadataMap {
     MetadataMap::from_headers(map)
 }
 
-/// Reads what a failure tells. Every failure must have an `ErrorInfo` of this domain and a request id.
+/// Reads the parts of a failure. Every failure must have an `ErrorInfo` of this domain and a request id.
 pub fn read(status: &Status) -> Refusal {
     let details = status.get_error_details();
     let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));

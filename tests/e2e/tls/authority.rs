@@ -1,4 +1,4 @@
-//! A certificate authority of the tests: of servers, of clients, and of what is no longer valid.
+//! A certificate authority for tests: certificates of servers and clients, expired and revoked ones included.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -35,7 +35,7 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub fn pem(&self) -> &str {
         &self.pem
     }
@@ -46,19 +46,19 @@ impl Authority {
         self.sign(CertificateParams::new(names).expect("the names are valid"), ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// A client's certificate with a common name, in the organization `Example`, and a URI unless it is empty.
+    /// A client certificate with a common name, the organization `Example`, and a URI unless it is empty.
     pub fn client(&self, name: &str, uri: &str) -> Leaf {
         self.sign(client(name, uri), ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// A client's certificate that was valid until 2024.
+    /// A client certificate that expired in 2024.
     pub fn expired_client(&self, name: &str, uri: &str) -> Leaf {
         let mut params = client(name, uri);
         (params.not_before, params.not_after) = (date_time_ymd(2023, 1, 1), date_time_ymd(2024, 1, 1));
         self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// The list of revoked certificates.
+    /// A revocation list with these certificates.
     pub fn revoked(&self, revoked: &[&Leaf]) -> String {
         let revoked = revoked.iter().map(|leaf| RevokedCertParams {
             serial_number: leaf.serial.clone(),
@@ -108,7 +108,7 @@ impl Leaf {
         self.key.serialize_pem()
     }
 
-    /// As a TLS client shows it.
+    /// The certificate and key in the form that a TLS client needs.
     pub fn identity(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = PrivateKeyDer::from_pem_slice(self.key().as_bytes()).expect("a key is PEM");
         (vec![self.certificate.der().clone()], key)

@@ -1,4 +1,4 @@
-//! Connections over TLS: of a gRPC client, and bare ones for a look at the certificates.
+//! Connections over TLS: a gRPC client's connection, and bare ones for checks of certificates.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use tower::service_fn;
 use super::authority::{Authority, Leaf};
 use crate::support::harness::Server;
 
-/// A gRPC connection that trusts the authority and shows this certificate. One that the server does not like fails with
-/// the first call.
+/// A gRPC connection that trusts the authority and presents this certificate. If the server rejects the certificate,
+/// the first call fails.
 pub async fn channel(server: &Server, authority: &Authority, client: Option<&Leaf>) -> Channel {
     let connector = TlsConnector::from(Arc::new(config(authority, client, "h2")));
     let address = server.address().to_owned();
@@ -30,13 +30,13 @@ pub async fn channel(server: &Server, authority: &Authority, client: Option<&Lea
             Ok::<_, io::Error>(TokioIo::new(connector.connect(localhost(), stream).await?))
         }
     });
-    // The connector speaks TLS, of which tonic here knows nothing: it takes https only for its own.
+    // The connector encrypts; for an https address, tonic would add TLS of its own.
     let endpoint = Endpoint::from_static("http://localhost");
     endpoint.connect_with_connector(connect).await.expect("the server accepts a connection")
 }
 
-/// A connection that the server has agreed to: in TLS 1.3 a client learns only with the first byte that its own
-/// certificate is not.
+/// A connection that the server has accepted. In TLS 1.3, a client learns only from the first byte whether the server
+/// rejects its certificate.
 pub async fn connected(
     server: &Server,
     authority: &Authority,
@@ -52,7 +52,7 @@ pub async fn connected(
     Ok(stream)
 }
 
-/// The certificate that the server shows now.
+/// The certificate that the server presents now.
 pub async fn shown(server: &Server, authority: &Authority) -> CertificateDer<'static> {
     let stream = connected(server, authority, None).await.expect("the server is trusted");
     let shown = stream.get_ref().1.peer_certificates().expect("the server shows a certificate");

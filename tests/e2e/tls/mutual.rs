@@ -1,4 +1,4 @@
-//! Clients with certificates: who is let in, as whom, and who is not.
+//! Client certificates: which clients the server accepts, and with which identity.
 
 use std::fs;
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::support::raw::{Raw, refusal};
 const CONSOLE: &str = "spiffe://example.org/console";
 const VIEWER: &str = "spiffe://example.org/viewer";
 
-/// Clients that are known by their certificates.
+/// The configuration of clients that are identified by certificates.
 const KNOWN: &str = "
 [[auth.certificates]]
 uri = 'spiffe://example.org/console'
@@ -36,7 +36,7 @@ fn mutual(client_certificate: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_worth_what_its_entry_says() {
+async fn certificates_have_the_rights_of_their_entry() {
     let (server, authority) = served(&mutual("optional"));
     let viewer_token = server.token("--role IAM_OWNER_VIEWER --instance demo");
     let (console, viewer) = (authority.client("any", CONSOLE), authority.client("any", VIEWER));
@@ -44,7 +44,7 @@ async fn a_certificate_is_worth_what_its_entry_says() {
     let denied = || Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]));
     let nobody = || Err(refusal(Unauthenticated, "TOKEN_MISSING", &[]));
     let table = [
-        // who, certificate, metadata, what becomes of a write
+        // name, certificate, metadata, outcome of a write
         ("a role that may", Some(&console), "", Ok(())),
         ("a role that may not", Some(&viewer), "", denied()),
         ("a user without a role", Some(&ann), "", denied()),
@@ -65,7 +65,7 @@ async fn a_certificate_is_worth_what_its_entry_says() {
     let of_other = raw.call("GetUserFeatures", json!({"userId": "bob"}), &[]).await;
     assert_eq!(of_other.map(|_| ()), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["user.feature.read"])));
 
-    // The translated protocols see it too.
+    // REST calls have the identity of the certificate, too.
     fs::write(server.folder().file("client.pem"), console.pem() + &console.key()).expect("the file is written");
     let client = server.folder().file("client.pem");
     let client = ["--cert", client.to_str().expect("the path is text")];
@@ -76,11 +76,11 @@ async fn a_certificate_is_worth_what_its_entry_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
+async fn clients_without_a_valid_certificate_are_rejected_if_one_is_required() {
     let (server, authority) = served(&mutual("required"));
     let elsewhere = Authority::named("another authority");
     let table = [
-        // certificate, the alert; none for who gets in
+        // certificate, alert; `None` for a client that is accepted
         (Some(authority.client("any", CONSOLE)), None),
         (Some(authority.client("stranger", "")), None),
         (None, Some("CertificateRequired")),
@@ -101,7 +101,7 @@ async fn who_has_no_valid_certificate_does_not_get_in_where_one_is_required() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_certificate_opens_no_connection_as_soon_as_the_list_says_so() {
+async fn certificates_are_rejected_as_soon_as_the_list_revokes_them() {
     let config = mutual("required").replace("client_ca_file", "client_crl_file = 'crl.pem'\nclient_ca_file");
     let authority = Authority::new();
     let folder = crate::support::harness::Folder::new(&config);

@@ -1,7 +1,7 @@
-//! The journal of a data folder, and the lines of an export. The first byte chooses how the rest is put into them: as it
-//! is, or with the lengths, numbers and checksums that let it come further.
+//! The journal of a data folder, and the lines of an export. The first byte of the input chooses how to use the rest:
+//! unchanged, or with the lengths, numbers and checksums that let it pass the first checks.
 //!
-//! What is read is exported; what is imported is exported again, and is the same.
+//! A journal that opens can be exported. An export that imports is the same when it is exported again.
 #![no_main]
 
 use std::fs;
@@ -15,7 +15,7 @@ use tempfile::{Builder, TempDir};
 const STORE: [u8; 16] = [7; 16];
 const STORE_TEXT: &str = "07070707-0707-0707-0707-070707070707";
 
-/// In memory where there is such a folder: what is tried here needs no disk.
+/// In memory if possible, since the target needs no disk.
 static PLACE: LazyLock<std::path::PathBuf> = LazyLock::new(|| {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
@@ -39,8 +39,8 @@ fn segment() -> Vec<u8> {
     with_checksum(b"FSSG", 0, &[&STORE[..], &1_u64.to_le_bytes()].concat())
 }
 
-/// A segment of intact frames. Of each, a byte tells the kind, one the revision, one how far the segment was durable,
-/// and two the length; mostly they are as they should be.
+/// A segment of intact frames. For each frame, the input has one byte for the kind, one for the revision, one for the
+/// durable length, and two for the length; most values of these bytes give a valid frame.
 fn frames(mut input: &[u8]) -> Vec<u8> {
     let mut segment = segment();
     let mut expected = 1;
@@ -60,7 +60,7 @@ fn frames(mut input: &[u8]) -> Vec<u8> {
     segment
 }
 
-/// The input as the lines of events between a header and an end that fit them.
+/// The input as lines of events, with a matching header and end.
 fn lines(input: &[u8]) -> Vec<u8> {
     let events = input.split_inclusive(|byte| *byte == b'\n').count();
     let header = format!(
@@ -75,7 +75,7 @@ fn lines(input: &[u8]) -> Vec<u8> {
     text
 }
 
-/// Opens the journal of a folder. `None` when it is refused.
+/// Opens the journal of a folder. `None` if it is refused.
 fn opened(folder: &Path) -> Option<History> {
     let error = match History::open(folder) {
         Ok(history) => return Some(history),
@@ -85,14 +85,14 @@ fn opened(folder: &Path) -> Option<History> {
     None
 }
 
-/// The lines of a history. `None` when an event cannot be read.
+/// Exports a history. `None` if an event cannot be read.
 fn exported(history: &History) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     export(history, &mut text, &mut |_| ()).ok()?;
     Some(text)
 }
 
-/// Imports lines into a new folder and exports it again. `None` when they are refused.
+/// Imports lines into a new folder and exports it again. `None` if the import is refused.
 fn round_trip(text: &[u8]) -> Option<Vec<u8>> {
     let folder = folder();
     match import(&mut &text[..], folder.path(), &mut |_| ()) {
@@ -123,7 +123,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             assert!(verified.is_err(), "verification refuses what cannot be read");
             return Corpus::Keep;
         };
-        // A history may be intact and yet no server could have written it: then it is refused.
+        // An intact history may still be one that no server writes; then the import refuses it.
         match round_trip(&text) {
             Some(again) => assert!(again == text, "the same history is exported as the same bytes"),
             None => assert!(verified.is_err(), "verification refuses what cannot be imported"),

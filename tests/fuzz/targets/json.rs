@@ -1,6 +1,6 @@
-//! JSON into every message that is served, and back. The first byte chooses the message.
+//! JSON to every message of the server, and back. The first byte chooses the message.
 //!
-//! What is read must be the same after it was written and read again; and what is refused must be told, in few words.
+//! A message must be the same after it was written and read again. A refusal must have a reason, and a short one.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     match decode(descriptor, json) {
         Ok(message) => {
             let written = encode(&message);
-            // An `Any` without a type can be read, and has no JSON of its own.
+            // The decoder accepts an `Any` without a type, but there is no JSON for it.
             if serde_json::to_vec(&message).is_err() {
                 return Corpus::Keep;
             }

@@ -1,6 +1,6 @@
-//! The head of a request: a line `VERB TARGET`, then a header a line. The first byte chooses the version of HTTP.
+//! The head of a request: a line `VERB TARGET`, then one header per line. The first byte chooses the version of HTTP.
 //!
-//! What is told of it stays bounded: ids, deadlines, refusals.
+//! Everything that the server derives from it has a bound: ids, deadlines, refusals.
 #![no_main]
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,10 +23,10 @@ use feature_server::transcoding::protocol::{MessageBytes, Protocols};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// The longest deadline that a protocol has words for: eight digits of hours.
+/// The longest deadline that a protocol can express: eight digits of hours.
 const LONGEST: Duration = Duration::from_secs(99_999_999 * 60 * 60);
 
-/// What a refusal may say in all: the longest input, and some words.
+/// The maximum length of a refusal: the longest input, and some words.
 const LONGEST_REFUSAL: usize = 16 * 1024;
 
 struct Known {
@@ -71,7 +71,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     }
 });
 
-/// The request that the input describes, as the HTTP library would hand it on.
+/// The request that the input describes, as the HTTP library would pass it on.
 fn request(input: &[u8]) -> Option<Request<()>> {
     let (version, input) = input.split_first()?;
     let mut lines = input.split(|byte| *byte == b'\n');

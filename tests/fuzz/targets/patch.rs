@@ -1,7 +1,7 @@
 //! Two Set requests of one level, as bytes, applied to an empty layer one after the other. The first byte chooses the
-//! level, the second one how long the first request is.
+//! level, the second byte the length of the first request.
 //!
-//! Applying a request twice is the same as applying it once, and what is refused names its fields.
+//! Applying a request twice is the same as applying it once, and a refusal names its fields.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -24,7 +24,7 @@ static SETS: LazyLock<Vec<(&Method, Level)>> = LazyLock::new(|| {
     sets
 });
 
-/// Applies a request to a layer; a request that is refused changes nothing. Whether it could be read at all.
+/// Applies a request to a layer. A refused request changes nothing. Returns whether the request could be decoded.
 fn apply(bytes: &[u8], (method, level): (&Method, Level), layer: &mut Layer) -> bool {
     let features = SCHEMA.level(level);
     let request = match Request::decode(&method.request, bytes) {

@@ -1,6 +1,6 @@
-//! Requests as plain HTTP: a line `VERB PATH?QUERY`, and behind it the body.
+//! Requests as plain HTTP: a line `VERB PATH?QUERY`, then the body.
 //!
-//! A path that leads to a method with one verb is known with the others too; a request that is read can be written.
+//! A path with a route for one method is known for the other methods, too. A request that can be read can be written.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -21,7 +21,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     else {
         return Corpus::Reject;
     };
-    // As the HTTP library hands them on: nothing else reaches a route.
+    // Requests as the HTTP library passes them on; no other request reaches a route.
     let (Ok(verb), Ok(uri)) = (Method::from_bytes(verb), Uri::try_from(target)) else { return Corpus::Reject };
     match ROUTES.find(&verb, uri.path()) {
         Found::Route(route, bindings) => match route.request(&bindings, uri.query(), body) {

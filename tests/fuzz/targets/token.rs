@@ -1,6 +1,6 @@
-//! The header `authorization`: either the input as it is, or a valid token with the changes that the input describes.
+//! The header `authorization`: the unchanged input, or a valid token with the changes that the input describes.
 //!
-//! Nobody is known by anything but the one token that was made here.
+//! Only the one valid token identifies a caller.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -23,7 +23,7 @@ struct Known {
     authenticator: Authenticator,
     token: String,
     at: Moment,
-    /// Where the keys are read again when a token names an unknown one.
+    /// The keys are read from here again when a token names an unknown key.
     _data: TempDir,
 }
 
@@ -60,7 +60,7 @@ fn header(token: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&[b"Bearer ", token].concat()).ok()
 }
 
-/// The valid token, changed: the first byte tells how, the second one where.
+/// The valid token, changed. The first byte chooses the kind of change, the second byte the place.
 fn changed(token: &str, input: &[u8]) -> Option<Vec<u8>> {
     let (&[how, place], rest) = input.split_first_chunk()?;
     let mut bytes = token.as_bytes().to_vec();
@@ -68,22 +68,22 @@ fn changed(token: &str, input: &[u8]) -> Option<Vec<u8>> {
     let at = usize::from(place) * bytes.len() / 256;
     let part = usize::from(place) % parts.len();
     match how % 7 {
-        // Bytes in the place of others, between them, or nothing.
+        // Replaces, inserts or removes bytes.
         0 => drop(bytes.splice(at..(at + rest.len()).min(bytes.len()), rest.iter().copied())),
         1 => drop(bytes.splice(at..at, rest.iter().copied())),
         2 => drop(bytes.drain(at..(at + rest.len()).min(bytes.len()))),
-        // A bit is another one.
+        // Flips a bit.
         3 => bytes[at] ^= 1 << (rest.first()? % 8),
-        // A part is something else, well encoded.
+        // Replaces a part with other bytes, correctly encoded.
         4 => parts[part] = URL_SAFE_NO_PAD.encode(rest),
-        // A part is changed in what it encodes.
+        // Changes bytes inside an encoded part.
         5 => {
             let mut decoded = URL_SAFE_NO_PAD.decode(&parts[part]).expect("a part of a token is encoded like this");
             let at = usize::from(*rest.first()?) * decoded.len() / 256;
             decoded.splice(at..(at + rest.len() - 1).min(decoded.len()), rest[1..].iter().copied());
             parts[part] = URL_SAFE_NO_PAD.encode(decoded);
         }
-        // Parts are missing, doubled, or in another order.
+        // Omits, repeats or reorders parts.
         _ => parts = rest.iter().take(8).map(|part| parts[usize::from(*part) % parts.len()].clone()).collect(),
     }
     Some(if matches!(how % 7, 4..) { parts.join(".").into_bytes() } else { bytes })

@@ -1,6 +1,6 @@
-//! Attacks on the listener: each against a server of its own, while a good client calls it at a fixed rate.
+//! Attacks on the listener. Each has a server of its own, and a good client calls that server at a fixed rate.
 //!
-//! Everything is measured from outside. What may be seen of an attack stands in [`verdict`].
+//! The campaign measures from outside the server. The bounds are in [`verdict`].
 
 mod attacker;
 mod frames;
@@ -23,20 +23,21 @@ use self::round::Times;
 use crate::report::Report;
 use crate::server::Binary;
 
-/// Which attacks, and for how long.
+/// Which attacks to make.
 #[derive(Default, Args)]
 pub struct Options {
-    /// Only the attacks with this text in their names, of the long form too. Without it, all attacks of the form.
+    /// Only the attacks with this text in their names, including those of the long form. Without it, all attacks of the
+    /// form.
     name: Option<String>,
-    /// Tell the attacks and make none.
+    /// List the attacks without making them.
     #[arg(long)]
     list: bool,
 }
 
 /// Makes the attacks one after the other, `cycles` times, and prints a line for each.
 ///
-/// * `long`: all attacks, each for half a minute; otherwise the calls of `repeated` are made over fewer numbers of
-///   connections, and each attack goes on for a second or a few.
+/// * `long`: every attack, for half a minute each. The short form makes the calls of `repeated` over fewer numbers of
+///   connections, and each attack takes a second or a few.
 pub async fn attack(binary: &Binary, options: &Options, cycles: u32, long: bool, seed: u64) -> Result<Report> {
     let is_chosen = |attack: &Attack| match &options.name {
         Some(name) => attack.name.contains(name.as_str()),

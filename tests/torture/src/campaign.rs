@@ -1,4 +1,4 @@
-//! The campaigns on a data folder, each in a module of its own. The attacks on the listener are in `attack`.
+//! The campaigns on a data folder, one module each. The attacks on the listener are in `attack`.
 
 pub mod damage;
 pub mod full;

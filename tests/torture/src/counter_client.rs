@@ -1,5 +1,5 @@
-//! A client that sets scopes to numbered values and reads which number is there: so a write that is lost, or half
-//! there, is seen at once. What is done to the server meanwhile is not known here.
+//! A client that writes numbered values to scopes and reads the numbers back, so that a lost or partial write shows at
+//! once.
 
 use anyhow::{Context, Result, bail};
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
@@ -15,34 +15,34 @@ use tonic::{Code, Request, Status};
 
 use crate::server::Server;
 
-/// Whose settings.
+/// A scope of settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scope {
-    /// The system's.
+    /// The system.
     System,
-    /// Those of the only instance.
+    /// The only instance.
     Instance,
-    /// An organization's.
+    /// An organization.
     Organization(u32),
-    /// A user's.
+    /// A user.
     User(u32),
 }
 
-/// What a scope has set.
+/// The settings of a scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The number of the write that is there.
+    /// The number of the last write.
     pub number: u64,
     /// Sequence, dates and owner.
     pub details: Details,
 }
 
-/// A client with every right.
+/// A client with all rights.
 #[derive(Debug, Clone)]
 pub struct Client {
     service: FeatureServiceClient<Channel>,
     authorization: MetadataValue<Ascii>,
-    /// How long the text in each value is, in bytes.
+    /// The length of the text in each value, in bytes.
     pub text_bytes: usize,
 }
 
@@ -54,10 +54,10 @@ impl Client {
         Ok(Self { service: FeatureServiceClient::new(server.channel()?), authorization, text_bytes: 100 })
     }
 
-    /// Sets three features of a scope to what stands for `number`.
+    /// Sets three features of a scope to values that encode `number`.
     ///
     /// # Errors
-    /// What the server answered.
+    /// The server's error.
     pub async fn set(&mut self, scope: Scope, number: u64) -> Result<(), Status> {
         let (actions, user_schema) = (Some(flag(number, 1)), Some(flag(number, 2)));
         let login_v2 = Some(LoginV2 { required: flag(number, 4), base_uri: Some(self.uri(number)) });
@@ -85,10 +85,10 @@ impl Client {
         }
     }
 
-    /// Reads what a scope has set itself; `None` when that is nothing.
+    /// Reads the scope's own settings; `None` if it has none.
     ///
     /// # Errors
-    /// What the server answered, or that the three features do not stand for one number.
+    /// The server's error, or that the three features do not encode the same number.
     pub async fn get(&mut self, scope: Scope) -> Result<Option<Found>> {
         macro_rules! parts {
             ($answer:expr) => {
@@ -118,7 +118,7 @@ impl Client {
             Err(status) => Err(status).context("reading"),
             Ok((details, actions, user_schema, login)) => {
                 let details = details.context("an answer without details")?;
-                // The system always answers every feature.
+                // An answer for the system always contains every feature.
                 if details.sequence == 0 {
                     return Ok(None);
                 }
@@ -147,7 +147,7 @@ fn flag(number: u64, bit: u64) -> bool {
     number & bit != 0
 }
 
-/// The number that all three features stand for.
+/// The number that all three features encode.
 fn whole(
     actions: Option<FeatureFlag>,
     user_schema: Option<FeatureFlag>,

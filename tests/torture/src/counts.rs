@@ -1,4 +1,4 @@
-//! What a campaign of many starts has found so far: counts it, tells the first problems in full, and makes the report.
+//! The results of a campaign so far: counts them, prints the first problems in full, and makes the report.
 
 use std::time::Duration;
 
@@ -7,14 +7,13 @@ use anyhow::{Result, ensure};
 use crate::report::Report;
 use crate::workload::Counts;
 
-/// What is answered by a file system that was cut off: where its own journal breaks off first, it says that it is
-/// read-only.
+/// The errors of a file system after the cut. If its own journal broke off first, it is read-only.
 const CUT_OFF: [&str; 2] = ["Input/output error", "Read-only file system"];
 
-/// How many problems are told in full.
+/// The number of problems that are printed in full.
 const TOLD: usize = 10;
 
-/// What a campaign has found so far.
+/// The results of a campaign so far.
 pub struct CampaignCounts {
     report: Report,
     starts: Vec<Duration>,
@@ -22,34 +21,35 @@ pub struct CampaignCounts {
     torn: u64,
     set_aside: u64,
     told: usize,
-    /// Whether a projection may be in doubt: after a power cut it may, after a kill nothing was damaged.
+    /// Whether the server may set a projection aside: it may after a power cut, but not after a kill, which damages
+    /// nothing.
     may_set_aside: bool,
 }
 
 impl CampaignCounts {
-    /// Nothing so far. `may_set_aside`: a projection that is set aside is no false alarm.
+    /// No results yet. `may_set_aside`: a projection that the server sets aside is not a false alarm.
     pub fn new(what: &str, may_set_aside: bool) -> Self {
         let (starts, report) = (Vec::new(), Report::new(what));
         Self { report, starts, counts: Counts::default(), torn: 0, set_aside: 0, told: 0, may_set_aside }
     }
 
-    /// A cycle is over.
+    /// Counts a cycle.
     pub fn cycle(&mut self) {
         self.report.cycles += 1;
     }
 
-    /// A server started, which took so long.
+    /// Counts a start of this duration.
     pub fn started(&mut self, took: Duration) {
         self.starts.push(took);
     }
 
-    /// Clients got so many answers.
+    /// Counts answers.
     pub fn answered(&mut self, counts: Counts) {
         self.counts.writes += counts.writes;
         self.counts.reads += counts.reads;
     }
 
-    /// What clients found lost or wrong.
+    /// Counts losses and wrong answers.
     pub fn lost(&mut self, problems: Vec<String>) {
         self.report.lost += problems.len() as u64;
         for problem in problems {
@@ -57,18 +57,18 @@ impl CampaignCounts {
         }
     }
 
-    /// A server did not start on a folder, or did not answer.
+    /// Counts a server that did not start on a folder, or did not answer.
     pub fn unopenable(&mut self, reason: &str) {
         self.report.unopenable += 1;
         self.tell("unopenable", reason);
     }
 
-    /// Looks through the log of a server that had no reason for complaints.
+    /// Searches the log of a server that had no reason for warnings.
     pub fn log(&mut self, log: &str) {
         self.lines(log.lines());
     }
 
-    /// Looks through the log of a server whose file system was cut off, up to the first line that tells of it.
+    /// Searches the log of a server whose disk was cut off, up to the first line about the cut.
     pub fn log_until_cut(&mut self, log: &str) {
         self.lines(log.lines().take_while(|line| !CUT_OFF.iter().any(|error| line.contains(error))));
     }
@@ -80,7 +80,7 @@ impl CampaignCounts {
             } else if line.contains("the projection is set aside") && self.may_set_aside {
                 self.set_aside += 1;
             } else if (line.contains("\"sled::") || line.contains("/sled-")) && self.may_set_aside {
-                // It warns of what it finds after a cut, or panics at it. Whether the projection holds is then checked.
+                // After a cut, the server may warn or panic. The next start shows whether the projection is intact.
             } else if !line.contains("connections were cut off at the end of the grace period") {
                 self.report.false_alarms += 1;
                 self.tell("false alarm", line);
@@ -88,10 +88,10 @@ impl CampaignCounts {
         }
     }
 
-    /// The report, with notes of the campaign's own before those of every campaign.
+    /// The report. The campaign's own notes come first.
     ///
     /// # Errors
-    /// When hardly any write was acknowledged: then nothing was there to be lost.
+    /// When hardly any write was acknowledged: then the campaign proves nothing.
     pub fn report(mut self, notes: impl IntoIterator<Item = String>) -> Result<Report> {
         let (writes, cycles) = (self.counts.writes, self.report.cycles);
         ensure!(writes >= u64::from(cycles), "only {writes} writes were acknowledged in {cycles} cycles");

@@ -1,5 +1,4 @@
-//! One data folder and its clients through many starts: the steps that campaigns make a cycle of. How a server ends is for
-//! the campaign.
+//! One data folder and its clients through many starts: the steps of a cycle. The campaign decides how a server ends.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,14 +15,14 @@ use crate::finding::Finding;
 use crate::server::{Binary, Server};
 use crate::workload::{self, Load, Values, Workload};
 
-/// The size from which on the server begins another segment of the journal, in bytes.
+/// The size at which the server begins a new segment of the journal, in bytes.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// How much room a segment has that is all but full, in bytes. Clients write this much in a moment.
+/// The free space in a nearly full segment, in bytes. Clients write this much in a moment.
 const ROOM_BYTES: u64 = 512 * 1024;
-/// How long clients may take to fill a segment or the room in it.
+/// The maximum time for clients to fill a segment, or the rest of one.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A data folder, and what its clients know.
+/// A data folder, and what its clients know about it.
 pub struct Cycle {
     /// The data folder.
     pub data: PathBuf,
@@ -31,20 +30,20 @@ pub struct Cycle {
     workload: Workload,
 }
 
-/// A data folder whose first segment of the journal is all but full: under load another one begins at once. It is made
-/// when it is needed first, since that takes a while.
+/// A data folder with a nearly full first segment, so that a second one begins soon under load. Built at the first use,
+/// since this takes long.
 pub struct FullCycle {
     folder: TempDir,
     cycle: Option<Cycle>,
 }
 
 impl FullCycle {
-    /// Not made yet.
+    /// Not built yet.
     pub fn new() -> Result<Self> {
         Ok(Self { folder: TempDir::new()?, cycle: None })
     }
 
-    /// A copy of it, which goes its own way.
+    /// An independent copy.
     pub async fn copy(
         &mut self,
         binary: &Binary,
@@ -68,16 +67,16 @@ impl FullCycle {
 }
 
 impl Cycle {
-    /// A data folder that is missing or empty.
+    /// A missing or empty data folder.
     ///
-    /// The token is made here and used for good, so that a lost key is found too.
+    /// All clients use the token that is minted here, so that the loss of a key shows, too.
     pub async fn new(binary: &Binary, data: &Path, seed: u64) -> Result<Self> {
         let token = binary.token(data, workload::TOKEN).await?;
         Ok(Self { data: data.to_owned(), token, workload: Workload::new(seed) })
     }
 
-    /// Starts a server, and checks that all that clients know is there. `None` when it does not start or answer, which is
-    /// noted.
+    /// Starts a server and checks everything that the clients know. `None` if the server does not start or answer,
+    /// which is counted.
     pub async fn open(&mut self, binary: &Binary, counts: &mut CampaignCounts) -> Result<Option<Server>> {
         let begin = Instant::now();
         let server = match binary.serve(&self.data).await {
@@ -101,10 +100,10 @@ impl Cycle {
         }
     }
 
-    /// Checks the folder when it is given up: after the end that its server had, after a clean one, and with the server's
-    /// own verification.
+    /// Checks the folder at the end: after the server's last end, after a clean stop, and with the server's own
+    /// verification.
     ///
-    /// `between`: what happens after the first server has stopped.
+    /// `between`: a step after the first server has stopped.
     pub async fn close(
         &mut self,
         binary: &Binary,
@@ -128,7 +127,7 @@ impl Cycle {
         self.workload.start(server, &self.token, values)
     }
 
-    /// Waits for the clients of a server that is gone.
+    /// Waits for the clients after the server has ended.
     pub async fn ended(&mut self, load: Load, counts: &mut CampaignCounts) -> Result<()> {
         let problems = self.workload.ended(load).await?;
         counts.answered(self.workload.take_counts());
@@ -136,7 +135,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Writes until the first segment of the journal is all but full, and stops the server.
+    /// Writes until the first segment of the journal is nearly full, then stops the server.
     async fn fill(&mut self, binary: &Binary, counts: &mut CampaignCounts) -> Result<()> {
         let server = self.open(binary, counts).await?.context("a new folder does not open")?;
         let load = self.load(&server, Values::Large)?;
@@ -150,7 +149,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// Waits until another segment of the journal begins.
+    /// Waits until a new segment of the journal begins.
     pub async fn next_segment(&self) -> Result<()> {
         let segments = || anyhow::Ok(fs::read_dir(self.journal())?.count());
         let before = segments()?;
@@ -162,7 +161,7 @@ impl Cycle {
     }
 }
 
-/// Waits for a time of at most so many milliseconds; often for none.
+/// Waits for a random time up to the maximum; often not at all.
 pub async fn pause(rng: &mut Rng, most_ms: u64) {
     if rng.u8(..5) != 0 {
         sleep(Duration::from_micros(rng.u64(..most_ms * 1000))).await;

@@ -1,4 +1,4 @@
-//! What one scope must be: its writer's numbers, which were acknowledged, which was under way, and what readers saw.
+//! The expected state of one scope: the numbers that its writer sent, those acknowledged, and those that readers saw.
 
 use tonic::Status;
 
@@ -9,7 +9,7 @@ use crate::finding::Finding;
 #[derive(Debug, Clone)]
 pub struct ExpectedCounter {
     scope: Scope,
-    /// The last number that was acknowledged.
+    /// The last acknowledged number.
     acknowledged: u64,
     /// The last number that was sent.
     sent: u64,
@@ -26,7 +26,7 @@ impl ExpectedCounter {
     /// Writes the next number.
     ///
     /// # Errors
-    /// What the server answered. Then the write may or may not have happened.
+    /// The server's error. The write may or may not have happened.
     pub async fn write(&mut self, client: &mut Client) -> Result<(), Status> {
         self.sent += 1;
         client.set(self.scope, self.sent).await?;
@@ -34,10 +34,10 @@ impl ExpectedCounter {
         Ok(())
     }
 
-    /// Reads the scope, and checks that everything acknowledged or seen before is there, and nothing that was not sent.
+    /// Reads the scope. The number must be at least the last one acknowledged or seen, and at most the last one sent.
     ///
     /// # Errors
-    /// What is not so; and when it cannot be read.
+    /// A number outside of this range, or a failed read.
     pub async fn check(&mut self, client: &mut Client) -> Result<(), Finding> {
         let number = client.get(self.scope).await?.map_or(0, |found| found.number);
         let least = self.acknowledged.max(self.seen);

@@ -1,45 +1,45 @@
-//! What is wrong after a cycle, and how it is told and counted. What a cycle is, is not known here.
+//! Problems found in a cycle: how they are printed and counted.
 
 use std::collections::BTreeMap;
 
 use crate::report::Report;
 
-/// Something that must not be.
+/// A problem.
 #[derive(Debug)]
 pub enum Finding {
-    /// Something acknowledged, or seen by a reader, is gone or changed.
+    /// Something acknowledged, or seen by a reader, is lost or changed.
     Lost(String),
-    /// A folder does not open, or a server does not answer, in the documented way.
+    /// A folder does not open, or a server does not answer, and not in the documented way.
     Unopenable(String),
-    /// Something undamaged was called damaged.
+    /// The server reports damage to something undamaged.
     FalseAlarm(String),
 }
 
-/// How a cycle went well, in a few words, or what was wrong.
+/// The way in which a cycle succeeded, in a few words, or its problem.
 pub type Verdict = Result<&'static str, Finding>;
 
-/// Whatever else goes wrong with a server is a way in which it should not behave.
+/// Every other error with a server is behaviour that the documentation does not allow.
 impl From<anyhow::Error> for Finding {
     fn from(error: anyhow::Error) -> Self {
         Self::Unopenable(format!("{error:#}"))
     }
 }
 
-/// The verdicts of a campaign's cycles, counted.
+/// Counts the verdicts of a campaign's cycles.
 pub struct Verdicts {
     report: Report,
     counts: BTreeMap<&'static str, u32>,
 }
 
 impl Verdicts {
-    /// None so far. `what`: what is done to the server.
+    /// No verdicts yet. `what`: what the campaign does to the server.
     pub fn new(what: &str) -> Self {
         Self { report: Report::new(what), counts: BTreeMap::new() }
     }
 
-    /// A cycle is over. What was wrong is told on standard error.
+    /// Counts a cycle. Prints its problem to standard error.
     ///
-    /// `cycle`: what was done, for whoever wants to see it again.
+    /// `cycle`: a description of the cycle, for repeating it.
     pub fn add(&mut self, verdict: Verdict, cycle: impl FnOnce() -> String) {
         self.report.cycles += 1;
         let (count, kind, text) = match verdict {
@@ -52,7 +52,7 @@ impl Verdicts {
         eprintln!("{}: {kind}: {text}", cycle());
     }
 
-    /// The report: how many cycles went well in which way, and how to repeat them.
+    /// The report: the number of cycles for each outcome, and the seed for repeating them.
     pub fn report(mut self, seed: u64) -> Report {
         self.report.notes.extend(self.counts.into_iter().map(|(what, count)| format!("{count} {what}")));
         self.report.notes.push(format!("seed {seed}"));

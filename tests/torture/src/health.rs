@@ -1,4 +1,4 @@
-//! What the server says of its own health.
+//! The server's own report of its health.
 
 use anyhow::{Result, bail};
 use tokio::time::{Instant, sleep};
@@ -8,10 +8,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::server::{PATIENCE, Server};
 
-/// Waits until the server says that it serves, and that it takes writes or not.
+/// Waits until the server reports that it serves, and that it accepts writes or does not.
 ///
 /// # Errors
-/// When it says otherwise for too long.
+/// When the server reports something else for too long.
 pub async fn told(server: &Server, takes_writes: bool) -> Result<()> {
     let begin = Instant::now();
     loop {
@@ -30,7 +30,7 @@ pub async fn told(server: &Server, takes_writes: bool) -> Result<()> {
 /// Asks once whether the server serves.
 ///
 /// # Errors
-/// When it does not say so.
+/// When the server does not say that it serves.
 pub async fn of_server(server: &Server) -> Result<()> {
     match status(server, "").await? {
         ServingStatus::Serving => Ok(()),

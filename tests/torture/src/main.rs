@@ -1,7 +1,7 @@
-//! Campaigns that do to the real server what the world does: each in a module of its own, all started from here.
+//! Campaigns against the real server, one module each.
 //!
-//! `cargo xtask torture` builds the server and this, and runs it. Nothing of the server's code is in this program: it
-//! sees the binary, its folder and its port, as an operator does.
+//! `cargo xtask torture` builds the server and this program, then runs this program. It contains no code of the server:
+//! it sees the binary, its folder and its port, as an operator does.
 
 mod attack;
 mod campaign;
@@ -27,10 +27,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::report::Report;
 use crate::server::Binary;
 
-/// Torments a real server and checks that nothing acknowledged is lost.
+/// Torments a real server and checks that no acknowledged write is lost.
 ///
-/// Each campaign prints one line: what was done, how often, and how many acknowledged writes were lost, folders did not
-/// open, and alarms were false. Any of them is a failure. What went wrong is told on standard error.
+/// Each campaign prints one line: what it did, how often, and the numbers of lost acknowledged writes, folders that did
+/// not open, and false alarms. Any of these is a failure. Standard error has the details.
 #[derive(Parser)]
 #[command(name = "torture", bin_name = "cargo xtask torture", after_help = EXAMPLES)]
 struct Cli {
@@ -48,16 +48,16 @@ Examples:
   cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time
   cargo xtask torture attack 'rapid reset'      one attack; --list tells them all";
 
-/// What every campaign takes.
+/// Options of every campaign.
 #[derive(Args)]
 struct Shared {
-    /// How often; without it, as often as the short form does.
+    /// The number of cycles; without it, the number of the short form.
     #[arg(long, global = true)]
     cycles: Option<u32>,
-    /// The long form, as for a release.
+    /// Run the long form, as for a release.
     #[arg(long, global = true, conflicts_with = "cycles")]
     long: bool,
-    /// What chance starts from; the same seed does the same. Without it a new one, which is printed.
+    /// The seed of the random choices; the same seed makes the same choices. Without it a new seed, which is printed.
     #[arg(long, global = true)]
     seed: Option<u64>,
     /// The server's binary; without it, the one beside this program.
@@ -79,20 +79,20 @@ enum Campaign {
     Kill,
     /// Power cuts under concurrent writes, on ext4 over a loop device; needs root
     Power,
-    /// Flip bits and cut, swap, delete and replace files in a data folder, one damage at a time
+    /// Flip bits in a data folder, and cut, swap, delete and replace files, one damage at a time
     Damage,
-    /// Have calls on the server's files fail, one kind in each run; needs strace
+    /// Make system calls on the server's files fail, one kind in each run; needs strace
     Io,
-    /// Fill up an ext4 over a loop device, by its space and by its files; needs root
+    /// Fill an ext4 over a loop device, by space and by number of files; needs root
     Full,
-    /// Spoil sled's files, or let the disk hang; needs strace
+    /// Spoil sled's files, or make the disk hang; needs strace
     Projection,
-    /// Attack the listener in many ways while a good client calls, and hold what it sees to bounds
+    /// Attack the listener in many ways while a good client calls, and check the client's latency against bounds
     Attack(attack::Options),
 }
 
 impl Campaign {
-    /// What `ci` runs.
+    /// The campaigns that `ci` runs.
     fn all() -> Vec<Self> {
         vec![
             Self::Kill,
@@ -105,17 +105,17 @@ impl Campaign {
         ]
     }
 
-    /// The cycles of the short form and of the long one.
+    /// The numbers of cycles in the short form and in the long form.
     fn forms(&self) -> (u32, u32) {
         match self {
             Self::Kill => (100, 2000),
             Self::Power => (60, 2000),
             Self::Damage => (400, 10_000),
-            // The long form is every fault that there is, and there are about 3,300.
+            // The long form covers every fault; there are about 3,300.
             Self::Io => (40, 10_000),
             Self::Full => (12, 120),
             Self::Projection => (16, 1000),
-            // The long form takes longer for each attack.
+            // In the long form, each attack takes longer.
             Self::Attack(_) => (1, 1),
         }
     }
@@ -139,7 +139,7 @@ impl Campaign {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    // What is dropped by an interruption ends its servers and takes its devices apart.
+    // An interruption drops the future, which ends its servers and removes its devices.
     let outcome = tokio::select! {
         outcome = run(Cli::parse()) => outcome,
         outcome = interruption() => outcome,
@@ -165,7 +165,7 @@ async fn run(Cli { shared, command }: Cli) -> Result<()> {
                 println!("{report}");
                 failed += u32::from(!report.is_good());
             }
-            // The others have something to tell all the same.
+            // The other campaigns still run and report.
             Err(error) if campaigns.len() > 1 => {
                 eprintln!("error: {error:#}");
                 failed += 1;

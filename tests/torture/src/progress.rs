@@ -1,8 +1,8 @@
-//! A line that tells how far a campaign is. Only a terminal gets it.
+//! A progress line on the terminal. Nothing is printed if standard error is not a terminal.
 
 use std::io::{IsTerminal, stderr};
 
-/// The line; it vanishes when this is dropped.
+/// The progress line. Dropping it clears the line.
 pub struct Progress {
     what: &'static str,
     cycles: u32,
@@ -10,12 +10,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A campaign of so many cycles.
+    /// A campaign with this number of cycles.
     pub fn new(what: &'static str, cycles: u32) -> Self {
         Self { what, cycles, is_shown: stderr().is_terminal() }
     }
 
-    /// Tells that this cycle, counted from 1, begins.
+    /// Shows that this cycle, counted from 1, begins.
     pub fn cycle(&self, cycle: u32) {
         if self.is_shown {
             eprint!("\r\x1b[K{}: cycle {cycle} of {}", self.what, self.cycles);

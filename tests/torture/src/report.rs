@@ -1,34 +1,34 @@
-//! What a campaign found, in one line.
+//! The results of a campaign, in one line.
 
 use std::fmt;
 
-/// The outcome of one campaign.
+/// The results of one campaign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What was done to the server.
+    /// What the campaign did to the server.
     pub what: String,
-    /// How often.
+    /// The number of cycles.
     pub cycles: u32,
-    /// Acknowledged writes that were not there afterwards, or states that a reader saw and that were taken back.
+    /// Acknowledged writes that were lost, and states that a reader saw and that were taken back.
     pub lost: u64,
-    /// Folders that did not open although nothing durable was damaged, or did not open in the documented way.
+    /// Folders that did not open although nothing durable was damaged, or not in the documented way.
     pub unopenable: u64,
-    /// Damage reported where there was none.
+    /// Reports of damage where there was none.
     pub false_alarms: u64,
-    /// Where else the server did not keep to its bounds.
+    /// Other bounds that the server broke.
     pub broken: Vec<String>,
-    /// Figures worth telling, such as the number of writes.
+    /// Other figures, such as the number of writes.
     pub notes: Vec<String>,
 }
 
 impl Report {
-    /// A report of nothing so far.
+    /// A report without results.
     pub fn new(what: &str) -> Self {
         let (broken, notes) = (Vec::new(), Vec::new());
         Self { what: what.to_owned(), cycles: 0, lost: 0, unopenable: 0, false_alarms: 0, broken, notes }
     }
 
-    /// Whether all that was promised has held.
+    /// Whether the server kept all promises.
     pub fn is_good(&self) -> bool {
         self.lost == 0 && self.unopenable == 0 && self.false_alarms == 0 && self.broken.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The real server as a process: started over a folder on a port of its own, stopped or killed.
+//! The real server as a process: started on a folder with its own port, stopped or killed.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -13,33 +13,33 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tonic::transport::{Channel, Endpoint};
 
-/// How long a start, a stop or a command may take before the campaign gives up.
+/// The maximum time of a start, a stop or a command before the campaign gives up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The server's binary, and how it is started.
+/// The server's binary, and how to start it.
 #[derive(Debug, Clone)]
 pub struct Binary {
     path: PathBuf,
-    /// What runs it, such as `strace` with its arguments; empty for nothing.
+    /// A wrapper command, such as `strace` with its arguments; may be empty.
     wrapper: Vec<OsString>,
-    /// Variables of its environment.
+    /// Environment variables.
     pub environment: Vec<(String, String)>,
 }
 
 /// A server that ended before it listened.
 #[derive(Debug)]
 pub struct NotStarted {
-    /// How it ended.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// All that it said on standard error.
+    /// Its standard error.
     pub log: String,
 }
 
 impl NotStarted {
-    /// The one line that tells why.
+    /// The one line that says why.
     ///
     /// # Errors
-    /// When it ended otherwise than a server that says what is wrong.
+    /// When the server did not end with a message of this form.
     pub fn line(&self) -> Result<&str> {
         let mut lines = self.log.lines().filter_map(|line| line.strip_prefix("feature-server: "));
         match (lines.next(), lines.next(), self.status.code()) {
@@ -57,18 +57,18 @@ impl fmt::Display for NotStarted {
 
 impl std::error::Error for NotStarted {}
 
-/// A server that answers calls. Dropped, it is killed.
+/// A running server. Dropping it kills the server.
 pub struct Server {
     data: PathBuf,
     process: Child,
     binary: Binary,
     address: String,
-    /// Read on, so that the server never waits for a reader.
+    /// Read continuously, so that the server never blocks on a full pipe.
     stdout: Lines<BufReader<ChildStdout>>,
     log: JoinHandle<String>,
 }
 
-/// A server that may not listen yet. Dropped, it is killed.
+/// A server that may not listen yet. Dropping it kills the server.
 pub struct Starting(Server);
 
 impl Binary {
@@ -82,7 +82,7 @@ impl Binary {
         Ok(Self { path, wrapper: Vec::new(), environment: Vec::new() })
     }
 
-    /// This binary, started by what runs it, such as `strace` with its arguments.
+    /// This binary, started through a wrapper command, such as `strace` with its arguments.
     pub fn wrapped(&self, wrapper: Vec<OsString>) -> Self {
         Self { wrapper, ..self.clone() }
     }
@@ -111,13 +111,13 @@ impl Binary {
         self.start(data)?.listening().await
     }
 
-    /// Starts a server on a data folder and does not wait for it.
+    /// Starts a server on a data folder without waiting for it.
     pub fn start(&self, data: &Path) -> Result<Starting> {
         let mut words = self.wrapper.clone();
         words.push(self.path.clone().into());
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
-        // A configuration that lies where this program is run from is not for it.
+        // The server must not read a configuration file in this program's working directory.
         command.current_dir("/");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -130,7 +130,7 @@ impl Binary {
 }
 
 impl Starting {
-    /// Waits until it listens.
+    /// Waits until the server listens.
     ///
     /// # Errors
     /// [`NotStarted`] when it ends before.
@@ -154,19 +154,19 @@ impl Starting {
         }
     }
 
-    /// Sends SIGKILL and waits for the end. Gives the log.
+    /// Sends SIGKILL and waits for the end. Returns the log.
     pub async fn kill(self) -> Result<String> {
         self.0.kill().await
     }
 }
 
 impl Server {
-    /// The address it listens on, as `127.0.0.1:PORT`.
+    /// The server's address, as `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// The id of the process; that of the wrapper where there is one.
+    /// The id of the process, or of its wrapper.
     pub fn process_id(&self) -> Option<u32> {
         self.process.id()
     }
@@ -176,12 +176,12 @@ impl Server {
         self.binary.token(&self.data, line).await
     }
 
-    /// A gRPC connection to it, which is made at the first call.
+    /// A gRPC connection to the server, opened at the first call.
     pub fn channel(&self) -> Result<Channel> {
         Ok(Endpoint::from_shared(format!("http://{}", self.address))?.connect_lazy())
     }
 
-    /// Sends SIGTERM, and fails unless it ends well. Gives the log.
+    /// Sends SIGTERM, and fails unless the server ends well. Returns the log.
     pub async fn stop(self) -> Result<String> {
         self.terminate().await?;
         let (status, log) = self.ended().await?;
@@ -197,13 +197,13 @@ impl Server {
         Ok(())
     }
 
-    /// Sends SIGKILL and waits for the end. Gives the log.
+    /// Sends SIGKILL and waits for the end. Returns the log.
     pub async fn kill(mut self) -> Result<String> {
         self.process.start_kill()?;
         Ok(self.ended().await?.1)
     }
 
-    /// Waits until it ends by itself. Gives its status and its log.
+    /// Waits until the server ends by itself. Returns its status and its log.
     pub async fn ended(mut self) -> Result<(ExitStatus, String)> {
         let status = timeout(PATIENCE, self.process.wait()).await.context("the server did not end")??;
         Ok((status, self.log.await?))
@@ -212,7 +212,7 @@ impl Server {
 
 async fn collect(mut stderr: ChildStderr) -> String {
     let mut text = Vec::new();
-    // What was said until the pipe broke is all that there is to tell.
+    // A broken pipe ends the log: the text up to there is all there is.
     let _ = stderr.read_to_end(&mut text).await;
     String::from_utf8_lossy(&text).into_owned()
 }

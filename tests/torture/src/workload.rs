@@ -1,5 +1,5 @@
-//! Real clients that read and write at once, and what is known from their answers: the shared ground of campaigns that
-//! ask whether anything acknowledged is lost. What is done to the server meanwhile is not known here.
+//! Concurrent clients that read and write, and a model of what their answers prove. Campaigns use it to find lost
+//! acknowledged writes; they decide what happens to the server.
 //!
 //! ```text
 //! let workload = Workload::new(seed);
@@ -32,18 +32,18 @@ use client::Client;
 use feature::Scope;
 use history::History;
 
-/// What the clients need in their token: `server.token(workload::TOKEN)`.
+/// The arguments for the clients' token: `server.token(workload::TOKEN)`.
 pub const TOKEN: &str = "--role SYSTEM_OWNER --ttl 24h";
 
-/// Writers with scopes of their own, and the instances that these lie in.
+/// The number of writers with scopes of their own.
 const WRITERS: usize = 8;
 /// The scopes of a writer: an organization, users and an instance.
 const SCOPES: usize = 5;
-/// Writers that compete for the shared scopes.
+/// The number of writers that compete for the shared scopes.
 const COMPETITORS: usize = 4;
 const READERS: usize = 3;
 
-/// The scopes that clients write to, and what is known of each. A clone goes its own way.
+/// The scopes that clients write to, and the history of each.
 pub struct Workload {
     /// One list for each writer.
     own: Vec<Vec<SharedHistory>>,
@@ -52,31 +52,31 @@ pub struct Workload {
     counts: Counts,
 }
 
-/// What clients got.
+/// The number of successful calls of the clients.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
-    /// Writes that were acknowledged, also those that had nothing to change.
+    /// Acknowledged writes, including those that changed nothing.
     pub writes: u64,
-    /// Answers that readers got.
+    /// Answered reads.
     pub reads: u64,
 }
 
-/// What clients write.
+/// The kinds of values that clients write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Values {
     /// Every kind of write, with values of any size.
     Mixed,
-    /// Values as large as they can be, so that the journal grows fast.
+    /// Values of the maximum size, so that the journal grows fast.
     Large,
 }
 
-/// Clients under way against one server.
+/// Running clients of one server.
 pub struct Load {
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
 
-/// What all clients of a load have in common.
+/// The state that all clients of a load share.
 struct Shared {
     stopping: AtomicBool,
     values: Values,
@@ -84,12 +84,12 @@ struct Shared {
     reads: AtomicU64,
 }
 
-/// What is known of one scope, which several clients tell and ask about.
+/// The history of one scope, shared by several clients.
 #[derive(Debug, Clone)]
 struct SharedHistory(Arc<Mutex<History>>);
 
 impl Workload {
-    /// Scopes on all levels, of which none was ever written.
+    /// Scopes on all levels, none of them written yet.
     pub fn new(seed: u64) -> Self {
         let history = |scope| SharedHistory(Arc::new(Mutex::new(History::new(scope))));
         let own = |writer: usize| {
@@ -115,7 +115,7 @@ impl Workload {
         let shared = Arc::new(Shared { stopping, values, writes, reads });
         let client = || Client::new(server.channel()?, token);
         let mut tasks = JoinSet::new();
-        // The journal grows fast when many writes share a sync and hardly anybody reads.
+        // The journal grows fast when many writes share a sync and few clients read.
         let (scopes_of_a_writer, competitors, readers) = match values {
             Values::Mixed => (SCOPES, COMPETITORS, READERS),
             Values::Large => (1, 1, 1),
@@ -134,19 +134,19 @@ impl Workload {
         Ok(Load { shared, tasks })
     }
 
-    /// Lets every client finish its call, then ends them. Gives what they found wrong.
+    /// Lets every client finish its call, then ends the clients. Returns the problems that they found.
     ///
     /// # Errors
-    /// When a client ends by a defect of its own.
+    /// When a client panics.
     pub async fn stop(&mut self, load: Load) -> Result<Vec<String>> {
         load.shared.stopping.store(true, Ordering::Relaxed);
         self.ended(load).await
     }
 
-    /// Waits until every client has ended because the server is gone. Gives what they found wrong.
+    /// Waits until every client has ended because the server has ended. Returns the problems that they found.
     ///
     /// # Errors
-    /// When a client ends by a defect of its own.
+    /// When a client panics.
     pub async fn ended(&mut self, mut load: Load) -> Result<Vec<String>> {
         while let Some(ended) = load.tasks.join_next().await {
             ended.context("a client failed")?;
@@ -156,7 +156,7 @@ impl Workload {
         Ok(self.problems())
     }
 
-    /// Reads every scope, while no client is under way, and compares with what is known. Gives what is lost or wrong.
+    /// Reads every scope while no client runs, and compares it with the scope's history. Returns the problems.
     ///
     /// # Errors
     /// When a scope cannot be read.
@@ -170,7 +170,7 @@ impl Workload {
         Ok(self.problems())
     }
 
-    /// What clients got since this was asked last.
+    /// Takes the counts since the last call of this method.
     pub fn take_counts(&mut self) -> Counts {
         mem::take(&mut self.counts)
     }

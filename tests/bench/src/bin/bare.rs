@@ -1,6 +1,6 @@
-//! The baseline: tonic with one handler that answers every call with the same bytes, and nothing else.
+//! The baseline: tonic with one handler that answers every call with the same bytes.
 //!
-//! `bare HEX` listens on a free port, which it prints, and answers with the message whose bytes HEX tells.
+//! `bare HEX` listens on a free port, prints its address, and answers with the message that HEX encodes.
 
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
@@ -63,7 +63,7 @@ impl UnaryService<Bytes> for Constant {
     }
 }
 
-/// Takes and gives messages as the bytes that they are.
+/// Passes messages through as bytes.
 #[derive(Clone, Copy)]
 struct AsItIs;
 

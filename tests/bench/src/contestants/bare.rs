@@ -1,4 +1,4 @@
-//! Tonic alone, answering with a constant.
+//! Tonic alone, which answers with a constant.
 
 use anyhow::Result;
 use tokio::process::Command;
@@ -6,10 +6,10 @@ use tokio::process::Command;
 use super::built;
 use crate::process::Process;
 
-/// Starts it.
+/// Starts the server.
 ///
-/// * `profile`: the folder of the build profile: `release` is that of the feature server.
-/// * `message`: what it answers.
+/// * `profile`: the folder of the build profile; `release` is the profile of the feature server.
+/// * `message`: the answer.
 pub async fn bare(profile: &str, message: &[u8]) -> Result<Process> {
     let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();
     let mut command = Command::new(built(profile, "bare")?);

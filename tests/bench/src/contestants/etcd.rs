@@ -1,5 +1,5 @@
-//! etcd from Debian's packages, with its default settings, by the two calls that are needed of it. Its messages are so
-//! small that they are written out here.
+//! etcd from Debian's packages, with default settings, and the two calls that the goals need. The few small messages
+//! are written by hand.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -37,7 +37,7 @@ struct PutResponse {
 
 #[derive(Clone, PartialEq, Message)]
 struct Header {
-    /// etcd has it signed, but never below 0.
+    /// Signed in etcd's proto, but never below 0.
     #[prost(uint64, tag = "3")]
     revision: u64,
 }
@@ -51,7 +51,7 @@ struct RangeRequest {
 }
 
 impl Etcd {
-    /// Starts it with a data folder in `parent`: on the same disk as the others'.
+    /// Starts etcd with a data folder in `parent`, on the same disk as the other contestants.
     pub async fn start(parent: &std::path::Path) -> Result<Self> {
         let data = tempfile::tempdir_in(parent)?;
         let (client, peer) = (free_address().await?, free_address().await?);
@@ -66,8 +66,8 @@ impl Etcd {
         Ok(Self { process: Process::start_at(command, client).await?, _data: data })
     }
 
-    /// The reading of one value of `bytes` bytes, which is put there first. Nobody else writes, so that not even the
-    /// revision in the answer changes.
+    /// Puts a value of `bytes` bytes, then makes a read of that value. No other client writes, so the revision in the
+    /// answer stays the same.
     pub async fn range(&self, bytes: usize) -> Result<Call> {
         let client = Client::connect(&self.process.address).await?;
         client.answer(put("read", 0, bytes)).await?;
@@ -77,7 +77,7 @@ impl Etcd {
         Ok(Call::constant(range, answer))
     }
 
-    /// Durable writes of `bytes` bytes by so many writers, each to a key of its own.
+    /// Durable writes of `bytes` bytes. Each writer has its own key.
     pub fn puts(writers: usize, bytes: usize) -> Call {
         writes(
             writers,

@@ -1,4 +1,4 @@
-//! The feature server on a data folder of its own: how it is started and stopped. What it is asked stands in `calls`.
+//! The feature server on its own data folder: starts and stops it. Its calls are in `calls`.
 
 mod calls;
 mod everything;
@@ -13,11 +13,11 @@ use tokio::process::Command;
 use super::built;
 use crate::process::Process;
 
-/// One identity makes all calls here, and more at once than it may by default.
+/// One identity makes all calls, more at once than the default limit allows.
 const UNLIMITED: [(&str, &str); 2] =
     [("FEATURE_SERVER__LIMITS__CALLS_PER_SECOND_PER_IDENTITY", "1000000"), ("FEATURE_SERVER__LIMITS__CALLS", "100000")];
 
-/// A data folder with a token for it. Dropped, it is removed.
+/// A data folder and a token for it. Dropping it removes the folder.
 pub struct Data {
     folder: TempDir,
     binary: PathBuf,
@@ -43,12 +43,12 @@ impl Data {
         Ok(Self { folder, binary, token })
     }
 
-    /// Takes the projection away, which is then built from the journal.
+    /// Removes the projection, so that the next start rebuilds it from the journal.
     pub fn remove_projection(&self) -> Result<()> {
         Ok(std::fs::remove_dir_all(self.folder.path().join("projection"))?)
     }
 
-    /// Starts a server on it.
+    /// Starts a server on the folder.
     ///
     /// `environment`: settings that differ from the defaults.
     pub async fn serve(self, environment: &[(&str, &str)]) -> Result<Feature> {
@@ -60,7 +60,7 @@ impl Data {
 }
 
 impl Feature {
-    /// Starts it on a data folder in `parent`, with a user who has everything switched on, on all four levels.
+    /// Starts a server on a new data folder in `parent`, with a user for whom every feature is set on all four levels.
     ///
     /// `environment`: settings that differ from the defaults.
     pub async fn start(parent: &Path, environment: &[(&str, &str)]) -> Result<Self> {
@@ -69,7 +69,7 @@ impl Feature {
         Ok(server)
     }
 
-    /// Stops it as an operator does.
+    /// Stops the server as an operator does.
     pub async fn stop(self) -> Result<Data> {
         self.process.stop().await?;
         Ok(self.data)

@@ -1,14 +1,14 @@
-//! Requests and bodies as gRPC has them on the wire.
+//! Requests and bodies in gRPC's wire format.
 
 use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Request;
 use prost::Message;
 
-/// The length of what stands in front of a message.
+/// The length of the prefix of a message.
 const PREFIX: usize = 5;
 
-/// A message behind its length, uncompressed.
+/// A message with its prefix, uncompressed.
 pub fn framed(message: &[u8]) -> Bytes {
     let mut bytes = BytesMut::with_capacity(PREFIX + message.len());
     bytes.put_u8(0);

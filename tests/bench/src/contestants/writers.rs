@@ -1,5 +1,5 @@
-//! Writers, each with a key of its own. A write always differs from the one before, and its answer has to show that it
-//! was one: a server that skips what changes nothing gains nothing by it.
+//! Writers, each with its own key. Each write differs from the previous one, and its answer must show that it changed
+//! the value, so that a server gains nothing by skipping writes without effect.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,16 +17,16 @@ struct Writer {
     last: AtomicU64,
 }
 
-/// The writes of so many writers, who take turns.
+/// Writes of several writers in turn.
 ///
-/// * `request`: that of a writer, with one of two values.
-/// * `number`: tells of an answer the number that grows with each write.
+/// * `request`: the request of a writer, with one of two values.
+/// * `number`: reads from an answer the number that grows with each write.
 pub fn writes(
     writers: usize,
     request: impl Fn(usize, bool) -> Request<Bytes>,
     number: impl Fn(&[u8]) -> Result<u64> + Send + Sync + 'static,
 ) -> Call {
-    // Made beforehand: the clients share the machine with what is measured.
+    // Made in advance, since the clients share the machine with the server.
     let requests: Vec<_> = (0..writers).map(|writer| [request(writer, true), request(writer, false)]).collect();
     let state: Arc<Vec<Writer>> = Arc::new((0..writers).map(|_| Writer::default()).collect());
     let answered = Arc::clone(&state);

@@ -1,4 +1,4 @@
-//! Goals of reading: the authenticated read of a user with inheritance, all levels set and everything switched on.
+//! Goals of reading: the authenticated, inheriting read of a user for whom every feature is set on all levels.
 
 use std::time::Duration;
 
@@ -19,24 +19,23 @@ const BUSY: Concurrency = load(10, 32);
 /// The same connections with one call on each.
 const ONE_EACH: Concurrency = load(10, 1);
 
-/// How much others write while somebody reads: so many Sets a second, by so many writers on so many connections.
+/// The load of other clients during a read: this many Sets a second, by this many writers on this many connections.
 const WRITES: f64 = 1_000.0;
 const WRITERS: usize = 1_000;
 const WRITING_CONNECTIONS: usize = 4;
 
-/// How much longer than others the rounds with and without writes are. A server may do a part of its work on what was
-/// written some seconds later, and it must not be spared that by the end of the round.
+/// The factor by which rounds with and without writes are longer than others. A server may defer work on writes for
+/// some seconds, and that work must fall into the round.
 const LONGER: u32 = 4;
 
-/// How long nothing is measured after a round with writes: what the server has put off until then belongs to no round
-/// without.
+/// The pause after a round with writes, so that deferred work does not fall into the next round.
 const PUT_OFF: Duration = Duration::from_secs(4);
 
 const fn load(connections: usize, streams: usize) -> Concurrency {
     Concurrency { connections, streams }
 }
 
-/// Against tonic alone, in the same build profile with the same answer.
+/// Against tonic alone, in the same build profile and with the same answer.
 pub(super) async fn against_tonic(plan: &Plan) -> Result<Vec<Row>> {
     let name = |Concurrency { connections, streams }| format!("Get, tonic alone, c={connections} m={streams}");
     let loads: Vec<_> = LOADS.into_iter().filter(|load| plan.wants(&name(*load))).collect();
@@ -70,7 +69,7 @@ pub(super) async fn against_plain_tonic(plan: &Plan) -> Result<Vec<Row>> {
     plan.compare(what, sides, BUSY, &[(RATE, Goal::at_least(0.85).aiming_at(1.1))]).await
 }
 
-/// Against etcd's serializable range of a value as large.
+/// Against etcd's serializable range of a value of the same size.
 pub(super) async fn against_etcd(plan: &Plan) -> Result<Vec<Row>> {
     let what = "Get, etcd Range";
     if !plan.wants(what) {
@@ -97,7 +96,7 @@ pub(super) async fn over_rest(plan: &Plan) -> Result<Vec<Row>> {
     plan.compare(what, sides, BUSY, &[(CPU, Goal::at_most(2.0).aiming_at(1.5))]).await
 }
 
-/// With the cache of verified tokens against without.
+/// With the cache of verified tokens, against without it.
 pub(super) async fn without_token_cache(plan: &Plan) -> Result<Vec<Row>> {
     let what = "Get, verifying the token at each request";
     if !plan.wants(what) {
@@ -110,7 +109,7 @@ pub(super) async fn without_token_cache(plan: &Plan) -> Result<Vec<Row>> {
     plan.compare(what, sides, BUSY, &[(RATE, Goal::at_least(2.5))]).await
 }
 
-/// The latency at half the peak rate while others write, against the same without writes.
+/// The latency at half the peak rate during writes, against the same rate without writes.
 pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     let what = "Get at half the peak rate, with and without 1,000 Sets/s";
     if !plan.wants(what) {
@@ -118,9 +117,9 @@ pub(super) async fn during_writes(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let (address, get, set) = (&server.process.address, server.get().await?, server.sets(WRITERS));
-    // At a fixed rate a connection carries one or two calls at a time, so the peak is measured like that: with many at once
-    // a call costs far less. The least of three: half of a rate that was reached by luck may be most of what the server can
-    // do.
+    // At a fixed rate, a connection carries one or two calls at a time, so the peak is measured with one call on each
+    // connection; with many calls at once, a call costs far less. The lowest of three rates counts, since half of a
+    // lucky peak might be most of the real one.
     let mut peak = f64::INFINITY;
     for _ in 0..3 {
         peak = peak.min(closed_loop(address, &get, ONE_EACH, Until::Elapsed(plan.round)).await?.rate());

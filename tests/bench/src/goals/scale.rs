@@ -1,4 +1,4 @@
-//! Goals with many users: how long a start takes, how much memory is held, and what a user costs that nobody asked for.
+//! Goals with many users: the time of a start, the memory, and the cost of the first read of a user.
 
 use std::time::Instant;
 
@@ -10,13 +10,13 @@ use crate::contestants::{Data, Feature};
 use crate::load::{Client, Concurrency, Until, closed_loop};
 use crate::table::{Goal, Row};
 
-/// How the users are written.
+/// The load that writes the users.
 const WRITERS: Concurrency = Concurrency { connections: 16, streams: 32 };
 
-/// How they are read.
+/// The load that reads them.
 const READERS: Concurrency = Concurrency { connections: 10, streams: 1 };
 
-/// What is allowed with so many users.
+/// The bounds for this number of users.
 struct Bounds {
     clean_start_s: f64,
     rebuilt_start_s: f64,
@@ -28,13 +28,13 @@ impl Bounds {
         if users <= 1_000_000 {
             Self { clean_start_s: 3.0, rebuilt_start_s: 10.0, memory_mebibytes: 600.0 }
         } else {
-            // The default cache of 2 GiB, and what sled's nodes take beside their bytes.
+            // The default cache of 2 GiB, and the memory of sled's nodes beside their bytes.
             Self { clean_start_s: 30.0, rebuilt_start_s: 100.0, memory_mebibytes: 3_072.0 }
         }
     }
 }
 
-/// Writes the users, then starts anew on them in several ways, and reads them.
+/// Writes the users, restarts the server in several ways, and reads the users.
 pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
     let users = plan.users;
     let what = format!("{users} users");
@@ -64,7 +64,7 @@ pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Starts a server and tells how many seconds passed until it had answered a call.
+/// Starts a server. Returns the seconds until it has answered a call.
 async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
     let begun = Instant::now();
     let server = data.serve(&[]).await?;
@@ -73,7 +73,7 @@ async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
     Ok((server, begun.elapsed().as_secs_f64()))
 }
 
-/// A number that looks like chance and is the same in every run (the finalizer of SplitMix64).
+/// A pseudo-random number that is the same in every run (the finalizer of SplitMix64).
 fn scattered(turn: usize) -> usize {
     let mut x = (turn as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

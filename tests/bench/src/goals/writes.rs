@@ -1,4 +1,4 @@
-//! Goals of writing: durable writes of one feature, by clients that write to users of their own.
+//! Goals of writing: durable writes of one feature, each client to its own user.
 
 use anyhow::Result;
 
@@ -8,10 +8,10 @@ use crate::contestants::{Etcd, Feature};
 use crate::load::Concurrency;
 use crate::table::{Goal, Row};
 
-/// The size of what etcd stores: about that of the record of a user.
+/// The size of the value in etcd: about the size of a user's record.
 const BYTES: usize = 64;
 
-/// So many clients, each with a connection of its own.
+/// The numbers of clients, each with its own connection.
 const CLIENTS: [usize; 3] = [1, 64, 256];
 
 /// Against etcd's Put.

@@ -1,4 +1,4 @@
-//! One connection that makes calls. It is thin, since it shares the machine with what it measures.
+//! One connection that makes calls. It does little, since it shares the machine with the server.
 
 use std::future::poll_fn;
 
@@ -12,19 +12,19 @@ use tokio::net::TcpStream;
 
 use super::{Call, Check};
 
-/// A connection over HTTP/2. Its copies share it.
+/// A connection over HTTP/2. Clones share it.
 #[derive(Clone)]
 pub struct Client {
     sender: SendRequest<Bytes>,
 }
 
 impl Client {
-    /// Connects. The connection ends when the last copy is dropped.
+    /// Connects. The connection ends with its last clone.
     pub async fn connect(address: &str) -> Result<Self> {
         Self::on(TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?).await
     }
 
-    /// Makes calls on a connection that is open.
+    /// Makes calls on an open connection.
     pub(super) async fn on(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         let window = 1 << 20;
@@ -32,13 +32,13 @@ impl Client {
         builder.initial_window_size(window).initial_connection_window_size(window).max_concurrent_reset_streams(1);
         let (sender, connection) = builder.handshake(stream).await?;
         tokio::spawn(async move {
-            // Calls that fail with it tell why.
+            // The failing calls on the connection report the error.
             let _ = connection.await;
         });
         Ok(Self { sender })
     }
 
-    /// Makes the call of a turn, and checks the answer.
+    /// Makes the call of a turn and checks the answer.
     pub async fn call(&self, call: &Call, turn: usize) -> Result<()> {
         let (is_grpc, answer) = self.send((call.request)(turn)).await?;
         let (head, mut body) = answer.await?.into_parts();
@@ -55,7 +55,7 @@ impl Client {
         }
     }
 
-    /// Makes a call and gives the whole answer, so that later ones can be compared with it.
+    /// Makes a call and returns the whole answer, for comparison with later ones.
     pub async fn answer(&self, request: Request<Bytes>) -> Result<Bytes> {
         let (is_grpc, answer) = self.send(request).await?;
         let (head, mut body) = answer.await?.into_parts();
@@ -64,7 +64,7 @@ impl Client {
         Ok(answer.into())
     }
 
-    /// Sends a request, and tells whether it is one of gRPC.
+    /// Sends a request. Returns whether it is a gRPC request.
     async fn send(&self, request: Request<Bytes>) -> Result<(bool, ResponseFuture)> {
         let mut sender = self.sender.clone().ready().await?;
         let is_grpc = request.headers().contains_key("te");
@@ -77,7 +77,7 @@ impl Client {
     }
 }
 
-/// Reads a body, comparing it with what is expected.
+/// Reads a body and compares it with the expected bytes.
 async fn expect(body: &mut RecvStream, expected: &[u8]) -> Result<()> {
     let mut rest = expected;
     while let Some(data) = body.data().await {
@@ -105,7 +105,7 @@ async fn check_status(is_grpc: bool, head: &Parts, body: &mut RecvStream) -> Res
         return Ok(());
     }
     let trailers = match poll_fn(|cx| body.poll_trailers(cx)).await {
-        // The server has answered before it read the whole request, which is its right.
+        // A server may answer before it has read the whole request.
         Err(error) if error.reason() == Some(Reason::NO_ERROR) => None,
         trailers => trailers?,
     };

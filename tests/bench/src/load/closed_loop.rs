@@ -1,4 +1,4 @@
-//! The closed loop: each client makes its next call as soon as the last one is answered.
+//! The closed loop: each client makes its next call as soon as the previous one is answered.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,23 @@ use tokio::task::JoinSet;
 use super::cores::{Share, connect, on_each_core};
 use super::{Call, Client, Concurrency, Measured};
 
-/// When a closed loop ends.
+/// The end of a closed loop.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// After so long.
+    /// After this time.
     Elapsed(Duration),
     /// Before this turn.
     Turn(usize),
 }
 
-/// Makes the next call as soon as one is answered, until the end.
+/// Makes calls in a closed loop until the end.
 pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, until: Until) -> Result<Measured> {
     let call = call.clone();
     let sockets = connect(address, concurrency.connections).await?;
     on_each_core(sockets, move |share| run(share, call.clone(), concurrency, until)).await
 }
 
-/// Makes the calls of a share, each client in a task of its own.
+/// Makes the calls of a share, with a task for each client.
 async fn run(share: Share, call: Call, concurrency: Concurrency, until: Until) -> Result<Vec<u64>> {
     let Concurrency { connections, streams } = concurrency;
     let start = Instant::now();
@@ -42,7 +42,7 @@ async fn run(share: Share, call: Call, concurrency: Concurrency, until: Until) -
     Ok(latencies)
 }
 
-/// Makes the calls of these turns and returns how long each took, in microseconds.
+/// Makes the calls of these turns. Returns their latencies in microseconds.
 async fn one_by_one(
     client: Client,
     call: Call,

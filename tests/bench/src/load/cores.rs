@@ -1,7 +1,6 @@
-//! The threads of a load: one for each core, each with a runtime of its own and its share of the connections.
+//! The threads of a load: one for each core, each with its own runtime and its share of the connections.
 //!
-//! No thread of the load wakes another for an answer, so that more of the machine is left for what is measured. When the
-//! next call is made is not known here.
+//! No thread wakes another one for an answer, so that more of the machine is left for the server.
 
 use std::io;
 use std::net::{Shutdown, TcpStream};
@@ -15,19 +14,19 @@ use tokio::task::JoinSet;
 
 use super::{Client, Measured};
 
-/// How long a server may take to close a connection that its client has closed.
+/// The maximum time for a server to close a connection after its client has closed it.
 const CLOSING: Duration = Duration::from_secs(10);
 
-/// What one thread does of a load.
+/// The part of a load that one thread makes.
 pub(super) struct Share {
     pub(super) thread: usize,
     pub(super) threads: usize,
-    /// The number of the first connection; the others follow it.
+    /// The number of its first connection; the others have the following numbers.
     pub(super) first: usize,
     pub(super) clients: Vec<Client>,
 }
 
-/// Opens connections one after the other, so that a server which spreads them over its cores does so evenly.
+/// Opens connections one after the other, so that a server that distributes them over its cores does so evenly.
 pub async fn connect(address: &str, connections: usize) -> Result<Vec<TcpStream>> {
     let mut sockets = Vec::new();
     for _ in 0..connections {
@@ -37,16 +36,17 @@ pub async fn connect(address: &str, connections: usize) -> Result<Vec<TcpStream>
     Ok(sockets)
 }
 
-/// Runs one share of a load on each core, all from the moment when everybody is ready, and closes the connections.
+/// Runs one share of a load on each core and closes the connections at the end. All shares start at the same moment.
 ///
-/// `run`: makes the calls of a share and returns their latencies in microseconds.
+/// `run`: makes the calls of a share. Returns their latencies in microseconds.
 pub(super) async fn on_each_core<Run, Running>(sockets: Vec<TcpStream>, run: Run) -> Result<Measured>
 where
     Run: Fn(Share) -> Running + Clone + Send + 'static,
     Running: Future<Output = Result<Vec<u64>>>,
 {
     let threads = thread::available_parallelism()?.get().min(sockets.len());
-    // Neighbours together: a server which gives them to its cores in turn has some of each thread on each core.
+    // A thread gets adjacent connections: a server that distributes connections in turn then has some of each thread on
+    // each core.
     let first = |thread| thread * sockets.len() / threads;
     let own = |thread| sockets[first(thread)..first(thread + 1)].iter().map(TcpStream::try_clone).collect();
     let shares = (0..threads).map(own).collect::<io::Result<Vec<Vec<TcpStream>>>>()?;
@@ -57,7 +57,7 @@ where
         running.spawn_blocking(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let clients = runtime.as_ref().map(|runtime| runtime.block_on(shake_hands(own)));
-            // Also after a failure: the others would wait for ever.
+            // Waits even after a failure; otherwise the other threads would wait forever.
             ready.wait();
             let clients = clients.map_err(|error| anyhow!("no runtime: {error}"))??;
             let start = Instant::now();
@@ -85,13 +85,13 @@ async fn shake_hands(sockets: Vec<TcpStream>) -> Result<Vec<Client>> {
     Ok(clients)
 }
 
-/// Closes connections and waits until the server has, too. Else it would count some of them when the next ones come, and
-/// spread those unevenly.
+/// Closes connections and waits until the server has closed them, too. Otherwise the server would still count some of
+/// them when the next ones arrive, and distribute those unevenly.
 fn close(sockets: Vec<TcpStream>) -> io::Result<()> {
     for mut socket in sockets {
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(CLOSING))?;
-        // This fails where the connection has ended already.
+        // Fails if the connection has already ended.
         let _ = socket.shutdown(Shutdown::Write);
         match io::copy(&mut socket, &mut io::sink()) {
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),

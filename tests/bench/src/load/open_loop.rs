@@ -1,4 +1,4 @@
-//! The open loop: calls are made at a fixed rate, whether earlier ones are answered or not.
+//! The open loop: makes calls at a fixed rate, without waiting for earlier answers.
 
 use std::net::TcpStream;
 use std::thread;
@@ -11,13 +11,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 use super::cores::{Share, on_each_core};
 use super::{Call, Measured};
 
-/// How often a second each thread makes calls, at most. Those that are due within one of these ticks come together: each
-/// by itself would wake the thread of its client, one of the server and its client's again, which costs as much as the
-/// call, so that half of a peak would take all of the machine.
+/// The maximum number of times per second that a thread makes calls. All calls that are due within a tick start
+/// together: a call alone would wake the client's thread, a thread of the server and the client's thread again, which
+/// costs as much as the call, so that half of the peak rate would use the whole machine.
 const TICKS: f64 = 1_000.0;
 
-/// Makes calls at a fixed rate. A latency counts from the moment when the call was due, so that a server which stalls
-/// is not spared the calls that it held up.
+/// Makes calls at a fixed rate. The latency of a call counts from the moment when it was due, so that the calls which a
+/// stalled server delays count in full.
 ///
 /// `rate`: calls a second, over all connections.
 pub async fn open_loop(sockets: Vec<TcpStream>, call: &Call, rate: f64, duration: Duration) -> Result<Measured> {
@@ -26,7 +26,7 @@ pub async fn open_loop(sockets: Vec<TcpStream>, call: &Call, rate: f64, duration
     on_each_core(sockets, run).await.context("at a fixed rate")
 }
 
-/// Makes the calls of a share: those of each tick in turn with the other threads, over its connections in turn.
+/// Makes the calls of a share. The threads have their ticks in turn, and a thread uses its connections in turn.
 async fn run(share: Share, call: Call, rate: f64, duration: Duration) -> Result<Vec<u64>> {
     let Share { thread, threads, clients, .. } = share;
     let calls_per_tick = (rate / threads as f64 / TICKS).ceil();
@@ -34,11 +34,11 @@ async fn run(share: Share, call: Call, rate: f64, duration: Duration) -> Result<
     let start = Instant::now();
     let first = start + interval * thread as u32 / threads as u32;
     let (tick, mut ticks) = unbounded_channel();
-    // A thread of its own: it sleeps to within some 50 µs, a timer of tokio to within a millisecond.
+    // A blocking thread, since its sleep is exact to about 50 µs; tokio's timer is exact to a millisecond.
     spawn_blocking(move || {
         for due in (0..).map(|tick| first + interval * tick).take_while(|due| *due < start + duration) {
             thread::sleep(due.saturating_duration_since(Instant::now()));
-            // It fails when a call did, which is told below.
+            // The receiver is gone only if a call failed; the loop below returns that error.
             if tick.send(due).is_err() {
                 break;
             }

@@ -1,6 +1,7 @@
-//! Where the server deliberately reads or writes JSON in another way than the oracle.
+//! The inputs that the server deliberately reads or writes differently from the oracle.
 //!
-//! Mostly the oracle takes whatever Python's own conversions take, which canonical JSON does not allow.
+//! In most of them, the oracle accepts everything that Python's own conversions accept, which canonical JSON does not
+//! allow.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ const ANY_URL: &str = "the type of an Any is a URL: prost-reflect could not writ
 const SPELLINGS: &str = "a field in both spellings is a duplicate; the oracle takes the last";
 const NOT_FINITE: &str = "prost-reflect writes null for a DoubleValue that is not finite";
 
-/// Values of single fields: the reason, the fields, and the values that differ for each of them.
+/// Differing values of single fields: the reason, the fields, and the values for each of them.
 const FIELDS: &[(&str, &[&str], &[&str])] = &[
     (
         NUMBERS,
@@ -128,7 +129,7 @@ const FIELDS: &[(&str, &[&str], &[&str])] = &[
     (NOT_FINITE, &["doubleValue"], &[r#""NaN""#]),
 ];
 
-/// Whole texts: the reason, the message, and the text that differs.
+/// Whole texts that differ: the reason, the message, and the text.
 const TEXTS: &[(&str, &str, &str)] = &[
     (NO_OBJECT, REQUEST, "[]"),
     (NO_OBJECT, "google.protobuf.Empty", "[]"),

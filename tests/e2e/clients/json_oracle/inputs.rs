@@ -1,4 +1,4 @@
-//! The texts that the server and the oracle are asked about.
+//! The inputs of the comparison with the oracle.
 
 pub mod documents;
 mod fragments;
@@ -6,21 +6,21 @@ mod mutations;
 
 use std::collections::BTreeSet;
 
-/// A text, and what it should be a message of.
+/// A text, and the message type to decode it as.
 pub struct Input {
-    /// The full name of the message.
+    /// The full name of the message type.
     pub message: &'static str,
-    /// The text; not always UTF-8.
+    /// The text; not always valid UTF-8.
     pub text: Vec<u8>,
 }
 
 impl Input {
-    /// A text for a message.
+    /// A text for a message type.
     pub fn new(message: &'static str, text: impl Into<Vec<u8>>) -> Self {
         Self { message, text: text.into() }
     }
 
-    /// What identifies the input, in print.
+    /// A printable name of the input.
     pub fn name(&self) -> String {
         let message = self.message.rsplit('.').next().unwrap_or_default();
         let shown = self.text.len().min(200);
@@ -32,7 +32,7 @@ impl Input {
     }
 }
 
-/// All of them, each once.
+/// All inputs, without duplicates.
 pub fn all() -> Vec<Input> {
     let mut inputs = fragments::all();
     inputs.extend(documents::all());

@@ -1,4 +1,4 @@
-//! Backups of a running server under load: each is whole, and holds what was acknowledged before it began.
+//! Backups of a running server under load: each is complete and has all writes acknowledged before it began.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The commands of docs/operations.md, run as they stand there.
+//! Runs the commands of docs/operations.md unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ fn blocks(section: &str) -> Vec<String> {
     section.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default().to_owned()).collect()
 }
 
-/// Runs a block in a shell that stops at the first failure, with DATA and BACKUP set.
+/// Runs a block with DATA and BACKUP set, in a shell that stops at the first failure.
 fn run(block: &str, data: &Path, backup: &Path) -> Output {
     let programs = Path::new(BINARY).parent().expect("the binary lies in a folder");
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default());
@@ -42,7 +42,7 @@ async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
     assert_eq!(set_user(&mut client(&server).await, "ann", false).await, 2);
     let folder = server.stop();
 
-    // The start is refused, and the procedure mends it. It is the same when the folder is gone altogether.
+    // The server refuses to start, and the documented procedure repairs the folder, also if the whole folder is gone.
     let damages: [&dyn Fn(); 2] =
         [&|| fs::write(data.join("identity"), "damaged").expect("the file is writable"), &|| {
             fs::remove_dir_all(&data).expect("the folder can be removed")
@@ -61,7 +61,7 @@ async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
     ends(&run(&export, &data, &backup), 0);
     let (summary, _) = ends(&Folder::run(&folder, &format!("verify {}.imported", data.display())), 0);
     assert!(summary.contains("the last one is revision 1\n"), "{summary}");
-    // A damaged backup is found before the data folder is touched.
+    // The procedure finds a damaged backup before it changes the data folder.
     fs::write(backup.join("journal/00000000000000000001.log"), "").expect("the file is writable");
     ends(&run(&restore, &data, &backup), 65);
     assert!(data.join("identity").exists(), "the data folder is where it was");

@@ -1,4 +1,4 @@
-//! The attacker: many connections that all do the same, at a rate that is told, for as long as the attack lasts.
+//! The attacker: many connections that all do the same at a given rate, for as long as the attack lasts.
 
 use std::future::Future;
 use std::io;
@@ -16,16 +16,16 @@ use tokio::time::sleep;
 use super::request::{Prepared, Request};
 use super::wire::{Pace, Target, Wire};
 
-/// What is done on one connection. It ends by itself, or with an error when the server closes the connection; then the
-/// next connection is made. An error of the kind `Other` tells of a promise that the server has not kept.
+/// The steps on one connection. They end by themselves, or with an error when the server closes the connection; then
+/// the attacker opens the next connection. An error of kind `Other` means that the server broke a promise.
 pub type Steps = for<'a> fn(Wire, &'a mut Pace) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 
-/// What all connections of an attack do.
+/// What every connection of an attack does.
 #[derive(Debug, Clone, Copy)]
 pub enum Session {
-    /// Each makes these steps. They begin one after the other, at the rate of the attack.
+    /// Each connection makes these steps. The connections start one after the other, at the rate of the attack.
     Steps(Steps),
-    /// Each makes one call again and again. All begin at the same moment, and then keep to the attack's rate.
+    /// Each connection repeats one call. All start at the same moment and then keep to the attack's rate.
     Calls(Request),
 }
 
@@ -33,35 +33,36 @@ pub enum Session {
 #[derive(Debug, Clone, Copy)]
 pub struct Attack {
     pub name: &'static str,
-    /// What is counted, in the plural.
+    /// The unit that the attack counts, in the plural.
     pub unit: &'static str,
-    /// How many of these there are in a second, over all connections.
+    /// The number of units in a second, over all connections.
     pub per_second: u32,
     pub connections: u32,
-    /// How the server is configured; everything else is as by default.
+    /// Settings of the server that differ from the default.
     pub settings: &'static [(&'static str, &'static str)],
-    /// How long the attack lasts at least.
+    /// The minimum duration of the attack.
     pub least: Duration,
-    /// The attacker keeps its connections open afterwards, and the server has closed them within this time.
+    /// If set, the attacker keeps its connections open after the attack, and the server must close them within this
+    /// time.
     pub let_go_within: Option<Duration>,
     /// Whether the server speaks TLS.
     pub tls: bool,
-    /// Whether it takes all the places that the attacker can have: calls beyond them are to be refused at once.
+    /// Whether the attack takes all slots that the attacker can have. The server must refuse further calls at once.
     pub overload: bool,
-    /// The arguments of `token` that make the attacker's.
+    /// The arguments of `token` for the attacker's token.
     pub caller: &'static str,
-    /// Whether it is a part of the short form.
+    /// Whether the attack is part of the short form.
     pub in_short: bool,
     pub session: Session,
 }
 
 impl Attack {
-    /// An attack on a server as it is by default, which ends with the attacker's connections.
+    /// An attack on a server with default settings. The attacker closes its connections at the end.
     pub const fn new(name: &'static str, rate: (u32, &'static str), connections: u32, steps: Steps) -> Self {
         Self::with(name, rate, connections, Session::Steps(steps))
     }
 
-    /// One of the same call again and again.
+    /// An attack that repeats one call.
     pub const fn calls(name: &'static str, per_second: u32, connections: u32, request: Request) -> Self {
         Self::with(name, (per_second, "calls"), connections, Session::Calls(request))
     }
@@ -89,48 +90,49 @@ impl Attack {
     }
 }
 
-/// How many connections come from one address.
+/// The maximum number of connections from one address.
 const PER_ADDRESS: u32 = 500;
 
-/// The time between the end of a connection and the next one.
+/// The time between the end of a connection and the start of the next one.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Connections under way.
+/// The open connections of an attack.
 pub struct Attacker {
-    /// Of its own, in threads that run when nobody else wants to: who attacks a server doesn't take its processors.
+    /// A runtime of its own, whose threads have the lowest priority, so that the attacker takes no processor time from
+    /// the server.
     runtime: Option<Runtime>,
     connections: JoinSet<()>,
     over: Arc<AtomicBool>,
 }
 
-/// What attackers got done.
+/// The sum of what all connections of an attack did.
 #[derive(Debug, Default)]
 pub struct Score {
     units: Arc<AtomicU64>,
     closed: AtomicU64,
-    /// What was promised and not kept.
+    /// A promise that the server broke.
     pub finding: Mutex<Option<String>>,
 }
 
 impl Score {
-    /// What was done, in the units of the attack.
+    /// How many units the attack made.
     pub fn units(&self) -> u64 {
         self.units.load(Ordering::Relaxed)
     }
 
-    /// Connections that the server closed.
+    /// How many connections the server closed.
     pub fn closed(&self) -> u64 {
         self.closed.load(Ordering::Relaxed)
     }
 }
 
 impl Attacker {
-    /// Begins an attack, and adds what it gets done to `score`.
+    /// Starts an attack and adds its results to `score`.
     pub fn start(attack: Attack, target: &Target, score: &Arc<Score>) -> Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
-            // Where it is not allowed the attacker is only harder on the server.
+            // If this fails, the attacker only competes harder with the server.
             .on_thread_start(|| _ = rustix::process::nice(19))
             .build()?;
         let over = Arc::new(AtomicBool::new(false));
@@ -149,7 +151,7 @@ impl Attacker {
             connections.spawn_on(
                 async move {
                     if let Ready::Steps(_) = session {
-                        // Not all at the same moment: the first comes at its turn.
+                        // Spreads the starts evenly instead of starting all connections at once.
                         sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
                     }
                     while !over.load(Ordering::Relaxed) {
@@ -163,12 +165,12 @@ impl Attacker {
         Ok(Self { runtime: Some(runtime), connections, over })
     }
 
-    /// Makes no connection any more; those that are there go on.
+    /// Opens no more connections; the open ones go on.
     pub fn stop_connecting(&self) {
         self.over.store(true, Ordering::Relaxed);
     }
 
-    /// Closes what is open.
+    /// Closes the open connections.
     pub async fn let_go(&mut self) {
         self.stop_connecting();
         self.connections.shutdown().await;
@@ -183,7 +185,7 @@ impl Drop for Attacker {
     }
 }
 
-/// A session of which everything is made that can be made before a connection.
+/// A session with everything prepared that needs no connection.
 #[derive(Clone)]
 enum Ready {
     Steps(Steps),

@@ -1,6 +1,6 @@
-//! HTTP/2 frames and header blocks as bytes, right or wrong: nothing here keeps a client from breaking the protocol.
+//! HTTP/2 frames and header blocks as bytes. Nothing here enforces the protocol, so a caller can break it.
 
-/// What a client says first.
+/// The first bytes of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub const DATA: u8 = 0;
@@ -13,7 +13,7 @@ pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
 pub const CONTINUATION: u8 = 9;
 
-/// Flags: that of `DATA` and `HEADERS`, that of `HEADERS` and `CONTINUATION`, that of `SETTINGS` and `PING`.
+/// Flags: of `DATA` and `HEADERS`; of `HEADERS` and `CONTINUATION`; of `SETTINGS` and `PING`.
 pub const END_STREAM: u8 = 0x1;
 pub const END_HEADERS: u8 = 0x4;
 pub const ACK: u8 = 0x1;
@@ -22,15 +22,15 @@ pub const ACK: u8 = 0x1;
 pub const HEADER_TABLE_SIZE: u16 = 1;
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
-/// The reason of a client that wants an answer no more.
+/// The error code of a client that no longer wants the answer.
 const CANCEL: u32 = 8;
 
-/// Frames in the order in which they are sent.
+/// Frames in the order of sending.
 #[derive(Debug, Clone, Default)]
 pub struct Frames(pub Vec<u8>);
 
 impl Frames {
-    /// No frame yet.
+    /// No frames yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -40,7 +40,7 @@ impl Frames {
         self.lying(payload.len() as u32, kind, flags, stream, payload)
     }
 
-    /// A frame whose header tells another length than the payload has.
+    /// A frame whose header states a length that differs from the payload's.
     pub fn lying(mut self, length: u32, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Self {
         self.0.extend_from_slice(&length.to_be_bytes()[1..]);
         self.0.extend_from_slice(&[kind, flags]);
@@ -49,7 +49,7 @@ impl Frames {
         self
     }
 
-    /// The headers of a request in one frame; with `END_STREAM` in `flags` it has no body.
+    /// The headers of a request in one frame. With `END_STREAM` in `flags`, the request has no body.
     pub fn headers(self, stream: u32, flags: u8, block: &Block) -> Self {
         self.frame(HEADERS, flags | END_HEADERS, stream, &block.0)
     }
@@ -59,12 +59,12 @@ impl Frames {
         self.frame(DATA, flags, stream, payload)
     }
 
-    /// The end of a stream that the client wants no more.
+    /// A reset of a stream that the client no longer wants.
     pub fn reset(self, stream: u32) -> Self {
         self.frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())
     }
 
-    /// More room for a stream, or for the connection where `stream` is 0.
+    /// A larger window for a stream, or for the connection if `stream` is 0.
     pub fn window_update(self, stream: u32, increment: u32) -> Self {
         self.frame(WINDOW_UPDATE, 0, stream, &increment.to_be_bytes())
     }
@@ -79,12 +79,12 @@ impl Frames {
     }
 }
 
-/// The header block of a request. Nothing in it is compressed, so that it needs no memory of what came before.
+/// The header block of a request, uncompressed, so that it does not depend on earlier blocks.
 #[derive(Debug, Clone)]
 pub struct Block(pub Vec<u8>);
 
 impl Block {
-    /// A request with this verb on this path.
+    /// A request with this method and path.
     pub fn new(method: &str, path: &str) -> Self {
         Self(Vec::new())
             .with(":method", method)
@@ -103,7 +103,7 @@ impl Block {
         Self::grpc(path).with("authorization", &format!("Bearer {token}"))
     }
 
-    /// A header as a literal that is not remembered.
+    /// Adds a header as a literal that the receiver does not store in its table.
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.0.push(0);
         self.text(name);
@@ -111,7 +111,7 @@ impl Block {
         self
     }
 
-    /// A header as a literal that the receiver has to remember: from then on it is the number 62 of its table.
+    /// Adds a header as a literal that the receiver must store: it becomes entry 62 of the receiver's table.
     pub fn remembered(mut self, name: &str, value: &str) -> Self {
         self.0.push(0x40);
         self.text(name);
@@ -119,13 +119,13 @@ impl Block {
         self
     }
 
-    /// A header by its number in the receiver's table; up to 126.
+    /// Adds a header by its number in the receiver's table, up to 126.
     pub fn indexed(mut self, number: u8) -> Self {
         self.0.push(0x80 | number);
         self
     }
 
-    /// Tells the receiver to change the size of its table.
+    /// Requests a change of the receiver's table size.
     pub fn table_size(mut self, size: usize) -> Self {
         self.number(0x20, 5, size);
         self
@@ -136,7 +136,7 @@ impl Block {
         self.0.extend_from_slice(text.as_bytes());
     }
 
-    /// A number in the form of HPACK, with `bits` of the first byte for it.
+    /// An integer in HPACK's encoding, with `bits` bits of the first byte for it.
     fn number(&mut self, first: u8, bits: u32, number: usize) {
         let most = (1 << bits) - 1;
         if number < most {
@@ -153,7 +153,7 @@ impl Block {
     }
 }
 
-/// A gRPC message with its prefix: whether it is compressed, and the length that is told.
+/// A gRPC message with its prefix: the compressed flag and the stated length.
 pub fn message(compressed: bool, length: u32, bytes: &[u8]) -> Vec<u8> {
     [&[u8::from(compressed)][..], &length.to_be_bytes(), bytes].concat()
 }
@@ -163,15 +163,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn writes_frames_as_rfc_9113_has_them() {
+    fn frames_match_rfc_9113() {
         let frames = Frames::new().reset(3).settings(&[(INITIAL_WINDOW_SIZE, 1)]);
         let expected = [&[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8][..], &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0, 0, 1]];
         assert_eq!(frames.0, expected.concat());
     }
 
     #[test]
-    fn writes_numbers_as_rfc_7541_has_them() {
-        // The examples of its appendix C.1, and the least number that needs a second byte.
+    fn numbers_match_rfc_7541() {
+        // The examples of HPACK's appendix C.1, and the smallest number that needs a second byte.
         for (bits, number, bytes) in [(5, 10, &[10][..]), (5, 1337, &[31, 154, 10]), (8, 42, &[42]), (5, 31, &[31, 0])]
         {
             let mut block = Block(Vec::new());

@@ -1,4 +1,4 @@
-//! What a process uses up, seen from outside.
+//! Resource use of a process, measured from outside.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,44 +6,44 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-/// Looks at one process.
+/// Measures one process.
 #[derive(Debug)]
 pub struct Gauge(PathBuf);
 
-/// The unit of processor times in `/proc`, which is the same on every Linux.
+/// The unit of processor times in `/proc`, the same on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
 impl Gauge {
-    /// Of the process with this id.
+    /// Measures the process with this id.
     pub fn new(process: u32) -> Self {
         Self(format!("/proc/{process}").into())
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory in use, in bytes.
     pub fn memory(&self) -> Result<u64> {
         self.status("VmRSS")
     }
 
-    /// The most memory that it has held since [`Gauge::forget_peak`], in bytes.
+    /// The peak of memory since [`Gauge::forget_peak`], in bytes.
     pub fn peak(&self) -> Result<u64> {
         self.status("VmHWM")
     }
 
-    /// Lets the peak begin anew with what is held now.
+    /// Resets the peak to the memory in use now.
     pub fn forget_peak(&self) -> Result<()> {
         fs::write(self.0.join("clear_refs"), "5").context("this kernel does not let the peak of memory be measured")
     }
 
-    /// The processor time that it has used.
+    /// The processor time so far.
     pub fn processor_time(&self) -> Result<Duration> {
         let line = fs::read_to_string(self.0.join("stat"))?;
-        // The name in parentheses may hold anything; the times stand at fixed places after it.
+        // The name in parentheses may contain any character; the times are at fixed places after it.
         let (_, rest) = line.rsplit_once(')').context("stat has no name")?;
         let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
         Ok(TICK * ticks)
     }
 
-    /// How many files and connections it has open.
+    /// The number of open files and connections.
     pub fn descriptors(&self) -> Result<usize> {
         Ok(fs::read_dir(self.0.join("fd")).context("the server is gone")?.count())
     }

@@ -1,4 +1,4 @@
-//! Probe clients: calls at a fixed rate over one connection, whatever happens, and what each of them took.
+//! Probe clients: call at a fixed rate over one connection and record how long each call takes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,42 +16,42 @@ use tonic::{Code, Request, Status};
 use super::tls;
 use super::wire::Target;
 
-/// The time between two calls. A call begins when it is due, not when the one before is over.
+/// The time between two calls. A call starts when it is due, even if the previous call is not over.
 const BETWEEN: Duration = Duration::from_millis(2);
 
-/// After this time an answer is of no use any more.
+/// A call without an answer after this time counts as failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a call is to come to.
+/// The expected outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// It is answered well.
+    /// A successful answer.
     Answer,
-    /// It is refused because there is no place for it, and told when to come again. Where it is answered because a place
-    /// has come back, it does not count.
+    /// A refusal for lack of a slot, with a time to retry. A successful answer does not count: a slot may have become
+    /// free.
     Refusal,
 }
 
-/// A client in a thread of its own, so that attackers don't stand in its way.
+/// A client in its own thread, so that attackers do not delay it.
 pub struct Probe {
     calls: Arc<Mutex<Vec<Call>>>,
     stopping: Arc<AtomicBool>,
     thread: JoinHandle<Result<()>>,
 }
 
-/// A call that is over.
+/// A finished call.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// When it was to begin.
+    /// When the call was due.
     pub due: Instant,
-    /// The time from then to the answer.
+    /// The time from then until the answer.
     pub took: Duration,
-    /// Why it did not come to what was expected.
+    /// Why the call did not have the expected outcome.
     pub failure: Option<String>,
 }
 
 impl Probe {
-    /// Begins to call.
+    /// Starts to call.
     pub fn start(target: &Target, expected: Expected) -> Self {
         let (calls, stopping) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let thread = thread::spawn({
@@ -66,14 +66,14 @@ impl Probe {
         Self { calls, stopping, thread }
     }
 
-    /// What is known so far, in the order in which the calls were due; those under way are not in it.
+    /// The finished calls so far, in the order in which they were due.
     pub fn calls(&self) -> Vec<Call> {
         let mut calls = locked(&self.calls).clone();
         calls.sort_by_key(|call| call.due);
         calls
     }
 
-    /// Ends it when the last call is over. Gives all calls.
+    /// Stops after the last call has finished. Returns all calls.
     pub fn stop(self) -> Result<Vec<Call>> {
         self.stopping.store(true, Ordering::Relaxed);
         self.thread.join().map_err(|_| anyhow!("the good client panicked"))??;
@@ -82,13 +82,13 @@ impl Probe {
     }
 }
 
-/// One call over a connection of its own.
+/// Makes one call over a new connection.
 pub async fn call_once(target: &Target) -> Result<()> {
     timeout(PATIENCE, call(&mut client(target)?, &bearer(target)?, Expected::Answer)).await??;
     Ok(())
 }
 
-/// Waits until calls of this caller are refused, and begins to make more of them.
+/// Waits until the server refuses this caller's calls, then starts a probe that expects refusals.
 pub async fn overloaded(target: &Target) -> Result<Probe> {
     let (mut client, bearer) = (client(target)?, bearer(target)?);
     let refused = async {
@@ -100,7 +100,7 @@ pub async fn overloaded(target: &Target) -> Result<Probe> {
     Ok(Probe::start(target, Expected::Refusal))
 }
 
-/// The time that 99 of 100 calls took at most.
+/// The 99th percentile of the calls' times.
 pub fn p99<'a>(calls: impl IntoIterator<Item = &'a Call>) -> Duration {
     let mut times: Vec<_> = calls.into_iter().map(|call| call.took).collect();
     times.sort();
@@ -134,7 +134,7 @@ async fn call_on(
     Ok(())
 }
 
-/// Makes a call. Gives whether it counts.
+/// Makes a call. Returns whether it counts.
 async fn call(
     client: &mut FeatureServiceClient<Channel>,
     bearer: &MetadataValue<Ascii>,
@@ -155,7 +155,7 @@ fn is_told_to_wait(status: &Status) -> bool {
 }
 
 fn client(target: &Target) -> Result<FeatureServiceClient<Channel>> {
-    // With TLS the connector encrypts, and what stands above it need not know.
+    // With TLS, the connector encrypts; the layers above it use plain HTTP.
     let endpoint = Endpoint::from_shared(format!("http://{}", target.address))?;
     Ok(FeatureServiceClient::new(match &target.tls {
         Some(tls) => endpoint.connect_with_connector_lazy(tls::connector(tls, target.address)),
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_call_of_a_hundred_may_take_longer() {
+    fn the_99th_percentile_ignores_one_call_of_a_hundred() {
         let call = |ms| Call { due: Instant::now(), took: Duration::from_millis(ms), failure: None };
         let calls: Vec<_> = (1..=200).map(call).collect();
         assert_eq!(p99(&calls), Duration::from_millis(198));

@@ -1,4 +1,4 @@
-//! One request in any protocol as HTTP/2 frames, which are made once and sent many times.
+//! One request in any protocol as HTTP/2 frames, made once and sent many times.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use super::frames::{Block, END_STREAM, Frames, message};
 use super::wire::{Pace, Wire};
 
-/// In which form a request is sent. All of them are over HTTP/2.
+/// The protocol of a request. All of them run over HTTP/2.
 #[derive(Debug, Clone, Copy)]
 pub enum Protocol {
     Grpc,
@@ -17,25 +17,25 @@ pub enum Protocol {
     ConnectJson,
     ConnectStream,
     ConnectJsonStream,
-    /// The name, the verb and the path.
+    /// Name, method and path.
     Http(&'static str, &'static str, &'static str),
 }
 
-/// Makes what a request carries, before it is compressed.
+/// Makes the content of a request, before compression.
 pub type Body = fn() -> Vec<u8>;
 
-/// A request that is not made yet.
+/// A description of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Request {
     pub protocol: Protocol,
     /// The path of the gRPC method.
     pub method: &'static str,
     pub body: Body,
-    /// Whether it is sent with the attacker's token.
+    /// Whether the request carries the attacker's token.
     pub with_token: bool,
 }
 
-/// A request as it is sent on any stream.
+/// A request as bytes, ready for any stream.
 #[derive(Debug)]
 pub struct Prepared {
     block: Block,
@@ -43,7 +43,7 @@ pub struct Prepared {
 }
 
 impl Protocol {
-    /// What it is called.
+    /// The protocol's name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC",
@@ -56,7 +56,7 @@ impl Protocol {
         }
     }
 
-    /// The content type, and the header that tells the compression.
+    /// The content type, and the header that names the compression.
     fn headers(self) -> (&'static str, &'static str) {
         match self {
             Self::Grpc => ("application/grpc", "grpc-encoding"),
@@ -68,14 +68,14 @@ impl Protocol {
         }
     }
 
-    /// Whether a message has a prefix.
+    /// Whether a message has a length prefix.
     fn is_framed(self) -> bool {
         !matches!(self, Self::Connect | Self::ConnectJson | Self::Http(..))
     }
 }
 
 impl Request {
-    /// Makes it. What is large is compressed.
+    /// Makes the request. Compresses a large body.
     pub fn prepare(&self, token: &str) -> Prepared {
         let (content_type, encoding) = self.protocol.headers();
         let (verb, path) = match self.protocol {
@@ -101,7 +101,7 @@ impl Request {
 }
 
 impl Prepared {
-    /// Sends it again and again, without waiting for answers as long as the server allows more calls on the connection.
+    /// Sends the request again and again. Waits for an answer only when the connection has no free stream.
     pub async fn repeat(&self, mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
         const AT_ONCE: usize = 100;
         let permits = wire.http2_with_permits(AT_ONCE).await?;
@@ -132,7 +132,7 @@ impl Prepared {
     }
 }
 
-/// Bytes as gzip where that is worth it, and whether it is.
+/// Compresses with gzip if that saves bytes. Returns whether it did, and the bytes.
 fn smaller(bytes: Vec<u8>) -> (bool, Vec<u8>) {
     const WORTH_IT: usize = 1_024;
     if bytes.len() < WORTH_IT {

@@ -1,4 +1,4 @@
-//! One attack from beginning to end: quiet and attacked times in turn, and what comes after them.
+//! One attack from start to end: quiet and attacked periods in turns, then the recovery.
 
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
@@ -15,42 +15,42 @@ use super::wire::Target;
 use crate::attack::probe::{self, Call, Expected, Probe};
 use crate::server::{Binary, Server};
 
-/// How long things take.
+/// The durations of an attack.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
     quiet: Duration,
     attack: Duration,
-    /// How often a quiet time and an attacked one take turns.
+    /// The number of turns; a turn is a quiet period and an attacked period.
     turns: usize,
 }
 
 impl Times {
-    /// As CI runs it.
+    /// The durations in CI.
     pub const SHORT: Self = Self { quiet: Duration::from_millis(600), attack: Duration::from_millis(1_200), turns: 1 };
-    /// As releases are checked.
+    /// The durations for a release.
     pub const LONG: Self = Self { quiet: Duration::from_secs(3), attack: Duration::from_secs(10), turns: 3 };
 }
 
-/// Where the good client seems to wait for too long, there are up to so many times as many turns: what a busy machine
-/// does comes and goes, what the server does stays.
+/// If the good client is too slow, the round makes up to this many times as many turns. Noise of a busy machine passes;
+/// an effect of the server stays.
 const DOUBT: usize = 5;
 
-/// The good client's times are looked at in parts of about this length, of which the middle one counts.
+/// The length of the parts whose median latency counts.
 const PART: Duration = Duration::from_millis(200);
 
-/// The time in which a server gets warm.
+/// The time for the server to warm up.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// What recovers later than this is told as not recovered.
+/// A server that has not recovered after this time counts as not recovered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often it is looked at.
+/// The interval of checks.
 const GLANCE: Duration = Duration::from_millis(10);
 
-/// So many calls in a row have to be as quick as before.
+/// The number of consecutive calls that must be as quick as before.
 const CALLS_IN_A_ROW: usize = 10;
 
-/// Files that a store may open and close by itself.
+/// The number of files that a store may open and close by itself.
 const SPARE_DESCRIPTORS: usize = 2;
 
 /// Makes an attack on a new server.
@@ -60,7 +60,8 @@ pub async fn run(binary: &Binary, attack: Attack, times: Times) -> Result<Verdic
     binary.environment.extend(attack.settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
     let tls = if attack.tls { Some(tls::set_up(&mut binary, folder.path())?) } else { None };
     let server = binary.serve(&folder.path().join("data")).await?;
-    // The attacker is somebody else, so that what is for each identity is not what the good client lacks.
+    // The attacker has another identity than the good client, so that limits of an identity do not affect the good
+    // client.
     let token = server.token("--role IAM_OWNER --instance demo").await?.into();
     let good_target = Target { address: server.address().parse()?, token, tls };
     let token = server.token(attack.caller).await?.into();
@@ -142,7 +143,7 @@ pub async fn run(binary: &Binary, attack: Attack, times: Times) -> Result<Verdic
     })
 }
 
-/// A time in parts of the same length.
+/// Splits a period into parts of equal length.
 fn parts(whole: Range<Instant>) -> impl Iterator<Item = Range<Instant>> {
     let length = whole.end - whole.start;
     let count = (length.as_millis() / PART.as_millis()).max(1) as u32;
@@ -152,7 +153,8 @@ fn parts(whole: Range<Instant>) -> impl Iterator<Item = Range<Instant>> {
     })
 }
 
-/// The time until the good client's calls are as quick as before, and a new client gets in; none if they don't.
+/// The time until the good client's calls are as quick as before and a new client can connect; `None` if that never
+/// happens.
 async fn recovery(probe: &Probe, target: &Target, quiet: Latency, since: Instant) -> Option<Duration> {
     while since.elapsed() < PATIENCE {
         sleep(GLANCE).await;
@@ -169,7 +171,7 @@ async fn recovery(probe: &Probe, target: &Target, quiet: Latency, since: Instant
     None
 }
 
-/// The time until the server has closed the attacker's connections; none if it doesn't.
+/// The time until the server has closed the attacker's connections; `None` if it does not close them.
 async fn closing(gauge: &Gauge, descriptors: usize, since: Instant, within: Duration) -> Result<Option<Duration>> {
     while gauge.descriptors()? > descriptors {
         if since.elapsed() > within + PATIENCE {
@@ -180,7 +182,7 @@ async fn closing(gauge: &Gauge, descriptors: usize, since: Instant, within: Dura
     Ok(Some(since.elapsed()))
 }
 
-/// How the server ended, and what it has logged.
+/// Stops the server. Returns the error of its end, if any, and its log.
 async fn stopped(server: Server) -> (Option<String>, String) {
     match server.stop().await {
         Ok(log) => (None, log),

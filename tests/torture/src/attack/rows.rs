@@ -1,4 +1,4 @@
-//! The attacks, by what they abuse.
+//! The attacks, grouped by what they abuse.
 
 pub mod bodies;
 pub mod bombs;

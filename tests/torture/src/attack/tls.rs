@@ -1,4 +1,4 @@
-//! TLS for attacks: the server's certificate, and the clients that trust it.
+//! TLS for attacks: the server's certificate, and clients that trust it.
 
 use std::fs;
 use std::io;
@@ -17,15 +17,15 @@ use tower::service_fn;
 
 use crate::server::Binary;
 
-/// How a client comes by TLS.
+/// The TLS configuration of a client.
 pub type Tls = Arc<ClientConfig>;
 
 /// The name in the server's certificate.
 const NAME: &str = "localhost";
 
-/// Makes a certificate for a server, and has it use it.
+/// Makes a certificate for a server and configures the server to use it.
 ///
-/// `folder`: where its files are put.
+/// `folder`: the folder for its files.
 pub fn set_up(binary: &mut Binary, folder: &Path) -> Result<Tls> {
     let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
     for (setting, name, text) in [
@@ -45,7 +45,7 @@ pub fn set_up(binary: &mut Binary, folder: &Path) -> Result<Tls> {
     Ok(Arc::new(config))
 }
 
-/// What makes a client's connections.
+/// The connector for a client's connections.
 pub fn connector(
     tls: &Tls,
     address: SocketAddr,
@@ -61,7 +61,7 @@ pub fn connector(
     })
 }
 
-/// The first message of a client.
+/// The first message of a TLS client.
 pub fn hello(tls: Option<&Tls>) -> io::Result<Vec<u8>> {
     let config = tls.cloned().ok_or(io::ErrorKind::Unsupported)?;
     let mut hello = Vec::new();

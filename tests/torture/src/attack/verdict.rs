@@ -1,4 +1,4 @@
-//! What was seen of one attack, and the bounds that it is held to.
+//! The results of one attack, and the bounds that they must keep.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,35 +7,35 @@ use std::time::{Duration, Instant};
 use super::attacker::Attack;
 use crate::attack::probe::{Call, p99};
 
-/// What was seen of an attack.
+/// The results of one attack.
 #[derive(Debug)]
 pub struct Verdict {
     pub attack: Attack,
     /// Units in a second.
     pub rate: f64,
-    /// How many processors the server used.
+    /// The number of processors that the server used.
     pub processor: f64,
-    /// The attacker's connections at the end of the attack.
+    /// The attacker's open connections at the end of the attack.
     pub open: usize,
-    /// Connections that the server closed in all.
+    /// The number of connections that the server closed.
     pub closed: u64,
-    /// How much the server's memory has grown at its peak, in bytes.
+    /// The growth of the server's memory at its peak, in bytes.
     pub memory: i64,
     pub quiet: Latency,
     pub attacked: Latency,
-    /// That of calls for which there was no place, where the attack took them all.
+    /// The latency of refusals, if the attack took all slots.
     pub refused: Option<Latency>,
-    /// The time from the end of the attack until all was as before for good clients.
+    /// The time from the end of the attack until good clients are served as before.
     pub recovered: Option<Duration>,
-    /// The time from the end of the attack until the server held no connection of the attacker.
+    /// The time from the end of the attack until the server has closed the attacker's connections.
     pub let_go: Option<Duration>,
-    /// Calls of the good client that were not answered well.
+    /// Failed calls of the good client.
     pub failures: Vec<String>,
-    /// What else was promised and not kept.
+    /// Another promise that the server broke.
     pub finding: Option<String>,
-    /// How the server ended, if not well.
+    /// The error with which the server ended, if any.
     pub end: Option<String>,
-    /// What it has logged.
+    /// The log of the server.
     pub log: String,
 }
 
@@ -44,11 +44,11 @@ pub struct Verdict {
 pub struct Latency(pub Duration);
 
 impl Latency {
-    /// What is shorter than this is chance rather than the server.
+    /// Shorter times are noise and do not depend on the server.
     const FLOOR: Duration = Duration::from_millis(5);
 
-    /// Of calls in these times: the middle one of each time's. What the machine did meanwhile to some of them does not
-    /// count.
+    /// The median of the 99th percentiles of these periods, so that a disturbance of the machine in a few periods does
+    /// not count.
     pub fn of(calls: &[Call], times: &[Range<Instant>]) -> Self {
         let mut of_each: Vec<_> =
             times.iter().map(|time| p99(calls.iter().filter(|call| time.contains(&call.due)))).collect();
@@ -56,7 +56,7 @@ impl Latency {
         Self(of_each.get(of_each.len() / 2).copied().unwrap_or_default())
     }
 
-    /// Whether it may be so long in bad times, given what it is in quiet ones.
+    /// Whether this latency is acceptable under attack, given the latency in quiet periods.
     pub fn is_within(self, quiet: Self) -> bool {
         self.0 < quiet.0.max(Self::FLOOR) * 2
     }
@@ -67,14 +67,14 @@ impl Latency {
 }
 
 impl Verdict {
-    /// After an attack all is as before within this time.
+    /// The time within which the server must recover after an attack.
     pub const RECOVERS_WITHIN: Duration = Duration::from_secs(1);
     /// The memory that an attack may cost, in bytes.
     const MEMORY: i64 = 20_000_000;
-    /// What a server may log in its life with an attack in it, in bytes.
+    /// The amount that a server may log in a run with an attack, in bytes.
     const LOG: usize = 4_096;
 
-    /// The bounds that were broken, in words.
+    /// The broken bounds, in words.
     pub fn broken(&self) -> Vec<String> {
         let mut broken = Vec::new();
         let mut check = |holds: bool, words: String| {
@@ -173,10 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn tells_each_bound_that_is_broken() {
+    fn each_broken_bound_is_named() {
         type Change = fn(&mut Verdict);
         let table: [(Change, &str); 14] = [
-            // what is bad, what is told
+            // bad value, what the verdict names
             (|it| it.memory = 20_000_000, "memory"),
             (|it| it.attacked = Latency(Duration::from_millis(10)), "p99"),
             (
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_several_times_counts() {
+    fn latency_is_the_median_of_the_periods() {
         let start = Instant::now();
         let second = |number: u64| start + Duration::from_secs(number);
         let call = |(number, ms)| Call { due: second(number), took: Duration::from_millis(ms), failure: None };

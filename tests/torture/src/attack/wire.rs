@@ -1,4 +1,4 @@
-//! One connection of an attacker, and how fast it may go. What is said on it is not known here.
+//! One connection of an attacker, and its rate. The attacks decide what to send.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,16 +16,16 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::frames::{ACK, DATA, END_STREAM, Frames, GOAWAY, HEADERS, PREFACE, RST_STREAM, SETTINGS};
 use super::tls::Tls;
 
-/// How far a client opens the window of a connection at first: far enough, and with room for more.
+/// How much a client adds to the connection's window at first: more than an attack needs, and below the maximum.
 const WINDOW: u32 = 1 << 30;
 
-/// What is attacked.
+/// The server under attack.
 #[derive(Debug, Clone)]
 pub struct Target {
     pub address: SocketAddr,
     /// A token that may read and write the features of one instance.
     pub token: Arc<str>,
-    /// There when the server speaks TLS.
+    /// Present if the server speaks TLS.
     pub tls: Option<Tls>,
 }
 
@@ -33,14 +33,14 @@ pub struct Target {
 pub struct Wire {
     pub target: Target,
     writes: OwnedWriteHalf,
-    /// There until [`Wire::drain`].
+    /// Present until [`Wire::drain`].
     reads: Option<OwnedReadHalf>,
     drained: Option<JoinHandle<()>>,
     next_stream: u32,
 }
 
 impl Wire {
-    /// Connects from an address of this machine.
+    /// Connects from a local address.
     pub async fn connect(target: &Target, from: Ipv4Addr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((from, 0).into())?;
@@ -50,7 +50,7 @@ impl Wire {
         Ok(Self { target: target.clone(), writes, reads: Some(reads), drained: None, next_stream: 1 })
     }
 
-    /// Sends bytes; waits for as long as the server doesn't take them.
+    /// Sends bytes. Waits while the server does not accept them.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.writes.write_all(bytes).await
     }
@@ -60,7 +60,7 @@ impl Wire {
         self.send(&frames.0).await
     }
 
-    /// Shakes hands as a decent HTTP/2 client does, with these settings. From then on what the server says is not read.
+    /// Makes an HTTP/2 handshake with these settings and leaves all further bytes of the server unread.
     pub async fn shake_hands(&mut self, settings: &[(u16, u32)]) -> io::Result<()> {
         let hello = Frames(PREFACE.to_vec()).settings(settings).window_update(0, WINDOW);
         self.send_frames(hello).await?;
@@ -68,17 +68,17 @@ impl Wire {
         self.send_frames(Frames::new().frame(SETTINGS, ACK, 0, &[])).await
     }
 
-    /// Shakes hands, and reads and drops what the server says from then on.
+    /// Makes an HTTP/2 handshake, then reads and drops all further bytes of the server.
     pub async fn http2(&mut self) -> io::Result<()> {
         self.shake_hands(&[]).await?;
         self.drain();
         Ok(())
     }
 
-    /// Shakes hands. From then on the server's frames are read and dropped.
+    /// Makes an HTTP/2 handshake, then reads and drops the server's frames.
     ///
-    /// Gives a permit for each call that may be open at once. The caller takes one for a stream; its end gives it back.
-    /// The semaphore is closed with the connection.
+    /// Returns a semaphore with a permit for each concurrent call. The caller takes a permit for a stream and forgets
+    /// it; the end of the stream adds it again. The semaphore closes with the connection.
     pub async fn http2_with_permits(&mut self, at_once: usize) -> io::Result<Arc<Semaphore>> {
         self.shake_hands(&[]).await?;
         let permits = Arc::new(Semaphore::new(at_once));
@@ -90,7 +90,7 @@ impl Wire {
                 while let Ok((kind, flags)) = read_frame(&mut reads, &mut payload).await {
                     match kind {
                         DATA | HEADERS if flags & END_STREAM != 0 => permits.add_permits(1),
-                        // Without an error it only stops the rest of a request that is answered.
+                        // A reset without an error only stops the rest of a request that has been answered.
                         RST_STREAM if payload != [0; 4] => permits.add_permits(1),
                         GOAWAY => break,
                         _ => {}
@@ -102,7 +102,7 @@ impl Wire {
         Ok(permits)
     }
 
-    /// From now on what the server says is read and dropped.
+    /// Reads and drops all further bytes of the server.
     pub fn drain(&mut self) {
         if let Some(mut reads) = self.reads.take() {
             self.drained = Some(tokio::spawn(async move {
@@ -112,24 +112,24 @@ impl Wire {
         }
     }
 
-    /// Waits for so many bytes of what the server says.
+    /// Reads exactly as many bytes as the buffer has.
     pub async fn read(&mut self, bytes: &mut [u8]) -> io::Result<()> {
         let reads = self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         reads.read_exact(bytes).await.map(drop)
     }
 
-    /// Takes what the server says until it closes the connection.
+    /// Collects the server's bytes until the server closes the connection.
     pub async fn hear(&mut self, said: &mut Vec<u8>) -> io::Result<()> {
         let reads = self.reads.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         while reads.read_buf(said).await? > 0 {}
         Ok(())
     }
 
-    /// Reads what the server says until it closes the connection.
+    /// Waits until the server closes the connection.
     pub async fn closed(&mut self) {
         self.drain();
         if let Some(drained) = &mut self.drained {
-            // It ends with the connection, however that ends.
+            // The task ends with the connection, with or without an error.
             let _ = drained.await;
         }
     }
@@ -141,7 +141,7 @@ impl Wire {
     }
 }
 
-/// Reads a frame. Gives its type and its flags.
+/// Reads a frame. Returns its type and flags.
 async fn read_frame(reads: &mut (impl AsyncRead + Unpin), payload: &mut Vec<u8>) -> io::Result<(u8, u8)> {
     let mut header = [0; 9];
     reads.read_exact(&mut header).await?;
@@ -152,14 +152,14 @@ async fn read_frame(reads: &mut (impl AsyncRead + Unpin), payload: &mut Vec<u8>)
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        // Half a connection would stay open otherwise.
+        // Otherwise the reading half would stay open.
         if let Some(drained) = &self.drained {
             drained.abort();
         }
     }
 }
 
-/// How fast a connection may go on, and what it has done.
+/// The rate of a connection, and the units it has made.
 #[derive(Debug)]
 pub struct Pace {
     per_second: f64,
@@ -169,22 +169,22 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// `all`: what all connections have done together.
+    /// `all`: the units of all connections together.
     pub fn new(per_second: f64, all: Arc<AtomicU64>) -> Self {
         Self { per_second, since: Instant::now(), units: 0, all }
     }
 
-    /// Counts what was done first, and waits for a random part of the time until the next turn: connections that
-    /// begin at the same moment go on at different ones.
+    /// Counts the first units, then waits for a random part of the interval, so that connections that start together do
+    /// not stay in step.
     pub async fn begin(&mut self, units: u64) {
         self.all.fetch_add(units, Ordering::Relaxed);
         sleep(Duration::from_secs_f64(fastrand::f64() / self.per_second)).await;
         (self.since, self.units) = (Instant::now(), 0);
     }
 
-    /// Counts what was done, and waits until the next may be done.
+    /// Counts units, then waits until the next ones are due.
     pub async fn keep(&mut self, units: u64) {
-        /// What was missed while the server took nothing is not made up for by a burst beyond this.
+        /// If the server blocks the connection for longer than this, the missed units are not made up for.
         const MOST_LAG: Duration = Duration::from_millis(100);
         self.all.fetch_add(units, Ordering::Relaxed);
         self.units += units;

@@ -1,7 +1,7 @@
-//! Damages to a data folder, one at a time: each must be refused where it is, or change nothing for a reader.
+//! Damages a data folder in one place. The server must refuse to start and name the place, or serve the same settings.
 //!
-//! A start that serves anything else is a loss. A refusal, when all that is damaged can be made anew, is a folder that
-//! does not open; one that names another place than the damaged one is a false alarm.
+//! Other settings are a loss. A refusal of damage that the server can repair counts as a folder that does not open. A
+//! refusal that names another place is a false alarm.
 
 mod expected;
 mod inflict;
@@ -20,10 +20,10 @@ use crate::server::{Binary, NotStarted};
 pub use expected::{Expected, Place};
 use inflict::Damage;
 
-/// The large form is copied and scanned so much slower that only one cycle of this many has it.
+/// Copies and scans of the large form are slow, so only one cycle of this many uses it.
 const LARGE_EVERY: u32 = 10;
 
-/// Damages copies of prepared folders `cycles` times.
+/// Damages copies of prepared folders, `cycles` times.
 pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let prepared = Prepared::new(binary, &mut rng).await.context("preparing the folders")?;
@@ -51,7 +51,8 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     Ok(verdicts.report(seed))
 }
 
-/// Starts on a damaged folder: it must be refused where it may be, or serve what was there, now and after a restart.
+/// Starts a server on a damaged folder. It must refuse if refusal is allowed, or serve the contents, also after a
+/// restart.
 pub async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expected) -> Verdict {
     let server = match binary.serve(folder).await {
         Ok(server) => server,
@@ -61,7 +62,7 @@ pub async fn judge(binary: &Binary, folder: &Path, form: &Form, expected: &Expec
     if !expected.may_serve {
         return Err(Finding::Lost("served as if nothing had happened".to_owned()));
     }
-    // What is wrong with sled may show only when it writes, or at the next start.
+    // Some damage in sled shows only at the next write or start.
     Client::of(&server).await?.set(UNTOUCHED, 1).await.context("it served, but did not write")?;
     let contents = read(&server).await?;
     let log = server.stop().await?;

@@ -1,6 +1,6 @@
-//! A disk that is full, or has no place for another file: writes are refused, reads go on, and writes are taken again as
-//! soon as there is space. A server that is started meanwhile serves or says what is missing. One whose last writes were
-//! still on their way into sled's files may need a restart, but then its health says so.
+//! A disk without space or without room for another file: the server refuses writes, serves reads, and accepts writes
+//! again when space is free. A server that starts on such a disk serves or says what is missing. A server whose last
+//! writes had not reached sled's files may need a restart; its health must then say so.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,16 +20,16 @@ use crate::health;
 use crate::report::Report;
 use crate::server::{Binary, NotStarted, PATIENCE, Server};
 
-/// How long it takes at most until sled has written what was acknowledged: it is told within two seconds, and writes
+/// The maximum time until sled has written the acknowledged writes: it gets them within two seconds, and writes them
 /// within two more.
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// What is left on the disk.
 #[derive(Debug, Clone, Copy)]
 enum Left {
-    /// So much space, in bytes. The server keeps 64 MiB in reserve.
+    /// This many bytes of space. The server keeps 64 MiB in reserve.
     Bytes(u64),
-    /// No place for another file.
+    /// No room for another file.
     NoFiles,
 }
 
@@ -44,13 +44,13 @@ enum Ends {
 const LEFT: [Left; 4] = [Left::Bytes(32 << 20), Left::Bytes(1 << 20), Left::Bytes(0), Left::NoFiles];
 const ENDS: [Ends; 3] = [Ends::No, Ends::Stopped, Ends::Killed];
 
-/// Fills disks, `cycles` times: with each kind of end for each that can be left, in turn.
+/// Fills disks, `cycles` times. Each kind of end is combined with each kind of shortage, in turn.
 pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let mut verdicts = Verdicts::new("full disks");
     let kinds = LEFT.into_iter().flat_map(|left| ENDS.map(|ends| (left, ends)));
     for (left, ends) in kinds.cycle().take(cycles as usize) {
-        // Few enough files for all of them to be made, and no blocks that only root may use.
+        // The file system has few enough files to create them all, and no blocks reserved for root.
         let device = Device::new(&["-m", "0", "-N", "2048"], "noatime")?;
         let verdict = fill_up(binary, device.path(), left, ends, &mut rng).await;
         verdicts.add(verdict, || format!("{left:?} left, server ends: {ends:?}"));
@@ -67,7 +67,7 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
         client.text_bytes = rng.usize(40..2000);
         ledger.write(&mut client).await.context("with space")?;
     }
-    // So that it can be cut off at both: with all in sled's files, and with all still to be written.
+    // The disk fills up in both states: with all writes in sled's files, and with writes still pending.
     let is_flushed = rng.bool();
     if is_flushed {
         sleep(FLUSH).await;
@@ -98,7 +98,7 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
     let mut client = Client::of(&server).await?;
     let mut again = write_again(&mut ledger, &mut client).await;
     if again.is_ok() && !is_flushed {
-        // No writer waits for sled, so a failure of sled is told to the next one.
+        // No writer waits for sled, so only the next writer sees a failure of sled.
         sleep(FLUSH).await;
         again = ledger.write(&mut client).await;
     }
@@ -106,7 +106,7 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
         if is_flushed {
             return Err(anyhow::Error::from(status).context("space was freed, and writes are still refused").into());
         }
-        // sled gives up for good when it can't write what it has taken.
+        // sled gives up for good when it cannot write what it has accepted.
         health::told(&server, false).await?;
         ledger.check(&mut client).await?;
         server.terminate().await?;
@@ -123,7 +123,7 @@ async fn fill_up(binary: &Binary, disk: PathBuf, left: Left, ends: Ends, rng: &m
     Ok(what)
 }
 
-/// Waits until a write is taken: what was freed comes back to the file system a little later.
+/// Repeats a write until it succeeds: the file system releases freed space with a delay.
 async fn write_again(ledger: &mut ExpectedCounter, client: &mut Client) -> Result<(), Status> {
     let begin = Instant::now();
     while let Err(status) = ledger.write(client).await {
@@ -135,7 +135,7 @@ async fn write_again(ledger: &mut ExpectedCounter, client: &mut Client) -> Resul
     Ok(())
 }
 
-/// Starts on a full disk. `None` when the server has said that it can't.
+/// Starts a server on a full disk. `None` if the server refuses and says why.
 async fn start_full(
     binary: &Binary,
     data: &Path,
@@ -157,11 +157,11 @@ async fn start_full(
     Ok(Some(server))
 }
 
-/// Checks that a write is refused, where the server can know, and that reads go on.
+/// Checks that the server refuses a write, if it can notice the shortage, and serves reads.
 async fn refuses(ledger: &mut ExpectedCounter, client: &mut Client, left: Left) -> Result<(), Finding> {
     match (ledger.write(client).await, left) {
         (Err(status), _) if status.code() == Code::Unavailable => {}
-        // The journal needs no new file for this one.
+        // This write needs no new file in the journal.
         (Ok(()), Left::NoFiles) => {}
         (written, _) => return Err(Finding::Unopenable(format!("a write on a full disk was answered {written:?}"))),
     }
@@ -183,7 +183,7 @@ fn fill(folder: &Path, left: Left) -> Result<()> {
             loop {
                 let free = statvfs(folder)?;
                 let more = (free.f_bavail * free.f_frsize).saturating_sub(left);
-                // What the file system needs for itself is not known before.
+                // The file system needs an unknown amount for its own data.
                 let more = if more > 1 << 20 { more - (1 << 19) } else { more };
                 if more == 0 || fallocate(&file, FallocateFlags::empty(), length, more).is_err() {
                     break;

@@ -1,7 +1,7 @@
-//! Calls on the server's files that fail: it never loses what it acknowledged, refuses writes from then on, reads on,
-//! and recovers with the next start.
+//! Failing system calls on the server's files: the server never loses an acknowledged write, refuses further writes,
+//! serves reads, and recovers at the next start.
 //!
-//! What is injected is not what a disk does, but what a kernel says of it: strace answers in its place.
+//! strace returns the error instead of the kernel; the disk itself stays intact.
 
 mod plan;
 
@@ -22,24 +22,24 @@ use crate::report::Report;
 use crate::server::{Binary, NotStarted, Server};
 use plan::{Fault, faults};
 
-/// Writers, each with a scope of its own.
+/// Writers, each with its own scope.
 const WRITERS: [Scope; 2] = [Scope::Organization(100), Scope::User(100)];
 
-/// How often each writer writes.
+/// The number of writes of each writer.
 const WRITES: usize = 60;
 
-/// What a run begins with.
+/// The state in which a run begins.
 struct Begin {
     name: &'static str,
-    /// `None` for a folder that is not there yet.
+    /// The folder to copy; `None` for a new folder.
     from: Option<PathBuf>,
     contents: Contents,
-    /// All files of a run.
+    /// All files that a run uses.
     files: Vec<PathBuf>,
     faults: Vec<Fault>,
 }
 
-/// Has calls fail, in `cycles` runs or as many as there are faults.
+/// Makes calls fail in `cycles` runs, or in as many as there are faults.
 pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     ensure_present()?;
     let mut rng = Rng::with_seed(seed);
@@ -66,7 +66,7 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     Ok(report)
 }
 
-/// One run after the other in the same place, so that files have the same names.
+/// Runs, one after the other in the same place, so that the files have the same names.
 struct Cycle<'a> {
     binary: &'a Binary,
     folder: PathBuf,
@@ -79,7 +79,7 @@ impl Cycle<'_> {
         from.map_or(Ok(()), |from| folder::copy(from, &self.folder))
     }
 
-    /// A run without any fault, which tells which calls there are.
+    /// Runs without a fault, to learn the calls.
     async fn learn(&self, name: &'static str, from: Option<PathBuf>, contents: Contents) -> Result<Begin> {
         self.prepare(from.as_deref())?;
         let server = self.binary.traced(&self.log, &CALLS, None, &[]).serve(&self.folder).await?;
@@ -113,7 +113,7 @@ impl Cycle<'_> {
         Ok(what)
     }
 
-    /// Writes until a write fails. Then the server must refuse all others, say so, and read on.
+    /// Writes until a write fails. Then the server must refuse all other writes, say so, and serve reads.
     async fn serve(&self, server: Server, fault: &Fault, begin: &Begin, ledgers: &mut [ExpectedCounter; 2]) -> Verdict {
         let failed = load(&server, ledgers).await?;
         let mut what = "unnoticed";
@@ -144,7 +144,7 @@ impl Cycle<'_> {
                 return Err(anyhow!("writes go on though the journal has failed:\n{text}").into());
             }
         }
-        // A server that refuses writes cannot close its folder cleanly, and says so by its exit code.
+        // A server that refuses writes cannot close its folder cleanly, and its exit code says so.
         server.terminate().await?;
         server.ended().await?;
         Ok(what)
@@ -157,7 +157,7 @@ impl Traced {
     }
 }
 
-/// Has every writer write, until one of its writes fails. Gives the first failure.
+/// Lets every writer write until one write fails. Returns the first failure.
 async fn load(server: &Server, ledgers: &mut [ExpectedCounter; 2]) -> Result<Option<Status>, Finding> {
     let client = Client::of(server).await?;
     let [first, second] = ledgers;
@@ -178,7 +178,7 @@ async fn write(mut client: Client, ledger: &mut ExpectedCounter) -> Result<Optio
     Ok(None)
 }
 
-/// Whether a write was refused as it is when the disk does not work.
+/// Whether a write was refused with the error for a failed disk.
 fn is_refused(written: Result<(), Status>) -> Result<bool> {
     match written {
         Ok(()) => Ok(false),
@@ -187,7 +187,7 @@ fn is_refused(written: Result<(), Status>) -> Result<bool> {
     }
 }
 
-/// Checks that everything is there, and nothing else.
+/// Checks that all expected settings are there and no others.
 async fn check(server: &Server, begin: &Begin, ledgers: &mut [ExpectedCounter; 2]) -> Result<(), Finding> {
     compare(server, &begin.contents).await?;
     let mut client = Client::of(server).await?;

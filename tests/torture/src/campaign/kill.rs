@@ -1,4 +1,4 @@
-//! `kill -9` under concurrent writes: at any moment of a server's life, also while it recovers and while it stops.
+//! `kill -9` under concurrent writes, at any moment of a server's life, including recovery and stop.
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -11,18 +11,18 @@ use crate::report::Report;
 use crate::server::{Binary, Server};
 use crate::workload::Values;
 
-/// How long clients are under way before the end, in milliseconds.
+/// The maximum time of load before the kill, in milliseconds.
 const LOAD_MS: u64 = 150;
-/// How long a server that starts may go on before it is killed, in milliseconds.
+/// The maximum time of a start before the kill, in milliseconds.
 const START_MS: u64 = 60;
-/// How long a server that stops may go on before it is killed, in milliseconds.
+/// The maximum time of a stop before the kill, in milliseconds.
 const STOP_MS: u64 = 20;
-/// How long a server may go on after it began a segment, in milliseconds.
+/// The maximum time between the start of a segment and the kill, in milliseconds.
 const SEGMENT_MS: u64 = 3;
-/// A folder is given up for another one after this many cycles at most.
+/// The maximum number of cycles on one folder.
 const FOLDER_CYCLES: u32 = 20;
 
-/// Kills the server again and again and checks each time what is there.
+/// Kills the server again and again, and checks the contents each time.
 pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let mut counts = CampaignCounts::new("kill -9", false);
@@ -30,7 +30,7 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut full = FullCycle::new()?;
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other folder begins with a segment that is all but full, so that a new one begins under load.
+        // Every other folder begins with a nearly full segment, so that a new segment begins under load.
         let folder = TempDir::new()?;
         let data = folder.path().join("data");
         let is_full = rng.bool();
@@ -69,7 +69,7 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     counts.report([format!("seed {seed}"), format!("{starts} starts killed as well")])
 }
 
-/// Ends a server, most of the time by SIGKILL alone. Gives its log.
+/// Ends a server, in most cases by SIGKILL alone. Returns its log.
 async fn end(server: Server, rng: &mut Rng) -> Result<String> {
     match rng.u8(..20) {
         0 => server.stop().await,

@@ -1,4 +1,4 @@
-//! Power cuts under concurrent writes, on several kinds of ext4: at any moment of a server's life.
+//! Power cuts under concurrent writes, on several configurations of ext4, at any moment of a server's life.
 
 use anyhow::Result;
 use fastrand::Rng;
@@ -11,33 +11,33 @@ use crate::report::Report;
 use crate::server::{Binary, Server};
 use crate::workload::Values;
 
-/// How long clients are under way before the cut, in milliseconds.
+/// The maximum time of load before the cut, in milliseconds.
 const LOAD_MS: u64 = 250;
-/// How long a server that starts may go on before the cut, in milliseconds.
+/// The maximum time of a start before the cut, in milliseconds.
 const START_MS: u64 = 60;
-/// How long a server may go on after it began a segment, in milliseconds.
+/// The maximum time between the start of a segment and the cut, in milliseconds.
 const SEGMENT_MS: u64 = 3;
-/// How long after the server was killed the power may stay on, in milliseconds.
+/// The maximum time between the kill of a server and the cut, in milliseconds.
 const KILLED_MS: u64 = 50;
-/// A file system is given up for another one after this many cycles at most.
+/// The maximum number of cycles on one file system.
 const DEVICE_CYCLES: u32 = 12;
 
 /// Arguments of `mkfs.ext4` beside its defaults.
 const FORMATS: [&[&str]; 2] = [&[], &["-b", "1024"]];
-/// Options of `mount`. How soon and in which order data and journal are written depends on them.
+/// Options of `mount`. They determine when and in which order ext4 writes data and its journal.
 const OPTIONS: [&str; 5] = ["defaults", "commit=1", "nodelalloc", "data=writeback", "data=journal"];
 
-/// Cuts the power again and again and checks each time what is there.
+/// Cuts the power again and again, and checks the contents each time.
 pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut rng = Rng::with_seed(seed);
     let mut counts = CampaignCounts::new("power cut", true);
     let progress = Progress::new("power cut", cycles);
-    // Before anything else, so that a machine which cannot do this says so at once.
+    // Runs first, so that a machine without loop devices fails at once.
     drop(Device::new(&[], "defaults")?);
     let mut full = FullCycle::new()?;
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other device begins with a segment that is all but full, so that a new one begins under load.
+        // Every other device begins with a nearly full segment, so that a new segment begins under load.
         let is_full = rng.bool();
         let options = OPTIONS[rng.usize(..OPTIONS.len())];
         let mut device = Device::new(FORMATS[rng.usize(..FORMATS.len())], options)?;
@@ -49,7 +49,7 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             Cycle::new(binary, &data, cycle_seed).await?
         };
         if is_full {
-            // What was copied is no server's to make durable.
+            // The server is not responsible for the durability of the copied files: the remount makes them durable.
             remount(&mut device)?;
         }
         for turn in 0..rng.u32(1..=DEVICE_CYCLES).min(cycles - done) {
@@ -89,7 +89,7 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     counts.report([format!("seed {seed}"), format!("{starts} starts cut off as well")])
 }
 
-/// Cuts the power, most of the time while the server runs. Gives its log.
+/// Cuts the power, in most cases while the server runs. Returns its log.
 async fn cut(device: &Device, server: Server, rng: &mut Rng) -> Result<String> {
     match rng.u8(..10) {
         0 => {

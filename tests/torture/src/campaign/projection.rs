@@ -1,7 +1,6 @@
-//! sled's part of a data folder, which can be made anew: corrupt, missing, of another time or store, or on a disk that
-//! hangs.
+//! sled's files, which the server can rebuild: corrupt, missing, outdated, of another store, or on a disk that hangs.
 //!
-//! Whatever it is, what is read stays the same, and no call waits longer than its deadline.
+//! Reads must return the same settings, and no call may take longer than its deadline.
 
 mod hung;
 mod spoil;
@@ -20,7 +19,7 @@ use crate::server::Binary;
 /// One cycle of this many has a disk that hangs.
 const HUNG_EVERY: u32 = 8;
 
-/// Spoils projections `cycles` times.
+/// Spoils projections, `cycles` times.
 pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     ensure_present()?;
     let mut rng = Rng::with_seed(seed);

@@ -1,4 +1,4 @@
-//! The server's commands on a data folder that is not in use: what they say of it.
+//! The server's commands for a data folder that no server uses.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -10,13 +10,13 @@ use crate::finding::Finding;
 use crate::server::Binary;
 
 impl Binary {
-    /// Checks a folder as an operator does. Whatever is wrong with it, its projection included, is lost.
+    /// Verifies a folder as an operator does. Any problem, of the projection too, counts as a loss.
     pub async fn verify(&self, data: &Path) -> Result<(), Finding> {
         let output = self.run(data, &["verify"]).await?;
         checked(&output, "verify").map_err(Finding::Lost)
     }
 
-    /// The events of a folder as its export tells them, each as a hash.
+    /// The events in the export of a folder, each as a hash.
     pub async fn events(&self, data: &Path) -> Result<Vec<u64>> {
         let output = self.run(data, &["export"]).await?;
         checked(&output, "export").map_err(anyhow::Error::msg)?;

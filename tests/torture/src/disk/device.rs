@@ -1,7 +1,8 @@
-//! A disk whose power can be cut: an ext4 file system in a file, mounted over a loop device. Taken apart when it is dropped.
+//! A disk whose power can be cut: an ext4 file system in a file, mounted over a loop device. Dropping it unmounts and
+//! deletes it.
 //!
-//! The cut is ext4's own shutdown without a flush of its journal: what the file system had not written is gone, and every
-//! call that is under way fails. The cache of a real disk, which may lie about a flush, is not played.
+//! The cut is ext4's own shutdown without a flush of its journal: unwritten data is lost, and running calls fail. The
+//! cut does not simulate a disk whose cache ignores flushes.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -14,15 +15,15 @@ use tempfile::TempDir;
 /// The size of the file system. The file is sparse.
 const DEVICE_BYTES: u64 = 1024 * 1024 * 1024;
 
-/// Sends `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: Rust's standard library has no ioctl, and Debian is never
-/// without Perl.
+/// Sends `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`. A Perl script, since Rust's standard library has no
+/// ioctl and Debian always has Perl.
 const SHUTDOWN: &str = r#"
     open(my $folder, "<", $ARGV[0]) or die "cannot open $ARGV[0]: $!\n";
     my $flag = pack("L", 2);
     ioctl($folder, 0x8004587d, $flag) or die "EXT4_IOC_SHUTDOWN: $!\n";
 "#;
 
-/// A file system that is mounted or is not, and the file that it is in.
+/// A file system, mounted or not, and the file that contains it.
 pub struct Device {
     folder: TempDir,
     options: &'static str,
@@ -30,13 +31,13 @@ pub struct Device {
 }
 
 impl Device {
-    /// A new file system, which is mounted.
+    /// Makes and mounts a new file system.
     ///
     /// * `format`: arguments of `mkfs.ext4`.
-    /// * `options`: those of `mount`, with commas.
+    /// * `options`: options of `mount`, separated by commas.
     ///
     /// # Errors
-    /// Also where loop devices, the tools of ext4 or the rights of root are missing.
+    /// Also when loop devices, the tools of ext4 or root rights are missing.
     pub fn new(format: &[&str], options: &'static str) -> Result<Self> {
         let folder = TempDir::new()?;
         File::create(folder.path().join("image"))?.set_len(DEVICE_BYTES)?;
@@ -49,12 +50,12 @@ impl Device {
         Ok(device)
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> PathBuf {
         self.folder.path().join("mount")
     }
 
-    /// Mounts it; ext4 recovers first when its power was cut.
+    /// Mounts the file system. ext4 recovers first if the power was cut.
     pub fn mount(&mut self) -> Result<()> {
         let (image, path, options) = (self.image(), self.path(), format!("loop,{}", self.options));
         let files = [image.as_os_str(), path.as_os_str()];
@@ -68,7 +69,7 @@ impl Device {
         run("perl", ["-e".as_ref(), SHUTDOWN.as_ref(), self.path().as_os_str()])
     }
 
-    /// Unmounts it. Nobody must have a file on it open.
+    /// Unmounts the file system. No process may have a file on it open.
     pub fn unmount(&mut self) -> Result<()> {
         run("umount", [self.path()])?;
         self.is_mounted = false;
@@ -83,7 +84,7 @@ impl Device {
 impl Drop for Device {
     fn drop(&mut self) {
         if self.is_mounted && self.unmount().is_err() {
-            // A server that was just killed may still have files open; then it goes when that has ended.
+            // A killed server may still have files open; a lazy unmount takes effect when they are closed.
             if let Err(error) = run("umount", ["--lazy".as_ref(), self.path().as_os_str()]) {
                 eprintln!("error: {} stays mounted: {error:#}", self.path().display());
             }
@@ -91,7 +92,7 @@ impl Drop for Device {
     }
 }
 
-/// Runs a program until it ends. What it says is told only when it fails.
+/// Runs a program until it ends. Its output shows only in the error.
 fn run(program: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Result<()> {
     let mut command = Command::new(program);
     let output =

@@ -1,4 +1,4 @@
-//! Data folders as plain files: copied and listed. What the files mean is not known here.
+//! Copies, lists and removes data folders as plain files.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Copies a folder with everything in it to a place where nothing is yet.
+/// Copies a folder with all its contents to a path that does not exist yet.
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("listing {}", from.display()))? {
@@ -21,7 +21,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// All files below a folder, as paths from there, sorted.
+/// All files below a folder, as relative paths, sorted.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut waiting = vec![folder.to_owned()];
@@ -39,7 +39,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Removes a folder with everything in it, if it is there.
+/// Removes a folder with all its contents, if it exists.
 pub fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! Data folders to begin with, each as a server has left it, with what must be read from it.
+//! Prepared data folders, each in a state in which a server can leave it, with the contents that a read must return.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::disk::segment;
 use crate::finding::Finding;
 use crate::server::{Binary, Server};
 
-/// The scopes that are written and read.
+/// The scopes that the campaigns write and read.
 pub const SCOPES: [Scope; 12] = [
     Scope::System,
     Scope::Instance,
@@ -30,35 +30,35 @@ pub const SCOPES: [Scope; 12] = [
     Scope::User(5),
 ];
 
-/// Never written, so that every form has nothing to tell of it.
+/// Never written, so that no form has settings of this scope.
 pub const UNTOUCHED: Scope = Scope::Organization(99);
 
-/// What is read from a folder: the settings of every scope.
+/// The contents of a folder: the settings of every scope.
 pub type Contents = BTreeMap<Scope, Option<Found>>;
 
-/// A folder in the form in which a server has left it.
+/// A folder in a state in which a server has left it.
 pub struct Form {
-    /// How it was left.
+    /// The name of the state.
     pub name: &'static str,
-    /// Where it is.
+    /// The path.
     pub folder: PathBuf,
     /// An earlier state of the same folder.
     pub older: PathBuf,
-    /// What must be read from it.
+    /// The contents that a read must return.
     pub contents: Contents,
-    /// The events that its export tells, each as a hash.
+    /// The events in its export, each as a hash.
     pub events: Vec<u64>,
-    /// The bytes of the last segment that hold what was acknowledged.
+    /// The length of the acknowledged part of the last segment, in bytes.
     pub acknowledged: u64,
 }
 
-/// One folder in several forms, and a folder of another store.
+/// One folder in several states, and the folder of another store.
 pub struct Prepared {
-    /// Stopped in good order.
+    /// After a clean stop.
     pub stopped: Form,
     /// Killed after its last write was acknowledged.
     pub killed: Form,
-    /// Killed while the journal was written.
+    /// Killed during a write to the journal.
     pub torn: Form,
     /// The folder of another store.
     pub foreign: PathBuf,
@@ -75,10 +75,10 @@ pub async fn read(server: &Server) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Reads the settings of every scope, which must be as expected.
+/// Reads the settings of every scope and compares them with `expected`.
 ///
 /// # Errors
-/// The scopes that are not; and when one cannot be read.
+/// The scopes that differ, or a scope that cannot be read.
 pub async fn compare(server: &Server, expected: &Contents) -> Result<(), Finding> {
     let found = read(server).await?;
     let different = |scope: &Scope| (found[scope] != expected[scope]).then(|| (*scope, &found[scope]));
@@ -86,14 +86,14 @@ pub async fn compare(server: &Server, expected: &Contents) -> Result<(), Finding
     if different.is_empty() { Ok(()) } else { Err(Finding::Lost(format!("these are not as they were: {different:?}"))) }
 }
 
-/// The journal's segments in a data folder, in their order.
+/// The segments of the journal in a data folder, in order.
 pub fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
     let files = folder::files(folder)?;
     Ok(files.into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "log")).collect())
 }
 
 impl Prepared {
-    /// Has a server make every form but the large one.
+    /// Makes every form except the large one, by running a server.
     pub async fn new(binary: &Binary, rng: &mut Rng) -> Result<Self> {
         let guard = tempfile::tempdir()?;
         let place = |name: &str| guard.path().join(name);
@@ -120,7 +120,7 @@ impl Prepared {
         Ok(Self { stopped, killed, torn, foreign, guard })
     }
 
-    /// A folder whose journal has several segments. That takes a while.
+    /// A folder with several segments. Takes long.
     pub async fn large(&self, binary: &Binary, rng: &mut Rng) -> Result<Form> {
         let place = |name: &str| self.guard.path().join(name);
         let (live, older) = (place("large-live"), place("large-older"));
@@ -149,8 +149,8 @@ impl Form {
         Ok(Self { name, folder, older: older.to_owned(), contents, events, acknowledged })
     }
 
-    /// Leaves at the end of the journal what a crash within a write may leave: a part of what `later` holds there, and
-    /// nothing or zeros behind it.
+    /// Puts a torn write at the end of the journal, as after a crash: a part of the bytes that `later` has there, then
+    /// nothing or zeros.
     fn tear(&self, later: &Path, rng: &mut Rng) -> Result<()> {
         let last = segments(&self.folder)?.pop().context("a data folder has a segment")?;
         let mut bytes = fs::read(later.join(&last))?;
@@ -167,7 +167,7 @@ impl Form {
 }
 
 impl Binary {
-    /// Starts on a folder, and writes to scopes as chance has it. All is acknowledged.
+    /// Starts a server on a folder and writes randomly. The server acknowledges all writes.
     async fn write(&self, folder: &Path, rng: &mut Rng, writes: u64) -> Result<Server> {
         let server = self.serve(folder).await?;
         let mut client = Client::of(&server).await?;
@@ -179,7 +179,7 @@ impl Binary {
     }
 }
 
-/// Writes large values from many clients until a third segment has begun.
+/// Writes large values from many clients until a third segment begins.
 async fn fill(binary: &Binary, folder: &Path) -> Result<()> {
     let server = binary.serve(folder).await?;
     let mut client = Client::of(&server).await?;

@@ -1,17 +1,17 @@
-//! The bytes of a journal's segment, by the documented form. Pure.
+//! The bytes of a journal segment, by the documented format. Pure.
 
 use std::iter;
 
-/// A segment begins with a header of this many bytes, and so does each of its frames.
+/// The length of the header of a segment, and of the header of a frame.
 const HEADER: usize = 32;
 
-/// A frame begins with this.
+/// The first bytes of a frame.
 const MAGIC: [u8; 4] = *b"FSFR";
 
-/// The length of a frame's payload stands at this offset in its header.
+/// The offset of the payload's length in a frame's header.
 const LENGTH_AT: usize = 8;
 
-/// Where the frame begins that holds this byte, or where it would; 0 for the segment's header.
+/// The start of the frame that contains this byte, or would contain it; 0 for the segment's header.
 pub fn frame_at(segment: &[u8], byte: usize) -> usize {
     if byte < HEADER {
         return 0;
@@ -19,12 +19,12 @@ pub fn frame_at(segment: &[u8], byte: usize) -> usize {
     ends(segment).take_while(|&end| end <= byte).last().unwrap_or(HEADER)
 }
 
-/// Where the last frame ends. Zeros may follow, the space for later ones.
+/// The end of the last frame. Zeros may follow, as space for later frames.
 pub fn end(segment: &[u8]) -> usize {
     ends(segment).last().unwrap_or(segment.len())
 }
 
-/// The end of the header, then those of the frames.
+/// The end of the header, then the end of each frame.
 fn ends(segment: &[u8]) -> impl Iterator<Item = usize> {
     iter::successors((segment.len() >= HEADER).then_some(HEADER), |&start| {
         let rest = segment[start..].strip_prefix(&MAGIC)?;
@@ -38,7 +38,7 @@ fn ends(segment: &[u8]) -> impl Iterator<Item = usize> {
 pub mod tests {
     use super::*;
 
-    /// A segment of three frames, at bytes 32, 74 and 106, with 438 bytes in all.
+    /// A segment with three frames, at bytes 32, 74 and 106; 438 bytes in all.
     pub fn segment() -> Vec<u8> {
         let frame = |payload: u32| {
             let mut frame = vec![7; HEADER + payload as usize];
@@ -60,7 +60,7 @@ pub mod tests {
     }
 
     #[test]
-    fn a_segment_ends_behind_its_last_frame_whatever_follows() {
+    fn a_segment_ends_after_its_last_frame_and_ignores_later_bytes() {
         for rest in [&[][..], &[0; 1000], b"FSFR", &[7; 40]] {
             assert_eq!(end(&[&segment()[..], rest].concat()), 438, "{rest:?}");
         }

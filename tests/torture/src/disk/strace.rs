@@ -1,5 +1,5 @@
-//! Faults that strace puts between the server and its files: how the server is started with one, and what the trace
-//! tells afterwards. Sockets and standard streams are left alone, since only calls on named files count.
+//! Faults that strace injects between the server and its files: starts the server with a fault, and reads the trace.
+//! Only calls on named files count; sockets and standard streams are left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,15 +12,15 @@ use anyhow::{Context, Result, ensure};
 use crate::disk::folder;
 use crate::server::Binary;
 
-/// A system call that works on files, and its names on the machines that Linux runs on.
+/// A system call on files, with its names on the architectures of Linux.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// What it is called here.
+    /// Its name in this program.
     pub name: &'static str,
     names: &'static str,
 }
 
-/// All calls that faults are put into.
+/// All calls that can fail.
 pub const CALLS: [Call; 11] = [
     Call { name: "openat", names: "?open,?openat" },
     Call { name: "read", names: "read" },
@@ -35,23 +35,23 @@ pub const CALLS: [Call; 11] = [
     Call { name: "statfs", names: "statfs" },
 ];
 
-/// A call of the trace.
+/// A call in a trace.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Traced {
-    /// The thread that made it.
+    /// The thread that made the call.
     pub thread: String,
     /// The call.
     pub call: Call,
-    /// All that the trace says of it.
+    /// The text of the call in the trace.
     pub text: String,
 }
 
-/// The one of [`CALLS`] with this name.
+/// The entry of [`CALLS`] with this name.
 pub fn call(name: &str) -> Call {
     CALLS.into_iter().find(|call| call.name == name).expect("every call that is named here is one of them")
 }
 
-/// Fails where there is no strace.
+/// Fails if strace is missing.
 pub fn ensure_present() -> Result<()> {
     let version = Command::new("strace").arg("--version").output();
     let hint = "strace is needed to make calls of the server fail: install the Debian package strace";
@@ -62,13 +62,13 @@ pub fn ensure_present() -> Result<()> {
 impl Binary {
     /// This binary, traced into the file `log`.
     ///
-    /// * `calls`: what to trace.
-    /// * `inject`: what happens instead of a call, as `error=EIO:when=3` for the third call of each thread.
-    /// * `files`: only calls on these; on any when there are none.
+    /// * `calls`: the calls to trace.
+    /// * `inject`: the replacement of a call, such as `error=EIO:when=3` for the third call of each thread.
+    /// * `files`: traces only calls on these files; if empty, calls on any file.
     pub fn traced(&self, log: &Path, calls: &[Call], inject: Option<&str>, files: &[PathBuf]) -> Self {
         let names: Vec<_> = calls.iter().map(|call| call.names).collect();
         let names = names.join(",");
-        // The tracer is the grandchild, so that signals reach the server itself.
+        // The tracer runs as the grandchild, so that signals reach the server itself.
         let mut words: Vec<OsString> =
             ["strace", "-D", "-f", "-q", "-y", "-s", "0", "--seccomp-bpf", "-o"].map(OsString::from).into();
         words.push(log.into());
@@ -83,8 +83,8 @@ impl Binary {
     }
 }
 
-/// The calls in a trace that name a file below `folder`. One that was interrupted by those of other threads is whole
-/// again; one that has not returned stands last.
+/// The calls in a trace on files below `folder`. Joins the two halves of an interrupted call. Calls that have not
+/// returned come last.
 pub fn calls(log: &Path, folder: &Path) -> Result<Vec<Traced>> {
     let text = fs::read_to_string(log).with_context(|| format!("reading {}", log.display()))?;
     let mut begun: BTreeMap<&str, String> = BTreeMap::new();
@@ -112,7 +112,7 @@ pub fn calls(log: &Path, folder: &Path) -> Result<Vec<Traced>> {
     Ok(whole.into_iter().chain(begun).filter_map(traced).collect())
 }
 
-/// The most calls that one thread has made.
+/// The highest number of calls in one thread.
 pub fn most_of_a_thread<'a>(calls: impl IntoIterator<Item = &'a Traced>) -> u32 {
     let mut by_thread: BTreeMap<&str, u32> = BTreeMap::new();
     for call in calls {
@@ -121,12 +121,12 @@ pub fn most_of_a_thread<'a>(calls: impl IntoIterator<Item = &'a Traced>) -> u32 
     by_thread.into_values().max().unwrap_or_default()
 }
 
-/// Whether the text of a call tells what it returned.
+/// Whether the text of a call contains its result.
 pub fn has_returned(text: &str) -> bool {
     text.contains(" = ")
 }
 
-/// The files below `folder` that calls of a trace name, those included that are there no more.
+/// The files below `folder` that the calls name, including deleted ones.
 pub fn files(calls: &[Traced], folder: &Path) -> Result<Vec<PathBuf>> {
     let start = folder.to_string_lossy();
     let mut found: BTreeSet<_> = folder::files(folder)?.into_iter().map(|file| folder.join(file)).collect();
@@ -139,7 +139,7 @@ pub fn files(calls: &[Traced], folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().collect())
 }
 
-/// Those of the calls that strace has replaced.
+/// The calls that strace has replaced.
 pub fn injected(calls: Vec<Traced>) -> Vec<Traced> {
     calls.into_iter().filter(|call| call.text.ends_with("(INJECTED)")).collect()
 }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interrupted_calls_are_whole_again_and_those_that_hang_stand_last() {
+    fn interrupted_calls_are_joined_and_hanging_calls_come_last() {
         let place = tempfile::tempdir().expect("the system has a folder for temporary files");
         let log = place.path().join("trace");
         let lines = [

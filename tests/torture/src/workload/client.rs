@@ -1,4 +1,4 @@
-//! A gRPC client that reads and writes the settings of any scope. What is expected of the answers is not known here.
+//! A gRPC client that reads and writes the settings of any scope.
 
 use std::time::Duration;
 
@@ -16,16 +16,16 @@ use super::feature::{Details, Layer, Level, Scope};
 use super::messages::Messages;
 use super::write::{Operation, Write};
 
-/// How long a call may take. The server's own limit is lower.
+/// The deadline of a call. The server's own limit is lower.
 const CALL: Duration = Duration::from_secs(20);
 
-/// A connection to the server with a token that may do everything.
+/// A connection to the server with a token that has all rights.
 pub struct Client {
     grpc: FeatureServiceClient<Channel>,
     caller: Caller,
 }
 
-/// What a read tells of a scope: what the scope itself has set, nothing of what it inherits.
+/// The result of a read: the scope's own settings, without inherited ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     pub layer: Layer,
@@ -38,7 +38,7 @@ struct Caller {
 }
 
 impl Client {
-    /// A client with this token; it connects at its first call.
+    /// A client with this token. It connects at its first call.
     pub fn new(channel: Channel, token: &str) -> Result<Self> {
         let token = format!("Bearer {token}").parse().context("a token is ASCII")?;
         let caller = Caller { token, messages: Messages::new() };
@@ -94,10 +94,10 @@ impl Client {
         Ok(plain(details))
     }
 
-    /// Reads what a scope itself has set.
+    /// Reads the scope's own settings.
     pub async fn read(&mut self, scope: &Scope) -> Result<Read, Status> {
         let Self { grpc, caller } = self;
-        // Without inheritance a scope that has nothing set would tell nothing at all.
+        // Without inheritance, the answer for a scope without settings would be empty.
         let inheritance = true;
         Ok(match scope.level {
             Level::System => {

@@ -1,5 +1,5 @@
-//! What can be set on which level, and the values. A second, simpler view of the feature service than the server's own,
-//! so that a mistake in one does not excuse the other.
+//! The features of each level and their values. This simple model is independent of the server's code, so that a
+//! mistake in one shows in the comparison with the other.
 
 use std::collections::BTreeMap;
 
@@ -39,13 +39,13 @@ pub enum Level {
     User,
 }
 
-/// What has settings of its own.
+/// The address of a layer of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
     pub level: Level,
-    /// The instance; none for the system.
+    /// The instance; empty for the system.
     pub instance: String,
-    /// The id of the organization or the user; none on the levels above.
+    /// The id of the organization or user; empty on the levels above.
     pub id: String,
 }
 
@@ -57,13 +57,13 @@ pub enum Value {
     Login { required: bool, base_uri: Option<String> },
 }
 
-/// What a scope has set.
+/// The settings of a scope.
 pub type Layer = BTreeMap<&'static str, Value>;
 
 /// A time in seconds and nanoseconds.
 pub type Time = (i64, i32);
 
-/// What answers tell of a scope beside its features.
+/// What an answer says about a scope beside its features.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
     pub sequence: u64,
@@ -78,7 +78,7 @@ impl Level {
         self.flags().chain([PATHS, LOGIN])
     }
 
-    /// The names of its flags.
+    /// The names of the level's flags.
     pub fn flags(self) -> impl Iterator<Item = &'static str> {
         let below: &[&str] = if self == Self::System { &[] } else { &FLAGS_BELOW_SYSTEM };
         FLAGS.iter().chain(below).copied()

@@ -1,42 +1,42 @@
-//! What is known of one scope: the states that it may be in, and what was acknowledged or seen. Judges every answer.
+//! The history of one scope: its possible states, and the proof for each. Checks every answer.
 //!
-//! A write is issued before it is sent: from then on readers may see what becomes of it. Each possible state knows the one
-//! that it was made of, so what is true forms a chain, and whatever is certain must lie on it.
+//! A write adds a possible state before it is sent, since readers may see its effect from then on. Each state refers to
+//! the state that it changes. The true states form a chain, and every certain state must be in it.
 
 use super::client::Read;
 use super::feature::{Details, Scope, Time};
 use super::write::State;
 
-/// What is known of one scope.
+/// The history of one scope.
 #[derive(Debug, Clone)]
 pub struct History {
     pub scope: Scope,
-    /// The first was settled; the others were issued since then.
+    /// The first state was read by [`Self::settle`]; writes have added the others since then.
     states: Vec<Possible>,
-    /// The newest state that is certain: everything later shows this or a newer one.
+    /// The newest certain state: every later answer must show this state or a newer one.
     floor: usize,
     created: Option<Time>,
-    /// What was promised and did not hold.
+    /// Broken promises.
     pub problems: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 struct Possible {
     state: State,
-    /// The state that this one was made of.
+    /// The state that the write changes.
     base: usize,
-    /// When it became so, where that is known.
+    /// The time of the change, if an answer has shown it.
     changed: Option<Time>,
     fate: Fate,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
-    /// Sent; nothing is known.
+    /// The write was sent; its outcome is unknown.
     Open,
-    /// Refused: it must never be seen.
+    /// The write was refused: no read may show this state.
     Refused,
-    /// Acknowledged or seen: it must never be gone.
+    /// The write was acknowledged or read: the state must not be lost.
     Certain,
 }
 
@@ -47,23 +47,24 @@ impl History {
         Self { scope, states: vec![first], floor: 0, created: None, problems: Vec::new() }
     }
 
-    /// The newest state that is certain, by its number.
+    /// The number of the newest certain state.
     pub fn newest(&self) -> usize {
         self.floor
     }
 
-    /// A state by its number.
+    /// The state with this number.
     pub fn state(&self, number: usize) -> &State {
         &self.states[number].state
     }
 
-    /// Notes that a write is about to be sent that turns state `base` into another. Gives the number of that.
+    /// Records a write from state `base` to another state, before the write is sent. Returns the number of the new
+    /// state.
     pub fn issue(&mut self, base: usize, state: State) -> usize {
         self.states.push(Possible { state, base, changed: None, fate: Fate::Open });
         self.states.len() - 1
     }
 
-    /// Notes that the write which leads to a state was refused.
+    /// Records that the server refused the write to this state.
     pub fn refuse(&mut self, number: usize) {
         if self.states[number].fate == Fate::Certain {
             self.problems.push(format!("{}: a refused write was seen", self.describe(number)));
@@ -71,7 +72,7 @@ impl History {
         self.states[number].fate = Fate::Refused;
     }
 
-    /// Notes that the write which leads to a state was acknowledged with these details.
+    /// Records that the server acknowledged the write to this state, with these details.
     ///
     /// `named`: the organization that the call named.
     pub fn acknowledge(&mut self, number: usize, details: &Details, named: Option<&str>) {
@@ -89,7 +90,8 @@ impl History {
         self.certain(number, details);
     }
 
-    /// Checks details that an answer tells of a scope which it did not change. `since`: the newest state at its request.
+    /// Checks the details in the answer of a write that changed nothing. `since`: the newest certain state at the
+    /// request.
     pub fn tell(&mut self, since: usize, details: &Details, named: Option<&str>) {
         let matches = |number: usize| {
             let state = &self.states[number].state;
@@ -100,13 +102,13 @@ impl History {
         }
     }
 
-    /// Notes what a reader saw. `since`: the newest state at its request. Gives the state's number.
+    /// Records what a reader saw. `since`: the newest certain state at the request. Returns the number of the state.
     pub fn see(&mut self, since: usize, read: &Read) -> Option<usize> {
         let found: Vec<_> = self.matching(since, read).collect();
         let oldest = found.iter().copied().min_by_key(|number| self.order(*number));
         match (oldest, found.len()) {
             (Some(number), 1) => self.certain(number, &read.details),
-            // Which of several equal ones it was is not known; at least the oldest is reached.
+            // Several states are equal, and the read does not show which one it saw: only the oldest is certain.
             (Some(number), _) => self.raise(number),
             (None, _) => {
                 let problem = format!("{}: a reader saw {}", self.describe(since), describe_read(read));
@@ -116,9 +118,10 @@ impl History {
         oldest
     }
 
-    /// Compares what is there after a restart with all that is known, and goes on from there.
+    /// Compares a read after a restart with the history, and starts a new history from there.
     ///
-    /// Everything certain must have led to it; what is open may be there, whole, or not at all.
+    /// The state must follow from every certain state. A write with an unknown outcome may be there completely or not
+    /// at all.
     pub fn settle(&mut self, read: &Read) {
         let found = self.matching(self.floor, read).max_by_key(|number| self.order(*number));
         let state = match found {
@@ -151,7 +154,7 @@ impl History {
         })
     }
 
-    /// The states, from `since` on, that can have these dates.
+    /// The states from `since` on that can have these dates.
     fn candidates<'a>(&'a self, since: usize, details: &'a Details) -> impl Iterator<Item = usize> + 'a {
         let is_possible = move |number: &usize| {
             self.states[*number].fate != Fate::Refused
@@ -184,7 +187,7 @@ impl History {
         }
     }
 
-    /// States are as new as their sequence, and a move of a user, which leaves it as it is, comes later.
+    /// The age of a state: by sequence, then by number, since moving a user does not change the sequence.
     fn order(&self, number: usize) -> (u64, usize) {
         (self.states[number].state.sequence, number)
     }

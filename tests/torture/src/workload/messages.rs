@@ -1,4 +1,4 @@
-//! The messages of the feature service, made and read by the names of their fields: the levels share them.
+//! Makes and reads messages of the feature service by field name, since the levels have the same names.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::write::Set;
 
 const PACKAGE: &str = "zitadel.feature.v2";
 
-/// The descriptors, with which messages are made and read.
+/// The descriptors for making and reading messages.
 pub struct Messages {
     pool: DescriptorPool,
 }
@@ -51,7 +51,7 @@ impl Messages {
         message
     }
 
-    /// What the level itself has set, as the answer to a read tells it.
+    /// The level's own settings, from the answer to a read.
     pub fn own(&self, level: Level, answer: &impl Message) -> Layer {
         let (name, source) = match level {
             Level::System => ("GetSystemFeaturesResponse", Source::System),

@@ -1,4 +1,4 @@
-//! Writes by chance: values, masks, resets, moves. The same generator gives the same writes.
+//! Random writes: values, masks, resets, moves. The same generator state gives the same writes.
 
 use fastrand::Rng;
 
@@ -6,16 +6,16 @@ use super::Values;
 use super::feature::{LOGIN, LOGIN_PARTS, Layer, Level, PATHS, Value};
 use super::write::{Operation, Set, State, Write};
 
-/// How many organizations users are moved between.
+/// The number of organizations between which users move.
 const ORGANIZATIONS: u32 = 4;
 
-/// The longest URI that is accepted, in characters.
+/// The maximum length of a URI, in characters.
 const URI_CHARACTERS: usize = 2048;
 
-/// The numbers of `ImprovedPerformance` that a list may hold.
+/// The valid numbers of `ImprovedPerformance`.
 const PATH_NUMBERS: std::ops::RangeInclusive<i32> = 1..=5;
 
-/// A write to a scope in this state which nobody else writes to.
+/// A write to a scope in this state. The scope has no other writer.
 pub fn write(rng: &mut Rng, level: Level, state: &State, values: Values) -> Write {
     let operation = if values == Values::Mixed && rng.u8(..10) == 0 {
         Operation::Reset
@@ -24,7 +24,7 @@ pub fn write(rng: &mut Rng, level: Level, state: &State, values: Values) -> Writ
             Values::Mixed => set(rng, level),
             Values::Large => Set { features: large_login(rng), ..Set::default() },
         };
-        // A third names the sequence, and some of those another one than there is.
+        // A third of the writes names a sequence, and a quarter of those a wrong one.
         set.expected_sequence = match rng.u8(..12) {
             0..3 => Some(state.sequence),
             3 => Some(state.sequence + rng.u64(1..3)),
@@ -38,8 +38,8 @@ pub fn write(rng: &mut Rng, level: Level, state: &State, values: Values) -> Writ
     Write { operation, organization }
 }
 
-/// A write to a scope that others write to as well: it needs the sequence of this state, and what it makes of it differs
-/// from what any other write makes of it.
+/// A write to a scope with several writers. It requires the sequence of this state, and its result differs from the
+/// result of every other write.
 pub fn contested(rng: &mut Rng, level: Level, state: &State) -> Set {
     let mut set = set(rng, level);
     let base_uri = Some(uri(rng, 64));
@@ -58,7 +58,7 @@ fn set(rng: &mut Rng, level: Level) -> Set {
     }
     let mask = match rng.u8(..8) {
         0..4 => return Set { features, ..Set::default() },
-        // What is masked and absent is unset.
+        // The write unsets every masked feature that is absent.
         4 => vec!["*"],
         5 => vec![LOGIN_PARTS[rng.usize(..2)]],
         6 => [features.keys().copied().collect(), vec![names[rng.usize(..names.len())], LOGIN_PARTS[rng.usize(..2)]]]
@@ -93,7 +93,7 @@ fn large_login(rng: &mut Rng) -> Layer {
     Layer::from([(LOGIN, Value::Login { required: rng.bool(), base_uri })])
 }
 
-/// A URI of so many characters that differs from all others.
+/// A unique URI of this length.
 fn uri(rng: &mut Rng, characters: usize) -> String {
     let unique = format!("https://login.example.com/{:016x}", rng.u64(..));
     format!("{unique:/<characters$}")

@@ -1,5 +1,5 @@
-//! Clients under way: writers that own their scopes, writers that compete for some, and readers of all. Each has a connection
-//! of its own and goes on until it is told to stop or an answer does not come.
+//! Client tasks: writers with scopes of their own, writers that compete for scopes, and readers. Each has its own
+//! connection and runs until it must stop or an answer fails to arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,16 +12,16 @@ use super::random_writes;
 use super::write::{Operation, State, Write};
 use super::{Shared, SharedHistory};
 
-/// What an answer says of a write.
+/// The outcome of a call, as its answer shows it.
 enum Outcome<T> {
     Accepted(T),
-    /// Nothing was written.
+    /// The server did not write.
     Refused(Status),
-    /// It may have been written or not, now or a little later.
+    /// The server may write now, a little later, or never.
     Unknown,
 }
 
-/// Writes to scopes that nobody else writes to, so that every answer is foreseen.
+/// Writes to scopes without other writers, so that every answer is predictable.
 pub async fn write_own(mut client: Client, shared: Arc<Shared>, scopes: Vec<SharedHistory>, mut rng: Rng) {
     while !shared.is_stopping() {
         let history = &scopes[rng.usize(..scopes.len())];
@@ -64,7 +64,7 @@ pub async fn write_own(mut client: Client, shared: Arc<Shared>, scopes: Vec<Shar
     }
 }
 
-/// Writes to scopes that others write to as well, each time on top of what it has read.
+/// Writes to scopes with several writers, each time on top of what it has just read.
 pub async fn write_contested(mut client: Client, shared: Arc<Shared>, scopes: Vec<SharedHistory>, mut rng: Rng) {
     while !shared.is_stopping() {
         let history = &scopes[rng.usize(..scopes.len())];
@@ -82,7 +82,7 @@ pub async fn write_contested(mut client: Client, shared: Arc<Shared>, scopes: Ve
         };
         let (number, write) = {
             let mut history = history.lock();
-            // What was seen and is unknown is a problem already.
+            // A state that is not in the history has been recorded as a problem.
             let Some(base) = history.see(since, &read) else { continue };
             let set = random_writes::contested(&mut rng, scope.level, history.state(base));
             let write = Write { operation: Operation::Set(set), organization: None };
@@ -107,7 +107,7 @@ pub async fn write_contested(mut client: Client, shared: Arc<Shared>, scopes: Ve
     }
 }
 
-/// Reads, and notes what it sees.
+/// Reads, and records what it sees.
 pub async fn read(mut client: Client, shared: Arc<Shared>, scopes: Vec<SharedHistory>, mut rng: Rng) {
     while !shared.is_stopping() {
         let history = &scopes[rng.usize(..scopes.len())];

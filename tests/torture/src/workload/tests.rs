@@ -1,4 +1,4 @@
-//! What clients make of answers: right ones pass, and each kind of wrong one is found.
+//! Tests of the history: it accepts right answers and reports each kind of wrong answer.
 
 use super::client::Read;
 use super::feature::{Details, LOGIN, Layer, Level, Scope, Value};
@@ -53,7 +53,7 @@ fn a_reset_counts_one_and_a_move_none() {
     check(&checked, Some("new"), &[], (5, "old"));
 }
 
-/// A scope in a row of states: number 1 is acknowledged, number 2 was sent after it, number 3 was sent and refused.
+/// A scope with three writes: number 1 is acknowledged, number 2 has an unknown outcome, number 3 was refused.
 fn history() -> History {
     let mut history = History::new(Scope::instance("one"));
     for (base, sequence) in [(0, 1), (1, 3), (1, 2)] {
@@ -65,7 +65,7 @@ fn history() -> History {
     history
 }
 
-/// The state at a sequence: it tells the sequence, so that each differs from all others.
+/// The state at a sequence. Its URI contains the sequence, so that all states differ.
 fn state(sequence: u64) -> State {
     let base_uri = Some(format!("http://{sequence}"));
     let layer = Layer::from([(LOGIN, Value::Login { required: false, base_uri })]);
@@ -81,7 +81,7 @@ fn read(of: u64, sequence: u64, second: i64) -> Read {
 }
 
 #[test]
-fn after_a_restart_what_is_certain_must_be_there() {
+fn certain_states_must_survive_a_restart() {
     let check = |there: Read, problems: usize, why: &str| {
         let mut history = history();
         history.settle(&there);
@@ -101,7 +101,7 @@ fn after_a_restart_what_is_certain_must_be_there() {
 }
 
 #[test]
-fn what_a_reader_saw_must_not_be_taken_back() {
+fn a_state_that_a_reader_saw_must_survive_a_restart() {
     let mut history = history();
     assert_eq!(history.see(1, &read(3, 3, 11)), Some(2));
     history.settle(&read(1, 1, 10));
@@ -109,7 +109,7 @@ fn what_a_reader_saw_must_not_be_taken_back() {
 }
 
 #[test]
-fn a_reader_sees_nothing_that_is_outdated_unknown_or_refused() {
+fn readers_must_not_see_outdated_unknown_or_refused_states() {
     let check = |since: usize, seen: Read, problems: usize| {
         let mut history = history();
         if since == 2 {
@@ -128,7 +128,7 @@ fn a_reader_sees_nothing_that_is_outdated_unknown_or_refused() {
 }
 
 #[test]
-fn an_acknowledgement_must_be_the_one_that_is_foreseen() {
+fn acknowledgements_must_match_the_prediction() {
     let check = |number: usize, told: Details, problems: usize| {
         let mut history = history();
         history.issue(1, state(5));
@@ -142,6 +142,6 @@ fn an_acknowledgement_must_be_the_one_that_is_foreseen() {
     check(2, details(4, 11), 1);
     check(2, details(3, 12), 1);
     check(2, other_owner, 1);
-    // Two writes that both counted on the same sequence.
+    // Two acknowledged writes that expected the same sequence.
     check(4, details(5, 11), 1);
 }

@@ -1,4 +1,4 @@
-//! Writes: what they ask for, and what must become of a scope by them.
+//! Writes: the requests, and the state that each must lead to.
 
 use super::feature::{LOGIN, Layer, Level, Scope, Value};
 
@@ -7,14 +7,14 @@ use super::feature::{LOGIN, Layer, Level, Scope, Value};
 pub struct Write {
     /// What to set, or a reset.
     pub operation: Operation,
-    /// The organization that the call names, which a user is moved to.
+    /// The organization that the call names, to which a user moves.
     pub organization: Option<String>,
 }
 
-/// What a write does.
+/// The kind of write.
 #[derive(Debug, Clone)]
 pub enum Operation {
-    /// Sets, and with a mask also unsets.
+    /// Sets features; with a mask, may also unset features.
     Set(Set),
     /// Unsets everything.
     Reset,
@@ -23,13 +23,13 @@ pub enum Operation {
 /// A Set request.
 #[derive(Debug, Clone, Default)]
 pub struct Set {
-    /// What it carries.
+    /// The features in the request.
     pub features: Layer,
-    /// Its mask.
+    /// The update mask.
     pub mask: Option<Vec<&'static str>>,
-    /// The sequence that it expects.
+    /// The expected sequence.
     pub expected_sequence: Option<u64>,
-    /// Whether it is only to be checked.
+    /// Whether the server only checks the request.
     pub validate_only: bool,
 }
 
@@ -38,12 +38,12 @@ pub struct Set {
 pub struct State {
     pub layer: Layer,
     pub sequence: u64,
-    /// For a user: the organization that they are recorded under.
+    /// For a user: the recorded organization.
     pub organization: Option<String>,
 }
 
 impl Write {
-    /// What a scope in this state becomes when the write is accepted.
+    /// The state after the server has accepted the write.
     pub fn apply(&self, level: Level, state: &State) -> State {
         let layer = match &self.operation {
             Operation::Set(set) if set.validate_only => return state.clone(),
@@ -79,7 +79,7 @@ impl Set {
         result
     }
 
-    /// The login settings after a mask that names parts of them, or none.
+    /// The login settings after a mask that names parts of them; `None` if there are none.
     fn merged_login(&self, mask: &[&str], old: Option<&Value>) -> Option<Value> {
         let sent = match self.features.get(LOGIN) {
             Some(Value::Login { required, base_uri }) => Some((*required, base_uri.clone())),
@@ -89,7 +89,7 @@ impl Set {
         let (sent_required, sent_uri) = sent.clone().unwrap_or_default();
         let (mut required, mut base_uri) = match old {
             Some(Value::Login { required, base_uri }) => (*required, base_uri.clone()),
-            // Unsetting a part of what is not set sets nothing.
+            // Unsetting a part of a feature that is not set leaves it not set.
             _ if named("login_v2.required") && sent.is_some() => (false, None),
             _ if named("login_v2.base_uri") && sent_uri.is_some() => (false, None),
             _ => return None,
@@ -105,7 +105,7 @@ impl Set {
 }
 
 impl State {
-    /// Who owns the settings, as answers tell it.
+    /// The owner of the settings, as answers name it.
     ///
     /// `named`: the organization that the call names.
     pub fn owner<'a>(&'a self, scope: &'a Scope, named: Option<&'a str>) -> &'a str {

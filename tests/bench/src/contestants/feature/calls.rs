@@ -1,4 +1,4 @@
-//! What the feature server is asked, and how its answers are checked.
+//! The calls to the feature server, and the checks of their answers.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -17,12 +17,12 @@ use crate::load::{Call, Client};
 
 const SERVICE: &str = "/zitadel.feature.v2.FeatureService";
 
-/// How many instances and organizations many users are spread over. An organization is in one instance.
+/// The numbers of instances and organizations that share the users. An organization is in one instance.
 const INSTANCES: usize = 100;
 const ORGANIZATIONS: usize = 10_000;
 
 impl Feature {
-    /// The inheriting read of the user who has everything.
+    /// The inheriting read of the user with every feature set.
     pub async fn get(&self) -> Result<Call> {
         let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true };
         self.constant(self.tenant("demo", "acme").request("GetUserFeatures", &message)).await
@@ -34,7 +34,7 @@ impl Feature {
         self.constant(self.tenant("demo", "acme").sign(get)).await
     }
 
-    /// Durable writes by so many writers, each to a user of its own.
+    /// Durable writes. Each writer has its own user.
     pub fn sets(&self, writers: usize) -> Call {
         let tenant = self.tenant("demo", "acme");
         let set = |writer, value| {
@@ -45,7 +45,7 @@ impl Feature {
         writes(writers, set, sequence)
     }
 
-    /// The first write of two features of a user, by the number of the user.
+    /// The first write of two features of a user; the turn is the number of the user.
     pub fn set_of_many(&self) -> Call {
         let tenant = self.tenant_of_many();
         let set = move |user: usize| {
@@ -63,7 +63,7 @@ impl Feature {
         })
     }
 
-    /// The inheriting read of a user; `choose` tells which by the number of the turn.
+    /// The inheriting read of a user. `choose` returns the number of the user for a turn.
     pub fn get_of_many(&self, choose: impl Fn(usize) -> usize + Clone + Send + Sync + 'static) -> Call {
         let (tenant, chosen) = (self.tenant_of_many(), choose.clone());
         let get = move |turn| {
@@ -95,7 +95,7 @@ impl Feature {
         Ok(())
     }
 
-    /// A call whose first answer all later ones are compared with.
+    /// A call that compares every answer with the first one.
     async fn constant(&self, request: Request<Bytes>) -> Result<Call> {
         let answer = Client::connect(&self.process.address).await?.answer(request.clone()).await?;
         Ok(Call::constant(request, answer))
@@ -118,7 +118,7 @@ impl Feature {
     }
 }
 
-/// For whom calls are made.
+/// The credential, instance and organization of a call.
 struct Tenant {
     bearer: HeaderValue,
     instance: HeaderValue,
@@ -142,7 +142,7 @@ fn id(id: &str) -> HeaderValue {
     HeaderValue::from_str(id).expect("an id is ASCII")
 }
 
-/// The sequence of a user, as the answer to a write tells it.
+/// The sequence of a user, from the answer to a write.
 fn sequence(answer: &[u8]) -> Result<u64> {
     let answer: SetUserFeaturesResponse = decode(answer)?;
     Ok(answer.details.context("an answer without details")?.sequence)

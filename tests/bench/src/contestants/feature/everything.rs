@@ -1,14 +1,14 @@
-//! Requests that switch everything on, whatever features there are.
+//! Requests that set every feature. The features come from the descriptors.
 
 use feature_api::descriptor_pool;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor, Value};
 
-/// Field numbers from here on say how a Set is done, not what is set.
+/// Fields with this number or a higher one control the Set; the others are features.
 const CONTROLS: u32 = 100;
 
-/// A request in which every feature is set, and none to its default.
+/// A request that sets every feature to a value that is not its default.
 ///
-/// * `name`: that of the message in the package of the feature service.
+/// * `name`: the name of the message in the package of the feature service.
 /// * `id`: the resource, on levels that have one.
 pub fn everything(name: &str, id: Option<&str>) -> DynamicMessage {
     let message = descriptor_pool().get_message_by_name(&format!("zitadel.feature.v2.{name}"));

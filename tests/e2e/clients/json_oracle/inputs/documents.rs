@@ -1,8 +1,8 @@
-//! Hand-picked texts: requests of the feature service as clients send and mistype them, and details of errors.
+//! Hand-picked texts: requests of the feature service, correct and mistyped, and error details.
 
 use super::Input;
 
-/// The table, texts of all depths, and what is no text.
+/// The table, texts of all depths, and bytes that are not text.
 pub fn all() -> Vec<Input> {
     let mut inputs: Vec<Input> =
         TABLE.iter().flat_map(|(message, texts)| texts.iter().map(|text| Input::new(message, *text))).collect();
@@ -16,7 +16,7 @@ pub fn all() -> Vec<Input> {
     inputs
 }
 
-/// An empty message in that many others.
+/// An empty message, nested in this number of messages.
 pub fn nested(depth: usize) -> Input {
     Input::new(KINDS, format!("{}{{}}{}", r#"{"message":"#.repeat(depth), "}".repeat(depth)))
 }

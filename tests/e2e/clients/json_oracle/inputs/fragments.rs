@@ -1,4 +1,4 @@
-//! Values of every form, given to fields of every kind.
+//! Values of every JSON form for fields of every kind.
 
 mod forms;
 mod strings;
@@ -9,7 +9,7 @@ use super::Input;
 
 const KINDS: &str = "kinds.Kinds";
 
-/// Fields of `Kinds`, and values that each of them is given.
+/// Fields of `Kinds`, and the values for each of them.
 const TABLE: [(&[&str], &[&str]); 12] = [
     // fields, values
     (&["int32", "int64", "uint32", "uint64", "sint64", "fixed32", "double", "float", "colour", "int64Value"], NUMBERS),

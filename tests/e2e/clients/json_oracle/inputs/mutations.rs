@@ -1,4 +1,4 @@
-//! Valid texts with a few bytes changed, from a fixed seed.
+//! Valid texts with a few bytes changed at random, from a fixed seed.
 
 use super::Input;
 
@@ -22,7 +22,7 @@ const TEXTS: [(&str, &str); 4] = [
     ),
 ];
 
-/// The texts as they are, and changed.
+/// The texts, unchanged and changed.
 pub fn all() -> Vec<Input> {
     let mut random = Random(SEED);
     let mut inputs = Vec::new();
@@ -51,7 +51,7 @@ fn change(bytes: &mut Vec<u8>, random: &mut Random) {
     }
 }
 
-/// Xorshift: the same numbers everywhere and for ever.
+/// Xorshift: the same numbers on every machine.
 struct Random(u64);
 
 impl Random {

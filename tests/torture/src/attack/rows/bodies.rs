@@ -1,17 +1,17 @@
-//! Bodies of requests that shrink to a KiB when they are compressed, and are nearly as large as a message may be.
-//! `repeated` says which method each of them is for.
+//! Request bodies of nearly the maximum message size that compress to about 1 KiB. `repeated` says which method each
+//! body is for.
 
-/// How many elements have room in a message, by how many bytes each has: 1 MiB without a KiB for what is around them.
+/// How many elements of this size fit into a message: 1 MiB less 1 KiB for the bytes around them.
 const fn fit(bytes: usize) -> usize {
     ((1 << 20) - 1_024) / bytes
 }
 
-/// Nothing: an empty message, or no content.
+/// An empty message, or no content.
 pub fn empty() -> Vec<u8> {
     Vec::new()
 }
 
-/// A length beyond the end of the message.
+/// A length that points beyond the end of the message.
 pub fn malformed() -> Vec<u8> {
     vec![0x0a, 0x7f]
 }
@@ -21,17 +21,17 @@ pub fn inheritance() -> Vec<u8> {
     vec![0x08, 1]
 }
 
-/// Numbers in field 15, which none of the requests has that are not about a Set.
+/// Numbers in field 15, which only Set requests have.
 pub fn unknown_fields() -> Vec<u8> {
     [15 << 3, 0].repeat(fit(2))
 }
 
-/// A Set of the attacker's own organization with a list of a million members of an enum.
+/// A Set of the attacker's own organization with a list of a million enum members.
 pub fn list_of_own() -> Vec<u8> {
     [organization("mallory"), field(8, &vec![1; 1_000_000])].concat()
 }
 
-/// The same for an organization that is not the attacker's.
+/// The same for an organization on which the attacker has no rights.
 pub fn list_of_other() -> Vec<u8> {
     [organization("acme"), field(8, &vec![1; 1_000_000])].concat()
 }
@@ -53,7 +53,7 @@ pub fn json_mask() -> Vec<u8> {
     json(r#""organizationId":"mallory","updateMask":"a"#, ",a", "\"")
 }
 
-/// Numbers in a list that no message has.
+/// A list of numbers in a field that no message has.
 pub fn json_unknown_list() -> Vec<u8> {
     json(r#""unknown":[0"#, ",0", "]")
 }
@@ -62,12 +62,12 @@ pub fn json_unknown_keys() -> Vec<u8> {
     json(r#""a":0"#, r#","a":0"#, "")
 }
 
-/// A text in which each character is written in the longest way.
+/// A text in which each character has its longest escape.
 pub fn json_escapes() -> Vec<u8> {
     json(r#""organizationId":"mallory","loginV2":{"baseUri":""#, r"\u0061", r#""}"#)
 }
 
-/// Objects in objects.
+/// Nested objects.
 pub fn json_nested() -> Vec<u8> {
     json(r#""organizationId":"mallory","unknown":"#, r#"{"a":"#, "")
 }
@@ -80,7 +80,7 @@ fn organization(id: &str) -> Vec<u8> {
     field(1, id.as_bytes())
 }
 
-/// A field of protobuf that has a length.
+/// A length-delimited protobuf field.
 fn field(number: u32, content: &[u8]) -> Vec<u8> {
     let mut field = Vec::with_capacity(content.len() + 8);
     prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut field);
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_are_what_they_are_called() {
+    fn bodies_decode_to_what_their_names_say() {
         let read = |bytes: Vec<u8>| SetOrganizationFeaturesRequest::decode(&*bytes).unwrap();
         let (list, mask) = (read(list_of_own()), read(mask()));
         assert_eq!((&*list.organization_id, list.improved_performance.len()), ("mallory", 1_000_000));

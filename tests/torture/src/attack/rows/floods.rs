@@ -1,4 +1,4 @@
-//! Frames that are allowed, mean nothing, and come in masses.
+//! Masses of valid frames that have no effect.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use crate::attack::attacker::Attack;
 use crate::attack::frames::{Block, DATA, Frames, INITIAL_WINDOW_SIZE, PING, PRIORITY, SETTINGS};
 use crate::attack::wire::{Pace, Wire};
 
-/// The health of the server, which anybody may ask for.
+/// The health method, which needs no credential.
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 
 pub const ATTACKS: [Attack; 8] = [
@@ -28,7 +28,7 @@ pub const ATTACKS: [Attack; 8] = [
     Attack::new("flood of empty DATA", (40_000, "frames"), 4, |wire, pace| Box::pin(empty_data(wire, pace))),
 ];
 
-/// How many frames are sent at once.
+/// How many frames one write sends.
 const BATCH: u64 = 50;
 
 fn ping() -> Frames {
@@ -36,7 +36,7 @@ fn ping() -> Frames {
 }
 
 fn settings() -> Frames {
-    // The windows of streams move up and down with each.
+    // Each of them changes the windows of all streams.
     Frames::new().settings(&[(INITIAL_WINDOW_SIZE, 1)]).frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0])
 }
 
@@ -45,7 +45,7 @@ async fn flood(mut wire: Wire, pace: &mut Pace, frame: Frames) -> io::Result<()>
     repeat(wire, pace, frame).await
 }
 
-/// The server's answers stay in its hands.
+/// The attacker does not read the server's answers.
 async fn unread(mut wire: Wire, pace: &mut Pace, frame: Frames) -> io::Result<()> {
     wire.shake_hands(&[]).await?;
     repeat(wire, pace, frame).await
@@ -59,7 +59,7 @@ async fn repeat(mut wire: Wire, pace: &mut Pace, frame: Frames) -> io::Result<()
     }
 }
 
-/// Streams that are never opened depend on each other.
+/// `PRIORITY` frames for streams that are never opened, each dependent on the next one.
 async fn priority(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.http2().await?;
     loop {
@@ -73,7 +73,7 @@ async fn priority(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// A body that goes on and on without a byte; half of it is padding.
+/// An endless body of empty frames; half of them have padding.
 async fn empty_data(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const PADDED: u8 = 0x8;
     wire.http2().await?;

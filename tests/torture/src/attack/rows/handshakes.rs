@@ -7,7 +7,7 @@ use crate::attack::attacker::Attack;
 use crate::attack::tls::hello;
 use crate::attack::wire::{Pace, Wire};
 
-/// Shorter than by default, so that a run does not take minutes to see it pass.
+/// Shorter than the default, so that a run sees the timeout without waiting for minutes.
 const SHORT: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__HANDSHAKE_TIMEOUT_MS", "1000")];
 
 const fn tls(attack: Attack) -> Attack {
@@ -31,7 +31,7 @@ pub const ATTACKS: [Attack; 4] = [
     tls(Attack::new("no TLS", (500, "connections"), 10, |wire, pace| Box::pin(random(wire, pace)))),
 ];
 
-/// The server proves who it is, which is what costs it most, and nobody is interested.
+/// The client leaves after the server has signed its part of the handshake, which is the server's most expensive step.
 async fn given_up(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.send(&hello(wire.target.tls.as_ref())?).await?;
     let mut answer = [0; 1];
@@ -47,7 +47,7 @@ async fn begun(mut wire: Wire, pace: &mut Pace, part: fn(&[u8]) -> &[u8]) -> io:
     Err(io::ErrorKind::ConnectionReset.into())
 }
 
-/// Bytes where a hello is expected; some begin like one.
+/// Random bytes in place of a ClientHello; some begin like one.
 async fn random(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const HANDSHAKE: &[u8] = &[22, 3, 1];
     let mut noise: Vec<u8> = (0..fastrand::usize(3..4_000)).map(|_| fastrand::u8(..)).collect();

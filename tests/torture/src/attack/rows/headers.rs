@@ -1,4 +1,4 @@
-//! Headers that never end, are too many or too large, or cost more memory than they have bytes.
+//! Headers that are endless, too many or too large, or that cost more memory than they have bytes.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub const ATTACKS: [Attack; 5] = [
     Attack::new("HPACK table sizes", (2_000, "requests"), 8, |wire, pace| Box::pin(table(wire, pace))),
 ];
 
-/// Every other connection sends full frames, the others empty ones.
+/// Every other connection sends full frames, the others send empty frames.
 async fn continuation(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     static FULL: AtomicBool = AtomicBool::new(false);
     wire.http2().await?;
@@ -31,7 +31,7 @@ async fn continuation(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Requests in turn with headers within the limit and beyond it.
+/// Requests with headers below and above the limit in turn.
 async fn many(wire: Wire, pace: &mut Pace) -> io::Result<()> {
     let block = |count: usize| (0..count).fold(Block::grpc(CHECK), |block, _| block.with("a", ""));
     let (within, beyond) = (block(400), block(3_000));
@@ -44,15 +44,15 @@ async fn huge(wire: Wire, pace: &mut Pace) -> io::Result<()> {
     requests(wire, pace, |number| if number % 2 == 0 { within.clone() } else { beyond.clone() }).await
 }
 
-/// One header of 4,000 bytes, then as many repetitions of a byte each as there is room for.
+/// One header of 4,000 bytes, then as many one-byte references to it as fit.
 async fn bomb(wire: Wire, pace: &mut Pace) -> io::Result<()> {
     let first = Block::grpc(CHECK).remembered("x-bomb", &"a".repeat(4_000));
     let block = (0..12_000).fold(first, |block, _| block.indexed(62));
     requests(wire, pace, |_| block.clone()).await
 }
 
-/// The receiver's table is emptied and filled in turn, and the server is offered a table of 4 GiB for its own headers,
-/// of which each is new.
+/// The attacker empties and fills the server's table in turn, and offers the server a table of 4 GiB for the headers of
+/// its answers, all of which are new.
 async fn table(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.shake_hands(&[(HEADER_TABLE_SIZE, u32::MAX)]).await?;
     wire.drain();

@@ -1,4 +1,4 @@
-//! What HTTP/1.1 alone allows: masses of requests without waiting, chunks, and requests that hide others.
+//! Attacks that only HTTP/1.1 allows: pipelining in masses, chunked bodies, and request smuggling.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,7 @@ pub const ATTACKS: [Attack; 4] = [
 const POST: &str =
     "POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 
-/// The one of a row whose turn it is.
+/// The next element of a row, in turn.
 fn next<T>(row: &[T]) -> &T {
     static TURN: AtomicUsize = AtomicUsize::new(0);
     &row[TURN.fetch_add(1, Ordering::Relaxed) % row.len()]
@@ -35,7 +35,7 @@ async fn pipelining(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Small chunks, chunks with long extensions, chunks of no number, and trailers without end.
+/// Small chunks, chunks with long extensions, chunks with an invalid size, and endless trailers.
 async fn chunks(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.drain();
     let extension = format!("1;{}\r\n \r\n", "a".repeat(1_000));
@@ -53,8 +53,8 @@ async fn chunks(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Requests whose length can be understood in two ways. What comes after the one that counts must not be answered as
-/// if it were a request of its own: a proxy in front of the server may have understood the other one.
+/// Requests whose length has two readings. The server must not answer the bytes after the request as a request of their
+/// own: a proxy in front of the server may have used the other reading.
 async fn smuggling(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const HIDDEN: &str = "GET /nothing HTTP/1.1\r\nhost: localhost\r\nx-request-id: hidden\r\n\r\n";
     const PATIENCE: Duration = Duration::from_millis(50);
@@ -94,8 +94,10 @@ async fn smuggling(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
 async fn upgrades(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.drain();
     let request = next(&[
-        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n\r\n",
-        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\n\
+         http2-settings: AAMAAABk\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
         "CONNECT localhost:22 HTTP/1.1\r\nhost: localhost:22\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n",
         "TRACE / HTTP/1.1\r\nhost: localhost\r\n\r\n",

@@ -1,4 +1,4 @@
-//! Bytes that are no HTTP, and frames that lie about themselves. Chance decides, and its seed is printed.
+//! Bytes that are not HTTP, and frames with wrong fields. They are random, and the run prints the seed.
 
 use std::io;
 
@@ -29,7 +29,7 @@ async fn noise_in_http2(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     noise(wire, pace).await
 }
 
-/// Frames of any type with any flags, length and stream, between calls that are in order.
+/// Frames with random type, flags, length and stream, between valid calls.
 async fn frames(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.http2().await?;
     let block = Block::grpc(CHECK);

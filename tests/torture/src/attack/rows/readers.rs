@@ -1,4 +1,4 @@
-//! Clients that ask for much and read slowly, or not at all.
+//! Clients that request much and read slowly or not at all.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::attack::wire::{Pace, Wire};
 const OPENAPI: &str = "/openapi.json";
 pub const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// The calls that are allowed at once on a connection.
+/// The number of concurrent calls that a connection allows.
 const STREAMS: u32 = 100;
 
 pub const ATTACKS: [Attack; 5] = [
@@ -48,7 +48,7 @@ async fn tiny_window(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Windows are open, but the bytes stay in the server's socket.
+/// The windows are open, but the client does not read, so that the bytes stay in the server's socket.
 async fn unread(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.shake_hands(&[(INITIAL_WINDOW_SIZE, 1 << 30)]).await?;
     ask(&mut wire, pace).await?;
@@ -72,7 +72,7 @@ async fn http1_unread(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Each question is 40 bytes and each answer hundreds of times as much, on a hundred streams of each connection.
+/// A question has 40 bytes, its answer hundreds of times as many. Each connection asks on a hundred streams.
 async fn reflection(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const SYMBOL: &str = "zitadel.feature.v2.FeatureService";
     const FILE_CONTAINING_SYMBOL: u8 = 0x22;

@@ -1,6 +1,6 @@
-//! The same call again and again: whatever one of them costs a server, all of them together must not stop it.
+//! Repeats one call many times: all calls together must not stop the server, however expensive each of them is.
 //!
-//! Each kind of call is an attack in each protocol that takes it, over one connection and over many.
+//! Each kind of call makes an attack for each protocol that it supports and each number of connections.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,10 @@ use super::resets::GET;
 use crate::attack::attacker::Attack;
 use crate::attack::request::{Body, Protocol, Request};
 
-/// A call, and how it is made.
+/// A kind of call, and how the attacker makes it.
 struct Kind {
     name: &'static str,
-    /// How many calls a second there are, over all connections.
+    /// The number of calls in a second, over all connections.
     per_second: u32,
     caller: Caller,
     method: &'static str,
@@ -25,11 +25,11 @@ struct Kind {
     short: &'static [u32],
 }
 
-/// Who calls: how its token is made, if it has one.
+/// The arguments of `token` for the caller; `None` for a caller without a token.
 type Caller = Option<&'static str>;
 const STRANGER: Caller = None;
 const NO_ROLE: Caller = Some("--instance demo --user mallory");
-/// The least that may call a Set.
+/// The weakest role that may call a Set.
 const OWNER: Caller = Some("--role ORG_OWNER --instance demo --organization mallory --user mallory");
 
 const SET: &str = "/zitadel.feature.v2.FeatureService/SetOrganizationFeatures";
@@ -45,13 +45,13 @@ const STREAMS: &[Protocol] = &[Protocol::Grpc, Protocol::ConnectStream];
 const PAGES: &[Protocol] = &[Protocol::Http("HTTP GET", "GET", NONE), Protocol::Http("HTTP HEAD", "HEAD", NONE)];
 const READS: &[Protocol] = &[Protocol::Http("REST", "GET", "/v2/features/instance?inheritance=true")];
 
-/// The numbers of connections of each kind.
+/// The numbers of connections in the long form.
 const CONNECTIONS: [u32; 4] = [1, 16, 64, 128];
 const MANY: &[u32] = &[64];
-/// For the kinds that cost a server most.
+/// The numbers for the kinds that cost the server most.
 const EACH: &[u32] = &[1, 64, 128];
 
-/// About 50 KiB a second, since a call of a MiB has one when it is compressed.
+/// About 50 KiB/s, since a call of 1 MiB compresses to 1 KiB.
 const RATE: u32 = 50;
 
 #[rustfmt::skip]

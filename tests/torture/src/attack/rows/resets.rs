@@ -1,4 +1,4 @@
-//! Streams that end as soon as they have begun: by the client, or by a server that is made to.
+//! Streams that end right after they begin, reset by the client or by the server.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ async fn rapid(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     }
 }
 
-/// Each connection keeps to one of the ways to make a server reset a stream: some cost the whole connection.
+/// Each connection uses one way to make the server reset a stream: some ways cost the whole connection.
 async fn made(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     const BATCH: u64 = 10;
     static NEXT: AtomicUsize = AtomicUsize::new(0);

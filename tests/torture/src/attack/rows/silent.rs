@@ -1,4 +1,4 @@
-//! Connections on which nothing is asked for.
+//! Connections without requests.
 
 use std::io;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::attack::attacker::Attack;
 use crate::attack::frames::{Block, END_STREAM, Frames, PREFACE, message};
 use crate::attack::wire::{Pace, Wire};
 
-/// Shorter than by default, so that a run does not take minutes to see them pass.
+/// Shorter than the defaults, so that a run sees the timeouts without waiting for minutes.
 const SHORT: &[(&str, &str)] = &[
     ("FEATURE_SERVER__LIMITS__FIRST_BYTE_TIMEOUT_MS", "1000"),
     ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
@@ -19,12 +19,12 @@ const fn held(attack: Attack) -> Attack {
     Attack { settings: SHORT, let_go_within: Some(Duration::from_secs(10)), ..attack }
 }
 
-/// Time enough to open ten thousand connections.
+/// Gives an attack enough time to open ten thousand connections.
 const fn many(attack: Attack) -> Attack {
     Attack { least: Duration::from_secs(6), ..attack }
 }
 
-/// As many connections as are allowed by default, but for those of the good client.
+/// The default maximum of connections, less a few for the good client.
 const ALL: u32 = 9_990;
 
 pub const ATTACKS: [Attack; 6] = [
@@ -58,7 +58,7 @@ async fn preface(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wait(wire, pace).await
 }
 
-/// A client that has called once and may do so again.
+/// A client that has made one call and keeps its connection.
 async fn idle(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.http2().await?;
     let stream = wire.stream();

@@ -1,4 +1,4 @@
-//! Requests that begin and don't end: headers and bodies that never come, or come a byte at a time.
+//! Requests that begin and never end: headers and bodies that do not arrive, or arrive byte by byte.
 
 use std::io;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::attack::attacker::Attack;
 use crate::attack::frames::{Block, Frames, HEADERS, message};
 use crate::attack::wire::{Pace, Wire};
 
-/// Shorter than by default, so that a run does not take minutes to see them pass.
+/// Shorter than the defaults, so that a run sees the timeouts without waiting for minutes.
 const SHORT: &[(&str, &str)] = &[
     ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
     ("FEATURE_SERVER__LIMITS__DEFAULT_DEADLINE_MS", "1000"),
@@ -82,7 +82,7 @@ fn call(token: Option<&str>) -> Block {
     token.map_or_else(|| Block::grpc(CHECK), |token| Block::authorized(GET, token))
 }
 
-/// Calls without end, as many as the server takes.
+/// Unfinished calls, as many as the server accepts.
 pub async fn http2_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::Result<()> {
     wire.http2().await?;
     let block = call(token);
@@ -93,7 +93,7 @@ pub async fn http2_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) ->
     }
 }
 
-/// A hundred calls, and a byte for each of them in turn.
+/// A hundred calls, each of which gets one byte in turn.
 async fn slow_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::Result<()> {
     wire.http2().await?;
     let block = call(token);
@@ -109,12 +109,12 @@ async fn slow_body(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::
     }
 }
 
-/// As much of large messages as the server takes: what is held of them is to have a bound, too.
+/// Parts of large messages, as many as the server accepts. The memory for incomplete messages must be bounded, too.
 async fn half_messages(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> io::Result<()> {
     const PART: usize = 16_000;
     wire.http2().await?;
     let block = call(token);
-    // A connection's window is 1 MiB: what goes beyond would be an error.
+    // The connection's window is 1 MiB; more bytes would be an error.
     for _ in 0..16 {
         let stream = wire.stream();
         let mut frames = Frames::new().headers(stream, 0, &block).data(stream, 0, &message(false, 1_000_000, b""));
@@ -128,7 +128,7 @@ async fn half_messages(mut wire: Wire, pace: &mut Pace, token: Option<&str>) -> 
     Err(io::ErrorKind::ConnectionReset.into())
 }
 
-/// Messages that tell they were as long as a prefix can tell, or as long as is allowed, and then end.
+/// Messages whose prefix states the largest possible or the largest allowed length, and which then end.
 async fn huge_lengths(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
     wire.http2().await?;
     for length in [u32::MAX, 1 << 20].into_iter().cycle() {
@@ -138,7 +138,7 @@ async fn huge_lengths(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
             .await?;
         pace.keep(1).await;
         if stream % 200 == 199 {
-            // As many as are allowed at once are open: they are given up and begun anew.
+            // All streams that the server allows are open: reset them and start again.
             let resets = (0..100).fold(Frames::new(), |frames, back| frames.reset(stream - 2 * back));
             wire.send_frames(resets).await?;
             sleep(Duration::from_millis(1)).await;

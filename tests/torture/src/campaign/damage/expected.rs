@@ -1,31 +1,33 @@
-//! What the server must make of a damage, by the documented form of a data folder. Pure.
+//! The outcome that the server must have for a damage, by the documented format of a data folder. Pure.
 
 use std::path::Path;
 
 use super::inflict::{Change, Damage};
 use crate::disk::segment::frame_at;
 
-/// What may become of a start.
+/// The allowed outcomes of a start.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// Whether the server may serve, and then exactly what was there.
+    /// Whether the server may serve, with exactly the same contents as before.
     pub may_serve: bool,
-    /// The places that it may name when it refuses to start; none when it must not refuse.
+    /// The places that a refusal may name. Empty if the server must not refuse.
     pub refusals: Vec<Place>,
 }
 
-/// A place that is named when a start is refused.
+/// A place that a refusal names.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {
     /// The file's name.
     pub file: String,
-    /// The byte in it; `None` when none or any may be told.
+    /// The offset of the byte; `None` for a refusal without one, or with any.
     pub offset: Option<usize>,
 }
 
 impl Expected {
-    /// What must become of a folder with this damage. `acknowledged`: the bytes of the last segment that hold what was
-    /// acknowledged. `segments`: the names of all segments before the damage, in their order.
+    /// The allowed outcomes for a folder with this damage.
+    ///
+    /// * `segments`: the names of all segments before the damage, in order.
+    /// * `acknowledged`: the length of the acknowledged part of the last segment, in bytes.
     pub fn after(damage: &Damage, segments: &[String], acknowledged: u64) -> Self {
         let mut expected = Self { may_serve: true, refusals: Vec::new() };
         for change in &damage.changes {
@@ -33,19 +35,19 @@ impl Expected {
             if change.file.ends_with("identity") {
                 expected.may_serve &= change.after.is_some();
                 expected.refuse(&name, None);
-                // Another store's id is told by the first segment, which does not belong to it.
+                // A wrong store id shows in the first segment, which then belongs to another store.
                 expected.refuse(&segments[0], Some(0));
             } else if name.ends_with(".log") {
                 expected.segment(change, &name, segments, acknowledged);
             }
-            // All else can be made anew: the mark, the lock, sled's files.
+            // The server can rebuild all other files: the mark, the lock, sled's files.
         }
         let last = segments.last().filter(|last| {
             let changed = |name: &str| damage.changes.iter().any(|change| change.file.ends_with(name));
             changed("durable") && changed(last)
         });
         if let Some(last) = last {
-            // Without the mark it may be the projection that proves how far the last segment went.
+            // Without the mark, the projection may prove how far the last segment extended.
             expected.refuse(&format!("{last} ends"), None);
         }
         expected
@@ -54,7 +56,7 @@ impl Expected {
     fn segment(&mut self, change: &Change, name: &str, segments: &[String], acknowledged: u64) {
         let position = segments.iter().position(|segment| segment == name);
         let (Some(before), Some(after), Some(position)) = (&change.before, &change.after, position) else {
-            // One that is missing is noticed where the journal goes on without it, or where it ends too early.
+            // A missing segment shows as a gap in the journal, or as a journal that ends too early.
             self.may_serve = false;
             self.refuse("journal", None);
             return;
@@ -68,7 +70,7 @@ impl Expected {
         let start = frame_at(before, first);
         self.refuse(name, Some(start));
         if start == after.len() && !last {
-            // Cut between two frames: the next segment does not continue this one.
+            // The cut is between two frames: the next segment does not continue this one.
             self.refuse(&segments[position + 1], Some(0));
         }
     }
@@ -96,14 +98,14 @@ mod tests {
     use crate::disk::segment::tests::segment;
 
     #[test]
-    fn what_was_acknowledged_must_be_refused_and_what_can_be_made_anew_must_not() {
+    fn damage_to_acknowledged_bytes_is_refused_and_damage_to_rebuildable_files_is_not() {
         let flipped = |byte: usize| {
             let mut bytes = segment();
             bytes[byte] ^= 1;
             Some(bytes)
         };
         let cut = |length: usize| Some(segment()[..length].to_vec());
-        // file | what it holds then | may serve | what may be named
+        // file | its contents after the damage | may serve | places that a refusal may name
         let table = [
             ("journal/1.log", flipped(80), false, vec![("1.log", Some(74))]),
             ("journal/1.log", cut(74), false, vec![("1.log", Some(74)), ("2.log", Some(0))]),
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_last_segment_that_was_swapped_with_the_mark_may_end_too_early_for_the_projection() {
+    fn a_last_segment_swapped_with_the_mark_may_end_before_the_projection() {
         let change = |file: &str| Change { file: file.into(), before: Some(segment()), after: Some(vec![0; 20]) };
         let changes = vec![change("journal/durable"), change("journal/2.log")];
         let damage = Damage { what: "swapped".to_owned(), changes };

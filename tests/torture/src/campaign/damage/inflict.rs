@@ -1,5 +1,5 @@
-//! The damages: which there are, where chance puts them, and how they are done to a folder. What the server should
-//! make of them is not decided here.
+//! The kinds of damage, the random choice of a place, and the change to the folder. `expected` decides the right
+//! outcome.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,31 +10,31 @@ use fastrand::Rng;
 use crate::disk::folder;
 use crate::disk::prepared::{Form, segments};
 
-/// So much of the zeros at the end of a file may be hit.
+/// How many of the zeros at the end of a file may be damaged.
 const ZEROS_HIT_BYTES: usize = 1024;
 
-/// What was done to a folder.
+/// A damage to a folder.
 #[derive(Debug)]
 pub struct Damage {
-    /// In words.
+    /// A description.
     pub what: String,
-    /// The files that are not as they were.
+    /// The changed files.
     pub changes: Vec<Change>,
 }
 
-/// A file that is not as it was.
+/// A changed file.
 #[derive(Debug)]
 pub struct Change {
-    /// The file, as a path from the folder.
+    /// The path of the file, relative to the folder.
     pub file: PathBuf,
-    /// What it held; `None` when it was not there.
+    /// The contents before; `None` if the file did not exist.
     pub before: Option<Vec<u8>>,
-    /// What it holds; `None` when it is gone.
+    /// The contents now; `None` if the file is deleted.
     pub after: Option<Vec<u8>>,
 }
 
 impl Damage {
-    /// Does one damage to `folder`, a copy of that of `form`. `foreign` is the folder of another store.
+    /// Damages `folder`, a copy of the folder of `form`, in one place. `foreign` is the folder of another store.
     pub fn inflict(folder: &Path, form: &Form, foreign: &Path, rng: &mut Rng) -> Result<Self> {
         loop {
             let files = targets(folder)?;
@@ -55,7 +55,7 @@ impl Damage {
     }
 }
 
-/// Everything that the store keeps. The signing keys are not the store's.
+/// All files of the store. The signing keys do not belong to it.
 fn targets(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(folder::files(folder)?.into_iter().filter(|file| !file.starts_with("keys")).collect())
 }
@@ -73,7 +73,7 @@ fn choose(files: &[PathBuf], rng: &mut Rng) -> Result<PathBuf> {
 
 type Contents = Vec<(PathBuf, Option<Vec<u8>>)>;
 
-/// The contents that files shall get; `None` when chance has drawn what cannot be done to this file.
+/// The new contents of the files; `None` if the random damage is impossible for this file.
 fn plan(
     folder: &Path,
     file: &Path,
@@ -83,7 +83,7 @@ fn plan(
     rng: &mut Rng,
 ) -> Result<Option<(String, Contents)>> {
     let mut bytes = fs::read(folder.join(file))?;
-    // Of the zeros at the end of a file only a few are hit: most of a journal may be the space for later frames.
+    // Most of a journal may be zeros for later frames, so only a few zeros at the end of a file are hit.
     let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let length = bytes.len().min(written + ZEROS_HIT_BYTES);
     let one = |kind: String, bytes: Option<Vec<u8>>| Ok(Some((kind, vec![(file.to_owned(), bytes)])));

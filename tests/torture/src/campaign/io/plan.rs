@@ -1,4 +1,4 @@
-//! Which faults there are: every call that the server makes on its files, failing once or from then on. Nothing runs here.
+//! The list of faults: every call of the server on its files, failing once or permanently. Nothing runs here.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 use crate::disk::strace::{CALLS, Call, Traced, most_of_a_thread};
 use crate::server::Binary;
 
-/// A fault that the server meets.
+/// A fault for the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A call fails.
+    /// A failing call.
     Call {
-        /// Which.
+        /// The kind of call.
         call: Call,
-        /// With what.
+        /// The error that it returns.
         error: &'static str,
-        /// The how manieth of a thread.
+        /// The number of the call in its thread, counted from 1.
         at: u32,
-        /// And all calls that follow.
+        /// Whether all later calls fail, too.
         onwards: bool,
     },
-    /// No file may grow beyond this many blocks of 512 bytes: a write is cut short there, and the next fails.
+    /// No file may grow beyond this many blocks of 512 bytes. One write is cut short there, the next fails.
     FileSize(u32),
 }
 
-/// The last call that a fault is put into.
+/// The highest number of a call that fails.
 const LAST: u32 = 100;
 
-/// Every fault that can be met, given the calls of a run without any.
+/// Every fault that can occur, given the calls of a run without faults.
 pub fn faults(calls: &[Traced]) -> Vec<Fault> {
     let mut faults: Vec<_> = (1..=LAST).map(|step| Fault::FileSize(step * step / 4)).collect();
     for call in CALLS {
@@ -44,7 +44,7 @@ pub fn faults(calls: &[Traced]) -> Vec<Fault> {
 }
 
 impl Fault {
-    /// A server that meets this fault in these files, traced into `log`.
+    /// A server with this fault in these files, traced into `log`.
     pub fn put_into(&self, binary: &Binary, log: &Path, files: &[PathBuf]) -> Binary {
         match self {
             Self::Call { call, error, at, onwards } => {

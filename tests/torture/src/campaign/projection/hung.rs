@@ -1,4 +1,4 @@
-//! Disks that do not answer: calls on them neither succeed nor fail, for longer than anybody waits.
+//! Disks that hang: calls on them neither succeed nor fail for longer than any timeout.
 
 use std::fmt;
 use std::path::Path;
@@ -16,25 +16,25 @@ use crate::finding::{Finding, Verdict};
 use crate::health;
 use crate::server::{Binary, NotStarted, Server};
 
-/// The deadline that the server is given for calls without one.
+/// The default deadline that the server has for calls.
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// A call is answered by then, on a busy machine too.
+/// The time within which a call has an answer, even on a busy machine.
 const ANSWERED: Duration = Duration::from_secs(8);
 
-/// The server has ended by then.
+/// The time within which the server must end.
 const ENDED: Duration = Duration::from_secs(20);
 
-/// How long writers go on: sled writes in the background, every two seconds.
+/// The duration of the writes. sled writes in the background every two seconds.
 const LOAD: Duration = Duration::from_secs(15);
 
-/// How long the server has for calls under way when it ends, in milliseconds. The data folder then has five seconds.
+/// The server's grace period for open calls, in milliseconds. After it, the data folder has five seconds to close.
 const GRACE_MS: &str = "1000";
 
-/// Calls on some of the files that hang.
+/// Calls that hang, and the files on which they do.
 pub struct Hang {
     call: &'static str,
-    /// A part of the path of the files.
+    /// A part of the files' paths.
     files: &'static str,
 }
 
@@ -46,7 +46,7 @@ const HANGS: [Hang; 4] = [
 ];
 
 impl Hang {
-    /// One of them in turn; every fifth time none, for a start that hangs, which takes the longest.
+    /// One hang after the other. `None` in every fifth turn, for a hanging start, which takes longest.
     pub fn of(turn: u32) -> Option<&'static Self> {
         HANGS.get((turn as usize + HANGS.len()) % (HANGS.len() + 1))
     }
@@ -64,10 +64,10 @@ impl fmt::Display for Hang {
     }
 }
 
-/// Lets the calls hang under a server that has started, until it is killed.
+/// Makes the calls of a running server hang, until the server is killed.
 pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Verdict {
     let (data, log) = (place.join("data"), place.join("trace"));
-    // A run in which nothing hangs tells the files, and how many of the calls a start makes.
+    // A run without hangs shows the files, and how many of the calls a start makes.
     let learning = binary.traced(&log, &CALLS, None, &[]).serve(&data).await?;
     learning.kill().await?;
     let traced = calls(&log, &data)?;
@@ -116,9 +116,9 @@ pub async fn meet(binary: &Binary, place: &Path, form: &Form, hang: &Hang) -> Ve
     Ok(if late == 0 { "hung unnoticed" } else { "hung" })
 }
 
-/// Tells a server whose journal hangs to end: it must, and say why it could not close its folder.
+/// Stops a server whose journal hangs. The server must end and say why it could not close its folder.
 ///
-/// `trace`: where strace tells how it ended. strace itself goes on until the last call that it holds back is over.
+/// `trace`: the file in which strace records the server's exit. strace itself runs until the last delayed call is over.
 async fn ends(server: Server, trace: &Path) -> Result<(), Finding> {
     server.terminate().await?;
     let ended = async {
@@ -135,7 +135,7 @@ async fn ends(server: Server, trace: &Path) -> Result<(), Finding> {
     Ok(())
 }
 
-/// Lets a start hang in sled: it is refused in time, and the next one serves what was there.
+/// Makes a start hang in sled. The server must refuse in time, and the next start must serve the contents.
 pub async fn meet_at_open(binary: &Binary, place: &Path, form: &Form) -> Verdict {
     let (data, log) = (place.join("data"), place.join("trace"));
     let files = [data.join("projection/conf")];

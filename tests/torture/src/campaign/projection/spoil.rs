@@ -1,4 +1,4 @@
-//! The ways in which a projection is spoilt. What the server makes of it is not decided here.
+//! The ways to spoil a projection. The campaign decides the right outcome.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use fastrand::Rng;
 use crate::disk::folder;
 use crate::disk::prepared::Prepared;
 
-/// Spoils the projection of the data folder, a copy of `prepared.stopped`. Gives what was done, and whether the journal
-/// now ends before what the projection knows.
+/// Spoils the projection of `data`, a copy of `prepared.stopped`. Returns a description, and whether the journal now
+/// ends before the projection's last revision.
 pub fn spoil(data: &Path, prepared: &Prepared, rng: &mut Rng) -> Result<(String, bool)> {
     let projection = data.join("projection");
     let replace = |with: PathBuf| {

@@ -1,6 +1,6 @@
-//! Values of all forms of JSON.
+//! Values of all JSON forms.
 
-/// One of each form of JSON.
+/// One value of each JSON form.
 pub const SHAPES: &[&str] = &[
     "null",
     "true",
@@ -27,7 +27,7 @@ pub const SHAPES: &[&str] = &[
     r#"{"a":null}"#,
 ];
 
-/// Numbers, in strings too.
+/// Numbers, also as strings.
 pub const NUMBERS: &[&str] = &[
     "0",
     "-0",
@@ -112,7 +112,7 @@ pub const NUMBERS: &[&str] = &[
     r#""RED""#,
 ];
 
-/// Arrays, mostly.
+/// Mostly arrays.
 pub const LISTS: &[&str] = &[
     "[]",
     "[1,2]",
@@ -133,7 +133,7 @@ pub const LISTS: &[&str] = &[
     "[1.5]",
 ];
 
-/// Objects, mostly.
+/// Mostly objects.
 pub const MAPS: &[&str] = &[
     "{}",
     r#"{"a":"b"}"#,
@@ -164,7 +164,7 @@ pub const MAPS: &[&str] = &[
     r#"{"a":{"b":1,"b":2}}"#,
 ];
 
-/// Values of an Any.
+/// Values for an Any.
 pub const ANYS: &[&str] = &[
     r#"{"@type":"type.googleapis.com/kinds.Kinds","int32":1,"renamed":"x"}"#,
     r#"{"int32":1,"@type":"type.googleapis.com/kinds.Kinds"}"#,

@@ -1,4 +1,4 @@
-//! Values that are strings with a syntax of their own, mostly.
+//! Mostly strings with a syntax of their own.
 
 /// Bytes.
 pub const BASE64: &[&str] = &[
