@@ -1,4 +1,4 @@
-//! What a start answers to what it finds in its data folder: the table of docs/storage-format.md, with the real binary.
+//! Starts on data folders in every state: the table of docs/storage-format.md, with the real binary.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
