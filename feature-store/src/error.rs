@@ -7,7 +7,7 @@ use std::time::Duration;
 use feature_core::{FeatureKey, Scope};
 
 use crate::files::FileError;
-use crate::scope_key;
+use crate::format::scope_key;
 use crate::store::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 const MEBIBYTE: u64 = 1024 * 1024;

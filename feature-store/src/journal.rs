@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use feature_core::Event;
 use uuid::Uuid;
 
-use crate::encoding::{decode_event, encode_event};
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
+use crate::format::encoding::{decode_event, encode_event};
 use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
 use recovery::{Survey, survey};

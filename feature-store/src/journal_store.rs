@@ -12,25 +12,12 @@ use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
-use crate::identity;
+use crate::format::identity;
 use crate::journal::Journal;
-use crate::projection::{Projection, SMALL_CACHE_BYTES};
+use crate::projection::Projection;
+use crate::store::limits::{LIMITS, Limits};
 use crate::store::{FeatureStore, check_append};
 use crate::write_behind::Deferred;
-
-/// The sizes that tests make smaller or larger.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// A journal segment of this many bytes takes no further group.
-    pub(crate) segment_bytes: u64,
-    /// Appends are refused while fewer bytes are free.
-    pub(crate) reserve_bytes: u64,
-    /// The projection keeps about so many bytes of records in memory.
-    pub(crate) cache_bytes: u64,
-}
-
-pub(crate) const LIMITS: Limits =
-    Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024, cache_bytes: SMALL_CACHE_BYTES };
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {

@@ -8,40 +8,32 @@
 
 #![forbid(unsafe_code)]
 
-mod backup;
 mod committer;
-mod encoding;
 mod error;
-mod export;
-mod export_format;
 mod files;
-mod fold;
-mod identity;
-mod import;
+mod format;
 mod journal;
 mod journal_store;
+mod maintenance;
 mod memory;
 mod projection;
 mod readers;
-mod scope_key;
-mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
-mod verify;
 mod versioned;
 mod write_behind;
 
-pub use backup::backup;
 pub use committer::{CommitError, Committer};
 pub use error::{LineError, OpenError, StoreError};
-pub use export::{ExportError, export};
 pub use files::FileError;
-pub use import::{ImportError, import};
 pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
+pub use maintenance::backup::backup;
+pub use maintenance::export::{ExportError, export};
+pub use maintenance::import::{ImportError, import};
+pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
 pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
-pub use verify::{ProjectionState, Verification, verify};
 pub use versioned::{Version, Versioned};

@@ -24,20 +24,17 @@ use feature_core::{Event, Record, Scope};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::encoding::{decode_record, encode_record};
 use crate::error::{OpenError, StoreError};
 use crate::files;
+use crate::format::encoding::{decode_record, encode_record};
+use crate::format::scope_key;
 use crate::journal::Journal;
-use crate::scope_key;
 use crate::store::FeatureStore;
 use check::check;
 use guarded_open::{contained, within};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use comparison::Snapshot;
-
-/// What sled may keep in memory where everything is read or written once, in order.
-pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;

@@ -1,15 +1,13 @@
 //! The contract of a store, and the checks that every store makes before it writes. No store lives here.
 
+pub(crate) mod fold;
+pub(crate) mod limits;
+
 use feature_core::{Event, Record, Scope, Value};
 
-use crate::encoding;
 use crate::error::StoreError;
-
-/// The most bytes that one value may take in its stored form.
-pub const VALUE_MAX_BYTES: usize = 32 * 1024;
-
-/// How deep messages may lie within messages in a value. Far deeper ones could be written but not read again.
-pub const VALUE_MAX_DEPTH: usize = 8;
+use crate::format::encoding;
+pub use limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 /// Keeps the history of all scopes and shows the newest record of each.
 ///

@@ -14,8 +14,8 @@ use std::{fmt, io, mem};
 
 use feature_core::{Event, Record, Scope};
 
-use crate::encoding::value_bytes;
 use crate::error::StoreError;
+use crate::format::encoding::value_bytes;
 use crate::store::{FeatureStore, check_values};
 
 /// How long events wait for more to be handed on with them, at least and at most. All events of a scope are one change to

@@ -10,10 +10,10 @@ use super::frame::{self, Frame, KIND_EVENT, SEGMENT_HEADER};
 use super::mark::Position;
 use super::scan::Rest;
 use super::{corrupt, not_understood, read_segment, segment_path};
-use crate::encoding::{decode_event, encode_event};
 use crate::error::OpenError;
 use crate::files::{Shared, share_lock};
-use crate::identity;
+use crate::format::encoding::{decode_event, encode_event};
+use crate::format::identity;
 use crate::journal::recovery::survey;
 
 /// All events of a store, checked. Others may read the folder at the same time, but no process can write to it.

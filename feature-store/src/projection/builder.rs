@@ -13,9 +13,9 @@ use prost::Message;
 
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
 use crate::error::StoreError;
-use crate::fold::Fold;
-use crate::scope_key;
+use crate::format::scope_key;
 use crate::store::FeatureStore;
+use crate::store::fold::Fold;
 
 /// The memory that records may take before they are written, in bytes.
 pub(crate) const FOLD_BYTES: usize = 256 * 1024 * 1024;

@@ -75,7 +75,8 @@ fn check_entry(key: &IVec, value: &IVec) -> Result<u32, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projection::{FORMAT, SMALL_CACHE_BYTES, open_tree, seal_value};
+    use crate::projection::{FORMAT, open_tree, seal_value};
+    use crate::store::limits::SMALL_CACHE_BYTES;
 
     /// So many records, and the progress that belongs to them.
     fn records(tree: &sled::Db, count: usize) -> Progress {

@@ -6,11 +6,12 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::check::check;
-use super::{Progress, RECORD, SMALL_CACHE_BYTES, open_tree, open_value, read_progress};
+use super::{Progress, RECORD, open_tree, open_value, read_progress};
 use crate::error::OpenError;
-use crate::fold::Fold;
+use crate::format::scope_key;
 use crate::projection::guarded_open::contained;
-use crate::scope_key;
+use crate::store::fold::Fold;
+use crate::store::limits::SMALL_CACHE_BYTES;
 
 /// A projection as it was left.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::fs;
 use uuid::Uuid;
 
 use super::*;
+use crate::store::limits::SMALL_CACHE_BYTES;
 use crate::tests::fixtures::{history, users};
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread;
 use feature_core::{Event, Record, Scope, Value};
 
 use super::fixtures::{event, history, records, scopes, values};
-use crate::journal_store::LIMITS;
+use crate::store::limits::LIMITS;
 use crate::{FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::fixtures::{copy, records, scopes};
 use super::folder::{filled, open};
-use crate::journal_store::LIMITS;
 use crate::projection::Projection;
+use crate::store::limits::LIMITS;
 use crate::{FeatureStore, JournalStore, OpenError, StoreError};
 
 /// Opens sled, whose own thread may hold the lock of the files a little longer than whoever had them open before.

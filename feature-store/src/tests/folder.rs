@@ -8,7 +8,7 @@ use feature_core::{Record, Scope, Value};
 
 use super::doubtful::open_sled;
 use super::fixtures::{copy, event, history, records, scopes, values};
-use crate::journal_store::{LIMITS, Limits};
+use crate::store::limits::{LIMITS, Limits};
 use crate::{FeatureStore, JournalStore, OpenError, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {

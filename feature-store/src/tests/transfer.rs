@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::fixtures::{decided, records};
 use super::model::a_write;
-use crate::journal_store::LIMITS;
+use crate::store::limits::LIMITS;
 use crate::{FeatureStore, History, ImportError, JournalStore, OpenError, ProjectionState, export, import, verify};
 
 /// A closed store with this history.

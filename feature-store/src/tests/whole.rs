@@ -13,8 +13,8 @@ use feature_core::Scope;
 
 use super::fixtures::{copy, decided, history, records, some_writes, users};
 use super::transfer::{exported, store_of};
-use crate::journal_store::{LIMITS, Limits};
-use crate::verify::verify_in_passes;
+use crate::maintenance::verify::verify_in_passes;
+use crate::store::limits::{LIMITS, Limits};
 use crate::{FeatureStore, History, JournalStore, OpenError, ProjectionState, Verification, backup};
 
 fn temporary() -> (tempfile::TempDir, PathBuf) {

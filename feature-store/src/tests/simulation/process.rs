@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::switch;
 use crate::committer::Worker;
 use crate::error::{OpenError, StoreError};
-use crate::journal_store::Limits;
+use crate::store::limits::Limits;
 use crate::tests::fixtures::records;
 use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
 

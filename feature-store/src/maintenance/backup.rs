@@ -5,9 +5,9 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::files;
-use crate::identity;
+use crate::format::identity;
 use crate::journal::Extent;
-use crate::staging::Staging;
+use crate::maintenance::staging::Staging;
 
 /// Copies the store in the data folder to `target`, which must be missing or empty, and checks the copy. Every write
 /// that was acknowledged before the call is in it. Returns the revision that it reaches.

@@ -1,9 +1,9 @@
-//! Export: the whole history of a store as lines of JSON. What a line looks like is in [`lines`](crate::export_format).
+//! Export: the whole history of a store as lines of JSON. What a line looks like is in [`lines`](crate::format::export_format).
 
 use std::io::{self, Write};
 
 use crate::error::OpenError;
-use crate::export_format::{End, Header, write_event, write_line};
+use crate::format::export_format::{End, Header, write_event, write_line};
 use crate::journal::History;
 
 /// Why an export ended early.

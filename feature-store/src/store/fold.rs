@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use feature_core::Record;
 
-use crate::encoding::{NotUnderstood, decode_record, encode_record};
+use crate::format::encoding::{NotUnderstood, decode_record, encode_record};
 
 /// What an entry takes beside its bytes, roughly.
 const ENTRY_BYTES: usize = 96;

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 
 use super::ImportError;
 use crate::error::LineError;
-use crate::export_format::{End, LINE_MAX_BYTES};
+use crate::format::export_format::{End, LINE_MAX_BYTES};
 
 /// An export as it is read.
 pub(super) struct Input<'a> {

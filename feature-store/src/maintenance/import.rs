@@ -1,5 +1,5 @@
 //! Import: a store made of the lines of an export, with the same history and the same id. Every line is checked
-//! against those before it. The lines themselves are read in [`lines`](crate::export_format).
+//! against those before it. The lines themselves are read in [`lines`](crate::format::export_format).
 
 mod input;
 
@@ -10,12 +10,12 @@ use feature_core::{Discontinuity, Event, check_continuity};
 use uuid::Uuid;
 
 use crate::error::{LineError, OpenError, StoreError};
-use crate::export_format::{Header, field_of, read_event};
 use crate::files::{self, DataFile, FileError};
+use crate::format::export_format::{Header, field_of, read_event};
 use crate::journal::Journal;
-use crate::journal_store::LIMITS;
-use crate::projection::{Builder, FOLD_BYTES, Projection, SMALL_CACHE_BYTES};
-use crate::staging::Staging;
+use crate::maintenance::staging::Staging;
+use crate::projection::{Builder, FOLD_BYTES, Projection};
+use crate::store::limits::{LIMITS, SMALL_CACHE_BYTES};
 use crate::store::{FeatureStore, check_values};
 use input::Input;
 

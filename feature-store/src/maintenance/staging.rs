@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::error::OpenError;
 use crate::files::{self, FileError};
-use crate::identity;
+use crate::format::identity;
 
 /// Where in the folder the store is made.
 const PARTIAL: &str = "partial";

@@ -7,12 +7,12 @@ use std::path::Path;
 use feature_core::{Event, Scope, check_continuity};
 
 use crate::error::OpenError;
-use crate::export_format::field_of;
 use crate::files;
-use crate::fold::Fold;
+use crate::format::export_format::field_of;
+use crate::format::scope_key;
 use crate::journal::{History, Place};
 use crate::projection::Snapshot;
-use crate::scope_key;
+use crate::store::fold::Fold;
 
 /// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
 const PASS_BYTES: u64 = 512 * 1024 * 1024;

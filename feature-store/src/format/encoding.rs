@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Timestamp, Value};
 use prost::Message;
 
-use crate::scope_key;
+use crate::format::scope_key;
 
 /// What was stored is intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
