@@ -40,7 +40,7 @@ pub enum Kind {
     /// On or off.
     Flag,
     /// A list of enum members. Only a list with an element counts as present.
-    Numbers,
+    EnumList,
     /// A message with these parts, each of which a mask can name.
     Message(BTreeMap<String, Presence>),
 }

@@ -24,7 +24,7 @@ pub(crate) use worker::{Job, Worker};
 
 /// How long a turn may take before writes count as not accepted. A healthy disk takes milliseconds, a busy one now and
 /// then a second or two. Half of the usual deadline of a call: so the health tells before the first caller gives up.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a write was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,17 +57,13 @@ impl Committer {
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start(store: Arc<dyn FeatureStore>, queue: NonZeroUsize) -> io::Result<Self> {
-        Self::start_with(store, queue, PATIENCE)
+        Self::start_with(store, queue, TURN_TIMEOUT)
     }
 
-    pub(crate) fn start_with(
-        store: Arc<dyn FeatureStore>,
-        queue: NonZeroUsize,
-        patience: Duration,
-    ) -> io::Result<Self> {
+    pub(crate) fn start_with(store: Arc<dyn FeatureStore>, queue: NonZeroUsize, timeout: Duration) -> io::Result<Self> {
         let (committer, worker) = Self::new(store, queue);
         let watchdog = worker.watchdog();
-        thread::Builder::new().name("watchdog".to_owned()).spawn(move || watchdog.run(patience))?;
+        thread::Builder::new().name("watchdog".to_owned()).spawn(move || watchdog.run(timeout))?;
         thread::Builder::new().name("committer".to_owned()).spawn(move || worker.run())?;
         Ok(committer)
     }

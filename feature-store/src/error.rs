@@ -181,13 +181,13 @@ pub enum OpenError {
     #[error(
         "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if that \
          hangs too, check the disk",
-        .folder.display(), .patience.as_secs()
+        .folder.display(), .timeout.as_secs()
     )]
     ProjectionHangs {
         /// The projection's folder.
         folder: PathBuf,
         /// How long it had.
-        patience: Duration,
+        timeout: Duration,
     },
     /// Not even a new projection could be built.
     #[error("the projection cannot be built: {reason}; check that the disk of the data folder has space and works")]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use moving::{create_new_folder, move_to, remove_file, remove_folder};
 pub(crate) use private::make_private;
-pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
+pub(crate) use reading::{SharedLock, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]
 use crate::tests::simulation::switch as disk;

@@ -23,11 +23,11 @@ use crate::files::{self, DataFile, FileError};
 use crate::format::encoding::{decode_event, encode_event};
 use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
-use recovery::{Survey, survey};
-use scan::{Rest, Scan};
+use recovery::{CheckedJournal, check_journal};
+use scan::{Scan, Tail};
 
 pub(crate) use backup_copy::Extent;
-pub(crate) use history::Place;
+pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
@@ -81,13 +81,13 @@ impl Journal {
     /// [`OpenError`] when the journal is not what was once durable. Then nothing was changed.
     pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
         let seed = frame::seed(store);
-        let Survey { segments, last, bytes, scan, half_made, .. } = survey(folder, store)?;
+        let CheckedJournal { segments, last, bytes, scan, half_made, .. } = check_journal(folder, store)?;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
             start_segment(folder, store, last)?;
         }
         let file = DataFile::open(&segment_path(folder, last))?;
-        if scan.rest == Rest::Torn {
+        if scan.tail == Tail::Torn {
             let segment = segment_path(folder, last);
             let bytes = bytes.len() - scan.end;
             tracing::warn!(segment = %segment.display(), offset = scan.end, bytes, "cut off what a crash has torn");

@@ -17,7 +17,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::store::limits::{LIMITS, Limits};
 use crate::store::{FeatureStore, check_append};
-use crate::write_behind::Deferred;
+use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
@@ -55,8 +55,8 @@ impl JournalStore {
         files::make_private(folder);
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
             let projection = Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?;
-            let deferred = Deferred::start(Box::new(projection));
-            Ok(Box::new(deferred.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
+            let write_behind = WriteBehind::start(Box::new(projection));
+            Ok(Box::new(write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
         })
     }
 

@@ -31,16 +31,16 @@ use crate::format::scope_key;
 use crate::journal::Journal;
 use crate::store::FeatureStore;
 use check::check;
-use guarded_open::{contained, within};
+use guarded_open::{catching_panics, with_timeout};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
-pub(crate) use comparison::Snapshot;
+pub(crate) use comparison::ProjectionCopy;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
 
 /// How long the lock of sled's files is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Events that are handed over at once while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
@@ -78,23 +78,23 @@ impl Projection {
     /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
     pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_within(guarded_open::patience(folder), folder, journal, cache_bytes)
+        Self::open_with_timeout(guarded_open::timeout_of(folder), folder, journal, cache_bytes)
     }
 
-    /// As [`Projection::open`]. `patience`: how long sled may take to open it.
-    pub(crate) fn open_within(
-        patience: Duration,
+    /// As [`Projection::open`]. `timeout`: how long sled may take to open it.
+    pub(crate) fn open_with_timeout(
+        timeout: Duration,
         folder: &Path,
         journal: &Journal,
         cache_bytes: u64,
     ) -> Result<Self, OpenError> {
-        let attempt = || contained(|| Self::catch_up(patience, folder, journal, cache_bytes));
+        let open = || catching_panics(|| Self::catch_up(timeout, folder, journal, cache_bytes));
         let aside = folder.with_added_extension("set-aside");
-        match attempt() {
+        match open() {
             Err(OpenError::Projection { reason }) => {
                 tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
                 files::set_aside(folder, &aside)?;
-                attempt()
+                open()
             }
             // The thread that hangs may go on at any time, and would then write into a new folder of that name: sled
             // finds some of its files by their paths. So only another process can build a new projection.
@@ -106,9 +106,9 @@ impl Projection {
         }
     }
 
-    fn catch_up(patience: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
+    fn catch_up(timeout: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
         let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
-        let (tree, progress) = within(patience, folder, move || {
+        let (tree, progress) = with_timeout(timeout, folder, move || {
             let tree = open_tree(&path, cache_bytes)?;
             let progress = read_progress(&tree, store)?;
             if progress.revision <= to {
@@ -230,7 +230,7 @@ fn make_ready(folder: &Path) -> Result<(), files::FileError> {
         return Ok(());
     }
     let db = files::DataFile::open(&folder.join("db"))?;
-    let give_up = Instant::now() + LOCK_PATIENCE;
+    let give_up = Instant::now() + LOCK_TIMEOUT;
     while !db.try_lock()? {
         if Instant::now() > give_up {
             return Ok(());

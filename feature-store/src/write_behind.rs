@@ -43,7 +43,7 @@ const GROUP_BYTES: usize = QUEUE_BYTES / 2;
 const EVENT_BYTES: usize = 1024;
 
 /// A store that follows a journal at its own pace, and looks as if it kept up with it.
-pub(crate) struct Deferred {
+pub(crate) struct WriteBehind {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -72,7 +72,7 @@ struct Queue {
     closed: bool,
 }
 
-impl Deferred {
+impl WriteBehind {
     /// Starts the thread that hands events on.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Deferred {
     }
 }
 
-impl FeatureStore for Deferred {
+impl FeatureStore for WriteBehind {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         let ahead = self.shared.ahead.read().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, record)) = ahead.get(scope) {
@@ -143,15 +143,15 @@ impl FeatureStore for Deferred {
     }
 }
 
-impl Drop for Deferred {
+impl Drop for WriteBehind {
     fn drop(&mut self) {
         self.finish();
     }
 }
 
-impl fmt::Debug for Deferred {
+impl fmt::Debug for WriteBehind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deferred").finish_non_exhaustive()
+        f.debug_struct("WriteBehind").finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::CommitError;
 use super::group::Group;
 use crate::committer::reply::{self, Caller};
-use crate::committer::write_health::{Acceptance, Watchdog};
+use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 
@@ -27,7 +27,7 @@ pub(crate) enum Job {
 pub(crate) struct Worker {
     pub(crate) store: Arc<dyn FeatureStore>,
     pub(crate) waiting: mpsc::Receiver<Job>,
-    acceptance: Acceptance,
+    health: WriteHealth,
     /// Why writes are refused, after an append has failed.
     poison: Option<StoreError>,
     closing: Option<Answer>,
@@ -35,23 +35,23 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(super) fn new(store: Arc<dyn FeatureStore>, waiting: mpsc::Receiver<Job>) -> Self {
-        Self { store, waiting, acceptance: Acceptance::new(), poison: None, closing: None }
+        Self { store, waiting, health: WriteHealth::new(), poison: None, closing: None }
     }
 
     pub(super) fn accepts_writes(&self) -> watch::Receiver<bool> {
-        self.acceptance.watch()
+        self.health.watch()
     }
 
     pub(super) fn watchdog(&self) -> Watchdog {
-        self.acceptance.watchdog()
+        self.health.watchdog()
     }
 
     /// Takes turns until the committer is closed or dropped.
     pub(super) fn run(mut self) {
         while let Some(first) = self.waiting.blocking_recv() {
-            self.acceptance.begin();
+            self.health.turn_started();
             self.turn(first, SystemTime::now().into());
-            self.acceptance.end();
+            self.health.turn_ended();
             // Where the cores are busy, those who were just told bring their next writes now: they make one larger group.
             thread::yield_now();
         }
@@ -89,7 +89,7 @@ impl Worker {
         let Err(error) = group.commit(&*self.store) else { return group.answers() };
         if !error.is_refusal() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
-            self.acceptance.end_for_good();
+            self.health.stop();
             self.poison = Some(error.clone());
         }
         group.fail(&error)

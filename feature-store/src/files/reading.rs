@@ -10,7 +10,7 @@ use super::{Result, named, sync_folder};
 
 /// What became of the attempt to share a lock.
 #[derive(Debug)]
-pub(crate) enum Shared {
+pub(crate) enum SharedLock {
     /// Held until it is dropped: nobody writes meanwhile.
     Held { _file: File },
     /// There is no lock file, so that nobody has ever opened the folder for writing.
@@ -20,15 +20,15 @@ pub(crate) enum Shared {
 }
 
 /// Shares the lock of a folder with other readers, without creating it.
-pub(crate) fn share_lock(path: &Path) -> Result<Shared> {
+pub(crate) fn share_lock(path: &Path) -> Result<SharedLock> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Shared::Absent),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(SharedLock::Absent),
         Err(error) => return Err(named("open", path)(error)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(Shared::Held { _file: file }),
-        Err(TryLockError::WouldBlock) => Ok(Shared::InUse),
+        Ok(()) => Ok(SharedLock::Held { _file: file }),
+        Err(TryLockError::WouldBlock) => Ok(SharedLock::InUse),
         Err(TryLockError::Error(error)) => Err(named("lock", path)(error)),
     }
 }

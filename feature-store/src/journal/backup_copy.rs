@@ -9,8 +9,8 @@ use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::{segment_path, segments_in};
 use crate::error::OpenError;
-use crate::files::{self, FileError, Shared};
-use crate::journal::recovery::survey;
+use crate::files::{self, FileError, SharedLock};
+use crate::journal::recovery::check_journal;
 
 /// How often a mark is read that is just being written.
 const MARK_ATTEMPTS: usize = 1_000;
@@ -34,12 +34,12 @@ impl Extent {
         let end = match files::share_lock(&data.join("lock"))? {
             // After a power cut the mark may be an old one, which proves too little. The frames say all. The lock is
             // held for this look only: a server that starts during the copying must not be turned away.
-            Shared::Held { .. } | Shared::Absent => {
-                let survey = survey(&journal, store)?;
-                Position { segment: survey.last, offset: survey.scan.end as u64 }
+            SharedLock::Held { .. } | SharedLock::Absent => {
+                let checked = check_journal(&journal, store)?;
+                Position { segment: checked.last, offset: checked.scan.end as u64 }
             }
             // A server writes its mark after the sync and before it answers.
-            Shared::InUse => (0..MARK_ATTEMPTS)
+            SharedLock::InUse => (0..MARK_ATTEMPTS)
                 .find_map(|_| Mark::read(&journal, frame::seed(store)).transpose())
                 .ok_or_else(|| OpenError::Locked { folder: data.to_owned() })??,
         };
@@ -79,7 +79,7 @@ impl Extent {
         }
         self.write_mark(to)?;
         files::sync_folder(to)?;
-        let found = survey(to, self.store)?;
+        let found = check_journal(to, self.store)?;
         // The mark refuses a copy that is too short. One that ends in torn bytes is too short as well.
         Ok(found.scan.revision)
     }

@@ -8,13 +8,13 @@ use uuid::Uuid;
 
 use super::frame::{self, Frame, KIND_EVENT, SEGMENT_HEADER};
 use super::mark::Position;
-use super::scan::Rest;
+use super::scan::Tail;
 use super::{corrupt, not_understood, read_segment, segment_path};
 use crate::error::OpenError;
-use crate::files::{Shared, share_lock};
+use crate::files::{SharedLock, share_lock};
 use crate::format::encoding::{decode_event, encode_event};
 use crate::format::identity;
-use crate::journal::recovery::survey;
+use crate::journal::recovery::check_journal;
 
 /// All events of a store, checked. Others may read the folder at the same time, but no process can write to it.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct History {
     bytes: u64,
     sealed: bool,
     torn: Option<Torn>,
-    _lock: Shared,
+    _lock: SharedLock,
 }
 
 /// What a crash has left behind the last good record of a journal: it was never acknowledged, and the next start of
@@ -45,13 +45,13 @@ pub struct Torn {
 
 /// Where in the journal an event stands.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Location<'a> {
     journal: &'a Path,
     first: u64,
     offset: usize,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// The error that the event here is wrong.
     pub(crate) fn corrupt(self, reason: &str) -> OpenError {
         corrupt(self.journal, self.first, self.offset, reason)
@@ -65,25 +65,25 @@ impl History {
     /// [`OpenError`] says what is wrong and what to do.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let lock = share_lock(&folder.join("lock"))?;
-        if matches!(lock, Shared::InUse) {
+        if matches!(lock, SharedLock::InUse) {
             return Err(OpenError::Locked { folder: folder.to_owned() });
         }
         let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
         let journal = folder.join("journal");
-        let survey = survey(&journal, store)?;
-        let torn = (survey.scan.rest == Rest::Torn).then(|| Torn {
-            segment: segment_path(&journal, survey.last),
-            offset: survey.scan.end as u64,
-            bytes: (survey.bytes.len() - survey.scan.end) as u64,
+        let checked = check_journal(&journal, store)?;
+        let torn = (checked.scan.tail == Tail::Torn).then(|| Torn {
+            segment: segment_path(&journal, checked.last),
+            offset: checked.scan.end as u64,
+            bytes: (checked.bytes.len() - checked.scan.end) as u64,
         });
         Ok(Self {
             folder: folder.to_owned(),
             store,
-            end: Position { segment: survey.last, offset: survey.scan.end as u64 },
-            revision: survey.scan.revision,
-            bytes: survey.total_bytes,
-            sealed: survey.scan.sealed,
-            segments: survey.segments,
+            end: Position { segment: checked.last, offset: checked.scan.end as u64 },
+            revision: checked.scan.revision,
+            bytes: checked.total_bytes,
+            sealed: checked.scan.sealed,
+            segments: checked.segments,
             journal,
             torn,
             _lock: lock,
@@ -132,7 +132,7 @@ impl History {
     /// answers.
     pub(crate) fn for_each<E: From<OpenError>>(
         &self,
-        mut take: impl FnMut(&Event, Place<'_>) -> Result<(), E>,
+        mut take: impl FnMut(&Event, Location<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let seed = frame::seed(self.store);
         for &first in &self.segments {
@@ -152,7 +152,7 @@ impl History {
                     let event = decode_event(frame.revision, frame.payload).ok();
                     let event = event.filter(|event| encode_event(event) == frame.payload);
                     let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
-                    take(&event, Place { journal: &self.journal, first, offset })?;
+                    take(&event, Location { journal: &self.journal, first, offset })?;
                 }
                 offset += frame.size();
             }

@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
-use super::scan::{Rest, Scan, scan};
+use super::scan::{Scan, Tail, scan};
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
 
 /// A journal that is what was once durable, perhaps with a torn tail.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct CheckedJournal {
     /// The revisions that name the segments, ascending.
     pub(super) segments: Vec<u64>,
     /// The last of them.
@@ -31,7 +31,7 @@ pub(super) struct Survey {
 ///
 /// # Errors
 /// [`OpenError`] when the journal is not what was once durable.
-pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
+pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal, OpenError> {
     let segments = segments_in(folder)?;
     let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
     let proven = Mark::read(folder, frame::seed(store))?;
@@ -63,7 +63,7 @@ pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
         let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
         return Err(corrupt(folder, last, scan.end, &reason));
     }
-    Ok(Survey { segments, last, bytes, scan, half_made, total_bytes })
+    Ok(CheckedJournal { segments, last, bytes, scan, half_made, total_bytes })
 }
 
 fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {
@@ -75,9 +75,9 @@ fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision:
         return Err(corrupt(folder, first, 0, "the header is damaged or the one of another store"));
     }
     let scan = scan(bytes, frame::seed(store), revision);
-    match scan.rest {
-        Rest::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
-        Rest::NotUnderstood => Err(not_understood(folder, first, scan.end)),
-        Rest::Nothing | Rest::Torn => Ok(scan),
+    match scan.tail {
+        Tail::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
+        Tail::NotUnderstood => Err(not_understood(folder, first, scan.end)),
+        Tail::Nothing | Tail::Torn => Ok(scan),
     }
 }

@@ -14,12 +14,12 @@ pub(super) struct Scan {
     /// Whether the last frame is a seal.
     pub(super) sealed: bool,
     /// What follows at `end`.
-    pub(super) rest: Rest,
+    pub(super) tail: Tail,
 }
 
 /// What follows the last good frame of a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Tail {
     /// Nothing but zeros: the space that was made for later frames.
     Nothing,
     /// Bytes that are no intact frame, and no later frame says that they were ever durable.
@@ -32,23 +32,23 @@ pub(super) enum Rest {
 
 /// Scans a segment that continues the history after revision `revision`.
 pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
-    let mut scan = Scan { end: SEGMENT_HEADER, revision, durable: SEGMENT_HEADER, sealed: false, rest: Rest::Nothing };
+    let mut scan = Scan { end: SEGMENT_HEADER, revision, durable: SEGMENT_HEADER, sealed: false, tail: Tail::Nothing };
     while scan.end < bytes.len() {
         let Some(frame) = Frame::read(bytes, scan.end, seed) else {
-            scan.rest = after_damage(bytes, seed, scan.end);
+            scan.tail = after_damage(bytes, seed, scan.end);
             return scan;
         };
         let expected = match frame.kind {
             KIND_EVENT => scan.revision + 1,
             KIND_SEAL => scan.revision,
             _ => {
-                scan.rest = Rest::NotUnderstood;
+                scan.tail = Tail::NotUnderstood;
                 return scan;
             }
         };
         let durable = usize::try_from(frame.durable).unwrap_or(usize::MAX);
         if frame.revision != expected || durable > scan.end {
-            scan.rest = Rest::Corrupt("an intact frame stands at the wrong place");
+            scan.tail = Tail::Corrupt("an intact frame stands at the wrong place");
             return scan;
         }
         scan.durable = scan.durable.max(durable);
@@ -61,14 +61,14 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
 
 /// A crash can tear only what was not durable yet. So damage below the offset that a later frame calls durable
 /// is none of a crash.
-fn after_damage(bytes: &[u8], seed: u32, damage: usize) -> Rest {
+fn after_damage(bytes: &[u8], seed: u32, damage: usize) -> Tail {
     if bytes[damage..].iter().all(|&byte| byte == 0) {
-        return Rest::Nothing;
+        return Tail::Nothing;
     }
     let mut later = (damage + 1..bytes.len()).filter_map(|offset| Frame::read(bytes, offset, seed));
     if later.any(|frame| frame.durable > damage as u64) {
-        Rest::Corrupt("the bytes here fail their check, but a later frame proves that they were durable")
+        Tail::Corrupt("the bytes here fail their check, but a later frame proves that they were durable")
     } else {
-        Rest::Torn
+        Tail::Torn
     }
 }

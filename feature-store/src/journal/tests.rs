@@ -151,8 +151,8 @@ fn a_journal_grows_in_steps_and_gives_back_what_it_did_not_need() {
         let mut bytes = whole.clone();
         damaged.into_iter().for_each(|byte| bytes[byte] ^= 1);
         fs::write(bench.segment(1), &bytes).unwrap();
-        let rest = survey(&bench.folder, bench.store).unwrap().scan.rest;
-        assert_eq!(rest, if damaged.is_some() { Rest::Torn } else { Rest::Nothing });
+        let rest = check_journal(&bench.folder, bench.store).unwrap().scan.tail;
+        assert_eq!(rest, if damaged.is_some() { Tail::Torn } else { Tail::Nothing });
         let journal = open();
         assert_eq!((journal.revision(), journal.end, length()), (4_000, end, end.offset));
     }

@@ -10,8 +10,8 @@ use crate::error::OpenError;
 use crate::files;
 use crate::format::export_format::field_of;
 use crate::format::scope_key;
-use crate::journal::{History, Place};
-use crate::projection::Snapshot;
+use crate::journal::{History, Location};
+use crate::projection::ProjectionCopy;
 use crate::store::fold::Fold;
 
 /// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
@@ -72,16 +72,16 @@ pub(crate) fn verify_in_passes(
     let mut done = 0;
     for pass in 0..passes {
         let mut fold = Fold::default();
-        let known = projection.as_ref().ok().and_then(|snapshot| snapshot.as_ref()).map(Snapshot::revision);
-        history.for_each(|event, place| {
+        let known = projection.as_ref().ok().and_then(|copy| copy.as_ref()).map(ProjectionCopy::revision);
+        history.for_each(|event, location| {
             done += 1;
             progress(done, history.revision() * passes);
             if pass_of(&event.scope, passes) == pass {
-                add(&mut fold, event, place)?;
+                add(&mut fold, event, location)?;
             }
             if Some(event.revision) == known
-                && let Ok(Some(snapshot)) = &projection
-                && let Err(reason) = snapshot.compare(&fold, |scope| pass_of(scope, passes) == pass)
+                && let Ok(Some(copy)) = &projection
+                && let Err(reason) = copy.compare(&fold, |scope| pass_of(scope, passes) == pass)
             {
                 projection = Err(reason);
             }
@@ -91,8 +91,8 @@ pub(crate) fn verify_in_passes(
     }
     let projection = match projection {
         Ok(None) => ProjectionState::Absent,
-        Ok(Some(snapshot)) if snapshot.revision() == history.revision() => ProjectionState::Agrees,
-        Ok(Some(snapshot)) => ProjectionState::Behind(snapshot.revision()),
+        Ok(Some(copy)) if copy.revision() == history.revision() => ProjectionState::Agrees,
+        Ok(Some(copy)) => ProjectionState::Behind(copy.revision()),
         Err(reason) => ProjectionState::InDoubt(reason),
     };
     Ok(Verification { scopes, projection })
@@ -104,18 +104,18 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
     hasher.finish() % passes
 }
 
-fn add(fold: &mut Fold, event: &Event, place: Place<'_>) -> Result<(), OpenError> {
+fn add(fold: &mut Fold, event: &Event, location: Location<'_>) -> Result<(), OpenError> {
     let key = scope_key::encode(&event.scope);
-    let record = fold.record(&key).map_err(|_| place.corrupt("its record cannot be read back"))?;
+    let record = fold.record(&key).map_err(|_| location.corrupt("its record cannot be read back"))?;
     let mut record = record.unwrap_or_default();
-    check_continuity(&record, event).map_err(|error| place.corrupt(&format!("{}: {error}", field_of(&error))))?;
+    check_continuity(&record, event).map_err(|error| location.corrupt(&format!("{}: {error}", field_of(&error))))?;
     record.apply(event);
     fold.put(key, &record);
     Ok(())
 }
 
 /// A copy of the projection, or why there is no use in it.
-fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<Snapshot>, String>, OpenError> {
+fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<ProjectionCopy>, String>, OpenError> {
     let (folder, copy) = (history.folder().join("projection"), scratch.join("projection"));
     if !folder.exists() {
         return Ok(Ok(None));
@@ -124,9 +124,9 @@ fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<Sn
         return Ok(Err("it is no folder".to_owned()));
     }
     files::copy_folder(&folder, &copy)?;
-    Ok(match Snapshot::open(&copy, history.store()) {
-        Ok(snapshot) if snapshot.revision() > history.revision() => {
-            let (ahead, end) = (snapshot.revision(), history.revision());
+    Ok(match ProjectionCopy::open(&copy, history.store()) {
+        Ok(copy) if copy.revision() > history.revision() => {
+            let (ahead, end) = (copy.revision(), history.revision());
             Err(format!("it knows revision {ahead}, the journal ends at {end}"))
         }
         outcome => outcome.map(Some),

@@ -9,22 +9,22 @@ use super::check::check;
 use super::{Progress, RECORD, open_tree, open_value, read_progress};
 use crate::error::OpenError;
 use crate::format::scope_key;
-use crate::projection::guarded_open::contained;
+use crate::projection::guarded_open::catching_panics;
 use crate::store::fold::Fold;
 use crate::store::limits::SMALL_CACHE_BYTES;
 
 /// A projection as it was left.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct ProjectionCopy {
     tree: sled::Db,
     progress: Progress,
 }
 
-impl Snapshot {
+impl ProjectionCopy {
     /// Opens the projection in `folder`, which sled may change, and checks every value of it. A text says why it
     /// cannot be trusted.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
-        let opened = contained(|| {
+        let opened = catching_panics(|| {
             let tree = open_tree(folder, SMALL_CACHE_BYTES)?;
             let progress = read_progress(&tree, store)?;
             check(&tree, &progress)?;

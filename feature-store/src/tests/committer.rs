@@ -235,8 +235,8 @@ fn a_caller_who_leaves_before_their_turn_writes_nothing() {
 fn writes_count_as_not_accepted_while_the_disk_hangs() {
     let runtime = Runtime::new().unwrap();
     let store = Arc::new(Gated::default());
-    let patience = Duration::from_millis(20);
-    let committer = Committer::start_with(store.clone(), NonZeroUsize::MIN, patience).unwrap();
+    let timeout = Duration::from_millis(20);
+    let committer = Committer::start_with(store.clone(), NonZeroUsize::MIN, timeout).unwrap();
     let mut accepts = committer.accepts_writes();
     let mut until = |expected| *runtime.block_on(accepts.wait_for(|accepts| *accepts == expected)).unwrap();
     for sequence in 1..=2 {

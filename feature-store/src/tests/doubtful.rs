@@ -105,7 +105,12 @@ fn a_projection_that_hangs_is_set_aside_and_built_by_the_next_start() {
     fs::remove_file(&conf).unwrap();
     assert!(Command::new("mkfifo").arg(&conf).status().unwrap().success());
     let hurried = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        Ok(Box::new(Projection::open_within(Duration::from_millis(20), &projection, journal, LIMITS.cache_bytes)?))
+        Ok(Box::new(Projection::open_with_timeout(
+            Duration::from_millis(20),
+            &projection,
+            journal,
+            LIMITS.cache_bytes,
+        )?))
     });
     let error = hurried.unwrap_err();
     assert!(matches!(error, OpenError::ProjectionHangs { .. }), "{error}");
