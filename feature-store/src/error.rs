@@ -8,7 +8,7 @@ use feature_core::{FeatureKey, Scope};
 
 use crate::files::FileError;
 use crate::format::scope_key;
-use crate::store::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use crate::store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -74,7 +74,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether an append with this error attempted nothing, so that a later one may well succeed.
+    /// The error of a write after this failure.
+    pub(crate) fn refusing_writes(&self) -> Self {
+        Self::RefusingWrites { cause: Box::new(self.clone()) }
+    }
+
+    /// Whether an append with this error changed nothing, so that a later one may succeed.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::WrongRevision { .. }

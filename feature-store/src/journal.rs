@@ -36,8 +36,8 @@ pub use history::{History, Torn};
 /// before need not write the length of the file, too. Larger steps make the sync that comes with one of them slower.
 const SPACE_BYTES: u64 = 256 << 10;
 
-/// The frame of an event that sets a feature or two takes about so much.
-const USUAL_FRAME_BYTES: usize = 256;
+/// The frames of a usual group take at most so many bytes: those of 64 events that set a feature or two.
+const USUAL_GROUP_BYTES: usize = 16 << 10;
 
 /// The journal of one store, open for appending.
 #[derive(Debug)]
@@ -134,12 +134,14 @@ impl Journal {
     ///
     /// # Errors
     /// [`FileError`]; then it is not known what the disk holds, and nothing must be appended any more.
-    pub(crate) fn append(&mut self, events: &[Event]) -> Result<(), FileError> {
+    pub(crate) fn append<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) -> Result<(), FileError> {
         if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment {
             self.roll()?;
         }
-        let mut buffer = Vec::with_capacity(events.len() * USUAL_FRAME_BYTES);
+        let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
+        let mut revision = self.revision;
         for event in events {
+            revision = event.revision;
             let payload = encode_event(event);
             self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
         }
@@ -149,7 +151,7 @@ impl Journal {
             buffer.resize((self.length - self.end.offset) as usize, 0);
         }
         self.write(&buffer, end)?;
-        self.revision += events.len() as u64;
+        self.revision = revision;
         self.sealed = false;
         Ok(())
     }

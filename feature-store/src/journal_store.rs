@@ -5,9 +5,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use feature_core::{Event, Record, Scope};
+use feature_core::{Record, Scope};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
@@ -15,8 +15,9 @@ use crate::files::{self, DataFile};
 use crate::format::identity;
 use crate::journal::Journal;
 use crate::projection::Projection;
+use crate::store::FeatureStore;
+use crate::store::batch::Batch;
 use crate::store::limits::{LIMITS, Limits};
-use crate::store::{FeatureStore, check_append};
 use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
@@ -27,15 +28,11 @@ pub struct JournalStore {
     revision: AtomicU64,
     /// Shows what the journal holds. It is a store itself, only not a durable one.
     projection: Box<dyn FeatureStore>,
-    writer: Mutex<Writer>,
+    journal: Mutex<Journal>,
+    /// The first write of this store that failed. Failures of the projection are kept there.
+    failed: OnceLock<StoreError>,
     /// Dropped last: it keeps other processes out.
     _lock: DataFile,
-}
-
-struct Writer {
-    journal: Journal,
-    /// The first append that failed.
-    failed: Option<StoreError>,
 }
 
 impl JournalStore {
@@ -90,7 +87,8 @@ impl JournalStore {
             limits,
             revision: AtomicU64::new(journal.revision()),
             projection,
-            writer: Mutex::new(Writer { journal, failed: None }),
+            journal: Mutex::new(journal),
+            failed: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -103,8 +101,16 @@ impl JournalStore {
         Ok(())
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().expect("a panic in an append ends the committer, and nobody else writes")
+    /// Makes the events durable first, and then visible.
+    fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
+        journal.append(batch.events())?;
+        self.projection.append(batch)?;
+        self.revision.store(batch.revision(), Ordering::Release);
+        Ok(())
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().expect("a panic in an append ends the committer, the only writer")
     }
 }
 
@@ -127,28 +133,33 @@ impl FeatureStore for JournalStore {
         self.revision.load(Ordering::Acquire)
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        let Some(last) = events.last() else { return Ok(()) };
-        let mut writer = self.writer();
-        if let Some(cause) = &writer.failed {
-            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
         }
-        check_append(self.revision(), events)?;
-        let outcome = self.check_reserve().and_then(|()| writer.append(&*self.projection, events));
-        match &outcome {
-            Ok(()) => self.revision.store(last.revision, Ordering::Release),
-            Err(error) if error.is_refusal() => {}
-            Err(error) => writer.failed = Some(error.clone()),
+        let mut journal = self.journal();
+        if let Some(cause) = self.write_failure() {
+            return Err(cause.refusing_writes());
         }
-        outcome
+        batch.check_follows(self.revision())?;
+        self.check_reserve().and_then(|()| self.write(&mut journal, batch)).inspect_err(|error| {
+            if !error.is_refusal() {
+                // The lock on the journal is held, so there is no other failure.
+                let _ = self.failed.set(error.clone());
+            }
+        })
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.failed.get().cloned().or_else(|| self.projection.write_failure())
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let mut writer = self.writer();
-        if let Some(cause) = &writer.failed {
-            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+        let mut journal = self.journal();
+        if let Some(cause) = self.write_failure() {
+            return Err(cause.refusing_writes());
         }
-        writer.journal.seal()?;
+        journal.seal()?;
         self.projection.close()
     }
 }
@@ -156,13 +167,5 @@ impl FeatureStore for JournalStore {
 impl fmt::Debug for JournalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JournalStore").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-impl Writer {
-    fn append(&mut self, projection: &dyn FeatureStore, events: &[Event]) -> Result<(), StoreError> {
-        self.journal.append(events)?;
-        // Only what is durable becomes visible.
-        projection.append(events)
     }
 }

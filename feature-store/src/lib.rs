@@ -24,6 +24,7 @@ mod tests;
 mod versioned;
 mod write_behind;
 
+pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committer};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
@@ -35,5 +36,7 @@ pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
-pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use store::FeatureStore;
+pub use store::batch::Batch;
+pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use versioned::{Version, Versioned};

@@ -12,7 +12,6 @@ mod guarded_open;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -30,6 +29,7 @@ use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
 use crate::journal::Journal;
 use crate::store::FeatureStore;
+use crate::store::batch::Batch;
 use check::check;
 use guarded_open::{catching_panics, with_timeout};
 
@@ -128,7 +128,9 @@ impl Projection {
         if from == 0 {
             projection.build(journal)?;
         } else {
-            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(&events).map_err(doubt))?;
+            journal.replay(from, CATCH_UP_EVENTS, |events| {
+                Batch::fold(&projection, events).and_then(|batch| projection.append(&batch)).map_err(doubt)
+            })?;
         }
         Ok(projection)
     }
@@ -163,51 +165,48 @@ impl Projection {
         self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
     }
 
-    fn read(&self, key: &[u8], scope: &Scope) -> Result<Option<(u32, Record)>, StoreError> {
-        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(None) };
-        let record = || {
-            let (checksum, body) = open_value(key, &value)?;
-            Some((checksum, decode_record(body).ok()?))
-        };
-        record().map(Some).ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+    /// The checksum of the stored record; 0 when there is none.
+    fn checksum_of(&self, key: &[u8], scope: &Scope) -> Result<u32, StoreError> {
+        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(0) };
+        let checksum = open_value(key, &value).map(|(checksum, _)| checksum);
+        checksum.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
     }
 }
 
 impl FeatureStore for Projection {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        let stored = self.read(&record_key(scope), scope)?;
-        Ok(stored.map(|(_, record)| record).unwrap_or_default())
+        let key = record_key(scope);
+        let Some(value) = self.tree.get(&key).map_err(failed)? else { return Ok(Record::default()) };
+        let record = open_value(&key, &value).and_then(|(_, body)| decode_record(body).ok());
+        record.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
     }
 
     fn revision(&self) -> u64 {
         self.progress().revision
     }
 
-    /// Applies events, all at once for every reader. After an error it is not known whether they are applied.
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    /// Replaces the records that the batch changes, all at once for every reader. The journal has the events.
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut progress = self.progress().clone();
-        let mut changed: HashMap<&Scope, Record> = HashMap::new();
-        for event in events {
-            if !changed.contains_key(&event.scope) {
-                let stored = self.read(&record_key(&event.scope), &event.scope)?;
-                let (checksum, record) = stored.unwrap_or_default();
-                progress.checksums = progress.checksums.wrapping_sub(checksum.into());
-                changed.insert(&event.scope, record);
-            }
-            changed.entry(&event.scope).or_default().apply(event);
-            progress.revision = event.revision;
-        }
-        let mut batch = sled::Batch::default();
-        for (scope, record) in changed {
+        batch.check_follows(progress.revision)?;
+        let mut changes = sled::Batch::default();
+        for (scope, record) in batch.records() {
             let key = record_key(scope);
-            let (checksum, value) = seal_value(&key, &encode_record(&record));
-            progress.checksums = progress.checksums.wrapping_add(checksum.into());
-            batch.insert(key, value);
+            let replaced = self.checksum_of(&key, scope)?;
+            let (checksum, value) = seal_value(&key, &encode_record(record));
+            progress.checksums = progress.checksums.wrapping_sub(replaced.into()).wrapping_add(checksum.into());
+            changes.insert(key, value);
         }
-        batch.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
-        self.tree.apply_batch(batch).map_err(failed)?;
+        progress.revision = batch.revision();
+        changes.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
+        self.tree.apply_batch(changes).map_err(failed)?;
         *self.progress() = progress;
         Ok(())
+    }
+
+    /// The projection keeps no failure: the store in front of it does.
+    fn write_failure(&self) -> Option<StoreError> {
+        None
     }
 
     /// Makes sled write everything. It is slow.

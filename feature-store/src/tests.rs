@@ -6,6 +6,7 @@ mod doubtful;
 pub(crate) mod fixtures;
 mod folder;
 mod model;
+mod once;
 mod readers;
 pub(crate) mod simulation;
 mod transfer;

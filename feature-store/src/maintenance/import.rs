@@ -15,8 +15,9 @@ use crate::format::export_format::{Header, field_of, read_event};
 use crate::journal::Journal;
 use crate::maintenance::staging::Staging;
 use crate::projection::{Builder, FOLD_BYTES, Projection};
+use crate::store::FeatureStore;
+use crate::store::fold::check_values;
 use crate::store::limits::{LIMITS, SMALL_CACHE_BYTES};
-use crate::store::{FeatureStore, check_values};
 use input::Input;
 
 /// What may stand in a folder that counts as empty: the lock, keys, and what an interrupted import has left.

@@ -107,10 +107,9 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
 fn add(fold: &mut Fold, event: &Event, location: Location<'_>) -> Result<(), OpenError> {
     let key = scope_key::encode(&event.scope);
     let record = fold.record(&key).map_err(|_| location.corrupt("its record cannot be read back"))?;
-    let mut record = record.unwrap_or_default();
+    let record = record.unwrap_or_default();
     check_continuity(&record, event).map_err(|error| location.corrupt(&format!("{}: {error}", field_of(&error))))?;
-    record.apply(event);
-    fold.put(key, &record);
+    fold.apply(key, record, event);
     Ok(())
 }
 

@@ -69,14 +69,13 @@ impl<'a> Builder<'a> {
     ) -> Result<(), E> {
         let key = scope_key::encode(&event.scope);
         let in_memory = self.fold.record(&key).map_err(|_| StoreError::DamagedRecord { scope: event.scope.clone() })?;
-        let mut record = match in_memory {
+        let record = match in_memory {
             Some(record) => record,
             None if may_be_written => self.projection.record(&event.scope)?,
             None => Record::default(),
         };
         check(&record)?;
-        record.apply(event);
-        self.fold.put(key, &record);
+        self.fold.apply(key, record, event);
         self.progress.revision = event.revision;
         if self.fold.bytes() >= self.fold_bytes {
             self.spill()?;

@@ -6,33 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use feature_core::{Event, Record, Scope, Value};
+use feature_core::Value;
 
-use super::fixtures::{event, history, records, scopes};
+use super::fixtures::{append, event, history, records, scopes};
 use super::versioned::Stepwise;
 use crate::write_behind::{WriteBehind, pause_after};
 use crate::{FeatureStore, MemoryStore, StoreError};
-
-/// A store that others can look into, too.
-struct Shared(Arc<Stepwise>);
-
-impl FeatureStore for Shared {
-    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        self.0.record(scope)
-    }
-
-    fn revision(&self) -> u64 {
-        self.0.revision()
-    }
-
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        self.0.append(events)
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.0.close()
-    }
-}
 
 /// Tells an append how it ends.
 type End = Sender<Result<(), StoreError>>;
@@ -41,24 +20,24 @@ type End = Sender<Result<(), StoreError>>;
 fn write_behind() -> (WriteBehind, Arc<Stepwise>, Receiver<()>, End) {
     let ((begun, has_begun), (end, ends)) = (channel(), channel());
     let slower = Arc::new(Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(ends) });
-    let write_behind = WriteBehind::start(Box::new(Shared(Arc::clone(&slower)))).unwrap();
+    let write_behind = WriteBehind::start(Box::new(Arc::clone(&slower))).unwrap();
     (write_behind, slower, has_begun, end)
 }
 
 /// A store that is not write_behind, with the events up to this revision.
 fn at_once(revision: u64) -> MemoryStore {
     let store = MemoryStore::default();
-    store.append(&history(1..=revision)).unwrap();
+    append(&store, &history(1..=revision)).unwrap();
     store
 }
 
 #[test]
 fn what_is_appended_is_visible_while_the_slower_store_hangs() {
     let (write_behind, slower, has_begun, end) = write_behind();
-    write_behind.append(&history(1..=2)).unwrap();
+    append(&write_behind, &history(1..=2)).unwrap();
     has_begun.recv().unwrap();
     for revision in 3..=9 {
-        write_behind.append(&history([revision])).unwrap();
+        append(&write_behind, &history([revision])).unwrap();
         assert_eq!(records(&write_behind), records(&at_once(revision)), "revision {revision}");
         assert_eq!(write_behind.revision(), revision);
     }
@@ -77,7 +56,7 @@ fn what_is_appended_is_visible_while_the_slower_store_hangs() {
 #[test]
 fn nothing_is_lost_by_dropping_it() {
     let (write_behind, slower, _has_begun, end) = write_behind();
-    write_behind.append(&history(1..=3)).unwrap();
+    append(&write_behind, &history(1..=3)).unwrap();
     end.send(Ok(())).unwrap();
     drop(write_behind);
     assert_eq!(records(&*slower), records(&at_once(3)));
@@ -87,11 +66,11 @@ fn nothing_is_lost_by_dropping_it() {
 fn after_a_failure_writes_are_refused_and_reads_go_on() {
     let (write_behind, _, has_begun, end) = write_behind();
     let failure = StoreError::Projection { reason: "broken".to_owned() };
-    write_behind.append(&history([1])).unwrap();
+    append(&write_behind, &history([1])).unwrap();
     has_begun.recv().unwrap();
     end.send(Err(failure)).unwrap();
     // The failure may be told a moment later than it was made.
-    let refused = (2..).find(|revision| write_behind.append(&history([*revision])).is_err()).unwrap();
+    let refused = (2..).find(|revision| append(&write_behind, &history([*revision])).is_err()).unwrap();
     assert_eq!(records(&write_behind), records(&at_once(refused - 1)));
     assert!(write_behind.close().is_err());
 }
@@ -103,7 +82,7 @@ fn a_panic_of_the_slower_store_is_a_failure() {
     drop(has_begun);
     let slower = Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(channel().1) };
     let write_behind = WriteBehind::start(Box::new(slower)).unwrap();
-    write_behind.append(&history([1])).unwrap();
+    append(&write_behind, &history([1])).unwrap();
     assert!(write_behind.close().is_err());
     assert_eq!(records(&write_behind), records(&at_once(1)));
 }
@@ -121,7 +100,7 @@ fn the_longer_the_slower_store_took_the_more_is_waited_for() {
 fn append_large(write_behind: &WriteBehind, appended: &AtomicU64) {
     let (scope, value) = (&scopes()[1], [Value::Text("x".repeat(32_000))]);
     for revision in 1..=1_000 {
-        if write_behind.append(&[event(revision, scope, revision, &value)]).is_err() {
+        if append(write_behind, &[event(revision, scope, revision, &value)]).is_err() {
             break;
         }
         appended.store(revision, Ordering::SeqCst);
