@@ -22,8 +22,9 @@ use crate::store::FeatureStore;
 use reply::{EventLoops, NoEventLoops, Reply, ReplySender};
 pub(crate) use worker::{Job, Worker};
 
-/// After so long a turn counts as hanging, and writes as not accepted. A healthy disk takes milliseconds, a busy one now
-/// and then a second or two. It is half of the usual deadline of a call: the health changes before the first caller gives up.
+/// After so long a turn counts as hanging, and writes as not accepted. A healthy disk takes milliseconds, a busy one
+/// now and then a second or two. It is half of the usual deadline of a call: the health changes before the first caller
+/// gives up.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a write was not committed.

@@ -1,6 +1,5 @@
-//! The durable store: the order of journal and projection, the folder's lock and identity, and the disk reserve.
-//!
-//! How a journal or a projection works inside is not known here.
+//! The durable store: it writes the journal first and the projection second, holds the folder's lock, and keeps a
+//! reserve of disk space.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,9 +23,9 @@ use crate::write_behind::WriteBehind;
 pub struct JournalStore {
     folder: PathBuf,
     limits: Limits,
-    /// The last event that is visible.
+    /// The revision of the last visible event.
     revision: AtomicU64,
-    /// Shows what the journal holds. It is a store itself, only not a durable one.
+    /// Shows the records of the journal. It is a store, but not a durable one.
     projection: Box<dyn FeatureStore>,
     journal: Mutex<Journal>,
     /// The first write of this store that failed. Failures of the projection are kept there.
@@ -38,12 +37,12 @@ pub struct JournalStore {
 impl JournalStore {
     /// Opens the store in `folder`, or creates one when the folder is missing or empty.
     ///
-    /// Every frame of the journal and every record of the projection is checked. What a crash has torn off the end
-    /// of the journal, and was never acknowledged, is cut off. About `cache_bytes` of records are kept in memory. What
-    /// other users of the machine may do with the folder is taken from them.
+    /// Every frame of the journal and every record of the projection is checked. A torn end of the journal, which a
+    /// crash leaves and no caller was told of, is cut off. About `cache_bytes` of records are kept in memory. Other
+    /// users of the machine lose their rights on the folder.
     ///
     /// # Errors
-    /// [`OpenError`] says what is wrong and what to do. Then the journal is as it was.
+    /// [`OpenError`] says what is wrong and what to do. The journal is then as before.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
     }
@@ -57,8 +56,8 @@ impl JournalStore {
         })
     }
 
-    /// * `id`: that of the store, should it be made now.
-    /// * `project`: gives a projection that shows all of a journal.
+    /// * `id`: the id of the store, when this call makes it.
+    /// * `project`: opens a projection that shows the whole journal.
     pub(crate) fn open_over(
         folder: &Path,
         limits: Limits,
@@ -75,7 +74,7 @@ impl JournalStore {
             Some(store) => store,
             None => create(folder, &journal_folder, id)?,
         };
-        // Whoever made the identity may have crashed before its name was durable.
+        // The process that made the identity may have crashed before its name was durable.
         files::sync_folder(folder)?;
         let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
         let projection = project(&journal)?;
@@ -114,7 +113,7 @@ impl JournalStore {
     }
 }
 
-/// Makes a new store. The identity comes last: where it is, there was a journal.
+/// Makes a new store. The identity comes last, so a folder with an identity has had a journal.
 fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, OpenError> {
     if Journal::holds_frames(journal_folder)? {
         return Err(OpenError::IdentityMissing { path: identity::path(folder) });

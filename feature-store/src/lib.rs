@@ -1,10 +1,12 @@
-//! Durable storage of feature settings: the contract of a store, its two implementations, and the committer.
+//! Durable storage of feature settings: the contract of a store ([`FeatureStore`]), its implementations, and the
+//! threads that write and read.
 //!
-//! A store keeps events and shows records; it never looks inside a value. The [`JournalStore`] keeps events in a
-//! journal, which is the truth, and shows records from a projection, which can always be rebuilt. The
-//! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes, and
-//! [`Readers`] read without holding anybody up. A [`Versioned`] store tells what has not changed since it was read.
-//! Nothing here knows protobuf messages of the API, transport or permissions.
+//! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
+//! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
+//! reference in tests. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
+//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read.
+//!
+//! The API's protobuf messages, transport and permissions have no place here.
 
 #![forbid(unsafe_code)]
 

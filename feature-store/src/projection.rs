@@ -1,9 +1,9 @@
-//! The projection: the newest record of every scope, in sled. It can be thrown away, and is on any doubt.
+//! The projection: the newest record of every scope, in sled. The journal is the truth, so a projection in doubt is set
+//! aside and built anew.
 //!
-//! One tree. `r` and a scope's key hold its record, `m` holds how far the journal is applied. A value is a format
-//! byte, a CRC-32C of key, format and body, and the body. The sum of the checksums of all records stands in `m`:
-//! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
-//! journal.
+//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the journal is
+//! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
+//! checksums of all records: sled can lose a page without noticing, and then the sum differs.
 
 mod builder;
 mod check;
@@ -39,10 +39,10 @@ pub(crate) use comparison::ProjectionCopy;
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
 
-/// How long the lock of sled's files is waited for.
+/// The longest wait for the lock of sled's files.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Events that are handed over at once while catching up, so that memory stays bounded.
+/// The most events of one batch while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
 
 const FORMAT: u8 = 1;
@@ -50,14 +50,14 @@ const VALUE_HEADER: usize = 5;
 const RECORD: u8 = b'r';
 const PROGRESS_KEY: &[u8] = b"m";
 
-/// The projection: a store that is quick to read and not durable.
+/// The projection: a store that is fast to read, but not durable.
 #[derive(Debug)]
 pub(crate) struct Projection {
     tree: sled::Db,
     progress: Mutex<Progress>,
 }
 
-/// How far the journal is applied.
+/// The part of the journal that is applied.
 #[derive(Clone, PartialEq, Message)]
 struct Progress {
     #[prost(bytes = "vec", tag = "1")]
@@ -71,17 +71,17 @@ struct Progress {
 }
 
 impl Projection {
-    /// Opens the projection in `folder` and brings it up to the end of the journal. One that cannot be trusted is
-    /// set aside, replacing what was set aside before, and built anew. sled keeps about `cache_bytes` of it in memory.
+    /// Opens the projection in `folder` and applies the rest of the journal. A projection in doubt is set aside, in
+    /// place of an earlier one, and built anew. sled keeps about `cache_bytes` of it in memory.
     ///
     /// # Errors
-    /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
+    /// [`OpenError`] when the journal cannot be read, lacks events that the projection has, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
     pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
         Self::open_with_timeout(guarded_open::timeout_of(folder), folder, journal, cache_bytes)
     }
 
-    /// As [`Projection::open`]. `timeout`: how long sled may take to open it.
+    /// As [`Projection::open`]. `timeout`: the longest time that sled may take to open it.
     pub(crate) fn open_with_timeout(
         timeout: Duration,
         folder: &Path,
@@ -92,12 +92,13 @@ impl Projection {
         let aside = folder.with_added_extension("set-aside");
         match open() {
             Err(OpenError::Projection { reason }) => {
-                tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
+                let aside_path = aside.display();
+                tracing::warn!(reason, aside = %aside_path, "the projection is set aside and built from the journal");
                 files::set_aside(folder, &aside)?;
                 open()
             }
-            // The thread that hangs may go on at any time, and would then write into a new folder of that name: sled
-            // finds some of its files by their paths. So only another process can build a new projection.
+            // The hanging thread may continue at any time and write into a new folder of that name, since sled finds
+            // some of its files by their paths. So only another process can build a new projection.
             Err(hangs @ OpenError::ProjectionHangs { .. }) => {
                 files::set_aside(folder, &aside)?;
                 Err(hangs)
@@ -118,7 +119,7 @@ impl Projection {
         })?;
         let from = progress.revision;
         if from > to {
-            // Only what was durable in the journal was ever applied. So the journal has lost it since.
+            // Only durable events are ever applied, so the journal has lost some since.
             return Err(journal.cut_short(from));
         }
         if from < to {
@@ -144,8 +145,8 @@ impl Projection {
                 events.iter().flatten().try_for_each(|event| builder.add(&event))?;
                 Ok::<_, StoreError>(builder)
             });
-            // When nobody takes events any more, the other thread tells why.
-            let given_up = |_| doubt("nobody takes its events");
+            // The other thread has ended early; its error follows from `join`.
+            let given_up = |_| doubt("the builder has ended");
             let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| decoded.send(events).map_err(given_up));
             drop(decoded);
             let builder = building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
@@ -155,7 +156,7 @@ impl Projection {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        // It is replaced as a whole.
+        // The value is always replaced as a whole.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -221,9 +222,9 @@ fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }
 
-/// Makes the folder ready for sled. Threads of sled may still be there for a moment after it was dropped, so its lock is
-/// waited for; what holds it longer makes the opening fail. Then snapshots of sled's own go that a crash left
-/// unfinished: sled would take one for its newest one, and give up on it.
+/// Makes the folder ready for sled: waits for the lock of its files, which threads of sled may hold for a moment after
+/// a drop (a longer hold makes the opening fail), and removes unfinished snapshots of sled's own, which a crash leaves:
+/// sled would take one for its newest snapshot, and fail.
 fn make_ready(folder: &Path) -> Result<(), files::FileError> {
     if !files::names(folder)?.iter().any(|name| name == "db") {
         return Ok(());
@@ -241,7 +242,7 @@ fn make_ready(folder: &Path) -> Result<(), files::FileError> {
     names.iter().try_for_each(|name| files::remove_file(&folder.join(name)))
 }
 
-/// How far a journal of this store is applied.
+/// The progress of a projection of this store.
 fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
     let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
     let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
@@ -256,7 +257,7 @@ fn record_key(scope: &Scope) -> Vec<u8> {
     key
 }
 
-/// A body as it is stored under `key`, and its checksum.
+/// The checksum and the stored value of a body under `key`.
 fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
     let checksum = checksum(key, FORMAT, body);
     let mut value = Vec::with_capacity(VALUE_HEADER + body.len());
@@ -266,7 +267,7 @@ fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
     (checksum, value)
 }
 
-/// The checksum and the body of what is stored under `key`; `None` when the check fails or the format is unknown.
+/// The checksum and the body of a stored value under `key`; `None` when the check fails or the format is unknown.
 fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Option<(u32, &'a [u8])> {
     let (&[format, ref stored @ ..], body) = value.split_first_chunk::<VALUE_HEADER>()?;
     let expected = checksum(key, format, body);

@@ -1,9 +1,9 @@
 //! A store in front of a slower one. An appended batch is visible at once; a thread appends it to the slower store a
 //! little later, together with the batches that came meanwhile.
 //!
-//! sled takes one batch of a hundred records far more cheaply than a hundred batches of one: for each batch it wakes its
-//! threads and writes its log. This store adds no durability: the journal before it has that, and gives the projection
-//! after a crash what it lacks.
+//! sled takes one batch of a hundred records far more cheaply than a hundred batches of one: for each batch it wakes
+//! its threads and writes its log. This store adds no durability: the journal before it has that, and gives the
+//! projection after a crash what it lacks.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,8 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// wait for a core, and that should happen to far fewer than one in a hundred.
 const PAUSE_TO_BATCH: u32 = 500;
 
-/// Batches that change so many scopes are handed on without waiting for more: readers wait while sled takes a batch, for
-/// some milliseconds with this many.
+/// Batches that change so many scopes are handed on without waiting for more: readers wait while sled takes a batch,
+/// for some milliseconds with this many.
 const GROUP_SCOPES: usize = 1024;
 
 /// The memory that batches may take, waiting or on their way, in bytes. Above it writers wait, so that memory stays

@@ -89,7 +89,8 @@ impl Worker {
         send_all(senders.into_iter().zip(outcomes), &*self.event_loops);
     }
 
-    /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the others.
+    /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the
+    /// others.
     fn commit(&self, batch: &Batch, outcomes: Vec<Result<Details, CommitError>>) -> Vec<Result<Details, CommitError>> {
         let appended = match self.store.write_failure() {
             Some(cause) => Err(cause.refusing_writes()),

@@ -79,7 +79,8 @@ impl Watchdog {
         let mut state = self.0.state();
         while !state.stopped {
             if state.busy_since.is_some_and(|since| since.elapsed() >= timeout) && self.0.publish(false) {
-                tracing::error!(patience = ?timeout, "the disk does not answer a write, none are accepted until it does");
+                let patience = timeout;
+                tracing::error!(?patience, "the disk does not answer a write, none are accepted until it does");
             }
             let waited = self.0.changed.wait_timeout(state, timeout / 4);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -1,8 +1,7 @@
-//! The stored form of events and records: protobuf messages of this crate's own, and the way there and back.
+//! The stored form of events and records: protobuf messages of this crate's own, and the conversions.
 //!
-//! The tags are the on-disk format: they are never reused. A change that an older binary would misread (a new
-//! kind of value, say) needs a new kind of frame in the journal, so that the older binary refuses it.
-//! Checksums, keys and files are not known here.
+//! The tags are the on-disk format: they are never reused. A change that an older binary would misread, such as a new
+//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +10,14 @@ use prost::{Message, length_delimiter_len};
 
 use crate::format::scope_key;
 
-/// What was stored is intact, but of a form that this version does not write.
+/// The stored bytes are intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUnderstood;
 
 const KIND_SET: u32 = 1;
 const KIND_RESET: u32 = 2;
 
-/// An event without its revision, which stands in the frame around it.
+/// An event without its revision, which the frame around it has.
 #[derive(Clone, PartialEq, Message)]
 struct StoredEvent {
     #[prost(bytes = "vec", tag = "1")]

@@ -1,4 +1,4 @@
-//! The check of a whole journal as it lies on the disk. Nothing here changes a file.
+//! The check of a whole journal on the disk. It changes no file.
 
 use std::path::Path;
 
@@ -10,20 +10,20 @@ use super::scan::{Scan, Tail, scan};
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
 
-/// A journal that is what was once durable, perhaps with a torn tail.
+/// A journal that has everything that was once durable, and perhaps a torn end.
 #[derive(Debug)]
 pub(super) struct CheckedJournal {
     /// The revisions that name the segments, ascending.
     pub(super) segments: Vec<u64>,
     /// The last of them.
     pub(super) last: u64,
-    /// The bytes of the last one; for a half-made one, what they have to be.
+    /// The bytes of the last one; for a half-made one, the bytes of its header as they must be.
     pub(super) bytes: Vec<u8>,
-    /// What was found in it.
+    /// The content of the last one.
     pub(super) scan: Scan,
-    /// Whether a crash has torn the creation of the last segment, so that nothing was ever written behind its header.
+    /// Whether a crash interrupted the creation of the last segment, before any frame.
     pub(super) half_made: bool,
-    /// How many bytes all segments have up to the end of the last good frame.
+    /// The bytes of all segments up to the end of the last good frame.
     pub(super) total_bytes: u64,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
     for &first in &segments[..segments.len() - 1] {
         let bytes = read_segment(folder, first)?;
         let scan = check_segment(folder, store, first, &bytes, revision)?;
-        // Before a segment begins, the one before has given back its space.
+        // A segment frees its space before the next one begins.
         if scan.end < bytes.len() {
             return Err(corrupt(folder, first, scan.end, "the bytes here fail their check, but a segment follows"));
         }

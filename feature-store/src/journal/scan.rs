@@ -1,30 +1,30 @@
-//! What the bytes of a segment prove: how far they are whole, and whether what follows was once durable. Pure.
+//! What the bytes of a segment prove: how far they are intact, and whether the bytes after that were once durable.
 
 use super::frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 
-/// What was found in a segment whose header is right.
+/// The content of a segment whose header is right.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// The offset behind the last frame that is whole and continues the history.
+    /// The offset behind the last frame that is intact and continues the history.
     pub(super) end: usize,
     /// The revision of the last event up to there.
     pub(super) revision: u64,
-    /// The offset up to which these frames say that the segment was durable.
+    /// The offset up to which these frames prove that the segment was durable.
     pub(super) durable: usize,
     /// Whether the last frame is a seal.
     pub(super) sealed: bool,
-    /// What follows at `end`.
+    /// The bytes from `end` on.
     pub(super) tail: Tail,
 }
 
-/// What follows the last good frame of a segment.
+/// The bytes behind the last good frame of a segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// Nothing but zeros: the space that was made for later frames.
+    /// Only zeros, which are the space for later frames, or no bytes at all.
     Nothing,
-    /// Bytes that are no intact frame, and no later frame says that they were ever durable.
+    /// Damaged bytes. No later frame proves that they were ever durable.
     Torn,
-    /// What was durable once and is not intact any more, or an intact frame that cannot stand here.
+    /// Bytes that were durable once and are damaged now, or an intact frame at a wrong place.
     Corrupt(&'static str),
     /// An intact frame of an unknown kind.
     NotUnderstood,
@@ -59,8 +59,8 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
     scan
 }
 
-/// A crash can tear only what was not durable yet. So damage below the offset that a later frame calls durable
-/// is none of a crash.
+/// A crash can damage only bytes that were not durable yet. Damage below an offset that a later frame calls durable has
+/// another cause.
 fn after_damage(bytes: &[u8], seed: u32, damage: usize) -> Tail {
     if bytes[damage..].iter().all(|&byte| byte == 0) {
         return Tail::Nothing;

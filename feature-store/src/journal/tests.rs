@@ -26,8 +26,8 @@ impl Bench {
         Journal::open(&self.folder, self.store, 1000)
     }
 
-    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No space
-    /// is left behind the last one.
+    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No
+    /// space is left behind the last one.
     fn append(&self, revisions: std::ops::RangeInclusive<u64>) -> Vec<Position> {
         let mut journal = self.open().expect("the journal is intact");
         let append = |event: Event| {

@@ -1,5 +1,5 @@
-//! Backup: a copy of a store that is whole, taken while a server runs on it or not. The projection is not in it: it is
-//! built from the journal at the first start.
+//! Backup: a whole copy of a store, taken while a server runs on it or not. It has no projection: the first start
+//! builds one from the journal.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::maintenance::staging::Staging;
 /// that was acknowledged before the call is in it. Returns the revision that it reaches.
 ///
 /// * `also`: other folders of the data folder to copy as they are, where they exist.
-/// * `progress`: is told how many bytes of how many are copied.
+/// * `progress`: gets the bytes copied and the bytes in all.
 ///
 /// # Errors
-/// [`OpenError`]; then `target` is as it was.
+/// [`OpenError`]; then `target` is as before.
 pub fn backup(
     folder: &Path,
     target: &Path,

@@ -1,5 +1,5 @@
-//! Verification: every event of a journal against those before it, and every record of a projection against the sum of
-//! its events. No file of the store is changed.
+//! Verification: checks every event of a journal against the events before it, and every record of a projection against
+//! the sum of its events. No file of the store is changed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -14,19 +14,19 @@ use crate::journal::{History, Location};
 use crate::projection::ProjectionCopy;
 use crate::store::fold::Fold;
 
-/// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
+/// The bytes of the journal whose records are in memory at a time; a longer journal is read several times.
 const PASS_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What was found in a history that is in order.
+/// The result for a history without faults.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// How many scopes were ever written.
+    /// The number of scopes that were ever written.
     pub scopes: usize,
-    /// What is to be said of the projection.
+    /// The state of the projection.
     pub projection: ProjectionState,
 }
 
-/// How a projection fits its journal. Whatever it is, the next start of a server puts it right.
+/// How a projection fits its journal. The next start of a server repairs any of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectionState {
     /// There is none.
@@ -35,7 +35,7 @@ pub enum ProjectionState {
     Agrees,
     /// The same, up to this revision.
     Behind(
-        /// The last event that it knows.
+        /// The last event that it has.
         u64,
     ),
     /// It is damaged or does not fit.
@@ -48,7 +48,7 @@ pub enum ProjectionState {
 /// Checks all events and records of a data folder or a backup.
 ///
 /// * `scratch`: an empty folder for a copy of the projection, since sled changes what it opens.
-/// * `progress`: is told how many of how many events are checked.
+/// * `progress`: gets the number of events checked, and of all.
 ///
 /// # Errors
 /// [`OpenError`] when the journal is damaged or a file cannot be read.
@@ -60,7 +60,7 @@ pub fn verify(
     verify_in_passes(history, scratch, history.bytes() / PASS_BYTES + 1, progress)
 }
 
-/// Each pass looks at the scopes of its own and takes so much less memory.
+/// Each pass checks a part of the scopes, and so needs less memory.
 pub(crate) fn verify_in_passes(
     history: &History,
     scratch: &Path,
@@ -113,7 +113,7 @@ fn add(fold: &mut Fold, event: &Event, location: Location<'_>) -> Result<(), Ope
     Ok(())
 }
 
-/// A copy of the projection, or why there is no use in it.
+/// A copy of the projection, or the reason why it is in doubt.
 fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<ProjectionCopy>, String>, OpenError> {
     let (folder, copy) = (history.folder().join("projection"), scratch.join("projection"));
     if !folder.exists() {

@@ -1,4 +1,4 @@
-//! A copy of a projection that nobody writes to, for comparing it with its journal.
+//! A copy of a projection that is compared with the records of its journal.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::projection::guarded_open::catching_panics;
 use crate::store::fold::Fold;
 use crate::store::limits::SMALL_CACHE_BYTES;
 
-/// A projection as it was left.
+/// A copy of a projection, checked.
 #[derive(Debug)]
 pub(crate) struct ProjectionCopy {
     tree: sled::Db,
@@ -21,8 +21,8 @@ pub(crate) struct ProjectionCopy {
 }
 
 impl ProjectionCopy {
-    /// Opens the projection in `folder`, which sled may change, and checks every value of it. A text says why it
-    /// cannot be trusted.
+    /// Opens the projection in `folder`, which sled may change, and checks every value. The text of an error says why
+    /// the projection is in doubt.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
         let opened = catching_panics(|| {
             let tree = open_tree(folder, SMALL_CACHE_BYTES)?;
@@ -36,13 +36,13 @@ impl ProjectionCopy {
         })
     }
 
-    /// The last event that it knows.
+    /// The revision of the last event that it has.
     pub(crate) fn revision(&self) -> u64 {
         self.progress.revision
     }
 
-    /// Compares the records of the scopes for which `concerns` holds with `fold`, which holds the same scopes. A text
-    /// says what is different.
+    /// Compares the records of the scopes for which `concerns` holds with `fold`, which has the same scopes. The text
+    /// of an error names the difference.
     pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
         let mut records = 0;
         for entry in self.tree.scan_prefix([RECORD]) {

@@ -1,4 +1,4 @@
-//! Trying what sled may never finish, or panic at. What is tried is not known here.
+//! Guards around the opening of sled, which may panic on damage or hang on a bad disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -10,20 +10,20 @@ use super::doubt;
 use crate::error::OpenError;
 use crate::files;
 
-/// How long a projection may take to open, before its size counts. An empty one takes milliseconds.
+/// The time that a projection may take to open whatever its size. An empty one takes milliseconds.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Of a projection this many bytes are opened in a second at least. A slow disk that is busy reads several times more.
+/// The slowest acceptable opening, in bytes of the projection. A slow, busy disk reads several times as many.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// How long the projection in `folder` may take to open and check.
+/// The longest time that the projection in `folder` may take to open and check.
 pub(super) fn timeout_of(folder: &Path) -> Duration {
-    // sled keeps nearly everything in this file. One that is not there opens at once.
+    // sled keeps nearly everything in this file. Without it, it opens at once.
     let bytes = files::length(&folder.join("db")).unwrap_or_default();
     LEAST_TIMEOUT + Duration::from_secs(bytes / BYTES_PER_SECOND)
 }
 
-/// Makes a panic of sled, which some damage brings about, one more reason for doubt.
+/// Turns a panic of sled, which some damage causes, into an error.
 pub(super) fn catching_panics<T>(run: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
@@ -31,17 +31,17 @@ pub(super) fn catching_panics<T>(run: impl FnOnce() -> Result<T, OpenError>) -> 
     })
 }
 
-/// As [`catching_panics`], on a thread of its own, which is left behind when it takes longer than `timeout`.
+/// As [`catching_panics`], on a thread of its own, which is abandoned when it takes longer than `timeout`.
 ///
 /// # Errors
-/// Those of `run`; [`OpenError::ProjectionHangs`] when there is none in time.
+/// Those of `run`, and [`OpenError::ProjectionHangs`] after the timeout.
 pub(super) fn with_timeout<T: Send + 'static>(
     timeout: Duration,
     folder: &Path,
     run: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
     let (sender, outcome) = sync_channel(1);
-    // Whoever no longer waits wants no outcome.
+    // After the timeout there is no receiver.
     let work = move || drop(sender.send(catching_panics(run)));
     thread::Builder::new().name("projection".to_owned()).spawn(work).map_err(doubt)?;
     match outcome.recv_timeout(timeout) {

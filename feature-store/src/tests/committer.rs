@@ -77,7 +77,7 @@ impl Bench {
 
     /// Closes the gate, lets one write run into it, and returns both.
     fn block(&self) -> (MutexGuard<'_, ()>, Answer) {
-        let gate = self.store.gate.lock().expect("nobody panics behind the gate");
+        let gate = self.store.gate.lock().expect("no test panics behind the gate");
         let before = self.store.entered.load(Ordering::SeqCst);
         let first = self.send(write(&Scope::System, "first", Some(Value::Flag(true))));
         while self.store.entered.load(Ordering::SeqCst) == before {
@@ -100,7 +100,7 @@ impl Bench {
 
     /// Lets the append after `successes` more fail.
     fn fail_after(&self, successes: usize, error: StoreError) {
-        let mut failures = self.store.failures.lock().expect("nobody panics with the failures");
+        let mut failures = self.store.failures.lock().expect("no test panics with the failures");
         failures.extend((0..successes).map(|_| None).chain([Some(error)]));
     }
 }
@@ -286,7 +286,7 @@ fn closing_finishes_what_is_queued_and_lets_the_store_go() {
 #[test]
 fn a_committer_that_panics_says_so() {
     let bench = Bench::new(1);
-    // Whoever panics with the lock of the failures makes the next append panic.
+    // A panic with the lock of the failures makes the next append panic.
     thread::scope(|threads| {
         let lock = || {
             let _guard = bench.store.failures.lock();

@@ -1,4 +1,4 @@
-//! Tests of a store's folder: what is found there at opening, and what becomes of it.
+//! Tests of a store's folder: each content that an opening may find, and the outcome.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (guard, folder)
 }
 
-/// Opens a store, when nobody else has it: a process that another test starts has all locks of this one until it runs.
+/// Opens a store, and waits for its lock: a process that another test forks has all locks of this one until its exec.
 pub(super) fn open(folder: &Path) -> JournalStore {
     loop {
         match JournalStore::open_with(folder, LIMITS) {

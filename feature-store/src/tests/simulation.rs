@@ -11,7 +11,8 @@
 //! - handing events on to the projection changes nothing that a reader sees;
 //! - after the first failed change of the disk nothing is changed any more, and all writes are refused;
 //! - a write that is refused changes nothing;
-//! - what a crash leaves behind is no corruption; damage to what was durable is, and is refused with segment and offset.
+//! - what a crash leaves behind is no corruption; damage to what was durable is, and is refused with segment and
+//!   offset.
 //!
 //! The same seed gives the same trace, which is printed when a run fails. `SIMULATION_SEEDS` is the number of seeds,
 //! 500 by default, and `SIMULATION_SEED` the first one, 0 by default:
@@ -100,7 +101,7 @@ fn the_commit_protocol_keeps_its_promises_on_a_disk_that_keeps_none() {
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         for worker in workers {
-            let of_worker = worker.join().expect("a run has failed, as is told above");
+            let of_worker = worker.join().expect("a run has failed, see above");
             of_worker.into_iter().for_each(|(what, times)| *tally.entry(what).or_insert(0) += times);
         }
     });

@@ -1,4 +1,4 @@
-//! Versions of records: what a reader may conclude from them at each moment of a write.
+//! Tests of versions: what a reader may conclude from them at each moment of a write.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use feature_core::{Record, Scope, Value};
 use super::fixtures::{append, event, scopes};
 use crate::{Batch, FeatureStore, MemoryStore, StoreError, Versioned};
 
-/// A store whose appends tell when they have begun, and then wait for how they are to end.
+/// A store whose appends report their begin, and then wait for their outcome.
 pub(super) struct Stepwise {
     pub(super) inner: MemoryStore,
     pub(super) begun: Sender<()>,

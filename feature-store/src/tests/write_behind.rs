@@ -1,4 +1,4 @@
-//! The store that hands events on later: what is visible when, what a slower store that hangs or fails does to it.
+//! Tests of write-behind: visibility, and a slower store that hangs or fails.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,10 +13,10 @@ use super::versioned::Stepwise;
 use crate::write_behind::{WriteBehind, pause_after};
 use crate::{FeatureStore, MemoryStore, StoreError};
 
-/// Tells an append how it ends.
+/// Sends an append its outcome.
 type End = Sender<Result<(), StoreError>>;
 
-/// A write_behind store over a slower one, whose appends tell when they begin and end as they are told.
+/// A store over a slower one, whose appends report their begin and wait for their outcome.
 fn write_behind() -> (WriteBehind, Arc<Stepwise>, Receiver<()>, End) {
     let ((begun, has_begun), (end, ends)) = (channel(), channel());
     let slower = Arc::new(Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(ends) });
@@ -24,7 +24,7 @@ fn write_behind() -> (WriteBehind, Arc<Stepwise>, Receiver<()>, End) {
     (write_behind, slower, has_begun, end)
 }
 
-/// A store that is not write_behind, with the events up to this revision.
+/// A store without write-behind, with the events up to this revision.
 fn at_once(revision: u64) -> MemoryStore {
     let store = MemoryStore::default();
     append(&store, &history(1..=revision)).unwrap();
@@ -69,7 +69,7 @@ fn after_a_failure_writes_are_refused_and_reads_go_on() {
     append(&write_behind, &history([1])).unwrap();
     has_begun.recv().unwrap();
     end.send(Err(failure)).unwrap();
-    // The failure may be told a moment later than it was made.
+    // The failure may become visible a moment after the append.
     let refused = (2..).find(|revision| append(&write_behind, &history([*revision])).is_err()).unwrap();
     assert_eq!(records(&write_behind), records(&at_once(refused - 1)));
     assert!(write_behind.close().is_err());
@@ -78,7 +78,7 @@ fn after_a_failure_writes_are_refused_and_reads_go_on() {
 #[test]
 fn a_panic_of_the_slower_store_is_a_failure() {
     let (begun, has_begun) = channel();
-    // Nobody listens to what it says, at which it panics.
+    // Its report has no receiver, at which it panics.
     drop(has_begun);
     let slower = Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(channel().1) };
     let write_behind = WriteBehind::start(Box::new(slower)).unwrap();

@@ -126,9 +126,11 @@ fn watched<T>(disk: &Disk, reader: &Arc<Reader>, run: impl FnOnce() -> T) -> (T,
     let sights: Arc<Mutex<Vec<Sight>>> = Arc::default();
     let (seen, reader) = (Arc::clone(&sights), Arc::clone(reader));
     let look = move || {
-        let (mut sights, sight) = (seen.lock().expect("a look does not panic"), reader.sight());
-        if sights.last() != Some(&sight) {
-            sights.push(sight);
+        let mut sights = seen.lock().expect("a look does not panic");
+        for sight in [reader.fresh(), reader.kept()] {
+            if sights.last() != Some(&sight) {
+                sights.push(sight);
+            }
         }
     };
     disk.set_witness(Some(Arc::new(look)));

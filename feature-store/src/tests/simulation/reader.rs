@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use feature_core::Record;
+use feature_core::{Record, Scope};
 
-use crate::tests::fixtures::scopes;
+use crate::tests::fixtures::{records, scopes};
 use crate::{FeatureStore, Version, Versioned};
 
 /// What a reader sees at one moment: the revision, then all records.
@@ -28,28 +28,32 @@ impl Reader {
         Self { store, kept, used, outdated, unversioned }
     }
 
-    pub(super) fn sight(&self) -> Sight {
+    /// What is in the store.
+    pub(super) fn fresh(&self) -> Sight {
+        (self.store.revision(), records(&*self.store))
+    }
+
+    /// The same with each kept record whose version is current in place of the one in the store.
+    pub(super) fn kept(&self) -> Sight {
         let revision = self.store.revision();
         let mut kept = self.kept.lock().expect("a look does not panic");
-        let mut records = Vec::new();
-        for (scope, kept) in scopes().iter().zip(kept.iter_mut()) {
-            match kept {
-                Some((version, record)) if self.store.is_current(*version) => {
-                    self.used.store(true, Ordering::Relaxed);
-                    records.push(record.clone());
-                    continue;
-                }
-                Some(_) => self.outdated.store(true, Ordering::Relaxed),
-                None => {}
+        (revision, scopes().iter().zip(kept.iter_mut()).map(|(scope, kept)| self.record(scope, kept)).collect())
+    }
+
+    fn record(&self, scope: &Scope, kept: &mut Option<(Version, Record)>) -> Record {
+        if let Some((version, record)) = kept {
+            if self.store.is_current(*version) {
+                self.used.store(true, Ordering::Relaxed);
+                return record.clone();
             }
-            let version = self.store.version(scope);
-            let record = self.store.record(scope).expect("the store is intact");
-            if version.is_none() {
-                self.unversioned.store(true, Ordering::Relaxed);
-            }
-            *kept = version.map(|version| (version, record.clone()));
-            records.push(record);
+            self.outdated.store(true, Ordering::Relaxed);
         }
-        (revision, records)
+        let version = self.store.version(scope);
+        if version.is_none() {
+            self.unversioned.store(true, Ordering::Relaxed);
+        }
+        let record = self.store.record(scope).expect("the store is intact");
+        *kept = version.map(|version| (version, record.clone()));
+        record
     }
 }

@@ -90,9 +90,11 @@ impl Run {
                 return Err(format!("after a failure there was a further change: {change}"));
             }
             ensure!(process.accepts_writes() != self.failed, "accepts writes: {}", process.accepts_writes());
-            let (revision, records) = process.reader.sight();
-            ensure!(revision == self.model.history.len() as u64, "a reader sees revision {revision}");
-            ensure!(records == self.model.records, "a reader sees {records:#?}\ninstead of {:#?}", self.model.records);
+            for (revision, records) in [process.reader.fresh(), process.reader.kept()] {
+                let expected = &self.model.records;
+                ensure!(revision == self.model.history.len() as u64, "a reader sees revision {revision}");
+                ensure!(records == *expected, "a reader sees {records:#?}\ninstead of {expected:#?}");
+            }
         }
         Ok(())
     }
