@@ -11,7 +11,7 @@ use feature_core::Level;
 use prost_reflect::DescriptorPool;
 
 pub use self::features::LevelFeatures;
-pub use self::method::{Access, Exception, Method, Operation};
+pub use self::method::{Access, Exemption, Method, Operation};
 
 /// Why the descriptors do not form a schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

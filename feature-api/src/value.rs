@@ -22,7 +22,7 @@ pub(crate) fn read(
     let field = request.get_field(&feature.set);
     match (&feature.kind, field.as_ref()) {
         (Kind::Flag, FieldValue::Bool(enabled)) => Some(Value::Flag(*enabled)),
-        (Kind::Numbers, FieldValue::List(elements)) => Some(read_numbers(feature, elements, violations)),
+        (Kind::EnumList, FieldValue::List(elements)) => Some(read_numbers(feature, elements, violations)),
         (Kind::Message(_), FieldValue::Message(message)) => Some(read_parts(feature, message, masked, violations)),
         _ => None,
     }
@@ -88,7 +88,7 @@ pub(crate) fn answer(feature: &FeatureFields, resolved: Option<(&Value, Level)>)
         (Some(field), Value::Flag(enabled)) if feature.kind == Kind::Flag => {
             answer.set_field(field, FieldValue::Bool(*enabled));
         }
-        (Some(field), Value::Numbers(numbers)) if feature.kind == Kind::Numbers => {
+        (Some(field), Value::Numbers(numbers)) if feature.kind == Kind::EnumList => {
             let elements = numbers.iter().map(|number| FieldValue::EnumNumber(*number)).collect();
             answer.set_field(field, FieldValue::List(elements));
         }

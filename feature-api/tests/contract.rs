@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use feature_api::schema::{Access, Exception, Operation, Schema};
+use feature_api::schema::{Access, Exemption, Operation, Schema};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 const PACKAGE: &str = "zitadel.feature.v2";
@@ -31,7 +31,7 @@ const FEATURES: [(&str, u32, u32, u32, u32, u32); 16] = [
 ];
 
 /// One row of [`METHODS`].
-type MethodRow = (&'static str, &'static str, &'static str, &'static str, &'static str, Option<Exception>);
+type MethodRow = (&'static str, &'static str, &'static str, &'static str, &'static str, Option<Exemption>);
 
 /// The methods: request, response, HTTP rule, permission and who needs none.
 #[rustfmt::skip]
@@ -44,10 +44,10 @@ const METHODS: [MethodRow; 12] = [
     ("GetInstanceFeatures", "GetInstanceFeaturesRequest", "GetInstanceFeaturesResponse", "GET /v2/features/instance ", "", None),
     ("SetOrganizationFeatures", "SetOrganizationFeaturesRequest", "SetOrganizationFeaturesResponse", "PUT /v2/features/organization/{organization_id} *", "org.feature.write", None),
     ("ResetOrganizationFeatures", "ResetOrganizationFeaturesRequest", "ResetOrganizationFeaturesResponse", "DELETE /v2/features/organization/{organization_id} ", "org.feature.delete", None),
-    ("GetOrganizationFeatures", "GetOrganizationFeaturesRequest", "GetOrganizationFeaturesResponse", "GET /v2/features/organization/{organization_id} ", "org.feature.read", Some(Exception::Member)),
+    ("GetOrganizationFeatures", "GetOrganizationFeaturesRequest", "GetOrganizationFeaturesResponse", "GET /v2/features/organization/{organization_id} ", "org.feature.read", Some(Exemption::Member)),
     ("SetUserFeatures", "SetUserFeatureRequest", "SetUserFeaturesResponse", "PUT /v2/features/user/{user_id} *", "user.feature.write", None),
     ("ResetUserFeatures", "ResetUserFeaturesRequest", "ResetUserFeaturesResponse", "DELETE /v2/features/user/{user_id} ", "user.feature.delete", None),
-    ("GetUserFeatures", "GetUserFeaturesRequest", "GetUserFeaturesResponse", "GET /v2/features/user/{user_id} ", "user.feature.read", Some(Exception::Itself)),
+    ("GetUserFeatures", "GetUserFeaturesRequest", "GetUserFeaturesResponse", "GET /v2/features/user/{user_id} ", "user.feature.read", Some(Exemption::SelfAccess)),
 ];
 
 /// Messages whose fields are all fixed, as `number name type`.

@@ -40,7 +40,7 @@ pub enum Kind {
     /// On or off.
     Flag,
     /// A list of enum members. An empty list counts as absent.
-    Numbers,
+    EnumList,
     /// A message with these parts. A mask can name each part.
     Message(BTreeMap<String, Presence>),
 }

@@ -140,6 +140,6 @@ fn part_of<'p>(features: &FeatureSet, path: &'p str) -> Option<(&'p str, &'p str
     let (key, part) = path.split_once('.')?;
     match features.kind(key)? {
         Kind::Message(parts) => Some((key, part, *parts.get(part)?)),
-        Kind::Flag | Kind::Numbers => None,
+        Kind::Flag | Kind::EnumList => None,
     }
 }

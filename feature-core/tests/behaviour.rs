@@ -155,7 +155,7 @@ fn patch(request: &str, mask: &str) -> Result<Patch, PatchError> {
     let features: FeatureSet = [
         ("actions".into(), Kind::Flag),
         ("schema".into(), Kind::Flag),
-        ("paths".into(), Kind::Numbers),
+        ("paths".into(), Kind::EnumList),
         ("login".into(), Kind::Message(parts)),
     ]
     .into_iter()

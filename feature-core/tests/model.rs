@@ -109,7 +109,7 @@ fn layer(paths: &Paths) -> Layer {
 
 fn features() -> FeatureSet {
     let parts = PARTS.map(str::to_owned).into_iter().zip([Presence::Implicit, Presence::Explicit]).collect();
-    [("actions", Kind::Flag), ("schema", Kind::Flag), ("paths", Kind::Numbers), ("login", Kind::Message(parts))]
+    [("actions", Kind::Flag), ("schema", Kind::Flag), ("paths", Kind::EnumList), ("login", Kind::Message(parts))]
         .map(|(key, kind)| (key.into(), kind))
         .into_iter()
         .collect()

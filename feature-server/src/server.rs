@@ -1,5 +1,7 @@
 //! Puts the server together: store, identity, services, transport; and takes it apart again.
 
+mod runtime_loops;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +37,7 @@ use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
 use crate::system::memory;
 use crate::transcoding::protocol::{MessageBytes, Protocols};
 use crate::transcoding::rest::RouteError;
+use runtime_loops::RuntimeLoops;
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -122,7 +125,10 @@ impl Server {
         let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
         let store: Arc<dyn FeatureStore> = store;
         let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
-        let committer = Committer::start(store, queue(settings.limits.queued_writes)).map_err(ServerError::Thread)?;
+        let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
+        let loops = Arc::new(RuntimeLoops::new(cores.runtimes()));
+        let writes = queue(settings.limits.queued_writes);
+        let committer = Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?;
         let (readers, committer) = (Arc::new(readers), Arc::new(committer));
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
@@ -134,7 +140,6 @@ impl Server {
             of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
         };
         let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
         Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
     }
 

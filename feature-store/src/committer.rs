@@ -1,17 +1,17 @@
-//! The committer: one thread that owns all writes. It takes what is waiting, commits it as one group and answers.
+//! The committer: one thread that makes all writes. It takes what is waiting, commits it as one group and replies.
 //!
-//! Here are the queue and the threads. What happens in a turn stands in [`worker`], what becomes of the writes of a
-//! group in [`group`]; neither needs threads or clocks. Nothing here reads for callers: they ask the store.
+//! Here are the queue and the threads. [`worker`] has the turns of the thread, [`group`] the writes of one turn. Reads
+//! do not pass here.
 
 mod group;
-mod reply;
+pub(crate) mod reply;
 mod worker;
 mod write_health;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{io, thread};
+use std::{fmt, io, thread};
 
 use feature_core::{Details, Rejection, Write};
 use tokio::sync::mpsc::error::TrySendError;
@@ -19,12 +19,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::StoreError;
 use crate::store::FeatureStore;
-use reply::{Answered, Caller};
+use reply::{EventLoops, NoEventLoops, Reply, ReplySender};
 pub(crate) use worker::{Job, Worker};
 
-/// How long a turn may take before writes count as not accepted. A healthy disk takes milliseconds, a busy one now and
-/// then a second or two. Half of the usual deadline of a call: so the health tells before the first caller gives up.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// After so long a turn counts as hanging, and writes as not accepted. A healthy disk takes milliseconds, a busy one
+/// now and then a second or two. It is half of the usual deadline of a call: the health changes before the first caller
+/// gives up.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a write was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -44,10 +45,10 @@ pub enum CommitError {
     Closed,
 }
 
-/// Owns all writes to a store. Dropping it lets the writes that are queued finish, but does not close the store.
-#[derive(Debug)]
+/// Makes all writes to a store. Dropping it lets the queued writes finish, but does not close the store.
 pub struct Committer {
     jobs: mpsc::Sender<Job>,
+    event_loops: Arc<dyn EventLoops>,
     accepts_writes: watch::Receiver<bool>,
 }
 
@@ -57,26 +58,43 @@ impl Committer {
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start(store: Arc<dyn FeatureStore>, queue: NonZeroUsize) -> io::Result<Self> {
-        Self::start_with(store, queue, PATIENCE)
+        Self::start_for(Arc::new(NoEventLoops), store, queue)
     }
 
-    pub(crate) fn start_with(
+    /// As [`Committer::start`], for callers in these event loops: the replies of a group reach them through those.
+    ///
+    /// # Errors
+    /// The operating system's, when it does not start another thread.
+    pub fn start_for(
+        event_loops: Arc<dyn EventLoops>,
         store: Arc<dyn FeatureStore>,
         queue: NonZeroUsize,
-        patience: Duration,
     ) -> io::Result<Self> {
-        let (committer, worker) = Self::new(store, queue);
+        Self::start_with_timeout(event_loops, store, queue, TURN_TIMEOUT)
+    }
+
+    pub(crate) fn start_with_timeout(
+        event_loops: Arc<dyn EventLoops>,
+        store: Arc<dyn FeatureStore>,
+        queue: NonZeroUsize,
+        timeout: Duration,
+    ) -> io::Result<Self> {
+        let (committer, worker) = Self::new(event_loops, store, queue);
         let watchdog = worker.watchdog();
-        thread::Builder::new().name("watchdog".to_owned()).spawn(move || watchdog.run(patience))?;
+        thread::Builder::new().name("watchdog".to_owned()).spawn(move || watchdog.run(timeout))?;
         thread::Builder::new().name("committer".to_owned()).spawn(move || worker.run())?;
         Ok(committer)
     }
 
-    /// A committer with the worker that somebody has to run.
-    pub(crate) fn new(store: Arc<dyn FeatureStore>, queue: NonZeroUsize) -> (Self, Worker) {
+    /// A committer without its threads: the caller runs the worker.
+    pub(crate) fn new(
+        event_loops: Arc<dyn EventLoops>,
+        store: Arc<dyn FeatureStore>,
+        queue: NonZeroUsize,
+    ) -> (Self, Worker) {
         let (jobs, waiting) = mpsc::channel(queue.get());
-        let worker = Worker::new(store, waiting);
-        (Self { jobs, accepts_writes: worker.accepts_writes() }, worker)
+        let worker = Worker::new(store, waiting, Arc::clone(&event_loops));
+        (Self { jobs, event_loops, accepts_writes: worker.accepts_writes() }, worker)
     }
 
     /// Commits a write and returns the details of its scope, once the write and all that it was decided upon are
@@ -84,19 +102,19 @@ impl Committer {
     /// that it does not stop its write.
     ///
     /// # Errors
-    /// [`CommitError`] says what is known of the write. A full queue is told at once.
+    /// [`CommitError`]. A full queue is an error at once.
     pub async fn commit(&self, write: Write) -> Result<Details, CommitError> {
         self.send(write)?.await.unwrap_or(Err(CommitError::Closed))
     }
 
-    /// Queues a write, and returns where the answer will be.
-    pub(crate) fn send(&self, write: Write) -> Result<Answered, CommitError> {
-        let (caller, answered) = Caller::new();
-        self.jobs.try_send(Job::Commit(Box::new(write), caller)).map_err(|error| match error {
+    /// Queues a write, and returns its future reply.
+    pub(crate) fn send(&self, write: Write) -> Result<Reply, CommitError> {
+        let (sender, reply) = ReplySender::new(&*self.event_loops);
+        self.jobs.try_send(Job::Commit(Box::new(write), sender)).map_err(|error| match error {
             TrySendError::Full(_) => CommitError::QueueFull,
             TrySendError::Closed(_) => CommitError::Closed,
         })?;
-        Ok(answered)
+        Ok(reply)
     }
 
     /// Whether writes are accepted: `false` while a write has been under way for more than five seconds, and for good
@@ -113,5 +131,11 @@ impl Committer {
         let (answer, answered) = oneshot::channel();
         self.jobs.send(Job::Close(answer)).await.map_err(|_| CommitError::Closed)?;
         Ok(answered.await.map_err(|_| CommitError::Closed)??)
+    }
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer").finish_non_exhaustive()
     }
 }

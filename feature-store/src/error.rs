@@ -1,5 +1,5 @@
-//! What can go wrong in a store. Each text is one line for an operator: what is wrong and, where they can do
-//! something, what. Nothing here decides how a caller of the API is answered.
+//! The errors of a store. Each text is one line for an operator: what is wrong, and what to do where something can be
+//! done. The server decides which status a caller gets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use feature_core::{FeatureKey, Scope};
 
 use crate::files::FileError;
-use crate::scope_key;
-use crate::store::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use crate::format::scope_key;
+use crate::store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 
@@ -25,7 +25,10 @@ pub enum StoreError {
         reason: String,
     },
     /// The record of a scope fails its check. Other scopes are not affected.
-    #[error("the stored record of {} fails its check; at the next start it is rebuilt from the journal", scope_key::describe(.scope))]
+    #[error(
+        "the stored record of {} fails its check; at the next start it is rebuilt from the journal",
+        scope_key::describe(.scope)
+    )]
     DamagedRecord {
         /// Whose record.
         scope: Scope,
@@ -65,7 +68,7 @@ pub enum StoreError {
         /// Bytes that must stay free.
         reserve: u64,
     },
-    /// An earlier append failed, so that nobody knows what the disk holds. Nothing was written.
+    /// An earlier append failed, so the content of the disk is unknown. Nothing was written.
     #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
     RefusingWrites {
         /// The first failure.
@@ -74,7 +77,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether an append with this error attempted nothing, so that a later one may well succeed.
+    /// The error of a write after this failure.
+    pub(crate) fn refusing_writes(&self) -> Self {
+        Self::RefusingWrites { cause: Box::new(self.clone()) }
+    }
+
+    /// Whether an append with this error changed nothing, so that a later one may succeed.
     pub fn is_refusal(&self) -> bool {
         match self {
             Self::WrongRevision { .. }
@@ -128,13 +136,13 @@ pub enum OpenError {
         /// The identity file.
         path: PathBuf,
     },
-    /// There is no store in the folder, and none shall be made.
+    /// There is no store in the folder, and this command makes none.
     #[error("there is no store in {}: name the folder of one, with --data for instance", .folder.display())]
     NoStore {
         /// The folder.
         folder: PathBuf,
     },
-    /// There is something where a new store or a backup shall be made.
+    /// The target of a new store or a backup is not empty.
     #[error("{} is not empty, it holds {name}: choose a folder that is missing or empty", .folder.display())]
     NotEmpty {
         /// The folder.
@@ -142,7 +150,7 @@ pub enum OpenError {
         /// What is in it.
         name: String,
     },
-    /// There is an identity without a journal. Starting empty would hide the loss.
+    /// There is an identity without a journal. To start empty would hide the loss.
     #[error(
         "the journal {} is missing: restore the data folder from a backup, or choose an empty one to start anew",
         .path.display()
@@ -151,8 +159,11 @@ pub enum OpenError {
         /// The journal's folder.
         path: PathBuf,
     },
-    /// The journal does not hold what was once durable, or holds something else.
-    #[error("corrupt journal: {} at byte {offset}: {reason}; restore the data folder from a backup", .segment.display())]
+    /// The journal lacks what was once durable, or has something else in its place.
+    #[error(
+        "corrupt journal: {} at byte {offset}: {reason}; restore the data folder from a backup",
+        .segment.display()
+    )]
     Corrupt {
         /// The file.
         segment: PathBuf,
@@ -161,10 +172,11 @@ pub enum OpenError {
         /// What is wrong there.
         reason: String,
     },
-    /// The journal ends before what was once applied to the projection, and thus acknowledged.
+    /// The journal ends before the last event that the projection has, which was acknowledged.
     #[error(
         "{} ends at byte {offset} with revision {revision}, but the projection knows revision {known}, so acknowledged \
-         writes are missing: restore the folder journal as it was; or, to go on without them, remove the folder projection",
+         writes are missing: restore the folder journal as it was; or, to go on without them, remove the folder \
+         projection",
         .segment.display()
     )]
     JournalCutShort {
@@ -179,15 +191,15 @@ pub enum OpenError {
     },
     /// The projection did not open in time. It has been set aside.
     #[error(
-        "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if that \
-         hangs too, check the disk",
-        .folder.display(), .patience.as_secs()
+        "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if \
+         that hangs too, check the disk",
+        .folder.display(), .timeout.as_secs()
     )]
     ProjectionHangs {
         /// The projection's folder.
         folder: PathBuf,
         /// How long it had.
-        patience: Duration,
+        timeout: Duration,
     },
     /// Not even a new projection could be built.
     #[error("the projection cannot be built: {reason}; check that the disk of the data folder has space and works")]
@@ -206,7 +218,7 @@ pub struct LineError {
 }
 
 impl LineError {
-    /// `field`: the path to what is wrong, such as `changes[0].old`; empty for the line as a whole.
+    /// `field`: the path to the wrong part, such as `changes[0].old`; empty for the line as a whole.
     pub(crate) fn new(field: &str, reason: &str) -> Self {
         Self { field: field.to_owned(), reason: reason.to_owned() }
     }

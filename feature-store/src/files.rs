@@ -1,5 +1,5 @@
-//! Every file operation of this crate except those within sled: one place to see what is synced. Nothing here knows
-//! what the bytes mean, nor which disk they are on: in tests it may be a simulated one.
+//! Every file operation of this crate except those within sled: one place to see what is synced. In tests the disk may
+//! be a simulated one.
 
 mod moving;
 mod private;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use moving::{create_new_folder, move_to, remove_file, remove_folder};
 pub(crate) use private::make_private;
-pub(crate) use reading::{Shared, copy_folder, copy_start, length, share_lock};
+pub(crate) use reading::{SharedLock, copy_folder, copy_start, length, share_lock};
 
 #[cfg(test)]
 use crate::tests::simulation::switch as disk;
@@ -26,11 +26,11 @@ use system as disk;
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot {action} {}: {source}", .path.display())]
 pub struct FileError {
-    /// What was attempted, as a verb.
+    /// The operation, as a verb.
     pub action: &'static str,
     /// The file or folder.
     pub path: PathBuf,
-    /// What the operating system said.
+    /// The error of the operating system.
     pub source: Arc<io::Error>,
 }
 
@@ -61,7 +61,7 @@ impl DataFile {
         self.file.set_len(length).map_err(named("truncate", &self.path))
     }
 
-    /// Makes the content durable, and of the metadata what is needed to read it.
+    /// Makes the content durable, and the metadata that is needed to read it.
     pub(crate) fn sync_data(&self) -> Result<()> {
         self.file.sync_data().map_err(named("sync", &self.path))
     }
@@ -102,16 +102,16 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
 pub(crate) fn create_folder(path: &Path) -> Result<()> {
     let parent = parent_of(path);
     if disk::is_folder(path) {
-        // Whoever made it may have crashed before its name was durable.
+        // The process that made it may have crashed before its name was durable.
         return match sync_folder(parent) {
-            // One that this user may not even read was set up by somebody else.
+            // A parent that this user may not read was set up by another user.
             Err(error) if error.source.kind() == ErrorKind::PermissionDenied => Ok(()),
             outcome => outcome,
         };
     }
     create_folder(parent)?;
     match disk::create_folder(path) {
-        // Minting a token makes the folder too, and may do so at the same time.
+        // Another process, such as one that mints a token, may make the folder at the same time.
         Err(error) if error.kind() == ErrorKind::AlreadyExists && disk::is_folder(path) => {}
         outcome => outcome.map_err(named("create", path))?,
     }
@@ -123,7 +123,7 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     disk::sync_folder(path).map_err(named("sync", path))
 }
 
-/// Puts a file with this content in place, durably: afterwards it is there whole, or, with an error, the old one.
+/// Replaces a file, durably: afterwards it has this content or, with an error, perhaps still the old one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fresh = path.with_added_extension("new");
     let file = DataFile::open(&fresh)?;
@@ -134,7 +134,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_folder(parent_of(path))
 }
 
-/// Renames a file or folder to `aside`, in place of what had that name before.
+/// Renames a file or folder to `aside`, and removes the one that had that name before.
 pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
     match if aside.is_dir() { fs::remove_dir_all(aside) } else { fs::remove_file(aside) } {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(named("remove", aside)(error)),
@@ -144,7 +144,7 @@ pub(crate) fn set_aside(path: &Path, aside: &Path) -> Result<()> {
     sync_folder(parent_of(path))
 }
 
-/// The bytes that are free for this process on the file system of `path`.
+/// The bytes that this process may still write to the file system of `path`.
 pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
     disk::free_bytes(path).map_err(named("measure free space at", path))
 }

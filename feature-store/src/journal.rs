@@ -1,7 +1,7 @@
 //! The journal: all events in append-only segment files, which are the truth of the store.
 //!
-//! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A
-//! segment exists only when everything in earlier ones is durable. Records and sled are not known here.
+//! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A segment
+//! exists only when everything in the earlier ones is durable.
 
 mod backup_copy;
 mod frame;
@@ -18,26 +18,26 @@ use std::path::{Path, PathBuf};
 use feature_core::Event;
 use uuid::Uuid;
 
-use crate::encoding::{decode_event, encode_event};
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
+use crate::format::encoding::{decode_event, encode_event};
 use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
-use recovery::{Survey, survey};
-use scan::{Rest, Scan};
+use recovery::{CheckedJournal, check_journal};
+use scan::{Scan, Tail};
 
 pub(crate) use backup_copy::Extent;
-pub(crate) use history::Place;
+pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
 
-/// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync of bytes that were there
-/// before need not write the length of the file, too. Larger steps make the sync that comes with one of them slower.
+/// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync into existing bytes
+/// need not write the length of the file. With larger steps, the sync at the end of a step takes longer.
 const SPACE_BYTES: u64 = 256 << 10;
 
-/// The frame of an event that sets a feature or two takes about so much.
-const USUAL_FRAME_BYTES: usize = 256;
+/// The frames of a usual group take at most so many bytes: those of 64 events that set a feature or two.
+const USUAL_GROUP_BYTES: usize = 16 << 10;
 
 /// The journal of one store, open for appending.
 #[derive(Debug)]
@@ -75,19 +75,19 @@ impl Journal {
         Ok(segments.iter().any(|&first| first != 1) || first.is_some_and(|bytes| bytes.len() > SEGMENT_HEADER))
     }
 
-    /// Opens the journal: checks every frame, cuts off what a crash has torn, and makes durable what is left.
+    /// Opens the journal: checks every frame, cuts off a torn end, and makes the rest durable.
     ///
     /// # Errors
-    /// [`OpenError`] when the journal is not what was once durable. Then nothing was changed.
+    /// [`OpenError`] when the journal is not what was once durable. Then no file was changed.
     pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
         let seed = frame::seed(store);
-        let Survey { segments, last, bytes, scan, half_made, .. } = survey(folder, store)?;
+        let CheckedJournal { segments, last, bytes, scan, half_made, .. } = check_journal(folder, store)?;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
             start_segment(folder, store, last)?;
         }
         let file = DataFile::open(&segment_path(folder, last))?;
-        if scan.rest == Rest::Torn {
+        if scan.tail == Tail::Torn {
             let segment = segment_path(folder, last);
             let bytes = bytes.len() - scan.end;
             tracing::warn!(segment = %segment.display(), offset = scan.end, bytes, "cut off what a crash has torn");
@@ -95,8 +95,8 @@ impl Journal {
         if bytes.len() > scan.end {
             file.truncate(end.offset)?;
         }
-        // After a failed sync the kernel may take pages for clean that never reached the disk. What is not proven
-        // to be there is therefore written once more, before anybody sees it.
+        // After a failed sync the kernel may regard pages as clean that never reached the disk. So the bytes without a
+        // proof are written once more, before any reader sees them.
         file.write_at(&bytes[scan.durable..scan.end], scan.durable as u64)?;
         file.sync_all()?;
         files::sync_folder(folder)?;
@@ -118,14 +118,14 @@ impl Journal {
         self.store
     }
 
-    /// That it ends here, but once went on to revision `known`.
+    /// Error: the journal ends before revision `known`.
     pub(crate) fn cut_short(&self, known: u64) -> OpenError {
         let Position { segment, offset } = self.end;
         let segment = segment_path(&self.folder, segment);
         OpenError::JournalCutShort { segment, offset, revision: self.revision, known }
     }
 
-    /// Whether the last frame is a seal: the end is a clean one.
+    /// Whether the last frame is a seal, which a clean end writes.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed
     }
@@ -133,13 +133,15 @@ impl Journal {
     /// Adds a group of events with one write and one sync. They are durable afterwards.
     ///
     /// # Errors
-    /// [`FileError`]; then it is not known what the disk holds, and nothing must be appended any more.
-    pub(crate) fn append(&mut self, events: &[Event]) -> Result<(), FileError> {
+    /// [`FileError`]; then the content of the disk is unknown, and there must be no further append.
+    pub(crate) fn append<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) -> Result<(), FileError> {
         if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment {
             self.roll()?;
         }
-        let mut buffer = Vec::with_capacity(events.len() * USUAL_FRAME_BYTES);
+        let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
+        let mut revision = self.revision;
         for event in events {
+            revision = event.revision;
             let payload = encode_event(event);
             self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
         }
@@ -149,12 +151,12 @@ impl Journal {
             buffer.resize((self.length - self.end.offset) as usize, 0);
         }
         self.write(&buffer, end)?;
-        self.revision += events.len() as u64;
+        self.revision = revision;
         self.sealed = false;
         Ok(())
     }
 
-    /// Marks a clean end, and gives back the space behind it.
+    /// Writes the seal of a clean end, and frees the space behind it.
     ///
     /// # Errors
     /// [`FileError`], as for [`Journal::append`].
@@ -172,7 +174,7 @@ impl Journal {
     /// Hands over all events after revision `after`, in order, in batches of at most `batch`.
     ///
     /// # Errors
-    /// [`OpenError`] when an event cannot be read, and whatever `take` answers.
+    /// [`OpenError`] when an event cannot be read, and the errors of `take`.
     pub(crate) fn replay(
         &self,
         after: u64,
@@ -231,7 +233,7 @@ impl Journal {
     }
 }
 
-/// Creates a segment without frames, or empties a half-made one, durably.
+/// Creates a segment without frames, or empties a half-made one. The result is durable.
 fn start_segment(folder: &Path, store: Uuid, first: u64) -> Result<DataFile, FileError> {
     let file = DataFile::open(&segment_path(folder, first))?;
     file.truncate(0)?;
@@ -253,18 +255,18 @@ fn segment_path(folder: &Path, first: u64) -> PathBuf {
     folder.join(segment_name(first))
 }
 
-/// The revisions that name the segments in a folder, ascending. Other files there do not matter.
+/// The revisions that name the segments in a folder, ascending. Other files are ignored.
 fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
     let names = files::names(folder)?;
     let revision = |name: &String| name.strip_suffix(".log")?.parse().ok();
-    // `1.log` and `+1.log` parse too, but would be looked for under another name.
+    // `1.log` and `+1.log` parse too, but the segment of that revision has another name.
     let segment = |name| revision(name).filter(|first| segment_name(*first) == *name);
     let mut segments: Vec<_> = names.iter().filter_map(segment).collect();
     segments.sort_unstable();
     Ok(segments)
 }
 
-/// Segments are read whole: their size is bounded, and their bytes come at the speed of the disk.
+/// Reads a whole segment: its size is bounded, and one read gets the full speed of the disk.
 fn read_segment(folder: &Path, first: u64) -> Result<Vec<u8>, OpenError> {
     let path = segment_path(folder, first);
     files::read(&path)?.ok_or(OpenError::JournalMissing { path })

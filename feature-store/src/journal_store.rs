@@ -1,65 +1,48 @@
-//! The durable store: the order of journal and projection, the folder's lock and identity, and the disk reserve.
-//!
-//! How a journal or a projection works inside is not known here.
+//! The durable store: it writes the journal first and the projection second, holds the folder's lock, and keeps a
+//! reserve of disk space.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use feature_core::{Event, Record, Scope};
+use feature_core::{Record, Scope};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
-use crate::identity;
+use crate::format::identity;
 use crate::journal::Journal;
-use crate::projection::{Projection, SMALL_CACHE_BYTES};
-use crate::store::{FeatureStore, check_append};
-use crate::write_behind::Deferred;
-
-/// The sizes that tests make smaller or larger.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    /// A journal segment of this many bytes takes no further group.
-    pub(crate) segment_bytes: u64,
-    /// Appends are refused while fewer bytes are free.
-    pub(crate) reserve_bytes: u64,
-    /// The projection keeps about so many bytes of records in memory.
-    pub(crate) cache_bytes: u64,
-}
-
-pub(crate) const LIMITS: Limits =
-    Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024, cache_bytes: SMALL_CACHE_BYTES };
+use crate::projection::Projection;
+use crate::store::FeatureStore;
+use crate::store::batch::Batch;
+use crate::store::limits::{LIMITS, Limits};
+use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
     folder: PathBuf,
     limits: Limits,
-    /// The last event that is visible.
+    /// The revision of the last visible event.
     revision: AtomicU64,
-    /// Shows what the journal holds. It is a store itself, only not a durable one.
+    /// Shows the records of the journal. It is a store, but not a durable one.
     projection: Box<dyn FeatureStore>,
-    writer: Mutex<Writer>,
+    journal: Mutex<Journal>,
+    /// The first write of this store that failed. Failures of the projection are kept there.
+    failed: OnceLock<StoreError>,
     /// Dropped last: it keeps other processes out.
     _lock: DataFile,
-}
-
-struct Writer {
-    journal: Journal,
-    /// The first append that failed.
-    failed: Option<StoreError>,
 }
 
 impl JournalStore {
     /// Opens the store in `folder`, or creates one when the folder is missing or empty.
     ///
-    /// Every frame of the journal and every record of the projection is checked. What a crash has torn off the end
-    /// of the journal, and was never acknowledged, is cut off. About `cache_bytes` of records are kept in memory. What
-    /// other users of the machine may do with the folder is taken from them.
+    /// Every frame of the journal and every record of the projection is checked. A torn end of the journal, which a
+    /// crash leaves and no caller was told of, is cut off. About `cache_bytes` of records are kept in memory. Other
+    /// users of the machine lose their rights on the folder.
     ///
     /// # Errors
-    /// [`OpenError`] says what is wrong and what to do. Then the journal is as it was.
+    /// [`OpenError`] says what is wrong and what to do. The journal is then as before.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
         Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
     }
@@ -68,13 +51,13 @@ impl JournalStore {
         files::make_private(folder);
         Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
             let projection = Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?;
-            let deferred = Deferred::start(Box::new(projection));
-            Ok(Box::new(deferred.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
+            let write_behind = WriteBehind::start(Box::new(projection));
+            Ok(Box::new(write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
         })
     }
 
-    /// * `id`: that of the store, should it be made now.
-    /// * `project`: gives a projection that shows all of a journal.
+    /// * `id`: the id of the store, when this call makes it.
+    /// * `project`: opens a projection that shows the whole journal.
     pub(crate) fn open_over(
         folder: &Path,
         limits: Limits,
@@ -91,7 +74,7 @@ impl JournalStore {
             Some(store) => store,
             None => create(folder, &journal_folder, id)?,
         };
-        // Whoever made the identity may have crashed before its name was durable.
+        // The process that made the identity may have crashed before its name was durable.
         files::sync_folder(folder)?;
         let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
         let projection = project(&journal)?;
@@ -103,7 +86,8 @@ impl JournalStore {
             limits,
             revision: AtomicU64::new(journal.revision()),
             projection,
-            writer: Mutex::new(Writer { journal, failed: None }),
+            journal: Mutex::new(journal),
+            failed: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -116,12 +100,20 @@ impl JournalStore {
         Ok(())
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().expect("a panic in an append ends the committer, and nobody else writes")
+    /// Makes the events durable first, and then visible.
+    fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
+        journal.append(batch.events())?;
+        self.projection.append(batch)?;
+        self.revision.store(batch.revision(), Ordering::Release);
+        Ok(())
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().expect("a panic in an append ends the committer, the only writer")
     }
 }
 
-/// Makes a new store. The identity comes last: where it is, there was a journal.
+/// Makes a new store. The identity comes last, so a folder with an identity has had a journal.
 fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, OpenError> {
     if Journal::holds_frames(journal_folder)? {
         return Err(OpenError::IdentityMissing { path: identity::path(folder) });
@@ -140,28 +132,33 @@ impl FeatureStore for JournalStore {
         self.revision.load(Ordering::Acquire)
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        let Some(last) = events.last() else { return Ok(()) };
-        let mut writer = self.writer();
-        if let Some(cause) = &writer.failed {
-            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
         }
-        check_append(self.revision(), events)?;
-        let outcome = self.check_reserve().and_then(|()| writer.append(&*self.projection, events));
-        match &outcome {
-            Ok(()) => self.revision.store(last.revision, Ordering::Release),
-            Err(error) if error.is_refusal() => {}
-            Err(error) => writer.failed = Some(error.clone()),
+        let mut journal = self.journal();
+        if let Some(cause) = self.write_failure() {
+            return Err(cause.refusing_writes());
         }
-        outcome
+        batch.check_follows(self.revision())?;
+        self.check_reserve().and_then(|()| self.write(&mut journal, batch)).inspect_err(|error| {
+            if !error.is_refusal() {
+                // The lock on the journal is held, so there is no other failure.
+                let _ = self.failed.set(error.clone());
+            }
+        })
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.failed.get().cloned().or_else(|| self.projection.write_failure())
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let mut writer = self.writer();
-        if let Some(cause) = &writer.failed {
-            return Err(StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
+        let mut journal = self.journal();
+        if let Some(cause) = self.write_failure() {
+            return Err(cause.refusing_writes());
         }
-        writer.journal.seal()?;
+        journal.seal()?;
         self.projection.close()
     }
 }
@@ -169,13 +166,5 @@ impl FeatureStore for JournalStore {
 impl fmt::Debug for JournalStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JournalStore").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-impl Writer {
-    fn append(&mut self, projection: &dyn FeatureStore, events: &[Event]) -> Result<(), StoreError> {
-        self.journal.append(events)?;
-        // Only what is durable becomes visible.
-        projection.append(events)
     }
 }

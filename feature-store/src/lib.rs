@@ -1,47 +1,44 @@
-//! Durable storage of feature settings: the contract of a store, its two implementations, and the committer.
+//! Durable storage of feature settings: the contract of a store ([`FeatureStore`]), its implementations, and the
+//! threads that write and read.
 //!
-//! A store keeps events and shows records; it never looks inside a value. The [`JournalStore`] keeps events in a
-//! journal, which is the truth, and shows records from a projection, which can always be rebuilt. The
-//! [`MemoryStore`] is the reference that it is tested against. The [`Committer`] is the only one that writes, and
-//! [`Readers`] read without holding anybody up. A [`Versioned`] store tells what has not changed since it was read.
-//! Nothing here knows protobuf messages of the API, transport or permissions.
+//! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
+//! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
+//! reference in tests. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
+//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read.
+//!
+//! The API's protobuf messages, transport and permissions have no place here.
 
 #![forbid(unsafe_code)]
 
-mod backup;
 mod committer;
-mod encoding;
 mod error;
-mod export;
-mod export_format;
 mod files;
-mod fold;
-mod identity;
-mod import;
+mod format;
 mod journal;
 mod journal_store;
+mod maintenance;
 mod memory;
 mod projection;
 mod readers;
-mod scope_key;
-mod staging;
 mod store;
 #[cfg(test)]
 mod tests;
-mod verify;
 mod versioned;
 mod write_behind;
 
-pub use backup::backup;
+pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committer};
 pub use error::{LineError, OpenError, StoreError};
-pub use export::{ExportError, export};
 pub use files::FileError;
-pub use import::{ImportError, import};
 pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
+pub use maintenance::backup::backup;
+pub use maintenance::export::{ExportError, export};
+pub use maintenance::import::{ImportError, import};
+pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
-pub use store::{FeatureStore, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
-pub use verify::{ProjectionState, Verification, verify};
+pub use store::FeatureStore;
+pub use store::batch::Batch;
+pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use versioned::{Version, Versioned};

@@ -1,9 +1,9 @@
-//! The projection: the newest record of every scope, in sled. It can be thrown away, and is on any doubt.
+//! The projection: the newest record of every scope, in sled. The journal is the truth, so a projection in doubt is set
+//! aside and built anew.
 //!
-//! One tree. `r` and a scope's key hold its record, `m` holds how far the journal is applied. A value is a format
-//! byte, a CRC-32C of key, format and body, and the body. The sum of the checksums of all records stands in `m`:
-//! sled can lose a page without noticing, and then the sum is another. Nothing here is the truth: that is the
-//! journal.
+//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the journal is
+//! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
+//! checksums of all records: sled can lose a page without noticing, and then the sum differs.
 
 mod builder;
 mod check;
@@ -12,7 +12,6 @@ mod guarded_open;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
@@ -24,28 +23,26 @@ use feature_core::{Event, Record, Scope};
 use prost::Message;
 use uuid::Uuid;
 
-use crate::encoding::{decode_record, encode_record};
 use crate::error::{OpenError, StoreError};
 use crate::files;
+use crate::format::encoding::{decode_record, encode_record};
+use crate::format::scope_key;
 use crate::journal::Journal;
-use crate::scope_key;
 use crate::store::FeatureStore;
+use crate::store::batch::Batch;
 use check::check;
-use guarded_open::{contained, within};
+use guarded_open::{catching_panics, with_timeout};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
-pub(crate) use comparison::Snapshot;
-
-/// What sled may keep in memory where everything is read or written once, in order.
-pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+pub(crate) use comparison::ProjectionCopy;
 
 /// sled writes in the background this often. What a crash takes from it comes back from the journal.
 const FLUSH_MILLISECONDS: u64 = 2_000;
 
-/// How long the lock of sled's files is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(1);
+/// The longest wait for the lock of sled's files.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Events that are handed over at once while catching up, so that memory stays bounded.
+/// The most events of one batch while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
 
 const FORMAT: u8 = 1;
@@ -53,14 +50,14 @@ const VALUE_HEADER: usize = 5;
 const RECORD: u8 = b'r';
 const PROGRESS_KEY: &[u8] = b"m";
 
-/// The projection: a store that is quick to read and not durable.
+/// The projection: a store that is fast to read, but not durable.
 #[derive(Debug)]
 pub(crate) struct Projection {
     tree: sled::Db,
     progress: Mutex<Progress>,
 }
 
-/// How far the journal is applied.
+/// The part of the journal that is applied.
 #[derive(Clone, PartialEq, Message)]
 struct Progress {
     #[prost(bytes = "vec", tag = "1")]
@@ -74,33 +71,34 @@ struct Progress {
 }
 
 impl Projection {
-    /// Opens the projection in `folder` and brings it up to the end of the journal. One that cannot be trusted is
-    /// set aside, replacing what was set aside before, and built anew. sled keeps about `cache_bytes` of it in memory.
+    /// Opens the projection in `folder` and applies the rest of the journal. A projection in doubt is set aside, in
+    /// place of an earlier one, and built anew. sled keeps about `cache_bytes` of it in memory.
     ///
     /// # Errors
-    /// [`OpenError`] when the journal cannot be read, has lost what the projection knows, or when no new projection
+    /// [`OpenError`] when the journal cannot be read, lacks events that the projection has, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
     pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_within(guarded_open::patience(folder), folder, journal, cache_bytes)
+        Self::open_with_timeout(guarded_open::timeout_of(folder), folder, journal, cache_bytes)
     }
 
-    /// As [`Projection::open`]. `patience`: how long sled may take to open it.
-    pub(crate) fn open_within(
-        patience: Duration,
+    /// As [`Projection::open`]. `timeout`: the longest time that sled may take to open it.
+    pub(crate) fn open_with_timeout(
+        timeout: Duration,
         folder: &Path,
         journal: &Journal,
         cache_bytes: u64,
     ) -> Result<Self, OpenError> {
-        let attempt = || contained(|| Self::catch_up(patience, folder, journal, cache_bytes));
+        let open = || catching_panics(|| Self::catch_up(timeout, folder, journal, cache_bytes));
         let aside = folder.with_added_extension("set-aside");
-        match attempt() {
+        match open() {
             Err(OpenError::Projection { reason }) => {
-                tracing::warn!(reason, aside = %aside.display(), "the projection is set aside and built from the journal");
+                let aside_path = aside.display();
+                tracing::warn!(reason, aside = %aside_path, "the projection is set aside and built from the journal");
                 files::set_aside(folder, &aside)?;
-                attempt()
+                open()
             }
-            // The thread that hangs may go on at any time, and would then write into a new folder of that name: sled
-            // finds some of its files by their paths. So only another process can build a new projection.
+            // The hanging thread may continue at any time and write into a new folder of that name, since sled finds
+            // some of its files by their paths. So only another process can build a new projection.
             Err(hangs @ OpenError::ProjectionHangs { .. }) => {
                 files::set_aside(folder, &aside)?;
                 Err(hangs)
@@ -109,9 +107,9 @@ impl Projection {
         }
     }
 
-    fn catch_up(patience: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
+    fn catch_up(timeout: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
         let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
-        let (tree, progress) = within(patience, folder, move || {
+        let (tree, progress) = with_timeout(timeout, folder, move || {
             let tree = open_tree(&path, cache_bytes)?;
             let progress = read_progress(&tree, store)?;
             if progress.revision <= to {
@@ -121,7 +119,7 @@ impl Projection {
         })?;
         let from = progress.revision;
         if from > to {
-            // Only what was durable in the journal was ever applied. So the journal has lost it since.
+            // Only durable events are ever applied, so the journal has lost some since.
             return Err(journal.cut_short(from));
         }
         if from < to {
@@ -131,7 +129,9 @@ impl Projection {
         if from == 0 {
             projection.build(journal)?;
         } else {
-            journal.replay(from, CATCH_UP_EVENTS, |events| projection.append(&events).map_err(doubt))?;
+            journal.replay(from, CATCH_UP_EVENTS, |events| {
+                Batch::fold(&projection, events).and_then(|batch| projection.append(&batch)).map_err(doubt)
+            })?;
         }
         Ok(projection)
     }
@@ -145,8 +145,8 @@ impl Projection {
                 events.iter().flatten().try_for_each(|event| builder.add(&event))?;
                 Ok::<_, StoreError>(builder)
             });
-            // When nobody takes events any more, the other thread tells why.
-            let given_up = |_| doubt("nobody takes its events");
+            // The other thread has ended early; its error follows from `join`.
+            let given_up = |_| doubt("the builder has ended");
             let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| decoded.send(events).map_err(given_up));
             drop(decoded);
             let builder = building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
@@ -156,7 +156,7 @@ impl Projection {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        // It is replaced as a whole.
+        // The value is always replaced as a whole.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -166,51 +166,48 @@ impl Projection {
         self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
     }
 
-    fn read(&self, key: &[u8], scope: &Scope) -> Result<Option<(u32, Record)>, StoreError> {
-        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(None) };
-        let record = || {
-            let (checksum, body) = open_value(key, &value)?;
-            Some((checksum, decode_record(body).ok()?))
-        };
-        record().map(Some).ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+    /// The checksum of the stored record; 0 when there is none.
+    fn checksum_of(&self, key: &[u8], scope: &Scope) -> Result<u32, StoreError> {
+        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(0) };
+        let checksum = open_value(key, &value).map(|(checksum, _)| checksum);
+        checksum.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
     }
 }
 
 impl FeatureStore for Projection {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        let stored = self.read(&record_key(scope), scope)?;
-        Ok(stored.map(|(_, record)| record).unwrap_or_default())
+        let key = record_key(scope);
+        let Some(value) = self.tree.get(&key).map_err(failed)? else { return Ok(Record::default()) };
+        let record = open_value(&key, &value).and_then(|(_, body)| decode_record(body).ok());
+        record.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
     }
 
     fn revision(&self) -> u64 {
         self.progress().revision
     }
 
-    /// Applies events, all at once for every reader. After an error it is not known whether they are applied.
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    /// Replaces the records that the batch changes, all at once for every reader. The journal has the events.
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut progress = self.progress().clone();
-        let mut changed: HashMap<&Scope, Record> = HashMap::new();
-        for event in events {
-            if !changed.contains_key(&event.scope) {
-                let stored = self.read(&record_key(&event.scope), &event.scope)?;
-                let (checksum, record) = stored.unwrap_or_default();
-                progress.checksums = progress.checksums.wrapping_sub(checksum.into());
-                changed.insert(&event.scope, record);
-            }
-            changed.entry(&event.scope).or_default().apply(event);
-            progress.revision = event.revision;
-        }
-        let mut batch = sled::Batch::default();
-        for (scope, record) in changed {
+        batch.check_follows(progress.revision)?;
+        let mut changes = sled::Batch::default();
+        for (scope, record) in batch.records() {
             let key = record_key(scope);
-            let (checksum, value) = seal_value(&key, &encode_record(&record));
-            progress.checksums = progress.checksums.wrapping_add(checksum.into());
-            batch.insert(key, value);
+            let replaced = self.checksum_of(&key, scope)?;
+            let (checksum, value) = seal_value(&key, &encode_record(record));
+            progress.checksums = progress.checksums.wrapping_sub(replaced.into()).wrapping_add(checksum.into());
+            changes.insert(key, value);
         }
-        batch.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
-        self.tree.apply_batch(batch).map_err(failed)?;
+        progress.revision = batch.revision();
+        changes.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
+        self.tree.apply_batch(changes).map_err(failed)?;
         *self.progress() = progress;
         Ok(())
+    }
+
+    /// The projection keeps no failure: the store in front of it does.
+    fn write_failure(&self) -> Option<StoreError> {
+        None
     }
 
     /// Makes sled write everything. It is slow.
@@ -225,15 +222,15 @@ fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {
     config.flush_every_ms(Some(FLUSH_MILLISECONDS)).open().map_err(doubt)
 }
 
-/// Makes the folder ready for sled. Threads of sled may still be there for a moment after it was dropped, so its lock is
-/// waited for; what holds it longer makes the opening fail. Then snapshots of sled's own go that a crash left
-/// unfinished: sled would take one for its newest one, and give up on it.
+/// Makes the folder ready for sled: waits for the lock of its files, which threads of sled may hold for a moment after
+/// a drop (a longer hold makes the opening fail), and removes unfinished snapshots of sled's own, which a crash leaves:
+/// sled would take one for its newest snapshot, and fail.
 fn make_ready(folder: &Path) -> Result<(), files::FileError> {
     if !files::names(folder)?.iter().any(|name| name == "db") {
         return Ok(());
     }
     let db = files::DataFile::open(&folder.join("db"))?;
-    let give_up = Instant::now() + LOCK_PATIENCE;
+    let give_up = Instant::now() + LOCK_TIMEOUT;
     while !db.try_lock()? {
         if Instant::now() > give_up {
             return Ok(());
@@ -245,7 +242,7 @@ fn make_ready(folder: &Path) -> Result<(), files::FileError> {
     names.iter().try_for_each(|name| files::remove_file(&folder.join(name)))
 }
 
-/// How far a journal of this store is applied.
+/// The progress of a projection of this store.
 fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
     let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
     let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
@@ -260,7 +257,7 @@ fn record_key(scope: &Scope) -> Vec<u8> {
     key
 }
 
-/// A body as it is stored under `key`, and its checksum.
+/// The checksum and the stored value of a body under `key`.
 fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
     let checksum = checksum(key, FORMAT, body);
     let mut value = Vec::with_capacity(VALUE_HEADER + body.len());
@@ -270,7 +267,7 @@ fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
     (checksum, value)
 }
 
-/// The checksum and the body of what is stored under `key`; `None` when the check fails or the format is unknown.
+/// The checksum and the body of a stored value under `key`; `None` when the check fails or the format is unknown.
 fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Option<(u32, &'a [u8])> {
     let (&[format, ref stored @ ..], body) = value.split_first_chunk::<VALUE_HEADER>()?;
     let expected = checksum(key, format, body);

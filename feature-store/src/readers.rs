@@ -1,6 +1,4 @@
-//! The readers: a few threads that read from the store, so that nobody who answers calls ever waits for a disk.
-//!
-//! Here are the queue and the threads. What is read is up to the caller, and nothing is kept here.
+//! The readers: a few threads that read from the store, so that the threads that answer calls never wait for a disk.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -18,12 +16,12 @@ pub enum ReadError {
     /// Too many reads are waiting. A later attempt may succeed.
     #[error("too many reads are waiting")]
     QueueFull,
-    /// The store panicked.
+    /// The read panicked.
     #[error("a read panicked")]
     Panicked,
 }
 
-/// Reads from a store on threads of its own. Dropping it ends them.
+/// Runs reads on threads of its own. Dropping it ends them.
 pub struct Readers {
     queue: Arc<Queue>,
 }
@@ -45,8 +43,8 @@ struct Waiting {
 impl Readers {
     /// Starts the threads.
     ///
-    /// * `threads`: how many. One is enough while the disk is well; more keep reads going when some are slow.
-    /// * `queue`: how many reads may wait for them; more are turned away at once.
+    /// * `threads`: their number. One is enough for a healthy disk; more keep reads going while some are slow.
+    /// * `queue`: the most reads that wait; further reads fail at once.
     ///
     /// # Errors
     /// The operating system's, when it does not start another thread.
@@ -60,13 +58,14 @@ impl Readers {
         Ok(readers)
     }
 
-    /// Has one of the threads run `read`, and returns what that returns. All that a call needs should be read at
-    /// once, since each read goes to a thread and back.
+    /// Runs `read` on one of the threads and returns its result. A call should read all that it needs in one `read`,
+    /// since each goes to a thread and back.
     ///
-    /// A caller may stop waiting at any time, as at its deadline. A read that has not begun by then never begins.
+    /// A caller may stop waiting at any time, at its deadline for instance. A read that has not begun by then never
+    /// begins.
     ///
     /// # Errors
-    /// [`ReadError`]. A full queue is told at once.
+    /// [`ReadError`]. A full queue is an error at once.
     pub async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn FeatureStore) -> T + Send + 'static,
@@ -75,7 +74,7 @@ impl Readers {
         let span = tracing::Span::current();
         let job = move |store: &dyn FeatureStore| {
             if !answer.is_closed() {
-                // A caller that has gone meanwhile needs no answer.
+                // A caller that has left needs no answer.
                 let _ = answer.send(span.in_scope(|| read(store)));
             }
         };
@@ -105,12 +104,12 @@ impl Queue {
 
     fn serve(&self, store: &dyn FeatureStore) {
         while let Some(job) = self.next() {
-            // sled panics on some damage. That fails this read, whose answer is dropped, and none after it.
+            // sled panics on some damage. This read fails, since its answer is dropped, and later ones go on.
             let _ = catch_unwind(AssertUnwindSafe(|| job(store)));
         }
     }
 
-    /// Waits for a job; `None` when there will be none any more.
+    /// Waits for a job; `None` when the readers are closed and none is left.
     fn next(&self) -> Option<Job> {
         let idle = |waiting: &mut Waiting| waiting.jobs.is_empty() && !waiting.closed;
         let waiting = self.changed.wait_while(self.waiting(), idle);
@@ -118,7 +117,7 @@ impl Queue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nobody panics with the queue in hand.
+        // No code panics while it holds the queue.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

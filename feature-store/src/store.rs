@@ -1,15 +1,13 @@
-//! The contract of a store, and the checks that every store makes before it writes. No store lives here.
+//! The contract of a store: what every implementation promises, and the batches that it takes.
 
-use feature_core::{Event, Record, Scope, Value};
+pub(crate) mod batch;
+pub(crate) mod fold;
+pub(crate) mod limits;
 
-use crate::encoding;
+use feature_core::{Record, Scope};
+
 use crate::error::StoreError;
-
-/// The most bytes that one value may take in its stored form.
-pub const VALUE_MAX_BYTES: usize = 32 * 1024;
-
-/// How deep messages may lie within messages in a value. Far deeper ones could be written but not read again.
-pub const VALUE_MAX_DEPTH: usize = 8;
+use batch::Batch;
 
 /// Keeps the history of all scopes and shows the newest record of each.
 ///
@@ -28,55 +26,23 @@ pub trait FeatureStore: Send + Sync {
     /// The revision of the last committed event; 0 when there is none. Its records are visible.
     fn revision(&self) -> u64;
 
-    /// Adds events, whose revisions continue those of the store: `revision() + 1` and so on.
+    /// Adds a batch, which must follow [`FeatureStore::revision`].
     ///
     /// All or nothing: with `Ok` all events are durable and visible, with an error none is visible. (After a crash
     /// within the call a part of the events, from the first on, may be there.)
     ///
     /// # Errors
-    /// When [`StoreError::is_refusal`] holds, nothing was attempted, and the next append may succeed. After any
-    /// other error it is not known what the disk holds: the store refuses all further appends, and reads go on.
-    fn append(&self, events: &[Event]) -> Result<(), StoreError>;
+    /// When [`StoreError::is_refusal`] holds, the store has changed nothing, and the next append may succeed. After
+    /// any other error the content of the disk is unknown: [`FeatureStore::write_failure`] has the cause from then on,
+    /// further appends fail with [`StoreError::RefusingWrites`], and reads go on.
+    fn append(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The failure since which the store refuses all writes; `None` while it accepts them.
+    fn write_failure(&self) -> Option<StoreError>;
 
     /// Makes the end of the history recognisable as a clean one, and flushes everything. Called once, last.
     ///
     /// # Errors
     /// [`StoreError`] when that fails. Every event is durable nevertheless.
     fn close(&self) -> Result<(), StoreError>;
-}
-
-/// Checks that a store at revision `newest` may append these events.
-pub(crate) fn check_append(newest: u64, events: &[Event]) -> Result<(), StoreError> {
-    for (event, expected) in events.iter().zip(newest + 1..) {
-        if event.revision != expected {
-            return Err(StoreError::WrongRevision { expected, actual: event.revision });
-        }
-        check_values(event)?;
-    }
-    Ok(())
-}
-
-/// Checks the limits of an event's values and returns how many bytes all of them take in their stored form.
-pub(crate) fn check_values(event: &Event) -> Result<usize, StoreError> {
-    let mut total = 0;
-    for change in &event.changes {
-        for value in [&change.old, &change.new].into_iter().flatten() {
-            if is_deeper_than(VALUE_MAX_DEPTH, value) {
-                return Err(StoreError::ValueTooDeep { key: change.key.clone() });
-            }
-            let bytes = encoding::value_bytes(value);
-            if bytes > VALUE_MAX_BYTES {
-                return Err(StoreError::ValueTooLarge { key: change.key.clone(), bytes });
-            }
-            total += bytes;
-        }
-    }
-    Ok(total)
-}
-
-fn is_deeper_than(depth: usize, value: &Value) -> bool {
-    match value {
-        Value::Message(parts) => depth == 0 || parts.values().any(|part| is_deeper_than(depth - 1, part)),
-        Value::Flag(_) | Value::Text(_) | Value::Numbers(_) => false,
-    }
 }

@@ -1,4 +1,4 @@
-//! Tests of the crate as a whole. What concerns one file alone stands beside it.
+//! Tests of the crate as a whole. Tests of a single file are in that file, or in a file beside it.
 
 mod committer;
 mod conformance;
@@ -6,6 +6,7 @@ mod doubtful;
 pub(crate) mod fixtures;
 mod folder;
 mod model;
+mod once;
 mod readers;
 pub(crate) mod simulation;
 mod transfer;

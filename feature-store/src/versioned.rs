@@ -1,27 +1,31 @@
-//! A store that tells whether what was read of it is still so, without reading it again. What is remembered on the
-//! strength of that, and how, is up to the caller.
+//! A store whose records have versions, so that a reader can tell without reading again whether a record has changed.
+//!
+//! It is a seqlock without the data: each stripe of scopes has a counter, which is odd while a write changes one of its
+//! scopes. A reader notes an even counter before it reads a record; while the counter stays the same, so does the
+//! record. Readers take no lock, and a writer never waits for them.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use feature_core::{Event, Record, Scope};
+use feature_core::{Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::FeatureStore;
+use crate::store::batch::Batch;
 
-/// How many versions there are. Scopes that share one cost each other a second reading after a write, and nothing else.
+/// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
 const STRIPES: usize = 65_536;
 
 /// A store whose records have versions. All writes must go through it.
 pub struct Versioned {
     store: Arc<dyn FeatureStore>,
-    /// For each stripe of scopes twice the number of writes that there were, and one more while a write is under way.
-    counts: Box<[AtomicU64]>,
+    /// One counter for each stripe: twice the number of its writes, and one more during a write.
+    counters: Box<[AtomicU64]>,
 }
 
-/// The version that the record of a scope had at a moment when nobody was writing it.
+/// The version of a record at a moment without a write to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     stripe: usize,
@@ -31,25 +35,24 @@ pub struct Version {
 impl Versioned {
     /// Gives the records of a store versions.
     pub fn new(store: Arc<dyn FeatureStore>) -> Arc<Self> {
-        let counts = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { store, counts })
+        let counters = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { store, counters })
     }
 
-    /// The version of the record of `scope`, to be asked for before the record is read; `None` while it may be changing.
+    /// The version of the record of `scope`; `None` during a write. Call this before reading the record.
     pub fn version(&self, scope: &Scope) -> Option<Version> {
         let stripe = self.stripe(scope);
-        let count = self.counts[stripe].load(Ordering::Acquire);
+        let count = self.counters[stripe].load(Ordering::Acquire);
         count.is_multiple_of(2).then_some(Version { stripe, count })
     }
 
-    /// Whether nobody has written the record since it had this version, or is doing so now. Once the writer is
-    /// answered, and as soon as anybody can see what was written, this is `false`.
+    /// Whether the record still has this version. As soon as any reader can see a newer record, this is `false`.
     pub fn is_current(&self, version: Version) -> bool {
-        self.counts[version.stripe].load(Ordering::Acquire) == version.count
+        self.counters[version.stripe].load(Ordering::Acquire) == version.count
     }
 
     fn stripe(&self, scope: &Scope) -> usize {
-        // Always the same: who finds scopes that share a stripe gains nothing by it.
+        // The hash has a fixed key: scopes that share a stripe on purpose gain nothing by it.
         BuildHasherDefault::<DefaultHasher>::default().hash_one(scope) as usize % STRIPES
     }
 }
@@ -63,10 +66,14 @@ impl FeatureStore for Versioned {
         self.store.revision()
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        let stripes: BTreeSet<_> = events.iter().map(|event| self.stripe(&event.scope)).collect();
-        let _changing = Changing::begin(stripes.into_iter().map(|stripe| &self.counts[stripe]).collect());
-        self.store.append(events)
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        let stripes: BTreeSet<_> = batch.records().map(|(scope, _)| self.stripe(scope)).collect();
+        let _write = OddCounters::begin(stripes.into_iter().map(|stripe| &self.counters[stripe]).collect());
+        self.store.append(batch)
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.store.write_failure()
     }
 
     fn close(&self) -> Result<(), StoreError> {
@@ -74,23 +81,23 @@ impl FeatureStore for Versioned {
     }
 }
 
-/// Counts that are odd until this is dropped. They go on however the write ends: it costs a reading too many at worst.
-struct Changing<'a>(Vec<&'a AtomicU64>);
+/// Counters that are odd until this is dropped. They advance even when the write fails: that costs one reading more.
+struct OddCounters<'a>(Vec<&'a AtomicU64>);
 
-impl<'a> Changing<'a> {
-    fn begin(counts: Vec<&'a AtomicU64>) -> Self {
-        for count in &counts {
-            // Nothing of the write that follows can be seen before this.
-            count.fetch_add(1, Ordering::AcqRel);
+impl<'a> OddCounters<'a> {
+    fn begin(counters: Vec<&'a AtomicU64>) -> Self {
+        for counter in &counters {
+            // No reader can see a part of the write before this.
+            counter.fetch_add(1, Ordering::AcqRel);
         }
-        Self(counts)
+        Self(counters)
     }
 }
 
-impl Drop for Changing<'_> {
+impl Drop for OddCounters<'_> {
     fn drop(&mut self) {
-        for count in &self.0 {
-            count.fetch_add(1, Ordering::Release);
+        for counter in &self.0 {
+            counter.fetch_add(1, Ordering::Release);
         }
     }
 }

@@ -89,7 +89,7 @@ impl FeatureFields {
         let kind = kind(&set).map_err(error)?;
         let others = || answer.fields().filter(|field| *field != source);
         let value = match &kind {
-            Kind::Flag | Kind::Numbers => {
+            Kind::Flag | Kind::EnumList => {
                 let value = others().find(|field| field.kind() == set.kind() && field.is_list() == set.is_list());
                 Some(value.ok_or_else(|| error("the message that answers for it has no field for its value"))?)
             }
@@ -117,7 +117,7 @@ fn kind(set: &FieldDescriptor) -> Result<Kind, &'static str> {
     match set.kind() {
         FieldKind::Bool if set.supports_presence() => Ok(Kind::Flag),
         FieldKind::Bool => Err("a flag must be optional, or nobody can tell false from absent"),
-        FieldKind::Enum(_) if set.is_list() => Ok(Kind::Numbers),
+        FieldKind::Enum(_) if set.is_list() => Ok(Kind::EnumList),
         FieldKind::Message(message) if !set.is_list() && !set.is_map() => {
             let plain = |field: &FieldDescriptor| {
                 !field.is_list() && matches!(field.kind(), FieldKind::Bool | FieldKind::String)

@@ -34,17 +34,17 @@ pub enum Access {
         /// The permission, such as `org.feature.read`.
         name: String,
         /// The callers that do not need the permission.
-        exception: Option<Exception>,
+        exception: Option<Exemption>,
     },
 }
 
 /// Callers who may call the method on resources of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exception {
+pub enum Exemption {
     /// Members of the organization that the request names.
     Member,
     /// The user that the request names.
-    Itself,
+    SelfAccess,
 }
 
 /// The operation of a method on the features of a level.
@@ -86,8 +86,8 @@ impl Access {
     fn new(access: &v1::Access) -> Result<Self, &'static str> {
         let exception = match access.exception() {
             v1::Exception::Unspecified => None,
-            v1::Exception::Member => Some(Exception::Member),
-            v1::Exception::Self_ => Some(Exception::Itself),
+            v1::Exception::Member => Some(Exemption::Member),
+            v1::Exception::Self_ => Some(Exemption::SelfAccess),
         };
         match (access.permission.as_str(), access.authenticated, exception) {
             ("", true, None) => Ok(Access::Authenticated),

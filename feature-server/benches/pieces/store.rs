@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use criterion::Criterion;
 use feature_api::schema::Schema;
-use feature_core::{Event, InstanceId, Scope, Timestamp, UserId, decide};
-use feature_store::{FeatureStore, JournalStore};
+use feature_core::{InstanceId, Scope, Timestamp, UserId, decide};
+use feature_store::{Batch, FeatureStore, JournalStore};
 
 use crate::domain::{every_flag, user, write};
 
@@ -72,7 +72,7 @@ impl Events<'_> {
             let record = self.store.record(scope).unwrap();
             decide(&write, &record, Timestamp::from_unix_nanos(1), revision).unwrap().unwrap()
         };
-        let events: Vec<Event> = scopes.iter().zip(first..).map(event).collect();
-        self.store.append(&events).unwrap();
+        let batch = Batch::fold(self.store, scopes.iter().zip(first..).map(event)).unwrap();
+        self.store.append(&batch).unwrap();
     }
 }

@@ -54,6 +54,11 @@ impl Cores {
         Self(vec![Core { runtime: Handle::current(), connections: Arc::default(), _running: None }])
     }
 
+    /// The runtime of each thread.
+    pub(crate) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
+        self.0.iter().map(|core| &core.runtime)
+    }
+
     /// A place for a connection, where there are the fewest.
     pub(crate) fn seat(&self) -> Seat {
         let core = self.0.iter().min_by_key(|core| Arc::strong_count(&core.connections));

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{GetInstanceFeaturesRequest, SetInstanceFeaturesRequest};
-use feature_core::{Event, InstanceId, Record, Scope};
-use feature_store::{MemoryStore, StoreError};
+use feature_core::{InstanceId, Record, Scope};
+use feature_store::{Batch, MemoryStore, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::server::NamedService;
@@ -62,9 +62,13 @@ impl FeatureStore for Hanging {
         self.inner.revision()
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         self.enter();
-        self.inner.append(events)
+        self.inner.append(batch)
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.inner.write_failure()
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
-//! What the committer's thread does, turn by turn, without the thread: the rule of poisoning, the answers, the end.
+//! The turns of the committer, without its thread: one group, its append, its replies, and the end.
 //!
-//! A turn knows neither clocks nor threads: the same jobs, times and store give the same outcome.
+//! A turn has no clock and no thread: the same jobs, times and store give the same outcome.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,96 +11,105 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::CommitError;
 use super::group::Group;
-use crate::committer::reply::{self, Caller};
-use crate::committer::write_health::{Acceptance, Watchdog};
+use crate::committer::reply::{EventLoops, ReplySender, send_all};
+use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
+use crate::store::batch::Batch;
 
-type Answer = oneshot::Sender<Result<(), StoreError>>;
+type CloseReply = oneshot::Sender<Result<(), StoreError>>;
 
 #[derive(Debug)]
 pub(crate) enum Job {
-    Commit(Box<Write>, Caller),
-    Close(Answer),
+    Commit(Box<Write>, ReplySender),
+    Close(CloseReply),
 }
 
 pub(crate) struct Worker {
-    pub(crate) store: Arc<dyn FeatureStore>,
+    store: Arc<dyn FeatureStore>,
     pub(crate) waiting: mpsc::Receiver<Job>,
-    acceptance: Acceptance,
-    /// Why writes are refused, after an append has failed.
-    poison: Option<StoreError>,
-    closing: Option<Answer>,
+    event_loops: Arc<dyn EventLoops>,
+    health: WriteHealth,
+    closing: Option<CloseReply>,
 }
 
 impl Worker {
-    pub(super) fn new(store: Arc<dyn FeatureStore>, waiting: mpsc::Receiver<Job>) -> Self {
-        Self { store, waiting, acceptance: Acceptance::new(), poison: None, closing: None }
+    pub(super) fn new(
+        store: Arc<dyn FeatureStore>,
+        waiting: mpsc::Receiver<Job>,
+        event_loops: Arc<dyn EventLoops>,
+    ) -> Self {
+        Self { store, waiting, event_loops, health: WriteHealth::new(), closing: None }
     }
 
     pub(super) fn accepts_writes(&self) -> watch::Receiver<bool> {
-        self.acceptance.watch()
+        self.health.watch()
     }
 
     pub(super) fn watchdog(&self) -> Watchdog {
-        self.acceptance.watchdog()
+        self.health.watchdog()
     }
 
     /// Takes turns until the committer is closed or dropped.
     pub(super) fn run(mut self) {
         while let Some(first) = self.waiting.blocking_recv() {
-            self.acceptance.begin();
+            self.health.turn_started();
             self.turn(first, SystemTime::now().into());
-            self.acceptance.end();
-            // Where the cores are busy, those who were just told bring their next writes now: they make one larger group.
+            self.health.turn_ended();
+            // On busy cores the callers that just got a reply bring their next writes now, which makes a larger group.
             thread::yield_now();
         }
         self.finish();
     }
 
-    /// One turn: takes what is waiting after `first`, commits it as one group and answers.
+    /// One turn: takes what is waiting after `first`, commits it as one group and replies.
     pub(crate) fn turn(&mut self, first: Job, now: Timestamp) {
-        let mut group = Group::new(self.store.revision());
-        let mut callers = Vec::new();
+        let store = Arc::clone(&self.store);
+        let mut group = Group::new(&*store);
+        let mut senders = Vec::new();
         let mut next = Some(first);
-        // A group is what waits right now: nobody is made to wait for company.
+        // A group is what waits right now: no write waits for company.
         while let Some(job) = next {
             match job {
-                // Whoever has given up by now gets no answer, and so no write either.
-                Job::Commit(_, caller) if caller.has_gone() => {}
-                Job::Commit(write, caller) => {
-                    group.add(&*self.store, &write, now);
-                    callers.push(caller);
+                // A caller that has left gets no reply, and so no write either.
+                Job::Commit(_, sender) if sender.is_abandoned() => {}
+                Job::Commit(write, sender) => {
+                    group.add(&write, now);
+                    senders.push(sender);
                 }
-                Job::Close(answer) => {
+                Job::Close(reply) => {
                     self.waiting.close();
-                    self.closing = Some(answer);
+                    self.closing = Some(reply);
                 }
             }
             next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
         }
-        reply::tell(callers.into_iter().zip(self.commit(group)));
+        let (batch, outcomes) = group.finish();
+        let outcomes = self.commit(&batch, outcomes);
+        send_all(senders.into_iter().zip(outcomes), &*self.event_loops);
     }
 
-    fn commit(&mut self, group: Group) -> Vec<Result<Details, CommitError>> {
-        if let Some(cause) = &self.poison {
-            return group.fail(&StoreError::RefusingWrites { cause: Box::new(cause.clone()) });
-        }
-        let Err(error) = group.commit(&*self.store) else { return group.answers() };
-        if !error.is_refusal() {
+    /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the
+    /// others.
+    fn commit(&self, batch: &Batch, outcomes: Vec<Result<Details, CommitError>>) -> Vec<Result<Details, CommitError>> {
+        let appended = match self.store.write_failure() {
+            Some(cause) => Err(cause.refusing_writes()),
+            None if batch.is_empty() => Ok(()),
+            None => self.store.append(batch),
+        };
+        let Err(error) = appended else { return outcomes };
+        if !error.is_refusal() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
-            self.acceptance.end_for_good();
-            self.poison = Some(error.clone());
         }
-        group.fail(&error)
+        outcomes.iter().map(|_| Err(error.clone().into())).collect()
     }
 
     fn finish(mut self) {
-        if let Some(answer) = self.closing.take() {
+        if let Some(reply) = self.closing.take() {
             let outcome = self.store.close();
-            // The store is let go before the answer, so that whoever closes can open it again.
+            // The store is dropped before the reply, so that the caller can open it again.
             drop(self);
-            let _ = answer.send(outcome);
+            let _ = reply.send(outcome);
         }
     }
 }

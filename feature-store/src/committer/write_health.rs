@@ -1,16 +1,15 @@
-//! Whether writes are accepted, told to whoever watches: no longer once the committer has failed or gone, and not
-//! while one of its turns hangs. Nothing about writes themselves is known here.
+//! Whether writes are accepted: not while a turn of the committer hangs, and never again once it has failed or ended.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// The committer's end. Dropping it, also in a panic, says that no writes are accepted any more.
+/// The committer's side. Dropping it, also in a panic, ends the acceptance of writes.
 #[derive(Debug)]
-pub(super) struct Acceptance(Arc<Shared>);
+pub(super) struct WriteHealth(Arc<Shared>);
 
-/// Watches over the turns of a committer, on a thread of its own.
+/// Watches the turns of a committer, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Watchdog(Arc<Shared>);
 
@@ -18,21 +17,21 @@ pub(super) struct Watchdog(Arc<Shared>);
 struct Shared {
     accepts: watch::Sender<bool>,
     state: Mutex<State>,
-    over: Condvar,
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// When the turn that is under way began.
+    /// When the current turn began.
     busy_since: Option<Instant>,
     /// No writes will be accepted any more.
-    over: bool,
+    stopped: bool,
 }
 
-impl Acceptance {
+impl WriteHealth {
     pub(super) fn new() -> Self {
         let accepts = watch::Sender::new(true);
-        Self(Arc::new(Shared { accepts, state: Mutex::default(), over: Condvar::new() }))
+        Self(Arc::new(Shared { accepts, state: Mutex::default(), changed: Condvar::new() }))
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<bool> {
@@ -43,59 +42,60 @@ impl Acceptance {
         Watchdog(Arc::clone(&self.0))
     }
 
-    /// A turn begins.
-    pub(super) fn begin(&self) {
+    pub(super) fn turn_started(&self) {
         self.0.state().busy_since = Some(Instant::now());
     }
 
-    /// The turn has ended. Should the watchdog have given it up, writes are accepted again.
-    pub(super) fn end(&self) {
+    /// Writes are accepted again when the watchdog found that the turn hung.
+    pub(super) fn turn_ended(&self) {
         let mut state = self.0.state();
         state.busy_since = None;
-        if self.0.tell(!state.over) {
+        if self.0.publish(!state.stopped) {
             tracing::info!("the disk answers again, writes are accepted");
         }
     }
 
-    /// No writes are accepted from now on.
-    pub(super) fn end_for_good(&self) {
+    /// No writes are accepted from now on. Returns whether this is the first call.
+    pub(super) fn stop(&self) -> bool {
         let mut state = self.0.state();
-        state.over = true;
-        self.0.tell(false);
-        self.0.over.notify_all();
+        self.0.publish(false);
+        self.0.changed.notify_all();
+        !std::mem::replace(&mut state.stopped, true)
     }
 }
 
-impl Drop for Acceptance {
+impl Drop for WriteHealth {
     fn drop(&mut self) {
-        self.end_for_good();
+        self.stop();
     }
 }
 
 impl Watchdog {
-    /// Says that no writes are accepted while a turn takes longer than `patience`. Returns when none will be any more.
+    /// Publishes that no writes are accepted while a turn takes longer than `timeout`. Returns after
+    /// [`WriteHealth::stop`].
     ///
-    /// It looks from time to time rather than being told of every turn, which would cost each write two wake-ups.
-    pub(super) fn run(self, patience: Duration) {
+    /// It polls the turns: a notification for each would cost every write two wake-ups.
+    pub(super) fn run(self, timeout: Duration) {
         let mut state = self.0.state();
-        while !state.over {
-            if state.busy_since.is_some_and(|since| since.elapsed() >= patience) && self.0.tell(false) {
+        while !state.stopped {
+            if state.busy_since.is_some_and(|since| since.elapsed() >= timeout) && self.0.publish(false) {
+                let patience = timeout;
                 tracing::error!(?patience, "the disk does not answer a write, none are accepted until it does");
             }
-            let waited = self.0.over.wait_timeout(state, patience / 4);
+            let waited = self.0.changed.wait_timeout(state, timeout / 4);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
 
 impl Shared {
-    /// Whether this is news. Called with the state in hand, so that the last word is always the right one.
-    fn tell(&self, accepts: bool) -> bool {
-        self.accepts.send_if_modified(|told| std::mem::replace(told, accepts) != accepts)
+    /// Returns whether the value has changed. The caller holds the state, so that the last value is the right one.
+    fn publish(&self, accepts: bool) -> bool {
+        self.accepts.send_if_modified(|current| std::mem::replace(current, accepts) != accepts)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing panics between two changes that belong together.
+        // No code panics between two changes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

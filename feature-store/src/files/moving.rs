@@ -1,4 +1,4 @@
-//! Folders that are made beside their place and moved there when they are whole.
+//! Creating, moving and removing files and folders, for a store that is made in one place and moved to another.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -11,7 +11,7 @@ pub(crate) fn create_new_folder(path: &Path) -> Result<()> {
     system::create_folder(path).map_err(named("create", path))
 }
 
-/// Gives a file or folder its final name, durably. A folder with something in it is not replaced.
+/// Renames a file or folder, durably. A target folder that is not empty is an error.
 pub(crate) fn move_to(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).map_err(named("rename to", to))?;
     sync_folder(parent_of(to))
@@ -22,7 +22,7 @@ pub(crate) fn remove_file(path: &Path) -> Result<()> {
     fs::remove_file(path).map_err(named("remove", path))
 }
 
-/// Removes a folder with all that is in it, if it is there.
+/// Removes a folder with its content, if it exists.
 pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(named("remove", path)(error)),

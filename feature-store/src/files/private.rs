@@ -1,5 +1,5 @@
-//! Keeps other users of the machine out of what is stored. What is made here is for its owner alone, whatever the
-//! umask; what was there before is narrowed.
+//! Keeps other users of the machine out of the stored files: new files are for their owner alone, whatever the umask,
+//! and existing ones lose the rights of others.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
@@ -15,28 +15,28 @@ pub(super) const FOLDER: u32 = 0o700;
 /// The mode of a new file.
 pub(super) const FILE: u32 = 0o600;
 
-/// The bits of a mode that stay.
+/// The bits of a mode that an owner keeps.
 pub(super) const OF_OWNER: u32 = 0o700;
 const OF_OTHERS: u32 = 0o077;
 
-/// A folder with this bit is made for all users of the machine.
+/// A folder with this bit, such as `/tmp`, is for all users of the machine.
 const STICKY: u32 = 0o1000;
 
-/// What a data folder consists of. Nothing else in it is touched.
+/// The parts of a data folder. Other files in it are left alone.
 const PARTS: [&str; 8] =
     ["identity", "identity.new", "journal", KEYS, "lock", "partial", "projection", "projection.set-aside"];
 
-/// The folder whose files are left as they are. The code that reads keys warns of those that others could read, since
-/// they have to be replaced.
+/// The files in this folder keep their rights: the code that reads keys warns of those that others could read, since
+/// such keys have to be replaced.
 const KEYS: &str = "keys";
 
-/// Takes all rights of others on a data folder and on its parts, and logs that in one line. A folder that does not
-/// exist is no error. What cannot be narrowed is named in a warning, and is no reason not to start.
+/// Removes all rights of others on a data folder and its parts, and logs that in one line. A missing folder is no
+/// error. A file whose rights cannot be changed is named in a warning; the start goes on.
 pub(crate) fn make_private(folder: &Path) {
     let Ok(metadata) = fs::metadata(folder) else { return };
     let names = super::names(folder).unwrap_or_default();
     let mut narrowed = Narrowed::default();
-    // Top-down, so that no other user can put something else in the place of what comes next.
+    // Top-down, so that no other user can replace the files that come next.
     if is_for_store_alone(&names, &metadata) {
         // The folder itself may be a symbolic link that the operator has made.
         narrowed.narrow(folder, &metadata, OFlags::empty());
@@ -56,7 +56,7 @@ pub(crate) fn make_private(folder: &Path) {
     }
 }
 
-/// Whether a folder with these names in it holds nothing else. A start with `--data /tmp` must not take `/tmp` from
+/// Whether a folder with these names in it is for a store alone. A start with `--data /tmp` must not take `/tmp` from
 /// other users.
 fn is_for_store_alone(names: &[String], metadata: &Metadata) -> bool {
     let is_part = |name: &String| PARTS.contains(&name.as_str()) || name == "lost+found";
@@ -70,14 +70,14 @@ fn is_open_to_others(metadata: &Metadata) -> bool {
 #[derive(Default)]
 struct Narrowed {
     count: usize,
-    /// The first thing that could not be narrowed.
+    /// The first file whose rights could not be changed.
     problem: Option<FileError>,
 }
 
 impl Narrowed {
-    /// A file or folder with what is in it, if it is there.
+    /// Narrows a file, or a folder with its content, if it exists.
     fn visit(&mut self, path: &Path) {
-        // Of a symbolic link the mode of its target counts; opening it fails then, which is the warning.
+        // For a symbolic link the mode of its target counts; the open without following it fails, which is the warning.
         let (Ok(own), Ok(metadata)) = (fs::symlink_metadata(path), fs::metadata(path)) else { return };
         self.narrow(path, &metadata, OFlags::NOFOLLOW);
         if own.is_dir() && !path.ends_with(KEYS) {
@@ -88,7 +88,7 @@ impl Narrowed {
         }
     }
 
-    /// `flags`: how it is opened. A mode is changed through an open file, so that it is the one that was looked at.
+    /// `flags`: for the open. The mode is changed through the open file, so that it is the file whose mode was read.
     fn narrow(&mut self, path: &Path, metadata: &Metadata, flags: OFlags) {
         if !is_open_to_others(metadata) {
             return;

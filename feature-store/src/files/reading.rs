@@ -1,4 +1,4 @@
-//! Looking at a folder that may belong to another process, and copying out of it. Nothing here changes what it reads.
+//! Reading and copying a folder that another process may own. The source is never changed.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read};
@@ -8,27 +8,27 @@ use std::path::Path;
 use super::private::OF_OWNER;
 use super::{Result, named, sync_folder};
 
-/// What became of the attempt to share a lock.
+/// The result of sharing a lock.
 #[derive(Debug)]
-pub(crate) enum Shared {
-    /// Held until it is dropped: nobody writes meanwhile.
+pub(crate) enum SharedLock {
+    /// Held until it is dropped: no process writes meanwhile.
     Held { _file: File },
-    /// There is no lock file, so that nobody has ever opened the folder for writing.
+    /// There is no lock file, so no process has ever opened the folder for writing.
     Absent,
-    /// Somebody has the folder open for writing.
+    /// Another process has the folder open for writing.
     InUse,
 }
 
 /// Shares the lock of a folder with other readers, without creating it.
-pub(crate) fn share_lock(path: &Path) -> Result<Shared> {
+pub(crate) fn share_lock(path: &Path) -> Result<SharedLock> {
     let file = match File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Shared::Absent),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(SharedLock::Absent),
         Err(error) => return Err(named("open", path)(error)),
     };
     match file.try_lock_shared() {
-        Ok(()) => Ok(Shared::Held { _file: file }),
-        Err(TryLockError::WouldBlock) => Ok(Shared::InUse),
+        Ok(()) => Ok(SharedLock::Held { _file: file }),
+        Err(TryLockError::WouldBlock) => Ok(SharedLock::InUse),
         Err(TryLockError::Error(error)) => Err(named("lock", path)(error)),
     }
 }
@@ -38,8 +38,8 @@ pub(crate) fn length(path: &Path) -> Result<u64> {
     fs::metadata(path).map(|metadata| metadata.len()).map_err(named("read", path))
 }
 
-/// Copies the first `bytes` of a file with its owner's rights to one that does not exist yet, durably but for its name.
-/// A shorter file is an error.
+/// Copies the first `bytes` of a file, with its owner's rights, to a new file. The content is durable, the name is not
+/// yet. A shorter file is an error.
 pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
     let source = File::open(from).map_err(named("open", from))?;
     let mode = source.metadata().map_err(named("read", from))?.mode() & OF_OWNER;
@@ -52,8 +52,8 @@ pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
     target.sync_all().map_err(named("sync", to))
 }
 
-/// Copies a folder with all files and folders in it and their owner's rights, durably but for its own name. What is
-/// neither a file nor a folder, and files with a name that begins with a dot, are left out: those are half-made.
+/// Copies a folder with its files and folders and their owner's rights. The content is durable, the folder's own name
+/// is not yet. Hidden files, which are half-made, and everything that is neither file nor folder are left out.
 pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     let mode = fs::metadata(from).map_err(named("read", from))?.mode() & OF_OWNER;
     DirBuilder::new().mode(mode).create(to).map_err(named("create", to))?;

@@ -1,4 +1,4 @@
-//! The file operations as the operating system has them. Tests put a simulated disk in their place.
+//! The file operations of the operating system. Tests replace them by a simulated disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;

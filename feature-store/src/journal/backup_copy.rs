@@ -1,5 +1,5 @@
-//! Copying a journal while a server may append to it. Segments only grow, and what the mark calls durable does not
-//! change any more, so no lock is needed for the copying itself.
+//! Copying a journal while a server may append to it. Segments only grow, and the part that the mark calls durable
+//! never changes again, so the copying needs no lock.
 
 use std::path::Path;
 
@@ -9,37 +9,37 @@ use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::{segment_path, segments_in};
 use crate::error::OpenError;
-use crate::files::{self, FileError, Shared};
-use crate::journal::recovery::survey;
+use crate::files::{self, FileError, SharedLock};
+use crate::journal::recovery::check_journal;
 
-/// How often a mark is read that is just being written.
+/// The most attempts to read a mark while the server is writing it.
 const MARK_ATTEMPTS: usize = 1_000;
 
-/// The part of a journal that is durable, as it was at one moment.
+/// The durable part of a journal at one moment.
 #[derive(Debug)]
 pub(crate) struct Extent {
-    /// Segments, ascending, with how many bytes of each.
+    /// Segments, ascending, with the durable bytes of each.
     parts: Vec<(u64, u64)>,
     store: Uuid,
 }
 
 impl Extent {
-    /// Looks how far the journal of `store` in the data folder is durable. Every write that was acknowledged before is
-    /// within.
+    /// Finds the durable part of the journal of `store` in the data folder. Every write that was acknowledged before
+    /// this call is in it.
     ///
     /// # Errors
-    /// [`OpenError`] when that cannot be told.
+    /// [`OpenError`] when the journal or its mark cannot be read.
     pub(crate) fn of(data: &Path, store: Uuid) -> Result<Self, OpenError> {
         let journal = data.join("journal");
         let end = match files::share_lock(&data.join("lock"))? {
-            // After a power cut the mark may be an old one, which proves too little. The frames say all. The lock is
-            // held for this look only: a server that starts during the copying must not be turned away.
-            Shared::Held { .. } | Shared::Absent => {
-                let survey = survey(&journal, store)?;
-                Position { segment: survey.last, offset: survey.scan.end as u64 }
+            // After a power cut the mark may be an old one, which proves too little, but the frames prove everything.
+            // The lock is held for this look only: a server may start during the copying.
+            SharedLock::Held { .. } | SharedLock::Absent => {
+                let checked = check_journal(&journal, store)?;
+                Position { segment: checked.last, offset: checked.scan.end as u64 }
             }
             // A server writes its mark after the sync and before it answers.
-            Shared::InUse => (0..MARK_ATTEMPTS)
+            SharedLock::InUse => (0..MARK_ATTEMPTS)
                 .find_map(|_| Mark::read(&journal, frame::seed(store)).transpose())
                 .ok_or_else(|| OpenError::Locked { folder: data.to_owned() })??,
         };
@@ -49,7 +49,7 @@ impl Extent {
                 finished if finished < end.segment => {
                     parts.push((finished, files::length(&segment_path(&journal, finished))?));
                 }
-                // Without a frame it says nothing, and may be half-made.
+                // A last segment without frames has no events, and may be half-made.
                 last if last == end.segment && (end.offset > SEGMENT_HEADER as u64 || last == 1) => {
                     parts.push((last, end.offset));
                 }
@@ -59,13 +59,13 @@ impl Extent {
         Ok(Self { parts, store })
     }
 
-    /// How many bytes it has.
+    /// Its size in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
     /// Copies it to a folder that does not exist yet, durably, with a mark of its own, and checks every frame of the
-    /// copy. `progress` is told how many bytes are copied. Returns the last revision.
+    /// copy. `progress` gets the number of bytes copied. Returns the last revision.
     ///
     /// # Errors
     /// [`OpenError`] when the copy cannot be written or is not what was once durable.
@@ -79,8 +79,8 @@ impl Extent {
         }
         self.write_mark(to)?;
         files::sync_folder(to)?;
-        let found = survey(to, self.store)?;
-        // The mark refuses a copy that is too short. One that ends in torn bytes is too short as well.
+        let found = check_journal(to, self.store)?;
+        // The check against the mark refuses a copy that is too short, or ends in torn bytes.
         Ok(found.scan.revision)
     }
 

@@ -1,4 +1,4 @@
-//! The bytes of a segment: its header and its frames. Pure: files are not known here, nor what a payload means.
+//! The bytes of a segment: its header and its frames.
 //!
 //! All numbers are little-endian. A segment is a header, then frames, then perhaps zeros:
 //!
@@ -12,7 +12,7 @@
 //! | | | 24 | durable, u64: the segment was durable up to this offset when the frame was written |
 //! | | | 32 | payload |
 //!
-//! Since a checksum starts from the store's id, no text of a caller can pose as a frame.
+//! Since a checksum starts from the store's id, a caller cannot write a text that reads as a frame.
 
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ pub(super) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// How many bytes the frame takes in its segment.
+    /// The bytes that the frame takes in its segment.
     pub(super) fn size(&self) -> usize {
         FRAME_HEADER + self.payload.len()
     }
@@ -78,7 +78,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// The number that the checksums of a store's frames start from.
+/// The start value of the checksums of a store's frames.
 pub(super) fn seed(store: Uuid) -> u32 {
     crc32c::crc32c(store.as_bytes())
 }

@@ -1,5 +1,5 @@
-//! The journal of a data folder that nobody writes to, open for reading only. No file is changed, not even to cut
-//! off a torn tail.
+//! The journal of a data folder, open for reading only while no process writes to it. No file is changed: even a torn
+//! end stays.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +8,15 @@ use uuid::Uuid;
 
 use super::frame::{self, Frame, KIND_EVENT, SEGMENT_HEADER};
 use super::mark::Position;
-use super::scan::Rest;
+use super::scan::Tail;
 use super::{corrupt, not_understood, read_segment, segment_path};
-use crate::encoding::{decode_event, encode_event};
 use crate::error::OpenError;
-use crate::files::{Shared, share_lock};
-use crate::identity;
-use crate::journal::recovery::survey;
+use crate::files::{SharedLock, share_lock};
+use crate::format::encoding::{decode_event, encode_event};
+use crate::format::identity;
+use crate::journal::recovery::check_journal;
 
-/// All events of a store, checked. Others may read the folder at the same time, but no process can write to it.
+/// All events of a store, checked. Other processes may read the folder at the same time, but none can write to it.
 #[derive(Debug)]
 pub struct History {
     folder: PathBuf,
@@ -28,30 +28,30 @@ pub struct History {
     bytes: u64,
     sealed: bool,
     torn: Option<Torn>,
-    _lock: Shared,
+    _lock: SharedLock,
 }
 
-/// What a crash has left behind the last good record of a journal: it was never acknowledged, and the next start of
-/// a server cuts it off.
+/// The torn end of a journal, which a crash leaves behind the last good frame. It was never acknowledged, and the next
+/// start of a server cuts it off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
     /// The file.
     pub segment: PathBuf,
     /// Where in it the torn bytes begin.
     pub offset: u64,
-    /// How many there are.
+    /// Their number.
     pub bytes: u64,
 }
 
-/// Where in the journal an event stands.
+/// The position of an event in the journal.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Location<'a> {
     journal: &'a Path,
     first: u64,
     offset: usize,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// The error that the event here is wrong.
     pub(crate) fn corrupt(self, reason: &str) -> OpenError {
         corrupt(self.journal, self.first, self.offset, reason)
@@ -65,25 +65,25 @@ impl History {
     /// [`OpenError`] says what is wrong and what to do.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let lock = share_lock(&folder.join("lock"))?;
-        if matches!(lock, Shared::InUse) {
+        if matches!(lock, SharedLock::InUse) {
             return Err(OpenError::Locked { folder: folder.to_owned() });
         }
         let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
         let journal = folder.join("journal");
-        let survey = survey(&journal, store)?;
-        let torn = (survey.scan.rest == Rest::Torn).then(|| Torn {
-            segment: segment_path(&journal, survey.last),
-            offset: survey.scan.end as u64,
-            bytes: (survey.bytes.len() - survey.scan.end) as u64,
+        let checked = check_journal(&journal, store)?;
+        let torn = (checked.scan.tail == Tail::Torn).then(|| Torn {
+            segment: segment_path(&journal, checked.last),
+            offset: checked.scan.end as u64,
+            bytes: (checked.bytes.len() - checked.scan.end) as u64,
         });
         Ok(Self {
             folder: folder.to_owned(),
             store,
-            end: Position { segment: survey.last, offset: survey.scan.end as u64 },
-            revision: survey.scan.revision,
-            bytes: survey.total_bytes,
-            sealed: survey.scan.sealed,
-            segments: survey.segments,
+            end: Position { segment: checked.last, offset: checked.scan.end as u64 },
+            revision: checked.scan.revision,
+            bytes: checked.total_bytes,
+            sealed: checked.scan.sealed,
+            segments: checked.segments,
             journal,
             torn,
             _lock: lock,
@@ -100,17 +100,17 @@ impl History {
         self.store
     }
 
-    /// The revision of the last event, which is also how many events there are.
+    /// The revision of the last event, which is also the number of events.
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// How many files the journal has.
+    /// The number of files of the journal.
     pub fn segments(&self) -> usize {
         self.segments.len()
     }
 
-    /// How many bytes the journal has, without what is torn.
+    /// The bytes of the journal without its torn end.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -120,7 +120,7 @@ impl History {
         self.sealed
     }
 
-    /// What a crash has torn, if it has.
+    /// The torn end, if there is one.
     pub fn torn(&self) -> Option<&Torn> {
         self.torn.as_ref()
     }
@@ -128,15 +128,14 @@ impl History {
     /// Hands over all events in order. One segment at a time is in memory.
     ///
     /// # Errors
-    /// [`OpenError`] when an event cannot be read or holds more than this binary understands, and whatever `take`
-    /// answers.
+    /// [`OpenError`] when an event cannot be read or has more than this binary understands, and the errors of `take`.
     pub(crate) fn for_each<E: From<OpenError>>(
         &self,
-        mut take: impl FnMut(&Event, Place<'_>) -> Result<(), E>,
+        mut take: impl FnMut(&Event, Location<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let seed = frame::seed(self.store);
         for &first in &self.segments {
-            // The end may stand in a segment whose header is half-made, so that nothing is read of it.
+            // A segment without frames may have a half-made header, so it is not read.
             let end = if first == self.end.segment { Some(self.end.offset as usize) } else { None };
             if end == Some(SEGMENT_HEADER) {
                 continue;
@@ -148,11 +147,11 @@ impl History {
                     return Err(corrupt(&self.journal, first, offset, "the bytes here have just changed").into());
                 };
                 if frame.kind == KIND_EVENT {
-                    // What an event of a newer binary holds beyond ours would be lost without a word.
+                    // A field of a newer binary would be lost without a word.
                     let event = decode_event(frame.revision, frame.payload).ok();
                     let event = event.filter(|event| encode_event(event) == frame.payload);
                     let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
-                    take(&event, Place { journal: &self.journal, first, offset })?;
+                    take(&event, Location { journal: &self.journal, first, offset })?;
                 }
                 offset += frame.size();
             }

@@ -1,15 +1,15 @@
-//! The durable mark: a small file that says how far the journal is known to be durable.
+//! The durable mark: a small file that says how far the journal is durable.
 //!
-//! The frames of the journal prove this only for those before them. The mark proves it for the last ones too, so
-//! that a journal that was cut short is not taken for one that ends in a crash. It is written after every sync of
-//! the journal, and synced itself only at a clean end: an old mark proves less, but nothing that is wrong.
+//! A frame proves this only for the frames before it. The mark proves it for the last group too, so that a journal that
+//! was cut short differs from one that ends in a crash. It is written after every sync of the journal, and synced
+//! itself only at a clean end: an old mark proves less, but nothing wrong.
 
 use std::path::{Path, PathBuf};
 
 use super::frame::{u32_at, u64_at};
 use crate::files::{self, DataFile, FileError};
 
-/// A place in the journal.
+/// An offset in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Position {
     /// The revision that names the segment.
@@ -33,7 +33,7 @@ impl Mark {
         Ok(Self { file: DataFile::open(&path(folder))?, seed })
     }
 
-    /// What the mark says; `None` when there is none or it fails its check, which may be the work of a crash.
+    /// The position in the mark; `None` when there is no mark or its check fails, both of which a crash may cause.
     pub(super) fn read(folder: &Path, seed: u32) -> Result<Option<Position>, FileError> {
         let bytes = files::read(&path(folder))?.unwrap_or_default();
         let position = || {

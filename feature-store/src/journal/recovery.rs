@@ -1,4 +1,4 @@
-//! The check of a whole journal as it lies on the disk. Nothing here changes a file.
+//! The check of a whole journal on the disk. It changes no file.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use uuid::Uuid;
 
 use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
-use super::scan::{Rest, Scan, scan};
+use super::scan::{Scan, Tail, scan};
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
 
-/// A journal that is what was once durable, perhaps with a torn tail.
+/// A journal that has everything that was once durable, and perhaps a torn end.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct CheckedJournal {
     /// The revisions that name the segments, ascending.
     pub(super) segments: Vec<u64>,
     /// The last of them.
     pub(super) last: u64,
-    /// The bytes of the last one; for a half-made one, what they have to be.
+    /// The bytes of the last one; for a half-made one, the bytes of its header as they must be.
     pub(super) bytes: Vec<u8>,
-    /// What was found in it.
+    /// The content of the last one.
     pub(super) scan: Scan,
-    /// Whether a crash has torn the creation of the last segment, so that nothing was ever written behind its header.
+    /// Whether a crash interrupted the creation of the last segment, before any frame.
     pub(super) half_made: bool,
-    /// How many bytes all segments have up to the end of the last good frame.
+    /// The bytes of all segments up to the end of the last good frame.
     pub(super) total_bytes: u64,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Survey {
 ///
 /// # Errors
 /// [`OpenError`] when the journal is not what was once durable.
-pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
+pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal, OpenError> {
     let segments = segments_in(folder)?;
     let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
     let proven = Mark::read(folder, frame::seed(store))?;
@@ -40,7 +40,7 @@ pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
     for &first in &segments[..segments.len() - 1] {
         let bytes = read_segment(folder, first)?;
         let scan = check_segment(folder, store, first, &bytes, revision)?;
-        // Before a segment begins, the one before has given back its space.
+        // A segment frees its space before the next one begins.
         if scan.end < bytes.len() {
             return Err(corrupt(folder, first, scan.end, "the bytes here fail their check, but a segment follows"));
         }
@@ -63,7 +63,7 @@ pub(super) fn survey(folder: &Path, store: Uuid) -> Result<Survey, OpenError> {
         let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
         return Err(corrupt(folder, last, scan.end, &reason));
     }
-    Ok(Survey { segments, last, bytes, scan, half_made, total_bytes })
+    Ok(CheckedJournal { segments, last, bytes, scan, half_made, total_bytes })
 }
 
 fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {
@@ -75,9 +75,9 @@ fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision:
         return Err(corrupt(folder, first, 0, "the header is damaged or the one of another store"));
     }
     let scan = scan(bytes, frame::seed(store), revision);
-    match scan.rest {
-        Rest::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
-        Rest::NotUnderstood => Err(not_understood(folder, first, scan.end)),
-        Rest::Nothing | Rest::Torn => Ok(scan),
+    match scan.tail {
+        Tail::Corrupt(reason) => Err(corrupt(folder, first, scan.end, reason)),
+        Tail::NotUnderstood => Err(not_understood(folder, first, scan.end)),
+        Tail::Nothing | Tail::Torn => Ok(scan),
     }
 }

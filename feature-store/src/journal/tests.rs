@@ -26,8 +26,8 @@ impl Bench {
         Journal::open(&self.folder, self.store, 1000)
     }
 
-    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No space
-    /// is left behind the last one.
+    /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No
+    /// space is left behind the last one.
     fn append(&self, revisions: std::ops::RangeInclusive<u64>) -> Vec<Position> {
         let mut journal = self.open().expect("the journal is intact");
         let append = |event: Event| {
@@ -151,8 +151,8 @@ fn a_journal_grows_in_steps_and_gives_back_what_it_did_not_need() {
         let mut bytes = whole.clone();
         damaged.into_iter().for_each(|byte| bytes[byte] ^= 1);
         fs::write(bench.segment(1), &bytes).unwrap();
-        let rest = survey(&bench.folder, bench.store).unwrap().scan.rest;
-        assert_eq!(rest, if damaged.is_some() { Rest::Torn } else { Rest::Nothing });
+        let rest = check_journal(&bench.folder, bench.store).unwrap().scan.tail;
+        assert_eq!(rest, if damaged.is_some() { Tail::Torn } else { Tail::Nothing });
         let journal = open();
         assert_eq!((journal.revision(), journal.end, length()), (4_000, end, end.offset));
     }

@@ -1,8 +1,7 @@
-//! Building a projection from its first event on. sled is several times faster when keys come in order, so events are
-//! summed up in memory and written record by record, roughly in their order, a part by each core.
+//! Building a projection from the first event on. sled is several times faster with keys in order, so events are folded
+//! in memory and their records are written in the order of their keys, a part by each core.
 //!
-//! A crash half-way leaves records without the progress that belongs to them: the next start sees that and begins
-//! again.
+//! A crash half-way leaves records without their progress: the next start sees that and begins again.
 
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -13,14 +12,14 @@ use prost::Message;
 
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
 use crate::error::StoreError;
-use crate::fold::Fold;
-use crate::scope_key;
+use crate::format::scope_key;
 use crate::store::FeatureStore;
+use crate::store::fold::Fold;
 
-/// The memory that records may take before they are written, in bytes.
+/// The memory that records may take before they are written to sled, in bytes.
 pub(crate) const FOLD_BYTES: usize = 256 * 1024 * 1024;
 
-/// Fills a projection that holds nothing yet.
+/// Fills an empty projection.
 #[derive(Debug)]
 pub(crate) struct Builder<'a> {
     projection: &'a Projection,
@@ -38,7 +37,7 @@ impl<'a> Builder<'a> {
         Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false }
     }
 
-    /// Adds the next event of a journal, which was decided, or checked when it was imported.
+    /// Adds the next event of a journal. It continues its scope's history: it was decided, or checked by an import.
     ///
     /// # Errors
     /// [`StoreError`] when the projection fails.
@@ -47,8 +46,7 @@ impl<'a> Builder<'a> {
         self.add_onto(may_be_written, event, |_| Ok(()))
     }
 
-    /// Adds the next event, which nobody has checked yet, once `check` has found nothing wrong with it and the record
-    /// that it goes on from.
+    /// Adds the next event of an import, after `check` has accepted it together with the record that it continues.
     ///
     /// # Errors
     /// Those of `check`, and [`StoreError`] when the projection fails.
@@ -69,14 +67,13 @@ impl<'a> Builder<'a> {
     ) -> Result<(), E> {
         let key = scope_key::encode(&event.scope);
         let in_memory = self.fold.record(&key).map_err(|_| StoreError::DamagedRecord { scope: event.scope.clone() })?;
-        let mut record = match in_memory {
+        let record = match in_memory {
             Some(record) => record,
             None if may_be_written => self.projection.record(&event.scope)?,
             None => Record::default(),
         };
         check(&record)?;
-        record.apply(event);
-        self.fold.put(key, &record);
+        self.fold.apply(key, record, event);
         self.progress.revision = event.revision;
         if self.fold.bytes() >= self.fold_bytes {
             self.spill()?;
@@ -84,7 +81,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Writes what is left, and how far the journal is applied.
+    /// Writes the remaining records, and the progress.
     ///
     /// # Errors
     /// [`StoreError`] when the projection fails.
@@ -121,14 +118,14 @@ impl<'a> Builder<'a> {
 
 /// Writes sorted records, and returns what they add to the sum of all checksums.
 ///
-/// sled cuts a leaf that gets its 17th record into one of 9 and one of 8. Were all records of an empty tree written in
-/// their order, each leaf would stay with 9. So of five neighbours three are written, and the two between them in a second
-/// pass: it cuts no leaf, there are 15 in each, and less has been written. Where the tree is not empty it does no harm.
+/// sled splits a leaf that gets its 17th record into leaves of 9 and 8. Records written in order into an empty tree
+/// would leave 9 in each leaf. So three of five neighbours are written first, and the two between them in a second
+/// pass, which splits no leaf: each has 15, and fewer bytes are written. In a tree that is not empty this does no harm.
 fn write(tree: &sled::Db, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, StoreError> {
     let mut added = 0_u64;
     for places in [&[0, 2, 4][..], &[1, 3]] {
         for (_, entry) in records.iter_mut().enumerate().filter(|(index, _)| places.contains(&(index % 5))) {
-            // What is written needs no memory any more.
+            // A written record frees its memory at once.
             let (scope, record) = mem::take(entry);
             let key = [&[RECORD], &*scope].concat();
             let (checksum, value) = seal_value(&key, &record);

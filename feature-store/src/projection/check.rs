@@ -1,6 +1,6 @@
-//! The check of a whole projection: every value by itself, and the sum of all, so that nothing can be missing.
+//! The check of a whole projection: every value by itself, and the sum of all checksums, which shows missing records.
 //!
-//! It goes from both ends at once until they meet: two cores share the work, however the keys are spread.
+//! Two threads begin at the two ends and stop where they meet, so they share the work however the keys are distributed.
 
 use std::panic::resume_unwind;
 use std::sync::{Mutex, PoisonError};
@@ -11,13 +11,13 @@ use sled::IVec;
 use super::{PROGRESS_KEY, Progress, RECORD, doubt, open_value};
 use crate::error::OpenError;
 
-/// Entries that an end claims at once: so few that even large records take little memory.
+/// The entries that an end claims at once: so few that even large records take little memory.
 const CLAIM: usize = 64;
 
 /// The last keys that the two ends have claimed.
 type Reached = Mutex<[Option<IVec>; 2]>;
 
-/// Checks every record, and that all of them are there.
+/// Checks every record, and that none is missing.
 pub(super) fn check(tree: &sled::Db, progress: &Progress) -> Result<(), OpenError> {
     let reached = Reached::default();
     let checksums = thread::scope(|scope| {
@@ -29,10 +29,10 @@ pub(super) fn check(tree: &sled::Db, progress: &Progress) -> Result<(), OpenErro
     if checksums == progress.checksums { Ok(()) } else { Err(doubt("a record is missing or not the newest")) }
 }
 
-/// The sum of the checksums of what this end comes to before the other one has.
+/// The sum of the checksums of the entries that this end claims before the other.
 ///
-/// * `end`: its place in `reached`.
-/// * `is_before`: whether this end comes to a key before another one.
+/// * `end`: its index in `reached`.
+/// * `is_before`: whether this end meets the first key before the second.
 fn sum(
     mut entries: impl Iterator<Item = sled::Result<(IVec, IVec)>>,
     reached: &Reached,
@@ -61,7 +61,7 @@ fn sum(
     }
 }
 
-/// What an entry adds to the sum.
+/// The checksum that an entry adds to the sum.
 fn check_entry(key: &IVec, value: &IVec) -> Result<u32, OpenError> {
     match key[..] {
         [RECORD, ..] => {
@@ -75,7 +75,8 @@ fn check_entry(key: &IVec, value: &IVec) -> Result<u32, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projection::{FORMAT, SMALL_CACHE_BYTES, open_tree, seal_value};
+    use crate::projection::{FORMAT, open_tree, seal_value};
+    use crate::store::limits::SMALL_CACHE_BYTES;
 
     /// So many records, and the progress that belongs to them.
     fn records(tree: &sled::Db, count: usize) -> Progress {

@@ -1,4 +1,4 @@
-//! A copy of a projection that nobody writes to, for comparing it with its journal.
+//! A copy of a projection that is compared with the records of its journal.
 
 use std::path::Path;
 
@@ -6,24 +6,25 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::check::check;
-use super::{Progress, RECORD, SMALL_CACHE_BYTES, open_tree, open_value, read_progress};
+use super::{Progress, RECORD, open_tree, open_value, read_progress};
 use crate::error::OpenError;
-use crate::fold::Fold;
-use crate::projection::guarded_open::contained;
-use crate::scope_key;
+use crate::format::scope_key;
+use crate::projection::guarded_open::catching_panics;
+use crate::store::fold::Fold;
+use crate::store::limits::SMALL_CACHE_BYTES;
 
-/// A projection as it was left.
+/// A copy of a projection, checked.
 #[derive(Debug)]
-pub(crate) struct Snapshot {
+pub(crate) struct ProjectionCopy {
     tree: sled::Db,
     progress: Progress,
 }
 
-impl Snapshot {
-    /// Opens the projection in `folder`, which sled may change, and checks every value of it. A text says why it
-    /// cannot be trusted.
+impl ProjectionCopy {
+    /// Opens the projection in `folder`, which sled may change, and checks every value. The text of an error says why
+    /// the projection is in doubt.
     pub(crate) fn open(folder: &Path, store: Uuid) -> Result<Self, String> {
-        let opened = contained(|| {
+        let opened = catching_panics(|| {
             let tree = open_tree(folder, SMALL_CACHE_BYTES)?;
             let progress = read_progress(&tree, store)?;
             check(&tree, &progress)?;
@@ -35,13 +36,13 @@ impl Snapshot {
         })
     }
 
-    /// The last event that it knows.
+    /// The revision of the last event that it has.
     pub(crate) fn revision(&self) -> u64 {
         self.progress.revision
     }
 
-    /// Compares the records of the scopes for which `concerns` holds with `fold`, which holds the same scopes. A text
-    /// says what is different.
+    /// Compares the records of the scopes for which `concerns` holds with `fold`, which has the same scopes. The text
+    /// of an error names the difference.
     pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
         let mut records = 0;
         for entry in self.tree.scan_prefix([RECORD]) {

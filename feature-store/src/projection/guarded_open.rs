@@ -1,4 +1,4 @@
-//! Trying what sled may never finish, or panic at. What is tried is not known here.
+//! Guards around the opening of sled, which may panic on damage or hang on a bad disk.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -10,44 +10,44 @@ use super::doubt;
 use crate::error::OpenError;
 use crate::files;
 
-/// How long a projection may take to open, before its size counts. An empty one takes milliseconds.
-const LEAST_PATIENCE: Duration = Duration::from_secs(30);
+/// The time that a projection may take to open whatever its size. An empty one takes milliseconds.
+const LEAST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Of a projection this many bytes are opened in a second at least. A slow disk that is busy reads several times more.
+/// The slowest acceptable opening, in bytes of the projection. A slow, busy disk reads several times as many.
 const BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// How long the projection in `folder` may take to open and check.
-pub(super) fn patience(folder: &Path) -> Duration {
-    // sled keeps nearly everything in this file. One that is not there opens at once.
+/// The longest time that the projection in `folder` may take to open and check.
+pub(super) fn timeout_of(folder: &Path) -> Duration {
+    // sled keeps nearly everything in this file. Without it, it opens at once.
     let bytes = files::length(&folder.join("db")).unwrap_or_default();
-    LEAST_PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND)
+    LEAST_TIMEOUT + Duration::from_secs(bytes / BYTES_PER_SECOND)
 }
 
-/// Makes a panic of sled, which some damage brings about, one more reason for doubt.
-pub(super) fn contained<T>(attempt: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
-    catch_unwind(AssertUnwindSafe(attempt)).unwrap_or_else(|panic| {
+/// Turns a panic of sled, which some damage causes, into an error.
+pub(super) fn catching_panics<T>(run: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Err(doubt(format!("sled panicked: {}", text.unwrap_or("without a text"))))
     })
 }
 
-/// As [`contained`], on a thread of its own, which is left behind when it takes longer than `patience`.
+/// As [`catching_panics`], on a thread of its own, which is abandoned when it takes longer than `timeout`.
 ///
 /// # Errors
-/// Those of the attempt; [`OpenError::ProjectionHangs`] when there is none in time.
-pub(super) fn within<T: Send + 'static>(
-    patience: Duration,
+/// Those of `run`, and [`OpenError::ProjectionHangs`] after the timeout.
+pub(super) fn with_timeout<T: Send + 'static>(
+    timeout: Duration,
     folder: &Path,
-    attempt: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+    run: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
     let (sender, outcome) = sync_channel(1);
-    // Whoever no longer waits wants no outcome.
-    let work = move || drop(sender.send(contained(attempt)));
+    // After the timeout there is no receiver.
+    let work = move || drop(sender.send(catching_panics(run)));
     thread::Builder::new().name("projection".to_owned()).spawn(work).map_err(doubt)?;
-    match outcome.recv_timeout(patience) {
+    match outcome.recv_timeout(timeout) {
         Ok(outcome) => outcome,
-        Err(RecvTimeoutError::Timeout) => Err(OpenError::ProjectionHangs { folder: folder.to_owned(), patience }),
-        Err(RecvTimeoutError::Disconnected) => unreachable!("an attempt that panics has an outcome too"),
+        Err(RecvTimeoutError::Timeout) => Err(OpenError::ProjectionHangs { folder: folder.to_owned(), timeout }),
+        Err(RecvTimeoutError::Disconnected) => unreachable!("a panic of `run` is caught and sent too"),
     }
 }
 
@@ -60,10 +60,10 @@ mod tests {
     #[test]
     fn what_panics_is_in_doubt_and_what_takes_too_long_hangs() {
         let folder = Path::new("data/projection");
-        assert_eq!(within(LONG, folder, || Ok(7)).unwrap(), 7);
-        let line = within::<()>(LONG, folder, || panic!("page {}", 7)).unwrap_err().to_string();
+        assert_eq!(with_timeout(LONG, folder, || Ok(7)).unwrap(), 7);
+        let line = with_timeout::<()>(LONG, folder, || panic!("page {}", 7)).unwrap_err().to_string();
         assert!(line.contains("cannot be built: sled panicked: page 7; check"), "{line}");
-        let line = within::<()>(Duration::ZERO, folder, || {
+        let line = with_timeout::<()>(Duration::ZERO, folder, || {
             loop {
                 thread::park();
             }
@@ -79,9 +79,9 @@ mod tests {
     #[test]
     fn a_larger_projection_may_take_longer() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(patience(folder.path()), LEAST_PATIENCE);
+        assert_eq!(timeout_of(folder.path()), LEAST_TIMEOUT);
         let file = std::fs::File::create(folder.path().join("db")).unwrap();
         file.set_len(100 * BYTES_PER_SECOND).unwrap();
-        assert_eq!(patience(folder.path()), LEAST_PATIENCE + Duration::from_secs(100));
+        assert_eq!(timeout_of(folder.path()), LEAST_TIMEOUT + Duration::from_secs(100));
     }
 }

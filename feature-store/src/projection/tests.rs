@@ -5,7 +5,8 @@ use std::fs;
 use uuid::Uuid;
 
 use super::*;
-use crate::tests::fixtures::{history, users};
+use crate::store::limits::SMALL_CACHE_BYTES;
+use crate::tests::fixtures::{append, history, users};
 
 #[test]
 fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event() {
@@ -20,7 +21,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
         Projection { tree, progress }
     };
     let expected = empty("expected");
-    events.iter().for_each(|event| expected.append(std::slice::from_ref(event)).unwrap());
+    events.iter().for_each(|event| append(&expected, std::slice::from_ref(event)).unwrap());
     for fold_bytes in [1, 5_000, FOLD_BYTES] {
         let projection = empty(&format!("built with {fold_bytes}"));
         let mut builder = Builder::new(&projection, fold_bytes);

@@ -3,17 +3,18 @@
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use feature_core::{Details, Event, Operation, Record, Scope, Value, Write};
+use feature_core::{Details, Operation, Record, Scope, Value, Write};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::conformance::every_store;
 use super::fixtures::{scopes, write};
-use crate::{CommitError, Committer, FeatureStore, MemoryStore, StoreError, VALUE_MAX_BYTES};
+use crate::committer::reply::NoEventLoops;
+use crate::{Batch, CommitError, Committer, FeatureStore, MemoryStore, StoreError, VALUE_MAX_BYTES};
 
 /// A memory store whose appends wait for a gate, are counted, and fail when told to.
 #[derive(Default)]
@@ -24,6 +25,7 @@ struct Gated {
     closed: AtomicUsize,
     /// How the next appends fail, if they do.
     failures: Mutex<VecDeque<Option<StoreError>>>,
+    failed: OnceLock<StoreError>,
 }
 
 impl FeatureStore for Gated {
@@ -35,13 +37,18 @@ impl FeatureStore for Gated {
         self.inner.revision()
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         self.entered.fetch_add(1, Ordering::SeqCst);
         drop(self.gate.lock().unwrap());
-        match self.failures.lock().unwrap().pop_front().flatten() {
-            Some(error) => Err(error),
-            None => self.inner.append(events),
+        let Some(error) = self.failures.lock().unwrap().pop_front().flatten() else { return self.inner.append(batch) };
+        if !error.is_refusal() {
+            self.failed.set(error.clone()).unwrap();
         }
+        Err(error)
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.failed.get().cloned()
     }
 
     fn close(&self) -> Result<(), StoreError> {
@@ -70,7 +77,7 @@ impl Bench {
 
     /// Closes the gate, lets one write run into it, and returns both.
     fn block(&self) -> (MutexGuard<'_, ()>, Answer) {
-        let gate = self.store.gate.lock().expect("nobody panics behind the gate");
+        let gate = self.store.gate.lock().expect("no test panics behind the gate");
         let before = self.store.entered.load(Ordering::SeqCst);
         let first = self.send(write(&Scope::System, "first", Some(Value::Flag(true))));
         while self.store.entered.load(Ordering::SeqCst) == before {
@@ -93,7 +100,7 @@ impl Bench {
 
     /// Lets the append after `successes` more fail.
     fn fail_after(&self, successes: usize, error: StoreError) {
-        let mut failures = self.store.failures.lock().expect("nobody panics with the failures");
+        let mut failures = self.store.failures.lock().expect("no test panics with the failures");
         failures.extend((0..successes).map(|_| None).chain([Some(error)]));
     }
 }
@@ -235,8 +242,8 @@ fn a_caller_who_leaves_before_their_turn_writes_nothing() {
 fn writes_count_as_not_accepted_while_the_disk_hangs() {
     let runtime = Runtime::new().unwrap();
     let store = Arc::new(Gated::default());
-    let patience = Duration::from_millis(20);
-    let committer = Committer::start_with(store.clone(), NonZeroUsize::MIN, patience).unwrap();
+    let (event_loops, timeout) = (Arc::new(NoEventLoops), Duration::from_millis(20));
+    let committer = Committer::start_with_timeout(event_loops, store.clone(), NonZeroUsize::MIN, timeout).unwrap();
     let mut accepts = committer.accepts_writes();
     let mut until = |expected| *runtime.block_on(accepts.wait_for(|accepts| *accepts == expected)).unwrap();
     for sequence in 1..=2 {
@@ -279,7 +286,7 @@ fn closing_finishes_what_is_queued_and_lets_the_store_go() {
 #[test]
 fn a_committer_that_panics_says_so() {
     let bench = Bench::new(1);
-    // Whoever panics with the lock of the failures makes the next append panic.
+    // A panic with the lock of the failures makes the next append panic.
     thread::scope(|threads| {
         let lock = || {
             let _guard = bench.store.failures.lock();

@@ -6,18 +6,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use feature_core::{Event, Record, Scope, Value};
+use uuid::Uuid;
 
-use super::fixtures::{event, history, records, scopes, values};
-use crate::journal_store::LIMITS;
-use crate::{FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use super::fixtures::{append, event, history, records, scopes, values};
+use crate::journal::Journal;
+use crate::projection::Projection;
+use crate::store::limits::LIMITS;
+use crate::write_behind::WriteBehind;
+use crate::{Batch, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH, Versioned};
 
 type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;
 
 /// Every store with its name.
-const STORES: [(&str, Constructor); 2] = [
+const STORES: [(&str, Constructor); 7] = [
     ("memory", |_| Arc::new(MemoryStore::default())),
-    ("journal", |folder| Arc::new(JournalStore::open_with(folder, LIMITS).expect("an empty folder can be opened"))),
+    ("journal", |folder| Arc::new(journal_store(folder))),
+    ("projection", |folder| Arc::new(projection(folder))),
+    ("write-behind over memory", |_| Arc::new(write_behind(MemoryStore::default()))),
+    ("write-behind over a projection", |folder| Arc::new(write_behind(projection(folder)))),
+    ("versioned over memory", |_| Versioned::new(Arc::new(MemoryStore::default()))),
+    ("versioned over a journal", |folder| Versioned::new(Arc::new(journal_store(folder)))),
 ];
+
+fn journal_store(folder: &Path) -> JournalStore {
+    JournalStore::open_with(folder, LIMITS).expect("an empty folder can be opened")
+}
+
+fn projection(folder: &Path) -> Projection {
+    let (journal_folder, store) = (folder.join("journal"), Uuid::nil());
+    Journal::create(&journal_folder, store).expect("an empty folder takes a journal");
+    let journal = Journal::open(&journal_folder, store, LIMITS.segment_bytes).expect("the journal is new");
+    Projection::open(&folder.join("projection"), &journal, LIMITS.cache_bytes).expect("an empty folder can be opened")
+}
+
+fn write_behind(slower: impl FeatureStore + 'static) -> WriteBehind {
+    WriteBehind::start(Box::new(slower)).expect("a thread starts")
+}
 
 /// Runs a test against every store, each of them new.
 pub(super) fn every_store(test: impl Fn(Arc<dyn FeatureStore>)) {
@@ -39,7 +63,7 @@ fn a_new_store_is_empty() {
     every_store(|store| {
         assert_eq!(store.revision(), 0);
         assert!(records(&*store).iter().all(|record| *record == Record::default()));
-        store.append(&[]).unwrap();
+        append(&*store, &[]).unwrap();
         assert_eq!(store.revision(), 0);
         store.close().unwrap();
     });
@@ -50,9 +74,9 @@ fn what_is_appended_is_there_exactly_and_only_where_it_belongs() {
     every_store(|store| {
         let scopes = scopes();
         let events: Vec<_> = (1..).zip(&scopes).map(|(revision, scope)| event(revision, scope, 9, &values())).collect();
-        store.append(&events[..2]).unwrap();
+        append(&*store, &events[..2]).unwrap();
         assert_eq!(store.revision(), 2);
-        store.append(&events[2..]).unwrap();
+        append(&*store, &events[2..]).unwrap();
         assert_eq!(store.revision(), scopes.len() as u64);
         for event in &events {
             assert_eq!(store.record(&event.scope).unwrap(), record_of(std::slice::from_ref(event)));
@@ -69,8 +93,8 @@ fn later_events_change_earlier_records_within_a_group_and_after_it() {
         unset.changes.iter_mut().for_each(|change| change.old = change.new.take());
         unset.organization = None;
         let events = [event(1, &user, 1, &values()), event(2, &user, 2, &[Value::Flag(true)]), unset];
-        store.append(&events[..2]).unwrap();
-        store.append(&events[2..]).unwrap();
+        append(&*store, &events[..2]).unwrap();
+        append(&*store, &events[2..]).unwrap();
         let record = store.record(&user).unwrap();
         assert_eq!(record, record_of(&events));
         assert_eq!((record.sequence, record.organization, record.created), (4, None, Some(events[0].time)));
@@ -81,19 +105,23 @@ fn later_events_change_earlier_records_within_a_group_and_after_it() {
 #[test]
 fn a_group_that_does_not_continue_the_history_is_refused_whole() {
     every_store(|store| {
-        store.append(&history([1])).unwrap();
+        append(&*store, &history([1])).unwrap();
         let before = records(&*store);
         // revisions | the one expected and the one found
         for (revisions, expected) in
             [(vec![1], (2, 1)), (vec![3], (2, 3)), (vec![2, 2], (3, 2)), (vec![2, 3, 5], (4, 5))]
         {
-            let error = store.append(&history(revisions)).unwrap_err();
+            // Made for a store that is as far as the first event needs.
+            let other = MemoryStore::default();
+            append(&other, &history(1..revisions[0])).unwrap();
+            let batch = Batch::fold(&other, history(revisions));
+            let error = batch.and_then(|batch| store.append(&batch)).unwrap_err();
             assert!(error.is_refusal());
             let StoreError::WrongRevision { expected: wanted, actual } = error else { panic!("{error}") };
             assert_eq!((wanted, actual), expected);
         }
         assert_eq!((store.revision(), records(&*store)), (1, before));
-        store.append(&history([2])).unwrap();
+        append(&*store, &history([2])).unwrap();
     });
 }
 
@@ -110,12 +138,12 @@ fn a_value_above_a_limit_is_refused_and_harms_nothing() {
         let too_large = Value::Text("x".repeat(VALUE_MAX_BYTES));
         for refused in [too_deep, too_large] {
             let events = [history([1]), vec![event(2, &Scope::System, 2, &[Value::Flag(true), refused])]].concat();
-            let error = store.append(&events).unwrap_err();
+            let error = append(&*store, &events).unwrap_err();
             assert!(error.is_refusal() && error.to_string().contains("f1"), "{error}");
             assert_eq!((store.revision(), store.record(&Scope::System).unwrap()), (0, Record::default()));
         }
         let accepted = event(1, &Scope::System, 1, &[deepest, largest]);
-        store.append(std::slice::from_ref(&accepted)).unwrap();
+        append(&*store, std::slice::from_ref(&accepted)).unwrap();
         assert_eq!(store.record(&Scope::System).unwrap(), record_of(&[accepted]));
     });
 }
@@ -140,7 +168,7 @@ fn readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks() {
             }
             for revision in 1..=200 {
                 let value = Value::Numbers(vec![revision as i32]);
-                store.append(&[event(revision, &Scope::System, revision, &[value.clone(), value])]).unwrap();
+                append(&*store, &[event(revision, &Scope::System, revision, &[value.clone(), value])]).unwrap();
             }
             done.store(true, Ordering::Relaxed);
         });

@@ -1,4 +1,4 @@
-//! Tests of projections in doubt: whatever is wrong with one, it is set aside and built again, equal record for record.
+//! Tests of projections in doubt: each is set aside and built again, equal record for record.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::fixtures::{copy, records, scopes};
 use super::folder::{filled, open};
-use crate::journal_store::LIMITS;
 use crate::projection::Projection;
+use crate::store::limits::LIMITS;
 use crate::{FeatureStore, JournalStore, OpenError, StoreError};
 
-/// Opens sled, whose own thread may hold the lock of the files a little longer than whoever had them open before.
+/// Opens sled, and waits for its lock: a thread of sled may hold it a little longer than the store that was dropped.
 pub(super) fn open_sled(folder: &Path) -> sled::Db {
     loop {
         match sled::open(folder) {
@@ -100,12 +100,17 @@ fn a_doubtful_projection_is_set_aside_and_built_from_the_journal() {
 fn a_projection_that_hangs_is_set_aside_and_built_by_the_next_start() {
     let (_guard, folder, expected) = filled();
     let (projection, aside) = (folder.join("projection"), folder.join("projection.set-aside"));
-    // Whoever opens a pipe waits for somebody at its other end.
+    // To open a pipe waits for a process at its other end.
     let conf = projection.join("conf");
     fs::remove_file(&conf).unwrap();
     assert!(Command::new("mkfifo").arg(&conf).status().unwrap().success());
     let hurried = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        Ok(Box::new(Projection::open_within(Duration::from_millis(20), &projection, journal, LIMITS.cache_bytes)?))
+        Ok(Box::new(Projection::open_with_timeout(
+            Duration::from_millis(20),
+            &projection,
+            journal,
+            LIMITS.cache_bytes,
+        )?))
     });
     let error = hurried.unwrap_err();
     assert!(matches!(error, OpenError::ProjectionHangs { .. }), "{error}");

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 
 use feature_core::{
@@ -9,7 +10,7 @@ use feature_core::{
     Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
-use crate::store::FeatureStore;
+use crate::{Batch, FeatureStore, StoreError};
 
 /// Scopes of all levels, some of which differ only in where an id ends.
 pub(crate) fn scopes() -> Vec<Scope> {
@@ -82,6 +83,34 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
         actor: "somebody".to_owned(),
         request_id: "request".to_owned(),
     }
+}
+
+/// A store that a test looks into while another store owns it.
+impl<S: FeatureStore> FeatureStore for Arc<S> {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        (**self).record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        (**self).revision()
+    }
+
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        (**self).append(batch)
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        (**self).write_failure()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        (**self).close()
+    }
+}
+
+/// Appends these events, with the records that they make of those of the store.
+pub(crate) fn append(store: &dyn FeatureStore, events: &[Event]) -> Result<(), StoreError> {
+    store.append(&Batch::fold(store, events.to_vec())?)
 }
 
 /// The records of all [`scopes`].

@@ -1,4 +1,4 @@
-//! Tests of a store's folder: what is found there at opening, and what becomes of it.
+//! Tests of a store's folder: each content that an opening may find, and the outcome.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::thread;
 use feature_core::{Record, Scope, Value};
 
 use super::doubtful::open_sled;
-use super::fixtures::{copy, event, history, records, scopes, values};
-use crate::journal_store::{LIMITS, Limits};
+use super::fixtures::{append, copy, event, history, records, scopes, values};
+use crate::store::limits::{LIMITS, Limits};
 use crate::{FeatureStore, JournalStore, OpenError, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -17,7 +17,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
     (guard, folder)
 }
 
-/// Opens a store, when nobody else has it: a process that another test starts has all locks of this one until it runs.
+/// Opens a store, and waits for its lock: a process that another test forks has all locks of this one until its exec.
 pub(super) fn open(folder: &Path) -> JournalStore {
     loop {
         match JournalStore::open_with(folder, LIMITS) {
@@ -32,7 +32,7 @@ pub(super) fn filled() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
     let (guard, folder) = folder();
     let store = open(&folder);
     for (revision, scope) in (1..).zip(scopes().iter().cycle().take(20)) {
-        store.append(&[event(revision, scope, revision, &values())]).expect("the disk works");
+        append(&store, &[event(revision, scope, revision, &values())]).expect("the disk works");
     }
     store.close().expect("the disk works");
     let records = records(&store);
@@ -43,14 +43,14 @@ pub(super) fn filled() -> (tempfile::TempDir, PathBuf, Vec<Record>) {
 fn what_was_appended_is_there_after_closing_dropping_and_killing() {
     let (guard, folder) = folder();
     let store = open(&folder);
-    store.append(&history(1..=3)).unwrap();
+    append(&store, &history(1..=3)).unwrap();
     store.close().unwrap();
     drop(store);
     let store = open(&folder);
-    store.append(&history(4..=5)).unwrap();
+    append(&store, &history(4..=5)).unwrap();
     drop(store);
     let store = open(&folder);
-    store.append(&history(6..=9)).unwrap();
+    append(&store, &history(6..=9)).unwrap();
     let copied = guard.path().join("killed");
     copy(&folder, &copied).unwrap();
     for other in [store, open(&copied)] {
@@ -64,7 +64,7 @@ fn a_journal_that_ends_before_the_projection_is_refused() {
     let older = guard.path().join("older");
     copy(&folder.join("journal"), &older).unwrap();
     let store = open(&folder);
-    store.append(&history(21..=22)).unwrap();
+    append(&store, &history(21..=22)).unwrap();
     store.close().unwrap();
     drop(store);
     fs::remove_dir_all(folder.join("journal")).unwrap();
@@ -170,10 +170,10 @@ fn an_append_that_cannot_measure_the_free_space_is_the_last_one() {
     let store = open(&folder);
     let elsewhere = guard.path().join("elsewhere");
     fs::rename(&folder, &elsewhere).unwrap();
-    let error = store.append(&history(1..=1)).unwrap_err();
+    let error = append(&store, &history(1..=1)).unwrap_err();
     assert!(matches!(error, StoreError::Io(_)) && !error.is_refusal(), "{error}");
     fs::rename(&elsewhere, &folder).unwrap();
-    let error = store.append(&history(1..=1)).unwrap_err();
+    let error = append(&store, &history(1..=1)).unwrap_err();
     assert!(matches!(error, StoreError::RefusingWrites { .. }), "{error}");
     assert_eq!(store.revision(), 0);
 }
@@ -183,7 +183,7 @@ fn a_nearly_full_disk_refuses_writes_and_poisons_nothing() {
     let (_guard, folder) = folder();
     let store = JournalStore::open_with(&folder, Limits { reserve_bytes: u64::MAX, ..LIMITS }).unwrap();
     for _ in 0..2 {
-        let error = store.append(&[event(1, &Scope::System, 1, &[Value::Flag(true)])]).unwrap_err();
+        let error = append(&store, &[event(1, &Scope::System, 1, &[Value::Flag(true)])]).unwrap_err();
         assert!(matches!(error, StoreError::DiskFull { .. }) && error.is_refusal(), "{error}");
     }
     assert_eq!(store.record(&Scope::System).unwrap(), Record::default());

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::fixtures::{copy, records, scopes, values, write};
-use crate::journal_store::{LIMITS, Limits};
+use crate::store::limits::{LIMITS, Limits};
 use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
 
 #[derive(Debug, Clone)]

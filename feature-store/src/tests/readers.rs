@@ -10,7 +10,7 @@ use feature_core::{Scope, Value};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, yield_now};
 
-use super::fixtures::event;
+use super::fixtures::{append, event};
 use crate::{FeatureStore, MemoryStore, ReadError, Readers};
 
 /// Readers of an empty store, and one thread that polls all callers in the order in which they come.
@@ -66,7 +66,7 @@ impl Bench {
 fn a_read_sees_the_newest_state() {
     let bench = Bench::new(3, 100);
     for revision in 1..=20 {
-        bench.store.append(&[event(revision, &Scope::System, revision, &[Value::Flag(true)])]).unwrap();
+        append(&*bench.store, &[event(revision, &Scope::System, revision, &[Value::Flag(true)])]).unwrap();
         assert_eq!(bench.wait(bench.send(|| ())), Ok(revision));
     }
 }

@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 use feature_core::Event;
 use proptest::prelude::*;
 
-use super::fixtures::{decided, records};
+use super::fixtures::{append, decided, records};
 use super::model::a_write;
-use crate::journal_store::LIMITS;
+use crate::store::limits::LIMITS;
 use crate::{FeatureStore, History, ImportError, JournalStore, OpenError, ProjectionState, export, import, verify};
 
 /// A closed store with this history.
 pub(super) fn store_of(events: &[Event], folder: &Path) {
     let store = JournalStore::open_with(folder, LIMITS).expect("the folder can be opened");
-    store.append(events).expect("the disk works");
+    append(&store, events).expect("the disk works");
     store.close().expect("the disk works");
 }
 
@@ -207,7 +207,7 @@ fn many_scopes_go_there_and_back() {
         while let group = events.by_ref().take(1024).collect::<Vec<_>>()
             && !group.is_empty()
         {
-            store.append(&group).unwrap();
+            append(&store, &group).unwrap();
         }
         store.close().unwrap();
     });

@@ -1,15 +1,15 @@
-//! Versions of records: what a reader may conclude from them at each moment of a write.
+//! Tests of versions: what a reader may conclude from them at each moment of a write.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use feature_core::{Event, Record, Scope, Value};
+use feature_core::{Record, Scope, Value};
 
-use super::fixtures::{event, scopes};
-use crate::{FeatureStore, MemoryStore, StoreError, Versioned};
+use super::fixtures::{append, event, scopes};
+use crate::{Batch, FeatureStore, MemoryStore, StoreError, Versioned};
 
-/// A store whose appends tell when they have begun, and then wait for how they are to end.
+/// A store whose appends report their begin, and then wait for their outcome.
 pub(super) struct Stepwise {
     pub(super) inner: MemoryStore,
     pub(super) begun: Sender<()>,
@@ -25,9 +25,13 @@ impl FeatureStore for Stepwise {
         self.inner.revision()
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         self.begun.send(()).unwrap();
-        self.ends.lock().unwrap().recv().unwrap().and_then(|()| self.inner.append(events))
+        self.ends.lock().unwrap().recv().unwrap().and_then(|()| self.inner.append(batch))
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        None
     }
 
     fn close(&self) -> Result<(), StoreError> {
@@ -50,7 +54,7 @@ fn a_record_has_no_version_while_it_is_written_and_another_one_after() {
             let events = [1, 2].map(|n| event(store.revision() + n, user, n, &[Value::Flag(true)]));
             let appending = scope.spawn({
                 let store = &store;
-                move || store.append(&events).is_ok()
+                move || append(&**store, &events).is_ok()
             });
             has_begun.recv().unwrap();
             assert_eq!(store.version(user), None);

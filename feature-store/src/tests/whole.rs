@@ -11,10 +11,10 @@ use std::time::SystemTime;
 
 use feature_core::Scope;
 
-use super::fixtures::{copy, decided, history, records, some_writes, users};
+use super::fixtures::{append, copy, decided, history, records, some_writes, users};
 use super::transfer::{exported, store_of};
-use crate::journal_store::{LIMITS, Limits};
-use crate::verify::verify_in_passes;
+use crate::maintenance::verify::verify_in_passes;
+use crate::store::limits::{LIMITS, Limits};
 use crate::{FeatureStore, History, JournalStore, OpenError, ProjectionState, Verification, backup};
 
 fn temporary() -> (tempfile::TempDir, PathBuf) {
@@ -59,7 +59,7 @@ fn verification_says_how_the_projection_fits_and_changes_nothing() {
     let behind = guard.path().join("behind");
     copy(&folder.join("projection"), &behind).unwrap();
     let store = JournalStore::open_with(&folder, LIMITS).unwrap();
-    store.append(&events[40..]).unwrap();
+    append(&store, &events[40..]).unwrap();
     store.close().unwrap();
     drop(store);
     let (_other, other) = temporary();
@@ -187,7 +187,7 @@ fn backups_of_a_store_that_is_written_to_hold_all_that_was_acknowledged_before()
                 if enough.load(Ordering::Acquire) > 0 {
                     break;
                 }
-                store.append(&[event]).unwrap();
+                append(&store, &[event]).unwrap();
                 acknowledged.fetch_add(1, Ordering::Release);
             }
         });
@@ -221,7 +221,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
     store_of(&events[..10], &folder);
     let old_mark = fs::read(folder.join("journal/durable")).unwrap();
     let store = JournalStore::open_with(&folder, LIMITS).unwrap();
-    store.append(&events[10..]).unwrap();
+    append(&store, &events[10..]).unwrap();
     store.close().unwrap();
     drop(store);
     for (round, mark) in [Some(old_mark), None].into_iter().enumerate() {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use feature_api::schema::{Access, Exception, Method, Schema};
+use feature_api::schema::{Access, Exemption, Method, Schema};
 use feature_core::Level;
 
 use crate::auth::principal::Principal;
@@ -80,8 +80,8 @@ impl Rule {
         };
         Self {
             permission,
-            members: matches!(exception, Some(Exception::Member)),
-            itself: matches!(exception, Some(Exception::Itself)),
+            members: matches!(exception, Some(Exemption::Member)),
+            itself: matches!(exception, Some(Exemption::SelfAccess)),
             level,
         }
     }

@@ -1,6 +1,6 @@
 //! Role × binding × instance × organization × method: who may do what.
 
-use feature_api::schema::{Access, Exception};
+use feature_api::schema::{Access, Exemption};
 use http::{HeaderMap, Uri};
 
 use super::*;
@@ -8,7 +8,7 @@ use crate::auth::testing::{Who, metadata, outcome, schema};
 
 const DEMO: Who = Who { instance: "demo", organization: "", user: "", roles: "" };
 
-fn rule(permission: &str, exception: Option<Exception>, level: Level) -> Rule {
+fn rule(permission: &str, exception: Option<Exemption>, level: Level) -> Rule {
     Rule::new(&Access::Permission { name: permission.to_owned(), exception }, Some(level))
 }
 
@@ -167,7 +167,7 @@ fn members_read_their_organization_and_users_themselves_at_home_only() {
     let unbound = |who: Who| Who { instance: "", ..who };
     let (org, user) = ("org.feature.read", "user.feature.read");
     let (o, u) = (Level::Organization, Level::User);
-    let (members, self_) = (Some(Exception::Member), Some(Exception::Itself));
+    let (members, self_) = (Some(Exemption::Member), Some(Exemption::SelfAccess));
     #[rustfmt::skip]
     let table = [
         // who                     permission level  exception  allowed
@@ -206,10 +206,10 @@ fn an_id_is_looked_at_only_after_the_right() {
     for (roles, id, organization, user) in table {
         let who = Who { roles, organization: "acme", user: "42", ..DEMO };
         let headers = HeaderMap::new();
-        let rule_o = rule("org.feature.read", Some(Exception::Member), Level::Organization);
+        let rule_o = rule("org.feature.read", Some(Exemption::Member), Level::Organization);
         let actual = call(who, rule_o, &headers).and_then(|caller| caller.organization(id));
         assert_eq!(outcome(actual, |_| "ok".to_owned()), organization, "{roles} {id:?}");
-        let rule_u = rule("user.feature.read", Some(Exception::Itself), Level::User);
+        let rule_u = rule("user.feature.read", Some(Exemption::SelfAccess), Level::User);
         let actual = call(who, rule_u, &headers).and_then(|caller| caller.user(id));
         assert_eq!(outcome(actual, |_| "ok".to_owned()), user, "{roles} {id:?}");
     }

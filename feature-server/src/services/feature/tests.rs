@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use feature_api::schema::{Access, Exception};
+use feature_api::schema::{Access, Exemption};
 use feature_api::zitadel::feature::v2::{
     GetInstanceFeaturesRequest, GetUserFeaturesRequest, GetUserFeaturesResponse, ResetUserFeaturesRequest,
     SetInstanceFeaturesRequest, SetUserFeatureRequest,
@@ -70,7 +70,7 @@ async fn without_a_committer_the_store_is_not_available() {
 async fn users_about_themselves_learn_no_organization_but_that_of_their_token() {
     let ann = Who { instance: "demo", organization: "acme", user: "ann", roles: "" };
     // No method of the protos lets users write for themselves; a rule that does must not show more than a read.
-    let themself = Access::Permission { name: "user.feature.write".to_owned(), exception: Some(Exception::Itself) };
+    let themself = Access::Permission { name: "user.feature.write".to_owned(), exception: Some(Exemption::SelfAccess) };
     let user_id = || "ann".to_owned();
     let set = |actions| {
         SetUserFeatureRequest { user_id: user_id(), actions: Some(actions), ..Default::default() }.encode_to_vec()

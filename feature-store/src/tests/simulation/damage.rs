@@ -32,9 +32,12 @@ pub(super) fn check(run: &mut Run) -> Kept {
     run.disk.with_image(|image| inflict(image, damage, segment, byte, bit));
     let damaged = run.disk.with_image(|image| image.clone());
 
-    let outcome = Process::open(&run.disk).err();
+    let outcome = Process::open(&run.disk, &run.projections).err();
     run.note(format!("not open: {outcome:?}"));
-    let refused_at = |at: &PathBuf, most: usize| matches!(&outcome, Some(OpenError::Corrupt { segment, offset, .. }) if segment == at && *offset <= most as u64);
+    let refused_at = |at: &PathBuf, most: usize| match &outcome {
+        Some(OpenError::Corrupt { segment, offset, .. }) => segment == at && *offset <= most as u64,
+        _ => false,
+    };
     let goes_on = next.is_some_and(|next| refused_at(next, 0));
     match damage {
         Damage::FlippedBit => {

@@ -1,5 +1,5 @@
-//! A disk in memory that behaves as badly as disks may. What was written is seen by everybody at once, but only what
-//! was synced survives a power cut for sure. Any operation can fail, or be the last one before a crash.
+//! A disk in memory that behaves as badly as disks may. Readers see written bytes at once, but only synced bytes
+//! survive a power cut for sure. Any operation can fail, or be the last one before a crash.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -55,7 +55,7 @@ impl Disk {
 
     /// Has something look at the store around every operation from now on.
     pub(super) fn set_witness(&self, witness: Option<Witness>) {
-        *self.0.witness.lock().expect("nobody panics with it") = witness;
+        *self.0.witness.lock().expect("no code panics with the lock") = witness;
     }
 
     /// Lets so many operations more succeed, and this happen to the next one.
@@ -170,14 +170,14 @@ impl Disk {
 
     /// Lets the witness look.
     pub(super) fn look(&self) {
-        let witness = self.0.witness.lock().expect("nobody panics with it").clone();
+        let witness = self.0.witness.lock().expect("no code panics with the lock").clone();
         if let Some(witness) = witness {
             witness();
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().expect("nobody panics with it")
+        self.0.state.lock().expect("no code panics with the lock")
     }
 }
 

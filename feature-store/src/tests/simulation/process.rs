@@ -1,73 +1,74 @@
-//! A process of the simulation: the store with its committer as production makes them, but for the threads, and for the
-//! projection, which is in memory. So it ends with the process.
+//! A process of the simulation: the store as production puts it together, with write-behind and versions, and its
+//! committer. The simulation takes the turns of their threads.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use feature_core::{Details, Event, Record, Scope, Timestamp, Write};
+use feature_core::{Details, Event, Timestamp, Write};
 use tokio::sync::oneshot::Receiver;
 use uuid::Uuid;
 
 use super::disk::Disk;
+use super::projection::{Faulty, Projections};
+use super::reader::{Reader, Sight};
 use super::switch;
 use crate::committer::Worker;
+use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
-use crate::journal_store::Limits;
-use crate::tests::fixtures::records;
-use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
+use crate::store::limits::Limits;
+use crate::write_behind::WriteBehind;
+use crate::{CommitError, Committer, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.
-pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 0 };
+pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
 
 /// How many writes may wait.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(4).expect("it is not 0");
 
 pub(super) struct Process {
     disk: Disk,
-    store: Arc<JournalStore>,
-    projection: Arc<Projection>,
+    store: Arc<Versioned>,
+    projection: Arc<Faulty>,
+    write_behind: Arc<WriteBehind>,
     committer: Committer,
     worker: Worker,
-    waiting: Vec<(Write, Answer)>,
-    sights: Arc<Mutex<Vec<Sight>>>,
+    waiting: Vec<(Write, Reply)>,
+    pub(super) reader: Arc<Reader>,
+    /// The whole history that the journal had at the start.
+    pub(super) found: Vec<Event>,
 }
 
-type Answer = Receiver<Result<Details, CommitError>>;
+type Reply = Receiver<Result<Details, CommitError>>;
 
-/// What a reader sees at one moment: the revision, then all records.
-pub(super) type Sight = (u64, Vec<Record>);
-
-/// What has become of the writes that waited.
+/// The outcome of a turn of the committer.
 pub(super) struct Turn {
     pub(super) answers: Vec<Result<Details, CommitError>>,
-    /// What readers saw meanwhile, in this order.
+    /// What a reader saw meanwhile, in this order.
     pub(super) sights: Vec<Sight>,
 }
 
 impl Process {
-    pub(super) fn open(disk: &Disk) -> Result<Self, OpenError> {
-        let projection = Arc::new(Projection::new(disk));
+    pub(super) fn open(disk: &Disk, projections: &Projections) -> Result<Self, OpenError> {
+        let (mut found, mut layers) = (Vec::new(), None);
         let store = switch::on(disk, || {
             JournalStore::open_over(Path::new("/some/data"), LIMITS, Uuid::from_u128(7), |journal| {
-                journal.replay(0, 3, |events| projection.append(&events).map_err(|error| unreachable!("{error}")))?;
-                Ok(Box::new(projection.clone()))
+                journal.replay(0, 3, |events| {
+                    found.extend(events);
+                    Ok(())
+                })?;
+                let projection = Arc::new(projections.open(journal, disk)?);
+                let write_behind = Arc::new(WriteBehind::new(Box::new(Arc::clone(&projection))));
+                layers = Some((projection, Arc::clone(&write_behind)));
+                Ok(Box::new(write_behind))
             })
         })?;
-        let store = Arc::new(store);
-        let (committer, worker) = Committer::new(store.clone(), QUEUE);
-        let sights = Arc::default();
-        Ok(Self { disk: disk.clone(), store, projection, committer, worker, waiting: Vec::new(), sights })
-    }
-
-    /// The whole history that the store has found and added.
-    pub(super) fn history(&self) -> Vec<Event> {
-        self.projection.history.lock().expect("nobody panics with it").clone()
-    }
-
-    pub(super) fn sight(&self) -> Sight {
-        (self.store.revision(), records(&*self.store))
+        let (projection, write_behind) = layers.expect("an open store has a projection");
+        let store = Versioned::new(Arc::new(store));
+        let reader = Arc::new(Reader::new(Arc::clone(&store)));
+        let (committer, worker) = Committer::new(Arc::new(NoEventLoops), Arc::clone(&store) as _, QUEUE);
+        let (disk, waiting) = (disk.clone(), Vec::new());
+        Ok(Self { disk, store, projection, write_behind, committer, worker, waiting, reader, found })
     }
 
     pub(super) fn accepts_writes(&self) -> bool {
@@ -75,13 +76,18 @@ impl Process {
     }
 
     pub(super) fn fail_projection(&self) {
-        self.projection.fails.store(true, Ordering::Relaxed);
+        self.projection.fail();
+    }
+
+    /// The number of events that the projection lacks.
+    pub(super) fn behind(&self) -> u64 {
+        self.write_behind.revision() - self.projection.revision()
     }
 
     /// Queues a write, or says that the queue is full.
     pub(super) fn send(&mut self, write: Write) -> Result<(), CommitError> {
-        let answer = self.committer.send(write.clone())?;
-        self.waiting.push((write, answer));
+        let reply = self.committer.send(write.clone())?;
+        self.waiting.push((write, reply));
         Ok(())
     }
 
@@ -89,24 +95,18 @@ impl Process {
         self.waiting.iter().map(|(write, _)| write.clone()).collect()
     }
 
-    /// Lets the committer take its turn, while readers look all the time.
+    /// The committer takes its turn, while a reader looks all the time.
     pub(super) fn turn(&mut self, now: Timestamp) -> Turn {
-        let (store, sights) = (self.store.clone(), self.sights.clone());
-        let look = move || {
-            let (mut sights, sight) =
-                (sights.lock().expect("nobody panics with it"), (store.revision(), records(&*store)));
-            if sights.last() != Some(&sight) {
-                sights.push(sight);
-            }
-        };
-        self.disk.set_witness(Some(Arc::new(look)));
-        if let Ok(first) = self.worker.waiting.try_recv() {
-            switch::on(&self.disk, || self.worker.turn(first, now));
-        }
-        self.disk.set_witness(None);
-        let answer = |(_, mut answer): (_, Answer)| answer.try_recv().expect("all that waited is answered");
-        let answers = self.waiting.drain(..).map(answer).collect();
-        Turn { answers, sights: std::mem::take(&mut *self.sights.lock().expect("nobody panics with it")) }
+        let first = self.worker.waiting.try_recv().expect("a write waits");
+        let (disk, reader, worker) = (self.disk.clone(), &self.reader, &mut self.worker);
+        let ((), sights) = watched(&disk, reader, || worker.turn(first, now));
+        let answer = |(_, mut reply): (_, Reply)| reply.try_recv().expect("every write has its reply");
+        Turn { answers: self.waiting.drain(..).map(answer).collect(), sights }
+    }
+
+    /// The write-behind thread takes its turn, while a reader looks all the time.
+    pub(super) fn hand_on(&self) -> (Result<(), StoreError>, Vec<Sight>) {
+        watched(&self.disk, &self.reader, || self.write_behind.hand_on())
     }
 
     pub(super) fn close(self) -> Result<(), StoreError> {
@@ -114,41 +114,28 @@ impl Process {
     }
 }
 
-/// A memory store that keeps what it was given and can fail.
-struct Projection {
-    disk: Disk,
-    records: MemoryStore,
-    history: Mutex<Vec<Event>>,
-    fails: AtomicBool,
-}
-
-impl Projection {
-    fn new(disk: &Disk) -> Self {
-        let (records, history, fails) = Default::default();
-        Self { disk: disk.clone(), records, history, fails }
+impl Drop for Process {
+    /// A process that ends hands nothing on any more. After a close there is nothing left.
+    fn drop(&mut self) {
+        self.projection.fail();
     }
 }
 
-impl FeatureStore for Arc<Projection> {
-    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        self.records.record(scope)
-    }
-
-    fn revision(&self) -> u64 {
-        self.records.revision()
-    }
-
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
-        if self.fails.load(Ordering::Relaxed) {
-            return Err(StoreError::Projection { reason: "as planned".to_owned() });
+/// Runs something on the disk, and returns also what a reader saw meanwhile.
+fn watched<T>(disk: &Disk, reader: &Arc<Reader>, run: impl FnOnce() -> T) -> (T, Vec<Sight>) {
+    let sights: Arc<Mutex<Vec<Sight>>> = Arc::default();
+    let (seen, reader) = (Arc::clone(&sights), Arc::clone(reader));
+    let look = move || {
+        let mut sights = seen.lock().expect("a look does not panic");
+        for sight in [reader.fresh(), reader.kept()] {
+            if sights.last() != Some(&sight) {
+                sights.push(sight);
+            }
         }
-        self.records.append(events)?;
-        self.disk.look();
-        self.history.lock().expect("nobody panics with it").extend_from_slice(events);
-        Ok(())
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
+    };
+    disk.set_witness(Some(Arc::new(look)));
+    let outcome = switch::on(disk, run);
+    disk.set_witness(None);
+    let sights = std::mem::take(&mut *sights.lock().expect("a look does not panic"));
+    (outcome, sights)
 }

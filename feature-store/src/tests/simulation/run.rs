@@ -1,14 +1,18 @@
 //! One run of the simulation: random steps, and after each of them the checks.
 
+mod restart;
+
 use fastrand::Rng;
 use feature_core::{Event, Timestamp};
 
 use super::disk::{Disk, Fault};
 use super::model::{Expected, Model};
-use super::process::{LIMITS, Process, Sight, Turn};
+use super::process::{LIMITS, Process, Turn};
+use super::projection::Projections;
+use super::reader::Sight;
 use super::{damage, writes};
 use crate::CommitError;
-use crate::error::{OpenError, StoreError};
+use crate::error::StoreError;
 
 /// The steps of a run.
 const STEPS: usize = 60;
@@ -31,10 +35,13 @@ pub(super) fn run(seed: u64) -> Outcome {
     let mut run = Run {
         rng,
         disk,
+        // Opening sled takes milliseconds.
+        projections: if seed.is_multiple_of(5) { Projections::in_sled() } else { Projections::InMemory },
         model,
         maybe: Vec::new(),
         seen: 0,
         failed: false,
+        projection_failed: false,
         now: HOUR,
         trace: Vec::new(),
         tally: Vec::new(),
@@ -46,6 +53,7 @@ pub(super) fn run(seed: u64) -> Outcome {
 pub(super) struct Run {
     pub(super) rng: Rng,
     pub(super) disk: Disk,
+    pub(super) projections: Projections,
     /// What was acknowledged.
     model: Model,
     /// The events of the group whose append has failed: a restart may find them, from the first on.
@@ -54,6 +62,8 @@ pub(super) struct Run {
     seen: u64,
     /// Whether a write has failed since the process began.
     failed: bool,
+    /// Whether the projection has failed since the process began. The next write learns it.
+    projection_failed: bool,
     now: i64,
     trace: Vec<String>,
     tally: Vec<&'static str>,
@@ -80,9 +90,11 @@ impl Run {
                 return Err(format!("after a failure there was a further change: {change}"));
             }
             ensure!(process.accepts_writes() != self.failed, "accepts writes: {}", process.accepts_writes());
-            let (revision, records) = process.sight();
-            ensure!(revision == self.model.history.len() as u64, "a reader sees revision {revision}");
-            ensure!(records == self.model.records, "a reader sees {records:#?}\ninstead of {:#?}", self.model.records);
+            for (revision, records) in [process.reader.fresh(), process.reader.kept()] {
+                let expected = &self.model.records;
+                ensure!(revision == self.model.history.len() as u64, "a reader sees revision {revision}");
+                ensure!(records == *expected, "a reader sees {records:#?}\ninstead of {expected:#?}");
+            }
         }
         Ok(())
     }
@@ -90,8 +102,9 @@ impl Run {
     fn step(&mut self, mut process: Process) -> Kept<Process> {
         match self.rng.u8(..100) {
             0..40 => self.send(&mut process)?,
-            40..70 => self.turn(&mut process)?,
-            70..80 => self.plan(10),
+            40..65 => self.turn(&mut process)?,
+            65..72 => self.hand_on(&process)?,
+            72..80 => self.plan(10),
             80..83 => {
                 let free_bytes = if self.rng.bool() { u64::MAX } else { LIMITS.reserve_bytes - 1 };
                 self.note(format!("{free_bytes} bytes are free"));
@@ -104,17 +117,16 @@ impl Run {
             85..89 => return self.close(process),
             89..93 => {
                 self.note("the process is killed");
-                drop(process);
-                return self.open();
+                return self.open_after(process);
             }
             93..96 => {
                 self.note("the power is cut");
-                drop(process);
                 self.disk.lose_power();
-                return self.open();
+                return self.open_after(process);
             }
             _ if self.failed || self.disk.happened().is_some() => {}
             _ => {
+                self.look_back(&process);
                 drop(process);
                 self.disk.end_process();
                 damage::check(self)?;
@@ -122,12 +134,11 @@ impl Run {
             }
         }
         if self.disk.happened() == Some(Fault::Crash) {
-            drop(process);
             if self.rng.bool() {
                 self.note("and so is the power cut");
                 self.disk.lose_power();
             }
-            return self.open();
+            return self.open_after(process);
         }
         Ok(process)
     }
@@ -171,7 +182,7 @@ impl Run {
             });
         }
         let committed = after.history.len() > self.model.history.len();
-        if told == expected && !self.failed {
+        if told == expected && !self.failed && !self.projection_failed {
             self.tally_if("an append was acknowledged", committed);
             self.tally_if("a write was rejected", told.iter().any(Result::is_err));
             self.model = after;
@@ -188,7 +199,14 @@ impl Run {
     fn failure(&mut self, error: &StoreError, after: Model, process: &Process) -> Kept {
         match (error, self.disk.happened()) {
             (StoreError::RefusingWrites { .. }, _) if self.failed => self.tally("a write was refused after a failure"),
-            (error, _) if self.failed => return Err(format!("attempted after a failure: {error}")),
+            (StoreError::RefusingWrites { .. }, _) if self.projection_failed => {
+                self.tally("a write was refused after the projection failed");
+                // Nothing was attempted, so a restart finds nothing of the group.
+                self.failed = true;
+            }
+            (error, _) if self.failed || self.projection_failed => {
+                return Err(format!("attempted after a failure: {error}"));
+            }
             (StoreError::DiskFull { .. }, None) => self.tally("a nearly full disk refused"),
             (StoreError::Io(_), Some(fault)) => {
                 self.tally(match fault {
@@ -196,10 +214,6 @@ impl Run {
                     Fault::Full => "an append found no space",
                     Fault::Crash => "the process died in an append",
                 });
-                self.fail(after);
-            }
-            (StoreError::Projection { .. }, None) => {
-                self.tally("the projection failed");
                 self.fail(after);
             }
             (error, happened) => return Err(format!("refused without a reason: {error}, {happened:?}")),
@@ -228,56 +242,28 @@ impl Run {
         Ok(())
     }
 
-    fn close(&mut self, process: Process) -> Kept<Process> {
-        let outcome = process.close();
-        self.note(format!("closed: {outcome:?}"));
-        match (&outcome, self.disk.happened()) {
-            (Ok(()), None) if !self.failed => self.tally("a clean end"),
-            (Err(StoreError::RefusingWrites { .. }), _) if self.failed => {}
-            (Err(StoreError::Io(_)), Some(_)) => {}
-            _ => return Err(format!("closed: {outcome:?}")),
-        }
-        ensure!(self.disk.attempted_since().is_none(), "changed while closing: {:?}", self.disk.attempted_since());
-        self.open()
-    }
-
-    /// Begins a process, and checks that it finds what it must. When that fails for a reason, another one tries.
-    fn open(&mut self) -> Kept<Process> {
-        self.disk.end_process();
-        while self.rng.u8(..3) == 0 {
-            // Making a store takes twenty operations.
-            self.plan(25);
-            let outcome = Process::open(&self.disk);
-            match (outcome, self.disk.happened()) {
-                (Ok(process), None) => drop(process),
-                (Err(OpenError::Io(error)), Some(_)) => {
-                    self.tally("an opening failed");
-                    self.note(format!("not open: {error}"));
+    /// The projection gets what it lacks.
+    fn hand_on(&mut self, process: &Process) -> Kept {
+        let behind = process.behind();
+        let (outcome, sights) = process.hand_on();
+        self.note(format!("{behind} events for the projection: {outcome:?}"));
+        // No reader may see a difference.
+        self.look(&sights, &self.model.clone())?;
+        match outcome {
+            Ok(()) => {
+                ensure!(process.behind() == 0, "the projection still lacks {} events", process.behind());
+                self.tally_if("events were handed on together", behind > 1);
+                if self.rng.u8(..3) == 0 {
+                    self.projections.keep_copy();
                 }
-                (outcome, happened) => return Err(format!("open: {:?}, {happened:?}", outcome.err())),
             }
-            ensure!(self.disk.attempted_since().is_none(), "changed after: {:?}", self.disk.attempted_since());
-            self.disk.end_process();
-            if self.rng.bool() {
-                self.note("the power is cut");
-                self.disk.lose_power();
+            Err(StoreError::Projection { .. }) => {
+                self.tally("the projection failed");
+                self.projection_failed = true;
             }
+            Err(error) => return Err(format!("not handed on: {error}")),
         }
-        let process = Process::open(&self.disk).map_err(|error| format!("a false alarm: {error}"))?;
-        let found = process.history();
-        self.note(format!("open at revision {}", found.len()));
-        let known = [&self.model.history[..], &self.maybe].concat();
-        ensure!(found.len() >= self.model.history.len(), "acknowledged writes are lost from {} on", found.len() + 1);
-        ensure!(found.len() as u64 >= self.seen, "what a reader has seen is taken back from {} on", found.len() + 1);
-        ensure!(known.starts_with(&found), "this is no history: {found:#?}");
-        if !self.maybe.is_empty() {
-            let left = found.len() - self.model.history.len();
-            self.tally_if("a crash left nothing of a group", left == 0);
-            self.tally_if("a crash left a part of a group", left > 0 && left < self.maybe.len());
-            self.tally_if("a crash left a whole group", left == self.maybe.len());
-        }
-        (self.model, self.maybe, self.seen, self.failed) = (Model::new(found), Vec::new(), 0, false);
-        Ok(process)
+        Ok(())
     }
 
     pub(super) fn note(&mut self, line: impl Into<String>) {

@@ -2,6 +2,7 @@
 //! and else the system's own. So the code under test is the very code that runs in production.
 
 use std::cell::RefCell;
+use std::env;
 use std::fs::TryLockError;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -22,11 +23,11 @@ pub(super) fn on<T>(disk: &Disk, run: impl FnOnce() -> T) -> T {
     outcome
 }
 
-fn simulated<T>(run: impl FnOnce(&Disk) -> T, system: impl FnOnce() -> T) -> T {
-    // Cloned, so that what runs may come here again.
+fn simulated<T>(path: &Path, run: impl FnOnce(&Disk) -> T, system: impl FnOnce() -> T) -> T {
+    // Cloned, so that `run` may come here again. sled's files are on the real disk.
     match DISK.with_borrow(Clone::clone) {
-        Some(disk) => run(&disk),
-        None => system(),
+        Some(disk) if !path.starts_with(env::temp_dir()) => run(&disk),
+        _ => system(),
     }
 }
 
@@ -75,33 +76,33 @@ impl Handle {
 }
 
 pub(crate) fn open(path: &Path) -> io::Result<Handle> {
-    simulated(|disk| disk.open(path).map(Handle::Simulated), || system::open(path).map(Handle::System))
+    simulated(path, |disk| disk.open(path).map(Handle::Simulated), || system::open(path).map(Handle::System))
 }
 
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    simulated(|disk| disk.read(path), || system::read(path))
+    simulated(path, |disk| disk.read(path), || system::read(path))
 }
 
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
-    simulated(|disk| disk.names(folder), || system::names(folder))
+    simulated(folder, |disk| disk.names(folder), || system::names(folder))
 }
 
 pub(crate) fn is_folder(path: &Path) -> bool {
-    simulated(|disk| disk.is_folder(path), || system::is_folder(path))
+    simulated(path, |disk| disk.is_folder(path), || system::is_folder(path))
 }
 
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    simulated(|disk| disk.create_folder(path), || system::create_folder(path))
+    simulated(path, |disk| disk.create_folder(path), || system::create_folder(path))
 }
 
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    simulated(|disk| disk.sync_folder(path), || system::sync_folder(path))
+    simulated(path, |disk| disk.sync_folder(path), || system::sync_folder(path))
 }
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    simulated(|disk| disk.rename(from, to), || system::rename(from, to))
+    simulated(from, |disk| disk.rename(from, to), || system::rename(from, to))
 }
 
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
-    simulated(|disk| disk.free_bytes(), || system::free_bytes(path))
+    simulated(path, |disk| disk.free_bytes(), || system::free_bytes(path))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use feature_api::schema::{Access, Exception};
+use feature_api::schema::{Access, Exemption};
 use feature_core::{Level, Record};
 use http::Uri;
 
@@ -19,7 +19,8 @@ fn access(who: &'static str, claim: &'static str, named: &str) -> Result<UserAcc
     let itself = who.contains("itself");
     let roles = who.trim_start_matches("itself");
     let principal = Who { instance: "demo", organization: claim, user: if itself { "42" } else { "" }, roles };
-    let permission = Access::Permission { name: "user.feature.read".to_owned(), exception: Some(Exception::Itself) };
+    let permission =
+        Access::Permission { name: "user.feature.read".to_owned(), exception: Some(Exemption::SelfAccess) };
     let rule = Arc::new(Rule::new(&permission, Some(Level::User)));
     let entries: Vec<String> =
         [named].iter().filter(|id| !id.is_empty()).map(|id| format!("x-zitadel-orgid: {id}")).collect();

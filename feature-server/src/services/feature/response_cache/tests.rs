@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
-use feature_core::Event;
-use feature_store::{Committer, MemoryStore, Readers};
+use feature_store::{Batch, Committer, MemoryStore, Readers};
 use http::Uri;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -135,11 +134,15 @@ impl FeatureStore for Counted {
         self.inner.revision()
     }
 
-    fn append(&self, events: &[Event]) -> Result<(), StoreError> {
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         if self.refuses.load(SeqCst) {
             return Err(StoreError::WrongRevision { expected: 0, actual: 1 });
         }
-        self.inner.append(events)
+        self.inner.append(batch)
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.inner.write_failure()
     }
 
     fn close(&self) -> Result<(), StoreError> {

@@ -1,4 +1,4 @@
-//! The line of one event. Every value carries its kind, so that none is taken for another.
+//! The line of one event. Every value carries its kind, so that no kind can be taken for another.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ enum KindLine {
     Reset,
 }
 
-/// Without a value, nothing was set before or is set since.
+/// A missing value means that the feature was not set before, or is not set since.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeLine {
@@ -107,7 +107,7 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
     })
 }
 
-/// The part of an event's line that does not continue the history.
+/// The field of an event's line that does not continue the history.
 pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
     match discontinuity {
         Discontinuity::Sequence { .. } => "sequence".to_owned(),

@@ -1,11 +1,11 @@
-//! The lines of the input: one at a time, counted, bounded in length, and summed up for the check at the end. What
-//! they say is not known here.
+//! The lines of the input: one at a time, counted, bounded in length, and with the checksum that the last line must
+//! have.
 
 use std::io::{BufRead, Read};
 
 use super::ImportError;
 use crate::error::LineError;
-use crate::export_format::{End, LINE_MAX_BYTES};
+use crate::format::export_format::{End, LINE_MAX_BYTES};
 
 /// An export as it is read.
 pub(super) struct Input<'a> {
@@ -22,12 +22,12 @@ impl<'a> Input<'a> {
         Self { source, line: Vec::new(), number: 0, bytes: 0, checksum: 0 }
     }
 
-    /// How many bytes are read.
+    /// The number of bytes read.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The next line, without its end. That there is none is an error.
+    /// The next line, without its end. A missing line is an error.
     pub(super) fn line(&mut self) -> Result<&[u8], ImportError> {
         self.next()?;
         match self.line.split_last() {

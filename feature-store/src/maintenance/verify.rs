@@ -1,5 +1,5 @@
-//! Verification: every event of a journal against those before it, and every record of a projection against the sum of
-//! its events. No file of the store is changed.
+//! Verification: checks every event of a journal against the events before it, and every record of a projection against
+//! the sum of its events. No file of the store is changed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
@@ -7,26 +7,26 @@ use std::path::Path;
 use feature_core::{Event, Scope, check_continuity};
 
 use crate::error::OpenError;
-use crate::export_format::field_of;
 use crate::files;
-use crate::fold::Fold;
-use crate::journal::{History, Place};
-use crate::projection::Snapshot;
-use crate::scope_key;
+use crate::format::export_format::field_of;
+use crate::format::scope_key;
+use crate::journal::{History, Location};
+use crate::projection::ProjectionCopy;
+use crate::store::fold::Fold;
 
-/// The journal's bytes whose records are held in memory at a time; a longer journal is read several times.
+/// The bytes of the journal whose records are in memory at a time; a longer journal is read several times.
 const PASS_BYTES: u64 = 512 * 1024 * 1024;
 
-/// What was found in a history that is in order.
+/// The result for a history without faults.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verification {
-    /// How many scopes were ever written.
+    /// The number of scopes that were ever written.
     pub scopes: usize,
-    /// What is to be said of the projection.
+    /// The state of the projection.
     pub projection: ProjectionState,
 }
 
-/// How a projection fits its journal. Whatever it is, the next start of a server puts it right.
+/// How a projection fits its journal. The next start of a server repairs any of these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProjectionState {
     /// There is none.
@@ -35,7 +35,7 @@ pub enum ProjectionState {
     Agrees,
     /// The same, up to this revision.
     Behind(
-        /// The last event that it knows.
+        /// The last event that it has.
         u64,
     ),
     /// It is damaged or does not fit.
@@ -48,7 +48,7 @@ pub enum ProjectionState {
 /// Checks all events and records of a data folder or a backup.
 ///
 /// * `scratch`: an empty folder for a copy of the projection, since sled changes what it opens.
-/// * `progress`: is told how many of how many events are checked.
+/// * `progress`: gets the number of events checked, and of all.
 ///
 /// # Errors
 /// [`OpenError`] when the journal is damaged or a file cannot be read.
@@ -60,7 +60,7 @@ pub fn verify(
     verify_in_passes(history, scratch, history.bytes() / PASS_BYTES + 1, progress)
 }
 
-/// Each pass looks at the scopes of its own and takes so much less memory.
+/// Each pass checks a part of the scopes, and so needs less memory.
 pub(crate) fn verify_in_passes(
     history: &History,
     scratch: &Path,
@@ -72,16 +72,16 @@ pub(crate) fn verify_in_passes(
     let mut done = 0;
     for pass in 0..passes {
         let mut fold = Fold::default();
-        let known = projection.as_ref().ok().and_then(|snapshot| snapshot.as_ref()).map(Snapshot::revision);
-        history.for_each(|event, place| {
+        let known = projection.as_ref().ok().and_then(|copy| copy.as_ref()).map(ProjectionCopy::revision);
+        history.for_each(|event, location| {
             done += 1;
             progress(done, history.revision() * passes);
             if pass_of(&event.scope, passes) == pass {
-                add(&mut fold, event, place)?;
+                add(&mut fold, event, location)?;
             }
             if Some(event.revision) == known
-                && let Ok(Some(snapshot)) = &projection
-                && let Err(reason) = snapshot.compare(&fold, |scope| pass_of(scope, passes) == pass)
+                && let Ok(Some(copy)) = &projection
+                && let Err(reason) = copy.compare(&fold, |scope| pass_of(scope, passes) == pass)
             {
                 projection = Err(reason);
             }
@@ -91,8 +91,8 @@ pub(crate) fn verify_in_passes(
     }
     let projection = match projection {
         Ok(None) => ProjectionState::Absent,
-        Ok(Some(snapshot)) if snapshot.revision() == history.revision() => ProjectionState::Agrees,
-        Ok(Some(snapshot)) => ProjectionState::Behind(snapshot.revision()),
+        Ok(Some(copy)) if copy.revision() == history.revision() => ProjectionState::Agrees,
+        Ok(Some(copy)) => ProjectionState::Behind(copy.revision()),
         Err(reason) => ProjectionState::InDoubt(reason),
     };
     Ok(Verification { scopes, projection })
@@ -104,18 +104,17 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
     hasher.finish() % passes
 }
 
-fn add(fold: &mut Fold, event: &Event, place: Place<'_>) -> Result<(), OpenError> {
+fn add(fold: &mut Fold, event: &Event, location: Location<'_>) -> Result<(), OpenError> {
     let key = scope_key::encode(&event.scope);
-    let record = fold.record(&key).map_err(|_| place.corrupt("its record cannot be read back"))?;
-    let mut record = record.unwrap_or_default();
-    check_continuity(&record, event).map_err(|error| place.corrupt(&format!("{}: {error}", field_of(&error))))?;
-    record.apply(event);
-    fold.put(key, &record);
+    let record = fold.record(&key).map_err(|_| location.corrupt("its record cannot be read back"))?;
+    let record = record.unwrap_or_default();
+    check_continuity(&record, event).map_err(|error| location.corrupt(&format!("{}: {error}", field_of(&error))))?;
+    fold.apply(key, record, event);
     Ok(())
 }
 
-/// A copy of the projection, or why there is no use in it.
-fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<Snapshot>, String>, OpenError> {
+/// A copy of the projection, or the reason why it is in doubt.
+fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<ProjectionCopy>, String>, OpenError> {
     let (folder, copy) = (history.folder().join("projection"), scratch.join("projection"));
     if !folder.exists() {
         return Ok(Ok(None));
@@ -124,9 +123,9 @@ fn open_projection(history: &History, scratch: &Path) -> Result<Result<Option<Sn
         return Ok(Err("it is no folder".to_owned()));
     }
     files::copy_folder(&folder, &copy)?;
-    Ok(match Snapshot::open(&copy, history.store()) {
-        Ok(snapshot) if snapshot.revision() > history.revision() => {
-            let (ahead, end) = (snapshot.revision(), history.revision());
+    Ok(match ProjectionCopy::open(&copy, history.store()) {
+        Ok(copy) if copy.revision() > history.revision() => {
+            let (ahead, end) = (copy.revision(), history.revision());
             Err(format!("it knows revision {ahead}, the journal ends at {end}"))
         }
         outcome => outcome.map(Some),

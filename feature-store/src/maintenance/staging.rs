@@ -1,5 +1,5 @@
-//! A store that is made in a part of its folder and moved into place when it is whole. What it is made of is not known
-//! here, except that the identity comes last: without it nobody takes the folder for a store.
+//! A store that is made in a subfolder and moved into place when it is whole. The identity comes last: a folder without
+//! it is not a store.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,29 +8,28 @@ use uuid::Uuid;
 
 use crate::error::OpenError;
 use crate::files::{self, FileError};
-use crate::identity;
+use crate::format::identity;
 
-/// Where in the folder the store is made.
+/// The subfolder in which the store is made.
 const PARTIAL: &str = "partial";
 
-/// A store in the making. Dropped before it is finished, it leaves the folder as it was.
+/// A store in the making. Dropped before it is finished, it leaves the folder as before.
 #[derive(Debug)]
 pub(crate) struct Staging {
     folder: PathBuf,
-    /// Whether the folder was made for this.
+    /// Whether the caller made the folder for this.
     made: bool,
-    /// What is in place already.
+    /// The files and folders that are in place already.
     moved: Vec<PathBuf>,
     finished: bool,
 }
 
 impl Staging {
-    /// What an attempt that a crash has ended leaves in the folder.
+    /// What an attempt leaves in the folder when a crash ends it.
     pub(crate) const REMAINS: &str = PARTIAL;
 
-    /// Begins in a folder that is missing or holds nothing but some of `may_hold`. The remains of an attempt that a
-    /// crash has ended are removed when `may_hold` has [`Staging::REMAINS`]; only who holds the folder's lock may say
-    /// so.
+    /// Begins in a folder that is missing or has only names of `may_hold`. With [`Staging::REMAINS`] among them, the
+    /// remains of an earlier attempt are removed; the caller must hold the folder's lock for that.
     ///
     /// # Errors
     /// [`OpenError::NotEmpty`], or [`OpenError::Io`] when the folder cannot be written.
@@ -45,17 +44,17 @@ impl Staging {
         }
         files::create_folder(folder)?;
         files::make_private(folder);
-        // Of two that begin at once, one is told that the folder exists.
+        // Of two processes that begin at once, one gets the error that the folder exists.
         files::create_new_folder(&partial)?;
         Ok(Self { folder: folder.to_owned(), made, moved: Vec::new(), finished: false })
     }
 
-    /// Where to make the store.
+    /// The folder in which to make the store.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.join(PARTIAL)
     }
 
-    /// Moves everything into place and gives the folder its identity. All content must be durable.
+    /// Moves everything into place and writes the identity. All content must be durable.
     ///
     /// # Errors
     /// [`FileError`]; then the folder has no identity.
@@ -75,7 +74,7 @@ impl Staging {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // What cannot be removed now is without an identity, and is told by name at the next attempt.
+        // A rest that cannot be removed has no identity, and the next attempt names it.
         if self.finished {
             return;
         }

@@ -1,9 +1,9 @@
-//! Export: the whole history of a store as lines of JSON. What a line looks like is in [`lines`](crate::export_format).
+//! Export: the whole history of a store as lines of JSON, in the [form of an export](crate::format::export_format).
 
 use std::io::{self, Write};
 
 use crate::error::OpenError;
-use crate::export_format::{End, Header, write_event, write_line};
+use crate::format::export_format::{End, Header, write_event, write_line};
 use crate::journal::History;
 
 /// Why an export ended early.
@@ -19,10 +19,10 @@ pub enum ExportError {
 
 /// Writes all lines to `output`: the same bytes for the same history, whenever and wherever it is exported.
 ///
-/// `progress` is told how many events are written.
+/// `progress` gets the number of events written.
 ///
 /// # Errors
-/// [`ExportError`]; then the last line is missing, and no import takes what was written.
+/// [`ExportError`]; then the last line is missing, and an import refuses the lines.
 pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
     let mut buffer = Vec::new();
     let mut checksum = 0;
@@ -35,7 +35,7 @@ pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMu
         progress(event.revision);
         Ok::<_, ExportError>(())
     })?;
-    // The header is still there when there is no event.
+    // Without events the header is still in the buffer.
     checksum = crc32c::crc32c_append(checksum, &buffer);
     write_line(&End::new(history.revision(), checksum), &mut buffer);
     output.write_all(&buffer)?;

@@ -1,7 +1,7 @@
-//! The lines of an export: the JSON form of a store's history, and the way back. Files and order are not known here.
+//! The lines of an export: the JSON form of a store's history, and the way back.
 //!
-//! The first line is a [`Header`], then stands one line for each event, and the last one is an [`End`]. The form is
-//! the interface between versions of this program: a change that an older one would misread needs a new version.
+//! The first line is a [`Header`], one line for each event follows, and the last line is an [`End`]. The form is the
+//! interface between versions of this program: a change that an older one would misread needs a new version.
 
 mod event;
 
@@ -15,13 +15,13 @@ use crate::error::LineError;
 /// The version of the form.
 pub(crate) const VERSION: u32 = 1;
 
-/// What every export begins with, so that it is not taken for anything else.
+/// The start of every export, by which an import recognises one.
 const FORMAT: &str = "feature-server export";
 
 /// The most bytes of a line, so that memory is bounded. An event of a 1 MiB request stays far below.
 pub(crate) const LINE_MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What follows.
+/// The first line: the version of the form, and the history that follows.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Header {
@@ -29,22 +29,22 @@ pub(crate) struct Header {
     version: u32,
     /// The store's id.
     pub(crate) store: Uuid,
-    /// The revision of the last event, which is how many events follow.
+    /// The revision of the last event, which is also the number of events.
     pub(crate) revision: u64,
 }
 
-/// What every version shares.
+/// The part that every version has.
 #[derive(Deserialize)]
 struct AnyHeader {
     format: String,
     version: u32,
 }
 
-/// The proof that nothing is missing or changed.
+/// The last line: the proof that no line is missing or changed.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct End {
-    /// How many events stand before.
+    /// The number of events.
     pub(crate) events: u64,
     /// CRC-32C of all lines before with their line ends, in hexadecimal.
     crc32c: String,
@@ -87,12 +87,12 @@ pub(crate) fn write_line(line: &impl Serialize, buffer: &mut Vec<u8>) {
     buffer.push(b'\n');
 }
 
-/// Reads a line. Only one that is wrong is read a second time, to name the field.
+/// Reads a line. A wrong line is read a second time, to name the field.
 fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, LineError> {
     serde_json::from_slice(line).map_err(|error| {
         let traced = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_slice(line)).err();
         let field = traced.map(|traced| traced.path().to_string()).filter(|path| path != ".").unwrap_or_default();
-        // serde_json tells its own line, which is always the first.
+        // serde_json names a line of its own, which is always the first.
         let text = error.to_string();
         let text = text.rsplit_once(" at line ").map_or(&*text, |(text, _)| text);
         LineError::new(&field, &format!("{text}, at column {}", error.column()))

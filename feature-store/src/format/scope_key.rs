@@ -1,7 +1,6 @@
 //! The stored form of a scope: a letter for the level, then its ids, separated by NUL.
 //!
-//! Ids hold no control characters, so the form is unambiguous, and all scopes of a level of an instance stand
-//! together. Nothing else about the stored form of anything lives here.
+//! Ids have no control characters, so the form is unambiguous. All scopes of one level of one instance stand together.
 
 use feature_core::{InstanceId, OrganizationId, Scope, UserId};
 
@@ -18,7 +17,7 @@ pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The scope with this stored form; `None` when it is not one that this version writes.
+/// The scope with this stored form; `None` when this version writes no such form.
 pub(crate) fn decode(key: &[u8]) -> Option<Scope> {
     let key = str::from_utf8(key).ok()?;
     let level = key.chars().next()?;

@@ -1,5 +1,5 @@
-//! Import: a store made of the lines of an export, with the same history and the same id. Every line is checked
-//! against those before it. The lines themselves are read in [`lines`](crate::export_format).
+//! Import: a store made of the lines of an export, with the same history and the same id. Every line is checked against
+//! the lines before it.
 
 mod input;
 
@@ -10,19 +10,20 @@ use feature_core::{Discontinuity, Event, check_continuity};
 use uuid::Uuid;
 
 use crate::error::{LineError, OpenError, StoreError};
-use crate::export_format::{Header, field_of, read_event};
 use crate::files::{self, DataFile, FileError};
+use crate::format::export_format::{Header, field_of, read_event};
 use crate::journal::Journal;
-use crate::journal_store::LIMITS;
-use crate::projection::{Builder, FOLD_BYTES, Projection, SMALL_CACHE_BYTES};
-use crate::staging::Staging;
-use crate::store::{FeatureStore, check_values};
+use crate::maintenance::staging::Staging;
+use crate::projection::{Builder, FOLD_BYTES, Projection};
+use crate::store::FeatureStore;
+use crate::store::fold::check_values;
+use crate::store::limits::{LIMITS, SMALL_CACHE_BYTES};
 use input::Input;
 
-/// What may stand in a folder that counts as empty: the lock, keys, and what an interrupted import has left.
+/// The names in a folder that counts as empty: the lock, keys, and the remains of an interrupted import.
 const MAY_HOLD: [&str; 3] = ["lock", "keys", Staging::REMAINS];
 
-/// Events that are written with one sync, so that memory is bounded.
+/// The most events that are written with one sync, so that memory is bounded.
 const GROUP_EVENTS: usize = 8_192;
 
 /// The bytes of values from which on a group takes no further event.
@@ -61,12 +62,12 @@ impl From<FileError> for ImportError {
     }
 }
 
-/// Makes a store of an export in a folder that is missing or empty, but for keys. Returns the last revision.
+/// Makes a store of an export in a folder that is missing, empty, or has only keys. Returns the last revision.
 ///
-/// `progress` is told how many bytes are read.
+/// `progress` gets the number of bytes read.
 ///
 /// # Errors
-/// [`ImportError`]. Then the folder is as it was before.
+/// [`ImportError`]. The folder is then as before.
 pub fn import(input: &mut dyn BufRead, folder: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, ImportError> {
     let mut input = Input::new(input);
     let header = input.line()?;
@@ -119,7 +120,7 @@ fn new_journal(folder: &Path, store: Uuid) -> Result<Journal, OpenError> {
     Journal::open(folder, store, LIMITS.segment_bytes)
 }
 
-/// Checks what an event is by itself and returns how many bytes its values take.
+/// Checks an event by itself and returns the bytes of its values.
 fn check(event: &Event, revision: u64) -> Result<usize, LineError> {
     if event.revision != revision {
         return Err(LineError::new("revision", &format!("is {}, but {revision} comes next", event.revision)));

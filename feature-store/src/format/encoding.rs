@@ -1,24 +1,23 @@
-//! The stored form of events and records: protobuf messages of this crate's own, and the way there and back.
+//! The stored form of events and records: protobuf messages of this crate's own, and the conversions.
 //!
-//! The tags are the on-disk format: they are never reused. A change that an older binary would misread (a new
-//! kind of value, say) needs a new kind of frame in the journal, so that the older binary refuses it.
-//! Checksums, keys and files are not known here.
+//! The tags are the on-disk format: they are never reused. A change that an older binary would misread, such as a new
+//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it.
 
 use std::collections::BTreeMap;
 
 use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Timestamp, Value};
-use prost::Message;
+use prost::{Message, length_delimiter_len};
 
-use crate::scope_key;
+use crate::format::scope_key;
 
-/// What was stored is intact, but of a form that this version does not write.
+/// The stored bytes are intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct NotUnderstood;
 
 const KIND_SET: u32 = 1;
 const KIND_RESET: u32 = 2;
 
-/// An event without its revision, which stands in the frame around it.
+/// An event without its revision, which the frame around it has.
 #[derive(Clone, PartialEq, Message)]
 struct StoredEvent {
     #[prost(bytes = "vec", tag = "1")]
@@ -133,6 +132,8 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
 
 /// The stored form of a record.
 pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
+    #[cfg(test)]
+    tests::ENCODED.set(tests::ENCODED.get() + 1);
     StoredRecord {
         layer: record.layer.iter().map(|(key, value)| (key.to_string(), value.into())).collect(),
         sequence: record.sequence,
@@ -156,9 +157,30 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
     })
 }
 
-/// How many bytes a value takes in its stored form.
+/// The number of bytes that a value takes in its stored form, found without making that form.
 pub(crate) fn value_bytes(value: &Value) -> usize {
-    StoredValue::from(value).encoded_len()
+    // Each tag takes one byte.
+    match value {
+        Value::Flag(_) => 2,
+        Value::Text(text) => 1 + delimited(text.len()),
+        Value::Numbers(numbers) => {
+            let zigzag = |number: i32| ((number << 1) ^ (number >> 31)) as u32 as usize;
+            let packed = numbers.iter().map(|&number| length_delimiter_len(zigzag(number))).sum();
+            1 + delimited(if numbers.is_empty() { 0 } else { 1 + delimited(packed) })
+        }
+        Value::Message(parts) => {
+            let part_bytes = |(name, part): (&String, &Value)| {
+                let name_bytes = if name.is_empty() { 0 } else { 1 + delimited(name.len()) };
+                1 + delimited(name_bytes + 1 + delimited(value_bytes(part)))
+            };
+            1 + delimited(parts.iter().map(part_bytes).sum())
+        }
+    }
+}
+
+/// So many bytes with their length before them.
+fn delimited(bytes: usize) -> usize {
+    length_delimiter_len(bytes) + bytes
 }
 
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {
@@ -220,8 +242,33 @@ impl TryFrom<StoredValue> for Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+    use crate::tests::fixtures::values;
+
+    thread_local! {
+        /// The records that were encoded on this thread.
+        pub(crate) static ENCODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn the_size_of_a_value_is_that_of_its_stored_form() {
+        let long = [Value::Text("x".repeat(127)), Value::Text("x".repeat(200)), Value::Numbers(vec![-70_000; 60])];
+        let unnamed = Value::Message(
+            [(
+                String::new(),
+                Value::Message(
+                    values().into_iter().enumerate().map(|(index, value)| ("n".repeat(index * 40), value)).collect(),
+                ),
+            )]
+            .into(),
+        );
+        for value in values().into_iter().chain(long).chain([unnamed]) {
+            assert_eq!(value_bytes(&value), StoredValue::from(&value).encoded_len(), "{value:?}");
+        }
+    }
 
     #[test]
     fn a_kind_from_the_future_is_not_understood() {

@@ -1,4 +1,4 @@
-//! The identity file of a data folder: its format version and which store it is. Nothing else is kept there.
+//! The identity file of a data folder: the version of the folder's format, and the id of the store.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::error::OpenError;
 use crate::files::{self, FileError};
 
-/// The version of everything in the folder. It changes when an older binary must not touch the folder.
+/// The format version of the folder. It changes when an older binary must not touch the folder.
 const FORMAT: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
@@ -17,7 +17,7 @@ struct Identity {
     store: String,
 }
 
-/// What every format shares.
+/// The part that every format has.
 #[derive(Deserialize)]
 struct AnyIdentity {
     format: u32,
@@ -27,7 +27,7 @@ pub(crate) fn path(folder: &Path) -> PathBuf {
     folder.join("identity")
 }
 
-/// The store that this folder belongs to; `None` when there is no identity file.
+/// The id of the store in this folder; `None` when there is no identity file.
 pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, OpenError> {
     let path = path(folder);
     let Some(bytes) = files::read(&path)? else { return Ok(None) };

@@ -1,22 +1,22 @@
-//! Backup: a copy of a store that is whole, taken while a server runs on it or not. The projection is not in it: it is
-//! built from the journal at the first start.
+//! Backup: a whole copy of a store, taken while a server runs on it or not. It has no projection: the first start
+//! builds one from the journal.
 
 use std::path::Path;
 
 use crate::error::OpenError;
 use crate::files;
-use crate::identity;
+use crate::format::identity;
 use crate::journal::Extent;
-use crate::staging::Staging;
+use crate::maintenance::staging::Staging;
 
 /// Copies the store in the data folder to `target`, which must be missing or empty, and checks the copy. Every write
 /// that was acknowledged before the call is in it. Returns the revision that it reaches.
 ///
 /// * `also`: other folders of the data folder to copy as they are, where they exist.
-/// * `progress`: is told how many bytes of how many are copied.
+/// * `progress`: gets the bytes copied and the bytes in all.
 ///
 /// # Errors
-/// [`OpenError`]; then `target` is as it was.
+/// [`OpenError`]; then `target` is as before.
 pub fn backup(
     folder: &Path,
     target: &Path,

@@ -1,0 +1,198 @@
+//! Folding events into records: a few events onto the records of a store, which makes a [`Batch`], and a whole history
+//! in memory, which makes a projection or checks one.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use feature_core::{Event, Record, Scope, Value};
+
+use super::FeatureStore;
+use super::batch::Batch;
+use super::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use crate::error::StoreError;
+use crate::format::encoding::{NotUnderstood, decode_record, encode_record, value_bytes};
+
+/// The memory that an event takes beside its values, at most roughly.
+const EVENT_BYTES: usize = 1024;
+
+/// The memory that a record of a [`Fold`] takes beside its bytes, roughly.
+const ENTRY_BYTES: usize = 96;
+
+/// Makes a batch for a store. Each event is checked and applied once, here.
+pub(crate) struct BatchBuilder<'a> {
+    store: &'a dyn FeatureStore,
+    base: u64,
+    events: Vec<Event>,
+    records: HashMap<Scope, Folded>,
+    value_bytes: usize,
+}
+
+/// The record of a scope, and whether an event of the batch has changed it.
+struct Folded {
+    record: Record,
+    changed: bool,
+}
+
+impl<'a> BatchBuilder<'a> {
+    pub(crate) fn new(store: &'a dyn FeatureStore) -> Self {
+        Self { store, base: store.revision(), events: Vec::new(), records: HashMap::new(), value_bytes: 0 }
+    }
+
+    /// The revision that the next event must have.
+    pub(crate) fn next_revision(&self) -> u64 {
+        self.base + self.events.len() as u64 + 1
+    }
+
+    /// The bytes that the values of all events take in their stored form.
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.value_bytes
+    }
+
+    /// The record of `scope` after the events so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot read it.
+    pub(crate) fn record(&mut self, scope: &Scope) -> Result<&Record, StoreError> {
+        Ok(&self.folded(scope)?.record)
+    }
+
+    /// Adds an event, and returns the record that it makes. After an error the batch is as before.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the event does not continue the history, when a value is above a limit, or when the store
+    /// cannot read the record.
+    pub(crate) fn add(&mut self, event: Event) -> Result<&Record, StoreError> {
+        let expected = self.next_revision();
+        if event.revision != expected {
+            return Err(StoreError::WrongRevision { expected, actual: event.revision });
+        }
+        let bytes = check_values(&event)?;
+        self.folded(&event.scope)?;
+        self.value_bytes += bytes;
+        self.events.push(event);
+        let event = self.events.last().expect("an event was just added");
+        let folded = self.records.get_mut(&event.scope).expect("the record was just read");
+        folded.apply(event);
+        Ok(&folded.record)
+    }
+
+    pub(crate) fn finish(self) -> Batch {
+        let changed = self.records.into_iter().filter(|(_, folded)| folded.changed);
+        let records: HashMap<_, _> = changed.map(|(scope, folded)| (scope, Arc::new(folded.record))).collect();
+        let in_records = records.values().flat_map(|record| record.layer.iter()).map(|(_, value)| value_bytes(value));
+        let bytes = EVENT_BYTES * self.events.len() + self.value_bytes + in_records.sum::<usize>();
+        Batch::new(self.base, self.events, records, bytes)
+    }
+
+    fn folded(&mut self, scope: &Scope) -> Result<&mut Folded, StoreError> {
+        Ok(match self.records.entry(scope.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let record = self.store.record(scope)?;
+                entry.insert(Folded { record, changed: false })
+            }
+        })
+    }
+}
+
+impl Folded {
+    fn apply(&mut self, event: &Event) {
+        self.record.apply(event);
+        self.changed = true;
+        #[cfg(test)]
+        APPLIED.set(APPLIED.get() + 1);
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The events that batches made on this thread have applied.
+    pub(crate) static APPLIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+impl Batch {
+    /// Makes the batch of these events for `store`, whose history they must continue.
+    ///
+    /// # Errors
+    /// [`StoreError`] when an event does not continue the history, when a value is above a limit, or when the store
+    /// cannot read a record.
+    pub fn fold(store: &dyn FeatureStore, events: impl IntoIterator<Item = Event>) -> Result<Self, StoreError> {
+        let mut batch = BatchBuilder::new(store);
+        for event in events {
+            batch.add(event)?;
+        }
+        Ok(batch.finish())
+    }
+}
+
+/// Checks the limits of an event's values and returns the bytes that all of them take in their stored form.
+pub(crate) fn check_values(event: &Event) -> Result<usize, StoreError> {
+    let mut total = 0;
+    for change in &event.changes {
+        for value in [&change.old, &change.new].into_iter().flatten() {
+            if is_deeper_than(VALUE_MAX_DEPTH, value) {
+                return Err(StoreError::ValueTooDeep { key: change.key.clone() });
+            }
+            let bytes = value_bytes(value);
+            if bytes > VALUE_MAX_BYTES {
+                return Err(StoreError::ValueTooLarge { key: change.key.clone(), bytes });
+            }
+            total += bytes;
+        }
+    }
+    Ok(total)
+}
+
+fn is_deeper_than(depth: usize, value: &Value) -> bool {
+    match value {
+        Value::Message(parts) => depth == 0 || parts.values().any(|part| is_deeper_than(depth - 1, part)),
+        Value::Flag(_) | Value::Text(_) | Value::Numbers(_) => false,
+    }
+}
+
+/// The records of a whole history, by the stored form of their scopes. They are kept in their stored form, which takes
+/// far less memory, in the order of their keys.
+#[derive(Debug, Default)]
+pub(crate) struct Fold {
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Fold {
+    /// The record under a scope's key, when there is one.
+    pub(crate) fn record(&self, key: &[u8]) -> Result<Option<Record>, NotUnderstood> {
+        self.stored(key).map(decode_record).transpose()
+    }
+
+    /// The stored record under a scope's key.
+    pub(crate) fn stored(&self, key: &[u8]) -> Option<&[u8]> {
+        self.records.get(key).map(Vec::as_slice)
+    }
+
+    /// Applies an event to `record`, the record of its scope so far, and keeps the outcome under the scope's key.
+    pub(crate) fn apply(&mut self, key: Vec<u8>, mut record: Record, event: &Event) {
+        record.apply(event);
+        let (key_bytes, stored) = (key.len(), encode_record(&record));
+        self.bytes += key_bytes + stored.len() + ENTRY_BYTES;
+        if let Some(replaced) = self.records.insert(key, stored) {
+            self.bytes -= key_bytes + replaced.len() + ENTRY_BYTES;
+        }
+    }
+
+    /// The number of records.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The memory that the records take, roughly, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes out all keys with their records, in order.
+    pub(crate) fn take(&mut self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.bytes = 0;
+        std::mem::take(&mut self.records).into_iter().collect()
+    }
+}
