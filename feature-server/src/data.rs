@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use feature_store::{ExportError, ImportError, OpenError};
 
-use crate::auth::signing_keys::KeysError;
+use crate::auth::keys::signing_keys::KeysError;
 
 /// Why a command on a data folder has failed.
 #[derive(Debug, thiserror::Error)]

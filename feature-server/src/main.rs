@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use feature_server::auth::keys::signing_keys::{self, KeyFolder};
 use feature_server::auth::mint::{self, MintError, TokenRequest};
-use feature_server::auth::signing_keys::{self, KeyFolder};
 use feature_server::auth::{AuthError, Moment};
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,

@@ -18,7 +18,7 @@ use tower::Layer;
 
 use crate::auth::AuthError;
 use crate::auth::access::PUBLIC_SERVICES;
-use crate::auth::signing_keys::{KeyFolder, KeysError};
+use crate::auth::keys::signing_keys::{KeyFolder, KeysError};
 use crate::config::settings::Settings;
 use crate::descriptors;
 use crate::middleware::auth::{self, AuthLayer};

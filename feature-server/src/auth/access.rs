@@ -15,7 +15,7 @@ use http::Extensions;
 pub use self::instance::Instances;
 pub use self::rule::{Admission, PUBLIC_SERVICES, Rule, Rules};
 pub use self::user::UserAccess;
-use super::principal::Principal;
+use crate::auth::authenticate::principal::Principal;
 use crate::error::Failure;
 
 /// The metadata that names an organization.

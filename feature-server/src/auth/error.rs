@@ -1,6 +1,6 @@
 //! Why identity cannot be set up at start. What goes wrong in a call is a `Failure` and not here.
 
-use crate::auth::signing_keys::KeysError;
+use crate::auth::keys::signing_keys::KeysError;
 
 /// Why the server cannot tell who calls.
 #[derive(Debug, thiserror::Error)]

@@ -7,10 +7,10 @@ use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::claims::{Claims, ORGANIZATION_CLAIM};
 use super::roles::Roles;
+use crate::auth::authenticate::claims::{Claims, ORGANIZATION_CLAIM};
 use crate::auth::clock::Moment;
-use crate::auth::signing_keys::SigningKey;
+use crate::auth::keys::signing_keys::SigningKey;
 use crate::config::settings::{Bound, Settings};
 use crate::error::Failure;
 

@@ -24,9 +24,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::authenticator::{Attempt, Authenticator};
-use super::principal::{Grant, Identity, Principal};
 use super::roles::Roles;
+use crate::auth::authenticate::principal::{Grant, Identity, Principal};
+use crate::auth::authenticate::{Attempt, Authenticator};
 use crate::auth::clock::Moment;
 use crate::config::settings;
 use crate::error::Failure;

@@ -6,7 +6,7 @@ use feature_store::{History, ProjectionState};
 
 use super::bar::Bar;
 use super::{DataError, file_error};
-use crate::auth::signing_keys::KeyFolder;
+use crate::auth::keys::signing_keys::KeyFolder;
 
 /// A folder whose journal is in order.
 #[derive(Debug)]

@@ -14,11 +14,11 @@ use tower::{Layer, Service};
 
 use crate::auth::AuthError;
 use crate::auth::access::{Admission, CallParts, Caller, Instances, Rule, Rules};
-use crate::auth::authenticator::{Attempt, Authenticator};
-use crate::auth::certificates::Certificates;
+use crate::auth::authenticate::certificates::Certificates;
+use crate::auth::authenticate::principal::Principal;
+use crate::auth::authenticate::{Attempt, Authenticator};
 use crate::auth::clock::Moment;
-use crate::auth::principal::Principal;
-use crate::auth::signing_keys::KeyFolder;
+use crate::auth::keys::signing_keys::KeyFolder;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use quick_cache::sync::Cache;
 
-use crate::auth::principal::Identity;
+use crate::auth::authenticate::principal::Identity;
 use crate::permit::Usage;
 
 /// The buckets that are kept. The one of an identity that calls seldom is forgotten first, and is full the next time.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use feature_api::schema::{Access, Exception, Method, Schema};
 use feature_core::Level;
 
-use crate::auth::principal::Principal;
+use crate::auth::authenticate::principal::Principal;
 use crate::error::Failure;
 
 /// The services that anybody may call without a token. They show no settings: health says whether the server

@@ -141,7 +141,7 @@ fn a_role_does_not_reach_a_wider_level_than_it_is_bound_to() {
         let mut principal = Principal::clone(&DEMO.principal());
         let organization = Some(OrganizationId::new("acme").unwrap());
         let role = Arc::clone(roles.get(name).unwrap());
-        principal.grants = vec![crate::auth::principal::Grant { role, organization }];
+        principal.grants = vec![crate::auth::authenticate::principal::Grant { role, organization }];
         let principal = Arc::new(principal);
         for level in Level::ALL {
             let rule = Arc::new(rule(everything[level as usize], None, level));

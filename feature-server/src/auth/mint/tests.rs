@@ -4,8 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::auth::authenticator::Authenticator;
-use crate::auth::signing_keys::KeyFolder;
+use crate::auth::authenticate::Authenticator;
+use crate::auth::keys::signing_keys::KeyFolder;
 use crate::auth::testing::{NOW, authenticate, now};
 
 fn asked(roles: &[&str]) -> TokenRequest {

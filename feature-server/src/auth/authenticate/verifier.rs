@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::{Claims, TimeLimits};
-use super::error::AuthError;
 use super::issuer::configured::oidc;
 use super::issuer::{Issuer, Kind};
 use super::jws::Jws;
 use super::principal::Principal;
-use super::revocation_file::Revocations;
-use super::roles::Roles;
+use crate::auth::authenticate::token_cache::{RememberedTokens, TokenDigest, Verified};
 use crate::auth::clock::Moment;
-use crate::auth::jwks_cache::{CachedKeys, LoadError, Source};
+use crate::auth::error::AuthError;
+use crate::auth::keys::jwks_cache::{CachedKeys, LoadError, Source};
+use crate::auth::keys::signing_keys::KeyFolder;
 use crate::auth::mint::OWN_ISSUER;
-use crate::auth::signing_keys::KeyFolder;
-use crate::auth::token_cache::{RememberedTokens, TokenDigest, Verified};
+use crate::auth::revocation::file::Revocations;
+use crate::auth::roles::Roles;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 

@@ -1,18 +1,27 @@
 //! From the headers of a call to the principal who makes it. What the principal may do is not known here.
 
+pub(crate) mod certificates;
+pub(super) mod claims;
+pub(super) mod issuer;
+mod jws;
+pub mod principal;
+mod refresh;
+mod role_claims;
+mod token_cache;
+mod verifier;
+
 use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use super::error::AuthError;
-use super::issuer::Issuer;
-use super::principal::Principal;
-use super::verifier::{Unverified, Verifier};
+use crate::auth::authenticate::issuer::Issuer;
+use crate::auth::authenticate::principal::Principal;
+use crate::auth::authenticate::verifier::{Unverified, Verifier};
 use crate::auth::clock::Moment;
-use crate::auth::jwks_cache::{NoKeys, Running};
-use crate::auth::refresh;
-use crate::auth::signing_keys::KeyFolder;
+use crate::auth::keys::jwks_cache::{NoKeys, Running};
+use crate::auth::keys::signing_keys::KeyFolder;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 

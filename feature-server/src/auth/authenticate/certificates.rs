@@ -8,10 +8,10 @@ use feature_core::{IdError, InstanceId, OrganizationId, UserId};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{Extensions, HeaderMap};
 
-use super::error::AuthError;
 use super::principal::{Grant, Identity, Principal};
-use super::roles::Roles;
 use crate::auth::clock::Moment;
+use crate::auth::error::AuthError;
+use crate::auth::roles::Roles;
 use crate::config::settings::{self, Bound, Settings};
 use crate::error::Failure;
 use crate::net::tls::ClientCertificate;

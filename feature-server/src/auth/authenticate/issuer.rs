@@ -9,10 +9,10 @@ use feature_core::{InstanceId, OrganizationId, UserId};
 use super::claims::{Claims, TimeLimits};
 use super::principal::{Grant, Identity, Principal};
 use super::role_claims;
-use super::roles::Roles;
 use crate::auth::clock::Moment;
-use crate::auth::jwks_cache::CachedKeys;
+use crate::auth::keys::jwks_cache::CachedKeys;
 use crate::auth::mint;
+use crate::auth::roles::Roles;
 use crate::error::Failure;
 
 /// Who signs tokens.

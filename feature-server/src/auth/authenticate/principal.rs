@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{Context, SHA256};
 use feature_core::{InstanceId, OrganizationId, UserId};
 
-use super::roles::Role;
+use crate::auth::roles::Role;
 use crate::config::settings::Bound;
 
 /// What the allocator and the counters of an `Arc` add to each piece of memory, at about.

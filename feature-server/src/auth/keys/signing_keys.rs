@@ -62,8 +62,8 @@ pub struct OwnKey {
 /// The key that signs. Its debug output does not show it.
 #[derive(Debug)]
 pub struct SigningKey {
-    pub(super) id: String,
-    pub(super) key: EncodingKey,
+    pub(in crate::auth) id: String,
+    pub(in crate::auth) key: EncodingKey,
 }
 
 struct Pair {

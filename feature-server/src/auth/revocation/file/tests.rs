@@ -1,7 +1,7 @@
 //! What becomes of the list when its file changes, breaks or goes.
 
 use super::*;
-use crate::auth::revocations::TokenIds;
+use crate::auth::revocation::list::TokenIds;
 
 struct Setup {
     folder: tempfile::TempDir,

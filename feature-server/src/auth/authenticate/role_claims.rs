@@ -10,7 +10,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::claims::{Claims, Name, PROJECT_ROLES_CLAIM};
 use super::principal::Grant;
-use super::roles::Roles;
+use crate::auth::roles::Roles;
 
 /// The roles that the token names and `roles` has, each once. Issuers name roles of other services too.
 ///

@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::key_set::VerifyingKey;
+use crate::auth::keys::key_set::VerifyingKey;
 use crate::error::Failure;
 
 /// The types of tokens that may be shown here. Others, such as the logout tokens of OIDC, are signed by the same keys

@@ -6,7 +6,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::principal::Grant;
+use crate::auth::authenticate::principal::Grant;
 use crate::auth::testing::{NOW, Signer, issuer, jwks, now};
 use crate::config::settings;
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::revocations::TokenIds;
 use super::role_claims::{ListedRoles, ProjectRoles};
+use crate::auth::revocation::list::TokenIds;
 use crate::error::Failure;
 
 /// The claim with the organization of a token's user.

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::revocations::{ListError, RevocationList};
+use crate::auth::revocation::list::{ListError, RevocationList};
 use crate::text_file;
 
 /// The largest file that is read, in bytes.

@@ -8,8 +8,8 @@ use feature_core::InstanceId;
 use super::{Issuer, Kind};
 use crate::auth::clock::Moment;
 use crate::auth::error::AuthError;
-use crate::auth::jwks_cache::{CachedKeys, Source};
-use crate::auth::jwks_http::{Fetcher, FetcherError};
+use crate::auth::keys::jwks_cache::{CachedKeys, Source};
+use crate::auth::keys::jwks_http::{Fetcher, FetcherError};
 use crate::auth::roles::Roles;
 use crate::config::settings::{self, Auth};
 

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 
 use super::jwks::{self, JwksError};
 use super::key_set::{KeySet, LeftOut};
-use crate::auth::jwks_http::{FetchError, Fetcher};
-use crate::auth::signing_keys::{KeyFolder, KeysError};
+use crate::auth::keys::jwks_http::{FetchError, Fetcher};
+use crate::auth::keys::signing_keys::{KeyFolder, KeysError};
 
 /// Where keys come from.
 #[derive(Debug)]
