@@ -1,8 +1,7 @@
-//! What a caller may do: the rule of the method against the grants of the principal. Tokens are not known here.
+//! The rights of a caller: the rule of the method, and the grants of the principal.
 //!
-//! A right is looked for before an id is checked, so that who may not do a thing learns nothing about it.
+//! The right is checked before an id is read, so that a caller without a right learns nothing about ids.
 
-mod instance;
 mod rule;
 mod user;
 
@@ -10,138 +9,167 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use feature_core::{InstanceId, Level, OrganizationId, Scope, UserId};
-use http::Extensions;
 
-pub use self::instance::Instances;
-pub use self::rule::{Admission, PUBLIC_SERVICES, Rule, Rules};
+pub use self::rule::{Exemption, Rule, Rules};
 pub use self::user::UserAccess;
-use crate::auth::authenticate::principal::Principal;
-use crate::error::Failure;
+use crate::authenticate::principal::Principal;
+use crate::error::AuthError;
+
+/// The metadata that names an instance.
+pub const INSTANCE_METADATA: &str = "x-zitadel-instance-id";
 
 /// The metadata that names an organization.
 pub const ORGANIZATION_METADATA: &str = "x-zitadel-orgid";
 
-/// Who calls a method, and what they may do to the resources that it is about.
+/// What a call says about the place of its resource. [`Caller::admit`] reads a name only if the method needs it, and
+/// only after the right to call the method.
+pub trait CallNames {
+    /// The instance that the call names.
+    ///
+    /// # Errors
+    /// [`AuthError::FieldInvalid`] if the name is malformed.
+    fn instance(&self) -> Result<Option<InstanceId>, AuthError>;
+
+    /// The instance of a call that names none and whose credential has none.
+    ///
+    /// # Errors
+    /// [`AuthError::FieldInvalid`] if the name that it depends on is malformed.
+    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError>;
+
+    /// The organization that the call names.
+    ///
+    /// # Errors
+    /// [`AuthError::FieldInvalid`] if the name is malformed.
+    fn organization(&self) -> Result<Option<OrganizationId>, AuthError>;
+}
+
+/// A call that names nothing.
+impl CallNames for () {
+    fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        Ok(None)
+    }
+
+    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        Ok(None)
+    }
+
+    fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
+        Ok(None)
+    }
+}
+
+/// The caller of a method, with its rights on the method's resources.
 ///
-/// Equal callers may do the same, so the same request is answered the same.
+/// Equal callers have equal rights, so the same request gets the same answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     principal: Arc<Principal>,
     rule: Arc<Rule>,
-    /// The instance of the call; `None` for methods that are not about one.
+    /// The instance of the call; `None` for methods without one.
     instance: Option<InstanceId>,
-    /// The organization that the metadata name.
+    /// The organization that the call names.
     named: Option<OrganizationId>,
 }
 
 impl Caller {
-    /// Lets a principal call a method, unless it is plain already that it may not.
+    /// Admits a principal to a method, unless no resource could be within its rights.
     ///
-    /// # Errors
-    /// [`Failure::PermissionMissing`] when no grant could ever suffice, [`Failure::InstanceUnknown`], or
-    /// [`Failure::FieldsInvalid`] for malformed metadata.
-    pub fn admit(
-        principal: Arc<Principal>,
-        rule: Arc<Rule>,
-        instances: &Instances,
-        parts: CallParts<'_>,
-    ) -> Result<Self, Failure> {
+    /// # Errors [`AuthError::PermissionMissing`] if no grant could be enough or the credential belongs to another
+    /// instance than the call names, [`AuthError::InstanceUnknown`], or [`AuthError::FieldInvalid`] for a malformed
+    /// name.
+    pub fn admit(principal: Arc<Principal>, rule: Arc<Rule>, names: &impl CallNames) -> Result<Self, AuthError> {
         if !rule.may_suffice(&principal) {
             return Err(rule.missing(rule.why_not(&principal)));
         }
-        let instance = match rule.level {
+        let instance = match rule.level() {
             None | Some(Level::System) => None,
             Some(Level::Instance | Level::Organization | Level::User) => {
-                Some(instances.of_call(&principal, &rule, parts)?)
+                Some(instance_of_call(&principal, &rule, names)?)
             }
         };
-        let named = match rule.level {
-            Some(Level::User) => instance::metadata(parts.headers, ORGANIZATION_METADATA, OrganizationId::new)?,
+        let named = match rule.level() {
+            Some(Level::User) => names.organization()?,
             _ => None,
         };
         Ok(Self { principal, rule, instance, named })
     }
 
-    /// The caller whom the layer has let in.
-    pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
-    }
-
-    /// Who calls.
+    /// The authenticated principal.
     pub fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// The name of who calls, for the history.
+    /// The subject of the principal, for the history.
     pub fn subject(&self) -> &str {
         &self.principal.subject
     }
 
-    /// That the caller may not do what the method does.
-    pub fn missing(&self, why: &'static str) -> Failure {
+    /// The error of a caller without the right that the method demands.
+    pub fn missing(&self, why: &'static str) -> AuthError {
         self.rule.missing(why)
     }
 
-    /// The system, when the caller has the right on it.
+    /// The system, if the caller has the right on it.
     ///
     /// # Errors
-    /// [`Failure::PermissionMissing`].
-    pub fn system(&self) -> Result<Scope, Failure> {
+    /// [`AuthError::PermissionMissing`].
+    pub fn system(&self) -> Result<Scope, AuthError> {
         match self.rule.permission() {
             Some(permission) if !self.principal.holds_everywhere(permission) => Err(self.denied()),
             _ => Ok(Scope::System),
         }
     }
 
-    /// The instance of the call, when the caller has the right on it.
+    /// The instance of the call, if the caller has the right on it.
     ///
     /// # Errors
-    /// [`Failure::PermissionMissing`].
-    pub fn instance(&self) -> Result<Scope, Failure> {
+    /// [`AuthError::PermissionMissing`].
+    pub fn instance(&self) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
         if self.holds_whole_instance() { Ok(Scope::Instance(instance.clone())) } else { Err(self.denied()) }
     }
 
-    /// The organization of this id in the instance of the call, when the caller has the right on it: by a role of the
-    /// instance, by a role in this organization or, where the method's rule says so, as a member.
+    /// The organization with this id in the instance of the call, if the caller has the right on it: by a role in the
+    /// instance, by a role in this organization or, if the rule exempts members, as a member.
     ///
     /// # Errors
-    /// [`Failure::PermissionMissing`], and then [`Failure::FieldsInvalid`] for `organization_id`.
-    pub fn organization(&self, raw_id: &str) -> Result<Scope, Failure> {
+    /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `organization_id`.
+    pub fn organization(&self, raw_id: &str) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
         let granted = |permission| self.principal.holds_in_organizations(permission).any(|id| id.as_str() == raw_id);
         let by_role = self.at_home() && self.rule.permission().is_some_and(granted);
-        let member = self.rule.members
+        let member = self.rule.exempts(Exemption::Member)
             && self.at_home()
             && self.principal.organization.as_ref().is_some_and(|id| id.as_str() == raw_id);
         if !(self.holds_whole_instance() || by_role || member) {
             return Err(self.denied());
         }
-        let id = OrganizationId::new(raw_id).map_err(|error| Failure::field("organization_id", error.to_string()))?;
+        let id = OrganizationId::new(raw_id).map_err(|error| AuthError::field("organization_id", error))?;
         Ok(Scope::Organization(instance.clone(), id))
     }
 
-    /// The user of this id in the instance of the call, when the caller may have a right on them: by a role of the
-    /// instance, by a role in some organization or, where the method's rule says so, as that user. What the right
-    /// covers depends on the user's organization, which [`UserAccess`] answers.
+    /// The user with this id in the instance of the call, if the caller may have a right on the user: by a role in the
+    /// instance, by a role in some organization or, if the rule exempts it, as that user. The extent of the right
+    /// depends on the user's organization, see [`UserAccess`].
     ///
     /// # Errors
-    /// [`Failure::PermissionMissing`], and then [`Failure::FieldsInvalid`] for `user_id`.
-    pub fn user(&self, raw_id: &str) -> Result<UserAccess, Failure> {
+    /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `user_id`.
+    pub fn user(&self, raw_id: &str) -> Result<UserAccess, AuthError> {
         let instance = self.instance_id()?;
         let by_role = self.rule.permission().is_some_and(|permission| {
             self.at_home() && self.principal.holds_in_organizations(permission).next().is_some()
         });
-        let itself =
-            self.rule.itself && self.at_home() && self.principal.user.as_ref().is_some_and(|id| id.as_str() == raw_id);
-        if !(self.holds_whole_instance() || by_role || itself) {
+        let self_access = self.rule.exempts(Exemption::SelfAccess)
+            && self.at_home()
+            && self.principal.user.as_ref().is_some_and(|id| id.as_str() == raw_id);
+        if !(self.holds_whole_instance() || by_role || self_access) {
             return Err(self.denied());
         }
-        let id = UserId::new(raw_id).map_err(|error| Failure::field("user_id", error.to_string()))?;
-        Ok(UserAccess::new(Scope::User(instance.clone(), id), self, itself))
+        let id = UserId::new(raw_id).map_err(|error| AuthError::field("user_id", error))?;
+        Ok(UserAccess::new(Scope::User(instance.clone(), id), self, self_access))
     }
 
-    /// Whether the right covers all that lies in the instance of the call.
+    /// Whether the right covers everything in the instance of the call.
     fn holds_whole_instance(&self) -> bool {
         self.rule.permission().is_none_or(|permission| {
             self.principal.holds_everywhere(permission)
@@ -149,37 +177,41 @@ impl Caller {
         })
     }
 
-    /// Whether the call is for the token's own instance. Rights bound to an instance or organization, membership and
-    /// being a user mean nothing elsewhere: ids are only unique within their instance.
+    /// Whether the call is for the credential's own instance. Ids are unique within their instance only, so rights
+    /// bound to an instance or organization, membership and being a user count nowhere else.
     fn at_home(&self) -> bool {
         self.instance.is_some() && self.instance == self.principal.instance
     }
 
-    fn instance_id(&self) -> Result<&InstanceId, Failure> {
-        self.instance.as_ref().ok_or(Failure::InstanceUnknown)
+    fn instance_id(&self) -> Result<&InstanceId, AuthError> {
+        self.instance.as_ref().ok_or(AuthError::InstanceUnknown)
     }
 
-    fn denied(&self) -> Failure {
+    fn denied(&self) -> AuthError {
         self.rule.missing(self.rule.why_not(&self.principal))
     }
 }
 
 impl Hash for Caller {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // These tell nearly all callers apart that are not equal.
+        // These fields distinguish nearly all unequal callers.
         self.principal.identity.hash(state);
         self.instance.hash(state);
         self.named.hash(state);
     }
 }
 
-/// What of a call tells which instance and organization it is for.
-#[derive(Debug, Clone, Copy)]
-pub struct CallParts<'a> {
-    /// Its metadata.
-    pub headers: &'a http::HeaderMap,
-    /// Its target, with the `:authority` where the protocol has one.
-    pub uri: &'a http::Uri,
+/// The instance of a call: the credential's own, or the one that the call names, or the default.
+fn instance_of_call(principal: &Principal, rule: &Rule, names: &impl CallNames) -> Result<InstanceId, AuthError> {
+    match (&principal.instance, names.instance()?) {
+        (Some(own), Some(named)) if *own != named => {
+            Err(rule.missing("the token belongs to another instance than x-zitadel-instance-id names"))
+        }
+        // A default of another instance is no contradiction: a token may be used through any address of the server.
+        (Some(own), _) => Ok(own.clone()),
+        (None, Some(named)) => Ok(named),
+        (None, None) => names.default_instance()?.ok_or(AuthError::InstanceUnknown),
+    }
 }
 
 #[cfg(test)]

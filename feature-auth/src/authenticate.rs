@@ -1,10 +1,11 @@
-//! From the headers of a call to the principal who makes it. What the principal may do is not known here.
+//! From a token to the principal that it speaks for. If the token's key is unknown, the issuer's keys are loaded first.
 
 pub(crate) mod certificates;
-pub(super) mod claims;
-pub(super) mod issuer;
+pub(crate) mod claims;
+mod issuer;
 mod jws;
-pub mod principal;
+pub(crate) mod own_issuer;
+pub(crate) mod principal;
 mod refresh;
 mod role_claims;
 mod token_cache;
@@ -12,112 +13,93 @@ mod verifier;
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use self::issuer::Issuer;
+use self::principal::Principal;
+use self::verifier::{Unverified, Verifier};
+use crate::clock::Timestamp;
+use crate::config::Auth;
+use crate::error::{AuthError, SetupError};
+use crate::keys::KeyFolder;
+use crate::keys::jwks_cache::{NoKeys, RunningLoad};
+use crate::roles::Roles;
 
-use super::error::AuthError;
-use crate::auth::authenticate::issuer::Issuer;
-use crate::auth::authenticate::principal::Principal;
-use crate::auth::authenticate::verifier::{Unverified, Verifier};
-use crate::auth::clock::Moment;
-use crate::auth::keys::jwks_cache::{NoKeys, Running};
-use crate::auth::keys::signing_keys::KeyFolder;
-use crate::config::settings::Settings;
-use crate::error::Failure;
-
-/// Tells who makes a call.
+/// Authenticates calls by their tokens.
 #[derive(Debug)]
 pub struct Authenticator {
     verifier: Arc<Verifier>,
 }
 
-/// What comes of a token at once.
-pub enum Attempt {
-    /// The keys at hand tell who it is, or that it is nobody.
-    Known(Result<Arc<Principal>, Failure>),
-    /// Its key may be a new one: its issuer's keys are being loaded.
-    Waiting(Waiting),
+/// The result of [`Authenticator::authenticate`].
+pub enum Authentication {
+    /// The current keys are enough to accept or refuse the token.
+    Ready(Result<Arc<Principal>, AuthError>),
+    /// The token's key may be new: its issuer's keys are being loaded.
+    Pending(PendingAuthentication),
 }
 
 /// A token that waits for its issuer's keys.
-pub struct Waiting {
+pub struct PendingAuthentication {
     verifier: Arc<Verifier>,
-    running: Running,
+    load: RunningLoad,
     token: String,
-    at: Moment,
+    now: Timestamp,
 }
 
 impl Authenticator {
-    /// Opens the keys of all issuers, and the list of revoked tokens. Keys behind URLs need not be reachable now.
+    /// Opens the keys of all issuers, and the list of revoked tokens. Keys behind URLs need not be reachable yet.
     ///
-    /// `keys`: the server's own.
+    /// * `roles`: all roles.
+    /// * `keys`: the server's own keys.
     ///
     /// # Errors
-    /// [`AuthError`] names the setting that does not work, or says what is wrong with the server's own keys.
-    pub fn new(settings: &Settings, keys: KeyFolder, now: Moment) -> Result<Self, AuthError> {
-        Ok(Self { verifier: Arc::new(Verifier::new(settings, keys, now)?) })
+    /// [`SetupError`] names the setting that does not work, or says what is wrong with the server's own keys.
+    pub fn new(config: &Auth, roles: &Roles, keys: KeyFolder, now: Timestamp) -> Result<Self, SetupError> {
+        Ok(Self { verifier: Arc::new(Verifier::new(config, roles, keys, now)?) })
     }
 
-    /// Begins to keep keys and revocations up to date, for as long as this is in use. Must be called on a tokio runtime.
-    pub fn keep_up(&self) {
-        refresh::begin(&self.verifier);
+    /// Spawns a task that keeps keys and revocations up to date, for as long as this authenticator lives. Must be
+    /// called on a tokio runtime.
+    pub fn spawn_refresh(&self) {
+        refresh::spawn(&self.verifier);
     }
 
-    /// Tells who calls. Must be called on a tokio runtime.
-    pub fn attempt(&self, headers: &HeaderMap, at: Moment) -> Attempt {
-        let token = match bearer(headers) {
-            Ok(token) => token,
-            Err(failure) => return Attempt::Known(Err(failure)),
-        };
-        match self.verifier.verify(token, at) {
-            Ok(principal) => Attempt::Known(Ok(principal)),
-            Err(Unverified::Refused(failure)) => Attempt::Known(Err(failure)),
-            Err(Unverified::KeyUnknown(issuer)) => match issuer.keys.refresh(at.steady) {
-                None => Attempt::Known(Err(unknown(&issuer, at))),
-                Some(running) => {
+    /// Authenticates a call by its token. Must be called on a tokio runtime.
+    pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
+        match self.verifier.verify(token, now) {
+            Ok(principal) => Authentication::Ready(Ok(principal)),
+            Err(Unverified::Refused(error)) => Authentication::Ready(Err(error)),
+            Err(Unverified::KeyUnknown(issuer)) => match issuer.keys.refresh(now.monotonic) {
+                None => Authentication::Ready(Err(key_unknown(&issuer, now))),
+                Some(load) => {
                     let (verifier, token) = (Arc::clone(&self.verifier), token.to_owned());
-                    Attempt::Waiting(Waiting { verifier, running, token, at })
+                    Authentication::Pending(PendingAuthentication { verifier, load, token, now })
                 }
             },
         }
     }
 }
 
-impl Waiting {
-    /// Tells who calls once the keys are there, or cannot be had.
+impl PendingAuthentication {
+    /// Waits for the end of the load, and verifies the token with the keys of then.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] or [`Failure::TokenExpired`].
-    pub async fn finish(self) -> Result<Arc<Principal>, Failure> {
-        self.running.finished().await;
-        self.verifier.verify(&self.token, self.at).map_err(|unverified| match unverified {
-            Unverified::Refused(failure) => failure,
-            Unverified::KeyUnknown(issuer) => unknown(&issuer, self.at),
+    /// [`AuthError::TokenInvalid`] or [`AuthError::TokenExpired`].
+    pub async fn finish(self) -> Result<Arc<Principal>, AuthError> {
+        self.load.finished().await;
+        self.verifier.verify(&self.token, self.now).map_err(|unverified| match unverified {
+            Unverified::Refused(error) => error,
+            Unverified::KeyUnknown(issuer) => key_unknown(&issuer, self.now),
         })
     }
 }
 
-/// A token whose key is not known even after its issuer was asked, or cannot be asked again so soon.
-fn unknown(issuer: &Issuer, at: Moment) -> Failure {
-    Failure::TokenInvalid(match issuer.keys.current(at.steady) {
+/// Refuses a token whose key is unknown, although its issuer's keys were just loaded.
+fn key_unknown(issuer: &Issuer, now: Timestamp) -> AuthError {
+    AuthError::TokenInvalid(match issuer.keys.current(now.monotonic) {
         Ok(_) => "its issuer has no such key",
         Err(NoKeys::NeverLoaded) => "the keys of its issuer cannot be loaded at the moment",
         Err(NoKeys::TooOld) => "the keys of its issuer are too old: no newer ones could be loaded for a long time",
     })
-}
-
-/// The token of the one `authorization` header (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Result<&str, Failure> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Failure::TokenMissing)?;
-    if values.next().is_some() {
-        return Err(Failure::TokenInvalid("there is more than one authorization header"));
-    }
-    let value = value.to_str().map_err(|_| Failure::TokenInvalid("it is not plain ASCII"))?;
-    match value.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
-        _ => Err(Failure::TokenInvalid("the authorization header is not 'Bearer TOKEN'")),
-    }
 }
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
-//! Now, as an argument: rules about time take a moment and never read a clock themselves.
+//! The current time, as an argument: no rule about time reads a clock itself, so tests choose the time.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// One point in time on both clocks.
+/// A point in time on the wall clock and on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
-pub struct Moment {
-    /// The calendar's time, which tokens speak of, in seconds since 1970-01-01T00:00:00Z.
+pub struct Timestamp {
+    /// The wall clock, which tokens refer to, in seconds since 1970-01-01T00:00:00Z.
     pub unix_s: u64,
-    /// The time that never jumps, which intervals are measured with.
-    pub steady: Instant,
+    /// The monotonic clock, which intervals are measured with.
+    pub monotonic: Instant,
 }
 
-impl Moment {
+impl Timestamp {
     /// Reads both clocks.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        // Before 1970 no token is valid yet, so 0 refuses all whose claims say when they begin.
-        Self { unix_s: since.map_or(0, |since| since.as_secs()), steady: Instant::now() }
+        // A clock before 1970 counts as 0: at that time no token with `nbf` or `iat` is valid yet.
+        Self { unix_s: since.map_or(0, |since| since.as_secs()), monotonic: Instant::now() }
     }
 
-    /// This much later.
-    pub fn after(self, by: Duration) -> Self {
-        Self { unix_s: self.unix_s + by.as_secs(), steady: self.steady + by }
+    /// The time after this duration.
+    pub fn after(self, duration: Duration) -> Self {
+        Self { unix_s: self.unix_s + duration.as_secs(), monotonic: self.monotonic + duration }
     }
 }

@@ -1,7 +1,9 @@
-//! Keys: those of issuers, which verify tokens, and the server's own, which sign them too.
+//! Keys: an issuer's keys verify its tokens. The server's own keys also sign.
 
-pub(super) mod jwks;
-pub(super) mod jwks_cache;
-pub(super) mod jwks_http;
-pub(super) mod key_set;
-pub mod signing_keys;
+pub(crate) mod jwks;
+pub(crate) mod jwks_cache;
+pub(crate) mod jwks_http;
+pub(crate) mod key_set;
+mod signing_keys;
+
+pub use self::signing_keys::{KeyFolder, KeysError, OwnKey, SigningKey};

@@ -1,76 +1,67 @@
-//! Tokens that the server makes itself, and the claims that only these have. Where the key lies is not known here.
+//! Makes tokens that the server issues itself.
 
 use std::time::Duration;
 
-use feature_core::{IdError, InstanceId, OrganizationId, UserId};
+use feature_core::{InstanceId, OrganizationId, UserId};
 use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::roles::Roles;
-use crate::auth::authenticate::claims::{Claims, ORGANIZATION_CLAIM};
-use crate::auth::clock::Moment;
-use crate::auth::keys::signing_keys::SigningKey;
-use crate::config::settings::{Bound, Settings};
-use crate::error::Failure;
+use crate::authenticate::claims::ORGANIZATION_CLAIM;
+use crate::authenticate::own_issuer::{INSTANCE_CLAIM, OPERATOR, OWN_ISSUER, USER_CLAIM};
+use crate::clock::Timestamp;
+use crate::config::{Auth, Bound};
+use crate::keys::SigningKey;
+use crate::roles::Roles;
 
-/// The `iss` and the `aud` of the server's own tokens.
-pub const OWN_ISSUER: &str = "feature-server";
-
-/// The `sub` of an own token that is of no user.
-pub const OPERATOR: &str = "operator";
-
-const INSTANCE_CLAIM: &str = "instance";
-const USER_CLAIM: &str = "user";
-
-/// What a token is to say.
+/// The content of a token to be made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenRequest {
-    /// The roles. None makes a token that is authenticated and no more.
+    /// The roles. A token without roles is authenticated, and has no permission.
     pub roles: Vec<String>,
-    /// The instance that it belongs to.
+    /// The instance that the token belongs to.
     pub instance: Option<InstanceId>,
-    /// The organization of its user, in which its roles are granted.
+    /// The organization of the user, in which the roles are granted.
     pub organization: Option<OrganizationId>,
-    /// Its user.
+    /// The user.
     pub user: Option<UserId>,
-    /// How long it is valid, in whole seconds.
+    /// How long the token is valid, in whole seconds.
     pub lifetime: Duration,
 }
 
-/// A new token. Its debug output would show a secret, so it has none.
+/// A new token. It has no debug output, which would show a secret.
 #[derive(Clone)]
 pub struct Minted {
     /// The token.
     pub token: String,
-    /// Its own id, by which it can be revoked.
+    /// The id of the token, by which it can be revoked.
     pub id: String,
-    /// When it expires, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     pub expires_at: u64,
-    /// What the person who asked for it should know: one sentence each.
+    /// Hints for the operator, a sentence each: which roles give no right in this token.
     pub hints: Vec<String>,
 }
 
 /// Why a token cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// It would be valid for too long.
+    /// The lifetime is too long.
     #[error("a lifetime of {asked_s} s is longer than auth.max_token_lifetime_s = {max_s} allows")]
     LifetimeTooLong {
-        /// The lifetime asked for, in seconds.
+        /// The requested lifetime, in seconds.
         asked_s: u64,
-        /// The longest, in seconds.
+        /// The longest lifetime, in seconds.
         max_s: u64,
     },
-    /// It would never be valid.
+    /// The lifetime is zero.
     #[error("a lifetime must be at least one second")]
     LifetimeTooShort,
     /// There is no such role.
     #[error("there is no role {name:?}; there are {}", .known.join(", "))]
     RoleUnknown {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// The roles that there are.
+        /// The names of all roles.
         known: Vec<String>,
     },
     /// The key does not sign.
@@ -80,17 +71,25 @@ pub enum MintError {
 
 /// Makes a token.
 ///
+/// `roles`: all roles.
+///
 /// # Errors
-/// [`MintError`] when what is asked for is not allowed or the key does not work.
-pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Moment) -> Result<Minted, MintError> {
-    let (asked_s, max_s) = (asked.lifetime.as_secs(), settings.auth.max_token_lifetime_s);
+/// [`MintError`] if the request is not allowed or the key does not work.
+pub fn mint(
+    key: &SigningKey,
+    config: &Auth,
+    roles: &Roles,
+    asked: &TokenRequest,
+    now: Timestamp,
+) -> Result<Minted, MintError> {
+    let (asked_s, max_s) = (asked.lifetime.as_secs(), config.max_token_lifetime_s);
     if asked_s > max_s {
         return Err(MintError::LifetimeTooLong { asked_s, max_s });
     }
     if asked_s == 0 {
         return Err(MintError::LifetimeTooShort);
     }
-    let hints = hints(&Roles::new(&settings.roles), asked)?;
+    let hints = hints(roles, asked)?;
     let expires_at = now.unix_s + asked_s;
     let id = Uuid::new_v4().to_string();
     let mut claims = Map::new();
@@ -101,7 +100,7 @@ pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Mo
     claims.insert("exp".to_owned(), json!(expires_at));
     claims.insert("jti".to_owned(), json!(id));
     if !asked.roles.is_empty() {
-        claims.insert(settings.auth.roles_claim.clone(), json!(asked.roles));
+        claims.insert(config.roles_claim.clone(), json!(asked.roles));
     }
     let optional = [
         (INSTANCE_CLAIM, asked.instance.as_ref().map(InstanceId::as_str)),
@@ -116,7 +115,7 @@ pub fn mint(key: &SigningKey, settings: &Settings, asked: &TokenRequest, now: Mo
     Ok(Minted { token, id, expires_at, hints })
 }
 
-/// Roles that are worth nothing in this token are not an error, since a test may want just that.
+/// A role that gives no right in this token is no error: a test may need such a token.
 fn hints(roles: &Roles, asked: &TokenRequest) -> Result<Vec<String>, MintError> {
     let mut hints = Vec::new();
     for name in &asked.roles {
@@ -135,27 +134,6 @@ fn hints(roles: &Roles, asked: &TokenRequest) -> Result<Vec<String>, MintError> 
         hints.push(format!("{name} counts only in a token with {lacks}, and this one has none"));
     }
     Ok(hints)
-}
-
-/// The user of an own token.
-pub(super) fn user(claims: &Claims) -> Result<Option<UserId>, Failure> {
-    id(claims.user.as_ref(), UserId::new, "the claim user is no valid id")
-}
-
-/// The instance of an own token.
-pub(super) fn instance(claims: &Claims) -> Result<Option<InstanceId>, Failure> {
-    id(claims.instance.as_ref(), InstanceId::new, "the claim instance is no valid id")
-}
-
-/// Without what such a claim means, a token could mean more: one in another form is refused.
-fn id<I>(
-    claim: Option<&Value>,
-    id: impl Fn(&str) -> Result<I, IdError>,
-    wrong: &'static str,
-) -> Result<Option<I>, Failure> {
-    let Some(claim) = claim else { return Ok(None) };
-    let id = claim.as_str().and_then(|text| id(text).ok());
-    id.map(Some).ok_or(Failure::TokenInvalid(wrong))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Revoked tokens: the list and its file.
+//! Revoked tokens: the list, and the file that it comes from.
 
-pub(super) mod file;
-pub(super) mod list;
+pub(crate) mod file;
+pub(crate) mod list;

@@ -1,15 +1,15 @@
-//! Roles: what their holders may do, and how far that reaches. Who holds which role is not known here.
+//! Roles: which permissions they hold, and how far they reach.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::config::settings::{Bound, RoleSettings};
+use crate::config::{Bound, RoleSettings};
 
 const NOTHING: &str = "";
 const READ: &str = "r";
 const ALL: &str = "rwd";
 
-/// What the built-in roles may do to the features of each level: `r`ead, `w`rite and `d`elete.
+/// The permissions of the built-in roles on the features of each level: `r`ead, `w`rite and `d`elete.
 #[rustfmt::skip]
 const DEFAULTS: [(&str, Bound, [&str; 4]); 11] = [
     // role                   bound to             system   iam      org      user
@@ -28,8 +28,8 @@ const DEFAULTS: [(&str, Bound, [&str; 4]); 11] = [
 
 const RESOURCES: [&str; 4] = ["system.feature", "iam.feature", "org.feature", "user.feature"];
 
-/// The built-in roles, as the configuration file would define them.
-pub fn defaults() -> BTreeMap<String, RoleSettings> {
+/// The built-in roles, as a configuration file would define them.
+fn defaults() -> BTreeMap<String, RoleSettings> {
     DEFAULTS.iter().map(|(name, bound_to, cells)| ((*name).to_owned(), role(*bound_to, cells))).collect()
 }
 
@@ -47,11 +47,11 @@ fn role(bound_to: Bound, cells: &[&str; 4]) -> RoleSettings {
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// Its name, as claims hold it.
+    /// Its name, as claims spell it.
     pub name: String,
     /// How far it reaches.
     pub bound: Bound,
-    /// What its holders may do, such as `org.feature.write`.
+    /// Its permissions, such as `org.feature.write`.
     pub permissions: BTreeSet<String>,
 }
 
@@ -62,7 +62,7 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// The built-in roles and those of the configuration; one that it names replaces the built-in of that name.
+    /// The built-in roles and the configured ones. A configured role replaces the built-in one of its name.
     pub fn new(configured: &BTreeMap<String, RoleSettings>) -> Self {
         let mut settings = defaults();
         settings.extend(configured.clone());
@@ -73,9 +73,9 @@ impl Roles {
         }))
     }
 
-    /// The same roles for issuers whose tokens belong to one instance: there no role reaches beyond it.
+    /// The same roles for an issuer that is bound to one instance: none of them reaches beyond it.
     ///
-    /// Who runs a tenant's issuer decides which roles its tokens name, and must not gain the system by that.
+    /// The operator of a tenant's issuer decides which roles its tokens name, and must not gain the system that way.
     pub fn within_instance(&self) -> Self {
         Self::of(self.by_name.values().map(|role| match role.bound {
             Bound::Everything => Role { bound: Bound::Instance, ..Role::clone(role) },
@@ -105,13 +105,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_roles_are_those_of_the_issue() {
+    fn built_in_roles_hold_the_documented_permissions() {
         const EVERYTHING: Bound = Bound::Everything;
         const INSTANCE: Bound = Bound::Instance;
         const ORGANIZATION: Bound = Bound::Organization;
         #[rustfmt::skip]
         let table = [
-            // role                 bound to      may
+            // role                 bound to      permissions
             ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd"),
             ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r"),
             ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_role_replaces_the_built_in_one_and_leaves_the_others() {
+    fn configured_role_replaces_the_built_in_one_and_leaves_the_others() {
         let permissions = vec!["iam.feature.read".to_owned()];
         let own = RoleSettings { bound_to: Bound::Everything, permissions: permissions.clone() };
         let configured = BTreeMap::from([("IAM_OWNER".to_owned(), own.clone()), ("AUDITOR".to_owned(), own)]);
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn within_an_instance_no_role_is_bound_to_everything() {
+    fn roles_within_an_instance_are_not_bound_to_everything() {
         let roles = Roles::new(&BTreeMap::new()).within_instance();
         for name in roles.names() {
             assert_ne!(roles.get(name).unwrap().bound, Bound::Everything, "{name}");

@@ -1,4 +1,4 @@
-//! What the tests of this module share: signing keys of issuers, and an issuer's https server. No test is here.
+//! Shared by the tests of this crate: signing keys of issuers, an issuer's https server, principals. No test is here.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,9 +10,8 @@ use std::time::Instant;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use feature_api::schema::Schema;
-use feature_core::{InstanceId, OrganizationId, UserId};
-use http::{HeaderMap, HeaderValue, Response};
+use feature_core::{IdError, InstanceId, OrganizationId, UserId};
+use http::Response;
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,18 +23,19 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::roles::Roles;
-use crate::auth::authenticate::principal::{Grant, Identity, Principal};
-use crate::auth::authenticate::{Attempt, Authenticator};
-use crate::auth::clock::Moment;
-use crate::config::settings;
-use crate::error::Failure;
+use crate::access::{CallNames, INSTANCE_METADATA, ORGANIZATION_METADATA};
+use crate::authenticate::principal::{Grant, Identity, Principal};
+use crate::authenticate::{Authentication, Authenticator};
+use crate::clock::Timestamp;
+use crate::config;
+use crate::error::AuthError;
+use crate::roles::Roles;
 
 /// The time of the tests: 2027-01-15T08:00:00Z.
 pub const NOW: u64 = 1_800_000_000;
 
-pub fn now() -> Moment {
-    Moment { unix_s: NOW, steady: Instant::now() }
+pub fn now() -> Timestamp {
+    Timestamp { unix_s: NOW, monotonic: Instant::now() }
 }
 
 /// A key of an issuer.
@@ -82,7 +82,7 @@ impl Signer {
         self.token_with(&json!({"alg": self.algorithm, "kid": self.id}), claims)
     }
 
-    /// A token with a header of its own, signed with this key's algorithm whatever the header says.
+    /// A token with another header, signed with this key's algorithm whatever the header says.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm).unwrap();
@@ -100,9 +100,9 @@ pub fn jwks(signers: &[&Signer]) -> Vec<u8> {
     json!({"keys": signers.iter().map(|signer| signer.jwk()).collect::<Vec<_>>()}).to_string().into_bytes()
 }
 
-/// An issuer for the audience `features` with its keys nowhere yet.
-pub fn issuer(name: &str) -> settings::Issuer {
-    settings::Issuer {
+/// An issuer for the audience `features` without a place for its keys.
+pub fn issuer(name: &str) -> config::Issuer {
+    config::Issuer {
         issuer: name.to_owned(),
         audience: "features".to_owned(),
         instance: None,
@@ -112,18 +112,23 @@ pub fn issuer(name: &str) -> settings::Issuer {
     }
 }
 
-pub fn headers(token: &str) -> HeaderMap {
-    HeaderMap::from_iter([(http::header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap())])
+/// The built-in roles.
+pub fn roles() -> Roles {
+    Roles::new(&BTreeMap::new())
 }
 
-pub async fn authenticate(authenticator: &Authenticator, token: &str, at: Moment) -> Result<Arc<Principal>, Failure> {
-    match authenticator.attempt(&headers(token), at) {
-        Attempt::Known(known) => known,
-        Attempt::Waiting(waiting) => waiting.finish().await,
+pub async fn authenticate(
+    authenticator: &Authenticator,
+    token: &str,
+    now: Timestamp,
+) -> Result<Arc<Principal>, AuthError> {
+    match authenticator.authenticate(token, now) {
+        Authentication::Ready(principal) => principal,
+        Authentication::Pending(pending) => pending.finish().await,
     }
 }
 
-/// What the server answers.
+/// An answer of the server.
 #[derive(Debug, Clone)]
 pub enum Answer {
     Body(Vec<u8>),
@@ -132,7 +137,7 @@ pub enum Answer {
     Never,
 }
 
-/// An issuer's https server, whose certificate is of a root that only `ca_file` holds.
+/// An issuer's https server. Its root certificate is in `ca_file` only.
 pub struct Server {
     pub url: String,
     pub ca_file: PathBuf,
@@ -202,7 +207,7 @@ fn tls() -> (TlsAcceptor, String) {
     (TlsAcceptor::from(Arc::new(config)), root_pem)
 }
 
-/// A principal by texts. Each empty one is none.
+/// A principal in texts. An empty text is none.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Who {
     pub instance: &'static str,
@@ -215,7 +220,7 @@ pub struct Who {
 
 impl Who {
     pub fn principal(self) -> Arc<Principal> {
-        let roles = Roles::new(&BTreeMap::new());
+        let roles = roles();
         let organization = |id: &str| (!id.is_empty()).then(|| OrganizationId::new(id).unwrap());
         let grant = |text: &str| {
             let (role, id) = text.split_once('@').unwrap_or((text, ""));
@@ -234,29 +239,40 @@ impl Who {
     }
 }
 
-/// Metadata by texts: `name: value` in each.
-pub fn metadata(entries: &[&str]) -> HeaderMap {
-    let entries = entries.iter().map(|entry| entry.split_once(": ").unwrap());
-    entries
-        .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), HeaderValue::try_from(value).unwrap()))
-        .fold(HeaderMap::new(), |mut headers, (name, value)| {
-            headers.append(name, value);
-            headers
-        })
+/// The names of a call in texts. An empty text is none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Names<'n> {
+    pub instance: &'n str,
+    pub default_instance: &'n str,
+    pub organization: &'n str,
 }
 
-/// What became of a check, short enough for a table.
-pub fn outcome<T>(result: Result<T, Failure>, shown: impl FnOnce(T) -> String) -> String {
-    match result {
-        Ok(value) => shown(value),
-        Err(Failure::PermissionMissing { .. }) => "denied".to_owned(),
-        Err(Failure::InstanceUnknown) => "no instance".to_owned(),
-        Err(Failure::FieldsInvalid(violations)) => format!("bad {}", violations[0].field),
-        Err(other) => panic!("{other}"),
+impl CallNames for Names<'_> {
+    fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        name(INSTANCE_METADATA, self.instance, InstanceId::new)
+    }
+
+    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        name("default", self.default_instance, InstanceId::new)
+    }
+
+    fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
+        name(ORGANIZATION_METADATA, self.organization, OrganizationId::new)
     }
 }
 
-/// The schema of the real protos.
-pub fn schema() -> Schema {
-    Schema::new(feature_api::descriptor_pool()).unwrap()
+fn name<I>(field: &'static str, text: &str, id: fn(&str) -> Result<I, IdError>) -> Result<Option<I>, AuthError> {
+    let id = (!text.is_empty()).then(|| id(text)).transpose();
+    id.map_err(|error| AuthError::field(field, error))
+}
+
+/// The outcome of a check, short enough for a table.
+pub fn outcome<T>(result: Result<T, AuthError>, shown: impl FnOnce(T) -> String) -> String {
+    match result {
+        Ok(value) => shown(value),
+        Err(AuthError::PermissionMissing { .. }) => "denied".to_owned(),
+        Err(AuthError::InstanceUnknown) => "no instance".to_owned(),
+        Err(AuthError::FieldInvalid { field, .. }) => format!("bad {field}"),
+        Err(other) => panic!("{other}"),
+    }
 }

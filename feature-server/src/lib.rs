@@ -2,9 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-// Moved on the way to a crate of its own.
-#[path = "../../feature-auth/src/lib.rs"]
-pub mod auth;
 pub mod call_context;
 pub mod cli;
 mod client_text;
@@ -21,5 +18,7 @@ pub mod server;
 pub mod services;
 pub mod system;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 mod text_file;
 pub mod transcoding;

@@ -1,107 +1,105 @@
-//! The rule of a method: what its option in the protos demands of a caller. Where resources lie is not known here.
+//! The rule of a method: which permission and level it demands of a caller, and which callers are exempt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use feature_api::schema::{Access, Exception, Method, Schema};
 use feature_core::Level;
 
-use crate::auth::authenticate::principal::Principal;
-use crate::error::Failure;
+use crate::authenticate::principal::Principal;
+use crate::error::AuthError;
 
-/// The services that anybody may call without a token. They show no settings: health says whether the server
-/// works, which load balancers ask without a token, and reflection shows the protos, which are public. Their protos
-/// are not this project's, so they cannot carry its options.
-pub const PUBLIC_SERVICES: [&str; 3] =
-    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
-
-/// Who may call a method.
+/// The rule of a method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The permission that is needed; `None` when every valid token suffices.
     permission: Option<String>,
-    /// Whether members of the organization that the request names need no permission.
-    pub(super) members: bool,
-    /// Whether the user whom the request names needs no permission.
-    pub(super) itself: bool,
-    /// What the method is about. One without a level is about nothing that lies in an instance.
-    pub(super) level: Option<Level>,
+    exemption: Option<Exemption>,
+    level: Option<Level>,
 }
 
-/// How a call is let in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admission {
-    /// Without a token.
-    Public,
-    /// As this rule says.
-    By(Arc<Rule>),
+/// Callers that need no permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exemption {
+    /// Members of the organization that the request names.
+    Member,
+    /// The user that the request names.
+    SelfAccess,
 }
 
-/// The rules of all methods, by their paths. A method whose proto has no rule is there without one.
+/// The rules of all methods, by path.
 #[derive(Debug, Clone)]
 pub struct Rules {
     by_path: HashMap<String, Option<Arc<Rule>>>,
+    public_services: &'static [&'static str],
 }
 
 impl Rules {
-    /// The rules that the protos hold.
-    pub fn new(schema: &Schema) -> Self {
-        let rule = |method: &Method| method.access.as_ref().map(|access| Arc::new(Rule::new(access, method.level())));
-        Self { by_path: schema.methods().map(|method| (method.path.clone(), rule(method))).collect() }
+    /// The rules of all methods.
+    ///
+    /// * `rules`: the path of each method, such as `/package.Service/Method`, and its rule. A method without a rule is
+    ///   closed.
+    /// * `public_services`: the full names of the services that need no credential.
+    pub fn new(
+        rules: impl IntoIterator<Item = (String, Option<Rule>)>,
+        public_services: &'static [&'static str],
+    ) -> Self {
+        let by_path = rules.into_iter().map(|(path, rule)| (path, rule.map(Arc::new))).collect();
+        Self { by_path, public_services }
     }
 
-    /// How a call of the method at this path is let in.
+    /// The rule of the method at this path; `None` if it is public.
     ///
     /// # Errors
-    /// [`Failure::MethodUnknown`] and [`Failure::MethodWithoutAccess`]: what has no rule is closed.
-    pub fn admission(&self, path: &str) -> Result<Admission, Failure> {
-        if is_public(path) {
-            return Ok(Admission::Public);
+    /// [`AuthError::MethodUnknown`] and [`AuthError::MethodWithoutAccess`]: a path without a rule is closed.
+    pub fn find(&self, path: &str) -> Result<Option<Arc<Rule>>, AuthError> {
+        if self.is_public(path) {
+            return Ok(None);
         }
         match self.by_path.get(path) {
-            Some(Some(rule)) => Ok(Admission::By(Arc::clone(rule))),
-            Some(None) => Err(Failure::MethodWithoutAccess(path.to_owned())),
-            None => Err(Failure::MethodUnknown(path.to_owned())),
+            Some(Some(rule)) => Ok(Some(Arc::clone(rule))),
+            Some(None) => Err(AuthError::MethodWithoutAccess(path.to_owned())),
+            None => Err(AuthError::MethodUnknown(path.to_owned())),
         }
     }
-}
 
-fn is_public(path: &str) -> bool {
-    let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
-    service.is_some_and(|service| PUBLIC_SERVICES.contains(&service))
+    fn is_public(&self, path: &str) -> bool {
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
+        service.is_some_and(|service| self.public_services.contains(&service))
+    }
 }
 
 impl Rule {
-    /// The rule of a method on this level.
-    pub fn new(access: &Access, level: Option<Level>) -> Self {
-        let (permission, exception) = match access {
-            Access::Authenticated => (None, None),
-            Access::Permission { name, exception } => (Some(name.clone()), exception.as_ref()),
-        };
-        Self {
-            permission,
-            members: matches!(exception, Some(Exception::Member)),
-            itself: matches!(exception, Some(Exception::Itself)),
-            level,
-        }
+    /// A rule.
+    ///
+    /// * `permission`: the permission that callers need; `None` if every valid credential is enough.
+    /// * `exemption`: callers that do not need the permission.
+    /// * `level`: the level of the method's resource; `None` if the resource does not lie in an instance.
+    pub fn new(permission: Option<String>, exemption: Option<Exemption>, level: Option<Level>) -> Self {
+        Self { permission, exemption, level }
     }
 
-    /// The permission that is needed.
     pub(super) fn permission(&self) -> Option<&str> {
         self.permission.as_deref()
     }
 
-    /// That a caller lacks what the rule demands.
-    pub(super) fn missing(&self, why: &'static str) -> Failure {
+    pub(super) fn level(&self) -> Option<Level> {
+        self.level
+    }
+
+    /// Whether this exemption holds.
+    pub(super) fn exempts(&self, exemption: Exemption) -> bool {
+        self.exemption == Some(exemption)
+    }
+
+    /// The error of a caller without the right.
+    pub(super) fn missing(&self, why: &'static str) -> AuthError {
         let permission = self.permission().unwrap_or("authenticated").to_owned();
-        Failure::PermissionMissing { permission, why }
+        AuthError::PermissionMissing { permission, why }
     }
 
     /// Whether the principal could have the right on some resource of the method's level.
     pub(super) fn may_suffice(&self, principal: &Principal) -> bool {
         let Some(permission) = self.permission() else { return true };
-        let excepted = self.members || self.itself;
-        excepted
+        self.exemption.is_some()
             || match self.level {
                 None | Some(Level::System) => principal.holds_everywhere(permission),
                 Some(Level::Instance) => {
@@ -115,14 +113,16 @@ impl Rule {
             }
     }
 
-    /// Why the principal's grants do not suffice, once that is clear.
+    /// Why the principal's grants are not enough. Only for a principal whose grants are not.
     pub(super) fn why_not(&self, principal: &Principal) -> &'static str {
         let Some(permission) = self.permission() else { return "nothing is needed" };
         if !principal.holds(permission) {
-            return match (self.members, self.itself) {
-                (true, _) => "no role of the token holds it, and the token is of no member of the organization",
-                (_, true) => "no role of the token holds it, and the token is not of that user",
-                _ => "no role of the token holds it",
+            return match self.exemption {
+                Some(Exemption::Member) => {
+                    "no role of the token holds it, and the token is of no member of the organization"
+                }
+                Some(Exemption::SelfAccess) => "no role of the token holds it, and the token is not of that user",
+                None => "no role of the token holds it",
             };
         }
         if principal.instance.is_none() {

@@ -1,12 +1,12 @@
-//! What a caller may do to one user. It depends on the user's organization, of which three parties speak: the
-//! metadata of the call, the caller's token, and the record of the user's settings.
+//! The rights of a caller on one user. They depend on the user's organization, which has three sources: the metadata of
+//! the call, the caller's token, and the record of the user's settings.
 
 use feature_core::{OrganizationId, Placement, Scope};
 
 use super::{Caller, ORGANIZATION_METADATA};
-use crate::error::Failure;
+use crate::error::AuthError;
 
-/// A right on one user, or at least on some users of their instance.
+/// A right on one user, or at least on some users of the instance.
 #[derive(Debug, Clone)]
 pub struct UserAccess {
     /// The user.
@@ -15,17 +15,17 @@ pub struct UserAccess {
     reach: Reach,
 }
 
-/// Where the right comes from. The widest one counts.
+/// The source of the right. The widest one counts.
 #[derive(Debug, Clone)]
 enum Reach {
     /// A role over the whole instance.
     Instance,
-    /// Roles in these organizations, and being that user when `itself`.
-    Organizations { granted: Vec<OrganizationId>, itself: bool },
+    /// Roles in these organizations, and being that user if `self_access`.
+    Organizations { granted: Vec<OrganizationId>, self_access: bool },
 }
 
 impl UserAccess {
-    pub(super) fn new(scope: Scope, caller: &Caller, itself: bool) -> Self {
+    pub(super) fn new(scope: Scope, caller: &Caller, self_access: bool) -> Self {
         let reach = if caller.holds_whole_instance() {
             Reach::Instance
         } else {
@@ -37,21 +37,21 @@ impl UserAccess {
             };
             granted.sort_unstable();
             granted.dedup();
-            Reach::Organizations { granted, itself }
+            Reach::Organizations { granted, self_access }
         };
         Self { scope, caller: caller.clone(), reach }
     }
 
-    /// Where a write puts the user.
+    /// The organization that a write places the user in.
     ///
-    /// Who has the right on the instance may move users: to the organization that the metadata name. That of their
-    /// own token only counts where none is recorded. A role in an organization keeps to it. A user who writes for
-    /// themself stays where they are.
+    /// A caller with the right on the instance may move the user to the organization that the metadata name. The
+    /// organization of the caller's token counts only if none is recorded. A caller with a role in an organization can
+    /// place the user there only. Users who write for themselves stay in their organization.
     ///
     /// # Errors
-    /// [`Failure::PermissionMissing`] when the metadata name an organization out of reach, and
-    /// [`Failure::FieldsInvalid`] for `x-zitadel-orgid` when it must be given to tell which of several is meant.
-    pub fn placement(&self) -> Result<Placement, Failure> {
+    /// [`AuthError::PermissionMissing`] if the metadata name an organization out of reach, and
+    /// [`AuthError::FieldInvalid`] for `x-zitadel-orgid` if the caller has several organizations and must name one.
+    pub fn placement(&self) -> Result<Placement, AuthError> {
         match &self.reach {
             Reach::Instance => Ok(match (self.named(), self.claimed()) {
                 (Some(named), _) => Placement::Move(named.clone()),
@@ -68,26 +68,25 @@ impl UserAccess {
         }
     }
 
-    /// The organization through which the user inherits in this read; `None` when none is known.
+    /// The organization through which the user inherits in this read; `None` if there is none.
     ///
-    /// With the right on the instance it is the one that the metadata name, else the caller's own, else the
-    /// recorded one. A role in an organization reads users who are recorded there or nowhere.
+    /// With the right on the instance it is the organization in the metadata, or else the caller's own, or else the
+    /// recorded one. A caller with a role in an organization reads users who are recorded there or nowhere.
     ///
-    /// Users themselves read through the organization that their token names, and only a token that names none
-    /// makes the record count. The token is fresh and signed by who knows the user. The record is what the last
-    /// writer said: it may be older than a change of the user's organization, and the first to write may have been a
-    /// manager of any organization. So the read shows no settings of an organization that the same token could not
-    /// read as a member anyway, and nobody can turn users away from their own settings by recording them elsewhere.
-    /// Metadata may repeat that organization, and never name another one.
+    /// Users read their own settings through the organization in their token. The record counts only if the token names
+    /// none, because the token is fresh, and its issuer knows the user. The record may be older than a change of the
+    /// user's organization, and the manager of any organization may have written it first. So a read never shows
+    /// settings of an organization that the same token could not read as a member, and a record elsewhere cannot keep
+    /// users from their own settings. The metadata may repeat the user's organization, but not name another one.
     ///
     /// # Errors
-    /// As for [`UserAccess::placement`], and [`Failure::PermissionMissing`] when the user is recorded out of reach.
-    pub fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, Failure> {
+    /// As for [`UserAccess::placement`], and [`AuthError::PermissionMissing`] if the user is recorded out of reach.
+    pub fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
         match &self.reach {
             Reach::Instance => Ok(self.named().or(self.claimed()).or(recorded).cloned()),
-            Reach::Organizations { granted, itself: false } => self.as_granted(granted, recorded),
-            Reach::Organizations { granted, itself: true } => {
-                // Holding a role must not take away what everybody may read of themself.
+            Reach::Organizations { granted, self_access: false } => self.as_granted(granted, recorded),
+            Reach::Organizations { granted, self_access: true } => {
+                // A role must not take away the right of all users to read their own settings.
                 let own = self.own(self.claimed().or(recorded));
                 if own.is_err() && !granted.is_empty() { self.as_granted(granted, recorded) } else { own }
             }
@@ -96,10 +95,10 @@ impl UserAccess {
 
     /// The organization that the answer names as the user's owner; `None` for the recorded one.
     ///
-    /// Only a right on the instance shows where a user is recorded. All others see the organization that they read or
-    /// write through: users whose token names one do not learn that they are recorded under another.
+    /// Only a right on the instance shows where a user is recorded. Other callers see the organization that they read
+    /// or write through.
     ///
-    /// `organization`: the one that the call reads or writes through.
+    /// `organization`: the organization that the call reads or writes through.
     pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
         match self.reach {
             Reach::Instance => None,
@@ -111,7 +110,7 @@ impl UserAccess {
         &self,
         granted: &[OrganizationId],
         recorded: Option<&OrganizationId>,
-    ) -> Result<Option<OrganizationId>, Failure> {
+    ) -> Result<Option<OrganizationId>, AuthError> {
         let through = self.one_of(granted, recorded)?;
         if recorded.is_some_and(|recorded| *recorded != through) {
             return Err(self.caller.missing("the user belongs to another organization"));
@@ -119,8 +118,12 @@ impl UserAccess {
         Ok(Some(through))
     }
 
-    /// The one of the caller's organizations that is meant.
-    fn one_of(&self, granted: &[OrganizationId], recorded: Option<&OrganizationId>) -> Result<OrganizationId, Failure> {
+    /// The organization of the caller that the call is about.
+    fn one_of(
+        &self,
+        granted: &[OrganizationId],
+        recorded: Option<&OrganizationId>,
+    ) -> Result<OrganizationId, AuthError> {
         if let Some(named) = self.named() {
             return if granted.contains(named) { Ok(named.clone()) } else { Err(self.out_of_reach()) };
         }
@@ -129,12 +132,12 @@ impl UserAccess {
             (Some(known), _) => Ok(known.clone()),
             (None, [only]) => Ok(only.clone()),
             (None, _) if recorded.is_some() => Err(self.caller.missing("the user belongs to another organization")),
-            (None, _) => Err(Failure::field(ORGANIZATION_METADATA, "name one of your organizations")),
+            (None, _) => Err(AuthError::field(ORGANIZATION_METADATA, "name one of your organizations")),
         }
     }
 
-    /// The user's own organization, when the metadata do not name another one.
-    fn own(&self, own: Option<&OrganizationId>) -> Result<Option<OrganizationId>, Failure> {
+    /// The user's own organization, unless the metadata name another one.
+    fn own(&self, own: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
         match self.named() {
             Some(named) if Some(named) != own => Err(self.out_of_reach()),
             _ => Ok(own.cloned()),
@@ -150,7 +153,7 @@ impl UserAccess {
         self.caller.principal.organization.as_ref()
     }
 
-    fn out_of_reach(&self) -> Failure {
+    fn out_of_reach(&self) -> AuthError {
         self.caller.missing("it is not held in the organization that x-zitadel-orgid names")
     }
 }

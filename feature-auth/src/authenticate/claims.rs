@@ -1,4 +1,4 @@
-//! The claims of a token (RFC 7519), and the checks that are the same for every issuer. Nobody's rights follow here.
+//! The claims of a token (RFC 7519), and the checks that are the same for every issuer.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,26 +8,40 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
+use super::own_issuer::{INSTANCE_CLAIM, USER_CLAIM};
 use super::role_claims::{ListedRoles, ProjectRoles};
-use crate::auth::revocation::list::TokenIds;
-use crate::error::Failure;
+use crate::error::AuthError;
+use crate::revocation::list::TokenIds;
 
 /// The claim with the organization of a token's user.
-pub const ORGANIZATION_CLAIM: &str = "urn:zitadel:iam:user:resourceowner:id";
+pub(crate) const ORGANIZATION_CLAIM: &str = "urn:zitadel:iam:user:resourceowner:id";
 
 /// Zitadel's claim with the roles of a project.
-pub const PROJECT_ROLES_CLAIM: &str = "urn:zitadel:iam:org:project:roles";
+pub(crate) const PROJECT_ROLES_CLAIM: &str = "urn:zitadel:iam:org:project:roles";
 
-/// The claims with a meaning of their own here: the list of roles can be none of them.
-pub const RESERVED_CLAIMS: [&str; 11] =
-    ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "instance", "user", ORGANIZATION_CLAIM, PROJECT_ROLES_CLAIM];
+/// The claims that have a meaning already. The list of roles can be none of them.
+pub const RESERVED_CLAIMS: [&str; 11] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    INSTANCE_CLAIM,
+    USER_CLAIM,
+    ORGANIZATION_CLAIM,
+    PROJECT_ROLES_CLAIM,
+];
 
-const MALFORMED: Failure = Failure::TokenInvalid("its claims are malformed");
+const MALFORMED: AuthError = AuthError::TokenInvalid("its claims are malformed");
 
-/// The claims of a token. One that says who somebody is, or for how long, makes the token malformed when it comes twice
-/// or has another type: left out, it could mean more rights. Claims with roles can only mean fewer, and are read later.
+/// The claims of a token.
+///
+/// A claim about identity or validity that comes twice or has another type makes the token malformed: ignoring it could
+/// give more rights. Claims with roles are read apart, since ignoring them only takes rights away.
 #[derive(Debug, Deserialize)]
-pub struct Claims {
+pub(crate) struct Claims {
     iss: Option<String>,
     sub: Option<String>,
     aud: Option<Audience>,
@@ -37,14 +51,14 @@ pub struct Claims {
     jti: Option<String>,
     #[serde(rename = "urn:zitadel:iam:user:resourceowner:id")]
     organization: Option<String>,
-    /// The instance that an own token names.
+    /// The instance of an own token.
     pub instance: Option<Value>,
-    /// The user that an own token names.
+    /// The user of an own token.
     pub user: Option<Value>,
-    /// The roles without organizations; `None` when their claim is not in a form that is read.
+    /// The roles without organizations; `None` if the claim is malformed.
     #[serde(skip)]
     pub roles: Option<ListedRoles>,
-    /// Zitadel's roles, in the same way.
+    /// Zitadel's roles; `None` if the claim is malformed.
     #[serde(skip)]
     pub project_roles: Option<ProjectRoles>,
 }
@@ -65,35 +79,35 @@ impl TryFrom<f64> for Seconds {
     type Error = &'static str;
 
     fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        // Beyond 2^53 a number in JSON is not exact any more.
+        // Above 2^53 a number in JSON is not exact.
         if (0.0..=9_007_199_254_740_992.0).contains(&seconds) { Ok(Self(seconds as u64)) } else { Err("no date") }
     }
 }
 
-/// The limits that every token is held to, in seconds.
+/// The time limits of all tokens, in seconds.
 #[derive(Debug, Clone, Copy)]
-pub struct TimeLimits {
-    /// How far the issuer's clock may be off.
+pub(crate) struct TimeLimits {
+    /// How far the clock of an issuer may be off.
     pub leeway_s: u64,
     /// The longest lifetime.
     pub max_lifetime_s: u64,
 }
 
 impl TimeLimits {
-    /// Whether a token that expires at `expires` is over at `now`, both in seconds since 1970.
-    pub fn over(self, expires: u64, now: u64) -> bool {
+    /// Whether a token with this `exp` has expired at `now`, both in seconds since 1970.
+    pub(crate) fn over(self, expires: u64, now: u64) -> bool {
         expires.saturating_add(self.leeway_s) <= now
     }
 }
 
 impl Claims {
-    /// Who made a token, as it says. Nothing else is read: a payload whose signature is not verified yet must cost little.
+    /// The issuer in a payload. Reads no other claim: a payload without a verified signature must cost little.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when it does not say.
-    pub fn issuer_of(payload: &[u8]) -> Result<String, Failure> {
+    /// [`AuthError::TokenInvalid`] if there is none.
+    pub(crate) fn issuer_of(payload: &[u8]) -> Result<String, AuthError> {
         let issuer = claim(payload, "iss").map_err(|_| MALFORMED)?;
-        issuer.ok_or(Failure::TokenInvalid("the claim iss is missing"))
+        issuer.ok_or(AuthError::TokenInvalid("the claim iss is missing"))
     }
 
     /// Reads the claims of a token.
@@ -101,9 +115,9 @@ impl Claims {
     /// * `roles`: the name of the claim with the list of roles.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when they are malformed.
-    pub fn parse(payload: &[u8], roles: &str) -> Result<Self, Failure> {
-        // serde would take a list for the struct, too.
+    /// [`AuthError::TokenInvalid`] if they are malformed.
+    pub(crate) fn parse(payload: &[u8], roles: &str) -> Result<Self, AuthError> {
+        // serde reads a struct from a list, too.
         let object = payload.trim_ascii_start().starts_with(b"{");
         let claims: Option<Self> = object.then(|| serde_json::from_slice(payload).ok()).flatten();
         let claims = claims.ok_or(MALFORMED)?;
@@ -112,27 +126,27 @@ impl Claims {
         Ok(Self { roles, project_roles, ..claims })
     }
 
-    /// Who made the token, as it says.
+    /// The issuer.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when it does not.
-    pub fn issuer(&self) -> Result<&str, Failure> {
-        self.iss.as_deref().ok_or(Failure::TokenInvalid("the claim iss is missing"))
+    /// [`AuthError::TokenInvalid`] if it is missing.
+    pub(crate) fn issuer(&self) -> Result<&str, AuthError> {
+        self.iss.as_deref().ok_or(AuthError::TokenInvalid("the claim iss is missing"))
     }
 
-    /// Whom the token was made for.
+    /// The subject.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when it does not say.
-    pub fn subject(&self) -> Result<&str, Failure> {
-        self.sub.as_deref().ok_or(Failure::TokenInvalid("the claim sub is missing"))
+    /// [`AuthError::TokenInvalid`] if it is missing.
+    pub(crate) fn subject(&self) -> Result<&str, AuthError> {
+        self.sub.as_deref().ok_or(AuthError::TokenInvalid("the claim sub is missing"))
     }
 
-    /// What a list of revoked tokens is asked about this one.
+    /// The parts that a list of revoked tokens can name.
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when it does not say who made it for whom.
-    pub fn ids(&self) -> Result<TokenIds<'_>, Failure> {
+    /// [`AuthError::TokenInvalid`] if the issuer or the subject is missing.
+    pub(crate) fn ids(&self) -> Result<TokenIds<'_>, AuthError> {
         Ok(TokenIds {
             issuer: self.issuer()?,
             id: self.jti.as_deref(),
@@ -142,52 +156,51 @@ impl Claims {
     }
 
     /// The organization of the token's user.
-    pub fn organization(&self) -> Option<&str> {
+    pub(crate) fn organization(&self) -> Option<&str> {
         self.organization.as_deref()
     }
 
     /// Checks that the token is meant for `audience` (RFC 7519, section 4.1.3).
     ///
     /// # Errors
-    /// [`Failure::TokenInvalid`] when it is not.
-    pub fn check_audience(&self, audience: &str) -> Result<(), Failure> {
+    /// [`AuthError::TokenInvalid`] when it is not.
+    pub(crate) fn check_audience(&self, audience: &str) -> Result<(), AuthError> {
         let meant = match &self.aud {
-            None => return Err(Failure::TokenInvalid("the claim aud is missing")),
+            None => return Err(AuthError::TokenInvalid("the claim aud is missing")),
             Some(Audience::One(one)) => one == audience,
             Some(Audience::Several(several)) => several.iter().any(|one| one == audience),
         };
-        if meant { Ok(()) } else { Err(Failure::TokenInvalid("it is meant for another audience")) }
+        if meant { Ok(()) } else { Err(AuthError::TokenInvalid("it is meant for another audience")) }
     }
 
     /// Checks that the token is valid at `now`, and returns when it expires, both in seconds since 1970.
     ///
-    /// # Errors
-    /// [`Failure::TokenExpired`] when it was valid once, [`Failure::TokenInvalid`] when it is not valid yet, or for
-    /// longer than allowed.
-    pub fn check_times(&self, limits: TimeLimits, now: u64) -> Result<u64, Failure> {
+    /// # Errors [`AuthError::TokenExpired`] if it was valid once, [`AuthError::TokenInvalid`] if it is not valid yet,
+    /// or for longer than allowed.
+    pub(crate) fn check_times(&self, limits: TimeLimits, now: u64) -> Result<u64, AuthError> {
         let Some(Seconds(expires)) = self.exp else {
-            return Err(Failure::TokenInvalid("the claim exp is missing"));
+            return Err(AuthError::TokenInvalid("the claim exp is missing"));
         };
         let soon = now.saturating_add(limits.leeway_s);
         if self.nbf.is_some_and(|Seconds(begins)| begins > soon) {
-            return Err(Failure::TokenInvalid("it is not valid yet"));
+            return Err(AuthError::TokenInvalid("it is not valid yet"));
         }
         let lifetime = match self.iat {
-            // With such a date a token of short lifetime could be valid for years to come.
+            // With a date far ahead, a token with a short lifetime could be valid for years.
             Some(Seconds(issued)) if issued > soon => {
-                return Err(Failure::TokenInvalid("it was issued in the future"));
+                return Err(AuthError::TokenInvalid("it was issued in the future"));
             }
             Some(Seconds(issued)) => expires.saturating_sub(issued),
             None => expires.saturating_sub(now),
         };
         if lifetime > limits.max_lifetime_s {
-            return Err(Failure::TokenInvalid("its lifetime is longer than allowed"));
+            return Err(AuthError::TokenInvalid("its lifetime is longer than allowed"));
         }
-        if limits.over(expires, now) { Err(Failure::TokenExpired) } else { Ok(expires) }
+        if limits.over(expires, now) { Err(AuthError::TokenExpired) } else { Ok(expires) }
     }
 }
 
-/// The claim `name` of a payload, unless it is absent or `null`. Nothing is made of the others.
+/// The claim `name` of a payload, unless it is absent or `null`. Skips the other claims.
 fn claim<'p, T: Deserialize<'p>>(payload: &'p [u8], name: &str) -> Result<Option<T>, serde_json::Error> {
     let mut json = serde_json::Deserializer::from_slice(payload);
     let found: Option<Option<T>> = json.deserialize_map(OneClaim { name, found: PhantomData })?;
@@ -219,9 +232,9 @@ impl<'p, T: Deserialize<'p>> Visitor<'p> for OneClaim<'_, T> {
     }
 }
 
-/// The name of a claim or field, borrowed where it has no escapes.
+/// The name of a claim or field, borrowed if it has no escapes.
 #[derive(Deserialize)]
-pub struct Name<'p>(#[serde(borrow)] pub Cow<'p, str>);
+pub(crate) struct Name<'p>(#[serde(borrow)] pub Cow<'p, str>);
 
 #[cfg(test)]
 mod tests;

@@ -1,55 +1,54 @@
-//! The principal: who calls, as far as a verified token or certificate tells. What a method demands is not known here.
+//! The principal: the identity and the roles of a caller, from a verified token or certificate.
 
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use feature_core::{InstanceId, OrganizationId, UserId};
 
-use crate::auth::roles::Role;
-use crate::config::settings::Bound;
+use crate::config::Bound;
+use crate::roles::Role;
 
-/// What the allocator and the counters of an `Arc` add to each piece of memory, at about.
-const PIECE_BYTES: usize = 32;
+/// The overhead of one allocation, about: the allocator's and the counters of an `Arc`.
+const ALLOCATION_BYTES: usize = 32;
 
-/// Who calls.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Who this is among all callers.
+    /// The identity among all callers.
     pub identity: Identity,
-    /// Whom the token or certificate was made for: what logs and the history name.
+    /// The subject of the token or certificate, which logs and the history name.
     pub subject: String,
-    /// The user that this is, when it is one.
+    /// The user, if the caller is one.
     pub user: Option<UserId>,
-    /// The instance that the credential belongs to. Rights on an instance or organization count there and nowhere else.
+    /// The instance of the credential. Rights on an instance or organization count only there.
     pub instance: Option<InstanceId>,
-    /// The organization that the user belongs to, as the issuer says.
+    /// The organization of the user, as the issuer says.
     pub organization: Option<OrganizationId>,
-    /// The roles held.
+    /// The granted roles.
     pub grants: Vec<Grant>,
-    /// When the token expires; never for who is known by a certificate, which has an end of its own. In seconds since 1970-01-01T00:00:00Z.
+    /// When the token expires, in seconds since 1970-01-01T00:00:00Z. `u64::MAX` for a certificate, whose own end
+    /// counts.
     pub expires_at: u64,
 }
 
-/// A role held.
+/// A granted role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
     /// The role.
     pub role: Arc<Role>,
-    /// The organization that it was granted in. A role bound to an organization is worth nothing without one.
+    /// The organization that it was granted in. A role bound to an organization gives no right without one.
     pub organization: Option<OrganizationId>,
 }
 
-/// A caller among all callers: the same for all tokens of one issuer for one subject and instance, and for no others.
+/// The identity of a caller: equal for all tokens of one issuer for one subject and instance, and for no others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity([u8; 16]);
 
 impl Identity {
-    /// * `issuer`: who tells who this is.
-    /// * `subject`: who it is, as the issuer says.
-    /// * `instance`: the instance that the caller is bound to.
+    /// The identity of this subject of this issuer, in the instance that it is bound to.
     pub fn new(issuer: &str, subject: &str, instance: Option<&InstanceId>) -> Self {
         let mut digest = Context::new(&SHA256);
-        // Each part with its length, so that no two lists of parts are one text.
+        // The lengths keep two different lists of parts from being one text.
         for part in [issuer, subject, instance.map_or("", InstanceId::as_str)] {
             digest.update(&part.len().to_be_bytes());
             digest.update(part.as_bytes());
@@ -60,7 +59,7 @@ impl Identity {
 }
 
 impl Principal {
-    /// Whether some role holds the permission, wherever that counts.
+    /// Whether any role holds the permission, wherever the role counts.
     pub fn holds(&self, permission: &str) -> bool {
         self.granting(permission).next().is_some()
     }
@@ -70,7 +69,7 @@ impl Principal {
         self.granting(permission).any(|grant| grant.role.bound == Bound::Everything)
     }
 
-    /// Whether a role bound to the token's instance holds the permission.
+    /// Whether a role bound to the credential's instance holds the permission.
     pub fn holds_in_instance(&self, permission: &str) -> bool {
         self.instance.is_some() && self.granting(permission).any(|grant| grant.role.bound == Bound::Instance)
     }
@@ -83,7 +82,7 @@ impl Principal {
             .filter_map(|grant| grant.organization.as_ref())
     }
 
-    /// The memory that it takes, at about. Roles are shared by all principals, and count for nothing.
+    /// The memory of this principal, about. Roles do not count, since all principals share them.
     pub fn bytes(&self) -> usize {
         let ids = [
             self.user.as_ref().map(UserId::as_str),
@@ -92,8 +91,8 @@ impl Principal {
         ];
         let granted_in = self.grants.iter().map(|grant| grant.organization.as_ref().map(OrganizationId::as_str));
         let texts = ids.into_iter().chain(granted_in).flatten().chain([self.subject.as_str()]);
-        let texts: usize = texts.map(|text| PIECE_BYTES + text.len()).sum();
-        2 * PIECE_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
+        let texts: usize = texts.map(|text| ALLOCATION_BYTES + text.len()).sum();
+        2 * ALLOCATION_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
     }
 
     fn granting(&self, permission: &str) -> impl Iterator<Item = &Grant> {

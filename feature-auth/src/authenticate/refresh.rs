@@ -1,5 +1,5 @@
-//! What goes on beside calls: files and keys are looked at once a second, whether somebody calls or not. So what was
-//! taken away does not live on until the next call notices.
+//! The task that looks after files and keys every second, so that a removed key or a revoked token does not stay valid
+//! until the next call.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -7,13 +7,12 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::verifier::Verifier;
-use crate::auth::clock::Moment;
+use crate::clock::Timestamp;
 
-/// The time between two looks.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks after a verifier for as long as there is one. Must be called on a tokio runtime.
-pub fn begin(verifier: &Arc<Verifier>) {
+/// Spawns the task for a verifier. It ends with the verifier. Must be called on a tokio runtime.
+pub(crate) fn spawn(verifier: &Arc<Verifier>) {
     let verifier = Arc::downgrade(verifier);
     tokio::spawn(async move {
         let mut period = tokio::time::interval(PERIOD);
@@ -21,21 +20,21 @@ pub fn begin(verifier: &Arc<Verifier>) {
         loop {
             period.tick().await;
             let Some(verifier) = Weak::upgrade(&verifier) else { return };
-            look(verifier).await;
+            refresh(verifier).await;
         }
     });
 }
 
-async fn look(verifier: Arc<Verifier>) {
-    let now = Moment::now().steady;
+async fn refresh(verifier: Arc<Verifier>) {
+    let now = Timestamp::now().monotonic;
     for issuer in verifier.issuers() {
-        // Keys that were never there are loaded too, so that the first call need not wait.
+        // `current` loads old keys again. Missing keys are loaded here, so that the first call need not wait.
         if issuer.keys.current(now).is_err() {
             issuer.keys.refresh(now);
         }
     }
-    if verifier.revocations().may_change() {
-        // Only a panic can keep it from the end, and then the last good list stays as with any other accident.
-        let _ = tokio::task::spawn_blocking(move || verifier.revocations().look()).await;
+    if verifier.revocations().has_file() {
+        // The join fails only after a panic. Then the last good list stays.
+        let _ = tokio::task::spawn_blocking(move || verifier.revocations().reload()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The claims of a token that name roles, in the forms in which issuers write them.
+//! The claims of a token with roles, in the forms that issuers write.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -10,16 +10,16 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::claims::{Claims, Name, PROJECT_ROLES_CLAIM};
 use super::principal::Grant;
-use crate::auth::roles::Roles;
+use crate::roles::Roles;
 
-/// The roles that the token names and `roles` has, each once. Issuers name roles of other services too.
+/// The grants of a token, each once. Ignores names that are not in `roles`: issuers name roles of other services too.
 ///
-/// A claim in another form than those below gives no roles, and its name goes to `unreadable`. The token stays good for
-/// all that needs no role: fewer rights than meant are safe, and more are not possible.
+/// A claim in another form than those below gives no roles, and its name goes to `unreadable`. The token stays valid:
+/// with fewer roles it can only have fewer rights.
 ///
 /// * `list`: the name of the claim that lists roles without organizations.
-/// * `organization`: that of the token, in which the roles of the list are granted.
-pub fn grants(
+/// * `organization`: the organization of the token, in which the roles of the list are granted.
+pub(crate) fn grants(
     claims: &Claims,
     list: &str,
     organization: Option<&OrganizationId>,
@@ -39,9 +39,9 @@ pub fn grants(
     grants
 }
 
-/// Roles by their names: one name, or a list of names and of objects with a name.
+/// A list of roles: one name, or a list of names and of objects with a name.
 #[derive(Debug, Default)]
-pub struct ListedRoles(Vec<String>);
+pub(crate) struct ListedRoles(Vec<String>);
 
 impl ListedRoles {
     fn grants(&self, organization: Option<&OrganizationId>, roles: &Roles) -> Vec<Grant> {
@@ -50,13 +50,13 @@ impl ListedRoles {
     }
 }
 
-/// Zitadel's form: an object of roles by name, each an object of the organizations that it was granted in, by id. The
-/// values in there are domains.
+/// Zitadel's form: an object with the name of each role, which holds an object with the id of each organization that
+/// the role was granted in. The innermost values are domains, which do not count.
 #[derive(Debug, Default, Deserialize)]
-pub struct ProjectRoles(BTreeMap<String, BTreeMap<String, IgnoredAny>>);
+pub(crate) struct ProjectRoles(BTreeMap<String, BTreeMap<String, IgnoredAny>>);
 
 impl ProjectRoles {
-    /// `None` when the id of an organization is not valid.
+    /// `None` if the id of an organization is not valid.
     fn grants(&self, roles: &Roles) -> Option<Vec<Grant>> {
         let known = self.0.iter().filter_map(|(name, organizations)| Some((roles.get(name)?, organizations)));
         let granted = known.flat_map(|(role, organizations)| organizations.keys().map(move |id| (role, id)));
@@ -95,8 +95,8 @@ impl<'de> Deserialize<'de> for ListedRoles {
     }
 }
 
-/// The name of a role in a list. In an object it is the `value` (RFC 7643, section 2.4, which RFC 9068, section 2.2.3.1,
-/// asks for), else the `name`. An `id` and a `display` are for other uses.
+/// The name of a role in a list. In an object it is the `value` (RFC 7643, section 2.4, as RFC 9068, section 2.2.3.1,
+/// demands), or else the `name`.
 struct RoleName(String);
 
 impl<'de> Deserialize<'de> for RoleName {

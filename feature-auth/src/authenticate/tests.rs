@@ -1,4 +1,4 @@
-//! Tokens of issuers: which are believed, what follows from their claims, and which settings are refused.
+//! Tokens of issuers: which are accepted, and which principals they make.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -6,14 +6,13 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use feature_core::{InstanceId, OrganizationId, UserId};
-use http::HeaderValue;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::mint::OWN_ISSUER;
-use crate::auth::testing::{Answer, NOW, Server, Signer, authenticate, issuer, jwks, now, unsigned};
-use crate::config::settings::{self, Bound};
+use crate::authenticate::own_issuer::OWN_ISSUER;
+use crate::config::{self, Bound};
+use crate::testing::{Answer, NOW, Server, Signer, authenticate, issuer, jwks, now, roles, unsigned};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -23,7 +22,7 @@ struct Signers {
     p384: Signer,
     rsa: Signer,
     pss: Signer,
-    /// An RSA key that is published without an algorithm.
+    /// An RSA key that is published without `alg`.
     any: Signer,
     stranger: Signer,
 }
@@ -38,10 +37,10 @@ static SIGNERS: LazyLock<Signers> = LazyLock::new(|| Signers {
     stranger: Signer::new("ed", Algorithm::EdDSA),
 });
 
-/// A server with one issuer, of the instance `demo`, whose keys are in a file.
+/// A configuration with one issuer of the instance `demo`, whose keys are in a file.
 struct Setup {
     folder: tempfile::TempDir,
-    settings: Settings,
+    config: Auth,
 }
 
 impl Setup {
@@ -52,14 +51,15 @@ impl Setup {
         let mut keys = [ed, p256, p384, rsa, pss, any].map(Signer::jwk);
         keys[5].as_object_mut().unwrap().remove("alg");
         std::fs::write(&file, json!({"keys": keys}).to_string()).unwrap();
-        let mut settings = Settings::default();
+        let mut config = Auth::default();
         let instance = Some("demo".to_owned());
-        settings.auth.issuers = vec![settings::Issuer { jwks_file: Some(file), instance, ..issuer(ISSUER) }];
-        Self { folder, settings }
+        config.issuers = vec![config::Issuer { jwks_file: Some(file), instance, ..issuer(ISSUER) }];
+        Self { folder, config }
     }
 
-    fn authenticator(&self) -> Result<Authenticator, AuthError> {
-        Authenticator::new(&self.settings, KeyFolder::open_or_create(self.folder.path()).unwrap(), now())
+    fn authenticator(&self) -> Result<Authenticator, SetupError> {
+        let keys = KeyFolder::open_or_create(self.folder.path()).unwrap();
+        Authenticator::new(&self.config, &roles(), keys, now())
     }
 }
 
@@ -67,7 +67,7 @@ fn good() -> Value {
     json!({"iss": ISSUER, "aud": ["features", "more"], "sub": "42", "iat": NOW - 60, "exp": NOW + 60})
 }
 
-/// The good claims with changes; `null` takes a claim away.
+/// The good claims with changes; `null` removes a claim.
 fn claims(changes: Value) -> Value {
     let mut claims = good();
     for (name, value) in changes.as_object().unwrap() {
@@ -80,7 +80,7 @@ fn claims(changes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn only_tokens_that_are_right_in_everything_are_believed() {
+async fn tokens_are_accepted_only_if_valid_in_everything() {
     let setup = Setup::new();
     let authenticator = setup.authenticator().unwrap();
     let Signers { ed, p256, p384, rsa, pss, any, stranger } = &*SIGNERS;
@@ -109,7 +109,7 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
     let stranger_issuer = Some("its issuer is not known");
     #[rustfmt::skip]
     let table = [
-        // what                          token                                                    why it is not believed
+        // what                          token                                                    why it is not accepted
         ("Ed25519",                      ed.token(&good()),                                       None),
         ("P-256",                        p256.token(&good()),                                     None),
         ("P-384",                        p384.token(&good()),                                     None),
@@ -167,52 +167,21 @@ async fn only_tokens_that_are_right_in_everything_are_believed() {
         let actual = authenticate(&authenticator, &token, now()).await;
         match (actual, why) {
             (Ok(principal), None) => assert_eq!(principal.subject, "42", "{what}"),
-            (Err(Failure::TokenInvalid(actual)), Some(why)) => assert_eq!(actual, why, "{what}"),
+            (Err(AuthError::TokenInvalid(actual)), Some(why)) => assert_eq!(actual, why, "{what}"),
             (actual, _) => panic!("{what}: {actual:?}"),
         }
     }
     let expired = changed(json!({"exp": NOW - 10}));
-    assert!(matches!(authenticate(&authenticator, &expired, now()).await, Err(Failure::TokenExpired)));
+    assert!(matches!(authenticate(&authenticator, &expired, now()).await, Err(AuthError::TokenExpired)));
     let expired = stranger.token(&claims(json!({"exp": NOW - 10})));
     let unsigned = authenticate(&authenticator, &expired, now()).await;
-    assert!(matches!(unsigned, Err(Failure::TokenInvalid(_))), "what is not signed was never valid");
+    assert!(matches!(unsigned, Err(AuthError::TokenInvalid(_))), "what is not signed was never valid");
 }
 
 #[tokio::test]
-async fn exactly_one_bearer_token_must_be_given() {
-    let authenticator = Setup::new().authenticator().unwrap();
-    let token = SIGNERS.ed.token(&good());
-    let bearer = format!("Bearer {token}");
-    let table: [(&[&str], Result<(), &str>); 9] = [
-        // authorization headers                    believed, or why not
-        (&[&bearer], Ok(())),
-        (&[&format!("bearer {token}")], Ok(())),
-        (&[&format!("BEARER   {token}")], Ok(())),
-        (&[], Err("no credential")),
-        (&[&bearer, &bearer], Err("more than one authorization header")),
-        (&[&token], Err("is not 'Bearer TOKEN'")),
-        (&["Basic dTpw"], Err("is not 'Bearer TOKEN'")),
-        (&["Bearer"], Err("is not 'Bearer TOKEN'")),
-        (&["Bearer ü"], Err("not plain ASCII")),
-    ];
-    for (values, expected) in table {
-        let mut headers = HeaderMap::new();
-        for value in values {
-            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
-        let Attempt::Known(actual) = authenticator.attempt(&headers, now()) else { panic!("{values:?} waits") };
-        match (actual, expected) {
-            (Ok(_), Ok(())) => {}
-            (Err(failure), Err(why)) => assert!(failure.to_string().contains(why), "{failure}"),
-            (actual, _) => panic!("{values:?}: {actual:?}"),
-        }
-    }
-}
-
-#[tokio::test]
-async fn the_claims_of_an_issuer_make_the_principal() {
+async fn claims_of_an_issuer_make_the_principal() {
     let mut setup = Setup::new();
-    setup.settings.auth.roles_claim = "groups".to_owned();
+    setup.config.roles_claim = "groups".to_owned();
     let authenticator = setup.authenticator().unwrap();
     let token = SIGNERS.ed.token(&claims(json!({
         "urn:zitadel:iam:user:resourceowner:id": "acme",
@@ -244,7 +213,7 @@ async fn the_claims_of_an_issuer_make_the_principal() {
     ];
     assert_eq!(grants.collect::<Vec<_>>(), expected);
 
-    setup.settings.auth.issuers[0].instance = None;
+    setup.config.issuers[0].instance = None;
     let principal = authenticate(&setup.authenticator().unwrap(), &token, now()).await.unwrap();
     assert_eq!(principal.instance, None);
     assert!(principal.holds_everywhere("system.feature.write"));
@@ -252,12 +221,12 @@ async fn the_claims_of_an_issuer_make_the_principal() {
 }
 
 #[tokio::test]
-async fn an_issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_keys() {
+async fn issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_keys() {
     let Signers { ed, p256, .. } = &*SIGNERS;
     let mut setup = Setup::new();
     let server = Server::start(setup.folder.path(), Answer::Status(503)).await;
     let (jwks_url, jwks_ca_file) = (Some(server.url.clone()), Some(server.ca_file.clone()));
-    setup.settings.auth.issuers = vec![settings::Issuer { jwks_url, jwks_ca_file, ..issuer(ISSUER) }];
+    setup.config.issuers = vec![config::Issuer { jwks_url, jwks_ca_file, ..issuer(ISSUER) }];
     let authenticator = setup.authenticator().unwrap();
     let start = now();
     let (old, new) = (ed.token(&good()), p256.token(&good()));
@@ -266,7 +235,7 @@ async fn an_issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_key
     let unknown = Some("its issuer has no such key");
     #[rustfmt::skip]
     let table = [
-        // at s  the server answers                     token  why it is not believed   requests in all
+        // at s  the server answers                     token  why it is not accepted   requests in all
         (0,      Answer::Status(503),                   &old,  unloaded,                1),
         (5,      Answer::Body(jwks(&[ed])),             &old,  unloaded,                1),
         (10,     Answer::Body(jwks(&[ed])),             &old,  None,                    2),
@@ -279,7 +248,7 @@ async fn an_issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_key
         server.answers(answer);
         match (authenticate(&authenticator, token, at(at_s)).await, why) {
             (Ok(_), None) => {}
-            (Err(Failure::TokenInvalid(actual)), Some(why)) => assert_eq!(actual, why, "at {at_s} s"),
+            (Err(AuthError::TokenInvalid(actual)), Some(why)) => assert_eq!(actual, why, "at {at_s} s"),
             (actual, _) => panic!("at {at_s} s: {actual:?}"),
         }
         assert_eq!(server.requests(), requests, "at {at_s} s");
@@ -292,7 +261,7 @@ async fn an_issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_key
 }
 
 #[test]
-fn nothing_secret_is_in_debug_output() {
+fn debug_output_shows_no_key() {
     let setup = Setup::new();
     let shown = format!("{:?}", setup.authenticator().unwrap());
     let public = URL_SAFE_NO_PAD.decode(SIGNERS.ed.jwk()["x"].as_str().unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Verified tokens, remembered by their digests: in a bounded memory, and never the tokens themselves. Whether one
-//! still holds is for the verifier to say.
+//! A cache of verified tokens by their digests, with bounded memory. It never holds the tokens themselves. The verifier
+//! checks whether an entry is still current.
 
 use std::sync::Arc;
 
@@ -10,68 +10,69 @@ use quick_cache::sync::Cache;
 use super::issuer::Issuer;
 use super::principal::Principal;
 
-/// The room of one token. A token with a few roles needs half of it, one with hundreds takes the room of several.
+/// The memory that is planned for one token. A token with a few roles needs half of it, one with hundreds several times
+/// as much.
 const TOKEN_BYTES: usize = 1024;
 
-/// What a token takes beside its principal, at about: its place in the cache, and [`Verified`].
+/// The memory of an entry beside its principal, about: its slot in the cache, and [`Verified`].
 const ENTRY_BYTES: usize = 192;
 
-/// What a token is remembered by. Nobody can find another token with the same one.
+/// The SHA-256 digest of a token, which no other token has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenDigest([u8; 32]);
+pub(crate) struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// The digest of a token.
-    pub fn of(token: &str) -> Self {
+    /// The digest of this token.
+    pub(crate) fn of(token: &str) -> Self {
         Self(digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 
-/// What came of verifying a token, and under which circumstances. It holds the numbers of the keys and of the list
-/// rather than these themselves, which a token that nobody shows any more would keep in memory.
+/// The result of a verification, with the versions that it depends on. A version is small; the keys and the list
+/// themselves would stay in memory as long as the entry.
 #[derive(Debug)]
-pub struct Verified {
-    /// Whom it speaks for.
+pub(crate) struct Verified {
+    /// The principal of the token.
     pub principal: Arc<Principal>,
-    /// Who made it.
+    /// Its issuer.
     pub issuer: Arc<Issuer>,
-    /// Which keys the issuer had.
+    /// The version of the issuer's keys.
     pub keys_version: u64,
-    /// Which list of revoked tokens was in force.
+    /// The version of the list of revoked tokens.
     pub revocations_version: u64,
 }
 
-/// The verified tokens, of which those that are seldom shown are forgotten first. Only tokens that were
-/// found to be good are in here, so that who has none cannot push out others'.
+/// The verified tokens. Rarely used tokens are evicted first. It holds valid tokens only, so a client without one
+/// cannot evict the tokens of others.
 #[derive(Debug)]
-pub struct RememberedTokens(Cache<TokenDigest, Arc<Verified>, Weight>);
+pub(crate) struct TokenCache(Cache<TokenDigest, Arc<Verified>, Weight>);
 
-impl RememberedTokens {
-    /// Room for so many tokens, each of [`TOKEN_BYTES`]; `None` for none at all.
-    pub fn new(entries: usize) -> Option<Self> {
+impl TokenCache {
+    /// A cache for this number of tokens of [`TOKEN_BYTES`] each; `None` for 0.
+    pub(crate) fn new(entries: usize) -> Option<Self> {
         let bytes = entries as u64 * TOKEN_BYTES as u64;
         (entries > 0).then(|| Self(Cache::with_weighter(entries, bytes, Weight)))
     }
 
-    /// What came of verifying the token with this digest.
-    pub fn get(&self, token: &TokenDigest) -> Option<Arc<Verified>> {
+    /// The result for the token with this digest.
+    pub(crate) fn get(&self, token: &TokenDigest) -> Option<Arc<Verified>> {
         self.0.get(token)
     }
 
-    /// Remembers a token that is good.
-    pub fn insert(&self, token: TokenDigest, verified: Verified) {
+    /// Adds a valid token.
+    pub(crate) fn insert(&self, token: TokenDigest, verified: Verified) {
         self.0.insert(token, Arc::new(verified));
     }
 
-    /// How many are remembered.
+    /// The number of tokens.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// How much memory they take, by their weights.
+    /// The memory of all tokens, by their weights.
     #[cfg(test)]
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.0.weight()
     }
 }

@@ -1,138 +1,117 @@
-//! From a token to the principal that it speaks for, with the keys at hand. Where a token comes from is not known here.
+//! Verifies tokens of the server itself and of the configured issuers with the current keys. Caches verified tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::claims::{Claims, TimeLimits};
-use super::issuer::configured::oidc;
-use super::issuer::{Issuer, Kind};
+use super::issuer::Issuer;
 use super::jws::Jws;
+use super::own_issuer::OWN_ISSUER;
 use super::principal::Principal;
-use crate::auth::authenticate::token_cache::{RememberedTokens, TokenDigest, Verified};
-use crate::auth::clock::Moment;
-use crate::auth::error::AuthError;
-use crate::auth::keys::jwks_cache::{CachedKeys, LoadError, Source};
-use crate::auth::keys::signing_keys::KeyFolder;
-use crate::auth::mint::OWN_ISSUER;
-use crate::auth::revocation::file::Revocations;
-use crate::auth::roles::Roles;
-use crate::config::settings::Settings;
-use crate::error::Failure;
+use super::token_cache::{TokenCache, TokenDigest, Verified};
+use crate::clock::Timestamp;
+use crate::config::Auth;
+use crate::error::{AuthError, SetupError};
+use crate::keys::KeyFolder;
+use crate::revocation::file::Revocations;
+use crate::roles::Roles;
 
-/// Verifies tokens of the server itself and of the configured issuers.
+/// Verifies tokens.
 #[derive(Debug)]
-pub struct Verifier {
+pub(crate) struct Verifier {
     issuers: HashMap<String, Arc<Issuer>>,
     limits: TimeLimits,
     revocations: Revocations,
-    remembered: Option<RememberedTokens>,
+    token_cache: Option<TokenCache>,
 }
 
-/// Why a token is not believed.
+/// Why a token is not accepted.
 #[derive(Debug)]
-pub enum Unverified {
-    /// It is no good.
-    Refused(Failure),
-    /// The keys at hand, if any, do not tell: its issuer may have newer ones.
+pub(crate) enum Unverified {
+    /// The token is not valid.
+    Refused(AuthError),
+    /// The current keys do not include the token's key. Its issuer may have newer ones.
     KeyUnknown(Arc<Issuer>),
 }
 
-impl From<Failure> for Unverified {
-    fn from(failure: Failure) -> Self {
-        Unverified::Refused(failure)
+impl From<AuthError> for Unverified {
+    fn from(error: AuthError) -> Self {
+        Unverified::Refused(error)
     }
 }
 
 impl Verifier {
-    /// Opens the keys of all issuers, and the list of revoked tokens. Keys behind URLs need not be reachable now.
-    ///
-    /// `keys`: the server's own.
+    /// Opens the keys of all issuers, and the list of revoked tokens. Keys behind URLs need not be reachable yet.
     ///
     /// # Errors
-    /// [`AuthError`] names the setting that does not work, or says what is wrong with the server's own keys.
-    pub fn new(settings: &Settings, keys: KeyFolder, now: Moment) -> Result<Self, AuthError> {
-        let auth = &settings.auth;
-        let roles = Roles::new(&settings.roles);
-        let max_stale = Duration::from_secs(auth.jwks_max_stale_s);
-        let own = Issuer {
-            audience: OWN_ISSUER.to_owned(),
-            keys: CachedKeys::open(OWN_ISSUER, Source::Folder(keys), max_stale, now.steady).map_err(
-                |error| match error {
-                    LoadError::Folder(error) => AuthError::Keys(error),
-                    other => AuthError::setting("server.data", settings.server.data.display(), other),
-                },
-            )?,
-            kind: Kind::Own,
-            roles: roles.clone(),
-            roles_claim: auth.roles_claim.clone(),
-        };
+    /// [`SetupError`] names the setting that does not work, or says what is wrong with the server's own keys.
+    pub(crate) fn new(config: &Auth, roles: &Roles, keys: KeyFolder, now: Timestamp) -> Result<Self, SetupError> {
+        let own = Issuer::own(config, keys, roles, now)?;
         let mut issuers = HashMap::from([(OWN_ISSUER.to_owned(), Arc::new(own))]);
-        for (index, settings) in auth.issuers.iter().enumerate() {
-            let issuer = oidc(&format!("auth.issuers[{index}]"), settings, auth, &roles, now)?;
-            issuers.insert(settings.issuer.clone(), Arc::new(issuer));
+        for (index, entry) in config.issuers.iter().enumerate() {
+            let issuer = Issuer::oidc(&format!("auth.issuers[{index}]"), entry, config, roles, now)?;
+            issuers.insert(entry.issuer.clone(), Arc::new(issuer));
         }
-        let revocation_file = auth.revocation_file.as_deref();
-        let revocations = Revocations::open(revocation_file).map_err(|error| {
-            let file = revocation_file.map(|file| file.display().to_string()).unwrap_or_default();
-            AuthError::setting("auth.revocation_file", file, error)
+        let file = config.revocation_file.as_deref();
+        let revocations = Revocations::open(file).map_err(|error| {
+            let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+            SetupError::setting("auth.revocation_file", file, error)
         })?;
-        let limits = TimeLimits { leeway_s: auth.leeway_s, max_lifetime_s: auth.max_token_lifetime_s };
-        Ok(Self { issuers, limits, revocations, remembered: RememberedTokens::new(auth.token_cache_entries) })
+        let limits = TimeLimits { leeway_s: config.leeway_s, max_lifetime_s: config.max_token_lifetime_s };
+        Ok(Self { issuers, limits, revocations, token_cache: TokenCache::new(config.token_cache_entries) })
     }
 
-    /// Tells whom a token speaks for. Must be called on a tokio runtime.
+    /// The principal of a token. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// [`Unverified`].
-    pub fn verify(&self, token: &str, at: Moment) -> Result<Arc<Principal>, Unverified> {
-        let Some(remembered) = &self.remembered else {
-            return self.verify_anew(token, at).map(|verified| verified.principal);
+    pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Unverified> {
+        let Some(cache) = &self.token_cache else {
+            return self.verify_anew(token, now).map(|verified| verified.principal);
         };
         let digest = TokenDigest::of(token);
-        if let Some(verified) = remembered.get(&digest)
-            && self.still_holds(&verified, at)
+        if let Some(verified) = cache.get(&digest)
+            && self.is_current(&verified, now)
         {
             return Ok(Arc::clone(&verified.principal));
         }
-        let verified = self.verify_anew(token, at)?;
+        let verified = self.verify_anew(token, now)?;
         let principal = Arc::clone(&verified.principal);
-        remembered.insert(digest, verified);
+        cache.insert(digest, verified);
         Ok(principal)
     }
 
     /// All issuers.
-    pub fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+    pub(crate) fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
         self.issuers.values()
     }
 
-    /// The list of revoked tokens.
-    pub fn revocations(&self) -> &Revocations {
+    /// The revoked tokens.
+    pub(crate) fn revocations(&self) -> &Revocations {
         &self.revocations
     }
 
-    /// Whether nothing has happened since the token was verified that could change the outcome.
-    fn still_holds(&self, verified: &Verified, at: Moment) -> bool {
+    /// Whether the keys, the revocations and the validity of a cached token are still those of its verification.
+    fn is_current(&self, verified: &Verified, now: Timestamp) -> bool {
         let same_keys = |version| verified.keys_version == version;
-        verified.issuer.keys.current(at.steady).is_ok_and(|keys| same_keys(keys.version))
+        verified.issuer.keys.current(now.monotonic).is_ok_and(|keys| same_keys(keys.version))
             && self.revocations.current().version == verified.revocations_version
-            && !self.limits.over(verified.principal.expires_at, at.unix_s)
+            && !self.limits.over(verified.principal.expires_at, now.unix_s)
     }
 
-    /// The one way to a principal: a key of the issuer that the token names, then the signature, the claims, and that
-    /// it is not revoked.
-    fn verify_anew(&self, token: &str, at: Moment) -> Result<Verified, Unverified> {
+    /// The only way to a principal: a key of the token's issuer, then the signature, the claims, and the revocations.
+    fn verify_anew(&self, token: &str, now: Timestamp) -> Result<Verified, Unverified> {
         let jws = Jws::parse(token)?;
         let issuer = Claims::issuer_of(&jws.payload)?;
-        let issuer = self.issuers.get(&issuer).ok_or(Failure::TokenInvalid("its issuer is not known"))?;
+        let issuer = self.issuers.get(&issuer).ok_or(AuthError::TokenInvalid("its issuer is not known"))?;
         let key_unknown = || Unverified::KeyUnknown(Arc::clone(issuer));
-        let snapshot = issuer.keys.current(at.steady).map_err(|_| key_unknown())?;
+        let snapshot = issuer.keys.current(now.monotonic).map_err(|_| key_unknown())?;
         jws.verify(snapshot.keys.find(jws.key_id.as_deref(), jws.algorithm).ok_or_else(key_unknown)?)?;
         let claims = Claims::parse(&jws.payload, &issuer.roles_claim)?;
-        let principal = Arc::new(issuer.principal(&claims, self.limits, at)?);
+        let principal = Arc::new(issuer.principal(&claims, self.limits, now)?);
         let revocations = self.revocations.current();
         if revocations.list.revokes(claims.ids()?) {
-            return Err(Failure::TokenInvalid("it has been revoked").into());
+            return Err(AuthError::TokenInvalid("it has been revoked").into());
         }
         Ok(Verified {
             principal,

@@ -1,4 +1,7 @@
-//! JSON Web Key Sets (RFC 7517): which of their keys are usable, and for which algorithm. Nothing is loaded here.
+//! JSON Web Key Sets (RFC 7517): which of their keys are usable, and for which algorithms.
+//!
+//! jsonwebtoken has a `JwkSet` too, but it is less strict: one malformed key fails the whole set, a private part and a
+//! wrong length pass, and `alg` Ed25519 (RFC 9864) is the same to it as any unknown algorithm.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,10 +9,10 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::key_set::{KeySet, LeftOut, VerifyingKey};
+use super::key_set::{KeySet, SkippedKey, VerifyingKey};
 use crate::text_file;
 
-/// The algorithms of each type of key by their names (RFC 7518, RFC 8037, RFC 9864).
+/// The algorithms of each key type by their names (RFC 7518, RFC 8037, RFC 9864).
 const ED25519: &[(&str, Algorithm)] = &[("Ed25519", Algorithm::EdDSA), ("EdDSA", Algorithm::EdDSA)];
 const P256: &[(&str, Algorithm)] = &[("ES256", Algorithm::ES256)];
 const P384: &[(&str, Algorithm)] = &[("ES384", Algorithm::ES384)];
@@ -22,21 +25,21 @@ const RSA: &[(&str, Algorithm)] = &[
     ("PS512", Algorithm::PS512),
 ];
 
-/// The lengths of RSA moduli that are accepted, in bits (RFC 7518, section 3.3, and what aws-lc verifies).
+/// The accepted lengths of RSA moduli in bits: RFC 7518, section 3.3, sets the least, aws-lc the most.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
-/// The most keys whose reasons are kept, so that a file of nonsense does not fill the log. Real sets have a few keys.
-const LEFT_OUT_MAX: usize = 50;
+/// The most skipped keys whose reasons are kept, so that a file of nonsense does not fill the log.
+const SKIPPED_MAX: usize = 50;
 
-/// Why a text is no key set that can be used.
+/// Why a key set cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JwksError {
+pub(crate) enum JwksError {
     /// The text is no JSON object with a list `keys`.
     #[error("is no JSON Web Key Set")]
     Malformed,
-    /// No key is left after those that cannot be used.
+    /// None of its keys can be used.
     #[error("holds no usable key{}", listed(.0))]
-    NoUsableKey(Vec<LeftOut>),
+    NoUsableKey(Vec<SkippedKey>),
 }
 
 #[derive(Deserialize)]
@@ -60,37 +63,37 @@ struct Jwk {
     d: Option<IgnoredAny>,
 }
 
-/// Reads a key set. Keys that cannot be used are left out, as RFC 7517, section 5, asks for.
+/// Reads a key set. It skips keys that cannot be used, as RFC 7517, section 5, demands.
 ///
 /// # Errors
-/// [`JwksError`] when nothing usable is in it.
-pub fn parse(json: &[u8]) -> Result<KeySet, JwksError> {
+/// [`JwksError`] if no key is usable.
+pub(crate) fn parse(json: &[u8]) -> Result<KeySet, JwksError> {
     let json = text_file::without_mark(json);
     let set: Jwks = serde_json::from_slice(json).map_err(|_| JwksError::Malformed)?;
     let mut keys = Vec::new();
-    let mut left_out = Vec::new();
+    let mut skipped = Vec::new();
     for value in &set.keys {
         match Jwk::deserialize(value).map_err(|_| "the key is malformed").and_then(|jwk| usable(&jwk)) {
             Ok(key) => keys.push(key),
             Err(reason) => {
                 let kid = value.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default();
-                let key = LeftOut::new(kid, reason);
-                if left_out.len() < LEFT_OUT_MAX && !left_out.contains(&key) {
-                    left_out.push(key);
+                let key = SkippedKey::new(kid, reason);
+                if skipped.len() < SKIPPED_MAX && !skipped.contains(&key) {
+                    skipped.push(key);
                 }
             }
         }
     }
-    if keys.is_empty() { Err(JwksError::NoUsableKey(left_out)) } else { Ok(KeySet::new(keys).without(left_out)) }
+    if keys.is_empty() { Err(JwksError::NoUsableKey(skipped)) } else { Ok(KeySet::new(keys).with_skipped(skipped)) }
 }
 
-/// The first few keys with their reasons, to end a sentence.
-fn listed(left_out: &[LeftOut]) -> String {
-    let keys: Vec<String> = left_out.iter().take(3).map(ToString::to_string).collect();
+/// The first three keys with their reasons, as the end of a sentence.
+fn listed(skipped: &[SkippedKey]) -> String {
+    let keys: Vec<String> = skipped.iter().take(3).map(ToString::to_string).collect();
     if keys.is_empty() { String::new() } else { format!(" ({})", keys.join("; ")) }
 }
 
-/// The key, when it is public, for signatures, and strong enough. Its type tells which algorithms it can be for.
+/// The key, if it is public, for signatures, and strong enough.
 fn usable(jwk: &Jwk) -> Result<VerifyingKey, &'static str> {
     if jwk.usage.as_ref().is_some_and(|usage| usage != "sig") {
         return Err("the key is not for signatures");
@@ -99,7 +102,7 @@ fn usable(jwk: &Jwk) -> Result<VerifyingKey, &'static str> {
         return Err("the key is not for verifying");
     }
     if jwk.d.is_some() {
-        // Whoever published it can no longer be the only one who signs with it.
+        // Everybody who has read the set can sign with this key.
         return Err("the key is published with its private part");
     }
     let (algorithms, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
@@ -110,13 +113,13 @@ fn usable(jwk: &Jwk) -> Result<VerifyingKey, &'static str> {
         ("EC", Some("P-256")) => (algorithms(jwk, P256)?, point(jwk, 32)?),
         ("EC", Some("P-384")) => (algorithms(jwk, P384)?, point(jwk, 48)?),
         ("RSA", _) => (algorithms(jwk, RSA)?, rsa(jwk)?),
-        // Symmetric keys (`oct`) would let whoever can verify also sign.
+        // With a symmetric key (`oct`) everybody who can verify can also sign.
         _ => return Err("the key's type is not supported"),
     };
     Ok(VerifyingKey { id: jwk.kid.clone(), algorithms, key })
 }
 
-/// The one algorithm that the key names, else all of its type.
+/// The algorithm that the key names, or all algorithms of its type.
 fn algorithms(jwk: &Jwk, of_type: &[(&str, Algorithm)]) -> Result<Vec<Algorithm>, &'static str> {
     let named = jwk.alg.as_deref();
     let fitting = of_type.iter().filter(|(name, _)| named.is_none_or(|named| named == *name));

@@ -1,7 +1,7 @@
-//! The keys of one issuer, kept in memory and loaded again now and then. What a token says is not known here.
+//! The keys of one issuer in memory, loaded again at intervals.
 //!
-//! Loading is bounded whatever callers send: one load at a time, and a pause between two. When a load fails, the
-//! last good keys stay, but not for ever.
+//! One load runs at a time, with a pause between two, whatever callers send. If a load fails, the last good keys stay
+//! in use for a bounded time.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -12,13 +12,13 @@ use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::watch;
 
 use super::jwks::{self, JwksError};
-use super::key_set::{KeySet, LeftOut};
-use crate::auth::keys::jwks_http::{FetchError, Fetcher};
-use crate::auth::keys::signing_keys::{KeyFolder, KeysError};
+use super::jwks_http::{FetchError, Fetcher};
+use super::key_set::{KeySet, SkippedKey};
+use super::signing_keys::{KeyFolder, KeysError};
 
 /// Where keys come from.
 #[derive(Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// The server's own keys.
     Folder(KeyFolder),
     /// A file with a JSON Web Key Set.
@@ -27,10 +27,10 @@ pub enum Source {
     Url(Box<Fetcher>),
 }
 
-/// Why keys could not be loaded this time.
+/// Why a load failed.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The server's own.
+pub(crate) enum LoadError {
+    /// The server's own keys cannot be read.
     #[error(transparent)]
     Folder(#[from] KeysError),
     /// The file cannot be read.
@@ -38,22 +38,22 @@ pub enum LoadError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: std::io::Error,
     },
     /// The URL cannot be fetched.
     #[error(transparent)]
     Url(#[from] FetchError),
-    /// What was read is no key set.
+    /// The answer or file is no usable key set.
     #[error("the answer or file {0}")]
     Jwks(#[from] JwksError),
-    /// The task that reads files was stopped.
+    /// The runtime stops, and with it the task that reads files.
     #[error("the server is stopping")]
     Stopped,
 }
 
 impl Source {
-    /// The shortest time between two loads, whoever asks for them.
+    /// The shortest time between the starts of two loads.
     fn pause(&self) -> Duration {
         match self {
             Source::Folder(_) => Duration::from_secs(2),
@@ -62,8 +62,8 @@ impl Source {
         }
     }
 
-    /// The age from which the next use of the keys also loads them again. They are used every second, if only by who
-    /// looks after them, so a key which is taken away is not trusted for much longer than this.
+    /// The age from which the next use of the keys loads them again. The refresh task uses them every second, so a
+    /// removed key is not accepted for much longer than this.
     fn max_age(&self) -> Duration {
         match self {
             Source::Folder(_) | Source::File(_) => Duration::from_secs(5),
@@ -84,90 +84,112 @@ impl Source {
     }
 }
 
-/// The keys as they were last loaded.
+/// The keys of one load.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The keys.
     pub keys: KeySet,
-    /// A number that no other keys of this issuer have had.
+    /// A number that changes whenever the keys do.
     pub version: u64,
     loaded: Instant,
 }
 
 /// The keys of one issuer.
 #[derive(Debug)]
-pub struct CachedKeys {
+pub(crate) struct JwksCache {
     issuer: String,
     source: Source,
     max_stale: Duration,
-    /// `None` when no load has succeeded yet.
+    /// `None` until the first load has succeeded.
     current: ArcSwapOption<Snapshot>,
     loads: Mutex<Loads>,
 }
 
 #[derive(Debug, Default)]
 struct Loads {
-    begun: Option<Instant>,
-    /// Its sender is dropped when the load is over, however it ends.
+    started: Option<Instant>,
+    /// The load drops its sender when it ends, also by a panic.
     running: Option<watch::Receiver<()>>,
-    /// Why the last load failed, which is logged once.
+    /// Why the last load failed. It is logged once.
     problem: Option<String>,
 }
 
-/// The keys at hand, cheaply borrowed: for the length of one check.
-pub struct Keys(Guard<Option<Arc<Snapshot>>>);
+/// The current keys, borrowed without a lock for the time of one check.
+pub(crate) struct Keys(Guard<Option<Arc<Snapshot>>>);
 
 impl Deref for Keys {
     type Target = Snapshot;
 
     fn deref(&self) -> &Snapshot {
-        self.0.as_deref().expect("only keys that are there are borrowed")
+        self.0.as_deref().expect("only loaded keys are borrowed")
     }
 }
 
 /// Why an issuer has no keys at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NoKeys {
+pub(crate) enum NoKeys {
     /// No load has succeeded yet.
     NeverLoaded,
-    /// The last good ones are too old to be believed.
+    /// The last good keys are too old to be accepted.
     TooOld,
 }
 
-/// A load that is under way.
+/// A running load.
 #[derive(Debug)]
-pub struct Running(watch::Receiver<()>);
+pub(crate) struct RunningLoad(watch::Receiver<()>);
 
-impl Running {
-    /// Waits until it is over.
-    pub async fn finished(mut self) {
+impl RunningLoad {
+    /// Waits for its end.
+    pub(crate) async fn finished(mut self) {
         while self.0.changed().await.is_ok() {}
     }
 }
 
-impl CachedKeys {
-    /// Keys that are loaded from files at once, and from a URL later: its server may be down for now.
-    ///
-    /// * `issuer`: its name in logs.
-    /// * `max_stale`: how long the last good keys are believed when no newer ones can be had.
+impl JwksCache {
+    /// Opens the server's own keys.
     ///
     /// # Errors
-    /// [`LoadError`] when files cannot be used.
-    pub fn open(issuer: &str, source: Source, max_stale: Duration, now: Instant) -> Result<Arc<Self>, LoadError> {
-        let keys = source.read().transpose()?;
-        if let Some(keys) = &keys {
-            log_left_out(issuer, keys, &[]);
-        }
-        let current = ArcSwapOption::from_pointee(keys.map(|keys| Snapshot { keys, version: 0, loaded: now }));
-        Ok(Arc::new(Self { issuer: issuer.to_owned(), source, max_stale, current, loads: Mutex::default() }))
+    /// [`KeysError`] if they cannot be read.
+    pub(crate) fn of_folder(
+        issuer: &str,
+        keys: KeyFolder,
+        max_stale: Duration,
+        now: Instant,
+    ) -> Result<Arc<Self>, KeysError> {
+        let set = keys.verifying()?;
+        Ok(Self::new(issuer, Source::Folder(keys), Some(set), max_stale, now))
     }
 
-    /// The keys at hand, or why there are none to believe. Old ones are loaded again in the background. Must be called
-    /// on a tokio runtime.
+    /// Opens the keys of an issuer. Reads a file at once; loads a URL later, because its server may be down.
+    ///
+    /// * `issuer`: its name in the log.
+    /// * `max_stale`: how long the last good keys are accepted while newer ones cannot be loaded.
     ///
     /// # Errors
-    /// [`NoKeys`].
-    pub fn current(self: &Arc<Self>, now: Instant) -> Result<Keys, NoKeys> {
+    /// [`LoadError`] if the file cannot be used.
+    pub(crate) fn open(
+        issuer: &str,
+        source: Source,
+        max_stale: Duration,
+        now: Instant,
+    ) -> Result<Arc<Self>, LoadError> {
+        let keys = source.read().transpose()?;
+        Ok(Self::new(issuer, source, keys, max_stale, now))
+    }
+
+    fn new(issuer: &str, source: Source, keys: Option<KeySet>, max_stale: Duration, now: Instant) -> Arc<Self> {
+        if let Some(keys) = &keys {
+            log_skipped(issuer, keys, &[]);
+        }
+        let current = ArcSwapOption::from_pointee(keys.map(|keys| Snapshot { keys, version: 0, loaded: now }));
+        Arc::new(Self { issuer: issuer.to_owned(), source, max_stale, current, loads: Mutex::default() })
+    }
+
+    /// The current keys. Loads old keys again in the background. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NoKeys`] if no keys may be used.
+    pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Result<Keys, NoKeys> {
         let snapshot = self.current.load();
         let age = now.saturating_duration_since(snapshot.as_ref().ok_or(NoKeys::NeverLoaded)?.loaded);
         if age >= self.source.max_age() {
@@ -176,29 +198,29 @@ impl CachedKeys {
         if age > self.max_stale { Err(NoKeys::TooOld) } else { Ok(Keys(snapshot)) }
     }
 
-    /// Begins to load the keys again, or joins who does already. Must be called on a tokio runtime.
+    /// Starts a load, or joins a running one. Must be called on a tokio runtime.
     ///
-    /// `None` when the last load is too recent: then the keys at hand are the answer.
-    pub fn refresh(self: &Arc<Self>, now: Instant) -> Option<Running> {
+    /// `None` if the last load is too recent: then the current keys are final.
+    pub(crate) fn refresh(self: &Arc<Self>, now: Instant) -> Option<RunningLoad> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(running) = &loads.running
             && running.has_changed().is_ok()
         {
-            return Some(Running(running.clone()));
+            return Some(RunningLoad(running.clone()));
         }
-        if loads.begun.is_some_and(|begun| now.saturating_duration_since(begun) < self.source.pause()) {
+        if loads.started.is_some_and(|started| now.saturating_duration_since(started) < self.source.pause()) {
             return None;
         }
-        loads.begun = Some(now);
+        loads.started = Some(now);
         let (end, running) = watch::channel(());
         loads.running = Some(running.clone());
         let this = Arc::clone(self);
-        // A task of its own: a caller who goes away must not take the load along that others wait for.
+        // A task of its own: other callers wait for the load even if this one goes away.
         tokio::spawn(async move {
             this.load(now).await;
             drop(end);
         });
-        Some(Running(running))
+        Some(RunningLoad(running))
     }
 
     async fn load(self: &Arc<Self>, now: Instant) {
@@ -215,7 +237,7 @@ impl CachedKeys {
         self.keep(loaded, now);
     }
 
-    /// Puts what was loaded in force. What is wrong is said once, and so is that it is well again.
+    /// Puts loaded keys into use. Logs a failure once, and its end.
     fn keep(&self, loaded: Result<KeySet, LoadError>, now: Instant) {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let (issuer, last) = (&self.issuer, self.current.load());
@@ -225,7 +247,7 @@ impl CachedKeys {
                 if !same || loads.problem.is_some() {
                     tracing::info!(%issuer, keys = keys.ids().count(), changed = !same, "the issuer's keys are loaded");
                 }
-                log_left_out(issuer, &keys, last.as_ref().map_or(&[], |last| last.keys.left_out()));
+                log_skipped(issuer, &keys, last.as_ref().map_or(&[], |last| last.keys.skipped()));
                 loads.problem = None;
                 let version = last.as_ref().map_or(0, |last| last.version + u64::from(!same));
                 self.current.store(Some(Arc::new(Snapshot { keys, version, loaded: now })));
@@ -244,9 +266,9 @@ impl CachedKeys {
     }
 }
 
-/// Logs the keys of an issuer that cannot be used, but for those that are logged already.
-fn log_left_out(issuer: &str, keys: &KeySet, logged: &[LeftOut]) {
-    for LeftOut { kid, reason } in keys.left_out().iter().filter(|key| !logged.contains(key)) {
+/// Logs the unusable keys of an issuer, except those in `logged`.
+fn log_skipped(issuer: &str, keys: &KeySet, logged: &[SkippedKey]) {
+    for SkippedKey { kid, reason } in keys.skipped().iter().filter(|key| !logged.contains(key)) {
         tracing::info!(issuer, kid, reason, "a key of the issuer is left out");
     }
 }

@@ -1,4 +1,4 @@
-//! Fetches a key set from an https URL: bounded in time and size, and from nowhere else than the URL says.
+//! Fetches a key set from an https URL, bounded in time and size. Redirects are not followed.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,22 +20,22 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::text_file;
 
-/// How long a fetch may take from the name lookup to the last byte.
+/// How long a fetch may take, from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The largest answer that is read, in bytes.
+/// The largest accepted answer, in bytes.
 const BODY_MAX_BYTES: usize = 256 * 1024;
 
-/// Why a URL can never be fetched with these settings.
+/// Why a URL cannot be fetched with these settings at all.
 #[derive(Debug, thiserror::Error)]
-pub enum FetcherError {
-    /// The URL does not lead to a TLS server.
+pub(crate) enum FetcherError {
+    /// The URL is not https, or has user information.
     #[error("must be an https URL without user information")]
     Url,
     /// The file with certificates cannot be used.
     #[error("is no file with PEM certificates: {0}")]
     CaFile(String),
-    /// The machine trusts nobody.
+    /// The machine has no root certificates.
     #[error("the machine has no root certificates to check it with, name some in jwks_ca_file: {0}")]
     NoRoots(std::io::Error),
     /// The TLS library refuses.
@@ -45,24 +45,24 @@ pub enum FetcherError {
 
 /// Why a fetch failed this time.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// It took too long.
     #[error("the server gives no complete answer in time")]
     Timeout,
-    /// The server cannot be reached, or is not who it should be.
+    /// The server cannot be reached, or its certificate is not trusted.
     #[error("the server cannot be reached: {}", chain(.0))]
     Connection(#[from] hyper_util::client::legacy::Error),
-    /// The server answers something else. A redirect is something else too: it could lead anywhere.
+    /// The status is not 200. That includes redirects, which could lead anywhere.
     #[error("the server answers {0}")]
     Status(StatusCode),
-    /// The answer breaks off or is too large.
+    /// The answer is incomplete or too large.
     #[error("the answer cannot be read, or has more than {BODY_MAX_BYTES} bytes: {0}")]
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// Fetches from one URL.
 #[derive(Debug, Clone)]
-pub struct Fetcher {
+pub(crate) struct Fetcher {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     url: Uri,
     timeout: Duration,
@@ -72,11 +72,11 @@ impl Fetcher {
     /// Prepares fetches.
     ///
     /// * `url`: an https URL.
-    /// * `ca_file`: PEM certificates that the server's is checked against, instead of the machine's own.
+    /// * `ca_file`: the PEM root certificates of the server, instead of the machine's.
     ///
     /// # Errors
-    /// [`FetcherError`] when no fetch could ever work.
-    pub fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, FetcherError> {
+    /// [`FetcherError`] if no fetch can ever succeed.
+    pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, FetcherError> {
         let url: Uri = url.parse().map_err(|_| FetcherError::Url)?;
         let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
         if url.scheme() != Some(&Scheme::HTTPS) || !plain {
@@ -89,7 +89,7 @@ impl Fetcher {
                 .map_err(FetcherError::NoRoots)?,
         };
         let connector = builder.https_only().enable_http1().build();
-        // Minutes lie between two fetches: no server keeps a connection open for that long.
+        // Fetches are minutes apart, and servers close idle connections sooner.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { client, url, timeout: TIMEOUT })
     }
@@ -97,14 +97,14 @@ impl Fetcher {
     /// Fetches once.
     ///
     /// # Errors
-    /// [`FetchError`] when there is no complete answer with status 200.
-    pub async fn fetch(&self) -> Result<Bytes, FetchError> {
+    /// [`FetchError`] if there is no complete answer with status 200.
+    pub(crate) async fn fetch(&self) -> Result<Bytes, FetchError> {
         tokio::time::timeout(self.timeout, self.answer()).await.map_err(|_| FetchError::Timeout)?
     }
 
-    /// The same fetches with another time limit.
+    /// The same fetcher with another time limit.
     #[cfg(test)]
-    pub fn within(self, timeout: Duration) -> Self {
+    pub(crate) fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
@@ -136,7 +136,7 @@ fn trusting(file: &Path) -> Result<ClientConfig, FetcherError> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// The error with its causes: the outermost alone says no more than that something failed.
+/// The error with its causes: the outermost one alone does not say what failed.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -1,7 +1,7 @@
-//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The largest number signs, all of them verify. A key is
-//! retired by removing its file.
+//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The key with the largest number signs, all keys verify.
+//! Removing its file retires a key.
 //!
-//! The private half leaves this file only inside of a [`SigningKey`]. What a token says is not known here.
+//! A private key leaves this file only inside a [`SigningKey`].
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -20,50 +20,50 @@ use uuid::Uuid;
 use super::key_set::{KeySet, VerifyingKey};
 use crate::text_file;
 
-/// Why the keys cannot be used.
+/// Why the server's own keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file system refuses.
+    /// The file system reports an error.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The failed action.
         action: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// The error.
         source: io::Error,
     },
-    /// A file is no key.
+    /// A file holds no key.
     #[error("{} is no Ed25519 key in PKCS#8 PEM: restore it, or remove it to do without it", .0.display())]
     Malformed(PathBuf),
     /// There is no key at all.
     #[error("{} holds no key: make one with 'feature-server token keygen'", .0.display())]
     Empty(PathBuf),
-    /// The machine has no randomness to offer, or its cryptography refuses.
+    /// The cryptographic library cannot make a key.
     #[error("cannot make a key: the cryptographic library refuses")]
     Generate,
 }
 
-/// The folder with the keys.
+/// The folder with the server's own keys.
 #[derive(Debug, Clone)]
 pub struct KeyFolder {
     path: PathBuf,
 }
 
-/// One of the keys.
+/// One of the server's own keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKey {
-    /// The `kid` of tokens that it signs: its thumbprint (RFC 7638).
+    /// The `kid` of the tokens that it signs: its thumbprint (RFC 7638).
     pub id: String,
-    /// Where it is.
+    /// Its file.
     pub path: PathBuf,
 }
 
-/// The key that signs. Its debug output does not show it.
+/// The key that signs. Its debug output does not show the private key.
 #[derive(Debug)]
 pub struct SigningKey {
-    pub(in crate::auth) id: String,
-    pub(in crate::auth) key: EncodingKey,
+    pub(crate) id: String,
+    pub(crate) key: EncodingKey,
 }
 
 struct Pair {
@@ -72,17 +72,17 @@ struct Pair {
 }
 
 impl KeyFolder {
-    /// Opens the keys of a data folder. Folders that do not exist are made, with mode 0700 for the keys; so is the
-    /// first key when there is none.
+    /// Opens the keys of a data folder. Makes missing folders, with mode 0700 for the keys, and a first key if there is
+    /// none.
     ///
-    /// Several processes may do this at once: they end up with the same key.
+    /// Several processes may do this at the same time: they all use the same first key.
     ///
     /// # Errors
-    /// [`KeysError`] when a folder or key cannot be made, or a key cannot be read.
+    /// [`KeysError`] if a folder or key cannot be made, or a key cannot be read.
     pub fn open_or_create(data: &Path) -> Result<Self, KeysError> {
         let folder = Self::make(data)?;
         if folder.numbers()?.is_empty() {
-            // Somebody else may have been faster; then theirs is the first key.
+            // Another process may have been faster; then its key is the first one.
             folder.write(1)?;
         }
         folder.verifying()?;
@@ -96,10 +96,10 @@ impl KeyFolder {
         Ok(folder)
     }
 
-    /// The keys of a data folder, in ascending order of their numbers: the last one signs. Nothing is made.
+    /// The keys of a data folder in ascending order: the last one signs. Makes nothing.
     ///
     /// # Errors
-    /// [`KeysError`] when the folder or a key cannot be read.
+    /// [`KeysError`] if the folder or a key cannot be read.
     pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
         let folder = Self { path: data.join("keys") };
         let key = |number| {
@@ -109,10 +109,10 @@ impl KeyFolder {
         folder.numbers()?.into_iter().map(key).collect()
     }
 
-    /// Adds a key with the next number to the keys of a data folder, which then signs.
+    /// Adds a key with the next number to a data folder. From then on it signs.
     ///
     /// # Errors
-    /// [`KeysError`] when the folder or the key cannot be made.
+    /// [`KeysError`] if the folder or the key cannot be made.
     pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
         let mut number = folder.numbers()?.last().map_or(1, |last| last + 1);
@@ -124,10 +124,10 @@ impl KeyFolder {
         }
     }
 
-    /// How many keys a data folder has. All of them are read, and nothing is made.
+    /// The number of keys in a data folder. Reads all of them, and makes nothing.
     ///
     /// # Errors
-    /// [`KeysError`] when one cannot be read.
+    /// [`KeysError`] if one cannot be read.
     pub fn count(data: &Path) -> Result<usize, KeysError> {
         let folder = Self { path: data.join("keys") };
         if !folder.path.exists() {
@@ -141,7 +141,7 @@ impl KeyFolder {
     /// The key that signs: the one with the largest number.
     ///
     /// # Errors
-    /// [`KeysError`] when there is none, or it cannot be read.
+    /// [`KeysError`] if there is none, or it cannot be read.
     pub fn signing(&self) -> Result<SigningKey, KeysError> {
         let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
         let pair = self.read(number)?;
@@ -149,11 +149,11 @@ impl KeyFolder {
         Ok(SigningKey { id, key: pair.private })
     }
 
-    /// All keys' public halves. None is no error: who takes the last key away wants its tokens refused.
+    /// The public keys. An empty folder is no error: removing the last key retires its tokens.
     ///
     /// # Errors
-    /// [`KeysError`] when one cannot be read.
-    pub(super) fn verifying(&self) -> Result<KeySet, KeysError> {
+    /// [`KeysError`] if a key cannot be read.
+    pub(crate) fn verifying(&self) -> Result<KeySet, KeysError> {
         let public = |number| Ok(self.read(number)?.public);
         Ok(KeySet::new(self.numbers()?.into_iter().map(public).collect::<Result<_, KeysError>>()?))
     }
@@ -168,7 +168,7 @@ impl KeyFolder {
                 }
                 _ => {}
             }
-            // A new folder is on the disk only when the folder that names it is.
+            // A new folder is durable only once its parent is synced.
             sync_folder(data)?;
             let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
             sync_folder(parent.unwrap_or(Path::new(".")))?;
@@ -180,14 +180,14 @@ impl KeyFolder {
         self.path.join(format!("{number}.pem"))
     }
 
-    /// The numbers of the keys, in ascending order. Other files in the folder do not matter.
+    /// The numbers of the keys, in ascending order. Ignores other files in the folder.
     fn numbers(&self) -> Result<Vec<u32>, KeysError> {
         let error = io_error("list", &self.path);
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(&error)? {
             let name = entry.map_err(&error)?.file_name();
             let number = name.to_str().and_then(|name| name.strip_suffix(".pem")).and_then(|stem| stem.parse().ok());
-            // `+1.pem` and `01.pem` parse too, but would be looked for under another name.
+            // `+1.pem` and `01.pem` parse too, but `file` spells their numbers differently.
             numbers.extend(number.filter(|number| self.file(*number).file_name() == Some(&name)));
         }
         numbers.sort_unstable();
@@ -203,7 +203,7 @@ impl KeyFolder {
         Ok(Pair { public: public(&pair), private: EncodingKey::from_ed_der(der.secret_pkcs8_der()) })
     }
 
-    /// Makes a key under this number. `None` when another process has just taken the number.
+    /// Makes a key with this number. `None` if another process has just taken the number.
     fn write(&self, number: u32) -> Result<Option<OwnKey>, KeysError> {
         let pair = Ed25519KeyPair::generate().map_err(|_| KeysError::Generate)?;
         let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeysError::Generate)?;
@@ -212,8 +212,8 @@ impl KeyFolder {
             format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
         let temporary = self.path.join(format!(".{}.tmp", Uuid::new_v4()));
         let path = self.file(number);
-        // A link to the complete file appears at once or, when the name is taken, not at all. A rename would
-        // replace the other's key.
+        // A link appears with the complete file or, if the name is taken, not at all. A rename would replace the other
+        // process's key.
         let linked = write_private(&temporary, pem.as_bytes()).and_then(|()| fs::hard_link(&temporary, &path));
         let removed = fs::remove_file(&temporary);
         match linked {

@@ -1,12 +1,13 @@
-//! Minting: what a token holds, what is refused, and that the server believes its own tokens.
+//! Minting: the content of a token, refused requests, and that the server accepts its own tokens.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::auth::authenticate::Authenticator;
-use crate::auth::keys::signing_keys::KeyFolder;
-use crate::auth::testing::{NOW, authenticate, now};
+use crate::authenticate::Authenticator;
+use crate::error::AuthError;
+use crate::keys::KeyFolder;
+use crate::testing::{NOW, authenticate, now, roles};
 
 fn asked(roles: &[&str]) -> TokenRequest {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -23,12 +24,12 @@ fn part(token: &str, index: usize) -> Value {
 }
 
 #[test]
-fn a_token_holds_what_was_asked_for_and_no_more() {
+fn token_holds_what_was_requested_and_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let key = keys(folder.path()).signing().unwrap();
-    let settings = Settings::default();
+    let config = Auth::default();
 
-    let bare = mint(&key, &settings, &asked(&[]), now()).unwrap();
+    let bare = mint(&key, &config, &roles(), &asked(&[]), now()).unwrap();
     assert_eq!(bare.expires_at, NOW + 3600);
     assert_eq!(part(&bare.token, 0), json!({"typ": "JWT", "alg": "EdDSA", "kid": key.id}));
     let mut claims = part(&bare.token, 1);
@@ -42,7 +43,7 @@ fn a_token_holds_what_was_asked_for_and_no_more() {
     full.instance = Some(InstanceId::new("demo").unwrap());
     full.organization = Some(OrganizationId::new("acme").unwrap());
     full.user = Some(UserId::new("42").unwrap());
-    let full = mint(&key, &settings, &full, now()).unwrap();
+    let full = mint(&key, &config, &roles(), &full, now()).unwrap();
     assert!(full.hints.is_empty());
     let claims = part(&full.token, 1);
     assert_eq!(claims["sub"], "42");
@@ -54,7 +55,7 @@ fn a_token_holds_what_was_asked_for_and_no_more() {
 }
 
 #[test]
-fn lifetimes_and_roles_that_do_not_work_are_refused_by_name() {
+fn unusable_lifetimes_and_roles_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let key = keys(folder.path()).signing().unwrap();
     let lifetime = |seconds| TokenRequest { lifetime: Duration::from_secs(seconds), ..asked(&[]) };
@@ -65,14 +66,14 @@ fn lifetimes_and_roles_that_do_not_work_are_refused_by_name() {
         (asked(&["IAM_OWNR"]), "no role \"IAM_OWNR\"; there are IAM_LOGIN_CLIENT, "),
     ];
     for (asked, expected) in table {
-        let error = mint(&key, &Settings::default(), &asked, now()).err().unwrap().to_string();
+        let error = mint(&key, &Auth::default(), &roles(), &asked, now()).err().unwrap().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    assert!(mint(&key, &Settings::default(), &lifetime(86_400), now()).is_ok());
+    assert!(mint(&key, &Auth::default(), &roles(), &lifetime(86_400), now()).is_ok());
 }
 
 #[test]
-fn roles_that_count_nothing_in_the_token_are_pointed_out() {
+fn roles_without_effect_in_the_token_are_pointed_out() {
     let instance = Some(InstanceId::new("demo").unwrap());
     let organization = Some(OrganizationId::new("acme").unwrap());
     #[rustfmt::skip]
@@ -90,24 +91,25 @@ fn roles_that_count_nothing_in_the_token_are_pointed_out() {
     let key = keys(folder.path()).signing().unwrap();
     for (role, instance, organization, lacks) in table {
         let asked = TokenRequest { instance, organization, ..asked(&[role]) };
-        let hints = mint(&key, &Settings::default(), &asked, now()).unwrap().hints;
+        let hints = mint(&key, &Auth::default(), &roles(), &asked, now()).unwrap().hints;
         let expected = lacks.map(|lacks| format!("{role} counts only in a token with {lacks}, and this one has none"));
         assert_eq!(hints, Vec::from_iter(expected));
     }
 }
 
 #[tokio::test]
-async fn the_server_believes_its_own_tokens_and_those_of_older_keys() {
+async fn own_tokens_are_accepted_and_those_of_older_keys() {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::default();
-    let authenticator = Authenticator::new(&settings, keys(folder.path()), now()).unwrap();
+    let config = Auth::default();
+    let authenticator = Authenticator::new(&config, &roles(), keys(folder.path()), now()).unwrap();
     let asked = |user: Option<&str>| TokenRequest {
         instance: Some(InstanceId::new("demo").unwrap()),
         user: user.map(|user| UserId::new(user).unwrap()),
         ..asked(&["SYSTEM_OWNER"])
     };
-    let token =
-        |asked: &TokenRequest| mint(&keys(folder.path()).signing().unwrap(), &settings, asked, now()).unwrap().token;
+    let token = |asked: &TokenRequest| {
+        mint(&keys(folder.path()).signing().unwrap(), &config, &roles(), asked, now()).unwrap().token
+    };
     let old = token(&asked(None));
     let principal = authenticate(&authenticator, &old, now()).await.unwrap();
     assert_eq!((principal.subject.as_str(), &principal.user), ("operator", &None), "an operator is no user");
@@ -125,7 +127,7 @@ async fn the_server_believes_its_own_tokens_and_those_of_older_keys() {
     KeyFolder::add(folder.path()).unwrap();
     let newest = token(&asked(None));
     let soon = authenticate(&authenticator, &newest, start.after(Duration::from_secs(1))).await;
-    assert!(matches!(soon, Err(Failure::TokenInvalid("its issuer has no such key"))), "{soon:?}");
+    assert!(matches!(soon, Err(AuthError::TokenInvalid("its issuer has no such key"))), "{soon:?}");
     assert!(authenticate(&authenticator, &newest, start.after(Duration::from_secs(2))).await.is_ok());
 
     // A key that is taken away is forgotten with the next load, which the age of the keys begins.
@@ -138,5 +140,5 @@ async fn the_server_believes_its_own_tokens_and_those_of_older_keys() {
     );
     assert!(authenticate(&authenticator, &token(&asked(None)), late).await.is_ok(), "a new key does");
     let forgotten = authenticate(&authenticator, &old, late).await;
-    assert!(matches!(forgotten, Err(Failure::TokenInvalid("its issuer has no such key"))), "{forgotten:?}");
+    assert!(matches!(forgotten, Err(AuthError::TokenInvalid("its issuer has no such key"))), "{forgotten:?}");
 }

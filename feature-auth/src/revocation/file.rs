@@ -1,7 +1,6 @@
-//! The file with the list of revoked tokens: read at start, and again when it has changed. What it says is not known
-//! here.
+//! The file with the list of revoked tokens: read at start, and again after each change.
 //!
-//! Whatever happens to the file, the last good list stays: nothing that was revoked comes back by an accident.
+//! If the file breaks or disappears, the last good list stays: no accident makes a revoked token valid again.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -12,96 +11,96 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::auth::revocation::list::{ListError, RevocationList};
+use crate::revocation::list::{ListError, RevocationList};
 use crate::text_file;
 
-/// The largest file that is read, in bytes.
+/// The largest accepted file, in bytes.
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum RevocationFileError {
-    /// The file system refuses.
+pub(crate) enum RevocationFileError {
+    /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    /// It is too large.
+    /// The file is too large.
     #[error("has more than {FILE_MAX_BYTES} bytes: take out entries whose tokens have expired")]
     TooLarge,
-    /// It is no text.
+    /// The file is no UTF-8.
     #[error("is no UTF-8 text")]
     NoText,
-    /// It is no list.
+    /// The text is no list.
     #[error(transparent)]
     List(#[from] ListError),
 }
 
-/// A list, and which one it is.
+/// A list with its version.
 #[derive(Debug, Default)]
-pub struct Revoked {
+pub(crate) struct ListSnapshot {
     /// The list.
     pub list: RevocationList,
-    /// A number that no other list of this process has.
+    /// A number that changes with every reading.
     pub version: u64,
 }
 
-/// The list in force.
+/// The current list, and the file that it comes from.
 #[derive(Debug)]
-pub struct Revocations {
-    current: ArcSwap<Revoked>,
-    file: Option<Watched>,
+pub(crate) struct Revocations {
+    current: ArcSwap<ListSnapshot>,
+    file: Option<ListFile>,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct ListFile {
     path: PathBuf,
-    last: Mutex<LastLook>,
+    last: Mutex<LastReading>,
 }
 
 #[derive(Debug, Default)]
-struct LastLook {
+struct LastReading {
     stamp: Option<Stamp>,
-    /// What was wrong with it, which is logged once.
+    /// Why the last reading failed. It is logged once.
     problem: Option<String>,
 }
 
-/// What tells one content of a file from another without reading it.
+/// Distinguishes two contents of a file without reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
     bytes: u64,
     modified_ns: i128,
     changed_ns: i128,
-    /// Whether it had been at rest when it was read. What changed just before may change again within the same tick of
-    /// the file system's clock.
+    /// Whether the last change was some time ago. A recent change may be followed by another one within the same tick
+    /// of the file system's clock.
     settled: bool,
 }
 
 impl Revocations {
-    /// Reads the file, when there is one. Without one nothing is revoked.
+    /// Reads the file. Without a file no token is revoked.
     ///
     /// # Errors
-    /// [`RevocationFileError`] when it cannot be used.
-    pub fn open(path: Option<&Path>) -> Result<Self, RevocationFileError> {
+    /// [`RevocationFileError`] if the file cannot be used.
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, RevocationFileError> {
         let Some(path) = path else { return Ok(Self { current: ArcSwap::default(), file: None }) };
         let (stamp, list) = read(path)?;
-        let last = Mutex::new(LastLook { stamp: Some(stamp), problem: None });
-        let current = ArcSwap::from_pointee(Revoked { list, version: 0 });
-        Ok(Self { current, file: Some(Watched { path: path.to_owned(), last }) })
+        let last = Mutex::new(LastReading { stamp: Some(stamp), problem: None });
+        let current = ArcSwap::from_pointee(ListSnapshot { list, version: 0 });
+        Ok(Self { current, file: Some(ListFile { path: path.to_owned(), last }) })
     }
 
-    /// The list in force.
-    pub fn current(&self) -> Guard<Arc<Revoked>> {
+    /// The current list.
+    pub(crate) fn current(&self) -> Guard<Arc<ListSnapshot>> {
         self.current.load()
     }
 
-    /// Whether there is a file that may change.
-    pub fn may_change(&self) -> bool {
+    /// Whether the list comes from a file.
+    pub(crate) fn has_file(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Reads the file again when it has changed. Blocks.
-    pub fn look(&self) {
-        let Some(Watched { path, last }) = &self.file else { return };
+    /// Reads the file again if it has changed. Blocks.
+    pub(crate) fn reload(&self) {
+        let Some(ListFile { path, last }) = &self.file else { return };
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         let found = std::fs::metadata(path).map(|metadata| Stamp::of(&metadata));
         let stamp = found.as_ref().ok().copied();
@@ -111,20 +110,20 @@ impl Revocations {
         match found.map_err(RevocationFileError::from).and_then(|_| read(path)) {
             Ok((stamp, list)) => {
                 let same = last.problem.is_none() && last.stamp.is_some_and(|last| last.is_of(&stamp));
-                *last = LastLook { stamp: Some(stamp), problem: None };
+                *last = LastReading { stamp: Some(stamp), problem: None };
                 if !same {
                     tracing::info!(entries = list.len(), "the list of revoked tokens was read again");
                 }
                 let version = self.current.load().version + 1;
-                self.current.store(Arc::new(Revoked { list, version }));
+                self.current.store(Arc::new(ListSnapshot { list, version }));
             }
             Err(error) => {
-                // The name stands in the line, the content never does.
+                // The log has the name of the file, never its content.
                 let problem = format!("auth.revocation_file {} {error}", path.display());
                 if last.problem.as_ref() != Some(&problem) {
                     tracing::warn!("{problem}; the last good list stays");
                 }
-                *last = LastLook { stamp, problem: Some(problem) };
+                *last = LastReading { stamp, problem: Some(problem) };
             }
         }
     }
@@ -132,7 +131,7 @@ impl Revocations {
 
 fn read(path: &Path) -> Result<(Stamp, RevocationList), RevocationFileError> {
     let mut file = File::open(path)?;
-    // Taken before the content: what changes in between is read once more.
+    // Taken before the content, so that a change in between causes another reading.
     let stamp = Stamp::of(&file.metadata()?);
     let mut bytes = Vec::new();
     file.by_ref().take(FILE_MAX_BYTES + 1).read_to_end(&mut bytes)?;
@@ -159,7 +158,7 @@ impl Stamp {
         }
     }
 
-    /// Whether two stamps are of one content.
+    /// Whether both stamps belong to one content.
     fn is_of(&self, other: &Self) -> bool {
         Self { settled: true, ..*self } == Self { settled: true, ..*other }
     }

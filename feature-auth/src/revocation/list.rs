@@ -1,6 +1,6 @@
-//! The list of revoked tokens: its form as text, and what it revokes. Where the text lies is not known here.
+//! The list of revoked tokens: how it is written, and which tokens it revokes.
 //!
-//! A line is one entry, a comment after `#`, or blank. An id with blanks or quotes in it is written as a JSON string.
+//! A line is an entry, a comment after `#`, or blank. An id with blanks or quotes is written as a JSON string.
 //!
 //! ```text
 //! # what      id                                    of one issuer alone           issued before (Unix time)
@@ -13,27 +13,27 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The most entries that a list may have: about 150 MB of memory.
+/// The most entries of a list, which take about 150 MB of memory.
 const ENTRIES_MAX: usize = 1_000_000;
 
-/// Tokens that are not believed, however well they are signed.
+/// Tokens that are refused although they are valid otherwise.
 #[derive(Debug, Default)]
-pub struct RevocationList {
+pub(crate) struct RevocationList {
     tokens: HashSet<Id>,
-    /// For each subject the time before which its tokens were issued, in seconds since 1970; the largest number for all.
+    /// For each subject the time before which issued tokens are revoked, in seconds since 1970; `u64::MAX` for all.
     subjects: HashMap<Id, u64>,
 }
 
-/// An issuer, or none for all of them, and an id.
+/// An issuer, or `None` for all issuers, and an id.
 type Id = (Option<Arc<str>>, Box<str>);
 
-/// Why a text is no list. What the line says is not repeated: it may be a secret in the wrong file.
+/// Why a text is no list. The errors do not repeat the line: it may be a secret in the wrong file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// Nothing at all, which is also how a file looks that is just being written.
+pub(crate) enum ListError {
+    /// The text is empty, which is also how a file looks that is just being written.
     #[error("is empty: if nothing is revoked, write a comment such as '# nothing is revoked'")]
     Empty,
-    /// The last line may be half of one.
+    /// The last line may be incomplete.
     #[error("line {0} does not end with a line break, so it may be incomplete")]
     Incomplete(usize),
     /// A line is no entry.
@@ -42,26 +42,26 @@ pub enum ListError {
          'subject ID [issuer ISSUER] [before UNIX_SECONDS]'"
     )]
     Line {
-        /// The line's number, from 1.
+        /// The number of the line, from 1.
         line: usize,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// There are too many.
+    /// There are too many entries.
     #[error("has more than {ENTRIES_MAX} entries: take out those whose tokens have expired")]
     TooMany,
 }
 
-/// What a list is asked about a token.
+/// The parts of a token that a list can name.
 #[derive(Debug, Clone, Copy)]
-pub struct TokenIds<'t> {
-    /// Who made it.
+pub(crate) struct TokenIds<'t> {
+    /// The issuer.
     pub issuer: &'t str,
-    /// Its own id, where it has one.
+    /// The id of the token (`jti`), if it has one.
     pub id: Option<&'t str>,
-    /// Whom it was made for.
+    /// The subject.
     pub subject: &'t str,
-    /// When it was issued, in seconds since 1970, where it tells.
+    /// When the token was issued (`iat`), in seconds since 1970, if it says so.
     pub issued_at_s: Option<u64>,
 }
 
@@ -69,8 +69,8 @@ impl RevocationList {
     /// Reads a list.
     ///
     /// # Errors
-    /// [`ListError`] names the first line that is no entry.
-    pub fn parse(text: &str) -> Result<Self, ListError> {
+    /// [`ListError`] names the first line that is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, ListError> {
         Self::parse_up_to(ENTRIES_MAX, text)
     }
 
@@ -91,8 +91,8 @@ impl RevocationList {
             }
             let id = (issuer.map(|issuer| shared(&mut issuers, &issuer)), Box::from(id));
             match kind {
-                Kind::Token => drop(list.tokens.insert(id)),
-                Kind::Subject => {
+                EntryKind::Token => drop(list.tokens.insert(id)),
+                EntryKind::Subject => {
                     let before = list.subjects.entry(id).or_default();
                     *before = (*before).max(before_s.unwrap_or(u64::MAX));
                 }
@@ -102,15 +102,15 @@ impl RevocationList {
     }
 
     /// The number of its entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens.len() + self.subjects.len()
     }
 
     /// Whether a token is revoked.
-    pub fn revokes(&self, token: TokenIds<'_>) -> bool {
+    pub(crate) fn revokes(&self, token: TokenIds<'_>) -> bool {
         let issuers = || [None, Some(Arc::from(token.issuer))].into_iter();
         let by_id = |id: &str| issuers().any(|issuer| self.tokens.contains(&(issuer, Box::from(id))));
-        // Of a token that does not tell when it was issued nobody knows that it was issued later.
+        // A token without `iat` may be an old one.
         let issued_before = |before: &u64| token.issued_at_s.is_none_or(|issued| issued < *before);
         (!self.tokens.is_empty() && token.id.is_some_and(by_id))
             || (!self.subjects.is_empty()
@@ -120,7 +120,7 @@ impl RevocationList {
     }
 }
 
-/// A list names few issuers many times.
+/// The one shared copy of an issuer's name: a list names few issuers many times.
 fn shared(known: &mut HashSet<Arc<str>>, issuer: &str) -> Arc<str> {
     if let Some(issuer) = known.get(issuer) {
         return Arc::clone(issuer);
@@ -130,13 +130,13 @@ fn shared(known: &mut HashSet<Arc<str>>, issuer: &str) -> Arc<str> {
     issuer
 }
 
-enum Kind {
+enum EntryKind {
     Token,
     Subject,
 }
 
 struct Entry<'l> {
-    kind: Kind,
+    kind: EntryKind,
     id: Cow<'l, str>,
     issuer: Option<Cow<'l, str>>,
     before_s: Option<u64>,
@@ -150,8 +150,8 @@ impl<'l> Entry<'l> {
             return Ok(None);
         }
         let kind = match word(&mut rest)?.as_deref() {
-            Some("jti") => Kind::Token,
-            Some("subject") => Kind::Subject,
+            Some("jti") => EntryKind::Token,
+            Some("subject") => EntryKind::Subject,
             _ => return Err("it begins with neither 'jti' nor 'subject'"),
         };
         let id = word(&mut rest)?.filter(|id| !id.is_empty()).ok_or("the id is missing")?;
@@ -160,7 +160,7 @@ impl<'l> Entry<'l> {
             let value = word(&mut rest)?.ok_or("a value is missing at its end")?;
             match (&*name, &entry) {
                 ("issuer", Self { issuer: None, .. }) => entry.issuer = Some(value),
-                ("before", Self { kind: Kind::Subject, before_s: None, .. }) => {
+                ("before", Self { kind: EntryKind::Subject, before_s: None, .. }) => {
                     entry.before_s = Some(value.parse().map_err(|_| "'before' takes whole seconds since 1970")?);
                 }
                 _ => return Err("it says more than belongs there, or the same twice"),

@@ -1,36 +1,28 @@
-//! Whose organization counts when a user is written or read.
+//! The organization that counts if a user is written or read.
 
 use std::sync::Arc;
 
-use feature_api::schema::{Access, Exception};
 use feature_core::{Level, Record};
-use http::Uri;
 
 use super::*;
-use crate::auth::access::{CallParts, Instances, Rule};
-use crate::auth::testing::{Who, metadata, outcome};
+use crate::access::{Exemption, Rule};
+use crate::testing::{Names, Who, outcome};
 
 /// The caller's right on user `42` of instance `demo`.
 ///
-/// * `who`: roles; `itself` among them makes the caller that user.
+/// * `who`: roles; `itself` in front of them makes the caller that user.
 /// * `claim`: the organization in the caller's token, if any.
 /// * `named`: the organization in the metadata, if any.
-fn access(who: &'static str, claim: &'static str, named: &str) -> Result<UserAccess, Failure> {
-    let itself = who.contains("itself");
-    let roles = who.trim_start_matches("itself");
-    let principal = Who { instance: "demo", organization: claim, user: if itself { "42" } else { "" }, roles };
-    let permission = Access::Permission { name: "user.feature.read".to_owned(), exception: Some(Exception::Itself) };
-    let rule = Arc::new(Rule::new(&permission, Some(Level::User)));
-    let entries: Vec<String> =
-        [named].iter().filter(|id| !id.is_empty()).map(|id| format!("x-zitadel-orgid: {id}")).collect();
-    let headers = metadata(&entries.iter().map(String::as_str).collect::<Vec<_>>());
-    let uri = Uri::from_static("/");
-    let parts = CallParts { headers: &headers, uri: &uri };
-    Caller::admit(principal.principal(), rule, &Instances::default(), parts)?.user("42")
+fn access(who: &'static str, claim: &'static str, named: &str) -> Result<UserAccess, AuthError> {
+    let user = if who.contains("itself") { "42" } else { "" };
+    let who = Who { instance: "demo", organization: claim, user, roles: who.trim_start_matches("itself") };
+    let rule = Rule::new(Some("user.feature.read".to_owned()), Some(Exemption::SelfAccess), Some(Level::User));
+    let names = Names { organization: named, ..Names::default() };
+    Caller::admit(who.principal(), Arc::new(rule), &names)?.user("42")
 }
 
 #[test]
-fn a_write_puts_the_user_where_the_caller_may_put_them() {
+fn write_places_the_user_where_the_caller_may() {
     const ASK: &str = "bad x-zitadel-orgid";
     #[rustfmt::skip]
     let table = [
@@ -77,7 +69,7 @@ fn a_write_puts_the_user_where_the_caller_may_put_them() {
 }
 
 #[test]
-fn a_read_goes_through_an_organization_that_the_caller_may_see() {
+fn read_goes_through_an_organization_that_the_caller_may_see() {
     const ASK: &str = "bad x-zitadel-orgid";
     #[rustfmt::skip]
     let table = [
@@ -132,7 +124,7 @@ fn a_read_goes_through_an_organization_that_the_caller_may_see() {
 }
 
 #[test]
-fn owner_that_an_answer_names_is_recorded_only_for_callers_with_a_right_on_the_instance() {
+fn owner_in_an_answer_is_the_recorded_one_only_for_a_right_on_the_instance() {
     #[rustfmt::skip]
     let table = [
         // who                       claim  metadata  recorded  owner
@@ -163,7 +155,7 @@ fn owner_that_an_answer_names_is_recorded_only_for_callers_with_a_right_on_the_i
 }
 
 #[test]
-fn malformed_metadata_is_refused_by_name() {
+fn malformed_organization_is_refused_by_name() {
     let long = "x".repeat(201);
     let failure = access("IAM_OWNER", "", &long);
     assert_eq!(outcome(failure, |_| String::new()), "bad x-zitadel-orgid");

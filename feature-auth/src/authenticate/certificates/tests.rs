@@ -1,31 +1,27 @@
-//! Whom a certificate names, when that counts, and what settings are refused.
-
-use http::HeaderValue;
+//! Which clients are recognised by which certificates, and which settings are refused.
 
 use super::*;
-use crate::auth::testing::{NOW, now};
+use crate::testing::{NOW, now, roles};
 
 const CONSOLE: &str = "spiffe://example.org/console";
 
-fn entry(uri: Option<&str>, subject: Option<&str>, roles: &[&str]) -> settings::Certificate {
-    settings::Certificate {
+fn entry(uri: Option<&str>, subject: Option<&str>, roles: &[&str]) -> config::Certificate {
+    config::Certificate {
         uri: uri.map(Into::into),
         subject: subject.map(Into::into),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         instance: Some("demo".to_owned()),
-        ..settings::Certificate::default()
+        ..config::Certificate::default()
     }
 }
 
-fn certificates(entries: Vec<settings::Certificate>) -> Result<Certificates, AuthError> {
-    let mut settings = Settings::default();
-    settings.auth.certificates = entries;
-    Certificates::new(&settings)
+fn certificates(entries: Vec<config::Certificate>) -> Result<Certificates, SetupError> {
+    Certificates::new(&entries, &roles())
 }
 
 #[test]
-fn a_certificate_names_a_client_by_a_uri_or_its_whole_subject() {
-    let named_user = settings::Certificate { user: Some("ann".to_owned()), ..entry(None, Some("CN=ann"), &[]) };
+fn certificate_names_a_client_by_a_uri_or_the_whole_subject() {
+    let named_user = config::Certificate { user: Some("ann".to_owned()), ..entry(None, Some("CN=ann"), &[]) };
     let entries =
         vec![entry(Some(CONSOLE), None, &["IAM_OWNER"]), entry(None, Some("CN=ops,O=Example"), &[]), named_user];
     let certificates = certificates(entries).unwrap();
@@ -42,23 +38,23 @@ fn a_certificate_names_a_client_by_a_uri_or_its_whole_subject() {
         (CONSOLE, &["CN=ann"], None),
     ];
     for (subject, uris, named) in table {
-        let mut extensions = Extensions::new();
-        extensions.insert(ClientCertificate::saying(subject, uris, NOW + 1));
-        let attempt = certificates.attempt(&HeaderMap::new(), &extensions, now());
-        let actual = attempt.map(|known| known.unwrap().subject.clone());
+        let uris: Vec<String> = uris.iter().map(|uri| (*uri).to_owned()).collect();
+        let names = CertificateNames { subject, uris: &uris, expires_at: NOW + 1 };
+        let actual = certificates.authenticate(names, now()).map(|principal| principal.unwrap().subject.clone());
         assert_eq!(actual.as_deref(), named, "{subject} {uris:?}");
     }
 }
 
 #[test]
-fn the_client_has_what_its_entry_says() {
-    let all = settings::Certificate {
+fn client_has_what_its_entry_says() {
+    let all = config::Certificate {
         organization: Some("acme".to_owned()),
         user: Some("ann".to_owned()),
         ..entry(Some(CONSOLE), None, &["IAM_OWNER", "ORG_OWNER"])
     };
     let certificates = certificates(vec![all]).unwrap();
-    let principal = certificates.principal(&ClientCertificate::saying("", &[CONSOLE], 0)).unwrap();
+    let names = CertificateNames { subject: "", uris: &[CONSOLE.to_owned()], expires_at: NOW + 1 };
+    let principal = certificates.authenticate(names, now()).unwrap().unwrap();
     let acme = Some(OrganizationId::new("acme").unwrap());
     assert_eq!(principal.instance, Some(InstanceId::new("demo").unwrap()));
     assert_eq!((&principal.user, &principal.organization), (&Some(UserId::new("ann").unwrap()), &acme));
@@ -67,33 +63,18 @@ fn the_client_has_what_its_entry_says() {
 }
 
 #[test]
-fn a_token_and_a_page_make_it_not_count_and_it_expires_on_an_open_connection() {
+fn certificate_expires_on_an_open_connection() {
     let certificates = certificates(vec![entry(Some(CONSOLE), None, &[])]).unwrap();
-    let table = [
-        // header, the certificate expires at, whether it counts
-        ("accept", NOW + 1, "yes"),
-        ("accept", NOW, "expired"),
-        ("authorization", NOW + 1, "no"),
-        ("origin", NOW + 1, "no"),
-    ];
-    for (header, expires_at, counts) in table {
-        let headers = HeaderMap::from_iter([(http::HeaderName::from_static(header), HeaderValue::from_static("x"))]);
-        let mut extensions = Extensions::new();
-        extensions.insert(ClientCertificate::saying("", &[CONSOLE], expires_at));
-        let actual = match certificates.attempt(&headers, &extensions, now()) {
-            Some(Ok(_)) => "yes",
-            Some(Err(Failure::CertificateExpired)) => "expired",
-            Some(Err(other)) => panic!("{other}"),
-            None => "no",
-        };
-        assert_eq!(actual, counts, "{header} {expires_at}");
+    for (expires_at, expired) in [(NOW + 1, false), (NOW, true)] {
+        let names = CertificateNames { subject: "", uris: &[CONSOLE.to_owned()], expires_at };
+        let actual = certificates.authenticate(names, now()).unwrap();
+        assert_eq!(actual.is_err_and(|error| error == AuthError::CertificateExpired), expired, "{expires_at}");
     }
-    assert!(certificates.attempt(&HeaderMap::new(), &Extensions::new(), now()).is_none(), "no certificate");
 }
 
 #[test]
-fn roles_that_are_unknown_or_worth_nothing_are_refused() {
-    let nowhere = settings::Certificate { instance: None, ..entry(Some(CONSOLE), None, &["IAM_OWNER"]) };
+fn unknown_roles_and_roles_without_effect_are_refused() {
+    let nowhere = config::Certificate { instance: None, ..entry(Some(CONSOLE), None, &["IAM_OWNER"]) };
     let key = "auth.certificates[0].roles";
     let table = [
         // entry, what is said
@@ -108,6 +89,6 @@ fn roles_that_are_unknown_or_worth_nothing_are_refused() {
         let error = certificates(vec![entry]).unwrap_err().to_string();
         assert!(error.starts_with(&said), "{error}");
     }
-    let everywhere = settings::Certificate { instance: None, ..entry(Some(CONSOLE), None, &["SYSTEM_OWNER"]) };
+    let everywhere = config::Certificate { instance: None, ..entry(Some(CONSOLE), None, &["SYSTEM_OWNER"]) };
     certificates(vec![everywhere]).unwrap();
 }

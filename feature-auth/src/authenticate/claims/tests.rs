@@ -1,4 +1,4 @@
-//! When a token is valid, whom it is meant for, and what makes claims malformed.
+//! Validity in time, audiences, and malformed claims.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ enum Verdict {
 use Verdict::{Expired, Invalid, Until};
 
 #[test]
-fn a_token_is_valid_from_nbf_to_exp_give_or_take_the_leeway_and_never_for_too_long() {
+fn token_is_valid_from_nbf_to_exp_with_leeway_and_for_a_limited_lifetime() {
     let long = "its lifetime is longer than allowed";
     let early = "it is not valid yet";
     let future = "it was issued in the future";
@@ -55,8 +55,8 @@ fn a_token_is_valid_from_nbf_to_exp_give_or_take_the_leeway_and_never_for_too_lo
         let parsed = Claims::parse(claims.to_string().as_bytes(), "roles");
         let actual = match parsed.and_then(|claims| claims.check_times(LIMITS, NOW)) {
             Ok(until) => Until(until),
-            Err(Failure::TokenExpired) => Expired,
-            Err(Failure::TokenInvalid(why)) => Invalid(why),
+            Err(AuthError::TokenExpired) => Expired,
+            Err(AuthError::TokenInvalid(why)) => Invalid(why),
             Err(other) => panic!("{other}"),
         };
         assert_eq!(actual, expected, "{claims}");
@@ -64,7 +64,7 @@ fn a_token_is_valid_from_nbf_to_exp_give_or_take_the_leeway_and_never_for_too_lo
 }
 
 #[test]
-fn a_token_is_meant_for_one_of_its_audiences_exactly() {
+fn audience_must_be_one_of_the_token_s_exactly() {
     let table = [
         // aud                              meant for "features"
         (json!("features"), true),
@@ -121,7 +121,7 @@ fn issuer_of_a_payload_is_its_one_text_iss() {
     for (payload, expected) in table {
         let actual = Claims::issuer_of(payload.as_bytes());
         let actual = actual.map_err(|failure| match failure {
-            Failure::TokenInvalid(why) => why,
+            AuthError::TokenInvalid(why) => why,
             other => panic!("{other}"),
         });
         assert_eq!(actual.as_deref().map_err(|why| *why), expected, "{payload}");

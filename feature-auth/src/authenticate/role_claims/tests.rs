@@ -1,4 +1,4 @@
-//! Which forms of the claims with roles are read, and what they grant.
+//! The forms of claims with roles, and their grants.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 
-/// The grants as `ROLE@organization`, and then the claims that could not be read.
+/// The grants as `ROLE@organization`, then the unreadable claims.
 fn read(claims: &str) -> String {
     let claims = Claims::parse(claims.as_bytes(), "groups").unwrap();
     let organization = OrganizationId::new("own").unwrap();
@@ -81,7 +81,7 @@ fn project_roles_are_granted_in_the_organizations_that_they_name() {
 }
 
 #[test]
-fn claims_are_read_each_by_itself_and_equal_grants_merge() {
+fn claims_are_read_independently_and_equal_grants_merge() {
     let deep = "[".repeat(200) + &"]".repeat(200);
     let table = [
         // (claims, grants)

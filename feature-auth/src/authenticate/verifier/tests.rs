@@ -1,14 +1,15 @@
-//! Tokens that were verified before: they are remembered for as long as nothing changes, and not a call longer.
+//! Cached tokens: a token stays cached until something changes, and not a call longer.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::authenticate::principal::Grant;
-use crate::auth::testing::{NOW, Signer, issuer, jwks, now};
-use crate::config::settings;
+use crate::authenticate::principal::Grant;
+use crate::config;
+use crate::testing::{NOW, Signer, issuer, jwks, now, roles};
 
 const ISSUER: &str = "https://issuer.example";
 
@@ -16,22 +17,22 @@ struct Setup {
     folder: tempfile::TempDir,
     key: Signer,
     verifier: Verifier,
-    start: Moment,
+    start: Timestamp,
 }
 
 impl Setup {
-    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+    fn new(change: impl FnOnce(&mut Auth)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let key = Signer::new("a", Algorithm::EdDSA);
         let (file, revoked) = (folder.path().join("jwks.json"), folder.path().join("revoked"));
         std::fs::write(&file, jwks(&[&key])).unwrap();
         std::fs::write(&revoked, "# nothing is revoked\n").unwrap();
-        let mut settings = Settings::default();
-        settings.auth.issuers = vec![settings::Issuer { jwks_file: Some(file), ..issuer(ISSUER) }];
-        settings.auth.revocation_file = Some(revoked);
-        change(&mut settings);
+        let mut config = Auth::default();
+        config.issuers = vec![config::Issuer { jwks_file: Some(file), ..issuer(ISSUER) }];
+        config.revocation_file = Some(revoked);
+        change(&mut config);
         let (keys, start) = (KeyFolder::open_or_create(folder.path()).unwrap(), now());
-        Self { verifier: Verifier::new(&settings, keys, start).unwrap(), folder, key, start }
+        Self { verifier: Verifier::new(&config, &roles(), keys, start).unwrap(), folder, key, start }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -45,41 +46,41 @@ impl Setup {
         self.key.token(&claims)
     }
 
-    /// The keys of the issuer as its file has them, at so many seconds after the start.
+    /// Loads the keys of the issuer from its file, this many seconds after the start.
     async fn load(&self, at_s: u64) {
-        let at = self.start.after(Duration::from_secs(at_s)).steady;
+        let at = self.start.after(Duration::from_secs(at_s)).monotonic;
         self.verifier.issuers[ISSUER].keys.refresh(at).expect("it is time for a load").finished().await;
     }
 
-    fn remembered(&self) -> usize {
-        self.verifier.remembered.as_ref().unwrap().len()
+    fn cached(&self) -> usize {
+        self.verifier.token_cache.as_ref().unwrap().len()
     }
 }
 
-/// What came of a token, compared with what came of it before.
+/// The result of a token, compared with the result before.
 fn outcome(actual: Result<Arc<Principal>, Unverified>, before: &Arc<Principal>) -> &'static str {
     match actual {
-        Ok(principal) if Arc::ptr_eq(&principal, before) => "remembered",
+        Ok(principal) if Arc::ptr_eq(&principal, before) => "cached",
         Ok(_) => "verified anew",
-        Err(Unverified::Refused(Failure::TokenInvalid(why))) => why,
-        Err(Unverified::Refused(Failure::TokenExpired)) => "expired",
+        Err(Unverified::Refused(AuthError::TokenInvalid(why))) => why,
+        Err(Unverified::Refused(AuthError::TokenExpired)) => "expired",
         Err(Unverified::Refused(other)) => panic!("{other}"),
         Err(Unverified::KeyUnknown(_)) => "key unknown",
     }
 }
 
 #[tokio::test]
-async fn a_verified_token_is_remembered_until_something_changes() {
+async fn verified_token_is_cached_until_something_changes() {
     let other = Signer::new("b", Algorithm::ES256);
     let usurper = Signer::new("a", Algorithm::EdDSA);
     #[rustfmt::skip]
     let table = [
         // the file        becomes                                          at s    what comes of the token then
-        ("",               Vec::new(),                                      0,      "remembered"),
-        ("",               Vec::new(),                                      69,     "remembered"),
+        ("",               Vec::new(),                                      0,      "cached"),
+        ("",               Vec::new(),                                      69,     "cached"),
         ("",               Vec::new(),                                      70,     "expired"),
-        ("jwks.json",      Vec::new(),                                      5,      "remembered"),
-        ("jwks.json",      b"no keys".to_vec(),                             5,      "remembered"),
+        ("jwks.json",      Vec::new(),                                      5,      "cached"),
+        ("jwks.json",      b"no keys".to_vec(),                             5,      "cached"),
         ("jwks.json",      jwks(&[&other]),                                 5,      "key unknown"),
         ("jwks.json",      jwks(&[&usurper]),                               5,      "its signature is wrong"),
         ("revoked",        b"jti t1\n".to_vec(),                            5,      "it has been revoked"),
@@ -87,7 +88,7 @@ async fn a_verified_token_is_remembered_until_something_changes() {
         ("revoked",        format!("subject ann before {NOW}\n").into(),    5,      "verified anew"),
         ("revoked",        format!("subject ann before {}\n", NOW + 1).into(), 5,   "it has been revoked"),
         ("revoked",        b"jti t1 issuer https://other.example\n".to_vec(), 5,    "verified anew"),
-        ("revoked",        b"nonsense\n".to_vec(),                          5,      "remembered"),
+        ("revoked",        b"nonsense\n".to_vec(),                          5,      "cached"),
     ];
     for (file, becomes, at_s, expected) in table {
         let setup = Setup::new(|_| {});
@@ -99,7 +100,7 @@ async fn a_verified_token_is_remembered_until_something_changes() {
         }
         match file {
             "jwks.json" => setup.load(at_s).await,
-            "revoked" => setup.verifier.revocations().look(),
+            "revoked" => setup.verifier.revocations().reload(),
             _ => {}
         }
         let actual = setup.verifier.verify(&token, setup.start.after(Duration::from_secs(at_s)));
@@ -108,8 +109,8 @@ async fn a_verified_token_is_remembered_until_something_changes() {
 }
 
 #[tokio::test]
-async fn more_keys_are_no_reason_to_refuse_and_old_ones_are() {
-    let setup = Setup::new(|settings| settings.auth.jwks_max_stale_s = 30);
+async fn token_is_accepted_with_more_keys_and_refused_with_stale_ones() {
+    let setup = Setup::new(|config| config.jwks_max_stale_s = 30);
     let token = setup.token(json!({}));
     let before = setup.verifier.verify(&token, setup.start).unwrap();
     std::fs::write(setup.file("jwks.json"), jwks(&[&setup.key, &Signer::new("b", Algorithm::EdDSA)])).unwrap();
@@ -124,7 +125,7 @@ async fn more_keys_are_no_reason_to_refuse_and_old_ones_are() {
 
 #[tokio::test]
 async fn only_good_tokens_take_room_and_only_so_much() {
-    let setup = Setup::new(|settings| settings.auth.token_cache_entries = 50);
+    let setup = Setup::new(|config| config.token_cache_entries = 50);
     let good = setup.token(json!({}));
     setup.verifier.verify(&good, setup.start).unwrap();
     for index in 0..200 {
@@ -137,30 +138,30 @@ async fn only_good_tokens_take_room_and_only_so_much() {
             assert!(setup.verifier.verify(&token, setup.start).is_err());
         }
     }
-    assert_eq!(setup.remembered(), 1);
+    assert_eq!(setup.cached(), 1);
     for index in 0..500 {
         setup.verifier.verify(&setup.token(json!({"sub": format!("{index}")})), setup.start).unwrap();
     }
-    assert!((1..=50).contains(&setup.remembered()), "{}", setup.remembered());
+    assert!((1..=50).contains(&setup.cached()), "{}", setup.cached());
 }
 
 #[tokio::test]
-async fn remembered_tokens_take_a_bounded_memory_whatever_they_claim() {
+async fn cached_tokens_take_a_bounded_memory_whatever_they_claim() {
     const ENTRIES: usize = 500;
     let granted = |index: usize, count: usize| -> Value {
         (0..count).map(|other| (format!("organization-{index}-{other}"), json!(""))).collect()
     };
     #[rustfmt::skip]
     let table = [
-        // the claims of the n-th token                                                       remembered of 600
+        // the claims of the n-th token                                                       cached of 600
         (&(|_| json!({"roles": ["IAM_OWNER"]})) as &dyn Fn(usize) -> Value,                   400..=ENTRIES),
         (&|_| json!({"roles": vec!["IAM_OWNER"; 480]}),                                       400..=ENTRIES),
         (&|_| json!({"more": "x".repeat(8 * 1024)}),                                          400..=ENTRIES),
         (&|n| json!({"urn:zitadel:iam:org:project:roles": {"ORG_OWNER": granted(n, 60)}}),    50..=120),
         (&|n| json!({"urn:zitadel:iam:org:project:roles": {"ORG_OWNER": granted(n, 300)}}),   5..=24),
     ];
-    for (claims, remembered) in table {
-        let setup = Setup::new(|settings| settings.auth.token_cache_entries = ENTRIES);
+    for (claims, cached) in table {
+        let setup = Setup::new(|config| config.token_cache_entries = ENTRIES);
         for index in 0..600 {
             let mut claims = claims(index);
             claims["sub"] = json!(index.to_string());
@@ -169,15 +170,15 @@ async fn remembered_tokens_take_a_bounded_memory_whatever_they_claim() {
             let least = principal.grants.len() * size_of::<Grant>() + ids.map(|id| id.as_str().len()).sum::<usize>();
             assert!(principal.bytes() > least && principal.bytes() < 512 + 4 * least, "{}", principal.bytes());
         }
-        let bytes = setup.verifier.remembered.as_ref().unwrap().bytes();
+        let bytes = setup.verifier.token_cache.as_ref().unwrap().bytes();
         assert!(bytes <= ENTRIES as u64 * 1024, "{bytes}");
-        assert!(remembered.contains(&setup.remembered()), "{} of {remembered:?}", setup.remembered());
+        assert!(cached.contains(&setup.cached()), "{} of {cached:?}", setup.cached());
     }
 }
 
 #[tokio::test]
-async fn with_no_room_every_token_is_verified_anew() {
-    let setup = Setup::new(|settings| settings.auth.token_cache_entries = 0);
+async fn tokens_are_verified_anew_without_a_cache() {
+    let setup = Setup::new(|config| config.token_cache_entries = 0);
     let token = setup.token(json!({}));
     let before = setup.verifier.verify(&token, setup.start).unwrap();
     assert_eq!(outcome(setup.verifier.verify(&token, setup.start), &before), "verified anew");

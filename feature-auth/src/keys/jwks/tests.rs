@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::auth::testing::Signer;
+use crate::testing::Signer;
 
 fn with(mut jwk: Value, changes: &Value) -> Value {
     for (name, value) in changes.as_object().unwrap() {
@@ -16,7 +16,7 @@ fn with(mut jwk: Value, changes: &Value) -> Value {
 }
 
 #[test]
-fn public_strong_asymmetric_signature_keys_are_taken_for_the_algorithms_of_their_type() {
+fn keys_are_used_if_public_strong_and_for_signatures_with_the_algorithms_of_their_type() {
     let ed = Signer::new("a", Algorithm::EdDSA).jwk();
     let p256 = Signer::new("a", Algorithm::ES256).jwk();
     let p384 = Signer::new("a", Algorithm::ES384).jwk();
@@ -78,7 +78,7 @@ fn public_strong_asymmetric_signature_keys_are_taken_for_the_algorithms_of_their
         let set = json!({"keys": [with(jwk.clone(), &changes)]}).to_string();
         let actual = parse(set.as_bytes()).map(|set| names(set.find(Some("a"), Algorithm::HS256).unwrap()));
         let expected = expected.map(str::to_owned);
-        let expected = expected.map_err(|why| JwksError::NoUsableKey(vec![LeftOut::new("a", why)]));
+        let expected = expected.map_err(|why| JwksError::NoUsableKey(vec![SkippedKey::new("a", why)]));
         assert_eq!(actual, expected, "{jwk} with {changes}");
     }
 }
@@ -88,25 +88,25 @@ fn names(key: &VerifyingKey) -> String {
 }
 
 #[test]
-fn keys_that_cannot_be_used_are_left_out_with_kid_and_reason() {
+fn unusable_keys_are_skipped_with_kid_and_reason() {
     let good = Signer::new("good", Algorithm::EdDSA).jwk();
     let oct = |kid: &str| json!({"kty": "oct", "k": "AAAA", "kid": kid});
     let long = "x".repeat(100);
     let keys = json!([oct("o"), 7, good, oct("two\nlines \u{202e}"), oct(&long), 8, {"kid": 9}, oct("o")]);
     let set = parse(json!({"keys": keys, "more": true}).to_string().as_bytes()).unwrap();
     assert_eq!(set.ids().collect::<Vec<_>>(), ["good"]);
-    let left_out: Vec<String> = set.left_out().iter().map(ToString::to_string).collect();
+    let skipped: Vec<String> = set.skipped().iter().map(ToString::to_string).collect();
     let expected = [
         "kid \"o\": the key's type is not supported",
         "without kid: the key is malformed",
         "kid \"two\\nlines \\u{202e}\": the key's type is not supported",
         &format!("kid \"{}...\": the key's type is not supported", &long[..64]),
     ];
-    assert_eq!(left_out, expected);
+    assert_eq!(skipped, expected);
 
     let many: Vec<_> = (0..1000).map(|index| oct(&index.to_string())).collect();
     let error = parse(json!({"keys": many}).to_string().as_bytes()).unwrap_err();
-    assert!(matches!(&error, JwksError::NoUsableKey(left_out) if left_out.len() == LEFT_OUT_MAX), "{error}");
+    assert!(matches!(&error, JwksError::NoUsableKey(skipped) if skipped.len() == SKIPPED_MAX), "{error}");
     let why = "the key's type is not supported";
     let expected = format!("holds no usable key (kid \"0\": {why}; kid \"1\": {why}; kid \"2\": {why})");
     assert_eq!(error.to_string(), expected);
@@ -134,7 +134,7 @@ fn what_is_no_key_set_is_refused() {
 }
 
 #[test]
-fn a_token_finds_its_key_by_id_then_algorithm_and_without_an_id_only_a_single_key() {
+fn key_is_found_by_id_then_algorithm_and_without_an_id_only_if_single() {
     let key = |id: Option<&str>, algorithm| VerifyingKey {
         id: id.map(str::to_owned),
         algorithms: vec![algorithm],

@@ -5,12 +5,12 @@ use std::path::Path;
 use jsonwebtoken::Algorithm;
 
 use super::*;
-use crate::auth::testing::{Answer, Server, Signer, jwks};
+use crate::testing::{Answer, Server, Signer, jwks};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
 struct Loaded {
-    cached: Arc<CachedKeys>,
+    cached: Arc<JwksCache>,
     start: Instant,
 }
 
@@ -21,11 +21,11 @@ impl Loaded {
 
     fn with(fetcher: Fetcher) -> Self {
         let start = Instant::now();
-        let cached = CachedKeys::open("https://issuer", Source::Url(Box::new(fetcher)), DAY, start).unwrap();
+        let cached = JwksCache::open("https://issuer", Source::Url(Box::new(fetcher)), DAY, start).unwrap();
         Self { cached, start }
     }
 
-    /// What a token of an unknown key does, so many seconds after the start. Whether it made or joined a load.
+    /// A token with an unknown key, so many seconds after the start. Returns whether it made or joined a load.
     async fn refresh(&self, at_s: u64) -> bool {
         match self.cached.refresh(self.start + Duration::from_secs(at_s)) {
             Some(running) => {
@@ -36,7 +36,7 @@ impl Loaded {
         }
     }
 
-    /// What a token of a known key does, and then the end of what that began.
+    /// A token with a known key, and the end of the load that it starts.
     async fn used(&self, at_s: u64) {
         let at = self.start + Duration::from_secs(at_s);
         drop(self.cached.current(at));
@@ -84,7 +84,7 @@ async fn keys_are_cached_and_refreshed_at_a_bounded_rate() {
 }
 
 #[tokio::test]
-async fn all_who_miss_a_key_wait_for_one_load() {
+async fn callers_that_miss_a_key_wait_for_one_load() {
     let folder = folder();
     let server = Server::start(folder.path(), Answer::Body(jwks(&[&Signer::new("a", Algorithm::EdDSA)]))).await;
     let keys = Loaded::of(&server);
@@ -98,7 +98,7 @@ async fn all_who_miss_a_key_wait_for_one_load() {
 }
 
 #[tokio::test]
-async fn old_keys_are_loaded_again_in_the_background_of_their_use() {
+async fn old_keys_are_loaded_again_in_the_background() {
     let (a, b) = (Signer::new("a", Algorithm::EdDSA), Signer::new("b", Algorithm::EdDSA));
     let folder = folder();
     let server = Server::start(folder.path(), Answer::Body(jwks(&[&a]))).await;
@@ -106,7 +106,7 @@ async fn old_keys_are_loaded_again_in_the_background_of_their_use() {
     keys.refresh(0).await;
     server.answers(Answer::Body(jwks(&[&b])));
     drop(keys.cached.current(keys.start + Duration::from_secs(599)));
-    assert!(keys.cached.loads.lock().unwrap().begun == Some(keys.start), "young keys are used as they are");
+    assert!(keys.cached.loads.lock().unwrap().started == Some(keys.start), "young keys are used as they are");
     let at = keys.start + Duration::from_secs(600);
     assert_eq!(keys.cached.current(at).ok().unwrap().keys.ids().next(), Some("a"), "the use itself does not wait");
     keys.cached.refresh(at).expect("the load that the use began").finished().await;
@@ -114,7 +114,7 @@ async fn old_keys_are_loaded_again_in_the_background_of_their_use() {
 }
 
 #[tokio::test]
-async fn the_last_good_keys_stay_whatever_the_server_answers() {
+async fn last_good_keys_stay_whatever_the_server_answers() {
     let a = Signer::new("a", Algorithm::EdDSA);
     let folder = folder();
     let server = Server::start(folder.path(), Answer::Body(jwks(&[&a]))).await;
@@ -148,7 +148,7 @@ async fn the_last_good_keys_stay_whatever_the_server_answers() {
 }
 
 #[tokio::test]
-async fn the_last_good_keys_are_believed_for_a_bounded_time() {
+async fn last_good_keys_are_accepted_for_a_bounded_time() {
     let a = Signer::new("a", Algorithm::EdDSA);
     let folder = folder();
     let server = Server::start(folder.path(), Answer::Status(503)).await;
@@ -180,7 +180,7 @@ async fn the_last_good_keys_are_believed_for_a_bounded_time() {
 }
 
 #[tokio::test]
-async fn keys_have_a_new_version_when_they_differ_and_only_then() {
+async fn version_changes_if_and_only_if_the_keys_do() {
     let (a, b) = (Signer::new("a", Algorithm::ES256), Signer::new("b", Algorithm::RS256));
     // Another key under the same id.
     let other_a = Signer::new("a", Algorithm::ES256);
@@ -200,7 +200,7 @@ async fn keys_have_a_new_version_when_they_differ_and_only_then() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_down_at_start_or_not_trusted_leaves_no_keys_and_is_asked_again() {
+async fn keys_stay_absent_while_a_server_is_down_or_untrusted_and_are_fetched_again() {
     let a = Signer::new("a", Algorithm::EdDSA);
     let folder = folder();
     let server = Server::start(folder.path(), Answer::Status(503)).await;
@@ -229,12 +229,12 @@ async fn a_server_that_is_down_at_start_or_not_trusted_leaves_no_keys_and_is_ask
 }
 
 #[tokio::test]
-async fn a_file_is_read_at_start_and_again_when_it_has_changed() {
+async fn file_is_read_at_start_and_again_when_it_has_changed() {
     let (a, b) = (Signer::new("a", Algorithm::EdDSA), Signer::new("b", Algorithm::EdDSA));
     let folder = folder();
     let path = folder.path().join("jwks.json");
     let start = Instant::now();
-    let open = |path: &Path| CachedKeys::open("https://issuer", Source::File(path.to_owned()), DAY, start);
+    let open = |path: &Path| JwksCache::open("https://issuer", Source::File(path.to_owned()), DAY, start);
     assert!(matches!(open(&path).unwrap_err(), LoadError::File { .. }));
     std::fs::write(&path, "nothing").unwrap();
     assert!(matches!(open(&path).unwrap_err(), LoadError::Jwks(_)));
@@ -250,12 +250,12 @@ async fn a_file_is_read_at_start_and_again_when_it_has_changed() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_server_that_is_taken_away_is_gone_even_when_it_was_the_last() {
+async fn removed_own_key_is_gone_even_if_it_was_the_last() {
     let folder = folder();
     let first = KeyFolder::add(folder.path()).unwrap();
     let start = Instant::now();
-    let source = Source::Folder(KeyFolder::open_or_create(folder.path()).unwrap());
-    let keys = Loaded { cached: CachedKeys::open("feature-server", source, DAY, start).unwrap(), start };
+    let folder_keys = KeyFolder::open_or_create(folder.path()).unwrap();
+    let keys = Loaded { cached: JwksCache::of_folder("feature-server", folder_keys, DAY, start).unwrap(), start };
     assert_eq!(keys.ids(), [first.id]);
     std::fs::remove_file(&first.path).unwrap();
     keys.used(60).await;

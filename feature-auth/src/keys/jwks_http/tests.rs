@@ -1,10 +1,10 @@
 //! Which URLs are fetched from, and for how long.
 
 use super::*;
-use crate::auth::testing::{Answer, Server};
+use crate::testing::{Answer, Server};
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_given_up() {
+async fn fetch_from_a_silent_server_times_out() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), Answer::Never).await;
     let fetcher = Fetcher::new(&server.url, Some(&server.ca_file)).unwrap();
@@ -13,7 +13,7 @@ async fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn only_https_urls_and_files_with_certificates_are_taken() {
+fn fetcher_needs_an_https_url_and_a_file_with_certificates() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();

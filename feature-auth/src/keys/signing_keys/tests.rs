@@ -16,7 +16,7 @@ fn names(data: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_first_start_makes_one_private_key_and_the_second_uses_it() {
+fn first_start_makes_one_private_key_and_the_second_uses_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("deep/data");
     let first = KeyFolder::open_or_create(&data).unwrap().signing().unwrap().id;
@@ -28,7 +28,7 @@ fn the_first_start_makes_one_private_key_and_the_second_uses_it() {
 }
 
 #[test]
-fn starts_at_once_agree_on_one_key() {
+fn concurrent_starts_agree_on_one_key() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
@@ -65,7 +65,7 @@ fn added_keys_get_the_next_numbers_and_the_largest_signs() {
 }
 
 #[test]
-fn keys_added_at_once_do_not_replace_each_other() {
+fn concurrently_added_keys_do_not_replace_each_other() {
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {
         for _ in 0..8 {
@@ -78,7 +78,7 @@ fn keys_added_at_once_do_not_replace_each_other() {
 }
 
 #[test]
-fn the_key_id_is_the_thumbprint_of_rfc_7638() {
+fn key_id_is_the_thumbprint_of_rfc_7638() {
     // The key and its thumbprint are those of RFC 8037, appendix A.
     let public = base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let public = public.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
@@ -87,7 +87,7 @@ fn the_key_id_is_the_thumbprint_of_rfc_7638() {
 }
 
 #[test]
-fn a_key_made_elsewhere_works() {
+fn keys_made_elsewhere_work() {
     // RFC 8410, section 10.3: as `openssl genpkey -algorithm ed25519` writes it, and with its public half.
     let table = [
         "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
@@ -108,7 +108,7 @@ fn a_key_made_elsewhere_works() {
 }
 
 #[test]
-fn other_files_do_not_matter() {
+fn other_files_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let new = KeyFolder::add(folder.path()).unwrap();
     for name in ["02.pem", "+3.pem", "-4.pem", "5.PEM", "6.pem.bak", "x.pem", ".7.tmp", "99999999999.pem"] {
@@ -119,7 +119,7 @@ fn other_files_do_not_matter() {
 }
 
 #[test]
-fn a_file_that_is_no_key_is_refused_by_name() {
+fn file_without_a_key_is_refused_by_name() {
     let rsa = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
     for content in ["", "nothing", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", &rsa] {
         let folder = tempfile::tempdir().unwrap();
@@ -132,7 +132,7 @@ fn a_file_that_is_no_key_is_refused_by_name() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_error_and_not_a_new_key() {
+fn unreadable_keys_are_an_error_and_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("keys"), "a file").unwrap();
     let error = KeyFolder::open_or_create(folder.path()).unwrap_err();
@@ -146,7 +146,7 @@ fn what_cannot_be_read_is_an_error_and_not_a_new_key() {
 }
 
 #[test]
-fn nothing_secret_is_in_debug_output() {
+fn debug_output_shows_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let keys = KeyFolder::open_or_create(folder.path()).unwrap();
     let pem = fs::read_to_string(folder.path().join("keys/1.pem")).unwrap();

@@ -1,7 +1,7 @@
-//! What becomes of the list when its file changes, breaks or goes.
+//! The list after its file has changed, broken or disappeared.
 
 use super::*;
-use crate::auth::revocation::list::TokenIds;
+use crate::revocation::list::TokenIds;
 
 struct Setup {
     folder: tempfile::TempDir,
@@ -20,7 +20,7 @@ impl Setup {
         self.folder.path().join("revoked")
     }
 
-    /// Which of the tokens `a` and `b` are revoked.
+    /// The revoked ones of the tokens `a` and `b`.
     fn revoked(&self) -> String {
         let token = |id| TokenIds { issuer: "i", id: Some(id), subject: "s", issued_at_s: None };
         let current = self.revocations.current();
@@ -29,7 +29,7 @@ impl Setup {
 }
 
 #[test]
-fn a_file_that_changes_counts_and_one_that_breaks_or_goes_does_not() {
+fn changed_file_replaces_the_list_and_a_broken_or_missing_one_does_not() {
     let setup = Setup::new("jti a\n");
     assert_eq!(setup.revoked(), "a");
     let write = |text: &str| std::fs::write(setup.path(), text).unwrap();
@@ -58,7 +58,7 @@ fn a_file_that_changes_counts_and_one_that_breaks_or_goes_does_not() {
     ];
     for (what, change, revoked) in table {
         change();
-        setup.revocations.look();
+        setup.revocations.reload();
         assert_eq!(setup.revoked(), revoked, "{what}");
     }
 }
@@ -70,29 +70,29 @@ fn replace(path: &Path, text: &str) {
 }
 
 #[test]
-fn a_file_at_rest_is_not_read_again() {
+fn unchanged_file_is_not_read_again() {
     let setup = Setup::new("jti a\n");
     let past = SystemTime::now() - Duration::from_secs(60);
     File::options().write(true).open(setup.path()).unwrap().set_modified(past).unwrap();
     // The change of its times is itself a change, which only age settles: so that is done by hand here.
-    setup.revocations.look();
+    setup.revocations.reload();
     let version = setup.revocations.current().version;
     let watched = setup.revocations.file.as_ref().unwrap();
     watched.last.lock().unwrap().stamp.as_mut().unwrap().settled = true;
-    setup.revocations.look();
+    setup.revocations.reload();
     assert_eq!(setup.revocations.current().version, version);
     std::fs::write(setup.path(), "jti b\n").unwrap();
-    setup.revocations.look();
+    setup.revocations.reload();
     assert_eq!((setup.revoked(), setup.revocations.current().version), ("b".to_owned(), version + 1));
 }
 
 #[test]
-fn a_start_needs_a_good_file_when_one_is_named() {
+fn start_needs_a_good_file_if_one_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("revoked");
     let open = || Revocations::open(Some(&path)).unwrap_err().to_string();
     assert!(open().starts_with("cannot be read: "), "{}", open());
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
-    assert!(!Revocations::open(None).unwrap().may_change());
+    assert!(!Revocations::open(None).unwrap().has_file());
 }

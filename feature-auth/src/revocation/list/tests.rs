@@ -1,4 +1,4 @@
-//! The form of the list, and which tokens it revokes.
+//! How a list is written, and which tokens it revokes.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const A: &str = "https://a.example";
 const B: &str = "https://b.example";
 
 #[test]
-fn an_entry_revokes_the_tokens_that_it_names_and_no_others() {
+fn entry_revokes_the_tokens_that_it_names_and_no_others() {
     #[rustfmt::skip]
     let table = [
         // the line                                issuer  jti         subject     issued at   revoked
@@ -43,7 +43,7 @@ fn an_entry_revokes_the_tokens_that_it_names_and_no_others() {
 }
 
 #[test]
-fn what_is_no_list_is_refused_with_the_number_of_the_line() {
+fn malformed_list_is_refused_with_the_number_of_the_line() {
     let table = [
         // the text                             what the error holds
         ("", "is empty"),
@@ -70,7 +70,7 @@ fn what_is_no_list_is_refused_with_the_number_of_the_line() {
 }
 
 #[test]
-fn a_list_has_a_limit_and_says_so() {
+fn list_has_a_limit() {
     let four = "jti 1\nsubject 1\n# a comment\njti 2\njti 3\n";
     assert_eq!(RevocationList::parse_up_to(4, four).unwrap().len(), 4);
     let error = RevocationList::parse_up_to(3, four).unwrap_err();

@@ -1,12 +1,13 @@
-//! Which instance a call is for.
+//! The instance that a call is for, by token, metadata, host and default.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use feature_api::schema::Access;
-use feature_core::Level;
+use feature_auth::access::{Caller, Rule};
+use feature_core::{Level, Scope};
 
 use super::*;
-use crate::auth::testing::{Who, metadata, outcome};
+use crate::testing::{Who, metadata, outcome};
 
 fn instances() -> Instances {
     let hosts = [("Tenant.Example", "tenant"), ("dotted.example.", "dotted"), ("::1", "six"), ("[::1]", "six")];
@@ -19,7 +20,7 @@ fn with_default() -> Instances {
 }
 
 #[test]
-fn the_first_of_token_metadata_host_and_default_counts() {
+fn instance_is_the_first_of_token_metadata_host_and_default() {
     let (id, by_host) = ("x-zitadel-instance-id", "x-zitadel-instance-host");
     let long = format!("{id}: {}", "x".repeat(201));
     let plain = "/";
@@ -63,13 +64,17 @@ fn the_first_of_token_metadata_host_and_default_counts() {
         ("",     &["x-zitadel-instance-id: a", "x-zitadel-instance-host: b"],   plain,          "a",             "a"),
         ("own",  &["x-zitadel-orgid: other"],                     plain,                        "own",           "own"),
     ];
-    let rule = Rule::new(&Access::Authenticated, Some(Level::Instance));
+    let rule = Arc::new(Rule::new(None, None, Some(Level::Instance)));
     for (instance, entries, target, without, with) in table {
         let principal = Who { instance, ..Who::default() }.principal();
-        let (headers, uri) = (metadata(entries), target.parse().unwrap());
-        let parts = CallParts { headers: &headers, uri: &uri };
+        let mut request = Request::builder().uri(target).body(()).unwrap();
+        *request.headers_mut() = metadata(entries);
         for (instances, expected) in [(instances(), without), (with_default(), with)] {
-            let actual = outcome(instances.of_call(&principal, &rule, parts), |instance| instance.to_string());
+            let caller = Caller::admit(Arc::clone(&principal), Arc::clone(&rule), &instances.names(&request));
+            let actual = outcome(caller.and_then(|caller| caller.instance()), |scope| match scope {
+                Scope::Instance(instance) => instance.to_string(),
+                other => panic!("{other:?}"),
+            });
             assert_eq!(actual, expected, "{instance:?} {entries:?} {target}");
         }
     }
@@ -77,7 +82,7 @@ fn the_first_of_token_metadata_host_and_default_counts() {
 }
 
 #[test]
-fn metadata_that_is_no_text_is_refused_by_name() {
+fn metadata_must_be_utf_8() {
     let headers = HeaderMap::from_iter([(
         http::HeaderName::from_static(INSTANCE_METADATA),
         HeaderValue::from_bytes(b"\xff\xfe").unwrap(),
@@ -91,8 +96,8 @@ fn metadata_that_is_no_text_is_refused_by_name() {
     assert_eq!(outcome(metadata_of(&headers), |id| id.unwrap().to_string()), "zürich");
 }
 
-fn metadata_of(headers: &HeaderMap) -> Result<Option<InstanceId>, Failure> {
-    super::metadata(headers, INSTANCE_METADATA, InstanceId::new)
+fn metadata_of(headers: &HeaderMap) -> Result<Option<InstanceId>, AuthError> {
+    super::id(headers, INSTANCE_METADATA, InstanceId::new)
 }
 
 #[test]

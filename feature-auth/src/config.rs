@@ -1,14 +1,15 @@
-//! The settings `auth` with their defaults: whose tokens and certificates are believed. Roles have a table of their own.
+//! The configuration with its defaults: accepted issuers and client certificates, time limits, and roles. It is the
+//! part `auth` and `roles` of the server's settings: keys in the file are the fields' names.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Who may call.
+/// Which credentials are accepted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// How far the clocks of issuers may be off, in seconds; at most 30.
+    /// How far the clock of an issuer may be off, in seconds; at most 30.
     pub leeway_s: u64,
     /// The longest lifetime of a token that is accepted or minted, in seconds.
     pub max_token_lifetime_s: u64,
@@ -16,13 +17,13 @@ pub struct Auth {
     pub roles_claim: String,
     /// The file that lists revoked tokens.
     pub revocation_file: Option<PathBuf>,
-    /// How long an issuer's last good keys are believed when no newer ones can be had, in seconds.
+    /// How long an issuer's last good keys are accepted while newer ones cannot be loaded, in seconds.
     pub jwks_max_stale_s: u64,
-    /// Verified tokens that are remembered, each of up to 1 KiB; with 0 every call's token is verified anew.
+    /// Verified tokens that are cached, each of up to 1 KiB; with 0 every call's token is verified anew.
     pub token_cache_entries: usize,
     /// Issuers whose tokens are accepted beside the server's own.
     pub issuers: Vec<Issuer>,
-    /// Clients that are known by their certificates.
+    /// Clients that are recognised by their certificates.
     pub certificates: Vec<Certificate>,
 }
 
@@ -41,7 +42,7 @@ impl Default for Auth {
     }
 }
 
-/// An OIDC issuer. Exactly one of `jwks_file` and `jwks_url` is given.
+/// An OIDC issuer. It has exactly one of `jwks_file` and `jwks_url`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
@@ -49,7 +50,8 @@ pub struct Issuer {
     pub issuer: String,
     /// The `aud` that its tokens must hold.
     pub audience: String,
-    /// The instance that its tokens are bound to; without it they are bound to none, and may have roles over everything.
+    /// The instance that its tokens are bound to. Without it they are bound to none, and their roles may reach
+    /// everything.
     #[serde(default)]
     pub instance: Option<String>,
     /// A file with its keys, as a JSON Web Key Set.
@@ -63,7 +65,7 @@ pub struct Issuer {
     pub jwks_ca_file: Option<PathBuf>,
 }
 
-/// A client that is known by its certificate. Exactly one of `uri` and `subject` is given.
+/// A client that is recognised by its certificate. It has exactly one of `uri` and `subject`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
@@ -84,4 +86,26 @@ pub struct Certificate {
     /// The user that the client is.
     #[serde(default)]
     pub user: Option<String>,
+}
+
+/// A role: what its holders may do, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleSettings {
+    /// How far the role reaches.
+    pub bound_to: Bound,
+    /// The permissions, such as `org.feature.write`.
+    pub permissions: Vec<String>,
+}
+
+/// How far a role reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// Everywhere.
+    Everything,
+    /// The credential's instance.
+    Instance,
+    /// The organization that the role was granted in.
+    Organization,
 }
