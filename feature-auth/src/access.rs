@@ -21,42 +21,37 @@ pub const INSTANCE_METADATA: &str = "x-zitadel-instance-id";
 /// The metadata that names an organization.
 pub const ORGANIZATION_METADATA: &str = "x-zitadel-orgid";
 
-/// What a call says about the place of its resource. [`Caller::admit`] reads a name only if the method needs it, and
-/// only after the right to call the method.
+/// What a call says about the place of its resource. Each name is none unless it is implemented.
+///
+/// [`Caller::admit`] reads a name only if the method needs it, and only after the right to call the method.
 pub trait CallNames {
     /// The instance that the call names.
     ///
     /// # Errors
     /// [`AuthError::FieldInvalid`] if the name is malformed.
-    fn instance(&self) -> Result<Option<InstanceId>, AuthError>;
+    fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        Ok(None)
+    }
 
     /// The instance of a call that names none and whose credential has none.
     ///
     /// # Errors
     /// [`AuthError::FieldInvalid`] if the name that it depends on is malformed.
-    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError>;
+    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        Ok(None)
+    }
 
     /// The organization that the call names.
     ///
     /// # Errors
     /// [`AuthError::FieldInvalid`] if the name is malformed.
-    fn organization(&self) -> Result<Option<OrganizationId>, AuthError>;
-}
-
-/// A call that names nothing.
-impl CallNames for () {
-    fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
-        Ok(None)
-    }
-
-    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
-        Ok(None)
-    }
-
     fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
         Ok(None)
     }
 }
+
+/// A call that names nothing.
+impl CallNames for () {}
 
 /// The caller of a method, with its rights on the method's resources.
 ///

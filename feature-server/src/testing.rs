@@ -58,10 +58,6 @@ impl CallNames for Names<'_> {
         Ok(InstanceId::new("demo").ok())
     }
 
-    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
-        Ok(None)
-    }
-
     fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
         Ok(organization(self.0))
     }

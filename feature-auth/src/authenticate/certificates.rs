@@ -52,7 +52,7 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// The principal of a certificate; `None` if no entry names it.
+    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it.
     ///
     /// # Errors
     /// [`AuthError::CertificateExpired`] if it has expired since the handshake.
@@ -61,19 +61,11 @@ impl Certificates {
         certificate: CertificateNames<'_>,
         now: Timestamp,
     ) -> Option<Result<Arc<Principal>, AuthError>> {
-        let Some(principal) = self.principal(certificate) else {
-            tracing::debug!(subject = certificate.subject, "auth.certificates does not name the client's certificate");
-            return None;
-        };
+        let by_uri = certificate.uris.iter().find_map(|uri| self.by_uri.get(uri));
+        let principal = by_uri.or_else(|| self.by_subject.get(certificate.subject))?;
         // The certificate was valid when the connection was opened, which may be long ago.
         let expired = certificate.expires_at <= now.unix_s;
         Some(if expired { Err(AuthError::CertificateExpired) } else { Ok(Arc::clone(principal)) })
-    }
-
-    /// The entry of the first known URI, or else of the subject.
-    fn principal(&self, certificate: CertificateNames<'_>) -> Option<&Arc<Principal>> {
-        let by_uri = certificate.uris.iter().find_map(|uri| self.by_uri.get(uri));
-        by_uri.or_else(|| self.by_subject.get(certificate.subject))
     }
 }
 

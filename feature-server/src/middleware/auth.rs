@@ -104,11 +104,15 @@ impl Gate {
     }
 
     fn authenticate<B>(&self, request: &Request<B>, now: Timestamp) -> Authentication {
-        let by_certificate = certificate(request).and_then(|names| self.certificates.authenticate(names, now));
-        match (by_certificate, bearer(request.headers())) {
-            (Some(principal), _) => Authentication::Ready(principal),
-            (None, Ok(token)) => self.authenticator.authenticate(token, now),
-            (None, Err(error)) => Authentication::Ready(Err(error)),
+        if let Some(names) = certificate(request) {
+            if let Some(principal) = self.certificates.authenticate(names, now) {
+                return Authentication::Ready(principal);
+            }
+            tracing::debug!(subject = names.subject, "auth.certificates does not name the client's certificate");
+        }
+        match bearer(request.headers()) {
+            Ok(token) => self.authenticator.authenticate(token, now),
+            Err(error) => Authentication::Ready(Err(error)),
         }
     }
 
