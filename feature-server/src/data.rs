@@ -15,9 +15,8 @@ pub use verify::{Verified, verify};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use feature_auth::keys::KeysError;
 use feature_store::{ExportError, ImportError, OpenError};
-
-use crate::auth::signing_keys::KeysError;
 
 /// Why a command on a data folder has failed.
 #[derive(Debug, thiserror::Error)]

@@ -6,12 +6,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use feature_api::request::RequestError;
+use feature_auth::AuthError;
 use feature_core::{PatchError, Rejection};
 use feature_store::{ReadError, StoreError};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::client_text::{cut, quoted};
+use crate::host::HostError;
 
 pub use self::library::complete;
 
@@ -19,6 +21,9 @@ mod library;
 
 /// The `domain` of every `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "zitadel.feature.v2";
+
+const FIELD_INVALID: (Code, &str) = (Code::InvalidArgument, "FIELD_INVALID");
+const METHOD_UNKNOWN: (Code, &str) = (Code::Unimplemented, "METHOD_UNKNOWN");
 
 /// How long a client should wait before it repeats a call that came at a bad moment.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -29,31 +34,14 @@ const PATH_MAX_CHARS: usize = 200;
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Failure {
-    /// The call carries no credential.
-    #[error("no credential: send the metadata 'authorization: Bearer TOKEN'")]
-    TokenMissing,
-    /// The credential is malformed, signed by nobody known here, or made for somebody else.
-    #[error("the token is not valid: {0}")]
-    TokenInvalid(&'static str),
-    /// The credential was valid once.
-    #[error("the token has expired: get a new one")]
-    TokenExpired,
-    /// The connection was opened with a certificate that was valid then.
-    #[error("the client certificate has expired: connect again with a new one")]
-    CertificateExpired,
+    /// The caller is not authenticated, or not authorised.
+    #[error(transparent)]
+    Auth(AuthError),
     /// The request is for a host that is not known to be this server.
     #[error(
         "this server is not known as '{0}': call it by its address, or name the host in its setting server.allowed_hosts"
     )]
     HostUnknown(String),
-    /// The caller may not do this.
-    #[error("the permission '{permission}' is missing: {why}")]
-    PermissionMissing {
-        /// The permission that would be needed.
-        permission: String,
-        /// What the caller lacks exactly.
-        why: &'static str,
-    },
     /// A level has set nothing, and the call does not ask for what it inherits.
     #[error("the resource has no feature flag settings and inheritance from the parent is disabled")]
     NoFeaturesSet {
@@ -95,11 +83,6 @@ pub enum Failure {
     /// Somebody else has written since the caller read.
     #[error("{0}")]
     SequenceMismatch(Rejection),
-    /// The call does not tell which instance it is for.
-    #[error(
-        "no instance: use a token of an instance, send the metadata 'x-zitadel-instance-id', or configure instances"
-    )]
-    InstanceUnknown,
     /// More calls came than can be served.
     #[error("too many calls at once: try again in a moment")]
     Overloaded,
@@ -139,9 +122,6 @@ pub enum Failure {
     /// There is no such method.
     #[error("there is no method {}", cut(.0, PATH_MAX_CHARS))]
     MethodUnknown(String),
-    /// A method carries no rule who may call it.
-    #[error("the method {0} says nothing about who may call it, so nobody may")]
-    MethodWithoutAccess(String),
     /// Something that should never happen did. What it was is for the log, not for the caller.
     #[error("internal error")]
     Internal,
@@ -155,17 +135,11 @@ impl Failure {
 
     fn code_and_reason(&self) -> (Code, &'static str) {
         match self {
-            Failure::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
-            Failure::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
-            Failure::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
-            Failure::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+            Failure::Auth(error) => auth_code_and_reason(error),
             Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
-            Failure::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
-            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => {
-                (Code::InvalidArgument, "FIELD_INVALID")
-            }
+            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => FIELD_INVALID,
             // Not CANCELLED: in a request's body tonic takes that for its proper end.
             Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
             Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
@@ -173,7 +147,6 @@ impl Failure {
             Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
-            Failure::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
             Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
@@ -184,8 +157,7 @@ impl Failure {
                 (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
             }
             Failure::NotAcceptable => (Code::InvalidArgument, "NOT_ACCEPTABLE"),
-            Failure::MethodUnknown(_) => (Code::Unimplemented, "METHOD_UNKNOWN"),
-            Failure::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
+            Failure::MethodUnknown(_) => METHOD_UNKNOWN,
             Failure::Internal => (Code::Internal, "INTERNAL"),
         }
     }
@@ -198,7 +170,7 @@ impl Failure {
         let mut details = ErrorDetails::new();
         let mut metadata = HashMap::new();
         match self {
-            Failure::PermissionMissing { permission, .. } => {
+            Failure::Auth(AuthError::PermissionMissing { permission, .. }) => {
                 metadata.insert("permission".to_owned(), permission.clone());
             }
             Failure::NoFeaturesSet { level, resource } => {
@@ -234,6 +206,22 @@ impl From<RequestError> for Failure {
     }
 }
 
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::FieldInvalid { field, problem } => Failure::field(field, problem),
+            AuthError::MethodUnknown(path) => Failure::MethodUnknown(path),
+            error => Failure::Auth(error),
+        }
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        Failure::field("host", error.to_string())
+    }
+}
+
 /// What a store says is for the log: it names files of the operator's.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
@@ -252,6 +240,31 @@ impl From<ReadError> for Failure {
     }
 }
 
+fn auth_code_and_reason(error: &AuthError) -> (Code, &'static str) {
+    match error {
+        AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
+        AuthError::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
+        AuthError::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+        AuthError::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+        AuthError::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
+        AuthError::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
+        AuthError::FieldInvalid { .. } => FIELD_INVALID,
+        AuthError::MethodUnknown(_) => METHOD_UNKNOWN,
+        AuthError::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
+    }
+}
+
 fn list(violations: &[FieldViolation]) -> String {
     violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_method_is_not_repeated_at_length() {
+        let failure = Failure::from(AuthError::MethodUnknown(format!("/{}", "ü".repeat(10_000))));
+        assert!(failure.to_string().chars().count() < 250, "{failure}");
+    }
 }

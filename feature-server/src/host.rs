@@ -1,15 +1,13 @@
 //! Hosts: how requests and settings spell them, and the one host that a request is for.
 //!
-//! `demo.example.com`, `Demo.example.com` and `demo.example.com.` name the same host: case does not count, and one final
-//! dot, which makes a name absolute in DNS, is removed.
+//! `demo.example.com`, `Demo.example.com` and `demo.example.com.` name the same host: case does not count, and one
+//! final dot, which makes a name absolute in DNS, is removed.
 
 use std::borrow::Cow;
 
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, Uri};
-
-use crate::error::Failure;
 
 pub(crate) mod origin;
 
@@ -20,7 +18,7 @@ const MAX_BYTES: usize = 253 + ":65535".len();
 #[derive(Debug, Clone)]
 pub struct Host(Authority);
 
-/// Why a text is not taken for a host.
+/// Why a text is no host, or a request has no single host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// The text has another form.
@@ -29,27 +27,28 @@ pub enum HostError {
     /// The text has the form `user@host`.
     #[error("must be a host without user information: remove the '@' and what is in front of it")]
     UserInfo,
+    /// The request has several `Host` headers.
+    #[error("must be given once")]
+    Repeated,
+    /// The `Host` header names another host than the target.
+    #[error("must be the same as the request's target")]
+    Contradictory,
 }
 
 /// The host that a request is for: that of its target, else that of its `Host` header, which must not contradict each
 /// other. Over HTTP/2 the target has the `:authority`.
 ///
 /// # Errors
-/// [`Failure::FieldsInvalid`] names the field `host`.
-pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, Failure> {
-    let wrong = |problem: String| Failure::field("host", problem);
+/// [`HostError`] if the request has no single, well-formed host.
+pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, HostError> {
     let mut given = headers.get_all(HOST).iter();
     let (header, second) = (given.next(), given.next());
     if second.is_some() {
-        return Err(wrong("must be given once".to_owned()));
+        return Err(HostError::Repeated);
     }
-    let target = target.authority().cloned().map(Host::try_from).transpose();
-    let target = target.map_err(|error| wrong(error.to_string()))?;
-    let header = header.map(|value| Host::parse(value.as_bytes())).transpose();
-    match (target, header.map_err(|error| wrong(error.to_string()))?) {
-        (Some(target), Some(header)) if target != header => {
-            Err(wrong("must be the same as the request's target".to_owned()))
-        }
+    let target = target.authority().cloned().map(Host::try_from).transpose()?;
+    match (target, header.map(|value| Host::parse(value.as_bytes())).transpose()?) {
+        (Some(target), Some(header)) if target != header => Err(HostError::Contradictory),
         (target, header) => Ok(target.or(header)),
     }
 }
@@ -154,9 +153,9 @@ mod tests {
 
     #[test]
     fn a_request_is_for_one_host() {
-        let user_info = "host: must be a host without user information: remove the '@' and what is in front of it";
-        let malformed = "host: must be a host, with or without a port";
-        let other = "host: must be the same as the request's target";
+        let user_info = "must be a host without user information: remove the '@' and what is in front of it";
+        let malformed = "must be a host, with or without a port";
+        let other = "must be the same as the request's target";
         type Outcome = Result<Option<&'static str>, &'static str>;
         let table: [(&str, &[&str], Outcome); 18] = [
             // target, Host headers, the host or what is wrong
@@ -167,8 +166,8 @@ mod tests {
             ("http://localhost:8080/", &["LocalHost:8080"], Ok(Some("localhost:8080"))),
             ("http://demo.example.com./", &["demo.example.com"], Ok(Some("demo.example.com."))),
             ("http://demo.example.com/", &["DEMO.example.com."], Ok(Some("demo.example.com"))),
-            ("/", &["localhost", "localhost"], Err("host: must be given once")),
-            ("http://localhost/", &["localhost", "evil.example"], Err("host: must be given once")),
+            ("/", &["localhost", "localhost"], Err("must be given once")),
+            ("http://localhost/", &["localhost", "evil.example"], Err("must be given once")),
             ("http://localhost/", &["evil.example"], Err(other)),
             ("http://localhost:8080/", &["localhost"], Err(other)),
             ("/", &[""], Err(malformed)),
@@ -181,7 +180,7 @@ mod tests {
         ];
         for (target, given, expected) in table {
             let headers = given.iter().map(|value| (HOST, value.parse().unwrap())).collect();
-            let actual = host_of(&target.parse().unwrap(), &headers).map_err(|failure| failure.to_string());
+            let actual = host_of(&target.parse().unwrap(), &headers).map_err(|error| error.to_string());
             let actual = actual.as_ref().map(|host| host.as_ref().map(Host::as_str)).map_err(String::as_str);
             assert_eq!(actual, expected, "{target} {given:?}");
         }

@@ -2,7 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod auth;
 pub mod call_context;
 pub mod cli;
 mod client_text;
@@ -19,5 +18,7 @@ pub mod server;
 pub mod services;
 pub mod system;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 mod text_file;
 pub mod transcoding;

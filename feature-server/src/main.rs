@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use feature_server::auth::mint::{self, MintError, TokenRequest};
-use feature_server::auth::signing_keys::{self, KeyFolder};
-use feature_server::auth::{AuthError, Moment};
+use feature_auth::keys::{KeyFolder, OwnKey};
+use feature_auth::mint::{MintError, TokenRequest};
+use feature_auth::roles::Roles;
+use feature_auth::{SetupError, Timestamp};
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
 };
@@ -110,7 +111,9 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
     let TokenArgs { roles, instance, organization, user, ttl, verbose } = arguments;
     let keys = KeyFolder::open_or_create(&settings.server.data)?;
     let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
-    let minted = mint::mint(&keys.signing()?, settings, &asked, Moment::now()).map_err(usage_of_mint)?;
+    let (key, roles) = (keys.signing()?, Roles::new(&settings.roles));
+    let minted = feature_auth::mint::mint(&key, &settings.auth, &roles, &asked, Timestamp::now());
+    let minted = minted.map_err(usage_of_mint)?;
     for hint in minted.hints {
         telemetry::say(&format!("feature-server: {hint}"));
     }
@@ -123,7 +126,7 @@ fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
 }
 
 fn generate_key(settings: &Settings) -> Result<()> {
-    let signing_keys::OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
+    let OwnKey { id, path } = KeyFolder::add(&settings.server.data)?;
     print(&format!("new signing key {id} in {}\n", path.display()))
 }
 
@@ -137,7 +140,7 @@ fn verify(folder: &Path) -> Result<()> {
 fn list_keys(settings: &Settings) -> Result<()> {
     let keys = KeyFolder::list(&settings.server.data)?;
     let signing = keys.len().saturating_sub(1);
-    let line = |(index, signing_keys::OwnKey { id, path }): (usize, &signing_keys::OwnKey)| {
+    let line = |(index, OwnKey { id, path }): (usize, &OwnKey)| {
         format!("{id}  {}  {}\n", if index == signing { "signs   " } else { "verifies" }, path.display())
     };
     print(&keys.iter().enumerate().map(line).collect::<String>())
@@ -155,7 +158,7 @@ fn print(text: &str) -> Result<()> {
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
         // A key that cannot be read is no setting: the same start may succeed once the disk works.
-        ServerError::Auth(error @ AuthError::Setting { .. }) => UsageError(error.to_string()).into(),
+        ServerError::Auth(error @ SetupError::Setting { .. }) => UsageError(error.to_string()).into(),
         ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),
     }
@@ -172,14 +175,15 @@ fn usage_of_mint(error: MintError) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use feature_auth::keys::KeysError;
+
     use super::*;
 
     #[test]
     fn only_a_setting_that_does_not_work_is_bad_usage() {
-        let setting = AuthError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
-        let disk =
-            signing_keys::KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
-        for (error, code) in [(setting, cli::exit::USAGE), (AuthError::Keys(disk), cli::exit::FAILURE)] {
+        let setting = SetupError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
+        let disk = KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
+        for (error, code) in [(setting, cli::exit::USAGE), (SetupError::Keys(disk), cli::exit::FAILURE)] {
             assert_eq!(cli::exit::code(usage_of_server(ServerError::Auth(error)).as_ref()), code);
         }
     }

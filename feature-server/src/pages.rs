@@ -8,12 +8,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use feature_auth::access::{INSTANCE_METADATA, ORGANIZATION_METADATA};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use prost_reflect::DescriptorPool;
 
-use crate::auth::access::ORGANIZATION_METADATA;
 use crate::host::{Host, host_of};
 use crate::transcoding::openapi::{self, Api, Header};
 
@@ -31,7 +31,7 @@ pub const API: Api<'static> = Api {
     license: env!("CARGO_PKG_LICENSE"),
     headers: &[
         Header {
-            name: "x-zitadel-instance-id",
+            name: INSTANCE_METADATA,
             description: "The instance that the call is for: 1 to 200 characters. The token's own counts first; with \
                 neither, the one configured for the host, else the configured default.",
             max_characters: ID_CHARACTERS,

@@ -11,6 +11,8 @@ use std::thread;
 use std::time::Duration;
 
 use feature_api::schema::{Schema, SchemaError};
+use feature_auth::SetupError;
+use feature_auth::keys::{KeyFolder, KeysError};
 use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -18,9 +20,6 @@ use tokio::time::timeout;
 use tonic::service::Routes;
 use tower::Layer;
 
-use crate::auth::AuthError;
-use crate::auth::access::PUBLIC_SERVICES;
-use crate::auth::signing_keys::{KeyFolder, KeysError};
 use crate::config::settings::Settings;
 use crate::descriptors;
 use crate::middleware::auth::{self, AuthLayer};
@@ -33,7 +32,7 @@ use crate::pages::Pages;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
-use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
+use crate::services::{PUBLIC_MESSAGE_BYTES, PUBLIC_SERVICES, health, reflection};
 use crate::system::memory;
 use crate::transcoding::protocol::{MessageBytes, Protocols};
 use crate::transcoding::rest::RouteError;
@@ -60,7 +59,7 @@ pub enum ServerError {
     Keys(#[from] KeysError),
     /// A setting about identity does not work.
     #[error(transparent)]
-    Auth(#[from] AuthError),
+    Auth(#[from] SetupError),
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -6,6 +6,12 @@ use std::pin::Pin;
 /// The largest request of a service that anybody may call without a token, in bytes: it is hardly more than a name.
 pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// The services that need no credential. They show no settings: health says whether the server works, which load
+/// balancers ask without a token, and reflection shows the protos, which are public. Their protos are not this
+/// project's, so they cannot carry its options.
+pub const PUBLIC_SERVICES: [&str; 3] =
+    ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
+
 /// What comes of a call.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 

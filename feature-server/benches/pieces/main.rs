@@ -1,7 +1,7 @@
 //! What the pieces of a call cost, one by one: `cargo bench -p feature-server --bench pieces`.
 //!
-//! Only what the crates offer to everybody is measured. What a call costs as a whole, with its connection and its layers,
-//! is measured by the crate `bench`.
+//! Only what the crates offer to everybody is measured. What a call costs as a whole, with its connection and its
+//! layers, is measured by the crate `bench`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]

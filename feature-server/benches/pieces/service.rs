@@ -7,14 +7,16 @@ use std::sync::Arc;
 use criterion::Criterion;
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::GetUserFeaturesRequest;
-use feature_server::auth::access::{Admission, CallParts, Caller, Instances, Rules};
-use feature_server::auth::signing_keys::KeyFolder;
-use feature_server::auth::{Attempt, Authenticator, Moment};
+use feature_auth::access::Caller;
+use feature_auth::config::Auth;
+use feature_auth::keys::KeyFolder;
+use feature_auth::{Authentication, Authenticator, Timestamp};
 use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
+use feature_server::middleware::auth::rules;
 use feature_server::services::feature::{Answers, FeatureService};
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
-use http::{Request, Uri};
+use http::Request;
 use prost::Message;
 use tokio::runtime::Runtime;
 
@@ -47,17 +49,15 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     }
 }
 
-/// Who may read all users of an instance.
+/// A caller who may read all users of an instance.
 fn caller(schema: &Schema) -> Caller {
     let folder = tempfile::tempdir().unwrap();
-    let settings = Settings::default();
     let keys = KeyFolder::open_or_create(folder.path()).unwrap();
-    let headers = tokens::headers(&keys, &settings);
-    let authenticator = Authenticator::new(&settings, keys, Moment::now()).unwrap();
-    let Attempt::Known(Ok(principal)) = authenticator.attempt(&headers, Moment::now()) else {
-        panic!("the token is good");
+    let token = tokens::token(&keys);
+    let authenticator = Authenticator::new(&Auth::default(), &tokens::roles(), keys, Timestamp::now()).unwrap();
+    let Authentication::Ready(Ok(principal)) = authenticator.authenticate(&token, Timestamp::now()) else {
+        panic!("the token is valid");
     };
-    let Ok(Admission::By(rule)) = Rules::new(schema).admission(GET) else { panic!("the method has a rule") };
-    let instances = Instances::new(&settings.instances).unwrap();
-    Caller::admit(principal, rule, &instances, CallParts { headers: &headers, uri: &Uri::from_static(GET) }).unwrap()
+    let rule = rules::of_schema(schema).find(GET).unwrap().expect("the method is not public");
+    Caller::admit(principal, rule, &()).unwrap()
 }

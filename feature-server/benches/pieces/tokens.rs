@@ -1,43 +1,45 @@
-//! From a token to a principal: remembered, and verified anew.
+//! From a token to a principal: from the cache, and verified anew.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::Criterion;
+use feature_auth::config::Auth;
+use feature_auth::keys::KeyFolder;
+use feature_auth::mint::{TokenRequest, mint};
+use feature_auth::roles::Roles;
+use feature_auth::{Authentication, Authenticator, Timestamp};
 use feature_core::InstanceId;
-use feature_server::auth::mint::{TokenRequest, mint};
-use feature_server::auth::signing_keys::KeyFolder;
-use feature_server::auth::{Attempt, Authenticator, Moment};
-use feature_server::config::Settings;
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 
-/// A token as operators mint them, in the headers of a call.
-pub fn headers(keys: &KeyFolder, settings: &Settings) -> HeaderMap {
+/// The built-in roles.
+pub fn roles() -> Roles {
+    Roles::new(&BTreeMap::new())
+}
+
+/// A token as operators mint them.
+pub fn token(keys: &KeyFolder) -> String {
     let asked = TokenRequest {
         roles: vec!["IAM_OWNER".to_owned()],
         instance: Some(InstanceId::new("demo").unwrap()),
         lifetime: Duration::from_secs(3600),
         ..TokenRequest::default()
     };
-    let minted = mint(&keys.signing().unwrap(), settings, &asked, Moment::now()).unwrap();
-    HeaderMap::from_iter([(AUTHORIZATION, format!("Bearer {}", minted.token).parse().unwrap())])
+    mint(&keys.signing().unwrap(), &Auth::default(), &roles(), &asked, Timestamp::now()).unwrap().token
 }
 
 pub fn measure(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().unwrap();
     let keys = || KeyFolder::open_or_create(folder.path()).unwrap();
-    let mut settings = Settings::default();
-    let headers = headers(&keys(), &settings);
-    for (name, entries) in
-        [("token, remembered", settings.auth.token_cache_entries), ("token, Ed25519 signature verified", 0)]
-    {
-        settings.auth.token_cache_entries = entries;
-        let authenticator = Authenticator::new(&settings, keys(), Moment::now()).unwrap();
-        let known = || {
-            let attempt = authenticator.attempt(black_box(&headers), Moment::now());
-            assert!(matches!(attempt, Attempt::Known(Ok(_))));
+    let token = token(&keys());
+    let cached = Auth::default().token_cache_entries;
+    for (name, entries) in [("token, cached", cached), ("token, Ed25519 signature verified", 0)] {
+        let config = Auth { token_cache_entries: entries, ..Auth::default() };
+        let authenticator = Authenticator::new(&config, &roles(), keys(), Timestamp::now()).unwrap();
+        let authenticate = || {
+            let principal = authenticator.authenticate(black_box(&token), Timestamp::now());
+            assert!(matches!(principal, Authentication::Ready(Ok(_))));
         };
-        criterion.bench_function(name, |bencher| bencher.iter(known));
+        criterion.bench_function(name, |bencher| bencher.iter(authenticate));
     }
 }

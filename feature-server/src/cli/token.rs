@@ -1,5 +1,4 @@
-//! The arguments of `feature-server token`: their form. Which roles there are and how long a token may live is for the
-//! configuration, and minting is for `auth`.
+//! The arguments of `feature-server token`: their form only. feature-auth checks them when it makes the token.
 
 use std::time::Duration;
 

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use feature_auth::{OWN_ISSUER, RESERVED_CLAIMS};
+
 use super::settings::{Certificate, Issuer, Settings};
 use super::{ConfigError, Origins, print};
-use crate::auth::RESERVED_CLAIMS;
-use crate::auth::mint::OWN_ISSUER;
 
 /// Checks the settings of all sources together.
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::auth::{Auth, Certificate, Issuer};
+pub use feature_auth::config::{Auth, Bound, Certificate, Issuer, RoleSettings};
+
 pub use self::limits::Limits;
 
-mod auth;
 mod limits;
 
 /// Everything that can be configured. Keys in the file are the fields' names.
@@ -28,7 +28,7 @@ pub struct Settings {
     pub cors: Cors,
     /// Which instance a call is for.
     pub instances: Instances,
-    /// Who may call.
+    /// Which credentials are accepted.
     pub auth: Auth,
     /// Roles by their names. A role named here replaces the built-in one of that name.
     pub roles: BTreeMap<String, RoleSettings>,
@@ -116,28 +116,6 @@ pub struct Instances {
     pub default: Option<String>,
     /// The instance of each host name, without a port.
     pub hosts: BTreeMap<String, String>,
-}
-
-/// A role: what its holders may do, and where.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RoleSettings {
-    /// How far the role reaches.
-    pub bound_to: Bound,
-    /// The permissions, such as `org.feature.write`.
-    pub permissions: Vec<String>,
-}
-
-/// How far a role reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bound {
-    /// Everywhere.
-    Everything,
-    /// The credential's instance.
-    Instance,
-    /// The organization that the role was granted in.
-    Organization,
 }
 
 /// What is logged, and how.

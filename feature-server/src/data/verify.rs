@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use feature_auth::keys::KeyFolder;
 use feature_store::{History, ProjectionState};
 
 use super::bar::Bar;
 use super::{DataError, file_error};
-use crate::auth::signing_keys::KeyFolder;
 
 /// A folder whose journal is in order.
 #[derive(Debug)]

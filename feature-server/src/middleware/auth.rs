@@ -1,4 +1,8 @@
-//! The layer in front of all services: nothing of a call is decoded before its token and its method's rule let it in.
+//! The layer that authenticates and authorises every call before its message is decoded.
+
+pub mod credentials;
+pub mod instances;
+pub mod rules;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,45 +10,45 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use feature_api::schema::Schema;
+use feature_auth::access::{Caller, Rule, Rules};
+use feature_auth::keys::KeyFolder;
+use feature_auth::roles::Roles;
+use feature_auth::{AuthError, Authentication, Authenticator, Certificates, Principal, SetupError, Timestamp};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use crate::auth::AuthError;
-use crate::auth::access::{Admission, CallParts, Caller, Instances, Rule, Rules};
-use crate::auth::authenticator::{Attempt, Authenticator};
-use crate::auth::certificates::Certificates;
-use crate::auth::clock::Moment;
-use crate::auth::principal::Principal;
-use crate::auth::signing_keys::KeyFolder;
+use self::credentials::{bearer, certificate};
+use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
 use crate::permit::{Share, Usage};
 
-/// Sets identity up: the layer that authenticates and authorises every call of the methods in `schema`.
+/// The layer for the methods in `schema`. Must be called on a tokio runtime, which keeps keys and revocations up to
+/// date.
 ///
-/// `keys`: the server's own keys. Must be called on a tokio runtime, on which keys and revocations are kept up to date.
+/// `keys`: the server's own keys.
 ///
 /// # Errors
-/// [`AuthError`] names the setting that does not work.
-pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<AuthLayer, AuthError> {
-    let now = Moment::now();
-    let authenticator = Authenticator::new(settings, keys, now)?;
-    authenticator.keep_up();
-    let rates = CallRates::new(settings.limits.calls_per_second_per_identity, now.steady);
-    let certificates = Certificates::new(settings)?;
-    let (instances, rules) = (Instances::new(&settings.instances)?, Rules::new(schema));
+/// [`SetupError`] names the setting that does not work.
+pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<AuthLayer, SetupError> {
+    let (now, roles) = (Timestamp::now(), Roles::new(&settings.roles));
+    let authenticator = Authenticator::new(&settings.auth, &roles, keys, now)?;
+    authenticator.spawn_refresh();
+    let rates = CallRates::new(settings.limits.calls_per_second_per_identity, now.monotonic);
+    let certificates = Certificates::new(&settings.auth.certificates, &roles)?;
+    let (instances, rules) = (Instances::new(&settings.instances)?, rules::of_schema(schema));
     Ok(AuthLayer { gate: Arc::new(Gate { authenticator, rates, certificates, instances, rules }) })
 }
 
-/// Wraps services so that only calls of who may call reach them.
+/// Wraps a service so that only authorised calls reach it.
 ///
-/// It leaves a [`Caller`] in the request's extensions and takes the token out of its headers, so that nothing further
-/// inside can log it. The field `principal` of the current tracing span is filled in.
+/// It puts a [`Caller`] into the request's extensions, and removes the token from the headers, so that no inner layer
+/// can log it. It also records the field `principal` of the current tracing span.
 #[derive(Debug, Clone)]
 pub struct AuthLayer {
     gate: Arc<Gate>,
@@ -74,42 +78,50 @@ pub struct AuthService<S> {
     inner: S,
 }
 
-/// What becomes of a call at once.
+type PendingPrincipal = Pin<Box<dyn Future<Output = Result<Arc<Principal>, AuthError>> + Send>>;
+
+/// The decision about a call that is not refused.
 enum Decision {
-    LetIn,
-    Wait(Pin<Box<dyn Future<Output = Result<Arc<Principal>, Failure>> + Send>>, Arc<Rule>),
+    Admit,
+    Wait(PendingPrincipal, Arc<Rule>),
 }
 
 impl Gate {
     fn decide<B>(&self, request: &mut Request<B>) -> Result<Decision, Failure> {
-        let admission = self.rules.admission(request.uri().path())?;
-        let now = Moment::now();
-        let rule = match admission {
-            Admission::Public => return self.admit_to_public(request, now).map(|()| Decision::LetIn),
-            Admission::By(rule) => rule,
+        let rule = self.rules.find(request.uri().path())?;
+        let now = Timestamp::now();
+        let Some(rule) = rule else {
+            self.admit_to_public(request, now)?;
+            return Ok(Decision::Admit);
         };
-        match self.attempt(request, now) {
-            Attempt::Known(principal) => {
+        match self.authenticate(request, now) {
+            Authentication::Ready(principal) => {
                 self.admit(principal?, rule, request, now)?;
-                Ok(Decision::LetIn)
+                Ok(Decision::Admit)
             }
-            Attempt::Waiting(waiting) => Ok(Decision::Wait(Box::pin(waiting.finish()), rule)),
+            Authentication::Pending(pending) => Ok(Decision::Wait(Box::pin(pending.finish()), rule)),
         }
     }
 
-    fn attempt<B>(&self, request: &Request<B>, now: Moment) -> Attempt {
-        match self.certificates.attempt(request.headers(), request.extensions(), now) {
-            Some(known) => Attempt::Known(known),
-            None => self.authenticator.attempt(request.headers(), now),
+    fn authenticate<B>(&self, request: &Request<B>, now: Timestamp) -> Authentication {
+        if let Some(names) = certificate(request) {
+            if let Some(principal) = self.certificates.authenticate(names, now) {
+                return Authentication::Ready(principal);
+            }
+            tracing::debug!(subject = names.subject, "auth.certificates does not name the client's certificate");
+        }
+        match bearer(request.headers()) {
+            Ok(token) => self.authenticator.authenticate(token, now),
+            Err(error) => Authentication::Ready(Err(error)),
         }
     }
 
-    /// Lets a call of a public method in. It counts among its identity's calls where its credential is valid, else among
-    /// those of its address: a credential that is not valid, or whose issuer's keys are still to be loaded, counts as none.
-    fn admit_to_public<B>(&self, request: &mut Request<B>, now: Moment) -> Result<(), Failure> {
-        match self.attempt(request, now) {
-            Attempt::Known(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
-            Attempt::Known(Err(_)) | Attempt::Waiting(_) => {
+    /// Admits a call of a public method. With a valid credential it counts among the calls of its identity, otherwise
+    /// among those of its address. A credential whose key must be loaded first counts as invalid.
+    fn admit_to_public<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Failure> {
+        match self.authenticate(request, now) {
+            Authentication::Ready(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
+            Authentication::Ready(Err(_)) | Authentication::Pending(_) => {
                 Share::of(request.extensions()).map_or(Ok(()), Share::begin_without_token)?;
             }
         }
@@ -117,13 +129,13 @@ impl Gate {
         Ok(())
     }
 
-    /// Takes a call from the rate of an identity.
-    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Moment) -> Result<Taken, Failure> {
+    /// Takes a call from the rate of the identity.
+    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Timestamp) -> Result<Taken, Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
         if let Some(call) = request.extensions().get::<CallContext>() {
             call.set_principal(&principal.subject);
         }
-        match self.rates.take(&principal.identity, now.steady) {
+        match self.rates.take(&principal.identity, now.monotonic) {
             Ok((identity, cost)) => Ok(Taken { identity, cost }),
             Err(retry_after) => Err(Failure::RateExceeded { retry_after }),
         }
@@ -134,11 +146,10 @@ impl Gate {
         principal: Arc<Principal>,
         rule: Arc<Rule>,
         request: &mut Request<B>,
-        now: Moment,
+        now: Timestamp,
     ) -> Result<(), Failure> {
         let taken = self.take_call(&principal, request, now)?;
-        let parts = CallParts { headers: request.headers(), uri: request.uri() };
-        let caller = Caller::admit(principal, rule, &self.instances, parts)?;
+        let caller = Caller::admit(principal, rule, &self.instances.names(request))?;
         taken.hold(request)?;
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
@@ -146,14 +157,14 @@ impl Gate {
     }
 }
 
-/// A call that an identity may make.
+/// A call within the rate of its identity.
 struct Taken {
     identity: Arc<Usage>,
     cost: u64,
 }
 
 impl Taken {
-    /// Counts the call among those of its identity, with all that it holds.
+    /// Counts the call, with everything that it holds, among those of its identity.
     fn hold<B>(self, request: &Request<B>) -> Result<(), Failure> {
         Share::of(request.extensions()).map_or(Ok(()), |share| share.authenticate(self.identity, self.cost))
     }
@@ -173,9 +184,9 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> AuthFuture<S, B> {
         let state = match self.gate.decide(&mut request) {
-            Ok(Decision::LetIn) => State::Inside { answer: self.inner.call(request) },
+            Ok(Decision::Admit) => State::Inside { answer: self.inner.call(request) },
             Ok(Decision::Wait(principal, rule)) => {
-                // The inner service that was found ready is the one to call later; its clone gets ready anew.
+                // The inner service that is ready is called later. The next call uses its clone.
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let held = Held { gate: Arc::clone(&self.gate), rule, request, inner };
@@ -192,7 +203,7 @@ fn refusal<B>(failure: &Failure, request: &Request<B>) -> Response<Body> {
     failure.status(call.request_id()).into_http()
 }
 
-/// A call that waits for its issuer's keys.
+/// A call that waits for the keys of its token's issuer.
 struct Held<S, B> {
     gate: Arc<Gate>,
     rule: Arc<Rule>,
@@ -220,7 +231,7 @@ pin_project! {
         Inside { #[pin] answer: S::Future },
         Refused { response: Option<Response<Body>> },
         Waiting {
-            principal: Pin<Box<dyn Future<Output = Result<Arc<Principal>, Failure>> + Send>>,
+            principal: PendingPrincipal,
             held: Option<Box<Held<S, B>>>,
         },
     }
@@ -244,7 +255,10 @@ where
                     let principal = ready!(principal.as_mut().poll(context));
                     let held = *held.take().expect("the state changes once the principal is known");
                     let Held { gate, rule, mut request, mut inner } = held;
-                    match principal.and_then(|principal| gate.admit(principal, rule, &mut request, Moment::now())) {
+                    let admitted = principal
+                        .map_err(Failure::from)
+                        .and_then(|principal| gate.admit(principal, rule, &mut request, Timestamp::now()));
+                    match admitted {
                         Ok(()) => State::Inside { answer: inner.call(request) },
                         Err(failure) => State::Refused { response: Some(refusal(&failure, &request)) },
                     }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use feature_auth::Identity;
 use quick_cache::sync::Cache;
 
-use crate::auth::principal::Identity;
 use crate::permit::Usage;
 
 /// The buckets that are kept. The one of an identity that calls seldom is forgotten first, and is full the next time.
@@ -44,8 +44,8 @@ impl CallRates {
         Self { interval_ns, start: now, buckets: Cache::new(BUCKETS) }
     }
 
-    /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what its
-    /// calls hold, and the cost, in calls.
+    /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what
+    /// its calls hold, and the cost, in calls.
     ///
     /// # Errors
     /// How long to wait for the next one, when none is left.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{GetInstanceFeaturesRequest, SetInstanceFeaturesRequest};
+use feature_auth::Timestamp;
+use feature_auth::mint::{TokenRequest, mint};
+use feature_auth::roles::Roles;
 use feature_core::{InstanceId, Record, Scope};
 use feature_store::{Batch, MemoryStore, StoreError};
 use tokio::sync::oneshot;
@@ -17,8 +20,6 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
-use crate::auth::Moment;
-use crate::auth::mint::{TokenRequest, mint};
 
 /// A memory store whose reads and appends wait while it hangs, as they do on a disk that does not answer.
 #[derive(Default)]
@@ -109,7 +110,10 @@ impl Bench {
             lifetime: Duration::from_secs(60),
         };
         let key = KeyFolder::open_or_create(folder.path()).and_then(|keys| keys.signing()).expect("there is a key");
-        let token = mint(&key, &settings, &asked, Moment::now()).unwrap_or_else(|error| panic!("{error}")).token;
+        let roles = Roles::new(&settings.roles);
+        let token = mint(&key, &settings.auth, &roles, &asked, Timestamp::now())
+            .unwrap_or_else(|error| panic!("{error}"))
+            .token;
         let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).expect("an address is a URL");
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move { server.run(&settings, async { drop(stopped.await) }).await });

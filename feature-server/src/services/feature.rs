@@ -7,12 +7,12 @@ use std::sync::Arc;
 use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Method, Operation, Schema};
+use feature_auth::access::{Caller, UserAccess};
 use feature_core::{
     Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
 };
 use feature_store::{CommitError, Committer, Readers};
 
-use crate::auth::access::{Caller, UserAccess};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::frame::Frame;
@@ -181,7 +181,7 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
     match error {
         CommitError::Rejected(rejection @ Rejection::SequenceMismatch { .. }) => Failure::SequenceMismatch(rejection),
         CommitError::Rejected(Rejection::OtherOrganization) => {
-            caller.missing("the user belongs to another organization")
+            caller.missing("the user belongs to another organization").into()
         }
         CommitError::QueueFull => Failure::Overloaded,
         CommitError::Store(error) => error.into(),

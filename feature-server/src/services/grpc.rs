@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use feature_auth::AuthError;
+use feature_auth::access::Caller;
 use http::Extensions;
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
@@ -15,7 +17,6 @@ use tower::Service;
 use super::Answer;
 use super::codec::BytesCodec;
 use super::frame::Frame;
-use crate::auth::access::Caller;
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::fast_path::{self, Received};
@@ -82,9 +83,9 @@ async fn answer(
     extensions: &Extensions,
     message: &Bytes,
 ) -> Result<Frame, Status> {
-    let answered = match (service.method(path), Caller::of(extensions)) {
+    let answered = match (service.method(path), extensions.get::<Caller>()) {
         // Without the layer that authorises nobody may call.
-        (_, None) => Err(Failure::TokenMissing),
+        (_, None) => Err(AuthError::TokenMissing.into()),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
         (Some(method), Some(caller)) => service.call(method, caller, &CallContext::of(extensions), message).await,
     };

@@ -8,17 +8,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use feature_api::schema::Schema;
+use feature_auth::access::{Caller, Rules};
+use feature_auth::roles::Roles;
+use feature_auth::{Grant, Identity, Principal};
 use feature_core::{InstanceId, Scope};
-use feature_server::auth::Principal;
-use feature_server::auth::access::{Admission, CallParts, Caller, Instances, Rules};
-use feature_server::auth::principal::{Grant, Identity};
-use feature_server::auth::roles::Roles;
+use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
 use feature_server::descriptors;
 use feature_server::error::Failure;
-use feature_server::pages::Pages;
-use feature_server::call_context::RequestId;
+use feature_server::middleware::auth::instances::Instances;
+use feature_server::middleware::auth::rules;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
+use feature_server::pages::Pages;
 use feature_server::transcoding::protocol::{MessageBytes, Protocols};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -66,7 +67,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         protocols: protocols.expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
-        rules: Rules::new(&schema),
+        rules: rules::of_schema(&schema),
         principals: vec![principal("SYSTEM_OWNER", None), principal("IAM_OWNER", Some("demo"))],
     }
 });
@@ -99,8 +100,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let known = &*KNOWN;
     let Some(request) = request(input) else { return Corpus::Reject };
 
-    let id = RequestId::from_request(&request);
-    let id = id.as_str();
+    let context = CallContext::from_request(&request);
+    let id = context.request_id();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
 
     for (hosts, grpc) in known.hosts.iter().flat_map(|hosts| [(hosts, false), (hosts, true)]) {
@@ -113,25 +114,24 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         Err(failure) => told(&failure),
     }
 
-    let rule = match known.rules.admission(request.uri().path()) {
-        Ok(Admission::By(rule)) => rule,
-        Ok(Admission::Public) => return Corpus::Keep,
-        Err(failure) => {
-            told(&failure);
+    let rule = match known.rules.find(request.uri().path()) {
+        Ok(Some(rule)) => rule,
+        Ok(None) => return Corpus::Keep,
+        Err(error) => {
+            told(&error.into());
             return Corpus::Keep;
         }
     };
     for principal in &known.principals {
-        let parts = CallParts { headers: request.headers(), uri: request.uri() };
-        match Caller::admit(Arc::clone(principal), Arc::clone(&rule), &known.instances, parts) {
+        match Caller::admit(Arc::clone(principal), Arc::clone(&rule), &known.instances.names(&request)) {
             Ok(caller) => {
                 if let Ok(Scope::Instance(instance)) = caller.instance() {
                     assert!((1..=200).contains(&instance.as_str().chars().count()), "{instance}");
                     let own = principal.instance.as_ref();
-                    assert!(own.is_none_or(|own| *own == instance), "nobody leaves the instance of their token");
+                    assert!(own.is_none_or(|own| *own == instance), "a call stays in the instance of its token");
                 }
             }
-            Err(failure) => told(&failure),
+            Err(error) => told(&error.into()),
         }
     }
     Corpus::Keep

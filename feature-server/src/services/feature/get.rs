@@ -23,7 +23,7 @@ impl Found {
     /// * `record`: reads the record of a scope.
     ///
     /// # Errors
-    /// Those of `record`, of [`UserAccess::reads_through`](crate::auth::access::UserAccess::reads_through), and
+    /// Those of `record`, of [`UserAccess::reads_through`](feature_auth::access::UserAccess::reads_through), and
     /// [`Failure::NoFeaturesSet`].
     pub(super) fn find(
         resource: &Resource,

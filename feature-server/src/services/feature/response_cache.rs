@@ -13,8 +13,8 @@ use feature_store::{FeatureStore, StoreError, Version, Versioned};
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
 
-use crate::auth::access::Caller;
 use crate::services::frame::Frame;
+use feature_auth::access::Caller;
 
 /// What an entry takes beside its bytes and those of its principal, at most about.
 const ENTRY_BYTES: usize = 640;

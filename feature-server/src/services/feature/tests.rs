@@ -8,12 +8,11 @@ use feature_api::zitadel::feature::v2::{
     SetInstanceFeaturesRequest, SetUserFeatureRequest,
 };
 use feature_store::{MemoryStore, Versioned};
-use http::Uri;
 use prost::Message;
 
 use super::*;
-use crate::auth::access::{CallParts, Instances, Rule};
-use crate::auth::testing::{Who, metadata, schema};
+use crate::middleware::auth::rules::rule;
+use crate::testing::{Who, caller, schema};
 
 /// A service over an empty store.
 fn service() -> (FeatureService, Arc<Committer>) {
@@ -24,20 +23,17 @@ fn service() -> (FeatureService, Arc<Committer>) {
     (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers), committer)
 }
 
-/// Calls a method, with the access that its option says or with another one.
+/// Calls a method, naming an organization if any, with the access of its option or with another one.
 async fn call(
     service: &FeatureService,
     method: &str,
     access: Option<&Access>,
     who: Who,
-    entries: &[&str],
+    organization: &str,
     message: &[u8],
 ) -> Result<Frame, Failure> {
     let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
-    let rule = Arc::new(Rule::new(access.or(method.access.as_ref()).unwrap(), method.level()));
-    let (headers, uri) = (metadata(entries), Uri::from_static("/"));
-    let parts = CallParts { headers: &headers, uri: &uri };
-    let caller = Caller::admit(who.principal(), rule, &Instances::default(), parts).unwrap();
+    let caller = caller(who, rule(access.or(method.access.as_ref()).unwrap(), method), organization).unwrap();
     service.call(method, &caller, &CallContext::for_tests(), message).await
 }
 
@@ -48,8 +44,8 @@ async fn a_level_without_features_is_named() {
     let user = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: false }.encode_to_vec();
     let (service, _) = service();
     let instance = GetInstanceFeaturesRequest::default().encode_to_vec();
-    let of_instance = call(&service, "GetInstanceFeatures", None, OWNER, &[], &instance).await;
-    let of_user = call(&service, "GetUserFeatures", None, OWNER, &[], &user).await;
+    let of_instance = call(&service, "GetInstanceFeatures", None, OWNER, "", &instance).await;
+    let of_user = call(&service, "GetUserFeatures", None, OWNER, "", &user).await;
     for (answer, expected) in [(of_instance, ("instance", "demo")), (of_user, ("user", "ann"))] {
         let Err(Failure::NoFeaturesSet { level, resource }) = answer else { panic!("{answer:?}") };
         assert_eq!((level, resource.as_str()), expected);
@@ -62,7 +58,7 @@ async fn without_a_committer_the_store_is_not_available() {
         SetInstanceFeaturesRequest { actions: Some(true), ..SetInstanceFeaturesRequest::default() }.encode_to_vec();
     let (service, committer) = service();
     committer.close().await.unwrap();
-    let answer = call(&service, "SetInstanceFeatures", None, OWNER, &[], &set).await;
+    let answer = call(&service, "SetInstanceFeatures", None, OWNER, "", &set).await;
     assert!(matches!(answer, Err(Failure::StoreUnavailable)), "{answer:?}");
 }
 
@@ -83,20 +79,20 @@ async fn users_about_themselves_learn_no_organization_but_that_of_their_token() 
     let reset = ResetUserFeaturesRequest { user_id: user_id() }.encode_to_vec();
     #[rustfmt::skip]
     let table = [
-        // who    metadata                       method               message      owner, the user being recorded under 'other'
-        (OWNER, &["x-zitadel-orgid: other"][..], "SetUserFeatures",   set(true),   "other"),
-        (ann,   &[],                             "GetUserFeatures",   get.clone(), "acme"),
-        (ann,   &["x-zitadel-orgid: acme"],      "GetUserFeatures",   get.clone(), "acme"),
-        (ann,   &[],                             "SetUserFeatures",   check(false), "acme"),
-        (ann,   &[],                             "SetUserFeatures",   set(true),   "acme"),
-        (ann,   &[],                             "SetUserFeatures",   set(false),  "acme"),
-        (OWNER, &[],                             "GetUserFeatures",   get.clone(), "other"),
-        (ann,   &[],                             "ResetUserFeatures", reset,       "acme"),
-        (OWNER, &[],                             "GetUserFeatures",   get,         "other"),
+        // who    named    method               message      owner, the user being recorded under 'other'
+        (OWNER, "other", "SetUserFeatures",   set(true),   "other"),
+        (ann,   "",      "GetUserFeatures",   get.clone(), "acme"),
+        (ann,   "acme",  "GetUserFeatures",   get.clone(), "acme"),
+        (ann,   "",      "SetUserFeatures",   check(false), "acme"),
+        (ann,   "",      "SetUserFeatures",   set(true),   "acme"),
+        (ann,   "",      "SetUserFeatures",   set(false),  "acme"),
+        (OWNER, "",      "GetUserFeatures",   get.clone(), "other"),
+        (ann,   "",      "ResetUserFeatures", reset,       "acme"),
+        (OWNER, "",      "GetUserFeatures",   get,         "other"),
     ];
     let (service, _) = service();
-    for (index, (who, entries, method, message, owner)) in table.into_iter().enumerate() {
-        let answer = call(&service, method, Some(&themself), who, entries, &message).await;
+    for (index, (who, named, method, message, owner)) in table.into_iter().enumerate() {
+        let answer = call(&service, method, Some(&themself), who, named, &message).await;
         // All answers have their details in the same field.
         let answer = GetUserFeaturesResponse::decode(answer.unwrap().message()).unwrap();
         assert_eq!(answer.details.unwrap().resource_owner, owner, "row {index}: {method}");

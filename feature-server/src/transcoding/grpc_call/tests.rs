@@ -131,7 +131,7 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
 async fn a_message_is_only_made_for_a_service_that_reads_it() {
     let message = || async { Err::<Bytes, _>(Failure::ContentMalformed("it is wrong")) };
     let context = || CallContext::for_tests();
-    let refusing = inside(|_| Failure::TokenMissing.status("").into_http());
+    let refusing = inside(|_| Failure::from(feature_auth::AuthError::TokenMissing).status("").into_http());
     let body = message_when_asked_for(context(), message());
     let answer = unary(refusing, head(Request::post("/")), PATH, body).await;
     assert_eq!(answer.result.unwrap_err().code(), Code::Unauthenticated);

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
 use feature_store::{Batch, Committer, MemoryStore, Readers};
-use http::Uri;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,10 +14,10 @@ use prost::Message;
 use tokio::runtime::Builder;
 
 use super::*;
-use crate::auth::access::{CallParts, Instances, Rule};
-use crate::auth::testing::{Who, metadata, schema};
 use crate::call_context::CallContext;
+use crate::middleware::auth::rules::rule;
 use crate::services::feature::FeatureService;
+use crate::testing::{Who, caller, schema};
 
 /// Two services over one store, of which one remembers its answers.
 struct Services {
@@ -50,10 +49,7 @@ impl Services {
 
     async fn call(&self, service: &FeatureService, call: &Call) -> Result<Frame, String> {
         let method = self.schema.method(&format!("/zitadel.feature.v2.FeatureService/{}", call.method)).unwrap();
-        let rule = Arc::new(Rule::new(method.access.as_ref().unwrap(), method.level()));
-        let headers = metadata(&[&format!("x-zitadel-orgid: {}", call.organization), "x-zitadel-instance-id: demo"]);
-        let parts = CallParts { headers: &headers, uri: &Uri::from_static("/") };
-        let caller = Caller::admit(call.who.principal(), rule, &Instances::default(), parts);
+        let caller = caller(call.who, rule(method.access.as_ref().unwrap(), method), call.organization);
         let caller = caller.map_err(|failure| failure.to_string())?;
         let answer = service.call(method, &caller, &CallContext::for_tests(), &call.message).await;
         answer.map_err(|failure| failure.to_string())

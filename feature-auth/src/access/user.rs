@@ -1,0 +1,162 @@
+//! The rights of a caller on one user. They depend on the user's organization, which has three sources: the metadata of
+//! the call, the caller's token, and the record of the user's settings.
+
+use feature_core::{OrganizationId, Placement, Scope};
+
+use super::{Caller, ORGANIZATION_METADATA};
+use crate::error::AuthError;
+
+/// A right on one user, or at least on some users of the instance.
+#[derive(Debug, Clone)]
+pub struct UserAccess {
+    /// The user.
+    pub scope: Scope,
+    caller: Caller,
+    reach: Reach,
+}
+
+/// The source of the right. The widest one counts.
+#[derive(Debug, Clone)]
+enum Reach {
+    /// A role over the whole instance.
+    Instance,
+    /// Roles in these organizations, and being that user if `self_access`.
+    Organizations { granted: Vec<OrganizationId>, self_access: bool },
+}
+
+impl UserAccess {
+    pub(super) fn new(scope: Scope, caller: &Caller, self_access: bool) -> Self {
+        let reach = if caller.holds_whole_instance() {
+            Reach::Instance
+        } else {
+            let mut granted: Vec<OrganizationId> = match caller.rule.permission() {
+                Some(permission) if caller.at_home() => {
+                    caller.principal.holds_in_organizations(permission).cloned().collect()
+                }
+                _ => Vec::new(),
+            };
+            granted.sort_unstable();
+            granted.dedup();
+            Reach::Organizations { granted, self_access }
+        };
+        Self { scope, caller: caller.clone(), reach }
+    }
+
+    /// The organization that a write places the user in.
+    ///
+    /// A caller with the right on the instance may move the user to the organization that the metadata name. The
+    /// organization of the caller's token counts only if none is recorded. A caller with a role in an organization can
+    /// place the user there only. Users who write for themselves stay in their organization.
+    ///
+    /// # Errors
+    /// [`AuthError::PermissionMissing`] if the metadata name an organization out of reach, and
+    /// [`AuthError::FieldInvalid`] for `x-zitadel-orgid` if the caller has several organizations and must name one.
+    pub fn placement(&self) -> Result<Placement, AuthError> {
+        match &self.reach {
+            Reach::Instance => Ok(match (self.named(), self.claimed()) {
+                (Some(named), _) => Placement::Move(named.clone()),
+                (None, Some(claimed)) => Placement::Initial(claimed.clone()),
+                (None, None) => Placement::Keep,
+            }),
+            Reach::Organizations { granted, .. } if !granted.is_empty() => {
+                self.one_of(granted, None).map(Placement::Within)
+            }
+            Reach::Organizations { .. } => {
+                let own = self.own(self.claimed())?;
+                Ok(own.map_or(Placement::Keep, Placement::Initial))
+            }
+        }
+    }
+
+    /// The organization through which the user inherits in this read; `None` if there is none.
+    ///
+    /// With the right on the instance it is the organization in the metadata, or else the caller's own, or else the
+    /// recorded one. A caller with a role in an organization reads users who are recorded there or nowhere.
+    ///
+    /// Users read their own settings through the organization in their token. The record counts only if the token names
+    /// none, because the token is fresh, and its issuer knows the user. The record may be older than a change of the
+    /// user's organization, and the manager of any organization may have written it first. So a read never shows
+    /// settings of an organization that the same token could not read as a member, and a record elsewhere cannot keep
+    /// users from their own settings. The metadata may repeat the user's organization, but not name another one.
+    ///
+    /// # Errors
+    /// As for [`UserAccess::placement`], and [`AuthError::PermissionMissing`] if the user is recorded out of reach.
+    pub fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
+        match &self.reach {
+            Reach::Instance => Ok(self.named().or(self.claimed()).or(recorded).cloned()),
+            Reach::Organizations { granted, self_access: false } => self.as_granted(granted, recorded),
+            Reach::Organizations { granted, self_access: true } => {
+                // A role must not take away the right of all users to read their own settings.
+                let own = self.own(self.claimed().or(recorded));
+                if own.is_err() && !granted.is_empty() { self.as_granted(granted, recorded) } else { own }
+            }
+        }
+    }
+
+    /// The organization that the answer names as the user's owner; `None` for the recorded one.
+    ///
+    /// Only a right on the instance shows where a user is recorded. Other callers see the organization that they read
+    /// or write through.
+    ///
+    /// `organization`: the organization that the call reads or writes through.
+    pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
+        match self.reach {
+            Reach::Instance => None,
+            Reach::Organizations { .. } => organization,
+        }
+    }
+
+    fn as_granted(
+        &self,
+        granted: &[OrganizationId],
+        recorded: Option<&OrganizationId>,
+    ) -> Result<Option<OrganizationId>, AuthError> {
+        let through = self.one_of(granted, recorded)?;
+        if recorded.is_some_and(|recorded| *recorded != through) {
+            return Err(self.caller.missing("the user belongs to another organization"));
+        }
+        Ok(Some(through))
+    }
+
+    /// The organization of the caller that the call is about.
+    fn one_of(
+        &self,
+        granted: &[OrganizationId],
+        recorded: Option<&OrganizationId>,
+    ) -> Result<OrganizationId, AuthError> {
+        if let Some(named) = self.named() {
+            return if granted.contains(named) { Ok(named.clone()) } else { Err(self.out_of_reach()) };
+        }
+        let known = [self.claimed(), recorded].into_iter().flatten().find(|id| granted.contains(id));
+        match (known, granted) {
+            (Some(known), _) => Ok(known.clone()),
+            (None, [only]) => Ok(only.clone()),
+            (None, _) if recorded.is_some() => Err(self.caller.missing("the user belongs to another organization")),
+            (None, _) => Err(AuthError::field(ORGANIZATION_METADATA, "name one of your organizations")),
+        }
+    }
+
+    /// The user's own organization, unless the metadata name another one.
+    fn own(&self, own: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
+        match self.named() {
+            Some(named) if Some(named) != own => Err(self.out_of_reach()),
+            _ => Ok(own.cloned()),
+        }
+    }
+
+    fn named(&self) -> Option<&OrganizationId> {
+        self.caller.named.as_ref()
+    }
+
+    /// The organization in the caller's token.
+    fn claimed(&self) -> Option<&OrganizationId> {
+        self.caller.principal.organization.as_ref()
+    }
+
+    fn out_of_reach(&self) -> AuthError {
+        self.caller.missing("it is not held in the organization that x-zitadel-orgid names")
+    }
+}
+
+#[cfg(test)]
+mod tests;

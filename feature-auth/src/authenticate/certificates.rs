@@ -1,0 +1,107 @@
+//! Clients that are recognised by the certificate of their connection. The TLS handshake has verified the certificate;
+//! the configuration says which principal its names stand for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use feature_core::{IdError, InstanceId, OrganizationId, UserId};
+
+use super::principal::{Grant, Identity, Principal};
+use crate::clock::Timestamp;
+use crate::config::{self, Bound};
+use crate::error::{AuthError, SetupError};
+use crate::roles::Roles;
+
+/// The issuer in the identities of certificates.
+const CERTIFICATE: &str = "certificate";
+
+/// The clients that are recognised by their certificates.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    by_uri: HashMap<String, Arc<Principal>>,
+    by_subject: HashMap<String, Arc<Principal>>,
+}
+
+/// The names in a verified client certificate, and its end.
+#[derive(Debug, Clone, Copy)]
+pub struct CertificateNames<'c> {
+    /// The whole subject, as RFC 4514 spells it.
+    pub subject: &'c str,
+    /// The URIs among the alternative names.
+    pub uris: &'c [String],
+    /// When it expires, in seconds since 1970-01-01T00:00:00Z.
+    pub expires_at: u64,
+}
+
+impl Certificates {
+    /// Reads the configured clients.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the setting that does not work.
+    pub fn new(entries: &[config::Certificate], roles: &Roles) -> Result<Self, SetupError> {
+        let mut certificates = Self::default();
+        for (index, entry) in entries.iter().enumerate() {
+            let key = format!("auth.certificates[{index}]");
+            let (map, name) = match (&entry.uri, &entry.subject) {
+                (Some(uri), None) => (&mut certificates.by_uri, uri),
+                (None, Some(subject)) => (&mut certificates.by_subject, subject),
+                _ => return Err(SetupError::setting(key, "", "needs exactly one of uri and subject")),
+            };
+            map.insert(name.clone(), Arc::new(principal(&key, name, entry, roles)?));
+        }
+        Ok(certificates)
+    }
+
+    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it.
+    ///
+    /// # Errors
+    /// [`AuthError::CertificateExpired`] if it has expired since the handshake.
+    pub fn authenticate(
+        &self,
+        certificate: CertificateNames<'_>,
+        now: Timestamp,
+    ) -> Option<Result<Arc<Principal>, AuthError>> {
+        let by_uri = certificate.uris.iter().find_map(|uri| self.by_uri.get(uri));
+        let principal = by_uri.or_else(|| self.by_subject.get(certificate.subject))?;
+        // The certificate was valid when the connection was opened, which may be long ago.
+        let expired = certificate.expires_at <= now.unix_s;
+        Some(if expired { Err(AuthError::CertificateExpired) } else { Ok(Arc::clone(principal)) })
+    }
+}
+
+fn principal(key: &str, name: &str, entry: &config::Certificate, roles: &Roles) -> Result<Principal, SetupError> {
+    let instance = id(key, "instance", entry.instance.as_deref(), InstanceId::new)?;
+    let organization = id(key, "organization", entry.organization.as_deref(), OrganizationId::new)?;
+    let user = id(key, "user", entry.user.as_deref(), UserId::new)?;
+    let mut grants = Vec::new();
+    for name in &entry.roles {
+        let error = |problem: &str| SetupError::setting(format!("{key}.roles"), name, problem);
+        let role =
+            roles.get(name).ok_or_else(|| error(&format!("is no role; there are {}", roles.names().join(", "))))?;
+        // Without an error the role would silently give no right.
+        if role.bound != Bound::Everything && instance.is_none() {
+            return Err(error("counts only in an instance, so the entry needs one"));
+        }
+        if role.bound == Bound::Organization && organization.is_none() {
+            return Err(error("counts only in an organization, so the entry needs one"));
+        }
+        grants.push(Grant { role: Arc::clone(role), organization: organization.clone() });
+    }
+    let subject = user.as_ref().map_or(name, UserId::as_str).to_owned();
+    let identity = Identity::new(CERTIFICATE, name, instance.as_ref());
+    // Each certificate with this name has its own end, which `authenticate` checks.
+    Ok(Principal { identity, subject, user, instance, organization, grants, expires_at: u64::MAX })
+}
+
+fn id<I>(
+    key: &str,
+    field: &str,
+    text: Option<&str>,
+    id: impl FnOnce(&str) -> Result<I, IdError>,
+) -> Result<Option<I>, SetupError> {
+    let Some(text) = text else { return Ok(None) };
+    id(text).map(Some).map_err(|problem| SetupError::setting(format!("{key}.{field}"), text, problem))
+}
+
+#[cfg(test)]
+mod tests;

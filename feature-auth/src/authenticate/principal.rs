@@ -1,0 +1,101 @@
+//! The principal: the identity and the roles of a caller, from a verified token or certificate.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{Context, SHA256};
+use feature_core::{InstanceId, OrganizationId, UserId};
+
+use crate::config::Bound;
+use crate::roles::Role;
+
+/// The overhead of one allocation, about: the allocator's and the counters of an `Arc`.
+const ALLOCATION_BYTES: usize = 32;
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// The identity among all callers.
+    pub identity: Identity,
+    /// The subject of the token or certificate, which logs and the history name.
+    pub subject: String,
+    /// The user, if the caller is one.
+    pub user: Option<UserId>,
+    /// The instance of the credential. Rights on an instance or organization count only there.
+    pub instance: Option<InstanceId>,
+    /// The organization of the user, as the issuer says.
+    pub organization: Option<OrganizationId>,
+    /// The granted roles.
+    pub grants: Vec<Grant>,
+    /// When the token expires, in seconds since 1970-01-01T00:00:00Z. `u64::MAX` for a certificate, whose own end
+    /// counts.
+    pub expires_at: u64,
+}
+
+/// A granted role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// The role.
+    pub role: Arc<Role>,
+    /// The organization that it was granted in. A role bound to an organization gives no right without one.
+    pub organization: Option<OrganizationId>,
+}
+
+/// The identity of a caller: equal for all tokens of one issuer for one subject and instance, and for no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity([u8; 16]);
+
+impl Identity {
+    /// The identity of this subject of this issuer, in the instance that it is bound to.
+    pub fn new(issuer: &str, subject: &str, instance: Option<&InstanceId>) -> Self {
+        let mut digest = Context::new(&SHA256);
+        // The lengths keep two different lists of parts from being one text.
+        for part in [issuer, subject, instance.map_or("", InstanceId::as_str)] {
+            digest.update(&part.len().to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        let digest = digest.finish();
+        Self(digest.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
+    }
+}
+
+impl Principal {
+    /// Whether any role holds the permission, wherever the role counts.
+    pub fn holds(&self, permission: &str) -> bool {
+        self.granting(permission).next().is_some()
+    }
+
+    /// Whether a role that reaches everything holds the permission.
+    pub fn holds_everywhere(&self, permission: &str) -> bool {
+        self.granting(permission).any(|grant| grant.role.bound == Bound::Everything)
+    }
+
+    /// Whether a role bound to the credential's instance holds the permission.
+    pub fn holds_in_instance(&self, permission: &str) -> bool {
+        self.instance.is_some() && self.granting(permission).any(|grant| grant.role.bound == Bound::Instance)
+    }
+
+    /// The organizations in which a role bound to them holds the permission.
+    pub fn holds_in_organizations(&self, permission: &str) -> impl Iterator<Item = &OrganizationId> {
+        let at_home = self.instance.is_some();
+        self.granting(permission)
+            .filter(move |grant| at_home && grant.role.bound == Bound::Organization)
+            .filter_map(|grant| grant.organization.as_ref())
+    }
+
+    /// The memory of this principal, about. Roles do not count, since all principals share them.
+    pub fn bytes(&self) -> usize {
+        let ids = [
+            self.user.as_ref().map(UserId::as_str),
+            self.instance.as_ref().map(InstanceId::as_str),
+            self.organization.as_ref().map(OrganizationId::as_str),
+        ];
+        let granted_in = self.grants.iter().map(|grant| grant.organization.as_ref().map(OrganizationId::as_str));
+        let texts = ids.into_iter().chain(granted_in).flatten().chain([self.subject.as_str()]);
+        let texts: usize = texts.map(|text| ALLOCATION_BYTES + text.len()).sum();
+        2 * ALLOCATION_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
+    }
+
+    fn granting(&self, permission: &str) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().filter(move |grant| grant.role.permissions.contains(permission))
+    }
+}

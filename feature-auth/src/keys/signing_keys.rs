@@ -1,0 +1,247 @@
+//! The server's own Ed25519 keys: files `DATA/keys/<n>.pem`. The key with the largest number signs, all keys verify.
+//! Removing its file retires a key.
+//!
+//! A private key leaves this file only inside a [`SigningKey`].
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use jsonwebtoken::EncodingKey;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
+use uuid::Uuid;
+
+use super::key_set::{KeySet, VerifyingKey};
+use crate::text_file;
+
+/// Why the server's own keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeysError {
+    /// The file system reports an error.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// The failed action.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The error.
+        source: io::Error,
+    },
+    /// A file holds no key.
+    #[error("{} is no Ed25519 key in PKCS#8 PEM: restore it, or remove it to do without it", .0.display())]
+    Malformed(PathBuf),
+    /// There is no key at all.
+    #[error("{} holds no key: make one with 'feature-server token keygen'", .0.display())]
+    Empty(PathBuf),
+    /// The cryptographic library cannot make a key.
+    #[error("cannot make a key: the cryptographic library refuses")]
+    Generate,
+}
+
+/// The folder with the server's own keys.
+#[derive(Debug, Clone)]
+pub struct KeyFolder {
+    path: PathBuf,
+}
+
+/// One of the server's own keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnKey {
+    /// The `kid` of the tokens that it signs: its thumbprint (RFC 7638).
+    pub id: String,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// The key that signs. Its debug output does not show the private key.
+#[derive(Debug)]
+pub struct SigningKey {
+    pub(crate) id: String,
+    pub(crate) key: EncodingKey,
+}
+
+struct Pair {
+    public: VerifyingKey,
+    private: EncodingKey,
+}
+
+impl KeyFolder {
+    /// Opens the keys of a data folder. Makes missing folders, with mode 0700 for the keys, and a first key if there is
+    /// none.
+    ///
+    /// Several processes may do this at the same time: they all use the same first key.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a folder or key cannot be made, or a key cannot be read.
+    pub fn open_or_create(data: &Path) -> Result<Self, KeysError> {
+        let folder = Self::make(data)?;
+        if folder.numbers()?.is_empty() {
+            // Another process may have been faster; then its key is the first one.
+            folder.write(1)?;
+        }
+        folder.verifying()?;
+        for number in folder.numbers()? {
+            let path = folder.file(number);
+            let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
+            if mode & 0o077 != 0 {
+                tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The keys of a data folder in ascending order: the last one signs. Makes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError`] if the folder or a key cannot be read.
+    pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
+        let folder = Self { path: data.join("keys") };
+        let key = |number| {
+            let public = folder.read(number)?.public;
+            Ok(OwnKey { id: public.id.expect("own keys have an id"), path: folder.file(number) })
+        };
+        folder.numbers()?.into_iter().map(key).collect()
+    }
+
+    /// Adds a key with the next number to a data folder. From then on it signs.
+    ///
+    /// # Errors
+    /// [`KeysError`] if the folder or the key cannot be made.
+    pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
+        let folder = Self::make(data)?;
+        let mut number = folder.numbers()?.last().map_or(1, |last| last + 1);
+        loop {
+            if let Some(new) = folder.write(number)? {
+                return Ok(new);
+            }
+            number += 1;
+        }
+    }
+
+    /// The number of keys in a data folder. Reads all of them, and makes nothing.
+    ///
+    /// # Errors
+    /// [`KeysError`] if one cannot be read.
+    pub fn count(data: &Path) -> Result<usize, KeysError> {
+        let folder = Self { path: data.join("keys") };
+        if !folder.path.exists() {
+            return Ok(0);
+        }
+        let numbers = folder.numbers()?;
+        numbers.iter().try_for_each(|number| folder.read(*number).map(drop))?;
+        Ok(numbers.len())
+    }
+
+    /// The key that signs: the one with the largest number.
+    ///
+    /// # Errors
+    /// [`KeysError`] if there is none, or it cannot be read.
+    pub fn signing(&self) -> Result<SigningKey, KeysError> {
+        let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
+        let pair = self.read(number)?;
+        let id = pair.public.id.expect("own keys have an id");
+        Ok(SigningKey { id, key: pair.private })
+    }
+
+    /// The public keys. An empty folder is no error: removing the last key retires its tokens.
+    ///
+    /// # Errors
+    /// [`KeysError`] if a key cannot be read.
+    pub(crate) fn verifying(&self) -> Result<KeySet, KeysError> {
+        let public = |number| Ok(self.read(number)?.public);
+        Ok(KeySet::new(self.numbers()?.into_iter().map(public).collect::<Result<_, KeysError>>()?))
+    }
+
+    fn make(data: &Path) -> Result<Self, KeysError> {
+        let path = data.join("keys");
+        if !path.is_dir() {
+            fs::create_dir_all(data).map_err(io_error("make", data))?;
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(io_error("make", &path)(error));
+                }
+                _ => {}
+            }
+            // A new folder is durable only once its parent is synced.
+            sync_folder(data)?;
+            let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
+            sync_folder(parent.unwrap_or(Path::new(".")))?;
+        }
+        Ok(Self { path })
+    }
+
+    fn file(&self, number: u32) -> PathBuf {
+        self.path.join(format!("{number}.pem"))
+    }
+
+    /// The numbers of the keys, in ascending order. Ignores other files in the folder.
+    fn numbers(&self) -> Result<Vec<u32>, KeysError> {
+        let error = io_error("list", &self.path);
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(&error)? {
+            let name = entry.map_err(&error)?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_suffix(".pem")).and_then(|stem| stem.parse().ok());
+            // `+1.pem` and `01.pem` parse too, but `file` spells their numbers differently.
+            numbers.extend(number.filter(|number| self.file(*number).file_name() == Some(&name)));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    fn read(&self, number: u32) -> Result<Pair, KeysError> {
+        let path = self.file(number);
+        let pem = text_file::read(&path).map_err(io_error("read", &path))?;
+        let malformed = || KeysError::Malformed(path.clone());
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
+        let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| malformed())?;
+        Ok(Pair { public: public(&pair), private: EncodingKey::from_ed_der(der.secret_pkcs8_der()) })
+    }
+
+    /// Makes a key with this number. `None` if another process has just taken the number.
+    fn write(&self, number: u32) -> Result<Option<OwnKey>, KeysError> {
+        let pair = Ed25519KeyPair::generate().map_err(|_| KeysError::Generate)?;
+        let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| KeysError::Generate)?;
+        // The 48 bytes of such a key are exactly one line of PEM (RFC 7468).
+        let pem =
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
+        let temporary = self.path.join(format!(".{}.tmp", Uuid::new_v4()));
+        let path = self.file(number);
+        // A link appears with the complete file or, if the name is taken, not at all. A rename would replace the other
+        // process's key.
+        let linked = write_private(&temporary, pem.as_bytes()).and_then(|()| fs::hard_link(&temporary, &path));
+        let removed = fs::remove_file(&temporary);
+        match linked {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            linked => linked.and(removed).map_err(io_error("make", &path))?,
+        }
+        sync_folder(&self.path)?;
+        Ok(Some(OwnKey { id: public(&pair).id.expect("own keys have an id"), path }))
+    }
+}
+
+fn public(pair: &Ed25519KeyPair) -> VerifyingKey {
+    VerifyingKey::ed25519(pair.public_key().as_ref().try_into().expect("Ed25519 keys have 32 bytes"))
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> Result<(), KeysError> {
+    File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("sync", path))
+}
+
+fn io_error(action: &'static str, path: &Path) -> impl Fn(io::Error) -> KeysError {
+    move |source| KeysError::Io { action, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;

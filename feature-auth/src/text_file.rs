@@ -1,0 +1,16 @@
+//! Reads text files that people write. Some editors put a byte order mark at the start, which is skipped.
+
+use std::path::Path;
+use std::{fs, io};
+
+/// Reads a file without its byte order mark.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = fs::read(path)?;
+    text.drain(..text.len() - without_mark(&text).len());
+    Ok(text)
+}
+
+/// A text without its byte order mark, which is U+FEFF in UTF-8.
+pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}

@@ -1,0 +1,80 @@
+//! The rules of the real protos: which roles may call which methods.
+
+use feature_api::schema::Operation;
+use feature_auth::AuthError;
+use feature_auth::access::Caller;
+use feature_core::{Level, Scope};
+
+use super::*;
+use crate::testing::{Who, caller, schema};
+
+/// The scope of the resource in the table: organization `acme`, user `42`.
+fn resource(caller: &Caller, level: Level) -> Result<Scope, AuthError> {
+    match level {
+        Level::System => caller.system(),
+        Level::Instance => caller.instance(),
+        Level::Organization => caller.organization("acme"),
+        Level::User => caller.user("42").map(|access| access.scope),
+    }
+}
+
+#[test]
+fn roles_may_call_the_documented_methods_and_no_others() {
+    #[rustfmt::skip]
+    let table = [
+        // roles                       system  instance  organization  user     (r: Get, w: Set, d: Reset; the system's
+        //                                                                       and the instance's Get need no role)
+        ("",                          ["r",    "r",      "",           ""]),
+        ("SYSTEM_OWNER",              ["rwd",  "rwd",    "rwd",        "rwd"]),
+        ("SYSTEM_OWNER_VIEWER",       ["r",    "r",      "r",          "r"]),
+        ("IAM_OWNER",                 ["r",    "rwd",    "rwd",        "rwd"]),
+        ("IAM_OWNER_VIEWER",          ["r",    "r",      "r",          "r"]),
+        ("IAM_ORG_MANAGER",           ["r",    "r",      "rwd",        "rwd"]),
+        ("IAM_USER_MANAGER",          ["r",    "r",      "",           "rwd"]),
+        ("IAM_LOGIN_CLIENT",          ["r",    "r",      "r",          "r"]),
+        ("ORG_OWNER@acme",            ["r",    "r",      "rwd",        "rwd"]),
+        ("ORG_OWNER_VIEWER@acme",     ["r",    "r",      "r",          "r"]),
+        ("ORG_SETTINGS_MANAGER@acme", ["r",    "r",      "rwd",        ""]),
+        ("ORG_USER_MANAGER@acme",     ["r",    "r",      "",           "rwd"]),
+        ("ORG_OWNER@other",           ["r",    "r",      "",           "rwd"]),
+        ("ORG_OWNER",                 ["r",    "r",      "",           ""]),
+        ("IAM_USER_MANAGER ORG_SETTINGS_MANAGER@acme", ["r", "r", "rwd", "rwd"]),
+    ];
+    let schema = schema();
+    let methods: Vec<_> = schema.methods().filter(|method| method.operation.is_some()).collect();
+    assert_eq!(methods.len(), 12);
+    for (roles, cells) in table {
+        for method in &methods {
+            let (operation, level) = method.operation.unwrap();
+            let letter = match operation {
+                Operation::Get => 'r',
+                Operation::Set => 'w',
+                Operation::Reset => 'd',
+            };
+            let who = Who { instance: "demo", roles, ..Who::default() };
+            let caller = caller(who, of_method(method).unwrap(), "");
+            let may = caller.and_then(|caller| resource(&caller, level)).is_ok();
+            assert_eq!(may, cells[level as usize].contains(letter), "{roles:?} calls {}", method.path);
+        }
+    }
+}
+
+#[test]
+fn methods_of_the_protos_have_a_rule_and_public_services_none() {
+    let rules = of_schema(&schema());
+    for method in schema().methods() {
+        assert!(matches!(rules.find(&method.path), Ok(Some(_))), "{}", method.path);
+    }
+    let table = [
+        // path                                                              public
+        ("/grpc.health.v1.Health/Check", true),
+        ("/grpc.health.v1.Health/Watch", true),
+        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true),
+        ("/zitadel.feature.v2.FeatureService/Nothing", false),
+        ("/zitadel.feature.v2.FeatureService/getsystemfeatures", false),
+    ];
+    for (path, public) in table {
+        assert_eq!(rules.find(path).is_ok_and(|rule| rule.is_none()), public, "{path}");
+    }
+}
