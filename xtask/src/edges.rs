@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_without_a_rule_is_told() {
+    fn crate_without_a_rule_is_a_violation() {
         assert_eq!(violations(&["feature-new"], &[]), ["no rule says what feature-new may depend on"]);
     }
 }
