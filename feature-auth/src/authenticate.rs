@@ -2,9 +2,8 @@
 
 pub(crate) mod certificates;
 pub(crate) mod claims;
-mod issuer;
+pub(crate) mod issuer;
 mod jws;
-pub(crate) mod own_issuer;
 pub(crate) mod principal;
 mod refresh;
 mod role_claims;

@@ -70,7 +70,7 @@ mod text_file;
 
 pub use self::authenticate::certificates::{CertificateNames, Certificates};
 pub use self::authenticate::claims::RESERVED_CLAIMS;
-pub use self::authenticate::own_issuer::{OPERATOR, OWN_ISSUER};
+pub use self::authenticate::issuer::own::{OPERATOR, OWN_ISSUER};
 pub use self::authenticate::principal::{Grant, Identity, Principal};
 pub use self::authenticate::{Authentication, Authenticator, PendingAuthentication};
 pub use self::clock::Timestamp;

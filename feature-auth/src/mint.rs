@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::authenticate::claims::ORGANIZATION_CLAIM;
-use crate::authenticate::own_issuer::{INSTANCE_CLAIM, OPERATOR, OWN_ISSUER, USER_CLAIM};
+use crate::authenticate::issuer::own::{INSTANCE_CLAIM, OPERATOR, OWN_ISSUER, USER_CLAIM};
 use crate::clock::Timestamp;
 use crate::config::{Auth, Bound};
 use crate::keys::SigningKey;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use super::own_issuer::{INSTANCE_CLAIM, USER_CLAIM};
+use super::issuer::own::{INSTANCE_CLAIM, USER_CLAIM};
 use super::role_claims::{ListedRoles, ProjectRoles};
 use crate::error::AuthError;
 use crate::revocation::list::TokenIds;

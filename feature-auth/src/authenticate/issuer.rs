@@ -1,12 +1,14 @@
 //! Issuers of tokens: their keys, and which of their claims count. The server itself is one of them.
 
+pub(crate) mod own;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use feature_core::{InstanceId, OrganizationId, UserId};
 
+use self::own::OWN_ISSUER;
 use super::claims::{Claims, TimeLimits};
-use super::own_issuer::{self, OWN_ISSUER};
 use super::principal::{Grant, Identity, Principal};
 use super::role_claims;
 use crate::clock::Timestamp;
@@ -111,7 +113,7 @@ impl Issuer {
         let subject = claims.subject()?;
         let as_user = UserId::new(subject).map_err(|_| AuthError::TokenInvalid("the claim sub is no valid id"))?;
         let (user, instance) = match &self.kind {
-            IssuerKind::Own => (own_issuer::user(claims)?, own_issuer::instance(claims)?),
+            IssuerKind::Own => (own::user(claims)?, own::instance(claims)?),
             IssuerKind::Oidc(instance) => (Some(as_user), instance.clone()),
         };
         let organization = claims.organization().map(organization).transpose()?;

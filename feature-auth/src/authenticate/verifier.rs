@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::claims::{Claims, TimeLimits};
 use super::issuer::Issuer;
+use super::issuer::own::OWN_ISSUER;
 use super::jws::Jws;
-use super::own_issuer::OWN_ISSUER;
 use super::principal::Principal;
 use super::token_cache::{TokenCache, TokenDigest, Verified};
 use crate::clock::Timestamp;

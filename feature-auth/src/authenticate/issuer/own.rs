@@ -3,7 +3,7 @@
 use feature_core::{IdError, InstanceId, UserId};
 use serde_json::Value;
 
-use super::claims::Claims;
+use crate::authenticate::claims::Claims;
 use crate::error::AuthError;
 
 /// The `iss` and the `aud` of the server's own tokens.
