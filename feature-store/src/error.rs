@@ -136,7 +136,7 @@ pub enum OpenError {
         /// The identity file.
         path: PathBuf,
     },
-    /// There is no store in the folder, and this command makes none.
+    /// The folder has no store, and this command makes none.
     #[error("there is no store in {}: name the folder of one, with --data for instance", .folder.display())]
     NoStore {
         /// The folder.

@@ -81,7 +81,7 @@ impl DataFile {
     }
 }
 
-/// Reads a whole file; `None` when there is no such file.
+/// Reads a whole file; `None` when it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     match disk::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -90,7 +90,7 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The names in a folder, in no particular order; none when there is no such folder.
+/// The names in a folder, in no particular order; none when the folder does not exist.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     match disk::names(folder) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),

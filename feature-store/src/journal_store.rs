@@ -16,13 +16,13 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use crate::store::limits::{LIMITS, Limits};
+use crate::store::limits::{SIZES, Sizes};
 use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
     folder: PathBuf,
-    limits: Limits,
+    sizes: Sizes,
     /// The revision of the last visible event.
     revision: AtomicU64,
     /// Shows the records of the journal. It is a store, but not a durable one.
@@ -44,13 +44,13 @@ impl JournalStore {
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do. The journal is then as before.
     pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_with(folder, Limits { cache_bytes, ..LIMITS })
+        Self::open_with(folder, Sizes { cache_bytes, ..SIZES })
     }
 
-    pub(crate) fn open_with(folder: &Path, limits: Limits) -> Result<Self, OpenError> {
+    pub(crate) fn open_with(folder: &Path, sizes: Sizes) -> Result<Self, OpenError> {
         files::make_private(folder);
-        Self::open_over(folder, limits, Uuid::new_v4(), |journal| {
-            let projection = Projection::open(&folder.join("projection"), journal, limits.cache_bytes)?;
+        Self::open_over(folder, sizes, Uuid::new_v4(), |journal| {
+            let projection = Projection::open(&folder.join("projection"), journal, sizes.cache_bytes)?;
             let write_behind = WriteBehind::start(Box::new(projection));
             Ok(Box::new(write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?))
         })
@@ -60,7 +60,7 @@ impl JournalStore {
     /// * `project`: opens a projection that shows the whole journal.
     pub(crate) fn open_over(
         folder: &Path,
-        limits: Limits,
+        sizes: Sizes,
         id: Uuid,
         project: impl FnOnce(&Journal) -> Result<Box<dyn FeatureStore>, OpenError>,
     ) -> Result<Self, OpenError> {
@@ -76,14 +76,14 @@ impl JournalStore {
         };
         // The process that made the identity may have crashed before its name was durable.
         files::sync_folder(folder)?;
-        let journal = Journal::open(&journal_folder, store, limits.segment_bytes)?;
+        let journal = Journal::open(&journal_folder, store, sizes.segment_bytes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
-        let (revision, cache_bytes) = (journal.revision(), limits.cache_bytes);
+        let (revision, cache_bytes) = (journal.revision(), sizes.cache_bytes);
         tracing::info!(folder = %folder.display(), revision, clean, cache_bytes, "the store is open");
         Ok(Self {
             folder: folder.to_owned(),
-            limits,
+            sizes,
             revision: AtomicU64::new(journal.revision()),
             projection,
             journal: Mutex::new(journal),
@@ -93,7 +93,7 @@ impl JournalStore {
     }
 
     fn check_reserve(&self) -> Result<(), StoreError> {
-        let (free, reserve) = (files::free_bytes(&self.folder)?, self.limits.reserve_bytes);
+        let (free, reserve) = (files::free_bytes(&self.folder)?, self.sizes.reserve_bytes);
         if free < reserve {
             return Err(StoreError::DiskFull { path: self.folder.clone(), free, reserve });
         }
@@ -143,7 +143,7 @@ impl FeatureStore for JournalStore {
         batch.check_follows(self.revision())?;
         self.check_reserve().and_then(|()| self.write(&mut journal, batch)).inspect_err(|error| {
             if !error.is_refusal() {
-                // The lock on the journal is held, so there is no other failure.
+                // The lock on the journal is held, so this is the first failure.
                 let _ = self.failed.set(error.clone());
             }
         })

@@ -38,11 +38,11 @@ const GROUP_BYTES: usize = QUEUE_BYTES / 2;
 
 /// A store that shows at once what the slower store gets later.
 pub(crate) struct WriteBehind {
-    shared: Arc<Shared>,
+    handover: Arc<Handover>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-struct Shared {
+struct Handover {
     slower: Box<dyn FeatureStore>,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -65,8 +65,8 @@ impl WriteBehind {
     /// The operating system's, when it does not start another thread.
     pub(crate) fn start(slower: Box<dyn FeatureStore>) -> io::Result<Self> {
         let store = Self::new(slower);
-        let shared = Arc::clone(&store.shared);
-        let thread = thread::Builder::new().name("projection".to_owned()).spawn(move || shared.run())?;
+        let handover = Arc::clone(&store.handover);
+        let thread = thread::Builder::new().name("projection".to_owned()).spawn(move || handover.run())?;
         *store.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(store)
     }
@@ -74,47 +74,47 @@ impl WriteBehind {
     /// The store without its thread: the caller hands batches on.
     pub(crate) fn new(slower: Box<dyn FeatureStore>) -> Self {
         let queue = Mutex::new(Queue { waiting: Batch::empty(slower.revision()), leaving: None, closed: false });
-        let shared = Arc::new(Shared { slower, queue, changed: Condvar::new(), failed: OnceLock::new() });
-        Self { shared, thread: Mutex::default() }
+        let handover = Arc::new(Handover { slower, queue, changed: Condvar::new(), failed: OnceLock::new() });
+        Self { handover, thread: Mutex::default() }
     }
 
     /// Appends all that waits to the slower store.
     #[cfg(test)]
     pub(crate) fn hand_on(&self) -> Result<(), StoreError> {
-        self.shared.hand_on()
+        self.handover.hand_on()
     }
 
     /// Ends the thread and hands on what is left.
     fn finish(&self) -> Result<(), StoreError> {
-        self.shared.queue().closed = true;
-        self.shared.changed.notify_all();
+        self.handover.queue().closed = true;
+        self.handover.changed.notify_all();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             // It catches the panics of the slower store.
             let _ = thread.join();
         }
-        self.shared.hand_on()
+        self.handover.hand_on()
     }
 }
 
 impl FeatureStore for WriteBehind {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        match self.shared.queue().record(scope) {
+        match self.handover.queue().record(scope) {
             Some(record) => Ok(Record::clone(&record)),
             // A batch leaves the queue after the slower store has taken it.
-            None => self.shared.slower.record(scope),
+            None => self.handover.slower.record(scope),
         }
     }
 
     fn revision(&self) -> u64 {
-        self.shared.queue().waiting.revision()
+        self.handover.queue().waiting.revision()
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
-        let full = |queue: &mut Queue| queue.is_full() && self.shared.failed.get().is_none();
-        let queue = self.shared.changed.wait_while(self.shared.queue(), full);
+        let full = |queue: &mut Queue| queue.is_full() && self.handover.failed.get().is_none();
+        let queue = self.handover.changed.wait_while(self.handover.queue(), full);
         let mut queue = queue.unwrap_or_else(PoisonError::into_inner);
-        if let Some(cause) = self.shared.failed.get() {
+        if let Some(cause) = self.handover.failed.get() {
             return Err(cause.refusing_writes());
         }
         batch.check_follows(queue.waiting.revision())?;
@@ -124,18 +124,18 @@ impl FeatureStore for WriteBehind {
         drop(queue);
         // Each of these wakes the thread once; batches between them do not wake it.
         if was_empty || has_grown {
-            self.shared.changed.notify_all();
+            self.handover.changed.notify_all();
         }
         Ok(())
     }
 
     fn write_failure(&self) -> Option<StoreError> {
-        self.shared.failed.get().cloned()
+        self.handover.failed.get().cloned()
     }
 
     fn close(&self) -> Result<(), StoreError> {
         self.finish()?;
-        self.shared.slower.close()
+        self.handover.slower.close()
     }
 }
 
@@ -167,7 +167,7 @@ impl Queue {
     }
 }
 
-impl Shared {
+impl Handover {
     /// Hands batches on until the store is closed or the slower store fails.
     fn run(&self) {
         let mut pause = SHORTEST_PAUSE;

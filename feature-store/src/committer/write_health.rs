@@ -7,14 +7,14 @@ use tokio::sync::watch;
 
 /// The committer's side. Dropping it, also in a panic, ends the acceptance of writes.
 #[derive(Debug)]
-pub(super) struct WriteHealth(Arc<Shared>);
+pub(super) struct WriteHealth(Arc<Health>);
 
 /// Watches the turns of a committer, on a thread of its own.
 #[derive(Debug)]
-pub(super) struct Watchdog(Arc<Shared>);
+pub(super) struct Watchdog(Arc<Health>);
 
 #[derive(Debug)]
-struct Shared {
+struct Health {
     accepts: watch::Sender<bool>,
     state: Mutex<State>,
     changed: Condvar,
@@ -31,7 +31,7 @@ struct State {
 impl WriteHealth {
     pub(super) fn new() -> Self {
         let accepts = watch::Sender::new(true);
-        Self(Arc::new(Shared { accepts, state: Mutex::default(), changed: Condvar::new() }))
+        Self(Arc::new(Health { accepts, state: Mutex::default(), changed: Condvar::new() }))
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<bool> {
@@ -88,7 +88,7 @@ impl Watchdog {
     }
 }
 
-impl Shared {
+impl Health {
     /// Returns whether the value has changed. The caller holds the state, so that the last value is the right one.
     fn publish(&self, accepts: bool) -> bool {
         self.accepts.send_if_modified(|current| std::mem::replace(current, accepts) != accepts)

@@ -1,4 +1,4 @@
-//! Keeps other users of the machine out of the stored files: new files are for their owner alone, whatever the umask,
+//! Keeps other users of the machine out of the stored files: new files are for their owner alone with any umask,
 //! and existing ones lose the rights of others.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -30,7 +30,7 @@ const PARTS: [&str; 8] =
 /// such keys have to be replaced.
 const KEYS: &str = "keys";
 
-/// Removes all rights of others on a data folder and its parts, and logs that in one line. A missing folder is no
+/// Removes all rights of others on a data folder and its parts, and logs that in one line. A missing folder is not an
 /// error. A file whose rights cannot be changed is named in a warning; the start goes on.
 pub(crate) fn make_private(folder: &Path) {
     let Ok(metadata) = fs::metadata(folder) else { return };

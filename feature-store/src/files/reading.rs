@@ -13,7 +13,7 @@ use super::{Result, named, sync_folder};
 pub(crate) enum SharedLock {
     /// Held until it is dropped: no process writes meanwhile.
     Held { _file: File },
-    /// There is no lock file, so no process has ever opened the folder for writing.
+    /// The lock file does not exist: no process has ever opened the folder for writing.
     Absent,
     /// Another process has the folder open for writing.
     InUse,

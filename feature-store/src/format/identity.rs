@@ -27,7 +27,7 @@ pub(crate) fn path(folder: &Path) -> PathBuf {
     folder.join("identity")
 }
 
-/// The id of the store in this folder; `None` when there is no identity file.
+/// The id of the store in this folder; `None` when the identity file does not exist.
 pub(crate) fn read(folder: &Path) -> Result<Option<Uuid>, OpenError> {
     let path = path(folder);
     let Some(bytes) = files::read(&path)? else { return Ok(None) };

@@ -58,7 +58,7 @@ impl<'a> Frame<'a> {
         buffer[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
     }
 
-    /// The frame at `offset`; `None` when there is no intact one.
+    /// The frame at `offset`; `None` when it is missing or damaged.
     pub(super) fn read(bytes: &'a [u8], offset: usize, seed: u32) -> Option<Self> {
         let bytes = bytes.get(offset..)?;
         if *bytes.first_chunk()? != FRAME_MAGIC {

@@ -33,7 +33,7 @@ impl Mark {
         Ok(Self { file: DataFile::open(&path(folder))?, seed })
     }
 
-    /// The position in the mark; `None` when there is no mark or its check fails, both of which a crash may cause.
+    /// The position in the mark; `None` when the mark is missing or its check fails, both of which a crash may cause.
     pub(super) fn read(folder: &Path, seed: u32) -> Result<Option<Position>, FileError> {
         let bytes = files::read(&path(folder))?.unwrap_or_default();
         let position = || {

@@ -17,7 +17,7 @@ use crate::maintenance::staging::Staging;
 use crate::projection::{Builder, FOLD_BYTES, Projection};
 use crate::store::FeatureStore;
 use crate::store::fold::check_values;
-use crate::store::limits::{LIMITS, SMALL_CACHE_BYTES};
+use crate::store::limits::{SIZES, SMALL_CACHE_BYTES};
 use input::Input;
 
 /// The names in a folder that counts as empty: the lock, keys, and the remains of an interrupted import.
@@ -117,7 +117,7 @@ fn fill(
 
 fn new_journal(folder: &Path, store: Uuid) -> Result<Journal, OpenError> {
     Journal::create(folder, store)?;
-    Journal::open(folder, store, LIMITS.segment_bytes)
+    Journal::open(folder, store, SIZES.segment_bytes)
 }
 
 /// Checks an event by itself and returns the bytes of its values.

@@ -10,7 +10,7 @@ use super::doubt;
 use crate::error::OpenError;
 use crate::files;
 
-/// The time that a projection may take to open whatever its size. An empty one takes milliseconds.
+/// The time that a projection of any size may take to open. An empty one takes milliseconds.
 const LEAST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The slowest acceptable opening, in bytes of the projection. A slow, busy disk reads several times as many.
@@ -41,7 +41,7 @@ pub(super) fn with_timeout<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, OpenError> {
     let (sender, outcome) = sync_channel(1);
-    // After the timeout there is no receiver.
+    // After the timeout the receiver is gone.
     let work = move || drop(sender.send(catching_panics(run)));
     thread::Builder::new().name("projection".to_owned()).spawn(work).map_err(doubt)?;
     match outcome.recv_timeout(timeout) {

@@ -9,9 +9,9 @@ pub const VALUE_MAX_DEPTH: usize = 8;
 /// What sled may keep in memory where everything is read or written once, in order.
 pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The sizes that tests make smaller or larger.
+/// The sizes of files and caches, which tests change.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub(crate) struct Sizes {
     /// A journal segment of this many bytes takes no further group.
     pub(crate) segment_bytes: u64,
     /// Appends are refused while fewer bytes are free.
@@ -20,5 +20,6 @@ pub(crate) struct Limits {
     pub(crate) cache_bytes: u64,
 }
 
-pub(crate) const LIMITS: Limits =
-    Limits { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024, cache_bytes: SMALL_CACHE_BYTES };
+/// The sizes in production.
+pub(crate) const SIZES: Sizes =
+    Sizes { segment_bytes: 64 * 1024 * 1024, reserve_bytes: 64 * 1024 * 1024, cache_bytes: SMALL_CACHE_BYTES };

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::fixtures::{append, event, history, records, scopes, values};
 use crate::journal::Journal;
 use crate::projection::Projection;
-use crate::store::limits::LIMITS;
+use crate::store::limits::SIZES;
 use crate::write_behind::WriteBehind;
 use crate::{Batch, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH, Versioned};
 
@@ -29,14 +29,14 @@ const STORES: [(&str, Constructor); 7] = [
 ];
 
 fn journal_store(folder: &Path) -> JournalStore {
-    JournalStore::open_with(folder, LIMITS).expect("an empty folder can be opened")
+    JournalStore::open_with(folder, SIZES).expect("an empty folder can be opened")
 }
 
 fn projection(folder: &Path) -> Projection {
     let (journal_folder, store) = (folder.join("journal"), Uuid::nil());
     Journal::create(&journal_folder, store).expect("an empty folder takes a journal");
-    let journal = Journal::open(&journal_folder, store, LIMITS.segment_bytes).expect("the journal is new");
-    Projection::open(&folder.join("projection"), &journal, LIMITS.cache_bytes).expect("an empty folder can be opened")
+    let journal = Journal::open(&journal_folder, store, SIZES.segment_bytes).expect("the journal is new");
+    Projection::open(&folder.join("projection"), &journal, SIZES.cache_bytes).expect("an empty folder can be opened")
 }
 
 fn write_behind(slower: impl FeatureStore + 'static) -> WriteBehind {
@@ -120,6 +120,7 @@ fn a_group_that_does_not_continue_the_history_is_refused_whole() {
             let StoreError::WrongRevision { expected: wanted, actual } = error else { panic!("{error}") };
             assert_eq!((wanted, actual), expected);
         }
+        assert!(store.write_failure().is_none(), "a refusal is not a failure");
         assert_eq!((store.revision(), records(&*store)), (1, before));
         append(&*store, &history([2])).unwrap();
     });

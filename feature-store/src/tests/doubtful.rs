@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::fixtures::{copy, records, scopes};
 use super::folder::{filled, open};
 use crate::projection::Projection;
-use crate::store::limits::LIMITS;
+use crate::store::limits::SIZES;
 use crate::{FeatureStore, JournalStore, OpenError, StoreError};
 
 /// Opens sled, and waits for its lock: a thread of sled may hold it a little longer than the store that was dropped.
@@ -104,13 +104,8 @@ fn a_projection_that_hangs_is_set_aside_and_built_by_the_next_start() {
     let conf = projection.join("conf");
     fs::remove_file(&conf).unwrap();
     assert!(Command::new("mkfifo").arg(&conf).status().unwrap().success());
-    let hurried = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        Ok(Box::new(Projection::open_with_timeout(
-            Duration::from_millis(20),
-            &projection,
-            journal,
-            LIMITS.cache_bytes,
-        )?))
+    let hurried = JournalStore::open_over(&folder, SIZES, Uuid::nil(), |journal| {
+        Ok(Box::new(Projection::open_with_timeout(Duration::from_millis(20), &projection, journal, SIZES.cache_bytes)?))
     });
     let error = hurried.unwrap_err();
     assert!(matches!(error, OpenError::ProjectionHangs { .. }), "{error}");
@@ -138,8 +133,8 @@ fn a_flipped_byte_anywhere_in_sled_is_never_believed() {
 #[test]
 fn a_record_damaged_while_open_is_named_and_not_answered() {
     let (_guard, folder, _) = filled();
-    let store = JournalStore::open_over(&folder, LIMITS, Uuid::nil(), |journal| {
-        let projection = Projection::open(&folder.join("projection"), journal, LIMITS.cache_bytes)?;
+    let store = JournalStore::open_over(&folder, SIZES, Uuid::nil(), |journal| {
+        let projection = Projection::open(&folder.join("projection"), journal, SIZES.cache_bytes)?;
         projection.damage(&Scope::System);
         Ok(Box::new(projection))
     });

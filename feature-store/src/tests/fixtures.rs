@@ -56,7 +56,7 @@ pub(crate) fn event(revision: u64, scope: &Scope, sequence: u64, values: &[Value
         kind: EventKind::Set,
         sequence,
         time: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + revision as i64),
-        actor: "somebody".to_owned(),
+        actor: "writer".to_owned(),
         request_id: format!("request {revision}"),
         organization: OrganizationId::new("home").ok().filter(|_| matches!(scope, Scope::User(..))),
         changes: values.iter().enumerate().map(change).collect(),
@@ -80,7 +80,7 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
         expected_sequence: None,
         placement: Placement::Keep,
         validate_only: false,
-        actor: "somebody".to_owned(),
+        actor: "writer".to_owned(),
         request_id: "request".to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use feature_core::{Record, Scope, Value};
 
 use super::doubtful::open_sled;
 use super::fixtures::{append, copy, event, history, records, scopes, values};
-use crate::store::limits::{LIMITS, Limits};
+use crate::store::limits::{SIZES, Sizes};
 use crate::{FeatureStore, JournalStore, OpenError, StoreError, files};
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -20,7 +20,7 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 /// Opens a store, and waits for its lock: a process that another test forks has all locks of this one until its exec.
 pub(super) fn open(folder: &Path) -> JournalStore {
     loop {
-        match JournalStore::open_with(folder, LIMITS) {
+        match JournalStore::open_with(folder, SIZES) {
             Err(OpenError::Locked { .. }) => thread::yield_now(),
             outcome => return outcome.expect("the folder can be opened"),
         }
@@ -75,10 +75,10 @@ fn a_journal_that_ends_before_the_projection_is_refused() {
          acknowledged writes are missing: restore the folder journal as it was; or, to go on without them, remove the \
          folder projection"
     );
-    // It stays so, whatever else is wrong with the projection.
+    // It stays so when the projection is damaged too.
     for damage in [|_: &Path| (), |projection: &Path| drop(open_sled(projection).remove("rs").unwrap())] {
         damage(&folder.join("projection"));
-        let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
+        let line = JournalStore::open_with(&folder, SIZES).unwrap_err().to_string();
         assert!(line.ends_with(&says), "{line}");
     }
     fs::remove_dir_all(folder.join("projection")).unwrap();
@@ -92,7 +92,7 @@ fn a_folder_that_cannot_be_trusted_is_refused_in_one_line() {
     copy(&folder, &backup).unwrap();
     let identity = folder.join("identity");
     let held = open(&folder);
-    let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
+    let line = JournalStore::open_with(&folder, SIZES).unwrap_err().to_string();
     assert!(line.ends_with("is in use by another process: stop that one, or choose another data folder"), "{line}");
     drop(held);
     // what happened | a part of the line
@@ -113,14 +113,14 @@ fn a_folder_that_cannot_be_trusted_is_refused_in_one_line() {
     ];
     for (damage, expected) in table {
         damage();
-        let line = JournalStore::open_with(&folder, LIMITS).unwrap_err().to_string();
+        let line = JournalStore::open_with(&folder, SIZES).unwrap_err().to_string();
         assert!(line.contains(expected) && !line.contains('\n'), "{line}");
         fs::remove_dir_all(folder.join("journal")).unwrap_or_default();
         copy(&backup.join("journal"), &folder.join("journal")).unwrap();
         fs::copy(backup.join("identity"), &identity).unwrap();
     }
     assert_eq!(records(&open(&folder)), expected);
-    let line = JournalStore::open_with(&identity, LIMITS).unwrap_err().to_string();
+    let line = JournalStore::open_with(&identity, SIZES).unwrap_err().to_string();
     assert!(line.contains("check that the data folder is writable"), "{line}");
 }
 
@@ -172,6 +172,7 @@ fn an_append_that_cannot_measure_the_free_space_is_the_last_one() {
     fs::rename(&folder, &elsewhere).unwrap();
     let error = append(&store, &history(1..=1)).unwrap_err();
     assert!(matches!(error, StoreError::Io(_)) && !error.is_refusal(), "{error}");
+    assert!(matches!(store.write_failure(), Some(StoreError::Io(_))));
     fs::rename(&elsewhere, &folder).unwrap();
     let error = append(&store, &history(1..=1)).unwrap_err();
     assert!(matches!(error, StoreError::RefusingWrites { .. }), "{error}");
@@ -181,11 +182,12 @@ fn an_append_that_cannot_measure_the_free_space_is_the_last_one() {
 #[test]
 fn a_nearly_full_disk_refuses_writes_and_poisons_nothing() {
     let (_guard, folder) = folder();
-    let store = JournalStore::open_with(&folder, Limits { reserve_bytes: u64::MAX, ..LIMITS }).unwrap();
+    let store = JournalStore::open_with(&folder, Sizes { reserve_bytes: u64::MAX, ..SIZES }).unwrap();
     for _ in 0..2 {
         let error = append(&store, &[event(1, &Scope::System, 1, &[Value::Flag(true)])]).unwrap_err();
         assert!(matches!(error, StoreError::DiskFull { .. }) && error.is_refusal(), "{error}");
     }
+    assert!(store.write_failure().is_none());
     assert_eq!(store.record(&Scope::System).unwrap(), Record::default());
     store.close().unwrap();
 }

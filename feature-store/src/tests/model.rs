@@ -1,4 +1,4 @@
-//! A property: whatever is written and however the store is stopped, it holds what the memory store holds.
+//! A property: after any writes, stops and kills the store has what the memory store has.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use super::fixtures::{copy, records, scopes, values, write};
-use crate::store::limits::{LIMITS, Limits};
+use crate::store::limits::{SIZES, Sizes};
 use crate::{CommitError, Committer, FeatureStore, JournalStore, MemoryStore};
 
 #[derive(Debug, Clone)]
@@ -72,8 +72,8 @@ fn committer(store: &Arc<dyn FeatureStore>) -> Arc<Committer> {
 
 fn open(folder: PathBuf) -> Arc<dyn FeatureStore> {
     // Segments so small that nearly every group begins one.
-    let limits = Limits { segment_bytes: 300, ..LIMITS };
-    Arc::new(JournalStore::open_with(&folder, limits).expect("the folder can be opened"))
+    let sizes = Sizes { segment_bytes: 300, ..SIZES };
+    Arc::new(JournalStore::open_with(&folder, sizes).expect("the folder can be opened"))
 }
 
 impl Bench {

@@ -12,7 +12,7 @@ use crate::committer::reply::NoEventLoops;
 use crate::format::encoding::tests::ENCODED;
 use crate::projection::Projection;
 use crate::store::fold::APPLIED;
-use crate::store::limits::LIMITS;
+use crate::store::limits::SIZES;
 use crate::write_behind::WriteBehind;
 use crate::{Batch, Committer, FeatureStore, JournalStore, StoreError, Versioned};
 
@@ -62,8 +62,8 @@ impl<S: FeatureStore> FeatureStore for Spy<S> {
 fn a_record_is_made_once_for_a_write() {
     let folder = tempfile::tempdir().unwrap();
     let (mut below, mut handing_on) = (None, None);
-    let store = JournalStore::open_over(folder.path(), LIMITS, Uuid::nil(), |journal| {
-        let projection = Projection::open(&folder.path().join("projection"), journal, LIMITS.cache_bytes)?;
+    let store = JournalStore::open_over(folder.path(), SIZES, Uuid::nil(), |journal| {
+        let projection = Projection::open(&folder.path().join("projection"), journal, SIZES.cache_bytes)?;
         let spy = below.insert(Spy::new(projection));
         let write_behind = handing_on.insert(Arc::new(WriteBehind::new(Box::new(Arc::clone(spy)))));
         Ok(Box::new(Arc::clone(write_behind)))

@@ -2,7 +2,7 @@
 //! and projection, turn by turn on one thread, over a disk that fails, crashes and loses power, against a naive model.
 //! In one run of five the projection is in sled, and may be old, damaged or lost at a start.
 //!
-//! What must hold, whatever happens:
+//! What must hold in every run:
 //!
 //! - an acknowledged write is there after every restart;
 //! - what a reader has seen, at any moment, is never taken back;
@@ -11,7 +11,7 @@
 //! - handing events on to the projection changes nothing that a reader sees;
 //! - after the first failed change of the disk nothing is changed any more, and all writes are refused;
 //! - a write that is refused changes nothing;
-//! - what a crash leaves behind is no corruption; damage to what was durable is, and is refused with segment and
+//! - the remains of a crash do not count as corruption; damage to durable bytes does, and is refused with segment and
 //!   offset.
 //!
 //! The same seed gives the same trace, which is printed when a run fails. `SIMULATION_SEEDS` is the number of seeds,
@@ -73,7 +73,7 @@ const EXPECTED: [&str; 28] = [
 ];
 
 fn setting(name: &str, default: u64) -> u64 {
-    env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} is no number: {value}")))
+    env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number: {value}")))
 }
 
 #[test]

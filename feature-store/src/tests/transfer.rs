@@ -9,12 +9,12 @@ use proptest::prelude::*;
 
 use super::fixtures::{append, decided, records};
 use super::model::a_write;
-use crate::store::limits::LIMITS;
+use crate::store::limits::SIZES;
 use crate::{FeatureStore, History, ImportError, JournalStore, OpenError, ProjectionState, export, import, verify};
 
 /// A closed store with this history.
 pub(super) fn store_of(events: &[Event], folder: &Path) {
-    let store = JournalStore::open_with(folder, LIMITS).expect("the folder can be opened");
+    let store = JournalStore::open_with(folder, SIZES).expect("the folder can be opened");
     append(&store, events).expect("the disk works");
     store.close().expect("the disk works");
 }
@@ -57,7 +57,7 @@ proptest! {
         prop_assert_eq!(found.projection, ProjectionState::Agrees);
         prop_assert!(history.is_sealed() && history.torn().is_none());
         drop(history);
-        let open = |folder: &Path| records(&JournalStore::open_with(folder, LIMITS).unwrap());
+        let open = |folder: &Path| records(&JournalStore::open_with(folder, SIZES).unwrap());
         prop_assert_eq!(open(&imported), open(&original));
     }
 }
@@ -106,7 +106,7 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         (edit("\"time\":\"1970", "\"time\":\"9999"), "line 2: time: must be a UTC time as exports have it"),
         (edit("T00:00:01Z", "T00:00:01.0Z"), "line 2: time: must be a UTC time as exports have it"),
         (edit("T00:00:03Z", "T00:00:00Z"), "line 4: time: is earlier than that of the scope's event before"),
-        (edit("\"actor\":\"somebody\"", "\"actor\":\"nobody\""), "line 5: crc32c: does not fit the lines before"),
+        (edit("\"actor\":\"writer\"", "\"actor\":\"other\""), "line 5: crc32c: does not fit the lines before"),
         (edit(r#"{"text":"two"}"#, &long), "line 3: changes: the value of k takes 40"),
         (edit(r#"{"text":"two"}"#, &deep), "line 3: changes: the value of k nests messages deeper than 8"),
     ];
@@ -161,14 +161,14 @@ fn only_an_empty_folder_takes_an_import() {
     fs::create_dir_all(folder.join("partial/journal")).unwrap();
     fs::create_dir_all(folder.join("keys")).unwrap();
     fs::write(folder.join("keys/1.pem"), "key").unwrap();
-    let damaged = text.replacen("somebody", "nobody", 1);
+    let damaged = text.replacen("writer", "other", 1);
     import_text(&damaged, &folder).unwrap_err();
     assert!(!folder.join("partial").exists() && !folder.join("identity").exists());
     assert_eq!(import_text(&text, &folder).unwrap(), 3);
     assert_eq!(fs::read(folder.join("keys/1.pem")).unwrap(), b"key");
     assert_eq!(exported(&folder), text);
     // A folder that is in use is left alone.
-    let held = JournalStore::open_with(&folder, LIMITS).unwrap();
+    let held = JournalStore::open_with(&folder, SIZES).unwrap();
     let error = import_text(&text, &folder).unwrap_err();
     assert!(matches!(error, ImportError::Folder(OpenError::Locked { .. })), "{error}");
     drop(held);
@@ -201,7 +201,7 @@ fn many_scopes_go_there_and_back() {
         run();
         println!("{scopes} scopes, {what}: {:.1} s", start.elapsed().unwrap_or(Duration::ZERO).as_secs_f32());
     };
-    let store = JournalStore::open_with(&path("original"), LIMITS).unwrap();
+    let store = JournalStore::open_with(&path("original"), SIZES).unwrap();
     timed("appending", &mut || {
         let mut events = super::fixtures::users(scopes);
         while let group = events.by_ref().take(1024).collect::<Vec<_>>()
@@ -225,7 +225,7 @@ fn many_scopes_go_there_and_back() {
         assert_eq!(crate::backup(&path("imported"), &path("backup"), &[], &mut |_, _| {}).unwrap(), scopes);
     });
     timed("opening a backup, with the projection built anew", &mut || {
-        drop(JournalStore::open_with(&path("backup"), LIMITS).unwrap())
+        drop(JournalStore::open_with(&path("backup"), SIZES).unwrap())
     });
     fs::create_dir(path("scratch 2")).unwrap();
     let found = verify(&History::open(&path("backup")).unwrap(), &path("scratch 2"), &mut |_, _| {}).unwrap();

@@ -14,7 +14,7 @@ use feature_core::Scope;
 use super::fixtures::{append, copy, decided, history, records, some_writes, users};
 use super::transfer::{exported, store_of};
 use crate::maintenance::verify::verify_in_passes;
-use crate::store::limits::{LIMITS, Limits};
+use crate::store::limits::{SIZES, Sizes};
 use crate::{FeatureStore, History, JournalStore, OpenError, ProjectionState, Verification, backup};
 
 fn temporary() -> (tempfile::TempDir, PathBuf) {
@@ -58,7 +58,7 @@ fn verification_says_how_the_projection_fits_and_changes_nothing() {
     store_of(&events[..40], &folder);
     let behind = guard.path().join("behind");
     copy(&folder.join("projection"), &behind).unwrap();
-    let store = JournalStore::open_with(&folder, LIMITS).unwrap();
+    let store = JournalStore::open_with(&folder, SIZES).unwrap();
     append(&store, &events[40..]).unwrap();
     store.close().unwrap();
     drop(store);
@@ -178,7 +178,7 @@ fn a_damaged_journal_is_named_with_segment_and_offset() {
 #[test]
 fn backups_of_a_store_that_is_written_to_hold_all_that_was_acknowledged_before() {
     let (guard, folder) = temporary();
-    let store = JournalStore::open_with(&folder, Limits { segment_bytes: 2_000, ..LIMITS }).unwrap();
+    let store = JournalStore::open_with(&folder, Sizes { segment_bytes: 2_000, ..SIZES }).unwrap();
     let acknowledged = AtomicU64::new(0);
     let enough = AtomicU64::new(0);
     thread::scope(|threads| {
@@ -203,7 +203,7 @@ fn backups_of_a_store_that_is_written_to_hold_all_that_was_acknowledged_before()
             segments = segments.max(copy.segments());
             drop(copy);
             assert_eq!(verified(&target).unwrap().scopes as u64, revision);
-            let opened = JournalStore::open_with(&target, LIMITS).unwrap();
+            let opened = JournalStore::open_with(&target, SIZES).unwrap();
             let newest = users(revision).last().map_or(Scope::System, |event| event.scope);
             assert_eq!(opened.record(&newest).unwrap().sequence > 0, revision > 0);
             if round >= 5 && segments > 3 {
@@ -220,7 +220,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
     let events: Vec<_> = users(20).collect();
     store_of(&events[..10], &folder);
     let old_mark = fs::read(folder.join("journal/durable")).unwrap();
-    let store = JournalStore::open_with(&folder, LIMITS).unwrap();
+    let store = JournalStore::open_with(&folder, SIZES).unwrap();
     append(&store, &events[10..]).unwrap();
     store.close().unwrap();
     drop(store);
@@ -234,7 +234,7 @@ fn a_backup_after_a_power_cut_holds_what_the_mark_no_longer_proves() {
         fs::write(folder.join("journal/00000000000000000021.log"), "FSSG").unwrap();
         let target = guard.path().join(format!("backup {round}"));
         assert_eq!(backup(&folder, &target, &[], &mut |_, _| {}).unwrap(), 20);
-        let (ours, theirs) = (JournalStore::open_with(&target, LIMITS).unwrap(), exported(&folder));
+        let (ours, theirs) = (JournalStore::open_with(&target, SIZES).unwrap(), exported(&folder));
         assert_eq!(ours.revision(), 20);
         drop(ours);
         assert_eq!(exported(&target), theirs);
@@ -276,7 +276,7 @@ fn a_backup_keeps_other_folders_for_their_owner_alone_and_wants_an_empty_target(
 fn no_backup_is_made_of_a_damaged_journal() {
     let (guard, folder) = temporary();
     store_of(&users(20).collect::<Vec<_>>(), &folder);
-    let held = JournalStore::open_with(&folder, LIMITS).unwrap();
+    let held = JournalStore::open_with(&folder, SIZES).unwrap();
     let segment = folder.join("journal/00000000000000000001.log");
     let mut bytes = fs::read(&segment).unwrap();
     bytes[100] ^= 1;
@@ -287,7 +287,7 @@ fn no_backup_is_made_of_a_damaged_journal() {
     assert!(!target.exists());
     drop(held);
     assert!(
-        records(&JournalStore::open_with(&guard.path().join("new"), LIMITS).unwrap())
+        records(&JournalStore::open_with(&guard.path().join("new"), SIZES).unwrap())
             .iter()
             .all(|record| record.sequence == 0)
     );

@@ -207,7 +207,7 @@ impl State {
         let Some(fault) = fault else { return run(&mut self.image, &mut self.rng, true) };
         (self.plan, self.happened) = (None, Some(fault));
         let whole = fault == Fault::Crash && self.rng.bool();
-        // Whatever it would have answered, it fails.
+        // It fails, even when it was done as a whole.
         let _ = run(&mut self.image, &mut self.rng, whole);
         Err(match fault {
             Fault::Broken => io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),

@@ -16,12 +16,12 @@ use super::switch;
 use crate::committer::Worker;
 use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
-use crate::store::limits::Limits;
+use crate::store::limits::Sizes;
 use crate::write_behind::WriteBehind;
 use crate::{CommitError, Committer, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.
-pub(super) const LIMITS: Limits = Limits { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
+pub(super) const SIZES: Sizes = Sizes { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
 
 /// How many writes may wait.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(4).expect("it is not 0");
@@ -52,7 +52,7 @@ impl Process {
     pub(super) fn open(disk: &Disk, projections: &Projections) -> Result<Self, OpenError> {
         let (mut found, mut layers) = (Vec::new(), None);
         let store = switch::on(disk, || {
-            JournalStore::open_over(Path::new("/some/data"), LIMITS, Uuid::from_u128(7), |journal| {
+            JournalStore::open_over(Path::new("/some/data"), SIZES, Uuid::from_u128(7), |journal| {
                 journal.replay(0, 3, |events| {
                     found.extend(events);
                     Ok(())

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use feature_core::{Record, Scope};
 
 use super::disk::Disk;
-use super::process::LIMITS;
+use super::process::SIZES;
 use crate::error::{OpenError, StoreError};
 use crate::journal::Journal;
 use crate::projection::Projection;
@@ -37,7 +37,7 @@ impl Projections {
                 Box::new(store)
             }
             Self::Sled(folder) => {
-                Box::new(Projection::open(&folder.path().join("projection"), journal, LIMITS.cache_bytes)?)
+                Box::new(Projection::open(&folder.path().join("projection"), journal, SIZES.cache_bytes)?)
             }
         };
         Ok(Faulty { inner, disk: disk.clone(), fails: AtomicBool::new(false) })

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use feature_core::{Record, Scope};
 
-use crate::tests::fixtures::{records, scopes};
+use crate::tests::fixtures::scopes;
 use crate::{FeatureStore, Version, Versioned};
 
 /// What a reader sees at one moment: the revision, then all records.
@@ -13,6 +13,7 @@ pub(super) type Sight = (u64, Vec<Record>);
 
 pub(super) struct Reader {
     store: Arc<Versioned>,
+    scopes: Vec<Scope>,
     /// A kept record for each scope, with its version.
     kept: Mutex<Vec<Option<(Version, Record)>>>,
     /// Whether a kept record was used, outdated, or could not be kept because of a write.
@@ -23,21 +24,22 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(store: Arc<Versioned>) -> Self {
-        let kept = Mutex::new(vec![None; scopes().len()]);
+        let (scopes, kept) = (scopes(), Mutex::new(vec![None; scopes().len()]));
         let (used, outdated, unversioned) = Default::default();
-        Self { store, kept, used, outdated, unversioned }
+        Self { store, scopes, kept, used, outdated, unversioned }
     }
 
     /// What is in the store.
     pub(super) fn fresh(&self) -> Sight {
-        (self.store.revision(), records(&*self.store))
+        let record = |scope| self.store.record(scope).expect("the store is intact");
+        (self.store.revision(), self.scopes.iter().map(record).collect())
     }
 
     /// The same with each kept record whose version is current in place of the one in the store.
     pub(super) fn kept(&self) -> Sight {
         let revision = self.store.revision();
         let mut kept = self.kept.lock().expect("a look does not panic");
-        (revision, scopes().iter().zip(kept.iter_mut()).map(|(scope, kept)| self.record(scope, kept)).collect())
+        (revision, self.scopes.iter().zip(kept.iter_mut()).map(|(scope, kept)| self.record(scope, kept)).collect())
     }
 
     fn record(&self, scope: &Scope, kept: &mut Option<(Version, Record)>) -> Record {

@@ -7,7 +7,7 @@ use feature_core::{Event, Timestamp};
 
 use super::disk::{Disk, Fault};
 use super::model::{Expected, Model};
-use super::process::{LIMITS, Process, Turn};
+use super::process::{Process, SIZES, Turn};
 use super::projection::Projections;
 use super::reader::Sight;
 use super::{damage, writes};
@@ -106,7 +106,7 @@ impl Run {
             65..72 => self.hand_on(&process)?,
             72..80 => self.plan(10),
             80..83 => {
-                let free_bytes = if self.rng.bool() { u64::MAX } else { LIMITS.reserve_bytes - 1 };
+                let free_bytes = if self.rng.bool() { u64::MAX } else { SIZES.reserve_bytes - 1 };
                 self.note(format!("{free_bytes} bytes are free"));
                 self.disk.set_free_bytes(free_bytes);
             }

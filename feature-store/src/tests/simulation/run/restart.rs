@@ -78,7 +78,7 @@ impl Run {
         let known = [&self.model.history[..], &self.maybe].concat();
         ensure!(found.len() >= self.model.history.len(), "acknowledged writes are lost from {} on", found.len() + 1);
         ensure!(found.len() as u64 >= self.seen, "what a reader has seen is taken back from {} on", found.len() + 1);
-        ensure!(known.starts_with(&found), "this is no history: {found:#?}");
+        ensure!(known.starts_with(&found), "this is another history: {found:#?}");
         if !self.maybe.is_empty() {
             let left = found.len() - self.model.history.len();
             self.tally_if("a crash left nothing of a group", left == 0);
