@@ -26,7 +26,7 @@ use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::stack;
 use crate::net::tls::{Tls, TlsError};
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
@@ -87,7 +87,7 @@ pub enum ServerError {
 /// A server that has its data and its address, and answers calls from [`Server::run`] on.
 pub struct Server {
     listener: TcpListener,
-    cores: Cores,
+    workers: Workers,
     address: SocketAddr,
     readers: Arc<Readers>,
     committer: Arc<Committer>,
@@ -134,8 +134,8 @@ impl Server {
             of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
         };
         let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
-        Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
+        let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
+        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, protocols, tls })
     }
 
     /// The address that it listens on.
@@ -149,7 +149,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, cores, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, workers, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
@@ -163,7 +163,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
+        let stopped = stack::serve(listener, workers, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

@@ -18,13 +18,13 @@ use crate::middleware::{admission, call_log, cors, error_details, response_body}
 use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::transcoding::protocol::Protocols;
 use crate::transcoding::{decompression, transcode_layer};
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
 ///
-/// * `cores`: where connections are served.
+/// * `workers`: where connections are served.
 /// * `protocols`: those that the service is called in.
 /// * `tls`: how connections are encrypted; without it they are in clear text.
 ///
@@ -32,7 +32,7 @@ use crate::transcoding::{decompression, transcode_layer};
 /// still under way end as `UNAVAILABLE`.
 pub async fn serve<S>(
     listener: TcpListener,
-    cores: Cores,
+    workers: Workers,
     service: S,
     protocols: Protocols,
     tls: Option<Tls>,
@@ -53,7 +53,7 @@ where
         }
     };
     tokio::select! {
-        stopped = listener::run(listener, cores, service, handshakes, settings, drain, shutdown) => stopped,
+        stopped = listener::run(listener, workers, service, handshakes, settings, drain, shutdown) => stopped,
         never = keep_current => match never {},
     }
 }

@@ -28,15 +28,15 @@ const FRAME: usize = 256;
 /// That a body is read. When it is dropped, because the call is over, the body ends: a service may have a task that waits
 /// for more of it, and would otherwise wait for as long as the client likes.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadTask {
     _ends: oneshot::Sender<()>,
 }
 
 /// A body that is read as it comes, from when the service first asks for it: a call that is refused before costs no task.
 /// It ends with [`Failure::Overloaded`] when too much of it waits for the service.
-pub(crate) fn read(body: Body, context: CallContext) -> (Body, Reading) {
+pub(crate) fn read(body: Body, context: CallContext) -> (Body, ReadTask) {
     let (_ends, ended) = oneshot::channel();
-    (Body::new(Eager::Unread(Some(Unread { body, context, ended }))), Reading { _ends })
+    (Body::new(StreamBuffer::Unread(Some(Unread { body, context, ended }))), ReadTask { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -62,7 +62,7 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, context: CallCon
     }
 }
 
-enum Eager {
+enum StreamBuffer {
     /// `None` only while it changes.
     Unread(Option<Unread>),
     Read(UnboundedReceiver<Item>),
@@ -87,16 +87,16 @@ impl Unread {
     }
 }
 
-impl http_body::Body for Eager {
+impl http_body::Body for StreamBuffer {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Eager::Unread(unread) = &mut *self {
+        if let StreamBuffer::Unread(unread) = &mut *self {
             let unread = unread.take().expect("it is read from then on");
-            *self = Eager::Read(unread.begin());
+            *self = StreamBuffer::Read(unread.begin());
         }
-        let Eager::Read(frames) = &mut *self else { return Poll::Ready(None) };
+        let StreamBuffer::Read(frames) = &mut *self else { return Poll::Ready(None) };
         // The room of a frame is free as soon as the service has it.
         frames.poll_recv(cx).map(|item| item.map(|(frame, _permit)| frame))
     }
@@ -137,15 +137,15 @@ mod tests {
         }
     }
 
-    fn body(frames: usize) -> (Body, Reading) {
+    fn body(frames: usize) -> (Body, ReadTask) {
         let client = Client { left: frames, is_ready: false };
         read(Body::new(client), CallContext::for_tests())
     }
 
     #[tokio::test]
     async fn ends_with_its_call() {
-        let (mut body, reading) = read(Body::new(Silent), CallContext::for_tests());
-        drop(reading);
+        let (mut body, read_task) = read(Body::new(Silent), CallContext::for_tests());
+        drop(read_task);
         assert!(body.frame().await.is_none());
     }
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_sends_more_than_the_service_takes_is_refused() {
-        let (mut body, _reading) = body(2 * ROOM / FRAME);
+        let (mut body, _read_task) = body(2 * ROOM / FRAME);
         body.frame().await.unwrap().expect("it is read from when the service first asks for it");
         for _ in 0..10 * ROOM / FRAME {
             yield_now().await;
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_service_takes_in_time_goes_through_whole() {
-        let (body, _reading) = body(10 * ROOM / FRAME);
+        let (body, _read_task) = body(10 * ROOM / FRAME);
         let all = body.collect().await.unwrap().to_bytes();
         assert_eq!(all.len(), 10 * ROOM / FRAME);
     }

@@ -42,8 +42,8 @@ pub(crate) struct Activity {
     turn_bytes_left: AtomicUsize,
     turn_calls_left: AtomicUsize,
     /// How often it was asked to make room for other connections.
-    asked_to_leave: AtomicUsize,
-    asked_again: Notify,
+    goaway_requests: AtomicUsize,
+    goaway_requested: Notify,
 }
 
 /// How much of a client was heard.
@@ -71,8 +71,8 @@ impl Activity {
             admitted: AtomicBool::new(false),
             turn_bytes_left: AtomicUsize::new(SHORT_TURN_BYTES),
             turn_calls_left: AtomicUsize::new(TURN_CALLS),
-            asked_to_leave: AtomicUsize::new(0),
-            asked_again: Notify::new(),
+            goaway_requests: AtomicUsize::new(0),
+            goaway_requested: Notify::new(),
         })
     }
 
@@ -91,19 +91,19 @@ impl Activity {
     }
 
     /// Asks the connection to make room for others if it is quiet.
-    pub(crate) fn ask_to_leave(&self) {
-        self.asked_to_leave.fetch_add(1, Ordering::Relaxed);
-        self.asked_again.notify_one();
+    pub(crate) fn request_goaway(&self) {
+        self.goaway_requests.fetch_add(1, Ordering::Relaxed);
+        self.goaway_requested.notify_one();
     }
 
     /// How often it was asked that.
-    pub(crate) fn asked_to_leave(&self) -> usize {
-        self.asked_to_leave.load(Ordering::Relaxed)
+    pub(crate) fn goaway_requests(&self) -> usize {
+        self.goaway_requests.load(Ordering::Relaxed)
     }
 
     /// Waits until it is asked that once more.
-    pub(crate) async fn asked_again(&self) {
-        self.asked_again.notified().await;
+    pub(crate) async fn goaway_requested(&self) {
+        self.goaway_requested.notified().await;
     }
 
     /// Counts a call as under way until the answer is dropped.

@@ -27,9 +27,9 @@ use super::activity::{Activity, Busy, Listening};
 use super::request_drain::drained;
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
-use crate::net::connection_age::{Closing, Step, Timeouts};
-use crate::net::idle_connections::{Crowd, Member};
-use crate::net::inline_executor::{AtOnce, Taken};
+use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
+use crate::net::idle_connections::{IdleConnections, Registration};
+use crate::net::inline_executor::{CallQueue, InlineExecutor};
 use crate::net::shutdown::{Drain, Phase};
 use crate::permit::ClientAddress;
 
@@ -57,15 +57,15 @@ const RESETS_BY_MISTAKE: usize = 64;
 
 /// How connections are served.
 pub(crate) struct Rules {
-    http: auto::Builder<Taken>,
+    http: auto::Builder<CallQueue>,
     headers: usize,
     timeouts: Timeouts,
-    crowd: Arc<Crowd>,
+    idle_connections: Arc<IdleConnections>,
 }
 
 impl Rules {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let mut http = auto::Builder::new(Taken);
+        let mut http = auto::Builder::new(CallQueue);
         http.http1()
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this bounds the idle time of HTTP/1.1.
@@ -91,7 +91,7 @@ impl Rules {
             http,
             headers: limits.headers,
             timeouts: Timeouts::new(limits),
-            crowd: Crowd::new(limits.idle_connections),
+            idle_connections: IdleConnections::new(limits.idle_connections),
         }
     }
 }
@@ -100,7 +100,7 @@ impl Rules {
 pub(crate) struct Heard<Io> {
     io: Listening<Io>,
     activity: Arc<Activity>,
-    _member: Member,
+    _registration: Registration,
 }
 
 /// Waits for the first byte on a connection, and for room; none when it is to be closed. Until then it costs little more
@@ -115,11 +115,11 @@ where
         heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
         () = drain.reached(Phase::Draining) => return None,
     }
-    let Some(_member) = rules.crowd.join(activity.clone()).await else {
+    let Some(_registration) = rules.idle_connections.register(activity.clone()).await else {
         tracing::debug!("a connection was closed, because others don't leave in time");
         return None;
     };
-    Some(Heard { io, activity, _member })
+    Some(Heard { io, activity, _registration })
 }
 
 /// Serves a connection until it is closed.
@@ -131,12 +131,12 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Heard { io, activity, _member } = heard;
+    let Heard { io, activity, _registration } = heard;
     let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
-    let mut connection = pin!(AtOnce::new(rules.http.serve_connection(TokioIo::new(io), calls)));
+    let mut connection = pin!(InlineExecutor::new(rules.http.serve_connection(TokioIo::new(io), calls)));
     let mut draining = pin!(drain.reached(Phase::Draining));
-    let mut closing = Closing::new(&rules.timeouts);
+    let mut connection_age = ConnectionAge::new(&rules.timeouts);
     let mut check = pin!(sleep_until(Instant::now()));
     loop {
         tokio::select! {
@@ -146,17 +146,17 @@ where
                 }
                 return;
             }
-            () = draining.as_mut(), if !closing.told() => {
+            () = draining.as_mut(), if !connection_age.goaway_sent() => {
                 connection.as_mut().connection().graceful_shutdown();
-                closing.drain();
+                connection_age.drain();
             }
-            () = activity.asked_again() => {}
+            () = activity.goaway_requested() => {}
             () = check.as_mut() => {}
         }
         loop {
-            match closing.step(&activity) {
+            match connection_age.step(&activity) {
                 Step::Wait(until) => break check.as_mut().reset(until),
-                Step::Tell => connection.as_mut().connection().graceful_shutdown(),
+                Step::Goaway => connection.as_mut().connection().graceful_shutdown(),
                 Step::Close => return,
             }
         }

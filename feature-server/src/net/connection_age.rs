@@ -29,18 +29,18 @@ pub(crate) struct Timeouts {
 pub(crate) enum Step {
     /// Look again then.
     Wait(Instant),
-    /// Tell the client to make no more calls on it, and look again at once.
-    Tell,
+    /// Goaway the client to make no more calls on it, and look again at once.
+    Goaway,
     /// Close it.
     Close,
 }
 
 /// The rest of a connection's life.
 #[derive(Debug)]
-pub(crate) struct Closing<'t> {
+pub(crate) struct ConnectionAge<'t> {
     timeouts: &'t Timeouts,
     /// When the client was told that the connection ends.
-    told: Option<Instant>,
+    goaway_sent_at: Option<Instant>,
     /// When it is too old; once the client was told, when calls on it end whatever becomes of them. None while the server
     /// stops, which ends calls itself.
     ends: Option<Instant>,
@@ -61,20 +61,25 @@ impl Timeouts {
     }
 }
 
-impl<'t> Closing<'t> {
+impl<'t> ConnectionAge<'t> {
     /// Of a connection that is opened now.
     pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
         let now = Instant::now();
-        Self { timeouts, told: None, ends: Some(now + about(timeouts.age)), next_round: now + timeouts.send }
+        Self {
+            timeouts,
+            goaway_sent_at: None,
+            ends: Some(now + jittered(timeouts.age)),
+            next_round: now + timeouts.send,
+        }
     }
 
-    pub(crate) fn told(&self) -> bool {
-        self.told.is_some()
+    pub(crate) fn goaway_sent(&self) -> bool {
+        self.goaway_sent_at.is_some()
     }
 
     /// Says that the server stops, and that the client was told.
     pub(crate) fn drain(&mut self) {
-        self.told = Some(Instant::now());
+        self.goaway_sent_at = Some(Instant::now());
         self.ends = None;
     }
 
@@ -89,24 +94,25 @@ impl<'t> Closing<'t> {
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         // Who is asked a second time, and was told before, has had time to go.
-        let makes_room = quiet_until.is_some() && activity.asked_to_leave() > usize::from(self.told());
+        let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
-            if self.told() || activity.heard() != Heard::Enough {
+            if self.goaway_sent() || activity.heard() != Heard::Enough {
                 return Step::Close;
             }
-            self.told = Some(now);
+            self.goaway_sent_at = Some(now);
             self.ends = Some(now + self.timeouts.age_grace);
-            return Step::Tell;
+            return Step::Goaway;
         }
         // A connection with calls may become quiet at any time, and is then left alone for at least that long.
-        let quiet_until = quiet_until.unwrap_or_else(|| now + if self.told() { LINGER } else { self.timeouts.idle });
+        let quiet_until =
+            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { LINGER } else { self.timeouts.idle });
         Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
     /// How long nothing may happen; none as long as calls are under way.
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
-        Some(match (activity.heard(), self.told) {
+        Some(match (activity.heard(), self.goaway_sent_at) {
             (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
             (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
             (Heard::Enough, None) => quiet_since + self.timeouts.idle,
@@ -116,7 +122,7 @@ impl<'t> Closing<'t> {
 }
 
 /// A time that is up to a tenth longer or shorter, by chance, so that what began together does not end together.
-fn about(time: Duration) -> Duration {
+fn jittered(time: Duration) -> Duration {
     // The one source of chance in the standard library; it need not be a good one.
     let chance = RandomState::new().build_hasher().finish() as u32;
     time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
@@ -129,7 +135,7 @@ mod tests {
     #[test]
     fn ages_differ_by_a_tenth_at_most() {
         let hour = Duration::from_secs(3600);
-        let ages: Vec<_> = (0..1000).map(|_| about(hour).as_secs()).collect();
+        let ages: Vec<_> = (0..1000).map(|_| jittered(hour).as_secs()).collect();
         let (least, most) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
         assert!((3240..3300).contains(least) && (3900..=3960).contains(most), "{least} to {most}");
     }

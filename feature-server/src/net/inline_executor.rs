@@ -19,24 +19,24 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 thread_local! {
     /// Calls that a connection on this thread has taken and that have not begun. They stand here only while a connection
     /// is polled, which is done by one at a time.
-    static TAKEN: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
+    static QUEUE: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
     /// That connection, as long as it may run the next call without taking others first.
-    static EAGER: Cell<Option<Arc<Ear>>> = const { Cell::new(None) };
+    static ONE_BY_ONE: Cell<Option<Arc<MutedWaker>>> = const { Cell::new(None) };
 }
 
-/// Takes the calls of connections; [`AtOnce`] runs them.
+/// Takes the calls of connections; [`InlineExecutor`] runs them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken;
+pub(crate) struct CallQueue;
 
-impl<F> Executor<F> for Taken
+impl<F> Executor<F> for CallQueue
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
         let call = Box::pin(call);
-        match EAGER.take() {
-            Some(ear) => ear.while_deaf(|| run(call, &mut Context::from_waker(Waker::noop()))),
-            None => TAKEN.with_borrow_mut(|taken| taken.push(call)),
+        match ONE_BY_ONE.take() {
+            Some(muted_waker) => muted_waker.muted(|| run(call, &mut Context::from_waker(Waker::noop()))),
+            None => QUEUE.with_borrow_mut(|taken| taken.push(call)),
         }
     }
 }
@@ -53,20 +53,21 @@ pin_project! {
     /// A connection whose calls run as soon as it has taken all that its client has sent by now. So their answers leave
     /// together. Where the client sends one call at a time there is nothing to wait for, and it runs as it is taken: hyper
     /// then looks for the next one, and sends the answer with that, without being woken for it.
-    pub(crate) struct AtOnce<C> {
+    pub(crate) struct InlineExecutor<C> {
         #[pin]
         connection: C,
-        ear: Arc<Ear>,
+        muted_waker: Arc<MutedWaker>,
         waker: Waker,
         one_by_one: bool,
     }
 }
 
-impl<C> AtOnce<C> {
-    /// * `connection`: gives its calls to [`Taken`].
+impl<C> InlineExecutor<C> {
+    /// * `connection`: gives its calls to [`CallQueue`].
     pub(crate) fn new(connection: C) -> Self {
-        let ear = Arc::new(Ear { task: Mutex::new(Waker::noop().clone()), deaf: AtomicBool::new(false) });
-        Self { connection, waker: ear.clone().into(), ear, one_by_one: true }
+        let muted_waker =
+            Arc::new(MutedWaker { task: Mutex::new(Waker::noop().clone()), is_muted: AtomicBool::new(false) });
+        Self { connection, waker: muted_waker.clone().into(), muted_waker, one_by_one: true }
     }
 
     /// The connection.
@@ -75,37 +76,37 @@ impl<C> AtOnce<C> {
     }
 }
 
-impl<C: Future> Future for AtOnce<C> {
+impl<C: Future> Future for InlineExecutor<C> {
     type Output = C::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let this = self.project();
-        this.ear.belongs_to(cx.waker());
+        this.muted_waker.set_task(cx.waker());
         let mut cx = Context::from_waker(this.waker);
-        EAGER.set(this.one_by_one.then(|| this.ear.clone()));
+        ONE_BY_ONE.set(this.one_by_one.then(|| this.muted_waker.clone()));
         let done = this.connection.poll(&mut cx);
-        EAGER.set(None);
-        let mut taken = TAKEN.take();
+        ONE_BY_ONE.set(None);
+        let mut taken = QUEUE.take();
         if !taken.is_empty() {
             // Where it was one by one, one more has run already.
             *this.one_by_one = !*this.one_by_one && taken.len() == 1;
         }
         taken.drain(..).for_each(|call| run(call, &mut cx));
         // The room is kept for the next ones.
-        TAKEN.set(taken);
+        QUEUE.set(taken);
         done
     }
 }
 
 /// What wakes a connection, but not while one of its calls runs within its own turn: it is not done by then.
 #[derive(Debug)]
-struct Ear {
+struct MutedWaker {
     task: Mutex<Waker>,
-    deaf: AtomicBool,
+    is_muted: AtomicBool,
 }
 
-impl Ear {
-    fn belongs_to(&self, waker: &Waker) {
+impl MutedWaker {
+    fn set_task(&self, waker: &Waker) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if !task.will_wake(waker) {
             *task = waker.clone();
@@ -114,20 +115,20 @@ impl Ear {
 
     /// Nothing is missed by it: what anybody does for the connection before it would wake it, the connection finds as it
     /// goes on.
-    fn while_deaf(&self, run: impl FnOnce()) {
-        self.deaf.store(true, Ordering::SeqCst);
+    fn muted(&self, run: impl FnOnce()) {
+        self.is_muted.store(true, Ordering::SeqCst);
         run();
-        self.deaf.store(false, Ordering::SeqCst);
+        self.is_muted.store(false, Ordering::SeqCst);
     }
 }
 
-impl Wake for Ear {
+impl Wake for MutedWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.deaf.load(Ordering::SeqCst) {
+        if !self.is_muted.load(Ordering::SeqCst) {
             self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
     }
@@ -152,7 +153,7 @@ mod tests {
             let Some(calls) = turns.next() else { return Poll::Ready(()) };
             for &call in *calls {
                 let tell = tell.clone();
-                Taken.execute(async move { tell.send(call).unwrap() });
+                CallQueue.execute(async move { tell.send(call).unwrap() });
             }
             tell.send("taken").unwrap();
             cx.waker().wake_by_ref();
@@ -163,7 +164,7 @@ mod tests {
     #[tokio::test]
     async fn calls_that_come_together_run_together_and_those_that_come_alone_as_they_come() {
         let (tell, mut told) = unbounded_channel();
-        AtOnce::new(turns(&[&["a"], &[], &["b", "c"], &["d", "e"], &["f"], &["g"]], &tell)).await;
+        InlineExecutor::new(turns(&[&["a"], &[], &["b", "c"], &["d", "e"], &["f"], &["g"]], &tell)).await;
         let mut order = Vec::new();
         told.close();
         while let Some(what) = told.recv().await {
@@ -179,10 +180,10 @@ mod tests {
         let (tell, told) = oneshot::channel();
         let mut taken = Some(async move { drop(tell.send(went.await)) });
         let connection = poll_fn(move |_| {
-            taken.take().into_iter().for_each(|call| Taken.execute(call));
+            taken.take().into_iter().for_each(|call| CallQueue.execute(call));
             Poll::Ready(())
         });
-        AtOnce::new(connection).await;
+        InlineExecutor::new(connection).await;
         go.send("gone on").unwrap();
         assert_eq!(told.await.unwrap().unwrap(), "gone on");
     }
@@ -202,10 +203,10 @@ mod tests {
         let connection = poll_fn(|cx| {
             own = Some(cx.waker().clone());
             let own = cx.waker().clone();
-            Taken.execute(async move { own.wake() });
+            CallQueue.execute(async move { own.wake() });
             Poll::<()>::Pending
         });
-        let polled = Box::pin(AtOnce::new(connection)).as_mut().poll(&mut Context::from_waker(&waker));
+        let polled = Box::pin(InlineExecutor::new(connection)).as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending() && !woken.0.load(Ordering::SeqCst), "it goes on after that call by itself");
         own.unwrap().wake();
         assert!(woken.0.load(Ordering::SeqCst));

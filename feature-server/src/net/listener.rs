@@ -22,8 +22,8 @@ use super::tls::{self, ClientCertificate, Handshakes};
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
-use crate::net::slots::Admission;
-use crate::net::workers::Cores;
+use crate::net::slots::Slots;
+use crate::net::workers::Workers;
 
 /// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -72,11 +72,11 @@ pub struct Stopped {
 
 /// Serves connections until `shutdown`, lets their calls go on for the grace period, and ends what is left.
 ///
-/// * `cores`: where connections are served.
+/// * `workers`: where connections are served.
 /// * `tls`: how connections are opened; without it they are in clear text.
 pub(crate) async fn run<A, S>(
     mut incoming: A,
-    cores: Cores,
+    workers: Workers,
     service: S,
     tls: Option<Arc<Handshakes>>,
     settings: &Settings,
@@ -90,7 +90,7 @@ where
 {
     let limits = &settings.limits;
     let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
-    let admission = Admission::new(limits.connections, limits.connections_per_address);
+    let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = FIRST_PAUSE;
@@ -104,16 +104,16 @@ where
         match accepted {
             Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
-                match admission.admit(address.ip()) {
-                    Ok(place) => {
-                        let (serving, service, seat) = (serving.clone(), service.clone(), cores.seat());
-                        let runtime = seat.runtime.clone();
+                match slots.take(address.ip()) {
+                    Ok(slot) => {
+                        let (serving, service, worker) = (serving.clone(), service.clone(), workers.slot());
+                        let runtime = worker.runtime.clone();
                         let serve = async move {
                             match A::open(socket) {
                                 Ok(io) => serving.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
-                            drop((place, seat));
+                            drop((slot, worker));
                         };
                         connections.spawn_on(serve, &runtime);
                     }

@@ -23,9 +23,9 @@ const TASKS_BETWEEN_LOOKS: u32 = 11;
 const BLOCKING_THREADS: usize = 2;
 
 /// The places where connections can be served.
-pub struct Cores(Vec<Core>);
+pub struct Workers(Vec<Worker>);
 
-struct Core {
+struct Worker {
     runtime: Handle,
     /// Each connection that is served here holds one.
     connections: Arc<()>,
@@ -34,31 +34,31 @@ struct Core {
 }
 
 /// A place for one connection. It counts there until this is dropped.
-pub(crate) struct Seat {
+pub(crate) struct WorkerSlot {
     pub(crate) runtime: Handle,
     _connection: Arc<()>,
 }
 
-impl Cores {
+impl Workers {
     /// Starts the threads. They end when this is dropped, with all that is still running on them.
     ///
     /// # Errors
     /// Those of the system.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        (0..count.get()).map(Core::start).collect::<io::Result<_>>().map(Self)
+        (0..count.get()).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
     /// Only the runtime of the caller.
     #[cfg(test)]
     pub(crate) fn here() -> Self {
-        Self(vec![Core { runtime: Handle::current(), connections: Arc::default(), _running: None }])
+        Self(vec![Worker { runtime: Handle::current(), connections: Arc::default(), _running: None }])
     }
 
     /// A place for a connection, where there are the fewest.
-    pub(crate) fn seat(&self) -> Seat {
-        let core = self.0.iter().min_by_key(|core| Arc::strong_count(&core.connections));
-        let Core { runtime, connections, .. } = core.expect("there is at least one");
-        Seat { runtime: runtime.clone(), _connection: connections.clone() }
+    pub(crate) fn slot(&self) -> WorkerSlot {
+        let worker = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
+        let Worker { runtime, connections, .. } = worker.expect("there is at least one");
+        WorkerSlot { runtime: runtime.clone(), _connection: connections.clone() }
     }
 }
 
@@ -69,7 +69,7 @@ fn before_sleep() {
     thread::yield_now();
 }
 
-impl Core {
+impl Worker {
     fn start(number: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
@@ -91,38 +91,38 @@ impl Core {
 mod tests {
     use super::*;
 
-    fn cores(count: usize) -> Cores {
-        Cores::start(NonZeroUsize::new(count).unwrap()).unwrap()
+    fn workers(count: usize) -> Workers {
+        Workers::start(NonZeroUsize::new(count).unwrap()).unwrap()
     }
 
     #[test]
     fn a_connection_goes_where_there_are_the_fewest() {
-        let cores = cores(3);
-        let mut seats: Vec<_> = (0..7).map(|_| cores.seat()).collect();
-        let counts = || cores.0.iter().map(|core| Arc::strong_count(&core.connections) - 1).collect::<Vec<_>>();
+        let workers = workers(3);
+        let mut slots: Vec<_> = (0..7).map(|_| workers.slot()).collect();
+        let counts = || workers.0.iter().map(|worker| Arc::strong_count(&worker.connections) - 1).collect::<Vec<_>>();
         assert_eq!(counts(), [3, 2, 2]);
         // Those of the second core.
-        drop((seats.remove(4), seats.remove(1)));
-        let _more = [cores.seat(), cores.seat()];
+        drop((slots.remove(4), slots.remove(1)));
+        let _more = [workers.slot(), workers.slot()];
         assert_eq!(counts(), [3, 2, 2]);
     }
 
     #[tokio::test]
     async fn each_core_is_a_thread_that_ends_with_all_that_runs_on_it() {
-        let cores = cores(2);
+        let workers = workers(2);
         let thread = async || {
-            let seat = cores.seat();
-            (seat.runtime.spawn(async { thread::current().id() }).await.unwrap(), seat)
+            let slot = workers.slot();
+            (slot.runtime.spawn(async { thread::current().id() }).await.unwrap(), slot)
         };
-        let ((first, _seat), (second, _other)) = (thread().await, thread().await);
+        let ((first, _slot), (second, _other)) = (thread().await, thread().await);
         assert!(first != second && first != thread::current().id());
 
         let (held, released) = oneshot::channel::<()>();
-        cores.seat().runtime.spawn(async move {
+        workers.slot().runtime.spawn(async move {
             std::future::pending::<()>().await;
             drop(held);
         });
-        drop(cores);
+        drop(workers);
         released.await.unwrap_err();
     }
 }

@@ -18,7 +18,7 @@ use crate::config::settings::{Limits, Settings};
 use crate::middleware::stack::layers;
 use crate::net::listener::{Accept, Stopped, run};
 use crate::net::shutdown::Drain;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -52,7 +52,7 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), Cores::here(), service, None, &settings(limits), drain, shutdown).await
+            run(Incoming(incoming), Workers::here(), service, None, &settings(limits), drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -202,7 +202,7 @@ async fn waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), Cores::here(), service, None, &settings(limits()), drain, shutdown).await;
+    run(Exhausted(tries.clone()), Workers::here(), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }

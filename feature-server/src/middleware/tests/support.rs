@@ -33,7 +33,7 @@ use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
 use crate::net::listener::Stopped;
 use crate::net::shutdown::Drain;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::permit::Share;
 use crate::transcoding::protocol::{MessageBytes, Protocols};
@@ -240,7 +240,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, Cores::here(), service(), protocols(), None, &settings, shutdown).await
+            serve(listener, Workers::here(), service(), protocols(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }
