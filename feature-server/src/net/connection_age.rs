@@ -1,5 +1,4 @@
-//! When a connection is closed: for silence, idleness, age, to make room, or because its client takes nothing. What is said on it is not
-//! known here.
+//! Decides when a connection is closed: for silence, idleness, age, to make room, or because its client reads nothing.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -10,10 +9,10 @@ use tokio::time::Instant;
 use super::activity::{Activity, Heard};
 use crate::config::settings::Limits;
 
-/// How long a connection without calls may stay after it was told to close.
+/// How long a connection without calls stays open after its GOAWAY.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How long connections may do what.
+/// The timeouts of a connection.
 #[derive(Debug)]
 pub(crate) struct Timeouts {
     pub(crate) first_byte: Duration,
@@ -24,27 +23,27 @@ pub(crate) struct Timeouts {
     age_grace: Duration,
 }
 
-/// What to do about a connection.
+/// The next action on a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Look again then.
+    /// Call [`ConnectionAge::step`] again at this time.
     Wait(Instant),
-    /// Goaway the client to make no more calls on it, and look again at once.
+    /// Send a GOAWAY, and call [`ConnectionAge::step`] again at once.
     Goaway,
-    /// Close it.
+    /// Close the connection.
     Close,
 }
 
-/// The rest of a connection's life.
+/// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
 pub(crate) struct ConnectionAge<'t> {
     timeouts: &'t Timeouts,
-    /// When the client was told that the connection ends.
+    /// When the GOAWAY was sent.
     goaway_sent_at: Option<Instant>,
-    /// When it is too old; once the client was told, when calls on it end whatever becomes of them. None while the server
-    /// stops, which ends calls itself.
+    /// Before the GOAWAY: when the connection is too old. After it: when the calls that are still running are ended.
+    /// `None` while the server shuts down, because the shutdown ends calls itself.
     ends: Option<Instant>,
-    /// When it is time to see what the client has not taken.
+    /// When to check again whether the client reads what it is sent.
     next_round: Instant,
 }
 
@@ -62,7 +61,7 @@ impl Timeouts {
 }
 
 impl<'t> ConnectionAge<'t> {
-    /// Of a connection that is opened now.
+    /// For a connection that is opened now.
     pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
         let now = Instant::now();
         Self {
@@ -77,7 +76,7 @@ impl<'t> ConnectionAge<'t> {
         self.goaway_sent_at.is_some()
     }
 
-    /// Says that the server stops, and that the client was told.
+    /// Records that the server shuts down and that the GOAWAY has been sent.
     pub(crate) fn drain(&mut self) {
         self.goaway_sent_at = Some(Instant::now());
         self.ends = None;
@@ -93,7 +92,7 @@ impl<'t> ConnectionAge<'t> {
         }
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        // Who is asked a second time, and was told before, has had time to go.
+        // A second request to go after the GOAWAY closes the connection: it has had time to go.
         let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
             if self.goaway_sent() || activity.heard() != Heard::Enough {
@@ -103,13 +102,13 @@ impl<'t> ConnectionAge<'t> {
             self.ends = Some(now + self.timeouts.age_grace);
             return Step::Goaway;
         }
-        // A connection with calls may become quiet at any time, and is then left alone for at least that long.
+        // A connection with calls may become idle at any time, and then stays open for at least this long.
         let quiet_until =
             quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { LINGER } else { self.timeouts.idle });
         Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
-    /// How long nothing may happen; none as long as calls are under way.
+    /// When the connection has been idle for too long; `None` while calls run.
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
         Some(match (activity.heard(), self.goaway_sent_at) {
@@ -121,9 +120,9 @@ impl<'t> ConnectionAge<'t> {
     }
 }
 
-/// A time that is up to a tenth longer or shorter, by chance, so that what began together does not end together.
+/// A duration that varies at random by up to a tenth, so that connections opened together do not close together.
 fn jittered(time: Duration) -> Duration {
-    // The one source of chance in the standard library; it need not be a good one.
+    // The only source of randomness in the standard library; quality does not matter here.
     let chance = RandomState::new().build_hasher().finish() as u32;
     time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
 }

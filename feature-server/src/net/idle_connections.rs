@@ -1,5 +1,5 @@
-//! Which connections make room when too many are open without a call: those that have been without one for longest. How
-//! a connection goes is not known here.
+//! Limits the connections that are open without a call: when there are too many, those that are idle for longest get a
+//! GOAWAY.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,33 +9,33 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::activity::Activity;
 
-/// How long those who were asked to leave have for it, before they are asked once more, which ends them.
+/// How long a connection may take to close after its GOAWAY; then it is asked again, which closes it.
 const GOAWAY_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How long a connection waits at most until others have left, before it has to go itself.
+/// How long a new connection waits for others to close before it is closed itself.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The connections that are open, and how many of them may be without a call.
+/// The open connections, and how many of them may be idle.
 #[derive(Debug)]
 pub(crate) struct IdleConnections {
-    /// So many may be without a call; up to a quarter more until it is noticed.
+    /// The most idle connections. A quarter more may exist until the next check.
     limit: usize,
     registered: Mutex<Registered>,
-    /// Told whenever one leaves that was asked to.
+    /// Notified whenever a connection closes that was asked to.
     left: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Registered {
     activities: HashMap<u64, Arc<Activity>>,
-    /// How many there have been.
+    /// How many connections have been registered so far.
     registrations: u64,
-    /// How many of those are still here that were asked to leave when it was last looked.
+    /// How many of the connections that the last check asked to close are still open.
     leaving: usize,
     goaway_at: Option<Instant>,
 }
 
-/// The membership of an open connection, until it is dropped.
+/// The registration of an open connection, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Registration {
     connections: Arc<IdleConnections>,
@@ -44,13 +44,13 @@ pub(crate) struct Registration {
 }
 
 impl IdleConnections {
-    /// * `limit`: the connections that may be without a call.
+    /// * `limit`: the most idle connections.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, registered: Mutex::default(), left: Notify::new() })
     }
 
-    /// Takes an open connection in. Others may be asked to leave for it, and where too many are still at that, it waits;
-    /// none when they come faster than they leave.
+    /// Registers an open connection. If too many connections are still closing, it waits; `None` if they do not close
+    /// in time.
     pub(crate) async fn register(self: &Arc<Self>, activity: Arc<Activity>) -> Option<Registration> {
         if self.is_full() {
             timeout(WAIT_MAX, self.room()).await.ok()?;
@@ -64,7 +64,7 @@ impl IdleConnections {
                 self.close_again();
             }
         }
-        // Where several wait, each lets the next one in.
+        // Each waiting connection wakes the next one.
         self.left.notify_one();
     }
 
@@ -73,7 +73,7 @@ impl IdleConnections {
         let number = registered.registrations;
         registered.registrations += 1;
         registered.activities.insert(number, activity.clone());
-        // Looking at all of them takes time, so it is done once for many.
+        // A check visits all connections, so it runs once for many registrations.
         if number.is_multiple_of(self.quarter() as u64) && registered.activities.len() > self.limit {
             self.make_room(&mut registered);
         }
@@ -92,8 +92,8 @@ impl IdleConnections {
         }
     }
 
-    /// Asks those to leave that are too many, and some more, so that it is not to be done again at once. Who was asked
-    /// before and is still here is asked again.
+    /// Sends GOAWAY to the longest-idle connections, 25 % below the limit, so this runs rarely. A connection that is
+    /// still open after an earlier GOAWAY is asked again.
     fn make_room(&self, registered: &mut Registered) {
         registered.goaway_at = Some(Instant::now());
         let mut quiet: Vec<_> =
@@ -113,7 +113,7 @@ impl IdleConnections {
     }
 
     fn registered(&self) -> MutexGuard<'_, Registered> {
-        // Nothing panics between two changes that belong together.
+        // No code panics between two changes that belong together, so the data is consistent even after a panic.
         self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,7 +123,7 @@ impl Drop for Registration {
         let mut registered = self.connections.registered();
         registered.activities.remove(&self.number);
         if self.activity.goaway_requests() > 0 {
-            // One that was busy when it was last looked may not be among them.
+            // A connection that was busy during the last check is not counted.
             registered.leaving = registered.leaving.saturating_sub(1);
             drop(registered);
             self.connections.left.notify_one();
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_quiet_for_longest_leave() {
+    async fn longest_idle_connections_get_a_goaway() {
         let connections = IdleConnections::new(8);
         let mut registered = Vec::new();
         let mut busy = Vec::new();
@@ -161,12 +161,12 @@ mod tests {
             let activity = Activity::new();
             (activity.clone(), connections.insert(activity))
         });
-        // All 13 are quiet now; the calls have ended last.
+        // All 13 are idle now; the calls ended last.
         assert_eq!(asked(&registered), [0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn who_is_gone_does_not_count() {
+    async fn idle_connections_forget_dropped_registrations() {
         let connections = IdleConnections::new(4);
         for _ in 0..100 {
             let activity = Activity::new();
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_waits_until_others_have_left() {
+    async fn a_new_connection_waits_until_others_have_closed() {
         let connections = IdleConnections::new(8);
         let mut registered: Vec<_> = (0..11).map(|_| connections.insert(Activity::new())).collect();
         let next = || connections.register(Activity::new());

@@ -1,11 +1,10 @@
-//! How many of something there may be, in all and from one address: connections, or calls. It counts; what becomes of who is refused is
-//! the business of who asks.
+//! Counting semaphore with a total and a per-address limit, for connections and for calls.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The count that are taken, and how many there are.
+/// The slots that are taken, and their limits.
 #[derive(Debug)]
 pub(crate) struct Slots {
     limit: usize,
@@ -20,7 +19,7 @@ struct Counts {
     refused: u64,
 }
 
-/// The right to one connection or call, until it is dropped.
+/// One or several slots, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Slot {
     slots: Arc<Slots>,
@@ -33,12 +32,13 @@ impl Slots {
         Arc::new(Self { limit, limit_per_address, counts: Mutex::default() })
     }
 
-    /// A place for somebody from an address, or the number of those refused so far when there is none.
+    /// Takes a slot for an address. If there is none, the error is the number of refusals so far.
     pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Slot, u64> {
         self.take_many(address, 1)
     }
 
-    /// As [`Slots::take`], for somebody who takes as much as several: so many count, or all there are for an address.
+    /// Like [`Slots::take`] for a call that needs several slots: `count` of them, or the limit of an address if that is
+    /// less.
     pub(crate) fn take_many(self: &Arc<Self>, address: IpAddr, count: usize) -> Result<Slot, u64> {
         let count = count.min(self.limit_per_address).min(self.limit);
         let address = accountable(address);
@@ -54,7 +54,8 @@ impl Slots {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Nothing panics between two changes that belong together, so the counts hold even after a panic elsewhere.
+        // No code panics between two changes that belong together, so the counts are consistent even after a panic
+        // elsewhere.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,9 +71,9 @@ impl Drop for Slot {
     }
 }
 
-/// What stands for the one who holds an address.
+/// The address that a client is counted by.
 ///
-/// A holder of IPv6 addresses usually has all those of a /64, so these count as one.
+/// A client with IPv6 usually holds a whole /64, so all its addresses count as one.
 fn accountable(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn who_takes_as_much_as_several_counts_as_several() {
+    fn several_slots_count_as_several() {
         let slots = Slots::new(6, 4);
         let take = |address: &str, count| slots.take_many(address.parse().unwrap(), count);
         let all_of_an_address = take("10.0.0.1", 16).unwrap();
