@@ -19,7 +19,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// Reads the first message of a client.
 ///
 /// # Errors
-/// What is wrong with it. The client has been told then, and all that is left to do is to close the connection.
+/// What is wrong with the message. The client has received an alert by then; the caller only has to close the
+/// connection.
 pub(crate) async fn read<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) -> io::Result<Accepted> {
     let mut acceptor = Acceptor::default();
     let mut chunk = vec![0; CHUNK];
