@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::pin::Pin;
 
-/// The largest request of a service that anybody may call without a token, in bytes: it is hardly more than a name.
+/// The largest request of a service that needs no token, in bytes: such a request is hardly more than a name.
 pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
-/// What comes of a call.
+/// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub mod codec;

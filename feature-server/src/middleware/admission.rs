@@ -109,7 +109,8 @@ where
         let message_bytes = method.map_or(0, |method| method.message_bytes);
         let address = ClientAddress::of(request.extensions());
         let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
-        // A stream needs a slot. Without a credential, the layers inside cannot find it a better one.
+        // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
+        // take it now.
         if sends_stream
             && !shows_credential(&request)
             && let Err(overloaded) = share.last()

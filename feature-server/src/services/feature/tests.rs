@@ -1,4 +1,4 @@
-//! What answers say when there is nothing to read, when the store cannot be written, and of where a user is recorded.
+//! Answers without a record, without a committer, and about the organization of a user.
 
 use std::num::NonZeroUsize;
 
@@ -24,7 +24,7 @@ fn service() -> (FeatureService, Arc<Committer>) {
     (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers), committer)
 }
 
-/// Calls a method, with the access that its option says or with another one.
+/// Calls a method, with the access of its option or with another one.
 async fn call(
     service: &FeatureService,
     method: &str,
@@ -67,9 +67,10 @@ async fn without_a_committer_the_store_is_not_available() {
 }
 
 #[tokio::test]
-async fn users_about_themselves_learn_no_organization_but_that_of_their_token() {
+async fn answers_about_oneself_name_only_the_organization_of_the_token() {
     let ann = Who { instance: "demo", organization: "acme", user: "ann", roles: "" };
-    // No method of the protos lets users write for themselves; a rule that does must not show more than a read.
+    // No method of the protos lets users write their own features. If a rule does, the answer must not show more than a
+    // read.
     let themself = Access::Permission { name: "user.feature.write".to_owned(), exception: Some(Exception::Itself) };
     let user_id = || "ann".to_owned();
     let set = |actions| {
