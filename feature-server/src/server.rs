@@ -77,8 +77,8 @@ pub enum ServerError {
     Close(CommitError),
     /// The store did not close in time. All acknowledged writes are in the journal.
     #[error(
-        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the next \
-         start checks it",
+        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the \
+         next start checks it",
         .0.as_millis()
     )]
     CloseHangs(Duration),

@@ -123,8 +123,8 @@ where
         let mut request = request.map(|body| request_body::bounded(body, share.clone(), context.clone(), body_timeout));
         if sends_stream {
             let (head, body) = request.into_parts();
-            let (body, reading) = stream_buffer::read(body, context.clone());
-            release.and_end(reading);
+            let (body, read_task) = stream_buffer::read(body, context.clone());
+            release.and_end(read_task);
             request = Request::from_parts(head, body);
         }
         // Plain gRPC needs no translation, so no layer reads this extension.

@@ -26,12 +26,12 @@ const WINDOW: u64 = 1_024;
 const RELEASED: usize = 64;
 
 thread_local! {
-    static CORE: RefCell<Core> = RefCell::default();
+    static WORKER: RefCell<WorkerCalls> = RefCell::default();
 }
 
 /// The calls of one worker since it was last idle.
 #[derive(Default)]
-struct Core {
+struct WorkerCalls {
     /// The sum of the calls' costs.
     served: u64,
     /// The same for each identity, once the worker is busy.
@@ -39,7 +39,7 @@ struct Core {
     waiting: VecDeque<oneshot::Sender<()>>,
 }
 
-impl Core {
+impl WorkerCalls {
     /// Counts a call. Returns the turn that it has to wait for, if it has to.
     ///
     /// * `identity`: of the caller.
@@ -86,7 +86,7 @@ impl Core {
 
 /// Releases waiting calls. The runtime of this thread calls it before it sleeps.
 pub(crate) fn idle() {
-    CORE.with_borrow_mut(Core::idle);
+    WORKER.with_borrow_mut(WorkerCalls::idle);
 }
 
 /// Delays the calls of identities that have had more than their share of a busy worker.
@@ -116,7 +116,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let caller = Share::of(request.extensions()).and_then(Share::identity_and_cost);
-        let turn = caller.and_then(|(identity, cost)| CORE.with_borrow_mut(|core| core.begin(identity, cost)));
+        let turn = caller.and_then(|(identity, cost)| WORKER.with_borrow_mut(|worker| worker.begin(identity, cost)));
         let state = match turn {
             None => State::Inside { answer: self.inner.call(request) },
             Some(turn) => {
@@ -179,63 +179,68 @@ mod tests {
     use super::*;
 
     /// How many of `calls` calls of an identity continue at once. The others wait in the worker.
-    fn goes_on(core: &mut Core, identity: usize, calls: usize, turns: &mut Vec<oneshot::Receiver<()>>) -> usize {
+    fn goes_on(
+        worker: &mut WorkerCalls,
+        identity: usize,
+        calls: usize,
+        turns: &mut Vec<oneshot::Receiver<()>>,
+    ) -> usize {
         let waiting = turns.len();
-        turns.extend((0..calls).filter_map(|_| core.begin(identity, 1)));
+        turns.extend((0..calls).filter_map(|_| worker.begin(identity, 1)));
         calls - (turns.len() - waiting)
     }
 
     #[test]
     fn one_identity_gets_all_of_a_busy_worker_and_several_get_equal_parts() {
         let (mallory, ann, bob) = (1, 2, 3);
-        let mut core = Core::default();
+        let mut worker = WorkerCalls::default();
         let mut turns = Vec::new();
-        assert_eq!(goes_on(&mut core, mallory, 256, &mut turns), 256, "the core is not busy");
-        assert_eq!(goes_on(&mut core, mallory, 500, &mut turns), 500, "there are no others");
-        assert_eq!(goes_on(&mut core, ann, 1, &mut turns), 1);
-        assert_eq!(goes_on(&mut core, mallory, 100, &mut turns), 0, "it has had more than half");
-        assert_eq!(goes_on(&mut core, ann, 100, &mut turns), 100, "it has had less");
-        assert_eq!(goes_on(&mut core, bob, 67, &mut turns), 67);
+        assert_eq!(goes_on(&mut worker, mallory, 256, &mut turns), 256, "the worker is not busy");
+        assert_eq!(goes_on(&mut worker, mallory, 500, &mut turns), 500, "there are no others");
+        assert_eq!(goes_on(&mut worker, ann, 1, &mut turns), 1);
+        assert_eq!(goes_on(&mut worker, mallory, 100, &mut turns), 0, "it has had more than half");
+        assert_eq!(goes_on(&mut worker, ann, 100, &mut turns), 100, "it has had less");
+        assert_eq!(goes_on(&mut worker, bob, 67, &mut turns), 67);
         assert_eq!(turns.len(), 100);
     }
 
     #[test]
     fn waiting_calls_continue_when_the_worker_is_idle() {
         let (mallory, ann) = (1, 2);
-        let mut core = Core::default();
+        let mut worker = WorkerCalls::default();
         let mut turns = Vec::new();
-        goes_on(&mut core, mallory, 700, &mut turns);
-        goes_on(&mut core, ann, 1, &mut turns);
-        assert_eq!(goes_on(&mut core, mallory, 100, &mut turns), 0);
-        let mut released = |core: &mut Core| {
-            core.idle();
+        goes_on(&mut worker, mallory, 700, &mut turns);
+        goes_on(&mut worker, ann, 1, &mut turns);
+        assert_eq!(goes_on(&mut worker, mallory, 100, &mut turns), 0);
+        let mut released = |worker: &mut WorkerCalls| {
+            worker.idle();
             turns.iter_mut().map(|turn| usize::from(turn.try_recv().is_ok())).sum::<usize>()
         };
-        assert_eq!([released(&mut core), released(&mut core), released(&mut core)], [64, 36, 0]);
+        assert_eq!([released(&mut worker), released(&mut worker), released(&mut worker)], [64, 36, 0]);
     }
 
     #[test]
     fn waiting_calls_continue_with_a_new_window() {
         let (mallory, ann) = (1, 2);
-        let mut core = Core::default();
+        let mut worker = WorkerCalls::default();
         let mut turns = Vec::new();
-        goes_on(&mut core, mallory, 700, &mut turns);
-        goes_on(&mut core, ann, 1, &mut turns);
-        assert_eq!(goes_on(&mut core, mallory, 10, &mut turns), 0);
-        goes_on(&mut core, ann, 1_000, &mut Vec::new());
+        goes_on(&mut worker, mallory, 700, &mut turns);
+        goes_on(&mut worker, ann, 1, &mut turns);
+        assert_eq!(goes_on(&mut worker, mallory, 10, &mut turns), 0);
+        goes_on(&mut worker, ann, 1_000, &mut Vec::new());
         assert!(turns.iter_mut().all(|turn| turn.try_recv().is_ok()));
     }
 
     #[test]
     fn the_cost_of_calls_counts_and_not_their_number() {
         let (mallory, ann) = (1, 2);
-        let mut core = Core::default();
-        core.begin(mallory, 256);
+        let mut worker = WorkerCalls::default();
+        worker.begin(mallory, 256);
         for _ in 0..4 {
-            assert!(core.begin(ann, 1).is_none());
-            core.begin(mallory, 128);
+            assert!(worker.begin(ann, 1).is_none());
+            worker.begin(mallory, 128);
         }
-        assert!(core.begin(mallory, 1).is_some());
-        assert!(core.begin(ann, 60).is_none());
+        assert!(worker.begin(mallory, 1).is_some());
+        assert!(worker.begin(ann, 60).is_none());
     }
 }

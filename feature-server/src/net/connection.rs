@@ -97,7 +97,7 @@ impl Rules {
 }
 
 /// A connection that has received its first byte and is registered.
-pub(crate) struct Heard<Io> {
+pub(crate) struct OpenConnection<Io> {
     io: Listening<Io>,
     activity: Arc<Activity>,
     _registration: Registration,
@@ -105,7 +105,7 @@ pub(crate) struct Heard<Io> {
 
 /// Waits for the first byte of a connection and for a free registration; `None` if the connection is to be closed.
 /// Until then, a connection costs little more than its socket.
-pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<Heard<Io>>
+pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<OpenConnection<Io>>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -119,19 +119,19 @@ where
         tracing::debug!("a connection was closed, because others don't leave in time");
         return None;
     };
-    Some(Heard { io, activity, _registration })
+    Some(OpenConnection { io, activity, _registration })
 }
 
 /// Serves a connection until it is closed.
 ///
 /// `address`: the client's address.
-pub(crate) async fn serve<Io, S>(heard: Heard<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
+pub(crate) async fn serve<Io, S>(heard: OpenConnection<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Heard { io, activity, _registration } = heard;
+    let OpenConnection { io, activity, _registration } = heard;
     let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(InlineExecutor::new(rules.http.serve_connection(TokioIo::new(io), calls)));

@@ -155,7 +155,7 @@ mod tests {
         let asked = |registered: &[(Arc<Activity>, Registration)]| {
             registered.iter().map(|(activity, _)| activity.goaway_requests()).collect::<Vec<_>>()
         };
-        assert_eq!(asked(&registered), [0; 12], "nine are quiet, and nobody has looked since");
+        assert_eq!(asked(&registered), [0; 12], "nine are idle, and no check has run since");
         busy.clear();
         registered.push({
             let activity = Activity::new();

@@ -84,7 +84,7 @@ async fn answers_about_oneself_name_only_the_organization_of_the_token() {
     let reset = ResetUserFeaturesRequest { user_id: user_id() }.encode_to_vec();
     #[rustfmt::skip]
     let table = [
-        // who    metadata                       method               message      owner, the user being recorded under 'other'
+        // who    metadata                       method               message      owner (recorded: 'other')
         (OWNER, &["x-zitadel-orgid: other"][..], "SetUserFeatures",   set(true),   "other"),
         (ann,   &[],                             "GetUserFeatures",   get.clone(), "acme"),
         (ann,   &["x-zitadel-orgid: acme"],      "GetUserFeatures",   get.clone(), "acme"),
