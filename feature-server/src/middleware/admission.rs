@@ -28,7 +28,7 @@ use crate::net::tls::ClientCertificate;
 use crate::permit::{Capacity, ClientAddress, Release, Share};
 use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
 
-/// How long a call without a token may run before it needs a slot.
+/// How long a call without a token may run without a slot.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Limits the calls of a service.

@@ -1,5 +1,5 @@
-//! Limits the connections that are open without a call: when there are too many, those that are idle for longest get a
-//! GOAWAY.
+//! Limits the connections without a call: if there are too many, the longest-idle ones get a GOAWAY.
+//!
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -74,7 +74,7 @@ fn is_literal_or_loopback(host: &str) -> bool {
 
 /// Whether the request comes from a page that the browser has loaded in clear text from the same host and port.
 ///
-/// A page that was loaded over TLS has a server with a certificate for its name.
+/// Pages loaded over TLS are exempt: their server has shown a certificate for the name.
 fn is_of_page_at<B>(request: &Request<B>) -> bool {
     Origin::of(request).is_some_and(|page| page.scheme == "http" && page.is_of_server(request))
 }
