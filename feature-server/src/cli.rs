@@ -140,7 +140,6 @@ impl Subcommands {
 }
 
 /// Flags that every command accepts, before and after its name.
-///
 #[derive(Args)]
 struct Shared {
     /// The data folder; made when it does not exist [default: ./feature-data]

@@ -34,7 +34,6 @@ pub fn without_mark(text: &[u8]) -> &[u8] {
 ///
 /// # Errors
 /// If the file cannot be read.
-///
 pub fn skip_mark(source: &mut impl BufRead) -> io::Result<()> {
     let text = source.fill_buf()?;
     let mark = text.len() - without_mark(text).len();

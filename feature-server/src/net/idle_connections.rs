@@ -1,5 +1,4 @@
 //! Limits the connections without a call: if there are too many, the longest-idle ones get a GOAWAY.
-//!
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -220,7 +220,6 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
 }
 
 /// The same up to the beginning of the answer.
-///
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
     let service = layers(service(), protocols(), &settings.limits, &settings.cors.allowed_origins, drain);
     let Ok(response) = service.oneshot(request).await;
