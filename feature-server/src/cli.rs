@@ -1,6 +1,4 @@
-//! The command line: what can be said on it and the typed form of that. What a command does is not here.
-//!
-//! The exit codes of the process stand in [`exit`].
+//! Parses the command line into typed commands. The exit codes of the process are in [`exit`].
 
 mod data;
 pub mod exit;
@@ -19,55 +17,55 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::config::Flags;
 use token::TokenCommand;
 
-/// What the user asked for.
+/// The parsed command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
-    /// What it says about the configuration.
+    /// The settings that it overrides.
     pub flags: Flags,
-    /// What is to be done.
+    /// The command to run.
     pub command: Command,
 }
 
-/// What is to be done.
+/// A command with its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Serve until told to stop.
+    /// Serve until SIGTERM or SIGINT.
     Serve,
-    /// Mint a token and print it alone.
+    /// Mint a token and print it.
     Token(TokenArgs),
-    /// Make a new key for signing tokens.
+    /// Create a new key for signing tokens.
     TokenKeygen,
     /// List the keys.
     TokenKeys,
     /// Print the effective configuration.
     Config,
-    /// Write all of the data folder as JSON lines.
+    /// Write the whole data folder as JSON lines.
     Export(ExportArgs),
-    /// Make a data folder of JSON lines.
+    /// Create a data folder from JSON lines.
     Import(ImportArgs),
     /// Check a data folder or a backup.
     Verify(VerifyArgs),
-    /// Copy the data folder while a server may run.
+    /// Copy the data folder, also while a server runs on it.
     Backup(BackupArgs),
 }
 
 impl CommandLine {
-    /// Reads the arguments of this process. When they ask for help or are wrong, says so to the user.
+    /// Parses the arguments of this process, and prints the help or an error if that is the result.
     ///
     /// # Errors
-    /// The code that the process is to exit with, when there is nothing left to do.
+    /// The exit code, if the process has to end here.
     pub fn parse() -> Result<Self, u8> {
         Self::try_parse_from(std::env::args_os()).map_err(|error| {
-            // Nobody is left to be told when this cannot be printed.
+            // If this fails, there is nowhere to report it.
             let _ = error.print();
             if error.use_stderr() { exit::USAGE } else { exit::OK }
         })
     }
 
-    /// Reads the arguments given, the first of which is the program's name.
+    /// Parses these arguments, the first of which is the program's name.
     ///
     /// # Errors
-    /// What is wrong with the arguments; or the help or the version, when they ask for one.
+    /// What is wrong with the arguments; or the help or the version, if they ask for it.
     pub fn try_parse_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
@@ -123,7 +121,7 @@ enum Subcommands {
     Verify(VerifyArgs),
     /// Write the whole history of a data folder as lines of JSON
     Export(ExportArgs),
-    /// Make a data folder of an export
+    /// Create a data folder from an export
     Import(ImportArgs),
 }
 
@@ -141,7 +139,7 @@ impl Subcommands {
     }
 }
 
-/// Flags that every command takes, before and after its name.
+/// Flags that every command accepts, before and after its name.
 #[derive(Args)]
 struct Shared {
     /// The data folder; made when it does not exist [default: ./feature-data]

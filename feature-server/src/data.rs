@@ -1,5 +1,5 @@
-//! The commands on data folders: export, import, verify and backup. Each reads and writes files and says how it went;
-//! what a store is, and how it is checked, is known to feature-store alone.
+//! The commands on data folders: export, import, verify and backup. Each reads or writes files and reports its result;
+//! feature-store does the work on stores.
 
 mod backup;
 mod bar;
@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 use feature_auth::keys::KeysError;
 use feature_store::{ExportError, ImportError, OpenError};
 
-/// Why a command on a data folder has failed.
+/// The failure of a command on a data folder.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// The store cannot be read, or no store or backup can be made.
+    /// The store cannot be read, or no store or backup can be created.
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The export has ended early.
@@ -36,23 +36,23 @@ pub enum DataError {
     /// The projection is damaged, and nothing else.
     #[error("the projection is in doubt ({0}): nothing is lost, the next start of the server builds it anew")]
     ProjectionInDoubt(
-        /// Why.
+        /// The reason.
         String,
     ),
     /// A file that the command line names cannot be read or written.
     #[error("cannot {action} {}: {reason}", .path.display())]
     File {
-        /// What was attempted, as a verb.
+        /// The attempted action, as a verb.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         reason: io::Error,
     },
 }
 
 impl DataError {
-    /// Whether stored data is damaged, in contrast to data that cannot be had.
+    /// Whether stored data is damaged, not only unavailable.
     pub fn is_damage(&self) -> bool {
         match self {
             Self::Store(error)

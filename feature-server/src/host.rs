@@ -1,7 +1,7 @@
-//! Hosts: how requests and settings spell them, and the one host that a request is for.
+//! Parses hosts in requests and settings, and finds the one host that a request is for.
 //!
 //! `demo.example.com`, `Demo.example.com` and `demo.example.com.` name the same host: case does not count, and one
-//! final dot, which makes a name absolute in DNS, is removed.
+//! final dot, which makes a DNS name absolute, is removed.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 253 + ":65535".len();
 #[derive(Debug, Clone)]
 pub struct Host(Authority);
 
-/// Why a text is no host, or a request has no single host.
+/// Why a text is not a host, or a request has no single host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HostError {
     /// The text has another form.
@@ -35,8 +35,8 @@ pub enum HostError {
     Contradictory,
 }
 
-/// The host that a request is for: that of its target, else that of its `Host` header, which must not contradict each
-/// other. Over HTTP/2 the target has the `:authority`.
+/// The host that a request is for: the host of its target, or else of its `Host` header; the two must not contradict
+/// each other. Over HTTP/2 the target has the `:authority`.
 ///
 /// # Errors
 /// [`HostError`] if the request has no single, well-formed host.
@@ -53,14 +53,14 @@ pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, HostEr
     }
 }
 
-/// The name of a host, spelt as [`Host::name`] spells it.
+/// The name of a host in the form of [`Host::name`].
 pub fn canonical_name(name: &str) -> Cow<'_, str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     if name.bytes().any(|byte| byte.is_ascii_uppercase()) { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
 impl Host {
-    /// Reads a host.
+    /// Parses a host.
     ///
     /// # Errors
     /// [`HostError`] says what is wrong with the text.
@@ -73,7 +73,7 @@ impl Host {
         canonical_name(self.0.host())
     }
 
-    /// The port, where there is one.
+    /// The port, if there is one.
     pub fn port(&self) -> Option<u16> {
         self.0.port_u16()
     }

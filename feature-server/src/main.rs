@@ -1,4 +1,4 @@
-//! The binary: read the command line, load the configuration, set up logs, run the command, tell how it went.
+//! The binary: reads the command line, loads the configuration, sets up logs, runs the command and reports the result.
 
 #![forbid(unsafe_code)]
 
@@ -24,12 +24,12 @@ use rustix::process::umask;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// By measurement (docs/benchmarks.md): building a projection takes a third less time than with the system's allocator.
+/// Building a projection takes a third less time than with the system's allocator (docs/benchmarks.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    // Files hold values, subjects and keys: all that is made, also by sled, is for this user alone.
+    // Files contain values, subjects and keys, so all new files, sled's included, are for this user only.
     umask(Mode::RWXG | Mode::RWXO);
     let line = match CommandLine::parse() {
         Ok(line) => line,
@@ -79,7 +79,7 @@ async fn serve(settings: &Settings) -> Result<()> {
     Ok(server.run(settings, stop(signals)).await?)
 }
 
-/// Answers SIGHUP, the usual signal to read files again. Here they are read again all the time.
+/// Answers SIGHUP, the usual signal to reload files. This server reloads them all the time.
 async fn answer_reloads(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         tracing::info!(
@@ -89,7 +89,7 @@ async fn answer_reloads(mut hangup: Signal) {
     }
 }
 
-/// Ready with the first signal. From then on a second one ends the process at once.
+/// Ready at the first signal. After that, a second signal ends the process at once.
 async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
     next(&mut terminate, &mut interrupt).await;
     tokio::spawn(async move {
@@ -136,7 +136,7 @@ fn verify(folder: &Path) -> Result<()> {
     Ok(verified.outcome?)
 }
 
-/// One key a line: its id, what it does, its file.
+/// Prints one key a line: its id, its use, its file.
 fn list_keys(settings: &Settings) -> Result<()> {
     let keys = KeyFolder::list(&settings.server.data)?;
     let signing = keys.len().saturating_sub(1);
@@ -146,7 +146,7 @@ fn list_keys(settings: &Settings) -> Result<()> {
     print(&keys.iter().enumerate().map(line).collect::<String>())
 }
 
-/// Prints to standard output. Whoever has closed it, as `head` does, wants to see no more; that is no failure.
+/// Prints to standard output. A closed pipe is success: the reader, such as `head`, needs no more.
 fn print(text: &str) -> Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -154,10 +154,10 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// A setting that only the server finds to be wrong ends the process like any other bad setting.
+/// Makes a bad setting that only the server can detect end the process like any other bad setting.
 fn usage_of_server(error: ServerError) -> anyhow::Error {
     match error {
-        // A key that cannot be read is no setting: the same start may succeed once the disk works.
+        // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
         ServerError::Auth(error @ SetupError::Setting { .. }) => UsageError(error.to_string()).into(),
         ServerError::Tls(error) => UsageError(error.to_string()).into(),
         error => error.into(),

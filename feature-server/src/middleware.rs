@@ -1,4 +1,4 @@
-//! What every call passes, whatever service it is for: [`stack`] lists the layers.
+//! The layers that every call passes; [`stack`] lists them.
 
 pub(crate) mod admission;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! Connections: how they are accepted, encrypted, served and closed. The content of a call is opaque here.
+//! Accepts, encrypts, serves and closes connections. The content of a call is opaque here.
 
 pub(crate) mod activity;
 pub(crate) mod connection;

@@ -15,8 +15,8 @@ pub use self::usage::Usage;
 use self::usage::{Bound, Job, LARGE_BYTES, give_back};
 use crate::config::settings::Limits;
 use crate::error::Failure;
-use crate::middleware::stream_buffer::Reading;
-use crate::net::slots::{Admission, Place};
+use crate::middleware::stream_buffer::ReadTask;
+use crate::net::slots::{Slot, Slots};
 use crate::permit::decode_pool::{JOBS, Workers};
 
 pub(crate) mod decode_pool;
@@ -46,9 +46,9 @@ pub(crate) struct Capacity {
     request_bytes: Bound,
     jobs: Bound,
     workers: Workers,
-    unauthenticated: Arc<Admission>,
+    unauthenticated: Arc<Slots>,
     /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
-    brief: Arc<Admission>,
+    brief: Arc<Slots>,
     unauthenticated_bytes: usize,
 }
 
@@ -81,9 +81,9 @@ enum Standing {
     #[default]
     New,
     /// Nobody has shown a token, there is no place for the call to last, and it may be over soon.
-    Brief { _place: Place },
+    Brief { _slot: Slot },
     /// Nobody has shown a token, and the call lasts.
-    Lasting { _place: Place },
+    Lasting { _slot: Slot },
     /// The caller's token is valid. The identity's other calls count here, too.
     Authenticated { identity: Arc<Usage>, cost: u64 },
 }
@@ -93,12 +93,12 @@ enum Standing {
 pub(crate) struct Release {
     share: Share,
     /// Of a call in which the client streams.
-    reading: Option<Reading>,
+    read_task: Option<ReadTask>,
 }
 
 impl Capacity {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        let unauthenticated = || Admission::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
+        let unauthenticated = || Slots::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
         Arc::new(Self {
             used: Usage::default(),
             calls: Bound::new(limits.calls, 1),
@@ -125,7 +125,7 @@ impl Capacity {
         let places = if sends_stream { PLACES_OF_STREAM } else { 1 };
         let capacity = self.clone();
         let share = Share(Arc::new(Inner { capacity, address, places, message_bytes, held: Mutex::default() }));
-        (share.clone(), Release { share, reading: None })
+        (share.clone(), Release { share, read_task: None })
     }
 }
 
@@ -168,8 +168,8 @@ impl Share {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
             let Inner { capacity, address, places, .. } = &*self.0;
-            let place = capacity.unauthenticated.admit_as(*address, *places).map_err(|_| Failure::Overloaded)?;
-            held.standing = Standing::Lasting { _place: place };
+            let slot = capacity.unauthenticated.take_many(*address, *places).map_err(|_| Failure::Overloaded)?;
+            held.standing = Standing::Lasting { _slot: slot };
         }
         Ok(())
     }
@@ -178,8 +178,8 @@ impl Share {
     pub(crate) fn linger(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
-            let place = self.0.capacity.brief.admit(self.0.address).map_err(|_| Failure::Overloaded)?;
-            held.standing = Standing::Brief { _place: place };
+            let slot = self.0.capacity.brief.take(self.0.address).map_err(|_| Failure::Overloaded)?;
+            held.standing = Standing::Brief { _slot: slot };
         }
         Ok(())
     }
@@ -262,8 +262,8 @@ impl Share {
 
 impl Release {
     /// Ends the reading of the request with the call.
-    pub(crate) fn and_end(&mut self, reading: Reading) {
-        self.reading = Some(reading);
+    pub(crate) fn and_end(&mut self, read_task: ReadTask) {
+        self.read_task = Some(read_task);
     }
 }
 

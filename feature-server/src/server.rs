@@ -1,4 +1,4 @@
-//! Puts the server together: store, identity, services, transport; and takes it apart again.
+//! Builds the server from store, identity, services and network, and shuts it down.
 
 mod runtime_loops;
 
@@ -27,7 +27,7 @@ use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::stack;
 use crate::net::tls::{Tls, TlsError};
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
@@ -38,58 +38,58 @@ use crate::transcoding::protocol::{MessageBytes, Protocols};
 use crate::transcoding::rest::RouteError;
 use runtime_loops::RuntimeLoops;
 
-/// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
-/// which on a healthy disk may take a second or two.
+/// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
+/// which takes a second or two on a healthy disk.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why the server could not start or stop as it should.
+/// Why the server could not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The protos make no sense; a defect of the binary.
+    /// The protos are inconsistent; a defect of the binary.
     #[error("the protos of this binary do not fit together: {0}")]
     Schema(#[from] SchemaError),
-    /// The HTTP rules in the protos make no sense; a defect of the binary.
+    /// The HTTP rules in the protos are inconsistent; a defect of the binary.
     #[error("the HTTP rules of this binary do not fit together: {0}")]
     Routes(#[from] RouteError),
     /// The data folder could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The signing keys could not be read or made.
+    /// The signing keys could not be read or created.
     #[error(transparent)]
     Keys(#[from] KeysError),
-    /// A setting about identity does not work.
+    /// A setting of identity does not work.
     #[error(transparent)]
     Auth(#[from] SetupError),
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The address is not to be had.
+    /// The address is not available.
     #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
     Listen {
-        /// The address asked for.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         reason: io::Error,
     },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
-    /// The store did not close well. Everything acknowledged is in the journal all the same.
+    /// The store did not close cleanly. All acknowledged writes are in the journal.
     #[error("the data folder was not closed cleanly ({0}); the next start checks it")]
     Close(CommitError),
-    /// The store did not close in time. Everything acknowledged is in the journal all the same.
+    /// The store did not close in time. All acknowledged writes are in the journal.
     #[error(
-        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the next \
-         start checks it",
+        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the \
+         next start checks it",
         .0.as_millis()
     )]
     CloseHangs(Duration),
 }
 
-/// A server that has its data and its address, and answers calls from [`Server::run`] on.
+/// A server with its data folder open and its address bound. It answers calls from [`Server::run`] on.
 pub struct Server {
     listener: TcpListener,
-    cores: Cores,
+    workers: Workers,
     address: SocketAddr,
     readers: Arc<Readers>,
     committer: Arc<Committer>,
@@ -101,19 +101,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data folder, making it when there is none, sets identity up, and binds the address. What can fail
-    /// at a start fails here, before anybody is told that the server listens.
+    /// Opens or creates the data folder, sets up identity, and binds the address. Every error of a start occurs here,
+    /// before the server reports that it listens.
     ///
     /// # Errors
-    /// [`ServerError`] says what is in the way and what to do.
+    /// [`ServerError`] names the cause and the remedy.
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
-        // What the settings of TLS name is looked at before the data folder is made.
+        // A bad TLS setting fails before the data folder is created.
         let tls = Tls::open(settings)?;
         let store = JournalStore::open(&settings.server.data, memory::for_records(settings.store.cache_bytes))?;
         Self::over(settings, Arc::new(store), tls).await
     }
 
-    /// As [`Server::open`], over a store that is open already.
+    /// Like [`Server::open`], for a store that is already open.
     async fn over(settings: &Settings, store: Arc<dyn FeatureStore>, tls: Option<Tls>) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
@@ -124,8 +124,8 @@ impl Server {
         let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
         let store: Arc<dyn FeatureStore> = store;
         let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
-        let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
-        let loops = Arc::new(RuntimeLoops::new(cores.runtimes()));
+        let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
+        let loops = Arc::new(RuntimeLoops::new(workers.runtimes()));
         let writes = queue(settings.limits.queued_writes);
         let committer = Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?;
         let (readers, committer) = (Arc::new(readers), Arc::new(committer));
@@ -139,21 +139,21 @@ impl Server {
             of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
         };
         let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
+        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, protocols, tls })
     }
 
-    /// The address that it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers calls until `shutdown`, lets those under way finish, and closes the data folder. For either there is as much
-    /// time as the grace period of the settings.
+    /// Answers calls until `shutdown`, lets running calls finish, and closes the data folder. Each of the two may take
+    /// the grace period of the settings.
     ///
     /// # Errors
-    /// [`ServerError`] when the data folder does not close.
+    /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, cores, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, workers, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
@@ -167,7 +167,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
+        let stopped = stack::serve(listener, workers, service, protocols, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }
@@ -176,7 +176,7 @@ impl Server {
     }
 }
 
-/// Closes the data folder, unless the disk does not let it.
+/// Closes the data folder, if the disk answers in time.
 async fn close(committer: &Committer, patience: Duration) -> Result<(), ServerError> {
     match timeout(patience, committer.close()).await {
         Ok(closed) => closed.map_err(ServerError::Close),
@@ -184,13 +184,13 @@ async fn close(committer: &Committer, patience: Duration) -> Result<(), ServerEr
     }
 }
 
-/// Reads hardly ever wait, so a thread per core does. With fewer than four, a few places of a disk that are slow to
-/// read could take all of them; many more would only take turns.
+/// Reads rarely wait, so one thread for each core is enough. With fewer than four, a few slow places of a disk could
+/// block all of them; more than 16 would only take turns.
 fn reading_threads() -> NonZeroUsize {
     NonZeroUsize::MIN.saturating_add(cores().get().clamp(4, 16) - 1)
 }
 
-/// How many cores there are for this process.
+/// The number of cores for this process.
 fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }

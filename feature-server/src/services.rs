@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-/// The largest request of a service that anybody may call without a token, in bytes: it is hardly more than a name.
+/// The largest request of a service that needs no token, in bytes: such a request is hardly more than a name.
 pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The services that need no credential. They show no settings: health says whether the server works, which load
@@ -12,7 +12,7 @@ pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 pub const PUBLIC_SERVICES: [&str; 3] =
     ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
-/// What comes of a call.
+/// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub mod codec;

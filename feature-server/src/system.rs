@@ -1,4 +1,4 @@
-//! What the operating system gives this process: memory and open files.
+//! Memory and open files of this process.
 
 pub mod memory;
 pub mod open_files;

@@ -1,11 +1,10 @@
-//! The logs of the process: their format, their filter and where they go. What is logged stands beside the code that
-//! logs it; nothing here knows about calls.
+//! The logs of the process: their format, their filter and their output.
 //!
-//! Logs go to standard error, because standard output belongs to the lines that scripts wait for. Libraries are never
-//! asked for more than `info`: below that some write down what they handle, such as headers with tokens in them.
+//! Logs go to standard error, because scripts read standard output. Libraries log at `info` and above only: at lower
+//! levels some of them log secrets, such as headers with tokens.
 //!
-//! All of the process writes to standard error through [`say`] and `tracing`, never with `eprintln!`: that panics when
-//! the reader is gone, and blocks when it is stuck.
+//! All code of the process writes to standard error through [`say`] and `tracing`, never with `eprintln!`, which panics
+//! when the reader has closed the pipe and blocks when the reader hangs.
 
 mod line_limit;
 mod log_writer;
@@ -29,31 +28,31 @@ use self::log_writer::LogWriter;
 use crate::config::log_filter;
 use crate::config::settings::{Log, LogFormat};
 
-/// What the targets of this project's own crates begin with.
+/// The prefix of the targets of this project's crates.
 const OWN: &str = "feature_";
 
-/// How long the end of the process waits for a reader of the log that is stuck.
+/// How long the process waits at its end for a reader of the log that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 static STDERR: LazyLock<LogWriter> = LazyLock::new(|| LogWriter::start(io::stderr(), report, || LINES.report()));
 
 static LINES: LineLimit = LineLimit::new();
 
-/// Why nothing can be logged.
+/// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
-    /// The filter is malformed. Settings that were loaded have a good one.
+    /// The filter is malformed. Loaded settings have a valid one.
     #[error("the log filter is malformed: {0}")]
     Filter(#[from] ParseError),
-    /// Somebody else in this process logs already.
+    /// The process already has a logger.
     #[error("logging was set up twice")]
     SetUpTwice,
 }
 
-/// Sends the logs of this process to standard error, as the settings say. To be called once.
+/// Sends the logs of this process to standard error, as configured. Call it once.
 ///
 /// # Errors
-/// When the filter is malformed, or on a second call.
+/// If the filter is malformed, or on a second call.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let subscriber = subscriber(log, io::stderr().is_terminal(), STDERR.clone(), &LINES)?;
     subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)?;
@@ -64,12 +63,12 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     Ok(())
 }
 
-/// Writes one line to standard error as it is, behind what was logged before.
+/// Writes one unformatted line to standard error, after the lines that were logged before.
 pub fn say(line: &str) {
     STDERR.push(format!("{line}\n").as_bytes());
 }
 
-/// Waits until all lines are written, for a second at most. To be called before the process ends.
+/// Waits until all lines are written, for a second at most. Call it before the process ends.
 pub fn finish() {
     LINES.report();
     STDERR.flush(PATIENCE);
@@ -79,7 +78,7 @@ fn report(left_out: u64) {
     tracing::warn!(left_out, "lines were left out: they could not be written to standard error, or not in time");
 }
 
-/// Logs where a panic was, as the usual hook does, but without a wait for the reader of the log.
+/// Logs the location of a panic like the default hook, but without waiting for the reader of the log.
 fn log_panic(info: &PanicHookInfo<'_>) {
     let thread = thread::current();
     let thread = thread.name().unwrap_or("(no name)");
@@ -87,14 +86,14 @@ fn log_panic(info: &PanicHookInfo<'_>) {
     let at = info.location().map(ToString::to_string);
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
-    // Outside of the call's span, whose fields may be locked: one of them may be what panics.
+    // Outside of the call's span, whose fields may be locked: the panic may come from one of them.
     tracing::error!(parent: None, thread, at, panic, backtrace, "a thread panicked");
     if thread == "main" {
         finish();
     }
 }
 
-/// The first library of which a filter names a level below `info`.
+/// The first library that a filter sets to a level below `info`.
 fn asks_for_details_of(filter: &str) -> Option<&str> {
     filter.split(',').find_map(|part| {
         let (target, level) = part.split_once('=')?;
@@ -103,7 +102,7 @@ fn asks_for_details_of(filter: &str) -> Option<&str> {
     })
 }
 
-/// Lets nothing of libraries through below `info`, whatever a filter asks for.
+/// Blocks events of libraries below `info`, for every filter.
 fn without_details_of_libraries() -> FilterFn {
     let allowed = |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN);
     filter_fn(allowed)
@@ -129,7 +128,7 @@ where
     Ok(if text {
         Box::new(builder.finish().with(cap).with(lines))
     } else {
-        // All spans and not only the innermost: the request id stands in the outermost one.
+        // All spans, not only the innermost: the request id is in the outermost one.
         let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(true);
         Box::new(json.finish().with(cap).with(lines))
     })

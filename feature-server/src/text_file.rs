@@ -1,4 +1,4 @@
-//! Reads text files that people write. Some editors put a byte order mark at the start: it is skipped.
+//! Reads text files that people write, and skips the byte order mark that some editors add.
 
 use std::fs;
 use std::io::{self, BufRead};
@@ -10,17 +10,17 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Reads a file without its byte order mark.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = fs::read(path)?;
     text.drain(..text.len() - without_mark(&text).len());
     Ok(text)
 }
 
-/// [`read`] for UTF-8.
+/// Like [`read`], for UTF-8.
 ///
 /// # Errors
-/// When the file cannot be read, or is not UTF-8.
+/// If the file cannot be read, or is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
@@ -33,7 +33,7 @@ pub fn without_mark(text: &[u8]) -> &[u8] {
 /// Skips the byte order mark at the start of a file that is read in parts.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// If the file cannot be read.
 pub fn skip_mark(source: &mut impl BufRead) -> io::Result<()> {
     let text = source.fill_buf()?;
     let mark = text.len() - without_mark(text).len();

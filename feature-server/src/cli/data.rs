@@ -1,10 +1,10 @@
-//! The arguments of the commands on data folders: export, import, verify and backup. What they do is in `data`.
+//! The arguments of the commands on data folders: export, import, verify and backup.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where an export goes to.
+/// The target of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = EXPORT_EXAMPLES)]
 pub struct ExportArgs {
@@ -13,7 +13,7 @@ pub struct ExportArgs {
     pub output: Option<PathBuf>,
 }
 
-/// Where an import comes from.
+/// The source of an import.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = IMPORT_EXAMPLES)]
 pub struct ImportArgs {
@@ -22,7 +22,7 @@ pub struct ImportArgs {
     pub file: PathBuf,
 }
 
-/// What is verified.
+/// The folder to verify.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = VERIFY_EXAMPLES)]
 pub struct VerifyArgs {
@@ -31,14 +31,14 @@ pub struct VerifyArgs {
     pub folder: Option<PathBuf>,
 }
 
-/// Where a backup goes to, and what is in it.
+/// The target of a backup, and its content.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(after_help = BACKUP_EXAMPLES)]
 pub struct BackupArgs {
     /// The folder to make; it must be missing or empty
     #[arg(value_name = "TARGET")]
     pub target: PathBuf,
-    /// Leave the signing keys out: who reads them can mint tokens
+    /// Leave out the signing keys, with which tokens can be minted
     #[arg(long)]
     pub without_keys: bool,
 }

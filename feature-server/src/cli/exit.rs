@@ -1,20 +1,20 @@
-//! How the process ends: its exit codes, and which errors have which. Nothing here ends it.
+//! The exit codes of the process, and which errors have which.
 
 use std::error::Error;
 
 use crate::config::ConfigError;
 use crate::data::DataError;
 
-/// All went well.
+/// Success.
 pub const OK: u8 = 0;
-/// Something failed that is not the fault of the arguments or the configuration.
+/// An error that is not the fault of the arguments or the configuration.
 pub const FAILURE: u8 = 1;
-/// Stored data, or an export, is damaged. It is sysexits' `EX_DATAERR`.
+/// Stored data, or an export, is damaged: sysexits' `EX_DATAERR`.
 pub const DAMAGE: u8 = 65;
-/// Bad arguments or a bad configuration: trying again without changing them is of no use. It is sysexits' `EX_USAGE`.
+/// Bad arguments or a bad configuration, so a retry without a change is useless: sysexits' `EX_USAGE`.
 pub const USAGE: u8 = 64;
 
-/// The arguments are well-formed, but ask for what is not allowed.
+/// The arguments are well-formed, but their values are not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(
@@ -22,8 +22,8 @@ pub struct UsageError(
     pub String,
 );
 
-/// The code that the process exits with after an error: [`USAGE`] when it, or what caused it, is a [`ConfigError`] or a
-/// [`UsageError`], [`DAMAGE`] when it is a [`DataError`] that tells of damage; else [`FAILURE`].
+/// The exit code for an error: [`USAGE`] if it, or one of its causes, is a [`ConfigError`] or a [`UsageError`],
+/// [`DAMAGE`] if it is a [`DataError`] about damage, else [`FAILURE`].
 pub fn code(error: &(dyn Error + 'static)) -> u8 {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -49,7 +49,7 @@ mod tests {
     struct Outer(#[source] Box<dyn Error + Send + Sync>);
 
     #[test]
-    fn what_asking_differently_can_mend_exits_with_64_and_damage_with_65() {
+    fn bad_usage_exits_with_64_and_damage_with_65() {
         let usage = || UsageError("no".to_owned());
         let config = ConfigError::NotUnicode { variable: "V".to_owned() };
         let io = || std::io::Error::other("disk");

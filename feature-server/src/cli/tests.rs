@@ -1,4 +1,4 @@
-//! What can be said on the command line, and what is answered to the rest.
+//! Valid command lines, and the answers to invalid ones.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The arguments of `feature-server token`: their form only. feature-auth checks them when it makes the token.
+//! The arguments of `feature-server token`. The configuration decides which roles exist and how long a token may live.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use super::{Command, conflict};
 
 const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
 
-/// What the token to be minted says.
+/// The content of the token to mint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenArgs {
-    /// The roles, each once and in the order given. Without any, the token's holder is authenticated and nothing more.
+    /// The roles, each once and in the order given. A token without roles only authenticates its holder.
     pub roles: Vec<String>,
     /// The instance that the token is bound to.
     pub instance: Option<InstanceId>,
     /// The organization that the roles are granted in.
     pub organization: Option<OrganizationId>,
-    /// The user that the token speaks for.
+    /// The user that the token represents.
     pub user: Option<UserId>,
-    /// How long the token is valid: at least one second, and whole seconds.
+    /// How long the token is valid, in whole seconds, at least one.
     pub ttl: Duration,
-    /// Whether to tell what the token can be revoked by.
+    /// Whether to print the token's id and expiry.
     pub verbose: bool,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct TokenCommand {
     /// How long the token is valid, such as 15m or 1h 30m [default: 1h]
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     ttl: Option<Duration>,
-    /// Tell the token's id, by which it can be revoked, and its end on standard error
+    /// Print the token's id, by which it can be revoked, and its expiry to standard error
     #[arg(long)]
     verbose: bool,
     #[command(subcommand)]
@@ -53,7 +53,7 @@ pub(super) struct TokenCommand {
 
 #[derive(Clone, Copy, Subcommand)]
 enum KeysCommand {
-    /// Make a new key in the data folder that signs tokens from now on; tokens of older keys stay valid
+    /// Create a new key in the data folder, which signs tokens from now on; tokens of older keys stay valid
     #[command(after_help = KEYGEN_EXAMPLES)]
     Keygen,
     /// List the keys in the data folder: their ids, which one signs, their files

@@ -1,14 +1,14 @@
-//! `feature-server backup`: what is copied beside the store.
+//! `feature-server backup`: copies the store and the files beside it.
 
 use std::path::Path;
 
 use super::DataError;
 use super::bar::Bar;
 
-/// Copies the data folder, on which a server may run, and tells how far the copy reaches. The copy is checked.
+/// Copies the data folder, also while a server runs on it, checks the copy, and returns a report.
 ///
 /// # Errors
-/// [`DataError`]. Then there is no backup.
+/// [`DataError`]; then there is no backup.
 pub fn backup(data: &Path, target: &Path, with_keys: bool) -> Result<String, DataError> {
     let also: &[&str] = if with_keys { &["keys"] } else { &[] };
     let bar = Bar::new("backup", 0, "bytes");

@@ -1,4 +1,5 @@
-//! `feature-server export`: where the lines go. A file appears under its name only when it is whole and on the disk.
+//! `feature-server export`: writes the lines to a file or to standard output. A file gets its name only when it is
+//! complete and on the disk.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -10,10 +11,10 @@ use tempfile::NamedTempFile;
 use super::bar::Bar;
 use super::{DataError, file_error};
 
-/// Writes everything in the data folder to a file, or to standard output when none is named.
+/// Writes the whole data folder to a file, or to standard output if none is named.
 ///
 /// # Errors
-/// [`DataError`]. Then no file has that name that had not before.
+/// [`DataError`]; then no new file has the name.
 pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let history = History::open(data)?;
     match output {
@@ -26,7 +27,7 @@ fn to_standard_output(history: &History) -> Result<(), DataError> {
     let stdout = io::stdout();
     let bar = if stdout.is_terminal() { Bar::hidden() } else { Bar::new("export", history.revision(), "events") };
     match write(history, &mut BufWriter::new(stdout.lock()), &bar) {
-        // Whoever has closed it, as `head` does, wants to see no more; that is no failure.
+        // The reader has closed the pipe, as `head` does, because it needs no more: success.
         Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => Ok(outcome?),
     }
@@ -35,7 +36,7 @@ fn to_standard_output(history: &History) -> Result<(), DataError> {
 fn to_file(history: &History, path: &Path) -> Result<(), DataError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let error = file_error("write", path);
-    // It is private to this user, as what it holds was; and it is removed unless it becomes whole.
+    // Only this user can read the temporary file, like the data folder. It is removed unless it gets its name.
     let mut file = NamedTempFile::new_in(folder).map_err(&error)?;
     write(history, &mut BufWriter::new(&mut file), &Bar::new("export", history.revision(), "events"))?;
     file.as_file().sync_all().map_err(&error)?;

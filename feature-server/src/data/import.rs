@@ -1,4 +1,4 @@
-//! `feature-server import`: where the lines come from.
+//! `feature-server import`: reads the lines of an export.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,10 +8,10 @@ use super::bar::Bar;
 use super::{DataError, file_error};
 use crate::text_file;
 
-/// Makes a store of an export in a data folder that is missing or empty, and tells so.
+/// Creates a store from an export, in a data folder that is missing or empty, and returns a report.
 ///
 /// # Errors
-/// [`DataError`]. Then the folder is as it was.
+/// [`DataError`]; then the folder is unchanged.
 pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
     let error = file_error("read", path);
     let file = File::open(path).map_err(&error)?;

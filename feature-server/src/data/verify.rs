@@ -1,4 +1,4 @@
-//! `feature-server verify`: what is checked, and the summary for people.
+//! `feature-server verify`: checks a folder and reports its content.
 
 use std::path::Path;
 
@@ -8,12 +8,12 @@ use feature_store::{History, ProjectionState};
 use super::bar::Bar;
 use super::{DataError, file_error};
 
-/// A folder whose journal is in order.
+/// A folder whose journal is intact.
 #[derive(Debug)]
 pub struct Verified {
-    /// What there is, a line for each part.
+    /// The content, one line for each part.
     pub summary: String,
-    /// Whether that is all that can be asked for: a projection in doubt is no loss, but a sign that the disk fails.
+    /// An error if the projection is in doubt: no data is lost, but the disk may be failing.
     pub outcome: Result<(), DataError>,
 }
 

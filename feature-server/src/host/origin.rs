@@ -1,4 +1,4 @@
-//! Where a page in a browser comes from, as the header `Origin` tells it.
+//! The origin of a page in a browser, from the header `Origin`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,17 +12,17 @@ use crate::host::{Host, host_of};
 pub(crate) struct Origin {
     pub(crate) scheme: String,
     host: String,
-    /// None for the usual one of the scheme.
+    /// `None` for the default port of the scheme.
     port: Option<u16>,
 }
 
 impl Origin {
-    /// The origin of the page that made a request; none where it was not made by a page.
+    /// The origin of the page that made a request; `None` if the request was not made by a page.
     pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
         request.headers().get(ORIGIN)?.to_str().ok().and_then(Self::parse)
     }
 
-    /// Reads an origin.
+    /// Parses an origin.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -34,7 +34,7 @@ impl Origin {
         Some(Self { host: host.name().into_owned(), port, scheme })
     }
 
-    /// Whether the page is from the machine that the browser runs on.
+    /// Whether the page comes from the machine of the browser.
     pub(crate) fn is_loopback(&self) -> bool {
         let is_ipv4 = || self.host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback());
         let is_ipv6 = || self.host == format!("[{}]", Ipv6Addr::LOCALHOST);
@@ -42,9 +42,9 @@ impl Origin {
         matches!(self.scheme.as_str(), "http" | "https") && (is_name || is_ipv4() || is_ipv6())
     }
 
-    /// Whether the page is from the host that a request is for.
+    /// Whether the page comes from the host of the request.
     ///
-    /// The scheme is not compared: behind a proxy that ends TLS, the server does not know it.
+    /// The scheme is not compared: behind a proxy that terminates TLS, the server does not know it.
     pub(crate) fn is_of_server<B>(&self, request: &Request<B>) -> bool {
         let server = host_of(request.uri(), request.headers()).ok().flatten();
         server.is_some_and(|server| server.name() == self.host && unusual_port(&server, &self.scheme) == self.port)

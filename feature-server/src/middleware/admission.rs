@@ -1,5 +1,5 @@
-//! How many calls there may be at once, what they may send, and how long each may take. What is over a limit is refused
-//! at once, in the caller's protocol.
+//! Limits the number of calls, the size of their requests and their duration. A call over a limit is refused at once,
+//! in the caller's protocol.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,10 +28,10 @@ use crate::net::tls::ClientCertificate;
 use crate::permit::{Capacity, ClientAddress, Release, Share};
 use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
 
-/// How long a call without a token may wait when there is no place for it.
+/// How long a call without a token may run without a slot.
 const LINGER: Duration = Duration::from_millis(250);
 
-/// Bounds the calls of a service.
+/// Limits the calls of a service.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits<S> {
     inner: S,
@@ -63,7 +63,7 @@ impl<S> Limits<S> {
 }
 
 impl Bounds {
-    /// The time that a call may take.
+    /// The deadline of a call.
     fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
         let asked = protocol.timeout(request.headers())?;
         if asked == Some(Duration::ZERO) {
@@ -105,11 +105,12 @@ where
         let streams =
             |method: &ServedMethod| (method.descriptor.is_client_streaming(), method.descriptor.is_server_streaming());
         let (sends_stream, gets_stream) = method.map_or((false, false), streams);
-        // Of a method that does not exist, no message is read.
+        // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
         let address = ClientAddress::of(request.extensions());
         let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
-        // A stream needs a place, and without a credential it will get no better one further inside.
+        // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
+        // take it now.
         if sends_stream
             && !shows_credential(&request)
             && let Err(overloaded) = share.last()
@@ -122,11 +123,11 @@ where
         let mut request = request.map(|body| request_body::bounded(body, share.clone(), context.clone(), body_timeout));
         if sends_stream {
             let (head, body) = request.into_parts();
-            let (body, reading) = stream_buffer::read(body, context.clone());
-            release.and_end(reading);
+            let (body, read_task) = stream_buffer::read(body, context.clone());
+            release.and_end(read_task);
             request = Request::from_parts(head, body);
         }
-        // Plain gRPC needs no translation, and so nobody who reads this.
+        // Plain gRPC needs no translation, so no layer reads this extension.
         if !matches!(protocol, Protocol::Grpc) {
             request.extensions_mut().insert(protocol.clone());
         }
@@ -147,13 +148,13 @@ where
     }
 }
 
-/// Whether a request has a token or came with a certificate, good or not.
+/// Whether a request has a token or a client certificate, valid or not.
 fn shows_credential<B>(request: &Request<B>) -> bool {
     request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
 }
 
 pin_project! {
-    /// The answer to a call, under way.
+    /// The future of an answer.
     #[project = LimitsProjected]
     pub(crate) enum LimitsFuture<F> {
         Refused { response: Option<Response<CallBody>> },
@@ -165,10 +166,10 @@ pin_project! {
     }
 }
 
-/// What is known of a call that is under way.
+/// The state of a running call.
 struct Call {
     share: Share,
-    /// Dropped as soon as the answer is made, or with the end of a stream.
+    /// Dropped when the answer is complete, or at the end of a stream.
     release: Option<Release>,
     is_stream: bool,
     lingering: Option<Pin<Box<Sleep>>>,
@@ -180,7 +181,7 @@ struct Call {
 }
 
 impl Call {
-    /// Goes on with an answer. One that is complete is in memory, so its call is over; a stream lasts.
+    /// Handles an answer. A complete answer is in memory, so its call is over; a stream lasts.
     fn answer(&mut self, response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
         if !self.is_stream || response.body().is_end_stream() {
             return Ok(response);
@@ -189,11 +190,10 @@ impl Call {
         Ok(response.map(|body| body.with_release(self.release.take())))
     }
 
-    /// Why a call that has to wait ends without an answer, if it does.
+    /// The failure that ends a waiting call, if there is one.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         if let Err(overloaded) = self.share.last() {
-            // Where the end of a request is a little behind its beginning, as it may be for a good client, the call is
-            // over before it matters that it has no place. Where it stays behind, it is refused.
+            // A slow last packet is normal: give the call 250 ms before refusing it.
             if self.share.linger().is_err() {
                 return Poll::Ready(overloaded);
             }
@@ -205,7 +205,7 @@ impl Call {
         self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
     }
 
-    /// Whoever polls the call drops it now, and with it what is still under way inside.
+    /// Ends the call. The future that polls it then drops the service's future, and with it all that still runs inside.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
         answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context).map(CallBody::refused))

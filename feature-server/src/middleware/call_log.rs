@@ -1,5 +1,5 @@
-//! The log line of each call, written when the call is over. Neither headers nor bodies are logged, so no token and no
-//! value can be.
+//! Writes one log line for each call, when the call is over. Headers and bodies are never logged, so tokens and values
+//! cannot leak.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -20,7 +20,7 @@ use super::response_body::CallBody;
 use crate::call_context::{CallContext, REQUEST_ID};
 use crate::transcoding::protocol::GRPC_STATUS;
 
-/// Gives each call its context and its span, and logs how it ended.
+/// Gives each call its context and its span, and logs how the call ended.
 #[derive(Debug, Clone)]
 pub(crate) struct CallLogService<S> {
     inner: S,
@@ -55,9 +55,9 @@ where
 }
 
 pin_project! {
-    /// The answer to a call, under way.
+    /// The future of an answer.
     pub(crate) struct CallLogFuture<F> {
-        // Declared first, so that a call that is given up is dropped before it is logged.
+        // Declared first, so that a cancelled call is dropped before it is logged.
         #[pin]
         inner: F,
         log: Option<CallLog>,
@@ -81,8 +81,8 @@ where
             return Poll::Ready(Ok(response));
         };
         let mut value = log.context.request_id_header();
-        // No two answers have the same one, so HPACK's table has no use for it. It would be searched through and
-        // displaced by them with each answer.
+        // Each answer has another id, so it would only fill HPACK's table and evict useful entries. A sensitive value
+        // stays out of the table.
         value.set_sensitive(true);
         response.headers_mut().insert(REQUEST_ID, value);
         log.answered = Some(response.status());
@@ -120,7 +120,7 @@ impl Drop for CallLog {
             (None, Some(status)) if status != StatusCode::OK => {
                 tracing::debug!(http_status = status.as_u16(), duration_us, "call refused");
             }
-            // Nobody said how it ended, so it was given up: the client, or the connection, is gone.
+            // The call has no outcome, so it was cancelled: the client or the connection is gone.
             (None, _) => tracing::debug!(code = ?Code::Cancelled, duration_us, "call given up"),
         }
     }

@@ -1,7 +1,8 @@
-//! Which pages of which origins may call, and telling browsers so. Requests without an origin pass untouched.
+//! Decides which origins' pages may call, and answers preflight requests (CORS). Requests without an origin pass
+//! unchanged.
 //!
-//! Credentials that a browser adds by itself (cookies, certificates) play no part: calls of pages carry bearer tokens. Pages
-//! that only seem to be of the server's own origin are refused further inside, by `hosts`.
+//! Credentials that a browser adds by itself (cookies, certificates) are not allowed: calls of pages carry bearer
+//! tokens. Pages that only seem to have the server's own origin are refused later, by `allowed_hosts`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -23,7 +24,7 @@ use crate::host::origin::Origin;
 use crate::middleware::response_body::CallBody;
 use crate::transcoding::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
-/// How long a browser may remember what it was told.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Lets the pages of allowed origins call a service.
@@ -52,7 +53,8 @@ impl<S> Cors<S> {
             ALLOW,
             WWW_AUTHENTICATE,
         ];
-        // The layer is applied to allowed origins only, so it mirrors them; and any header may be metadata of a call.
+        // The layer is applied to allowed origins only, so it may mirror the origin. Any header may be metadata of a
+        // call, so it mirrors the headers too.
         let layer = CorsLayer::new()
             .allow_origin(AllowOrigin::mirror_request())
             .allow_methods([Method::POST, Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS])
@@ -65,7 +67,7 @@ impl<S> Cors<S> {
 }
 
 impl Rules {
-    /// Whether the page that a browser made the request for may read the answer. Without an origin there is no page.
+    /// Whether the page that made the request may read the answer. A request without an origin is not made by a page.
     fn allow<B>(&self, request: &Request<B>) -> bool {
         let may =
             |origin: Origin| origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request);
@@ -89,7 +91,7 @@ where
         if !self.rules.allow(&request) {
             return CorsFuture::Plain { future: self.inner.call(request) };
         }
-        // The inner service that is ready is the one to call; its clone waits for the next call.
+        // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
         CorsFuture::Allowed { future: self.rules.layer.layer(ready).call(request) }
@@ -97,7 +99,7 @@ where
 }
 
 pin_project! {
-    /// The answer to a call, under way.
+    /// The future of an answer.
     #[project = CorsProjected]
     pub(crate) enum CorsFuture<F> {
         Plain { #[pin] future: F },

@@ -1,4 +1,4 @@
-//! How long a call may take: the `grpc-timeout` of its client, and the deadline that follows from it.
+//! The deadline of a call: from the client's `grpc-timeout` and the server's limits.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,44 +12,44 @@ use tokio::time::Instant;
 use crate::error::Failure;
 use crate::net::shutdown::{Drain, Phase};
 
-/// The header with which a gRPC or gRPC-Web client tells how long it waits.
+/// The header in which a gRPC or gRPC-Web client says how long it waits.
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// When a call has to be over. It is in the extensions of every request.
+/// The deadline of a call, in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline {
     /// When the answer must have begun.
     pub answer: Instant,
-    /// When a stream of answers ends; only when the client has named a deadline.
+    /// When a stream of answers ends; `None` without a timeout of the client.
     pub stream: Option<Instant>,
 }
 
 impl Deadline {
     /// The deadline of a call that begins now.
     ///
-    /// `asked`: how long the client waits; without it, `default`. No answer takes longer than `max`.
+    /// `asked`: how long the client waits; `default` if it does not say. No answer takes longer than `max`.
     pub(crate) fn new(asked: Option<Duration>, default: Duration, max: Duration) -> Self {
         let now = Instant::now();
         Self {
             answer: now + asked.unwrap_or(default).min(max),
-            // A deadline in thousands of years, which an instant may not be able to tell, is none.
+            // A deadline in thousands of years may not fit into an instant; it then counts as no deadline.
             stream: asked.and_then(|asked| now.checked_add(asked)),
         }
     }
 }
 
-/// The end of a call from outside: its deadline, or the end of the drain period.
+/// What ends a call from outside: its deadline, or the end of the drain period.
 ///
-/// The timer is made at the first poll. A call that never waits is not polled here, so it pays nothing.
+/// The timer is created at the first poll. A call that never waits is not polled here, so it costs nothing.
 #[derive(Default)]
 pub(crate) struct Ending(Option<Pin<Box<dyn Future<Output = Failure> + Send>>>);
 
 impl Ending {
-    /// Ready as soon as the deadline has passed or the drain period has ended.
+    /// Ready when the deadline has passed or the drain period has ended.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
         let wait = self.0.get_or_insert_with(|| {
             let ended = drain.clone().reached(Phase::Ended);
-            // A call that has used up its task's budget would starve the timer, so the timer is outside the budget.
+            // Runs outside of the task's budget: a call that has used up the budget would starve the timer.
             Box::pin(unconstrained(async move {
                 let Some(deadline) = deadline else {
                     ended.await;
@@ -65,7 +65,7 @@ impl Ending {
     }
 }
 
-/// What a client's headers say about how long it waits.
+/// How long the client waits, by its headers.
 pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
     let mut values = headers.get_all(GRPC_TIMEOUT).iter();
     let Some(value) = values.next() else {
@@ -80,9 +80,9 @@ pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
     }
 }
 
-/// Reads a timeout as the gRPC protocol writes it.
+/// Parses a timeout of the gRPC protocol.
 ///
-/// The protocol says 'positive', yet clients whose time is already up send 0: it means just that.
+/// The protocol says 'positive', but clients whose time is already up send 0, so 0 is valid.
 fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {

@@ -1,6 +1,4 @@
-//! What went wrong inside, made into an answer: panics become failures, and every failed answer gets its details.
-//!
-//! The statuses themselves are made in `crate::error`.
+//! Turns panics into failures, and adds the error details to every failed answer. `crate::error` makes the statuses.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -25,7 +23,7 @@ use crate::transcoding::protocol::{GRPC_STATUS, GRPC_STATUS_DETAILS};
 
 pub(crate) mod stream_end;
 
-/// Answers for a service that panics, and completes what it answers.
+/// Answers for a service that panics, and completes its failed answers.
 #[derive(Debug, Clone)]
 pub(crate) struct Errors<S> {
     inner: S,
@@ -65,9 +63,9 @@ where
 }
 
 pin_project! {
-    /// The answer to a call, under way.
+    /// The future of an answer.
     pub(crate) struct ErrorsFuture<F> {
-        // None when the service panicked before there was a future.
+        // `None` if the service panicked before it returned a future.
         #[pin]
         inner: Option<F>,
         context: CallContext,
@@ -100,7 +98,8 @@ where
     }
 }
 
-/// Notes the code in the headers or trailers of an answer, if there is one, and adds the details that a failed one lacks.
+/// Records the code in the headers or trailers of an answer, if there is one, and adds the details that a failed answer
+/// lacks.
 pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
     let Some(code) = headers.get(GRPC_STATUS) else {
         return;
@@ -123,9 +122,9 @@ pub(crate) fn write(status: &Status, headers: &mut HeaderMap) {
     status.add_header(headers).expect("a status can be written as headers");
 }
 
-/// Logs a panic of a service. The panic hook tells where it was.
+/// Logs a panic of a service. The panic hook logs its location.
 ///
-/// `id`: of the call that it has ended.
+/// `context`: of the call that the panic has ended.
 pub(crate) fn log_panic(panic: &(dyn Any + Send), context: &CallContext) {
     let message = panic.downcast_ref::<&str>().copied();
     let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");

@@ -1,4 +1,4 @@
-//! Which requests are calls for this server.
+//! Recognises which requests are calls for this server.
 
 pub mod allowed_hosts;
 pub(crate) mod prepared;

@@ -1,4 +1,4 @@
-//! The body of a request on its way in: its bytes are counted, and so is the time that its client takes for it.
+//! Limits the body of a request: its bytes, and the time that its client takes to send it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,10 +15,10 @@ use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::permit::Share;
 
-/// Bounds the body of a call.
+/// Limits the body of a call.
 ///
-/// * `share`: of the call. It learns why the body is not received any further.
-/// * `timeout`: how long a service may have to wait for the body; none for one that goes on as long as the call.
+/// * `share`: of the call. It records why the body was not received to its end.
+/// * `timeout`: how long a service may have to wait for the body; `None` for a body that lasts as long as the call.
 pub(crate) fn bounded(body: Body, share: Share, context: CallContext, timeout: Option<Duration>) -> Body {
     if body.is_end_stream() { body } else { Body::new(Arriving { body, share, context, timeout, wait: None }) }
 }
@@ -28,7 +28,7 @@ struct Arriving {
     share: Share,
     context: CallContext,
     timeout: Option<Duration>,
-    /// Begins when the service first has to wait, so that a client is not blamed for a service that reads late.
+    /// Starts when the service first has to wait, so that a client is not blamed for a service that reads late.
     wait: Option<Pin<Box<Sleep>>>,
 }
 

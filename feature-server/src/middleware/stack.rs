@@ -1,8 +1,8 @@
-//! Connections and what happens to every call on them, whatever service it is for.
+//! The layers around every call, in one list, and the server that runs them.
 //!
-//! A call passes these layers, outermost first: CORS → its id, span and log line → limits and deadline → protocol
-//! (gRPC-Web, Connect and REST become gRPC) → decompression → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
-//! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
+//! A call passes these layers, outermost first: CORS → id, span and log line → limits and deadline → protocol
+//! (gRPC-Web, Connect and REST become gRPC) → decompression → errors and ends of streams → the service. So a refusal by
+//! a limit or a deadline is in the caller's protocol, readable for a browser, and has a request id.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -18,21 +18,21 @@ use crate::middleware::{admission, call_log, cors, error_details, response_body}
 use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::transcoding::protocol::Protocols;
 use crate::transcoding::{decompression, transcode_layer};
 
-/// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
+/// Serves a gRPC service on a listener until `shutdown` is ready and the calls that run by then have ended.
 ///
-/// * `cores`: where connections are served.
-/// * `protocols`: those that the service is called in.
-/// * `tls`: how connections are encrypted; without it they are in clear text.
+/// * `workers`: the threads that serve connections.
+/// * `protocols`: how clients may call the service.
+/// * `tls`: encrypts connections; `None` means clear text.
 ///
-/// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are then
-/// still under way end as `UNAVAILABLE`.
+/// After `shutdown` no connection is accepted. Running calls may continue for the grace period of the settings; then
+/// they end with `UNAVAILABLE`.
 pub async fn serve<S>(
     listener: TcpListener,
-    cores: Cores,
+    workers: Workers,
     service: S,
     protocols: Protocols,
     tls: Option<Tls>,
@@ -53,7 +53,7 @@ where
         }
     };
     tokio::select! {
-        stopped = listener::run(listener, cores, service, handshakes, settings, drain, shutdown) => stopped,
+        stopped = listener::run(listener, workers, service, handshakes, settings, drain, shutdown) => stopped,
         never = keep_current => match never {},
     }
 }

@@ -1,7 +1,7 @@
-//! The request of a call in which the client streams: it is read as it comes, whether the service asks for it or not.
+//! Reads the request of a client-streaming call as it arrives, whether the service polls it or not.
 //!
-//! HTTP/2 bounds the bytes that a client sends and nobody reads. It does not bound their number of frames, and each frame
-//! that waits costs hundreds of bytes, however little is in it. So nothing is left to wait there: who sends more than the
+//! HTTP/2 limits the unread bytes of a client but not the number of its frames, and each unread frame costs hundreds of
+//! bytes of memory even if it is almost empty. So frames never stay unread in hyper; a client that sends more than the
 //! service can take is refused.
 
 use std::pin::Pin;
@@ -19,24 +19,24 @@ use tonic::body::Body;
 use crate::call_context::CallContext;
 use crate::error::Failure;
 
-/// What may wait for the service, in bytes: the largest message of a service that anybody may call, and one more.
+/// The bytes that may wait for the service: two of the largest messages of a service that needs no token.
 const ROOM: usize = 32 * 1024;
 
-/// What a frame takes of it, beside its bytes.
+/// The bytes that a frame counts in addition to its content.
 const FRAME: usize = 256;
 
-/// That a body is read. When it is dropped, because the call is over, the body ends: a service may have a task that waits
-/// for more of it, and would otherwise wait for as long as the client likes.
+/// The task that reads a body. Dropping this at the end of the call ends the body: otherwise a task of the service
+/// could wait for more of it as long as the client likes.
 #[derive(Debug)]
-pub(crate) struct Reading {
+pub(crate) struct ReadTask {
     _ends: oneshot::Sender<()>,
 }
 
-/// A body that is read as it comes, from when the service first asks for it: a call that is refused before costs no task.
-/// It ends with [`Failure::Overloaded`] when too much of it waits for the service.
-pub(crate) fn read(body: Body, context: CallContext) -> (Body, Reading) {
+/// A body that a task reads as it arrives. The task starts when the service first polls the body, so a call that is
+/// refused before costs no task. The body ends with [`Failure::Overloaded`] if too much of it waits for the service.
+pub(crate) fn read(body: Body, context: CallContext) -> (Body, ReadTask) {
     let (_ends, ended) = oneshot::channel();
-    (Body::new(Eager::Unread(Some(Unread { body, context, ended }))), Reading { _ends })
+    (Body::new(StreamBuffer::Unread(Some(Unread { body, context, ended }))), ReadTask { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -55,15 +55,15 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, context: CallCon
             Err(_) => (Err(Failure::Overloaded.status(context.request_id())), None),
         };
         let ends = item.0.is_err();
-        // When nobody wants it, that is told at the next turn.
+        // If the receiver is gone, the loop ends here.
         if sender.send(item).is_err() || ends {
             return;
         }
     }
 }
 
-enum Eager {
-    /// `None` only while it changes.
+enum StreamBuffer {
+    /// `None` only during the change to `Read`.
     Unread(Option<Unread>),
     Read(UnboundedReceiver<Item>),
 }
@@ -87,17 +87,17 @@ impl Unread {
     }
 }
 
-impl http_body::Body for Eager {
+impl http_body::Body for StreamBuffer {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Eager::Unread(unread) = &mut *self {
+        if let StreamBuffer::Unread(unread) = &mut *self {
             let unread = unread.take().expect("it is read from then on");
-            *self = Eager::Read(unread.begin());
+            *self = StreamBuffer::Read(unread.begin());
         }
-        let Eager::Read(frames) = &mut *self else { return Poll::Ready(None) };
-        // The room of a frame is free as soon as the service has it.
+        let StreamBuffer::Read(frames) = &mut *self else { return Poll::Ready(None) };
+        // The frame's bytes are free as soon as the service has the frame.
         frames.poll_recv(cx).map(|item| item.map(|(frame, _permit)| frame))
     }
 }
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// So many frames of a byte each, one at each turn of the client.
+    /// A client that sends this many frames of one byte, one at every second poll.
     struct Client {
         left: usize,
         is_ready: bool,
@@ -137,19 +137,19 @@ mod tests {
         }
     }
 
-    fn body(frames: usize) -> (Body, Reading) {
+    fn body(frames: usize) -> (Body, ReadTask) {
         let client = Client { left: frames, is_ready: false };
         read(Body::new(client), CallContext::for_tests())
     }
 
     #[tokio::test]
-    async fn ends_with_its_call() {
-        let (mut body, reading) = read(Body::new(Silent), CallContext::for_tests());
-        drop(reading);
+    async fn a_body_ends_with_its_call() {
+        let (mut body, read_task) = read(Body::new(Silent), CallContext::for_tests());
+        drop(read_task);
         assert!(body.frame().await.is_none());
     }
 
-    /// A client that sends nothing, and does not end either.
+    /// A client that sends nothing and does not end its body.
     struct Silent;
 
     impl http_body::Body for Silent {
@@ -162,8 +162,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sends_more_than_the_service_takes_is_refused() {
-        let (mut body, _reading) = body(2 * ROOM / FRAME);
+    async fn a_client_that_sends_more_than_the_service_takes_is_refused() {
+        let (mut body, _read_task) = body(2 * ROOM / FRAME);
         body.frame().await.unwrap().expect("it is read from when the service first asks for it");
         for _ in 0..10 * ROOM / FRAME {
             yield_now().await;
@@ -180,8 +180,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_the_service_takes_in_time_goes_through_whole() {
-        let (body, _reading) = body(10 * ROOM / FRAME);
+    async fn a_body_that_the_service_reads_in_time_arrives_whole() {
+        let (body, _read_task) = body(10 * ROOM / FRAME);
         let all = body.collect().await.unwrap().to_bytes();
         assert_eq!(all.len(), 10 * ROOM / FRAME);
     }

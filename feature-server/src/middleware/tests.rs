@@ -1,4 +1,4 @@
-//! The layers together, around a small service, as clients see them.
+//! Tests of all layers together around a small service, from the client's view.
 
 mod browsers;
 mod calls;

@@ -1,5 +1,5 @@
-//! What goes on on one connection: whether the client has said anything, how many calls are under way, and whether the
-//! client takes what it is sent. When a connection is closed is not decided here.
+//! Records the activity of one connection: whether the client has sent anything, how many calls run, and whether the
+//! client reads what it is sent.
 
 use std::io;
 use std::pin::Pin;
@@ -11,19 +11,20 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
-/// The length of the HTTP/2 preface: as long as a client may have sent no more than a part of it, the protocol is open.
+/// The length of the HTTP/2 preface. Until a client has sent that much, the protocol may be undecided.
 const PREFACE: usize = 24;
 
-/// A turn of a connection's task ends after about so many bytes, or after so many calls: then these run, and the other
-/// connections of the core have their turns. A token takes up to a KiB of a call where the client does not compress it.
+/// A poll of a connection's task reads at most about this many bytes, or this many calls. Then the calls run, and the
+/// other connections of the worker are polled. A token may take up to 1 KiB of a call if the client does not compress
+/// it.
 const TURN_BYTES: usize = 128 * 1024;
 const TURN_CALLS: usize = 128;
 
-/// The bytes of a turn while the last call was refused, and before the first one is admitted. A refusal costs more than an
-/// answer, and clients that open connections in masses get many.
+/// The bytes of a poll if the last call was refused, and before the first call is admitted. A refusal costs more than
+/// an answer, and clients that open connections in masses get many refusals.
 const SHORT_TURN_BYTES: usize = 1024;
 
-/// What goes on on a connection.
+/// The activity of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
@@ -32,33 +33,33 @@ pub(crate) struct Activity {
     under_way: AtomicUsize,
     /// When the last call ended, in milliseconds after `opened`.
     quiet_since_ms: AtomicU64,
-    /// How often [`Activity::stalled`] was asked.
+    /// How often [`Activity::stalled`] was called.
     round: AtomicUsize,
-    /// What the client has not taken yet, by whether it began to wait in an even or in an odd round.
+    /// The number of parts that wait for the client, by the parity of the round in which they began to wait.
     unsent: [AtomicUsize; 2],
     /// Whether the last call was admitted.
     admitted: AtomicBool,
-    /// How many bytes may still be read in this turn, and how many calls begun.
+    /// How many bytes may still be read in this poll, and how many calls may begin.
     turn_bytes_left: AtomicUsize,
     turn_calls_left: AtomicUsize,
-    /// How often it was asked to make room for other connections.
-    asked_to_leave: AtomicUsize,
-    asked_again: Notify,
+    /// How often the connection was asked to close for others.
+    goaway_requests: AtomicUsize,
+    goaway_requested: Notify,
 }
 
-/// How much of a client was heard.
+/// How much a client has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// Not one byte.
+    /// No byte.
     Nothing,
-    /// Too little to tell the protocol.
+    /// Too little to decide the protocol.
     HalfPreface,
     /// A preface or a call.
     Enough,
 }
 
 impl Activity {
-    /// Of a connection that has just been opened.
+    /// For a connection that has just been opened.
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             opened: Instant::now(),
@@ -71,8 +72,8 @@ impl Activity {
             admitted: AtomicBool::new(false),
             turn_bytes_left: AtomicUsize::new(SHORT_TURN_BYTES),
             turn_calls_left: AtomicUsize::new(TURN_CALLS),
-            asked_to_leave: AtomicUsize::new(0),
-            asked_again: Notify::new(),
+            goaway_requests: AtomicUsize::new(0),
+            goaway_requested: Notify::new(),
         })
     }
 
@@ -84,82 +85,82 @@ impl Activity {
         }
     }
 
-    /// Since when no call has been under way; none while one is.
+    /// Since when no call runs; `None` while one does.
     pub(crate) fn quiet_since(&self) -> Option<Instant> {
         let quiet = self.under_way.load(Ordering::Acquire) == 0;
         quiet.then(|| self.opened + Duration::from_millis(self.quiet_since_ms.load(Ordering::Relaxed)))
     }
 
-    /// Asks the connection to make room for others if it is quiet.
-    pub(crate) fn ask_to_leave(&self) {
-        self.asked_to_leave.fetch_add(1, Ordering::Relaxed);
-        self.asked_again.notify_one();
+    /// Asks the connection to close for others if it is idle.
+    pub(crate) fn request_goaway(&self) {
+        self.goaway_requests.fetch_add(1, Ordering::Relaxed);
+        self.goaway_requested.notify_one();
     }
 
-    /// How often it was asked that.
-    pub(crate) fn asked_to_leave(&self) -> usize {
-        self.asked_to_leave.load(Ordering::Relaxed)
+    /// How often [`Activity::request_goaway`] was called.
+    pub(crate) fn goaway_requests(&self) -> usize {
+        self.goaway_requests.load(Ordering::Relaxed)
     }
 
-    /// Waits until it is asked that once more.
-    pub(crate) async fn asked_again(&self) {
-        self.asked_again.notified().await;
+    /// Waits for the next [`Activity::request_goaway`].
+    pub(crate) async fn goaway_requested(&self) {
+        self.goaway_requested.notified().await;
     }
 
-    /// Counts a call as under way until the answer is dropped.
+    /// Counts a call as running until the returned guard is dropped.
     pub(crate) fn begin_call(self: &Arc<Self>) -> Busy {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         self.called.store(true, Ordering::Relaxed);
-        // Only the connection's own task changes it.
+        // Only the connection's own task changes this counter, so a plain load and store are enough.
         let left = self.turn_calls_left.load(Ordering::Relaxed);
         self.turn_calls_left.store(left.saturating_sub(1), Ordering::Relaxed);
         Busy(self.clone())
     }
 
-    /// Wraps the connection's stream, to notice what the client sends.
+    /// Wraps the connection's stream, to record what the client sends.
     pub(crate) fn listen<Io>(self: &Arc<Self>, io: Io) -> Listening<Io> {
         Listening { io, first: None, unsent: None, activity: self.clone() }
     }
 
-    /// Begins a turn of the connection's task. hyper reads again for each call that it takes, so only the start of a turn
-    /// tells that other connections have had theirs.
+    /// Begins a poll of the connection's task. hyper reads again for each call that it accepts, so the stream itself
+    /// cannot see where a poll begins.
     pub(crate) fn begin_turn(&self) {
         let bytes = if self.admitted.load(Ordering::Relaxed) { TURN_BYTES } else { SHORT_TURN_BYTES };
         self.turn_bytes_left.store(bytes, Ordering::Relaxed);
         self.turn_calls_left.store(TURN_CALLS, Ordering::Relaxed);
     }
 
-    /// Counts something as waiting for the client until it is dropped.
+    /// Counts a part as waiting for the client until the returned guard is dropped.
     fn unsent(self: &Arc<Self>) -> Unsent {
         let parity = self.round.load(Ordering::Relaxed) % 2;
         self.unsent[parity].fetch_add(1, Ordering::Relaxed);
         Unsent { activity: self.clone(), parity }
     }
 
-    /// Whether the client has not taken something that waited already when this was asked the last time.
+    /// Whether a part has been waiting for the client since before the previous call of this function.
     pub(crate) fn stalled(&self) -> bool {
         let next = self.round.fetch_add(1, Ordering::Relaxed) + 1;
         self.unsent[next % 2].load(Ordering::Relaxed) > 0
     }
 }
 
-/// A call that is under way on a connection, until it is dropped.
+/// A running call of a connection, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Activity>);
 
 impl Busy {
-    /// Notes whether the call was admitted, now that it has its answer.
+    /// Records whether the call was admitted, now that it has its answer.
     pub(crate) fn answered(&self, admitted: bool) {
         self.0.admitted.store(admitted, Ordering::Relaxed);
     }
 
-    /// Counts a part of the answer as waiting for the client until it is dropped.
+    /// Counts a part of the answer as waiting for the client until the returned guard is dropped.
     pub(crate) fn unsent(&self) -> Unsent {
         self.0.unsent()
     }
 }
 
-/// Something that waits until the client takes it.
+/// A part that waits until the client reads it.
 #[derive(Debug)]
 pub(crate) struct Unsent {
     activity: Arc<Activity>,
@@ -180,22 +181,22 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notices what is read from it, and whether it takes what is written to it. In a turn of its connection it
-/// gives a limited number of bytes.
+/// A stream that records what the client sends, and whether the client reads what it is sent. In one poll of its
+/// connection it yields a limited number of bytes.
 #[derive(Debug)]
 pub(crate) struct Listening<Io> {
     io: Io,
-    /// A byte that was read ahead.
+    /// The byte that [`Listening::hear`] has read ahead.
     first: Option<u8>,
     unsent: Option<Unsent>,
     activity: Arc<Activity>,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Listening<Io> {
-    /// Waits for the first byte. Nothing is lost when the future is dropped.
+    /// Waits for the first byte. Cancel-safe.
     ///
     /// # Errors
-    /// Those of the stream; also when it ends before there is a byte.
+    /// Those of the stream, and its end before the first byte.
     pub(crate) async fn hear(&mut self) -> io::Result<()> {
         self.first = Some(self.read_u8().await?);
         Ok(())
@@ -247,8 +248,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Listening<Io> {
         self.wrote(polled)
     }
 
-    /// Several pieces are never written at once, although they could be: h2 then puts answers of up to 1 KiB, not 256
-    /// bytes, into the buffer that all those which are ready leave in, with one system call.
+    /// Vectored writes are off: h2 then copies answers of up to 1 KiB, instead of 256 bytes, into its buffer, and sends
+    /// all answers that are ready with one system call.
     fn is_write_vectored(&self) -> bool {
         false
     }

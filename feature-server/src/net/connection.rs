@@ -1,6 +1,4 @@
-//! One connection: HTTP/1.1 or HTTP/2 over any stream of bytes, and when it is closed.
-//!
-//! What a call is about is not known here.
+//! Serves one connection, HTTP/1.1 or HTTP/2 over any stream of bytes, until it is closed.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -27,48 +25,50 @@ use super::activity::{Activity, Busy, Listening};
 use super::request_drain::drained;
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
-use crate::net::connection_age::{Closing, Step, Timeouts};
-use crate::net::idle_connections::{Crowd, Member};
-use crate::net::inline_executor::{AtOnce, Taken};
+use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
+use crate::net::idle_connections::{IdleConnections, Registration};
+use crate::net::inline_executor::{CallQueue, InlineExecutor};
 use crate::net::shutdown::{Drain, Phase};
 use crate::permit::ClientAddress;
 
-/// hyper needs at least this much room for the header of an HTTP/1.1 request.
+/// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
 
-/// The most headers for which hyper has room without allocating it for each HTTP/1.1 request.
+/// hyper stores up to this many headers of an HTTP/1.1 request without an allocation.
 const HTTP1_HEADERS: usize = 100;
 
-/// What a client may send on one stream and on one connection before anybody reads it. Whatever a client does, no more
-/// than the latter is kept of it unread. A message larger than the former takes a few round trips.
+/// Flow-control windows of a stream and of a connection. They bound the bytes that the server buffers before a service
+/// reads them. A message larger than the stream's window takes a few round trips.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// What is kept of one answer that a client does not take. Nothing more is asked for until it does.
+/// The most bytes of one answer that are buffered while the client does not read. The service is polled for more only
+/// when the client has read some.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// How many streams a client may open and reset before a call was made of them ("rapid reset"). What resets streams
-/// faster than this gets a GOAWAY.
+/// How many streams a client may open and reset before the server has made a call of them ("rapid reset"). A client
+/// that exceeds this gets a GOAWAY.
 const RESETS_BEFORE_CALL: usize = 20;
 
-/// How many streams a client may make the server reset by mistakes in them ("MadeYouReset"), over the life of a
-/// connection. Clients that keep to HTTP/2 make none.
+/// How many stream errors a client may provoke over the life of a connection, for which the server resets the stream
+/// ("MadeYouReset"). Correct clients provoke none.
 const RESETS_BY_MISTAKE: usize = 64;
 
 /// How connections are served.
 pub(crate) struct Rules {
-    http: auto::Builder<Taken>,
+    http: auto::Builder<CallQueue>,
     headers: usize,
     timeouts: Timeouts,
-    crowd: Arc<Crowd>,
+    idle_connections: Arc<IdleConnections>,
 }
 
 impl Rules {
     pub(crate) fn new(limits: &Limits) -> Self {
-        let mut http = auto::Builder::new(Taken);
+        let mut http = auto::Builder::new(CallQueue);
         http.http1()
             .timer(TokioTimer::new())
-            // hyper counts the wait for the next request as well, so this bounds the idle time of HTTP/1.1.
+            // hyper counts the wait for the next request as well, so this also bounds the idle time of an HTTP/1.1
+            // connection.
             .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
             .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
         if limits.headers > HTTP1_HEADERS {
@@ -77,8 +77,8 @@ impl Rules {
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
-            // h2 also bounds the frames that a header block is spread over. A block that is never finished lets nothing
-            // else through, so the keepalive ends its connection.
+            // h2 also bounds the number of frames of a header block. A header block that never ends blocks everything
+            // else on the connection, keepalive pings included, so the keepalive timeout closes it.
             .max_header_list_size(limits.header_bytes)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -91,21 +91,21 @@ impl Rules {
             http,
             headers: limits.headers,
             timeouts: Timeouts::new(limits),
-            crowd: Crowd::new(limits.idle_connections),
+            idle_connections: IdleConnections::new(limits.idle_connections),
         }
     }
 }
 
-/// A connection whose client has begun to talk, and for which there is room.
-pub(crate) struct Heard<Io> {
+/// A connection that has received its first byte and is registered.
+pub(crate) struct OpenConnection<Io> {
     io: Listening<Io>,
     activity: Arc<Activity>,
-    _member: Member,
+    _registration: Registration,
 }
 
-/// Waits for the first byte on a connection, and for room; none when it is to be closed. Until then it costs little more
-/// than its socket.
-pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<Heard<Io>>
+/// Waits for the first byte of a connection and for a free registration; `None` if the connection is to be closed.
+/// Until then, a connection costs little more than its socket.
+pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<OpenConnection<Io>>
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -115,28 +115,28 @@ where
         heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
         () = drain.reached(Phase::Draining) => return None,
     }
-    let Some(_member) = rules.crowd.join(activity.clone()).await else {
+    let Some(_registration) = rules.idle_connections.register(activity.clone()).await else {
         tracing::debug!("a connection was closed, because others don't leave in time");
         return None;
     };
-    Some(Heard { io, activity, _member })
+    Some(OpenConnection { io, activity, _registration })
 }
 
 /// Serves a connection until it is closed.
 ///
-/// `address`: of the client.
-pub(crate) async fn serve<Io, S>(heard: Heard<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
+/// `address`: the client's address.
+pub(crate) async fn serve<Io, S>(heard: OpenConnection<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    let Heard { io, activity, _member } = heard;
+    let OpenConnection { io, activity, _registration } = heard;
     let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
-    let mut connection = pin!(AtOnce::new(rules.http.serve_connection(TokioIo::new(io), calls)));
+    let mut connection = pin!(InlineExecutor::new(rules.http.serve_connection(TokioIo::new(io), calls)));
     let mut draining = pin!(drain.reached(Phase::Draining));
-    let mut closing = Closing::new(&rules.timeouts);
+    let mut connection_age = ConnectionAge::new(&rules.timeouts);
     let mut check = pin!(sleep_until(Instant::now()));
     loop {
         tokio::select! {
@@ -146,17 +146,17 @@ where
                 }
                 return;
             }
-            () = draining.as_mut(), if !closing.told() => {
+            () = draining.as_mut(), if !connection_age.goaway_sent() => {
                 connection.as_mut().connection().graceful_shutdown();
-                closing.drain();
+                connection_age.drain();
             }
-            () = activity.asked_again() => {}
+            () = activity.goaway_requested() => {}
             () = check.as_mut() => {}
         }
         loop {
-            match closing.step(&activity) {
+            match connection_age.step(&activity) {
                 Step::Wait(until) => break check.as_mut().reset(until),
-                Step::Tell => connection.as_mut().connection().graceful_shutdown(),
+                Step::Goaway => connection.as_mut().connection().graceful_shutdown(),
                 Step::Close => return,
             }
         }
@@ -165,10 +165,11 @@ where
 
 /// The calls of one connection, as hyper makes them.
 struct Calls<S> {
-    /// Called by this connection alone, one call after the other: a copy for each call would cost more than it seems.
+    /// Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
+    /// other.
     service: RefCell<S>,
     address: ClientAddress,
-    /// The most headers of a request.
+    /// The most headers that a request may have.
     headers: usize,
     activity: Arc<Activity>,
 }
@@ -205,9 +206,9 @@ where
 }
 
 pin_project! {
-    /// The answer to a call, under way.
+    /// The future of an answer.
     struct Call<F> {
-        // None when the request was refused here.
+        // `None` if the request was refused here.
         #[pin]
         inner: Option<F>,
         refused: Option<Response<CallBody>>,
@@ -239,10 +240,10 @@ where
     }
 }
 
-/// Why a request is not taken for how its body is sent: there must be one transfer coding, `chunked`, or none.
+/// The status that refuses a bad `Transfer-Encoding`: the only allowed transfer coding is a single `chunked`.
 ///
-/// hyper looks at the last one only. A proxy in front may look at all of them and see another end of the body, behind which
-/// somebody could hide a request (RFC 9112, section 11.2).
+/// hyper looks at the last coding only. A proxy in front may look at all of them and find another end of the body, and
+/// a client could hide a second request behind it (request smuggling, RFC 9112, section 11.2).
 fn bad_coding(headers: &HeaderMap) -> Option<StatusCode> {
     let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
     let first = lines.next()?;
@@ -256,14 +257,14 @@ fn bad_coding(headers: &HeaderMap) -> Option<StatusCode> {
     Some(if known { StatusCode::BAD_REQUEST } else { StatusCode::NOT_IMPLEMENTED })
 }
 
-/// An answer without content, as hyper's own are to a request that it cannot read.
+/// An answer without content, like hyper's own answers to requests that it cannot read.
 fn bare(status: StatusCode) -> Response<CallBody> {
     let mut response = Response::<CallBody>::default();
     *response.status_mut() = status;
     response
 }
 
-/// The answer to HEAD: that to GET, without its content. Over HTTP/2 nobody else takes that away.
+/// The answer to HEAD: the answer to GET without its content. hyper removes the content over HTTP/1.1 only.
 fn without_content(response: Response<CallBody>) -> Response<CallBody> {
     let length = response.body().size_hint().exact();
     let mut response = response.map(CallBody::without_content);

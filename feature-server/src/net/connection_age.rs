@@ -1,5 +1,4 @@
-//! When a connection is closed: for silence, idleness, age, to make room, or because its client takes nothing. What is said on it is not
-//! known here.
+//! Decides when a connection is closed: for silence, idleness, age, to make room, or because its client reads nothing.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -10,10 +9,10 @@ use tokio::time::Instant;
 use super::activity::{Activity, Heard};
 use crate::config::settings::Limits;
 
-/// How long a connection without calls may stay after it was told to close.
+/// How long a connection without calls stays open after its GOAWAY.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// How long connections may do what.
+/// The timeouts of a connection.
 #[derive(Debug)]
 pub(crate) struct Timeouts {
     pub(crate) first_byte: Duration,
@@ -24,27 +23,27 @@ pub(crate) struct Timeouts {
     age_grace: Duration,
 }
 
-/// What to do about a connection.
+/// The next action on a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// Look again then.
+    /// Call [`ConnectionAge::step`] again at this time.
     Wait(Instant),
-    /// Tell the client to make no more calls on it, and look again at once.
-    Tell,
-    /// Close it.
+    /// Send a GOAWAY, and call [`ConnectionAge::step`] again at once.
+    Goaway,
+    /// Close the connection.
     Close,
 }
 
-/// The rest of a connection's life.
+/// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
-pub(crate) struct Closing<'t> {
+pub(crate) struct ConnectionAge<'t> {
     timeouts: &'t Timeouts,
-    /// When the client was told that the connection ends.
-    told: Option<Instant>,
-    /// When it is too old; once the client was told, when calls on it end whatever becomes of them. None while the server
-    /// stops, which ends calls itself.
+    /// When the GOAWAY was sent.
+    goaway_sent_at: Option<Instant>,
+    /// Before the GOAWAY: when the connection is too old. After it: when the calls that are still running are ended.
+    /// `None` while the server shuts down, because the shutdown ends calls itself.
     ends: Option<Instant>,
-    /// When it is time to see what the client has not taken.
+    /// When to check again whether the client reads what it is sent.
     next_round: Instant,
 }
 
@@ -61,20 +60,25 @@ impl Timeouts {
     }
 }
 
-impl<'t> Closing<'t> {
-    /// Of a connection that is opened now.
+impl<'t> ConnectionAge<'t> {
+    /// For a connection that is opened now.
     pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
         let now = Instant::now();
-        Self { timeouts, told: None, ends: Some(now + about(timeouts.age)), next_round: now + timeouts.send }
+        Self {
+            timeouts,
+            goaway_sent_at: None,
+            ends: Some(now + jittered(timeouts.age)),
+            next_round: now + timeouts.send,
+        }
     }
 
-    pub(crate) fn told(&self) -> bool {
-        self.told.is_some()
+    pub(crate) fn goaway_sent(&self) -> bool {
+        self.goaway_sent_at.is_some()
     }
 
-    /// Says that the server stops, and that the client was told.
+    /// Records that the server shuts down and that the GOAWAY has been sent.
     pub(crate) fn drain(&mut self) {
-        self.told = Some(Instant::now());
+        self.goaway_sent_at = Some(Instant::now());
         self.ends = None;
     }
 
@@ -88,25 +92,26 @@ impl<'t> Closing<'t> {
         }
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        // Who is asked a second time, and was told before, has had time to go.
-        let makes_room = quiet_until.is_some() && activity.asked_to_leave() > usize::from(self.told());
+        // A second request to go after the GOAWAY closes the connection: it has had time to go.
+        let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
-            if self.told() || activity.heard() != Heard::Enough {
+            if self.goaway_sent() || activity.heard() != Heard::Enough {
                 return Step::Close;
             }
-            self.told = Some(now);
+            self.goaway_sent_at = Some(now);
             self.ends = Some(now + self.timeouts.age_grace);
-            return Step::Tell;
+            return Step::Goaway;
         }
-        // A connection with calls may become quiet at any time, and is then left alone for at least that long.
-        let quiet_until = quiet_until.unwrap_or_else(|| now + if self.told() { LINGER } else { self.timeouts.idle });
+        // A connection with calls may become idle at any time, and then stays open for at least this long.
+        let quiet_until =
+            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { LINGER } else { self.timeouts.idle });
         Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
-    /// How long nothing may happen; none as long as calls are under way.
+    /// When the connection has been idle for too long; `None` while calls run.
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
-        Some(match (activity.heard(), self.told) {
+        Some(match (activity.heard(), self.goaway_sent_at) {
             (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
             (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
             (Heard::Enough, None) => quiet_since + self.timeouts.idle,
@@ -115,9 +120,9 @@ impl<'t> Closing<'t> {
     }
 }
 
-/// A time that is up to a tenth longer or shorter, by chance, so that what began together does not end together.
-fn about(time: Duration) -> Duration {
-    // The one source of chance in the standard library; it need not be a good one.
+/// A duration that varies at random by up to a tenth, so that connections opened together do not close together.
+fn jittered(time: Duration) -> Duration {
+    // The only source of randomness in the standard library; quality does not matter here.
     let chance = RandomState::new().build_hasher().finish() as u32;
     time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
 }
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn ages_differ_by_a_tenth_at_most() {
         let hour = Duration::from_secs(3600);
-        let ages: Vec<_> = (0..1000).map(|_| about(hour).as_secs()).collect();
+        let ages: Vec<_> = (0..1000).map(|_| jittered(hour).as_secs()).collect();
         let (least, most) = (ages.iter().min().unwrap(), ages.iter().max().unwrap());
         assert!((3240..3300).contains(least) && (3900..=3960).contains(most), "{least} to {most}");
     }

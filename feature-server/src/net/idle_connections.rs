@@ -1,5 +1,4 @@
-//! Which connections make room when too many are open without a call: those that have been without one for longest. How
-//! a connection goes is not known here.
+//! Limits the connections without a call: if there are too many, the longest-idle ones get a GOAWAY.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,124 +8,124 @@ use tokio::time::{Duration, Instant, timeout};
 
 use super::activity::Activity;
 
-/// How long those who were asked to leave have for it, before they are asked once more, which ends them.
-const LEAVING: Duration = Duration::from_millis(20);
+/// How long a connection may take to close after its GOAWAY; then it is asked again, which closes it.
+const GOAWAY_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// How long a connection waits at most until others have left, before it has to go itself.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a new connection waits for others to close before it is closed itself.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
-/// The connections that are open, and how many of them may be without a call.
+/// The open connections, and how many of them may be idle.
 #[derive(Debug)]
-pub(crate) struct Crowd {
-    /// So many may be without a call; up to a quarter more until it is noticed.
+pub(crate) struct IdleConnections {
+    /// The most idle connections. A quarter more may exist until the next check.
     limit: usize,
-    members: Mutex<Members>,
-    /// Told whenever one leaves that was asked to.
+    registered: Mutex<Registered>,
+    /// Notified whenever a connection closes that was asked to.
     left: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Members {
+struct Registered {
     activities: HashMap<u64, Arc<Activity>>,
-    /// How many there have been.
-    joined: u64,
-    /// How many of those are still here that were asked to leave when it was last looked.
+    /// How many connections have been registered so far.
+    registrations: u64,
+    /// How many of the connections that the last check asked to close are still open.
     leaving: usize,
-    asked_at: Option<Instant>,
+    goaway_at: Option<Instant>,
 }
 
-/// The membership of an open connection, until it is dropped.
+/// The registration of an open connection, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Member {
-    crowd: Arc<Crowd>,
+pub(crate) struct Registration {
+    connections: Arc<IdleConnections>,
     number: u64,
     activity: Arc<Activity>,
 }
 
-impl Crowd {
-    /// * `limit`: the connections that may be without a call.
+impl IdleConnections {
+    /// * `limit`: the most idle connections.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, members: Mutex::default(), left: Notify::new() })
+        Arc::new(Self { limit, registered: Mutex::default(), left: Notify::new() })
     }
 
-    /// Takes an open connection in. Others may be asked to leave for it, and where too many are still at that, it waits;
-    /// none when they come faster than they leave.
-    pub(crate) async fn join(self: &Arc<Self>, activity: Arc<Activity>) -> Option<Member> {
+    /// Registers an open connection. If too many connections are still closing, it waits; `None` if they do not close
+    /// in time.
+    pub(crate) async fn register(self: &Arc<Self>, activity: Arc<Activity>) -> Option<Registration> {
         if self.is_full() {
-            timeout(PATIENCE, self.room()).await.ok()?;
+            timeout(WAIT_MAX, self.room()).await.ok()?;
         }
-        Some(self.take_in(activity))
+        Some(self.insert(activity))
     }
 
     async fn room(&self) {
         while self.is_full() {
-            if timeout(LEAVING, self.left.notified()).await.is_err() {
-                self.ask_again();
+            if timeout(GOAWAY_TIMEOUT, self.left.notified()).await.is_err() {
+                self.close_again();
             }
         }
-        // Where several wait, each lets the next one in.
+        // Each waiting connection wakes the next one.
         self.left.notify_one();
     }
 
-    fn take_in(self: &Arc<Self>, activity: Arc<Activity>) -> Member {
-        let mut members = self.members();
-        let number = members.joined;
-        members.joined += 1;
-        members.activities.insert(number, activity.clone());
-        // Looking at all of them takes time, so it is done once for many.
-        if number.is_multiple_of(self.a_quarter() as u64) && members.activities.len() > self.limit {
-            self.make_room(&mut members);
+    fn insert(self: &Arc<Self>, activity: Arc<Activity>) -> Registration {
+        let mut registered = self.registered();
+        let number = registered.registrations;
+        registered.registrations += 1;
+        registered.activities.insert(number, activity.clone());
+        // A check visits all connections, so it runs once for many registrations.
+        if number.is_multiple_of(self.quarter() as u64) && registered.activities.len() > self.limit {
+            self.make_room(&mut registered);
         }
-        drop(members);
-        Member { crowd: self.clone(), number, activity }
+        drop(registered);
+        Registration { connections: self.clone(), number, activity }
     }
 
     fn is_full(&self) -> bool {
-        self.members().leaving > self.a_quarter()
+        self.registered().leaving > self.quarter()
     }
 
-    fn ask_again(&self) {
-        let mut members = self.members();
-        if members.asked_at.is_none_or(|at| at.elapsed() >= LEAVING) {
-            self.make_room(&mut members);
+    fn close_again(&self) {
+        let mut registered = self.registered();
+        if registered.goaway_at.is_none_or(|at| at.elapsed() >= GOAWAY_TIMEOUT) {
+            self.make_room(&mut registered);
         }
     }
 
-    /// Asks those to leave that are too many, and some more, so that it is not to be done again at once. Who was asked
-    /// before and is still here is asked again.
-    fn make_room(&self, members: &mut Members) {
-        members.asked_at = Some(Instant::now());
+    /// Sends GOAWAY to the longest-idle connections, 25 % below the limit, so this runs rarely. A connection that is
+    /// still open after an earlier GOAWAY is asked again.
+    fn make_room(&self, registered: &mut Registered) {
+        registered.goaway_at = Some(Instant::now());
         let mut quiet: Vec<_> =
-            members.activities.values().filter_map(|activity| Some((activity.quiet_since()?, activity))).collect();
-        members.leaving = 0;
+            registered.activities.values().filter_map(|activity| Some((activity.quiet_since()?, activity))).collect();
+        registered.leaving = 0;
         if quiet.len() <= self.limit {
             return;
         }
         quiet.sort_unstable_by_key(|(since, _)| *since);
         let leave = quiet.len() - (self.limit - self.limit / 4);
-        quiet[..leave].iter().for_each(|(_, activity)| activity.ask_to_leave());
-        members.leaving = leave;
+        quiet[..leave].iter().for_each(|(_, activity)| activity.request_goaway());
+        registered.leaving = leave;
     }
 
-    fn a_quarter(&self) -> usize {
+    fn quarter(&self) -> usize {
         (self.limit / 4).max(1)
     }
 
-    fn members(&self) -> MutexGuard<'_, Members> {
-        // Nothing panics between two changes that belong together.
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registered(&self) -> MutexGuard<'_, Registered> {
+        // No code panics between two changes that belong together, so the data is consistent even after a panic.
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Member {
+impl Drop for Registration {
     fn drop(&mut self) {
-        let mut members = self.crowd.members();
-        members.activities.remove(&self.number);
-        if self.activity.asked_to_leave() > 0 {
-            // One that was busy when it was last looked may not be among them.
-            members.leaving = members.leaving.saturating_sub(1);
-            drop(members);
-            self.crowd.left.notify_one();
+        let mut registered = self.connections.registered();
+        registered.activities.remove(&self.number);
+        if self.activity.goaway_requests() > 0 {
+            // A connection that was busy during the last check is not counted.
+            registered.leaving = registered.leaving.saturating_sub(1);
+            drop(registered);
+            self.connections.left.notify_one();
         }
     }
 }
@@ -140,50 +139,51 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn those_that_are_quiet_for_longest_leave() {
-        let crowd = Crowd::new(8);
-        let mut members = Vec::new();
+    async fn longest_idle_connections_get_a_goaway() {
+        let connections = IdleConnections::new(8);
+        let mut registered = Vec::new();
         let mut busy = Vec::new();
         for number in 0..12 {
             let activity = Activity::new();
             if number % 4 == 0 {
                 busy.push(activity.begin_call());
             }
-            members.push((activity.clone(), crowd.take_in(activity)));
+            registered.push((activity.clone(), connections.insert(activity)));
             advance(Duration::from_secs(1)).await;
         }
-        let asked = |members: &[(Arc<Activity>, Member)]| {
-            members.iter().map(|(activity, _)| activity.asked_to_leave()).collect::<Vec<_>>()
+        let asked = |registered: &[(Arc<Activity>, Registration)]| {
+            registered.iter().map(|(activity, _)| activity.goaway_requests()).collect::<Vec<_>>()
         };
-        assert_eq!(asked(&members), [0; 12], "nine are quiet, and nobody has looked since");
+        assert_eq!(asked(&registered), [0; 12], "nine are idle, and no check has run since");
         busy.clear();
-        members.push({
+        registered.push({
             let activity = Activity::new();
-            (activity.clone(), crowd.take_in(activity))
+            (activity.clone(), connections.insert(activity))
         });
-        // All 13 are quiet now; the calls have ended last.
-        assert_eq!(asked(&members), [0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0]);
+        // All 13 are idle now; the calls ended last.
+        assert_eq!(asked(&registered), [0, 1, 1, 1, 0, 1, 1, 1, 0, 1, 0, 0, 0]);
     }
 
     #[tokio::test]
-    async fn who_is_gone_does_not_count() {
-        let crowd = Crowd::new(4);
+    async fn idle_connections_forget_dropped_registrations() {
+        let connections = IdleConnections::new(4);
         for _ in 0..100 {
             let activity = Activity::new();
-            let member = crowd.join(activity.clone()).await.unwrap();
-            assert_eq!(activity.asked_to_leave(), 0);
-            drop(member);
+            let registration = connections.register(activity.clone()).await.unwrap();
+            assert_eq!(activity.goaway_requests(), 0);
+            drop(registration);
         }
-        assert!(crowd.members().activities.is_empty());
+        assert!(connections.registered().activities.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_comes_waits_until_others_have_left() {
-        let crowd = Crowd::new(8);
-        let mut members: Vec<_> = (0..11).map(|_| crowd.take_in(Activity::new())).collect();
-        let next = || crowd.join(Activity::new());
+    async fn a_new_connection_waits_until_others_have_closed() {
+        let connections = IdleConnections::new(8);
+        let mut registered: Vec<_> = (0..11).map(|_| connections.insert(Activity::new())).collect();
+        let next = || connections.register(Activity::new());
         assert!(next().await.is_none(), "five are asked again and again, and stay");
-        let mut leaving: Vec<_> = members.extract_if(.., |member| member.activity.asked_to_leave() > 0).collect();
+        let mut leaving: Vec<_> =
+            registered.extract_if(.., |registration| registration.activity.goaway_requests() > 0).collect();
         assert_eq!(leaving.len(), 5);
         let (next, ()) = tokio::join!(next(), async { leaving.truncate(2) });
         assert!(next.is_some(), "two of them are still here, which is as many as may be");

@@ -1,8 +1,8 @@
-//! Where the calls of a connection run: as far as they go without waiting, at once and on the connection's own task. Only
-//! what has to wait becomes a task of its own. What a call is about is not known here.
+//! Polls the calls of a connection on the connection's own task. Only a call that has to wait becomes a task of its
+//! own.
 //!
-//! Most calls never wait, so they cost no task and no wake-up. And a client that sends many calls at one moment has no
-//! more of them begun than one connection can carry, whatever other connections do meanwhile.
+//! Most calls never wait, so they cost no task and no wake-up. A client that sends many calls at one moment also has no
+//! more of them started than one connection can carry, however busy other connections are.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -17,56 +17,58 @@ use pin_project_lite::pin_project;
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 thread_local! {
-    /// Calls that a connection on this thread has taken and that have not begun. They stand here only while a connection
-    /// is polled, which is done by one at a time.
-    static TAKEN: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
-    /// That connection, as long as it may run the next call without taking others first.
-    static EAGER: Cell<Option<Arc<Ear>>> = const { Cell::new(None) };
+    /// Calls that the connection has accepted and not started. The queue is used only while a connection is polled, and
+    /// a thread polls one connection at a time.
+    static QUEUE: RefCell<Vec<Task>> = const { RefCell::new(Vec::new()) };
+    /// The waker of the connection that is being polled, as long as it may start the next call at once instead of
+    /// queueing it.
+    static ONE_BY_ONE: Cell<Option<Arc<MutedWaker>>> = const { Cell::new(None) };
 }
 
-/// Takes the calls of connections; [`AtOnce`] runs them.
+/// Queues the calls of connections; [`InlineExecutor`] runs them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taken;
+pub(crate) struct CallQueue;
 
-impl<F> Executor<F> for Taken
+impl<F> Executor<F> for CallQueue
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, call: F) {
         let call = Box::pin(call);
-        match EAGER.take() {
-            Some(ear) => ear.while_deaf(|| run(call, &mut Context::from_waker(Waker::noop()))),
-            None => TAKEN.with_borrow_mut(|taken| taken.push(call)),
+        match ONE_BY_ONE.take() {
+            Some(muted_waker) => muted_waker.muted(|| run(call, &mut Context::from_waker(Waker::noop()))),
+            None => QUEUE.with_borrow_mut(|taken| taken.push(call)),
         }
     }
 }
 
-/// Runs a call as far as it goes by itself.
+/// Polls a call once, and spawns it if it has to wait.
 fn run(mut call: Task, cx: &mut Context<'_>) {
     if call.as_mut().poll(cx).is_pending() {
-        // From now on it is that task that is woken for it.
+        // The first poll of the new task registers the right waker.
         tokio::spawn(call);
     }
 }
 
 pin_project! {
-    /// A connection whose calls run as soon as it has taken all that its client has sent by now. So their answers leave
-    /// together. Where the client sends one call at a time there is nothing to wait for, and it runs as it is taken: hyper
-    /// then looks for the next one, and sends the answer with that, without being woken for it.
-    pub(crate) struct AtOnce<C> {
+    /// A connection that starts its calls after it has accepted everything its client has sent so far, so that the
+    /// answers leave together. If the client sends one call at a time, the call runs as soon as it is accepted: hyper
+    /// then looks for the next call and sends the answer in the same poll, without another wake-up.
+    pub(crate) struct InlineExecutor<C> {
         #[pin]
         connection: C,
-        ear: Arc<Ear>,
+        muted_waker: Arc<MutedWaker>,
         waker: Waker,
         one_by_one: bool,
     }
 }
 
-impl<C> AtOnce<C> {
-    /// * `connection`: gives its calls to [`Taken`].
+impl<C> InlineExecutor<C> {
+    /// * `connection`: spawns its calls with [`CallQueue`].
     pub(crate) fn new(connection: C) -> Self {
-        let ear = Arc::new(Ear { task: Mutex::new(Waker::noop().clone()), deaf: AtomicBool::new(false) });
-        Self { connection, waker: ear.clone().into(), ear, one_by_one: true }
+        let muted_waker =
+            Arc::new(MutedWaker { task: Mutex::new(Waker::noop().clone()), is_muted: AtomicBool::new(false) });
+        Self { connection, waker: muted_waker.clone().into(), muted_waker, one_by_one: true }
     }
 
     /// The connection.
@@ -75,59 +77,58 @@ impl<C> AtOnce<C> {
     }
 }
 
-impl<C: Future> Future for AtOnce<C> {
+impl<C: Future> Future for InlineExecutor<C> {
     type Output = C::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let this = self.project();
-        this.ear.belongs_to(cx.waker());
+        this.muted_waker.set_task(cx.waker());
         let mut cx = Context::from_waker(this.waker);
-        EAGER.set(this.one_by_one.then(|| this.ear.clone()));
+        ONE_BY_ONE.set(this.one_by_one.then(|| this.muted_waker.clone()));
         let done = this.connection.poll(&mut cx);
-        EAGER.set(None);
-        let mut taken = TAKEN.take();
+        ONE_BY_ONE.set(None);
+        let mut taken = QUEUE.take();
         if !taken.is_empty() {
-            // Where it was one by one, one more has run already.
+            // One by one: one more call has already run.
             *this.one_by_one = !*this.one_by_one && taken.len() == 1;
         }
         taken.drain(..).for_each(|call| run(call, &mut cx));
-        // The room is kept for the next ones.
-        TAKEN.set(taken);
+        // Keeps the allocation for the next poll.
+        QUEUE.set(taken);
         done
     }
 }
 
-/// What wakes a connection, but not while one of its calls runs within its own turn: it is not done by then.
+/// Waker that ignores wake-ups while the connection polls a call inline; the connection polls again anyway.
 #[derive(Debug)]
-struct Ear {
+struct MutedWaker {
     task: Mutex<Waker>,
-    deaf: AtomicBool,
+    is_muted: AtomicBool,
 }
 
-impl Ear {
-    fn belongs_to(&self, waker: &Waker) {
+impl MutedWaker {
+    fn set_task(&self, waker: &Waker) {
         let mut task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
         if !task.will_wake(waker) {
             *task = waker.clone();
         }
     }
 
-    /// Nothing is missed by it: what anybody does for the connection before it would wake it, the connection finds as it
-    /// goes on.
-    fn while_deaf(&self, run: impl FnOnce()) {
-        self.deaf.store(true, Ordering::SeqCst);
+    /// No wake-up is lost: the connection goes on after `run` and finds everything that would have woken it.
+    fn muted(&self, run: impl FnOnce()) {
+        self.is_muted.store(true, Ordering::SeqCst);
         run();
-        self.deaf.store(false, Ordering::SeqCst);
+        self.is_muted.store(false, Ordering::SeqCst);
     }
 }
 
-impl Wake for Ear {
+impl Wake for MutedWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.deaf.load(Ordering::SeqCst) {
+        if !self.is_muted.load(Ordering::SeqCst) {
             self.task.lock().unwrap_or_else(PoisonError::into_inner).wake_by_ref();
         }
     }
@@ -142,7 +143,7 @@ mod tests {
 
     use super::*;
 
-    /// A connection that takes so many calls at each turn, and tells when it has done so; each call tells its name.
+    /// A connection that accepts these calls at each poll and then reports `taken`; each call reports its name.
     fn turns(
         turns: &'static [&'static [&'static str]],
         tell: &UnboundedSender<&'static str>,
@@ -152,7 +153,7 @@ mod tests {
             let Some(calls) = turns.next() else { return Poll::Ready(()) };
             for &call in *calls {
                 let tell = tell.clone();
-                Taken.execute(async move { tell.send(call).unwrap() });
+                CallQueue.execute(async move { tell.send(call).unwrap() });
             }
             tell.send("taken").unwrap();
             cx.waker().wake_by_ref();
@@ -161,9 +162,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn calls_that_come_together_run_together_and_those_that_come_alone_as_they_come() {
+    async fn calls_that_arrive_together_run_together_and_single_calls_run_at_once() {
         let (tell, mut told) = unbounded_channel();
-        AtOnce::new(turns(&[&["a"], &[], &["b", "c"], &["d", "e"], &["f"], &["g"]], &tell)).await;
+        InlineExecutor::new(turns(&[&["a"], &[], &["b", "c"], &["d", "e"], &["f"], &["g"]], &tell)).await;
         let mut order = Vec::new();
         told.close();
         while let Some(what) = told.recv().await {
@@ -174,15 +175,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_that_waits_goes_on_when_it_can_whatever_becomes_of_its_connection() {
+    async fn a_call_that_waits_goes_on_after_its_connection_has_ended() {
         let (go, went) = oneshot::channel();
         let (tell, told) = oneshot::channel();
         let mut taken = Some(async move { drop(tell.send(went.await)) });
         let connection = poll_fn(move |_| {
-            taken.take().into_iter().for_each(|call| Taken.execute(call));
+            taken.take().into_iter().for_each(|call| CallQueue.execute(call));
             Poll::Ready(())
         });
-        AtOnce::new(connection).await;
+        InlineExecutor::new(connection).await;
         go.send("gone on").unwrap();
         assert_eq!(told.await.unwrap().unwrap(), "gone on");
     }
@@ -196,16 +197,16 @@ mod tests {
     }
 
     #[test]
-    fn only_what_happens_outside_of_its_turn_wakes_a_connection() {
+    fn a_connection_ignores_wake_ups_while_it_polls_a_call() {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let (waker, mut own) = (Waker::from(woken.clone()), None);
         let connection = poll_fn(|cx| {
             own = Some(cx.waker().clone());
             let own = cx.waker().clone();
-            Taken.execute(async move { own.wake() });
+            CallQueue.execute(async move { own.wake() });
             Poll::<()>::Pending
         });
-        let polled = Box::pin(AtOnce::new(connection)).as_mut().poll(&mut Context::from_waker(&waker));
+        let polled = Box::pin(InlineExecutor::new(connection)).as_mut().poll(&mut Context::from_waker(&waker));
         assert!(polled.is_pending() && !woken.0.load(Ordering::SeqCst), "it goes on after that call by itself");
         own.unwrap().wake();
         assert!(woken.0.load(Ordering::SeqCst));

@@ -1,4 +1,4 @@
-//! The accept loop: from the first connection to the end of the last one. What is said on a connection is not known here.
+//! The accept loop: from the first connection to the end of the last one.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,24 +22,24 @@ use super::tls::{self, ClientCertificate, Handshakes};
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
-use crate::net::slots::Admission;
-use crate::net::workers::Cores;
+use crate::net::slots::Slots;
+use crate::net::workers::Workers;
 
-/// How long the loop waits after it could not accept, at first and at most. It doubles from one failure to the next.
+/// How long the loop waits after it could not accept, at first and at most. The pause doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long the ends of the last calls may take to reach their clients.
+/// How long the last answers may take to reach their clients.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// Where connections come from.
+/// A source of connections.
 pub(crate) trait Accept: Send {
-    /// A connection that belongs to no runtime.
+    /// A connection that is bound to no runtime yet.
     type Socket: Send + 'static;
-    /// A connection of the runtime that it was opened on.
+    /// A connection on the runtime that opened it.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection and its client's address. Nothing is lost when the future is dropped.
+    /// The next connection and its client's address. Cancel-safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
 
     /// Opens a connection on the current runtime.
@@ -52,8 +52,8 @@ impl Accept for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(std::net::TcpStream, SocketAddr)> {
         let (stream, address) = TcpListener::accept(self).await?;
-        // Answers are small: waiting to fill a packet would only delay them. This fails only on a connection that is
-        // already gone, which the first read will tell.
+        // Answers are small: to wait until a packet is full would only delay them. The call fails only on a connection
+        // that is already closed, which the first read reports.
         let _ = stream.set_nodelay(true);
         Ok((stream.into_std()?, address))
     }
@@ -70,13 +70,13 @@ pub struct Stopped {
     pub cut_off: usize,
 }
 
-/// Serves connections until `shutdown`, lets their calls go on for the grace period, and ends what is left.
+/// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest.
 ///
-/// * `cores`: where connections are served.
-/// * `tls`: how connections are opened; without it they are in clear text.
+/// * `workers`: the threads that serve connections.
+/// * `tls`: encrypts connections; `None` means clear text.
 pub(crate) async fn run<A, S>(
     mut incoming: A,
-    cores: Cores,
+    workers: Workers,
     service: S,
     tls: Option<Arc<Handshakes>>,
     settings: &Settings,
@@ -90,7 +90,7 @@ where
 {
     let limits = &settings.limits;
     let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
-    let admission = Admission::new(limits.connections, limits.connections_per_address);
+    let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = FIRST_PAUSE;
@@ -104,16 +104,16 @@ where
         match accepted {
             Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
-                match admission.admit(address.ip()) {
-                    Ok(place) => {
-                        let (serving, service, seat) = (serving.clone(), service.clone(), cores.seat());
-                        let runtime = seat.runtime.clone();
+                match slots.take(address.ip()) {
+                    Ok(slot) => {
+                        let (serving, service, worker) = (serving.clone(), service.clone(), workers.slot());
+                        let runtime = worker.runtime.clone();
                         let serve = async move {
                             match A::open(socket) {
                                 Ok(io) => serving.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
-                            drop((place, seat));
+                            drop((slot, worker));
                         };
                         connections.spawn_on(serve, &runtime);
                     }
@@ -122,11 +122,11 @@ where
             }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                // Most likely there are no file descriptors left. Trying again at once would only burn the processor.
+                // The process has probably run out of file descriptors. To retry at once would only burn CPU time.
                 tracing::warn!(%error, "cannot accept connections, waiting for {pause:?}");
                 tokio::select! {
                     () = shutdown.as_mut() => break,
-                    // The end of a connection makes room, so it is worth a try at once.
+                    // The end of a connection frees a file descriptor, so the loop retries at once.
                     Some(_) = connections.join_next() => {}
                     () = sleep(pause) => pause = LONGEST_PAUSE.min(pause * 2),
                 }
@@ -144,7 +144,7 @@ where
     Stopped { cut_off }
 }
 
-/// What all connections are served with: one for all, so that a connection that says nothing costs little.
+/// What all connections share, so that an idle connection costs little.
 struct Serving {
     tls: Option<Arc<Handshakes>>,
     rules: Rules,
@@ -152,8 +152,8 @@ struct Serving {
 }
 
 impl Serving {
-    /// Serves a connection, which begins with a handshake where there is TLS. It is made here, in the connection's own
-    /// task, where it delays nobody.
+    /// Serves a connection, which begins with a handshake if TLS is on. The handshake runs in the connection's own
+    /// task, so it does not delay the accept loop.
     async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -167,7 +167,7 @@ impl Serving {
         let Some((io, certificate)) = opened else { return };
         let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
         let service = with(certificate, service);
-        // Boxed, so that the task is small until there is something to serve.
+        // Boxed, so that the task is small until the first byte arrives.
         Box::pin(connection::serve(heard, address.ip(), service, &self.rules, self.drain.clone())).await;
     }
 }
@@ -192,7 +192,7 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     while connections.join_next().await.is_some() {}
 }
 
-/// Whether an error concerns only the connection that was to be accepted.
+/// Whether an error concerns only the connection that was being accepted.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)

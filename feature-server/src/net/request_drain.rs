@@ -1,8 +1,8 @@
 //! Reads and drops the part of a request's body that the service has not read.
 //!
-//! A service may answer before the body is here: a caller without a right is refused without a look at the body. To drop
-//! the body then resets the stream over HTTP/2, which some clients report instead of the answer (curl 7.88 does), and
-//! closes the connection over HTTP/1.1. So the rest is read and dropped after the answer, within bounds.
+//! A service may answer before the body has arrived: a caller without the right is refused before the body is read.
+//! Dropping the body resets the stream over HTTP/2, which some clients report instead of the answer (curl 7.88 does),
+//! and closes the connection over HTTP/1.1. So the rest is read and dropped after the answer, within bounds.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,13 +18,14 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 
-/// The most bytes that are read and dropped of one body: the largest message that is allowed by default.
+/// The most bytes of one body that are drained: the largest message that is allowed by default.
 const DRAINED_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a body is drained at most.
+/// How long one body is drained at most.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How many bodies are drained at once. Beyond that, streams are reset and connections closed, which costs no memory.
+/// How many bodies are drained at the same time. Beyond that, streams are reset and connections closed, which costs no
+/// memory.
 static DRAINS: Semaphore = Semaphore::const_new(100);
 
 /// A request whose body is drained when the service drops it.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// How far a server is on its way to stop. The order of the variants is the order in time.
+/// How far the shutdown of a server has come. The order of the variants is the order in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// Connections are accepted.
     Serving,
-    /// No connection is accepted any more; the calls under way go on.
+    /// No new connection is accepted; running calls continue.
     Draining,
-    /// The calls that are still under way are ended.
+    /// The calls that still run are ended.
     Ended,
 }
 
@@ -24,7 +24,7 @@ impl Drain {
         Self(Arc::new(watch::Sender::new(Phase::Serving)))
     }
 
-    /// Goes on to a later phase. It never goes back.
+    /// Moves to a later phase, never to an earlier one.
     pub(crate) fn advance(&self, to: Phase) {
         self.0.send_if_modified(|now| {
             let forward = to > *now;
@@ -39,7 +39,7 @@ impl Drain {
         *self.0.borrow() >= phase
     }
 
-    /// Waits for a phase.
+    /// Waits until the server has reached a phase.
     pub(crate) async fn reached(self, phase: Phase) {
         // The sender is alive as long as `self` is, so this does not fail.
         let _ = self.0.subscribe().wait_for(|now| *now >= phase).await;

@@ -1,13 +1,12 @@
-//! How many of something there may be, in all and from one address: connections, or calls. It counts; what becomes of who is refused is
-//! the business of who asks.
+//! Counting semaphore with a total and a per-address limit, for connections and for calls.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The places that are taken, and how many there are.
+/// The slots that are taken, and their limits.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct Slots {
     limit: usize,
     limit_per_address: usize,
     counts: Mutex<Counts>,
@@ -20,59 +19,61 @@ struct Counts {
     refused: u64,
 }
 
-/// The right to one connection or call, until it is dropped.
+/// One or several slots, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    admission: Arc<Admission>,
+pub(crate) struct Slot {
+    slots: Arc<Slots>,
     address: IpAddr,
-    places: usize,
+    count: usize,
 }
 
-impl Admission {
+impl Slots {
     pub(crate) fn new(limit: usize, limit_per_address: usize) -> Arc<Self> {
         Arc::new(Self { limit, limit_per_address, counts: Mutex::default() })
     }
 
-    /// A place for somebody from an address, or the number of those refused so far when there is none.
-    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Place, u64> {
-        self.admit_as(address, 1)
+    /// Takes a slot for an address. If there is none, the error is the number of refusals so far.
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Slot, u64> {
+        self.take_many(address, 1)
     }
 
-    /// As [`Admission::admit`], for somebody who takes as much as several: so many places, or all there are for an address.
-    pub(crate) fn admit_as(self: &Arc<Self>, address: IpAddr, places: usize) -> Result<Place, u64> {
-        let places = places.min(self.limit_per_address).min(self.limit);
+    /// Like [`Slots::take`] for a call that needs several slots: `count` of them, or the limit of an address if that is
+    /// less.
+    pub(crate) fn take_many(self: &Arc<Self>, address: IpAddr, count: usize) -> Result<Slot, u64> {
+        let count = count.min(self.limit_per_address).min(self.limit);
         let address = accountable(address);
         let mut counts = self.counts();
         let from_address = counts.by_address.get(&address).copied().unwrap_or(0);
-        if counts.all + places > self.limit || from_address + places > self.limit_per_address {
+        if counts.all + count > self.limit || from_address + count > self.limit_per_address {
             counts.refused += 1;
             return Err(counts.refused);
         }
-        counts.all += places;
-        counts.by_address.insert(address, from_address + places);
-        Ok(Place { admission: self.clone(), address, places })
+        counts.all += count;
+        counts.by_address.insert(address, from_address + count);
+        Ok(Slot { slots: self.clone(), address, count })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Nothing panics between two changes that belong together, so the counts hold even after a panic elsewhere.
+        // No code panics between two changes that belong together, so the counts are consistent even after a panic
+        // elsewhere.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut counts = self.admission.counts();
-        counts.all -= self.places;
+        let mut counts = self.slots.counts();
+        counts.all -= self.count;
         match counts.by_address.get_mut(&self.address) {
-            Some(count) if *count > self.places => *count -= self.places,
+            Some(count) if *count > self.count => *count -= self.count,
             _ => drop(counts.by_address.remove(&self.address)),
         }
     }
 }
 
-/// What stands for the one who holds an address.
+/// The address that a client is counted by.
 ///
-/// A holder of IPv6 addresses usually has all those of a /64, so these count as one.
+/// A client with IPv6 usually holds a whole /64, so all its addresses count as one.
 fn accountable(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -89,36 +90,36 @@ mod tests {
 
     #[test]
     fn counts_in_all_and_per_address() {
-        let admission = Admission::new(3, 2);
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
-        let first = admit("10.0.0.1").unwrap();
-        let _second = admit("::ffff:10.0.0.1").unwrap();
-        assert_eq!(admit("10.0.0.1").unwrap_err(), 1, "two from one address, however it is written");
-        let _third = admit("10.0.0.2").unwrap();
-        assert_eq!(admit("10.0.0.3").unwrap_err(), 2, "three in all");
+        let slots = Slots::new(3, 2);
+        let take = |address: &str| slots.take(address.parse().unwrap());
+        let first = take("10.0.0.1").unwrap();
+        let _second = take("::ffff:10.0.0.1").unwrap();
+        assert_eq!(take("10.0.0.1").unwrap_err(), 1, "two from one address, however it is written");
+        let _third = take("10.0.0.2").unwrap();
+        assert_eq!(take("10.0.0.3").unwrap_err(), 2, "three in all");
         drop(first);
-        admit("10.0.0.1").unwrap();
-        assert_eq!(admission.counts().by_address.len(), 2, "an address without connections is forgotten");
+        take("10.0.0.1").unwrap();
+        assert_eq!(slots.counts().by_address.len(), 2, "an address without connections is forgotten");
     }
 
     #[test]
-    fn who_takes_as_much_as_several_counts_as_several() {
-        let admission = Admission::new(6, 4);
-        let admit = |address: &str, places| admission.admit_as(address.parse().unwrap(), places);
-        let all_of_an_address = admit("10.0.0.1", 16).unwrap();
-        admit("10.0.0.1", 1).unwrap_err();
-        admit("10.0.0.2", 3).unwrap_err();
-        let _other = admit("10.0.0.2", 2).unwrap();
+    fn several_slots_count_as_several() {
+        let slots = Slots::new(6, 4);
+        let take = |address: &str, count| slots.take_many(address.parse().unwrap(), count);
+        let all_of_an_address = take("10.0.0.1", 16).unwrap();
+        take("10.0.0.1", 1).unwrap_err();
+        take("10.0.0.2", 3).unwrap_err();
+        let _other = take("10.0.0.2", 2).unwrap();
         drop(all_of_an_address);
-        admit("10.0.0.1", 4).unwrap();
+        take("10.0.0.1", 4).unwrap();
     }
 
     #[test]
     fn one_network_of_ipv6_is_one_address() {
-        let admission = Admission::new(9, 1);
-        let admit = |address: &str| admission.admit(address.parse().unwrap());
-        let _first = admit("2001:db8:1:2::3").unwrap();
-        admit("2001:db8:1:2:ffff::4").unwrap_err();
-        admit("2001:db8:1:3::3").unwrap();
+        let slots = Slots::new(9, 1);
+        let take = |address: &str| slots.take(address.parse().unwrap());
+        let _first = take("2001:db8:1:2::3").unwrap();
+        take("2001:db8:1:2:ffff::4").unwrap_err();
+        take("2001:db8:1:3::3").unwrap();
     }
 }

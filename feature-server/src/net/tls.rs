@@ -1,7 +1,7 @@
-//! TLS on connections: the handshake, and whom the client's certificate names.
+//! TLS on connections: the handshake, and the client's certificate.
 //!
-//! `files` makes a configuration of what the files hold, and `reload` keeps it current. Nothing here knows HTTP but for
-//! the one answer to who speaks it without TLS, and nothing knows what a client may do.
+//! `files` builds the configuration from the files, and `reload` keeps it current. Only `hello` knows HTTP, for its
+//! answer to a client that does not speak TLS.
 
 use std::convert::Infallible;
 use std::io;
@@ -33,17 +33,17 @@ use files::Files;
 pub use files::TlsError;
 use reload::Reload;
 
-/// A connection's stream, with or without TLS. What TLS needs is boxed, so that a connection without it is no larger.
+/// A connection's stream, with or without TLS. The TLS state is boxed, so that a connection without it is not larger.
 pub(crate) type Stream<Io> = Either<Io, Box<TlsStream<Io>>>;
 
-/// TLS as the settings ask for it.
+/// TLS as configured by the settings.
 pub struct Tls {
     handshakes: Arc<Handshakes>,
     reload: Reload,
 }
 
 impl Tls {
-    /// Reads the files that the settings name; `None` when they name none.
+    /// Reads the files that the settings name; `None` if they name none.
     ///
     /// # Errors
     /// [`TlsError`] names the setting and the file that cannot be used.
@@ -57,25 +57,25 @@ impl Tls {
         Ok(Some(Self { handshakes: Arc::new(handshakes), reload }))
     }
 
-    /// What connections are opened with.
+    /// The configuration for handshakes, which [`Tls::keep_current`] updates.
     pub(crate) fn handshakes(&self) -> Arc<Handshakes> {
         Arc::clone(&self.handshakes)
     }
 
-    /// Puts files that change in force, for as long as it runs.
+    /// Reloads changed files for as long as the future runs.
     pub(crate) async fn keep_current(self) -> Infallible {
         self.reload.run(&self.handshakes.config).await
     }
 }
 
-/// What handshakes are made with.
+/// The configuration and the timeout of handshakes.
 pub(crate) struct Handshakes {
     config: ArcSwap<ServerConfig>,
     timeout: Duration,
 }
 
 impl Handshakes {
-    /// The connection after the handshake, and the client's certificate if it has shown one.
+    /// Performs a handshake. Returns the encrypted stream, and the client's certificate if it has sent one.
     async fn make<Io>(&self, mut io: Io) -> io::Result<(TlsStream<Io>, Option<ClientCertificate>)>
     where
         Io: AsyncRead + AsyncWrite + Unpin,
@@ -88,7 +88,7 @@ impl Handshakes {
     }
 }
 
-/// Opens a connection by a handshake. `None` when it is to be closed.
+/// Opens a connection by a handshake; `None` if the connection is to be closed.
 ///
 /// `address`: the client's, for the log.
 pub(crate) async fn open<Io>(

@@ -1,8 +1,7 @@
-//! The threads that connections are served on: one for each core of the machine, with a runtime of its own. What is done on
-//! a connection is not known here.
+//! Worker threads that serve connections: one for each core of the machine, each with a runtime of its own.
 //!
-//! A connection stays where it was put. So nothing of a call is handed from one core to another, and no thread wakes
-//! another one for it. The price: a core whose connections have much to do gets no help from the others.
+//! A connection stays on its worker. So calls never move between cores, and no thread wakes another one for a call. The
+//! price: a worker with busy connections gets no help from the others.
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -15,66 +14,67 @@ use tokio::sync::oneshot;
 use crate::middleware::fair_share;
 use crate::permit::decode_pool;
 
-/// How many tasks run, where many can, before it is looked who has sent something meanwhile. A task is a connection with all
-/// the calls that it has brought: with tokio's 61 of them a good client waits twice as long while others connect in masses.
+/// How many ready tasks run before the runtime polls for new I/O. A task is a connection with all the calls that it has
+/// received: with tokio's default of 61, a good client waits twice as long while others connect in masses.
 const TASKS_BETWEEN_LOOKS: u32 = 11;
 
-/// The threads of each core for what blocks or computes for long: large messages, and files of keys, whose disk may hang.
+/// The blocking threads of each worker, for work that blocks or computes for long: large messages, and key files, whose
+/// disk may hang.
 const BLOCKING_THREADS: usize = 2;
 
-/// The places where connections can be served.
-pub struct Cores(Vec<Core>);
+/// The worker threads of a server.
+pub struct Workers(Vec<Worker>);
 
-struct Core {
+struct Worker {
     runtime: Handle,
-    /// Each connection that is served here holds one.
+    /// Each connection on this worker holds a clone.
     connections: Arc<()>,
-    /// Dropped, it ends the thread.
+    /// Ends the thread when it is dropped.
     _running: Option<oneshot::Sender<()>>,
 }
 
-/// A place for one connection. It counts there until this is dropped.
-pub(crate) struct Seat {
+/// The worker of one connection. The connection counts there until this is dropped.
+pub(crate) struct WorkerSlot {
     pub(crate) runtime: Handle,
     _connection: Arc<()>,
 }
 
-impl Cores {
-    /// Starts the threads. They end when this is dropped, with all that is still running on them.
+impl Workers {
+    /// Starts the threads. Dropping this ends them, with all tasks that still run on them.
     ///
     /// # Errors
-    /// Those of the system.
+    /// Those of the operating system.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        (0..count.get()).map(Core::start).collect::<io::Result<_>>().map(Self)
+        (0..count.get()).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Only the runtime of the caller.
+    /// A single worker, on the current runtime.
     #[cfg(test)]
     pub(crate) fn here() -> Self {
-        Self(vec![Core { runtime: Handle::current(), connections: Arc::default(), _running: None }])
+        Self(vec![Worker { runtime: Handle::current(), connections: Arc::default(), _running: None }])
     }
 
     /// The runtime of each thread.
     pub(crate) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
-        self.0.iter().map(|core| &core.runtime)
+        self.0.iter().map(|worker| &worker.runtime)
     }
 
-    /// A place for a connection, where there are the fewest.
-    pub(crate) fn seat(&self) -> Seat {
-        let core = self.0.iter().min_by_key(|core| Arc::strong_count(&core.connections));
-        let Core { runtime, connections, .. } = core.expect("there is at least one");
-        Seat { runtime: runtime.clone(), _connection: connections.clone() }
+    /// A slot on the worker with the fewest connections.
+    pub(crate) fn slot(&self) -> WorkerSlot {
+        let worker = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
+        let Worker { runtime, connections, .. } = worker.expect("there is at least one");
+        WorkerSlot { runtime: runtime.clone(), _connection: connections.clone() }
     }
 }
 
-/// Before a core sleeps, calls that wait for others may go on. It also lets other threads run that may be about to send it
-/// something: to be woken for each call costs more than to look once more.
+/// Before a worker sleeps, calls that wait for their fair share may continue. Other threads also get to run, because
+/// they may be about to send this worker something: a wake-up for each call costs more than one more look.
 fn before_sleep() {
     fair_share::idle();
     thread::yield_now();
 }
 
-impl Core {
+impl Worker {
     fn start(number: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
@@ -85,7 +85,7 @@ impl Core {
         let (running, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name(format!("core-{number}")).spawn(move || {
             let _ = runtime.block_on(stopped);
-            // Whoever still reads a file on a disk that hangs is not waited for.
+            // Does not wait for a blocking thread that reads a file on a disk that hangs.
             runtime.shutdown_background();
         })?;
         Ok(Self { runtime: handle, connections: Arc::default(), _running: Some(running) })
@@ -96,38 +96,38 @@ impl Core {
 mod tests {
     use super::*;
 
-    fn cores(count: usize) -> Cores {
-        Cores::start(NonZeroUsize::new(count).unwrap()).unwrap()
+    fn workers(count: usize) -> Workers {
+        Workers::start(NonZeroUsize::new(count).unwrap()).unwrap()
     }
 
     #[test]
-    fn a_connection_goes_where_there_are_the_fewest() {
-        let cores = cores(3);
-        let mut seats: Vec<_> = (0..7).map(|_| cores.seat()).collect();
-        let counts = || cores.0.iter().map(|core| Arc::strong_count(&core.connections) - 1).collect::<Vec<_>>();
+    fn a_connection_goes_to_the_worker_with_the_fewest() {
+        let workers = workers(3);
+        let mut slots: Vec<_> = (0..7).map(|_| workers.slot()).collect();
+        let counts = || workers.0.iter().map(|worker| Arc::strong_count(&worker.connections) - 1).collect::<Vec<_>>();
         assert_eq!(counts(), [3, 2, 2]);
-        // Those of the second core.
-        drop((seats.remove(4), seats.remove(1)));
-        let _more = [cores.seat(), cores.seat()];
+        // Both are connections of the second worker.
+        drop((slots.remove(4), slots.remove(1)));
+        let _more = [workers.slot(), workers.slot()];
         assert_eq!(counts(), [3, 2, 2]);
     }
 
     #[tokio::test]
-    async fn each_core_is_a_thread_that_ends_with_all_that_runs_on_it() {
-        let cores = cores(2);
+    async fn each_worker_is_a_thread_that_ends_with_all_its_tasks() {
+        let workers = workers(2);
         let thread = async || {
-            let seat = cores.seat();
-            (seat.runtime.spawn(async { thread::current().id() }).await.unwrap(), seat)
+            let slot = workers.slot();
+            (slot.runtime.spawn(async { thread::current().id() }).await.unwrap(), slot)
         };
-        let ((first, _seat), (second, _other)) = (thread().await, thread().await);
+        let ((first, _slot), (second, _other)) = (thread().await, thread().await);
         assert!(first != second && first != thread::current().id());
 
         let (held, released) = oneshot::channel::<()>();
-        cores.seat().runtime.spawn(async move {
+        workers.slot().runtime.spawn(async move {
             std::future::pending::<()>().await;
             drop(held);
         });
-        drop(cores);
+        drop(workers);
         released.await.unwrap_err();
     }
 }

@@ -1,4 +1,4 @@
-//! A store that hangs: calls that need it end at their deadline, all others go on, and the health tells.
+//! A store that hangs: calls that need it end at their deadline, other calls continue, and the health reports it.
 
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
 
-/// A memory store whose reads and appends wait while it hangs, as they do on a disk that does not answer.
+/// A memory store whose reads and appends wait while it hangs, like those of a disk that does not answer.
 #[derive(Default)]
 struct Hanging {
     inner: MemoryStore,
@@ -32,7 +32,7 @@ struct Hanging {
 #[derive(Default)]
 struct State {
     hangs: bool,
-    /// The reads and appends that came.
+    /// The reads and appends that have started.
     entered: usize,
 }
 
@@ -78,7 +78,7 @@ impl FeatureStore for Hanging {
     }
 }
 
-/// A server over a store that can hang, with few places in its queues, and a connection to it.
+/// A server over a store that can hang, with short queues, and a connection to it.
 struct Bench {
     store: Arc<Hanging>,
     channel: Channel,
@@ -98,7 +98,7 @@ impl Bench {
         settings.server.listen = "127.0.0.1:0".parse().expect("it is an address");
         (settings.limits.queued_reads, settings.limits.queued_writes) = (QUEUE, QUEUE);
         settings.limits.default_deadline_ms = 50;
-        // An answer that is remembered would not ask the store.
+        // A cached answer would not read the store.
         settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
         let server = Server::over(&settings, store.clone(), None).await.expect("the server starts");
@@ -148,7 +148,7 @@ impl Bench {
         answer.into_inner().status()
     }
 
-    /// Waits until the health of the feature service is this.
+    /// Waits until the feature service has this health.
     async fn health_of_writes_is(&self, expected: ServingStatus) {
         let request = HealthCheckRequest { service: GrpcFeatureService::NAME.to_owned() };
         let mut client = HealthClient::new(self.channel.clone());
@@ -157,7 +157,7 @@ impl Bench {
     }
 }
 
-/// The deadline that the server sets. (A client's own would be watched by the client, too.)
+/// The server's own deadline. (tonic's client would also enforce a deadline of its own.)
 const SOON: Option<Duration> = None;
 const LATER: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -165,7 +165,7 @@ fn actions() -> SetInstanceFeaturesRequest {
     SetInstanceFeaturesRequest { actions: Some(true), ..Default::default() }
 }
 
-/// Calls until there is no place to wait, and counts the calls before, all of which end at their deadline.
+/// Calls until the queue is full, and counts the calls before, all of which end at their deadline.
 async fn until_refused(call: impl AsyncFn() -> Code) -> usize {
     for places in 0.. {
         match call().await {
@@ -177,9 +177,9 @@ async fn until_refused(call: impl AsyncFn() -> Code) -> usize {
     unreachable!("the places are counted")
 }
 
-// On a single thread, which server and client share: neither may ever wait for the store on it.
+// Server and client share a single thread: neither may ever block it for the store.
 #[tokio::test]
-async fn a_store_that_hangs_holds_up_only_who_needs_it_and_no_longer_than_their_deadline() {
+async fn a_store_that_hangs_delays_only_calls_that_need_it_and_only_to_their_deadline() {
     let bench = Bench::new().await;
     assert_eq!(bench.get(LATER).await, Code::Ok);
     bench.store.hang(true);
@@ -199,8 +199,8 @@ async fn a_store_that_hangs_holds_up_only_who_needs_it_and_no_longer_than_their_
     bench.health_of_writes_is(ServingStatus::Serving).await;
     assert_eq!(bench.set(actions(), LATER).await, Code::Ok);
     assert_eq!(bench.get(LATER).await, Code::Ok);
-    // Each thread reads two levels for the caller it began with; nothing is read for those who waited behind. The first
-    // write reads once and appends; the last one finds that nothing changes, and its caller reads two levels.
+    // Each thread reads two levels for the first caller; calls that waited behind it read nothing. The first write
+    // reads once and appends. The last write finds no change, and its caller reads two levels.
     assert_eq!(bench.store.entered() - before, 2 * threads + 2 + 1 + 2);
     assert_eq!(bench.store.revision(), 1);
     bench.stop.send(()).expect("the server runs");
@@ -208,13 +208,13 @@ async fn a_store_that_hangs_holds_up_only_who_needs_it_and_no_longer_than_their_
 }
 
 #[tokio::test]
-async fn a_store_that_hangs_does_not_hold_up_the_end() {
+async fn a_store_that_hangs_does_not_delay_the_shutdown() {
     let store = Arc::new(Hanging::default());
     let committer = Committer::start(store.clone(), NonZeroUsize::MIN).expect("a thread starts");
     store.hang(true);
     let line = close(&committer, Duration::from_millis(20)).await.unwrap_err().to_string();
     let says = "the data folder was not closed, the disk did not answer within 20 ms; nothing acknowledged is lost";
     assert!(line.starts_with(says), "{line}");
-    // Its thread ends with the process; here, when the disk answers again.
+    // The store's thread ends with the process; here it ends when the disk answers again.
     store.hang(false);
 }

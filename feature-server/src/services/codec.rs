@@ -1,14 +1,14 @@
-//! The codec of services that read and write their messages themselves: bytes in, bytes out.
+//! The codec of services that encode and decode their messages themselves: bytes in, bytes out.
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// How much room is made for a message before its length is known, and when what was encoded is sent, in bytes. tonic's own
-/// 8 KiB would be held by each call whose message does not come.
+/// The buffer for a message whose length is unknown, and the size at which encoded bytes are sent. Each call whose
+/// message does not arrive would hold tonic's default of 8 KiB.
 const BUFFERS: (usize, usize) = (512, 32 * 1024);
 
-/// Passes messages on as the bytes that they are on the wire.
+/// Passes messages through as their encoded bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BytesCodec;
 

@@ -1,5 +1,5 @@
-//! One message in each direction, the short way: a request that is one plain frame, and an answer that is ready to be
-//! sent. Whatever is unusual about a request is left to tonic.
+//! Fast path for unary calls: a request that is one uncompressed frame, and an answer that is encoded already. tonic
+//! handles all other requests.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,11 +21,11 @@ pub(super) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encod
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// A request as far as it was read.
+/// A request after its first read.
 pub(super) enum Received {
-    /// All of it, with its message.
+    /// The whole request, with its message.
     Message(Parts, Bytes),
-    /// One for tonic, with its whole body.
+    /// A request for tonic, with its whole body.
     Unusual(Request<Body>),
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn receive(request: Request<Body>, limit: usize) -> Received {
     }
 }
 
-/// The answer with this message, compressed where the client takes that and it is worth it.
+/// The answer with this message, compressed if the client accepts that and it saves bytes.
 ///
 /// `headers`: of the request.
 pub(super) fn answer(headers: &HeaderMap, frame: Frame) -> Response<Body> {
@@ -66,7 +66,7 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
     accepted.is_some_and(|accepted| accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
 }
 
-/// The body of an answer: a frame, and then that all is well.
+/// The body of an answer: a frame, and trailers with status OK.
 struct Answer {
     frame: Option<Bytes>,
     ended: bool,
@@ -94,7 +94,7 @@ impl http_body::Body for Answer {
     }
 }
 
-/// A body of which the first part was read already.
+/// A body whose first part has been read already.
 struct Resumed {
     first: Option<Result<BodyFrame<Bytes>, Status>>,
     rest: Body,

@@ -1,6 +1,6 @@
-//! `zitadel.feature.v2.FeatureService`: all twelve methods, told apart by what their options say.
+//! `zitadel.feature.v2.FeatureService`: all twelve methods, from the options of their descriptors.
 //!
-//! A method is an operation on a level, so there is code for three operations and none for a method or a feature.
+//! A method is an operation on a level, so there is code for three operations, and none for a single method or feature.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use get::Found;
 pub use response_cache::Answers;
 use response_cache::{Basis, Question};
 
-/// The service: reads through the readers of the store, writes through its committer. It never waits for a disk.
+/// The service. It reads through the store's readers and writes through its committer, and never waits for a disk.
 #[derive(Clone)]
 pub struct FeatureService {
     schema: Arc<Schema>,
@@ -33,21 +33,21 @@ pub struct FeatureService {
     answers: Answers,
 }
 
-/// The resource that a call is about, which the caller has been found to have a right on.
+/// The resource of a call, after the caller's right on it was checked.
 enum Resource {
     /// A resource of any level but the user's.
     Plain(Scope),
-    /// A user, with what the caller may do about the user's organization.
+    /// A user, with the caller's rights on the user's organization.
     User(UserAccess),
 }
 
 impl FeatureService {
-    /// A service of the methods in `schema`. `readers`, `committer` and `answers` must be those of one store.
+    /// A service of the methods in `schema`. `readers`, `committer` and `answers` must belong to one store.
     pub fn new(schema: Arc<Schema>, readers: Arc<Readers>, committer: Arc<Committer>, answers: Answers) -> Self {
         Self { schema, readers, committer, answers }
     }
 
-    /// The method at this path, when it is one of this service.
+    /// The method at this path, if it belongs to this service.
     pub fn method(&self, path: &str) -> Option<&Method> {
         self.schema.method(path)
     }
@@ -55,8 +55,8 @@ impl FeatureService {
     /// Answers one call.
     ///
     /// * `method`: the method called.
-    /// * `caller`: who calls, with a right to call the method at all.
-    /// * `request_id`: goes into the history with a write, and into the log with what goes wrong.
+    /// * `caller`: has the right to call the method; the right on the resource is checked here.
+    /// * `request_id`: recorded in the history of a write, and logged with errors.
     /// * `message`: the encoded request.
     ///
     /// # Errors
@@ -75,11 +75,11 @@ impl FeatureService {
         {
             return Ok(answer);
         }
-        // Boxed, because most calls end before it: every call takes the room of its largest part.
+        // Boxed, because most calls end before it, and every future is as large as its largest part.
         Box::pin(self.carry_out(method, operation, &question, context)).await
     }
 
-    /// Answers a call whose answer is not there yet.
+    /// Answers a call that the cache cannot answer.
     async fn carry_out(
         &self,
         method: &Method,
@@ -88,7 +88,7 @@ impl FeatureService {
         context: &CallContext,
     ) -> Result<Frame, Failure> {
         let Question { level, caller, message } = *question;
-        // The right on the resource comes before the rest, which costs more to decode than the id.
+        // Checks the right on the resource first: only the id has to be decoded for it.
         let resource = resource(caller, level, &Request::resource_id(&method.request, level, message)?)?;
         let request = Request::decode(&method.request, message)?;
         let operation = match operation {
@@ -159,7 +159,7 @@ impl Resource {
         }
     }
 
-    /// The organization that the answer names as the owner, whatever is recorded.
+    /// The organization that the answer names as the owner, in place of the recorded one.
     fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
         match self {
             Resource::Plain(_) => None,
@@ -185,7 +185,7 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
         }
         CommitError::QueueFull => Failure::Overloaded,
         CommitError::Store(error) => error.into(),
-        // Whether it was closed or has ended by a defect: nobody can write here any more.
+        // Closed or ended by a defect: the store cannot be written any more in both cases.
         CommitError::Closed => Failure::StoreUnavailable,
     }
 }

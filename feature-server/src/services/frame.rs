@@ -1,5 +1,5 @@
-//! A message as gRPC puts it on the wire: five bytes, whether it is compressed and its length, and then the message.
-//! Compressed requests are left to tonic.
+//! A gRPC message frame: a flag byte for compression, four bytes of length, and the message. tonic handles compressed
+//! requests.
 
 use std::io::Write;
 
@@ -8,10 +8,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use prost::Message;
 
-/// How many bytes come before a message.
+/// The bytes before a message.
 const PREFIX: usize = 5;
 
-/// Below this, gzip costs more than it saves.
+/// The size below which gzip costs more than it saves.
 const WORTH_COMPRESSING: usize = 1024;
 
 /// One message, ready to be sent.
@@ -28,7 +28,7 @@ impl Frame {
         Self(frame.freeze())
     }
 
-    /// The message in a body that consists of just one frame; `None` where tonic has to look closer.
+    /// The message of a body that is exactly one uncompressed frame; `None` if tonic has to handle the body.
     ///
     /// `limit`: the largest message, in bytes.
     pub fn only_message(body: &Bytes, limit: usize) -> Option<Bytes> {
@@ -37,7 +37,7 @@ impl Frame {
         whole.then(|| body.slice(PREFIX..))
     }
 
-    /// Whether it is large enough for [`Frame::gzip`].
+    /// Whether the frame is large enough for [`Frame::gzip`].
     pub fn is_worth_compressing(&self) -> bool {
         self.0.len() >= PREFIX + WORTH_COMPRESSING
     }
@@ -52,17 +52,17 @@ impl Frame {
         Self(frame.into())
     }
 
-    /// The message alone, as it is sent.
+    /// The message without its prefix, as it is sent.
     pub fn message(&self) -> Bytes {
         self.0.slice(PREFIX..)
     }
 
-    /// All of it.
+    /// The whole frame.
     pub fn into_bytes(self) -> Bytes {
         self.0
     }
 
-    /// How many bytes it has.
+    /// The bytes of the whole frame.
     pub fn size(&self) -> usize {
         self.0.len()
     }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_whole_message_that_is_not_compressed_is_taken_at_once() {
+    fn only_a_whole_uncompressed_message_takes_the_fast_path() {
         let table: [(&[u8], Option<&[u8]>); 8] = [
             // body, message
             (&[0, 0, 0, 0, 0], Some(b"")),

@@ -1,4 +1,4 @@
-//! The feature service as gRPC: a tower service whose messages stay bytes until the bridge reads them.
+//! The feature service as a tower service: messages stay bytes until feature-api decodes them.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::error::Failure;
 use crate::services::fast_path::{self, Received};
 use crate::services::feature::FeatureService;
 
-/// Serves [`FeatureService`] to tonic.
+/// [`FeatureService`] as a service for tonic.
 #[derive(Clone)]
 pub struct GrpcFeatureService {
     service: Arc<FeatureService>,
@@ -59,14 +59,14 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
                         Err(status) => status.into_http(),
                     }
                 }
-                // Boxed on its own, because it is rare: every call takes the room of its largest part.
+                // Boxed, because it is rare, and every future is as large as its largest part.
                 Received::Unusual(request) => Box::pin(by_tonic(service, limit, request)).await,
             })
         })
     }
 }
 
-/// Has tonic receive a request, answers it, and has tonic send the answer.
+/// Lets tonic receive the request and send the answer.
 async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
     let mut gzip = EnabledCompressionEncodings::default();
     gzip.enable(CompressionEncoding::Gzip);
@@ -76,7 +76,7 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     grpc.unary(Unusual { service, path }, request).await
 }
 
-/// Answers one call, whose message was received.
+/// Answers one call whose message has been received.
 async fn answer(
     service: &FeatureService,
     path: &str,
@@ -84,7 +84,7 @@ async fn answer(
     message: &Bytes,
 ) -> Result<Frame, Status> {
     let answered = match (service.method(path), extensions.get::<Caller>()) {
-        // Without the layer that authorises nobody may call.
+        // Without the layer that authorises, every call is refused.
         (_, None) => Err(AuthError::TokenMissing.into()),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
         (Some(method), Some(caller)) => service.call(method, caller, &CallContext::of(extensions), message).await,
@@ -92,7 +92,7 @@ async fn answer(
     answered.map_err(|failure| failure.status(CallContext::of(extensions).request_id()))
 }
 
-/// One call whose message tonic receives.
+/// A call whose message tonic receives.
 struct Unusual {
     service: Arc<FeatureService>,
     path: String,

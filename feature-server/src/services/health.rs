@@ -1,7 +1,7 @@
 //! The health of the services (`grpc.health.v1.Health`).
 //!
-//! `""` tells whether the server answers calls at all; the feature service's own name tells whether it takes writes
-//! too. Both are not serving while the server drains.
+//! `""` says whether the server answers calls at all, and the feature service's own name says whether it accepts
+//! writes. Both are `NOT_SERVING` while the server drains.
 
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
@@ -13,12 +13,12 @@ use tonic_health::server::HealthReporter;
 use super::PUBLIC_MESSAGE_BYTES;
 use super::grpc::GrpcFeatureService;
 
-/// The name that stands for the whole server.
+/// The service name of the whole server.
 const WHOLE_SERVER: &str = "";
 
-/// Makes the health service and keeps its answers true until the end of the process.
+/// Builds the health service, and keeps its answers current until the end of the process.
 ///
-/// * `accepts_writes`: whether the store takes writes.
+/// * `accepts_writes`: whether the store accepts writes.
 /// * `draining`: whether the server is shutting down.
 pub async fn service(
     accepts_writes: watch::Receiver<bool>,
@@ -43,7 +43,7 @@ async fn keep_reporting(
         let (writes, drains) = (*accepts_writes.borrow_and_update(), *draining.borrow_and_update());
         report(&reporter, writes, drains).await;
         tokio::select! {
-            // A committer that is gone changes no more, but the server can still drain.
+            // After the committer has ended, `accepts_writes` stays as it is, but the server can still drain.
             Ok(()) = accepts_writes.changed() => {}
             Ok(()) = draining.changed() => {}
             else => return,

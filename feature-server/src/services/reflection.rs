@@ -8,12 +8,12 @@ use super::PUBLIC_MESSAGE_BYTES;
 
 mod checked;
 
-/// Every descriptor set that the server has a service from.
+/// Every descriptor set with a service of this server.
 fn builder() -> Builder<'static> {
     Builder::configure()
         .register_encoded_file_descriptor_set(feature_api::DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // The details of errors, so that generic clients can show them.
+        // Error details, so that generic clients can show them.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)

@@ -1,4 +1,4 @@
-//! All services as one. The path of a call tells whose it is.
+//! All services as one: routes a call by its path.
 
 use std::convert::Infallible;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use tower::Service;
 use super::Answer;
 use super::grpc::GrpcFeatureService;
 
-/// The feature service, which nearly all calls are for, and the others behind a router.
+/// The feature service, which receives nearly all calls, and a router for the others.
 #[derive(Clone)]
 pub struct AllServices {
     features: GrpcFeatureService,
@@ -20,7 +20,7 @@ pub struct AllServices {
 }
 
 impl AllServices {
-    /// `others`: also answers the calls of what is no service at all.
+    /// `others`: also answers calls to paths without a service.
     pub fn new(features: GrpcFeatureService, others: Routes) -> Self {
         Self { features, others }
     }
@@ -32,7 +32,7 @@ impl Service<Request<Body>> for AllServices {
     type Future = Answer<Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Neither ever has to wait.
+        // Both are always ready.
         Poll::Ready(Ok(()))
     }
 

@@ -1,14 +1,14 @@
-//! How many files and sockets the process may have open, and how many connections that leaves room for.
+//! The limit of open files and sockets, and the number of connections that fit within it.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the process has open beside connections: the store's files, standard streams, requests to issuers.
+/// Open files beside connections: the store's files, standard streams, requests to issuers.
 const OTHERS: u64 = 128;
 
 /// Raises the limit of open files as far as the process may, and returns how many connections to accept at most.
 ///
-/// `wanted`: the connections that are configured. Fewer are returned when the system does not allow so many, since a
-/// server whose connections took all its files could not open those of its store.
+/// `wanted`: the configured connections. The result is lower if the limit is too low, because connections that use up
+/// all files would keep the store from opening its own.
 pub fn room_for(wanted: usize) -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
@@ -25,9 +25,9 @@ pub fn room_for(wanted: usize) -> usize {
     room
 }
 
-/// `limit`: the most open files; `None` for any number.
+/// `limit`: the most open files; `None` for no limit.
 fn room(limit: Option<u64>, wanted: usize) -> usize {
-    // Where not even the others fit, some connections are worth a try.
+    // If the limit is even lower than the other files need, a quarter of it is for connections.
     let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(OTHERS).max(limit / 4));
     wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
 }

@@ -1,7 +1,7 @@
-//! How many lines one callsite may log in a second. So no caller can fill the log, whatever mistake it brings about,
-//! and a flood of one kind of line displaces no other kind.
+//! Limits the lines that one callsite may log in a second. So no client can fill the log by repeating a mistake, and a
+//! flood of one kind of line hides no other kind.
 //!
-//! Lines below `info` are not counted: they are logged only where the operator has asked for them.
+//! Lines below `info` are not counted: they are logged only if the operator has turned them on.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// Counts the lines of each callsite.
 pub(super) struct LineLimit {
-    /// Those that have logged a line so far: some dozens at most.
+    /// The callsites that have logged a line so far: some dozens at most.
     callsites: Mutex<Vec<Callsite>>,
 }
 
@@ -25,7 +25,7 @@ struct Callsite {
     metadata: &'static Metadata<'static>,
     second_began: Instant,
     lines_in_second: u32,
-    /// Lines that were not logged, and were not reported yet.
+    /// Lines that were left out and not reported yet.
     left_out: u64,
 }
 
@@ -34,11 +34,11 @@ impl LineLimit {
         Self { callsites: Mutex::new(Vec::new()) }
     }
 
-    /// Logs for each callsite how many of its lines were left out since the last report.
+    /// For each callsite, logs how many of its lines were left out since the last report.
     pub(super) fn report(&self) {
         for (metadata, left_out) in self.take_left_out() {
             let of = format_args!("{}:{}", metadata.target(), metadata.line().unwrap_or_default());
-            // A filter that shows the lines shall show that there are more of them.
+            // Same level as the lines, so that a filter shows both or none.
             match *metadata.level() {
                 Level::ERROR => tracing::error!(left_out, %of, "lines of one kind were left out"),
                 Level::WARN => tracing::warn!(left_out, %of, "lines of one kind were left out"),
@@ -53,7 +53,7 @@ impl LineLimit {
         with_lines_left_out.map(|callsite| (callsite.metadata, std::mem::take(&mut callsite.left_out))).collect()
     }
 
-    /// Whether a line may be logged now, which is then counted.
+    /// Whether a line may be logged now; it is then counted.
     fn admits(&self, metadata: &'static Metadata<'static>, now: Instant) -> bool {
         if *metadata.level() > Level::INFO || metadata.target() == module_path!() {
             return true;

@@ -1,5 +1,5 @@
-//! Lines on their way to standard error: they wait in memory, and a thread of its own writes them. So no task waits for
-//! the reader of the log, and no line that cannot be written ends one.
+//! Writes log lines to standard error from a thread of its own; until then they wait in memory. So no task waits for
+//! the reader of the log, and a failed write ends no task.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -13,22 +13,22 @@ use tracing_subscriber::fmt::MakeWriter;
 /// The most bytes of lines that wait, and again as many while they are written. Further lines are left out.
 const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
-/// What of it lines below `info` may take: a flood of details must not displace what the operator has to act on.
+/// The most bytes of waiting lines below `info`: a flood of details must not displace warnings and errors.
 const DETAILS_BYTES: usize = WAITING_BYTES / 2;
 
-/// A buffer that a flood has made larger than this is given back.
+/// A buffer that has grown larger than this is freed.
 const KEPT_BYTES: usize = 64 * 1024;
 
-/// How often the thread looks after other work.
+/// How often the thread calls `tick`.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The time between two attempts where standard error is non-blocking and full.
+/// The time between two attempts when standard error is non-blocking and full.
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Writes lines in the background, in their order.
 #[derive(Clone)]
 pub(super) struct LogWriter {
-    /// `None` when the system gives no thread: then lines are written in place.
+    /// `None` if the thread could not be started; the caller then writes its lines itself.
     queue: Option<Arc<Queue>>,
 }
 
@@ -42,16 +42,16 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// The thread has lines that it took from those waiting.
+    /// The thread is writing lines that it has taken from the queue.
     writing: bool,
-    /// Lines that found no room or could not be written, and were not counted in the log yet.
+    /// Lines that found no room or could not be written, and that the log has not reported yet.
     left_out: u64,
 }
 
 impl LogWriter {
     /// Starts the thread.
     ///
-    /// * `report`: logs that so many lines were left out. It is called when lines can be written again.
+    /// * `report`: logs how many lines were left out. It is called when lines can be written again.
     /// * `tick`: called once a second.
     pub(super) fn start(
         sink: impl Write + Send + 'static,
@@ -65,7 +65,7 @@ impl LogWriter {
         Self { queue: started.is_ok().then_some(queue) }
     }
 
-    /// Adds one line, which ends with a line feed. It never blocks, and leaves the line out where there is no room.
+    /// Adds one line, which ends with a line feed. It never blocks, and leaves the line out if there is no room.
     pub(super) fn push(&self, line: &[u8]) {
         self.push_within(WAITING_BYTES, line);
     }
@@ -73,12 +73,12 @@ impl LogWriter {
     fn push_within(&self, room: usize, line: &[u8]) {
         match &self.queue {
             Some(queue) => queue.push(room, line),
-            // There is no place to tell that it cannot be written.
+            // An error cannot be reported anywhere.
             None => drop(io::stderr().write_all(line)),
         }
     }
 
-    /// Waits until all lines are written, but no longer than `patience`.
+    /// Waits until all lines are written, for at most `patience`.
     pub(super) fn flush(&self, patience: Duration) {
         let Some(queue) = &self.queue else { return };
         let busy = |state: &mut State| state.writing || !state.waiting.is_empty();
@@ -86,7 +86,7 @@ impl LogWriter {
     }
 }
 
-/// Takes the lines of one event.
+/// Collects the lines of one event.
 pub(super) struct LineWriter<'a> {
     writer: &'a LogWriter,
     room: usize,
@@ -118,7 +118,7 @@ impl<'a> MakeWriter<'a> for LogWriter {
 
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is complete in itself.
+        // Each change leaves the state consistent, so a panic elsewhere does no harm.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,7 +136,7 @@ impl Queue {
         }
     }
 
-    /// The thread's work, without end.
+    /// The loop of the thread.
     fn write_all(&self, mut sink: impl Write, report: impl Fn(u64), tick: impl Fn()) {
         let mut lines = Vec::new();
         let mut next_tick = Instant::now() + TICK;
@@ -150,7 +150,7 @@ impl Queue {
                 }
                 lines.clear();
                 lines.shrink_to(KEPT_BYTES);
-                // Only now: the report is a line to wait for, too.
+                // After the report, because `flush` has to wait for that line, too.
                 self.state().writing = false;
                 self.written.notify_all();
             }
@@ -169,7 +169,7 @@ impl Queue {
         state.writing = !lines.is_empty();
     }
 
-    /// Adds lines that could not be written. Where there are none, returns how many were left out until now.
+    /// Adds lines that could not be written. If there are none, returns how many have been left out so far.
     fn count(&self, failed: u64) -> u64 {
         let mut state = self.state();
         if failed == 0 {

@@ -1,4 +1,4 @@
-//! What a filter lets through, and in which form.
+//! Which events pass a filter, and in which format.
 
 use std::sync::{Arc, Mutex};
 
@@ -45,7 +45,7 @@ fn libraries_are_quiet_unless_they_are_named() {
 }
 
 #[test]
-fn libraries_say_no_details_even_where_a_filter_asks_for_all_of_a_span() {
+fn libraries_log_no_details_even_if_a_filter_enables_a_whole_span() {
     let log = Log { filter: "off,[call]=trace".to_owned(), format: LogFormat::Json };
     let written = written(&log, false, || {
         let call = tracing::trace_span!(target: "feature_server", "call");
@@ -59,8 +59,8 @@ fn libraries_say_no_details_even_where_a_filter_asks_for_all_of_a_span() {
 }
 
 #[test]
-fn lines_that_no_filter_asks_for_are_never_looked_at() {
-    // Calls look at the level, and have no span unless it is above `info`.
+fn lines_that_no_filter_enables_are_never_evaluated() {
+    // Calls check the level first, and have no span if it is too low.
     let table =
         [("off", LevelFilter::OFF), ("info", LevelFilter::INFO), ("info,feature_server=debug", LevelFilter::DEBUG)];
     for (filter, expected) in table {
@@ -74,7 +74,7 @@ fn lines_that_no_filter_asks_for_are_never_looked_at() {
 }
 
 #[test]
-fn who_asks_for_the_details_of_a_library_is_told() {
+fn a_filter_for_details_of_a_library_is_recognised() {
     let table = [
         // (filter, the library named)
         ("trace", None),

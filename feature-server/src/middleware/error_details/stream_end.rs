@@ -1,4 +1,4 @@
-//! The end of an answer's body: every stream ends with a status, whatever ends it.
+//! Ends every stream of answers with a status, whatever the reason of its end.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,12 +18,12 @@ use crate::middleware::deadline::Ending;
 use crate::middleware::error_details;
 use crate::net::shutdown::{Drain, Phase};
 
-/// An answer's body that ends with a status in its trailers also when the client's deadline passes, when the server
-/// stops, and when its producer panics.
+/// The body of an answer that ends with a status in its trailers, also if the client's deadline passes, the server
+/// stops, or the service panics.
 ///
-/// A unary answer is there at once and never waits, so it comes to none of this.
+/// A unary answer is complete at once, so none of this happens to it.
 pub(crate) struct StreamEnd {
-    /// Empty once the end was sent.
+    /// Empty after the end has been sent.
     inner: Body,
     context: CallContext,
     deadline: Option<Instant>,
@@ -37,9 +37,9 @@ impl StreamEnd {
         Self { inner, context, deadline, drain, ending: Ending::default(), messages: 0 }
     }
 
-    /// Whether a stream that always has something to send, and so never waits, is over its time.
+    /// Checks the deadline of a stream that always has something to send, and so never waits.
     ///
-    /// A unary answer has one message, and is not disturbed.
+    /// A unary answer has only one message and is not checked.
     fn overdue(&self) -> Option<Failure> {
         if self.messages < 2 {
             None
@@ -100,7 +100,8 @@ impl http_body::Body for StreamEnd {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // The stream may end early, so its size is not promised; an empty body is, since headers then hold the status.
+        // A stream may end early, so its size is unknown. An empty body has an exact size: the status is in the
+        // headers.
         if self.inner.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }

@@ -1,4 +1,4 @@
-//! Pages of other origins.
+//! Requests of pages of other origins.
 
 use http::Request;
 use tonic::body::Body;

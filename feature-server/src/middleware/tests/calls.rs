@@ -1,4 +1,4 @@
-//! Calls in each protocol, and what every answer carries.
+//! Calls in each protocol, and what each answer contains.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ async fn grpc_web_over_http1_and_http2() {
 }
 
 #[tokio::test]
-async fn other_requests_are_told_what_is_served() {
+async fn requests_of_other_kinds_learn_what_is_served() {
     let settings = Settings::default();
     let table = [
         // request, status, reason
@@ -116,7 +116,7 @@ async fn request_ids_are_taken_over_when_they_are_harmless() {
         let id = answer.header("x-request-id").unwrap();
         assert_eq!(id == sent, taken, "{sent:?} became {id:?}");
         assert_eq!(answer.header("seen-id"), Some(id), "the service sees the same id");
-        // One that is made here tells the process and the request.
+        // An id that the server makes names the process and the request.
         let made = id.split_once('-').is_some_and(|(process, request)| {
             process.len() == 16 && [process, request].iter().all(|part| u64::from_str_radix(part, 16).is_ok())
         });
@@ -229,7 +229,7 @@ async fn services_see_whether_the_deadline_is_the_clients() {
 }
 
 #[tokio::test]
-async fn services_see_http2_whatever_the_client_speaks() {
+async fn services_see_http2_for_each_version_of_the_client() {
     for request in [grpc("/test/Context"), web("/test/Context")] {
         let answer = call(&Settings::default(), with_message(request)).await;
         assert_eq!(answer.header("version"), Some("HTTP/2.0"));

@@ -1,4 +1,4 @@
-//! When connections are refused and closed. All on a paused clock, over streams in memory.
+//! When connections are refused and closed: tests on a paused clock, over streams in memory.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,11 +18,11 @@ use crate::config::settings::{Limits, Settings};
 use crate::middleware::stack::layers;
 use crate::net::listener::{Accept, Stopped, run};
 use crate::net::shutdown::Drain;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A server whose connections are made in memory.
+/// A server with connections in memory.
 pub struct Memory {
     connect: mpsc::UnboundedSender<(DuplexStream, SocketAddr)>,
     stop: oneshot::Sender<()>,
@@ -52,7 +52,7 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), protocols(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), Cores::here(), service, None, &settings(limits), drain, shutdown).await
+            run(Incoming(incoming), Workers::here(), service, None, &settings(limits), drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -64,7 +64,7 @@ impl Memory {
     }
 }
 
-/// How long it takes until the server closes the connection.
+/// The seconds until the server closes the connection.
 async fn closed_after(mut client: DuplexStream) -> u64 {
     let began = Instant::now();
     let _ = client.read_to_end(&mut Vec::new()).await;
@@ -80,7 +80,7 @@ pub fn limits() -> Limits {
     }
 }
 
-/// With these limits, and a grace period of ten seconds.
+/// Settings with these limits and a grace period of ten seconds.
 fn settings(limits: Limits) -> Settings {
     let mut settings = Settings { limits, ..Settings::default() };
     settings.server.shutdown_grace_ms = 10_000;
@@ -95,7 +95,7 @@ async fn silent_and_slow_clients_are_closed() {
         (b"", 5),
         (b"P", 12),
         (b"PRI * HTTP/2.0", 12),
-        // hyper's own timeout begins with the first byte that is no HTTP/2.
+        // hyper's own timeout begins with the first byte that is not HTTP/2.
         (b"GET / HTTP/1.1\r\nhost: half a header", 7),
         // An HTTP/2 client that does not answer pings.
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 80),
@@ -179,7 +179,7 @@ async fn half_a_request_does_not_keep_a_server_from_stopping() {
     assert!(began.elapsed() <= 5 * SECOND, "{:?}", began.elapsed());
 }
 
-/// Has no file descriptors.
+/// A listener without file descriptors.
 struct Exhausted(Arc<AtomicUsize>);
 
 impl Accept for Exhausted {
@@ -197,12 +197,12 @@ impl Accept for Exhausted {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waits_when_there_are_no_file_descriptors() {
+async fn the_accept_loop_waits_when_there_are_no_file_descriptors() {
     let tries = Arc::new(AtomicUsize::new(0));
     let drain = Drain::new();
     let service = layers(service(), protocols(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), Cores::here(), service, None, &settings(limits()), drain, shutdown).await;
+    run(Exhausted(tries.clone()), Workers::here(), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }
@@ -232,7 +232,7 @@ async fn a_connection_stays_usable_when_a_call_is_refused_before_its_body_is_her
         client.write_all(b"body").await.unwrap();
     }
 
-    // A body that does not come ends the connection.
+    // A body that does not arrive ends the connection.
     client.write_all(head.as_bytes()).await.unwrap();
     assert!(answered(&mut client).await);
     assert_eq!(timeout(2 * SECOND, client.read(&mut [0; 16])).await.unwrap().unwrap(), 0);

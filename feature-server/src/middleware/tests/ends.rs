@@ -15,7 +15,7 @@ use crate::net::shutdown::{Drain, Phase};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Opens a stream, reads its first message and comes back.
+/// Opens a stream and reads its first message.
 async fn open(path: &str, grpc_timeout: Option<&str>, drain: &Drain) -> Response<CallBody> {
     let request = grpc_timeout.iter().fold(grpc(path), |request, timeout| request.header("grpc-timeout", *timeout));
     let mut response = call_with(&Settings::default(), drain.clone(), with_message(request)).await;
@@ -95,7 +95,7 @@ async fn a_server_lets_calls_end_and_then_stops_at_once() {
     let mut stream = client.send_request(with_message(grpc(WATCH))).await.unwrap();
 
     let stopped = server.stop();
-    // The client hears of the end, and no other client comes in, while the stream goes on.
+    // The client receives the GOAWAY, and no new client is accepted, while the stream continues.
     while client.send_request(with_message(grpc(CHECK))).await.is_ok() {}
     tokio::net::TcpStream::connect(address).await.unwrap_err();
     assert!(stream.body_mut().frame().await.unwrap().unwrap().is_data());

@@ -1,4 +1,5 @@
-//! Served connections whose clients take nothing, and those that get old. All on a paused clock, over streams in memory.
+//! Connections whose clients read nothing, and connections that get old: tests on a paused clock, over streams in
+//! memory.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(start_paused = true)]
 async fn a_client_that_takes_nothing_is_cut_off() {
     let server = Memory::start(Limits { send_timeout_ms: 8_000, ..limits() });
-    // Over HTTP/2 the window gets full, or is never there.
+    // Over HTTP/2 the window is full, or stays at zero.
     let mut client = h2(server.connect("10.0.0.1")).await;
     let _unread = client.send_request(with_message(grpc("/test/Flood"))).await.unwrap();
     let mut builder = http2::Builder::new(TokioExecutor::new());
@@ -26,7 +27,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     let (mut windowless, connection) = builder.handshake(TokioIo::new(server.connect("10.0.0.1"))).await.unwrap();
     tokio::spawn(connection);
     let _untaken = windowless.send_request(with_message(grpc(CHECK))).await.unwrap();
-    // Over HTTP/1.1 the socket gets full.
+    // Over HTTP/1.1 the socket is full.
     let mut browser = server.connect("10.0.0.1");
     let head = "POST /test/Flood HTTP/1.1\r\nhost: x\r\ncontent-type: application/grpc-web+proto\r\n";
     browser.write_all(format!("{head}content-length: 5\r\n\r\n\0\0\0\0\0").as_bytes()).await.unwrap();
@@ -79,7 +80,7 @@ async fn an_old_connection_ends_after_its_calls() {
     sleep(17 * SECOND).await;
     let check = client.send_request(with_message(grpc(CHECK))).await.unwrap();
     assert_eq!(Answer::read(check).await.code(), Code::Ok, "it is not old yet");
-    // The client is told between 18 and 22 seconds. What it has begun by then goes on.
+    // The client gets a GOAWAY between 18 and 22 seconds. Calls that it has started by then continue.
     for call in calls {
         let answer = Answer::read(call.await.unwrap().expect("no call is lost")).await;
         assert_eq!(answer.code(), Code::DeadlineExceeded);
@@ -110,7 +111,7 @@ async fn no_call_is_lost_when_connections_get_old() {
                     assert_eq!(Answer::read(answer).await.code(), Code::Ok);
                     answered += 1;
                 }
-                // It was not sent any more, or the server said that it did not take it: it can be made again.
+                // The call was not sent, or the server said that it did not process it, so the client can repeat it.
                 Err(error) => assert!(never_made(&error), "{error:?}"),
             }
         }
@@ -118,7 +119,7 @@ async fn no_call_is_lost_when_connections_get_old() {
     assert!(connections > 1, "{connections}");
 }
 
-/// Whether an error means that the server has not seen the call: it names the last one that it has.
+/// Whether an error means that the server has not seen the call: GOAWAY names the last call that it has seen.
 fn never_made(error: &hyper::Error) -> bool {
     error.is_canceled() || error.is_closed() || format!("{error:?}").contains("GoAway(b\"\", NO_ERROR, Remote)")
 }

@@ -1,4 +1,4 @@
-//! What is logged of a call, and what never is.
+//! What the log says of a call, and what it never contains.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -31,7 +31,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// The lines that calls of these paths leave in the log, which are to be `N`.
+/// The `N` log lines of calls to these paths.
 async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::fmt()
@@ -40,8 +40,8 @@ async fn logged<const N: usize>(paths: &[&str]) -> [String; N] {
         .with_env_filter("feature_server=trace")
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    // Other tests log nothing, and a place in the code that is first reached by one of them just now may have missed
-    // that there is a subscriber. So the calls are made until all such places know.
+    // Other tests run without a subscriber. If one of them has just reached a log statement first, tracing may have
+    // cached that the statement is off. So the calls are repeated until all statements are on.
     for _ in 0..5000 {
         tracing::callsite::rebuild_interest_cache();
         lines.0.lock().unwrap().clear();

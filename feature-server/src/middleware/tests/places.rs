@@ -1,4 +1,4 @@
-//! Who gets a place among the calls when there are not enough for all, and what becomes of slow and large requests.
+//! Which calls get a slot when there are not enough, and how slow and large requests end.
 
 use std::convert::Infallible;
 use std::net::IpAddr;
@@ -29,7 +29,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const ATTACKER: &str = "10.0.0.66";
 const OTHER: &str = "10.0.0.1";
 
-/// A call in each protocol, to a service that is not there.
+/// A call in each protocol, to a service that does not exist.
 const EACH_PROTOCOL: [(&str, &str, &str); 6] = [
     // verb, path, content type
     ("POST", "/zitadel.feature.v2.FeatureService/GetSystemFeatures", "application/grpc"),
@@ -63,7 +63,7 @@ impl Calls {
         Answer::read(self.make(from, request).await).await.code()
     }
 
-    /// Makes a call that does not end, and lets it begin.
+    /// Starts a call that does not end.
     async fn hold(&self, from: &str, request: Request<Body>) -> JoinHandle<Response<CallBody>> {
         let held = tokio::spawn(self.make(from, request));
         tokio::task::yield_now().await;
@@ -71,7 +71,7 @@ impl Calls {
     }
 }
 
-/// The body of a request that comes as it is sent, and does not end while the sender is there.
+/// The body of a request that arrives as it is sent, and does not end before the sender is dropped.
 struct Slow(mpsc::UnboundedReceiver<Bytes>);
 
 impl http_body::Body for Slow {
@@ -110,7 +110,7 @@ async fn a_call_with_a_token_over_the_limit_is_refused_in_its_protocol() {
     assert_eq!(calls.code(OTHER, with_token(grpc(CHECK))).await, Code::Ok, "the place came back");
 }
 
-/// Checks code, reason and the advice to try again, however the protocol tells them.
+/// Checks the code, the reason and the retry advice in each protocol.
 fn assert_overloaded(answer: &Answer, content_type: &str) {
     if !content_type.contains("json") {
         assert_eq!((answer.http.as_u16(), answer.code()), (200, Code::ResourceExhausted), "{content_type}");
@@ -127,10 +127,10 @@ fn assert_overloaded(answer: &Answer, content_type: &str) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_has_no_token_takes_no_place_from_others() {
+async fn calls_without_a_token_take_no_slot_from_others() {
     let calls =
         calls(Limits { calls: 1, unauthenticated_calls: 8, unauthenticated_calls_per_address: 4, ..Limits::default() });
-    // Everything that lasts: streams, and calls whose body does not come.
+    // Calls that last: streams, and calls whose body does not arrive.
     let (mut streams, mut slow) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         streams.push(calls.make(ATTACKER, with_message(grpc(WATCH))).await);
@@ -188,9 +188,9 @@ async fn a_client_is_not_blamed_for_a_slow_service() {
 }
 
 #[tokio::test]
-async fn what_requests_may_have_in_memory_is_bounded() {
+async fn the_memory_of_requests_is_bounded() {
     let calls = calls(Limits { request_bytes: 100, unauthenticated_bytes: 10, ..Limits::default() });
-    // The first bytes of a message of 90 bytes, of which some never come.
+    // The first bytes of a message of 90 bytes; the rest never arrives.
     let begun = Bytes::from([&[0, 0, 0, 0, 90][..], &[0; 80]].concat());
     let (sender, body) = slow_body();
     sender.send(begun.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! A small gRPC service, the layers around it with and without sockets, and answers taken apart.
+//! A small gRPC service, the layers around it with and without sockets, and helpers that read answers.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -33,20 +33,20 @@ use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
 use crate::net::listener::Stopped;
 use crate::net::shutdown::Drain;
-use crate::net::workers::Cores;
+use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::permit::Share;
 use crate::transcoding::protocol::{MessageBytes, Protocols};
 
-/// The header of an empty gRPC message, which also is an empty health check.
+/// The prefix of an empty gRPC message, which is also an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
 pub const CHECK: &str = "/grpc.health.v1.Health/Check";
 pub const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// tonic's health service, and paths that behave in ways that a good service does not.
+/// tonic's health service, and paths with faulty behaviour.
 pub fn service()
 -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
-    // It outlives the service: a watch ends when the reporter is gone.
+    // Outlives the service: a watch ends when the reporter is dropped.
     static HEALTH: LazyLock<HealthReporter> = LazyLock::new(HealthReporter::new);
     let health = HealthService::from_health_reporter(HEALTH.clone());
     let health = tonic_health::pb::health_server::HealthServer::new(health)
@@ -58,7 +58,7 @@ pub fn service()
         assert_ne!(path, "/test/PanicAtOnce", "this call panics before it has a future");
         let health = health.clone();
         async move {
-            // As the layer in front of the real services does it.
+            // Like the layer in front of the real services.
             if request.headers().contains_key("authorization")
                 && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
             {
@@ -78,7 +78,7 @@ pub fn service()
     })
 }
 
-/// What a service sees of its request.
+/// Answers with what a service sees of its request.
 fn context(request: &Request<Body>) -> Response<Body> {
     let mut response = Status::ok("").into_http::<Body>();
     let deadline = request.extensions().get::<Deadline>().expect("every request has a deadline");
@@ -96,7 +96,7 @@ enum Then {
     Succeed,
 }
 
-/// A stream of messages of the same size: small ones in any number look like an attack to h2's client.
+/// A stream of messages of the same size. They are large, because h2's client takes many small ones for an attack.
 struct Messages(usize, Then);
 
 /// A message of 4096 zeros.
@@ -153,7 +153,7 @@ pub fn with_message(request: http::request::Builder) -> Request<Body> {
     request.body(Body::new(Full::from(EMPTY))).unwrap()
 }
 
-/// An answer that has been read to its end.
+/// An answer, read to its end.
 #[derive(Debug)]
 pub struct Answer {
     pub http: StatusCode,
@@ -174,7 +174,7 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The status, be it in trailers or in headers.
+    /// The status from the trailers or the headers.
     pub fn status(&self) -> Status {
         let headers = self.trailers.as_ref().unwrap_or(&self.headers);
         Status::from_header_map(headers).unwrap_or_else(|| panic!("no status: {self:?}"))
@@ -188,7 +188,7 @@ impl Answer {
         self.status().get_error_details()
     }
 
-    /// The reason, after checking what every failure carries.
+    /// The reason, after a check of what every failure carries.
     pub fn reason(&self) -> String {
         let details = self.details();
         let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo: {self:?}"));
@@ -199,14 +199,14 @@ impl Answer {
     }
 }
 
-/// The protocols of all that is served, by a server that listens on all addresses: that of the tests has any name.
+/// The protocols of a server that listens on all addresses, so that any host name is allowed.
 pub fn protocols() -> Protocols {
     let mut settings = Settings::default();
     settings.server.listen = ([0, 0, 0, 0], 8080).into();
     protocols_at(Hosts::new(&settings))
 }
 
-/// The same, called by these hosts.
+/// The same for these hosts.
 pub fn protocols_at(hosts: Hosts) -> Protocols {
     let pool = crate::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
@@ -219,7 +219,7 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
     Answer::read(call_with(settings, Drain::new(), request).await).await
 }
 
-/// The same, up to the beginning of the answer.
+/// The same up to the beginning of the answer.
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
     let service = layers(service(), protocols(), &settings.limits, &settings.cors.allowed_origins, drain);
     let Ok(response) = service.oneshot(request).await;
@@ -240,7 +240,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, Cores::here(), service(), protocols(), None, &settings, shutdown).await
+            serve(listener, Workers::here(), service(), protocols(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }

@@ -1,5 +1,4 @@
-//! What a client's certificate says of who it is. That it is to be believed was found in the handshake; what its owner
-//! may do is not known here.
+//! The names in a client's certificate. The handshake has already verified the certificate.
 
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use x509_cert::der::{self, Decode};
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// The certificate of a connection's client. It is in the extensions of every request on the connection.
+/// The certificate of a connection's client, in the extensions of every request on the connection.
 #[derive(Debug, Clone)]
 pub struct ClientCertificate(Arc<Content>);
 
@@ -20,29 +19,29 @@ struct Content {
 }
 
 impl ClientCertificate {
-    /// Its subject as RFC 4514 spells it: the last part first, and whatever could be taken for another part escaped.
+    /// The subject in the form of RFC 4514: last part first, and separators inside of a part escaped.
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// The URIs among its alternative names, such as `spiffe://example.org/console`.
+    /// The URIs among the alternative names, such as `spiffe://example.org/console`.
     pub fn uris(&self) -> &[String] {
         &self.0.uris
     }
 
-    /// When it expires, in seconds since 1970-01-01T00:00:00Z.
+    /// The expiry, in seconds since 1970-01-01T00:00:00Z.
     pub fn expires_at(&self) -> u64 {
         self.0.expires_at
     }
 
-    /// Reads a certificate. One that cannot be read names nobody.
+    /// Reads a certificate; `None` if it cannot be read.
     pub(crate) fn read(der: &[u8]) -> Option<Self> {
         let content = content(der);
         let content = content.inspect_err(|error| tracing::debug!(%error, "a client's certificate cannot be read"));
         content.ok().map(|content| Self(Arc::new(content)))
     }
 
-    /// A certificate that says this.
+    /// A certificate with this content.
     #[cfg(test)]
     pub fn saying(subject: &str, uris: &[&str], expires_at: u64) -> Self {
         let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();

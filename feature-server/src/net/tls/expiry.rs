@@ -1,15 +1,15 @@
-//! When the server's own certificate expires, and when that is worth a warning.
+//! When the server's own certificate expires, and when the operator is warned.
 
 use std::time::{Duration, SystemTime};
 
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-/// How long before its end a certificate is warned about at most. One of a short life is warned about in its last fifth,
-/// when whatever renews it should have done so.
+/// The longest notice before a certificate expires. For a short-lived certificate the notice is the last fifth of its
+/// life: by then its renewal should have happened.
 const LONGEST_NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// When a certificate is valid.
+/// The time in which a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Validity {
     begins: SystemTime,
@@ -17,14 +17,14 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// That of a certificate; `None` when it cannot be read.
+    /// The validity of a certificate; `None` if it cannot be read.
     pub(crate) fn of(der: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(der).ok()?;
         let validity = certificate.tbs_certificate().validity();
         Some(Self { begins: validity.not_before.to_system_time(), ends: validity.not_after.to_system_time() })
     }
 
-    /// What an operator should know at a time, if anything.
+    /// The warning for an operator at this time, if there is one.
     pub(crate) fn warning(&self, now: SystemTime) -> Option<String> {
         let life = self.ends.duration_since(self.begins).unwrap_or_default();
         let ends = humantime::format_rfc3339_seconds(self.ends);

@@ -1,4 +1,4 @@
-//! The files of TLS, and the configuration that they make together. When they are read is not known here.
+//! Reads the files of TLS and builds the configuration from them.
 
 use std::fmt::Display;
 use std::os::unix::fs::PermissionsExt;
@@ -17,10 +17,10 @@ use super::expiry::Validity;
 use crate::config::settings::{self, Presence};
 use crate::text_file;
 
-/// The protocols inside of TLS, the preferred one first.
+/// The ALPN protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
-/// Why TLS cannot be set up: the setting, its file, and what is wrong with that.
+/// Why TLS cannot be set up: the setting, its file, and the problem.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{setting} = {path:?}: {problem}")]
 pub struct TlsError {
@@ -39,7 +39,7 @@ pub(crate) struct Files {
     client_certificate: Presence,
 }
 
-/// What the files hold. It has no debug output, because one of them holds a secret.
+/// The contents of the files. No `Debug`, because one of them is a secret.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Contents {
     certificate: Vec<u8>,
@@ -48,7 +48,7 @@ pub(crate) struct Contents {
     client_crl: Option<Vec<u8>>,
 }
 
-/// What the contents make.
+/// The result of the contents.
 pub(crate) struct Made {
     pub config: ServerConfig,
     /// When the server's certificate is valid.
@@ -56,7 +56,7 @@ pub(crate) struct Made {
 }
 
 impl Files {
-    /// Those of the settings; `None` when TLS is off.
+    /// The files that the settings name; `None` if TLS is off.
     pub(crate) fn named(settings: &settings::Tls) -> Option<Self> {
         let file = |setting, path: &Option<PathBuf>| path.clone().map(|path| File { setting, path });
         Some(Self {
@@ -68,7 +68,7 @@ impl Files {
         })
     }
 
-    /// Reads all of them.
+    /// Reads all files.
     pub(crate) fn read(&self) -> Result<Contents, TlsError> {
         let read = |file: &Option<File>| file.as_ref().map(File::read).transpose();
         Ok(Contents {
@@ -79,7 +79,7 @@ impl Files {
         })
     }
 
-    /// Makes a configuration of what they hold.
+    /// Builds the configuration from the contents.
     pub(crate) fn make(&self, contents: &Contents) -> Result<Made, TlsError> {
         let key = self.certified_key(contents)?;
         let validity = key.cert.first().and_then(|leaf| Validity::of(leaf));
@@ -92,7 +92,7 @@ impl Files {
         Ok(Made { config, validity })
     }
 
-    /// What the key's file lets others do, if that is too much.
+    /// A warning if every user of the machine may read the key.
     pub(crate) fn warning(&self) -> Option<String> {
         let File { setting, path } = &self.key;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
@@ -108,7 +108,7 @@ impl Files {
         let key = default_provider().key_provider.load_private_key(key).map_err(|error| self.key.error(error))?;
         let certified = CertifiedKey::new(chain, key);
         match certified.keys_match() {
-            // A key that cannot tell its public half is not known to be wrong.
+            // A key without a readable public half is accepted: it cannot be compared.
             Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
             Err(Error::InconsistentKeys(_)) => {
                 let certificate = &self.certificate.path;
@@ -139,7 +139,7 @@ impl Files {
         if self.client_certificate == Presence::Optional {
             verifier = verifier.allow_unauthenticated();
         }
-        // The roots are there and can be read, so what is left to be wrong is a list.
+        // The roots have been read already, so the error is in a revocation list.
         verifier.build().map_err(|error| self.client_crl.as_ref().unwrap_or(file).error(error))
     }
 }
@@ -162,7 +162,7 @@ impl File {
     }
 }
 
-/// The certificates in a file, of which there must be one at least.
+/// The certificates in a file, at least one.
 fn certificates(file: &File, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|error| file.error(error))?;

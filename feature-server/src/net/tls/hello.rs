@@ -1,14 +1,14 @@
-//! The first message of a TLS client, and what is said to a client that does not speak TLS.
+//! Reads the first message of a TLS client, and answers a client that does not speak TLS.
 
 use std::io;
 
 use rustls::server::{Accepted, Acceptor};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// How much is read at once. A usual first message fits.
+/// The bytes of one read. A usual first message fits.
 const CHUNK: usize = 4096;
 
-/// What a client reads that speaks HTTP without TLS: browsers and curl show it to a person.
+/// The answer to HTTP without TLS: browsers and curl show it to the user.
 const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain\r\n\
     content-length: 36\r\n\
@@ -19,7 +19,8 @@ const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 /// Reads the first message of a client.
 ///
 /// # Errors
-/// What is wrong with it. The client has been told then, and all that is left to do is to close the connection.
+/// What is wrong with the message. The client has received an alert by then; the caller only has to close the
+/// connection.
 pub(crate) async fn read<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) -> io::Result<Accepted> {
     let mut acceptor = Acceptor::default();
     let mut chunk = vec![0; CHUNK];
@@ -28,7 +29,8 @@ pub(crate) async fn read<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) -> io:
         let length = io.read(&mut chunk).await?;
         let mut bytes = &chunk[..length];
         let Some(first) = bytes.first() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
-        // All that HTTP can begin with are the names of its methods and `PRI`. No record of TLS begins like that.
+        // HTTP begins with the name of a method or `PRI`, always in capitals. No TLS record begins with a capital
+        // letter.
         if beginning && first.is_ascii_uppercase() {
             tell(io, NOT_TLS).await?;
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));

@@ -1,7 +1,7 @@
-//! Keeps TLS current: what changes in the files is put in force for the connections to come.
+//! Reloads the files of TLS: a change applies to new connections.
 //!
-//! The files are read again and again and compared as a whole. So it does not matter how they are replaced: in place,
-//! by a rename, or by another target of a symbolic link further up.
+//! The files are read every second and compared as a whole. So any way of replacing them works: in place, by a rename,
+//! or by a new target of a symbolic link further up.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -15,20 +15,20 @@ use tokio::time::sleep;
 use super::expiry::Validity;
 use super::files::{Contents, Files, Made, TlsError};
 
-/// How long lies between two looks at the files.
+/// The time between two reads of the files.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a certificate that expires soon is warned about.
+/// The time between two warnings about a certificate that expires soon.
 const REMINDER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The files, and what was seen of them.
+/// The files, and what the last reads have shown.
 pub(crate) struct Reload {
     files: Files,
-    /// What was tried last, whether it could be used or not.
+    /// The contents that were last tried, valid or not.
     tried: Result<Contents, TlsError>,
-    /// What the last look has shown.
+    /// The result of the last read.
     seen: Result<Contents, TlsError>,
-    /// Of the certificate that is in force.
+    /// The validity of the certificate in use.
     validity: Option<Validity>,
     reminded: Instant,
 }
@@ -47,16 +47,16 @@ impl Reload {
         Ok((reload, config))
     }
 
-    /// Puts changes in force for as long as it runs.
+    /// Applies changes for as long as the future runs.
     pub(crate) async fn run(mut self, config: &ArcSwap<ServerConfig>) -> Infallible {
         loop {
             sleep(INTERVAL).await;
-            // Files may be on a disk that hangs, and no connection shall wait for that.
+            // The files may be on a disk that hangs, and connections must not wait for that.
             let looked = tokio::task::spawn_blocking(move || {
                 let changed = self.look();
                 (self, changed)
             });
-            // It fails only when the runtime ends.
+            // Fails only when the runtime ends.
             let Ok((reload, changed)) = looked.await else { return pending().await };
             self = reload;
             match changed {
@@ -72,10 +72,10 @@ impl Reload {
         }
     }
 
-    /// Looks at the files once. `None` when there is nothing new to try.
+    /// Reads the files once; `None` if there is no new content to try.
     ///
-    /// A change is tried when it is seen for the second time: a certificate and its key, or a large file, are seldom
-    /// replaced in one go.
+    /// A change is tried when two reads in a row have shown it: a certificate and its key, or a large file, are rarely
+    /// replaced at one instant.
     pub(crate) fn look(&mut self) -> Option<Result<ServerConfig, TlsError>> {
         if self.reminded.elapsed() >= REMINDER {
             self.reminded = Instant::now();
@@ -94,7 +94,7 @@ impl Reload {
         }))
     }
 
-    /// Tells the operator what will go wrong, or could.
+    /// Logs a warning about problems with the files, now or soon.
     fn warn(&self) {
         let expiry = self.validity.and_then(|validity| validity.warning(SystemTime::now()));
         for warning in [expiry, self.files.warning()].into_iter().flatten() {

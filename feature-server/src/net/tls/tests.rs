@@ -1,4 +1,4 @@
-//! What of the files is refused, with the words that an operator reads, and when a change is put in force.
+//! Which files are refused and with what message, and when a change applies.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::config::settings;
 struct Folder(TempDir);
 
 impl Folder {
-    /// With everything that can be configured.
+    /// With every file that can be configured.
     fn new() -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.renew();
@@ -117,7 +117,7 @@ fn byte_order_mark_of_each_file_is_skipped() {
     }
 }
 
-/// What the next looks show: a change that is put in force, one that cannot be, or nothing.
+/// The results of the next reads: a change that applies, one that is refused, or nothing.
 fn looks(reload: &mut Reload, times: usize) -> String {
     let look = |_| match reload.look() {
         Some(Ok(_)) => '+',
@@ -136,7 +136,7 @@ fn a_change_is_tried_once_and_only_when_it_has_settled() {
     folder.renew();
     assert_eq!(looks(&mut reload, 4), ".+..");
 
-    // A certificate that comes a look before its key is not tried alone.
+    // A certificate that is replaced one read before its key is not tried alone.
     let (certificate, key) = pair();
     folder.write("cert.pem", &certificate);
     assert_eq!(looks(&mut reload, 1), ".");
@@ -152,7 +152,7 @@ fn a_change_is_tried_once_and_only_when_it_has_settled() {
 }
 
 #[test]
-fn a_change_is_seen_however_the_files_are_replaced() {
+fn a_change_is_seen_for_each_way_of_replacing_files() {
     let (first, second, third) = (Folder::new(), Folder::new(), Folder::new());
     let outside = tempfile::tempdir().unwrap();
     let current = outside.path().join("current");
@@ -174,7 +174,7 @@ fn a_change_is_seen_however_the_files_are_replaced() {
 }
 
 #[test]
-fn a_key_that_everybody_may_read_is_told() {
+fn a_key_that_every_user_may_read_causes_a_warning() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new();
     for (mode, told) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {

@@ -1,4 +1,4 @@
-//! What a Get finds in the store: the layers that its answer is resolved from. How records are read is not known here.
+//! Finds the layers that the answer to a Get is resolved from.
 
 use feature_core::{Details, Layer, Level, Record, Scope};
 use feature_store::StoreError;
@@ -6,18 +6,18 @@ use feature_store::StoreError;
 use super::Resource;
 use crate::error::Failure;
 
-/// What a Get answers from.
+/// The data for the answer to a Get.
 pub(super) struct Found {
     /// The details of the resource itself.
     pub(super) details: Details,
-    /// The layers that count, the least specific first, each with its level.
+    /// The layers to resolve, the least specific first, each with its level.
     pub(super) layers: Vec<(Level, Layer)>,
     /// Whether to answer every feature, or only those that the resource has set.
     pub(super) every_feature: bool,
 }
 
 impl Found {
-    /// Finds all that a Get of `resource` needs.
+    /// Finds the data for a Get of `resource`.
     ///
     /// * `inheritance`: whether the resource's parents count.
     /// * `record`: reads the record of a scope.
@@ -36,7 +36,7 @@ impl Found {
             Resource::Plain(_) => None,
             Resource::User(access) => access.reads_through(own.organization.as_ref())?,
         };
-        // The system has no parent: reading it always answers every feature.
+        // The system has no parent, so reading it always answers every feature.
         let every_feature = inheritance || *scope == Scope::System;
         if !every_feature && own.layer.is_empty() {
             let resource = scope.id().unwrap_or_default().to_owned();

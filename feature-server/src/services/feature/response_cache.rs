@@ -1,8 +1,7 @@
-//! Answers that were given before and still hold: to the same question, as long as nothing that was read for it has
-//! been written since. How a question is answered is not known here.
+//! Response cache of Get: an entry is valid as long as no record that was read for it has been written since.
 //!
-//! What an answer depends on is either in the question or among the records whose versions are kept with it. No time
-//! plays a part, and no lock that a writer holds.
+//! An answer depends only on the question and on records, whose versions are kept with the entry. So entries need no
+//! expiry, and a lookup takes no lock that a writer holds.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -16,31 +15,31 @@ use quick_cache::{Equivalent, Weighter};
 use crate::services::frame::Frame;
 use feature_auth::access::Caller;
 
-/// What an entry takes beside its bytes and those of its principal, at most about.
+/// The most bytes of an entry beside its messages and its principal, roughly.
 const ENTRY_BYTES: usize = 640;
 
-/// What a typical entry takes in all.
+/// The bytes of a typical entry.
 const TYPICAL_BYTES: usize = 2048;
 
-/// The answers to reads, of which those that are seldom asked for are forgotten first.
+/// The cached answers. Those that are rarely requested are evicted first.
 #[derive(Clone)]
 pub struct Answers {
     store: Arc<Versioned>,
     given: Option<Arc<Cache<Kept, Arc<Given>, Weight>>>,
 }
 
-/// What is asked.
+/// The key of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Question<'a> {
     /// The level whose Get is called.
     pub(super) level: Level,
-    /// Who asks, and for which instance and organization.
+    /// The caller, with its instance and organization.
     pub(super) caller: &'a Caller,
     /// The request, encoded.
     pub(super) message: &'a [u8],
 }
 
-/// A question that is remembered.
+/// A question that the cache owns.
 #[derive(Debug, Clone)]
 struct Kept {
     level: Level,
@@ -54,40 +53,40 @@ struct Given {
     basis: Vec<Version>,
 }
 
-/// What was read for an answer: the versions of the records.
+/// The versions of the records that were read for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Basis {
     versions: Vec<Version>,
-    /// A record was read while it may have been changing, so nobody can tell later whether it has changed.
+    /// A record was read during a write, so its version cannot prove later that it is unchanged.
     unsteady: bool,
 }
 
 impl Answers {
-    /// * `store`: the one that answers are read from.
-    /// * `bytes`: how much is remembered at most; nothing with 0.
+    /// * `store`: the store that answers are read from.
+    /// * `bytes`: the most bytes of the cache; 0 turns it off.
     pub fn new(store: Arc<Versioned>, bytes: usize) -> Self {
         let given = || Arc::new(Cache::with_weighter(bytes / TYPICAL_BYTES, bytes as u64, Weight));
         Self { store, given: (bytes > 0).then(given) }
     }
 
-    /// The answer that was given before, if it still holds.
+    /// The cached answer, if it is still valid.
     pub(super) fn find(&self, question: &Question<'_>) -> Option<Frame> {
         let given = self.given.as_ref()?.get(question)?;
         let holds = given.basis.iter().all(|version| self.store.is_current(*version));
         holds.then(|| given.frame.clone())
     }
 
-    /// Remembers an answer that was made from this basis.
+    /// Caches an answer that was made from these versions.
     pub(super) fn keep(&self, question: &Question<'_>, frame: &Frame, basis: Basis) {
         if let (Some(cache), false) = (&self.given, basis.unsteady) {
             let Question { level, caller, message } = *question;
-            // Copied, because the message as it came may keep a larger buffer in memory.
+            // Copied, because the received message may be a slice of a larger buffer.
             let kept = Kept { level, caller: caller.clone(), message: Bytes::copy_from_slice(message) };
             cache.insert(kept, Arc::new(Given { frame: frame.clone(), basis: basis.versions }));
         }
     }
 
-    /// Reads a record and notes its version in `basis`.
+    /// Reads a record and adds its version to `basis`.
     pub(super) fn read(&self, scope: &Scope, basis: &mut Basis) -> Result<Record, StoreError> {
         match self.store.version(scope) {
             Some(version) => basis.versions.push(version),
@@ -128,7 +127,8 @@ struct Weight;
 
 impl Weighter<Kept, Arc<Given>> for Weight {
     fn weight(&self, kept: &Kept, given: &Arc<Given>) -> u64 {
-        // Entries share their principals while tokens are remembered, but each can be the last that has its own.
+        // Entries usually share their principal with the token cache, but each entry can be the last one that keeps it
+        // alive.
         (ENTRY_BYTES + kept.caller.principal().bytes() + kept.message.len() + given.frame.size()) as u64
     }
 }

@@ -1,4 +1,4 @@
-//! What answers say when there is nothing to read, when the store cannot be written, and of where a user is recorded.
+//! Answers without a record, without a committer, and about the organization of a user.
 
 use std::num::NonZeroUsize;
 
@@ -63,9 +63,10 @@ async fn without_a_committer_the_store_is_not_available() {
 }
 
 #[tokio::test]
-async fn users_about_themselves_learn_no_organization_but_that_of_their_token() {
+async fn answers_about_oneself_name_only_the_organization_of_the_token() {
     let ann = Who { instance: "demo", organization: "acme", user: "ann", roles: "" };
-    // No method of the protos lets users write for themselves; a rule that does must not show more than a read.
+    // No method of the protos lets users write their own features. If a rule does, the answer must not show more than a
+    // read.
     let themself = Access::Permission { name: "user.feature.write".to_owned(), exception: Some(Exemption::SelfAccess) };
     let user_id = || "ann".to_owned();
     let set = |actions| {
@@ -79,7 +80,7 @@ async fn users_about_themselves_learn_no_organization_but_that_of_their_token() 
     let reset = ResetUserFeaturesRequest { user_id: user_id() }.encode_to_vec();
     #[rustfmt::skip]
     let table = [
-        // who    named    method               message      owner, the user being recorded under 'other'
+        // who    named    method               message      owner (recorded: 'other')
         (OWNER, "other", "SetUserFeatures",   set(true),   "other"),
         (ann,   "",      "GetUserFeatures",   get.clone(), "acme"),
         (ann,   "acme",  "GetUserFeatures",   get.clone(), "acme"),

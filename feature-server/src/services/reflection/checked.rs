@@ -1,5 +1,5 @@
-//! The questions of a reflection stream, checked before they reach the service. tonic-reflection takes one that it cannot
-//! read for the end of all questions, and says that all went well.
+//! Checks the questions of a reflection stream before they reach the service. tonic-reflection takes an unreadable
+//! question for the end of the stream, and answers status OK.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,7 +27,7 @@ use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
 
 const QUESTION: &str = "grpc.reflection.v1.ServerReflectionRequest";
 
-/// Reflection whose streams end with what is wrong with a question. Both versions have the same messages.
+/// Reflection whose streams end with the error of a bad question. Both versions have the same messages.
 #[derive(Debug, Clone)]
 pub struct Checked<S>(pub(super) S);
 
@@ -49,7 +49,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if request.headers().contains_key(GRPC_ENCODING) {
-            // Messages come decompressed, so it is an encoding that is not supported: the service says so.
+            // The layers have decompressed the messages, so a failure here means an unsupported encoding: the service
+            // reports it.
             return Box::pin(self.0.call(request));
         }
         let (head, body) = request.into_parts();
@@ -64,14 +65,14 @@ where
     }
 }
 
-/// The next message of a stream, and the stream to go on with.
+/// The next message of a stream, and the rest of the stream.
 type Next = Pin<Box<dyn Future<Output = (Result<Option<Bytes>, Status>, Streaming<Bytes>)> + Send>>;
 
 fn next(mut messages: Streaming<Bytes>) -> Next {
     Box::pin(async move { (messages.message().await, messages) })
 }
 
-/// The questions on their way to the service. They end at the first one that is wrong.
+/// The questions that the service receives. They end at the first bad one.
 struct Questions {
     next: Next,
     failure: Arc<OnceLock<Status>>,
@@ -99,7 +100,7 @@ impl http_body::Body for Questions {
         Poll::Ready(match self.check(message) {
             Ok(question) => question.map(|question| Ok(BodyFrame::data(question.into_bytes()))),
             Err(status) => {
-                // It was not set before: nothing is read after the first failure.
+                // Set only once: nothing is read after the first failure.
                 let _ = self.failure.set(status);
                 None
             }
@@ -107,7 +108,7 @@ impl http_body::Body for Questions {
     }
 }
 
-/// The service's answers, and at their end what was wrong with a question.
+/// The service's answers, followed by the error of a bad question.
 struct Answers {
     body: Body,
     failure: Arc<OnceLock<Status>>,

@@ -1,4 +1,4 @@
-//! What ends a stream of questions.
+//! How a stream of questions ends.
 
 use bytes::Bytes;
 use http::Request;
@@ -20,7 +20,7 @@ fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_what_is_wrong_with_a_question() {
+async fn a_stream_ends_with_the_error_of_a_bad_question() {
     let list = MessageRequest::ListServices(String::new());
     let list = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
     let list = Frame::of(&list);

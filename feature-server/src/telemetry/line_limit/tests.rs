@@ -1,4 +1,4 @@
-//! How many lines of a callsite pass, and what is said of the others.
+//! How many lines of a callsite pass, and how the others are reported.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use tracing_subscriber::registry;
 
 use super::*;
 
-/// Notes the message and the number of each event that passes.
+/// Records the message and the number of each event that passes.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 
@@ -34,7 +34,7 @@ fn lines_of_one_callsite_are_bounded_and_those_left_out_are_counted() {
     let seen = Seen::default();
     with_default(registry().with(seen.clone()).with(&LIMIT), || {
         for number in 0..LINES_MAX + 7 {
-            // One callsite of each level; the last two log only what was asked for.
+            // One callsite of each level. The last two log without a limit.
             tracing::error!(number);
             tracing::info!(number);
             tracing::debug!(number);

@@ -1,18 +1,18 @@
-//! What is written when the reader of a log reads, when it is stuck, and when it is gone.
+//! The output for a reader of the log that reads, that hangs, and that is gone.
 
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
 use super::*;
 
-/// What a sink does with the next lines.
+/// How a sink handles the next lines.
 enum Reader {
     Reads,
-    /// Until the other end sends or is gone.
+    /// Until the other end sends or is dropped.
     IsStuck(Receiver<()>),
     IsGone,
 }
 
-/// Passes on what was written, and does as its script says; without one it reads.
+/// Forwards written bytes, and follows its script; without one it reads.
 struct Sink {
     script: Receiver<Reader>,
     written: Sender<String>,
@@ -53,7 +53,7 @@ impl Log {
         Self { writer, reader, written, reported }
     }
 
-    /// All that was written up to now.
+    /// Everything written so far.
     fn written(&self) -> String {
         self.writer.flush(LONG);
         self.written.try_iter().collect()
@@ -88,7 +88,7 @@ fn lines_of_a_stuck_reader_are_left_out_beyond_a_bound_and_details_before_others
     let (end, stuck) = sync_channel(0);
     log.reader.send(Reader::IsStuck(stuck)).unwrap();
     log.writer.push(b"first\n");
-    // From then on the thread writes the first line, and has taken no other.
+    // From now on the thread writes the first line, and has taken no other one.
     let queue = log.writer.queue.clone().unwrap();
     while !queue.state().writing {
         thread::yield_now();

@@ -1,4 +1,4 @@
-//! A service that remembers its answers gives those of one that does not, whatever was written in between.
+//! A service with a cache answers like one without, after any writes.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -19,14 +19,14 @@ use crate::middleware::auth::rules::rule;
 use crate::services::feature::FeatureService;
 use crate::testing::{Who, caller, schema};
 
-/// Two services over one store, of which one remembers its answers.
+/// Two services over one store, one of them with a cache.
 struct Services {
     schema: Arc<Schema>,
     remembering: FeatureService,
     forgetful: FeatureService,
 }
 
-/// A call, and who makes it.
+/// A call and its caller.
 #[derive(Debug, Clone)]
 struct Call {
     method: &'static str,
@@ -93,11 +93,11 @@ fn call() -> impl Strategy<Value = Call> {
 }
 
 proptest! {
-    // Each has threads of its own.
+    // Fewer cases than usual, because each has threads of its own.
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_remembered_is_what_would_be_read(calls in vec(call(), 1..60)) {
+    fn a_cached_answer_equals_a_fresh_one(calls in vec(call(), 1..60)) {
         let runtime = Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let services = Services::over(Arc::new(MemoryStore::default()));
@@ -112,7 +112,7 @@ proptest! {
     }
 }
 
-/// A store whose records can be read as long as it is in order, and that counts how often.
+/// A store that counts reads, and whose reads fail while it is out of order.
 #[derive(Default)]
 struct Counted {
     inner: MemoryStore,
