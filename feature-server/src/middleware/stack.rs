@@ -19,8 +19,9 @@ use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Cores;
+use crate::transcoding::grpc_call::decompression;
+use crate::transcoding::layer;
 use crate::transcoding::protocol::Protocols;
-use crate::transcoding::{decompression, transcode_layer};
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
 ///
@@ -76,7 +77,7 @@ where
 {
     let service = error_details::Errors::new(service, drain.clone());
     let service = decompression::Decompression::new(service);
-    let service = transcode_layer::Translation::new(service);
+    let service = layer::Translation::new(service);
     let service = admission::Limits::new(service, protocols, limits, drain);
     let service = call_log::CallLogService::new(service);
     cors::Cors::new(service, allowed_origins)

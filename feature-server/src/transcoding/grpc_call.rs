@@ -21,13 +21,16 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
-use super::decompression::GRPC_ENCODING;
+use self::decompression::GRPC_ENCODING;
 use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::deadline::GRPC_TIMEOUT;
 use crate::middleware::error_details::stream_end::StreamEnd;
 use crate::transcoding::framing::{Envelope, Envelopes, wrap};
+
+pub(crate) mod decompression;
+pub(crate) mod request_messages;
 
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 

@@ -3,10 +3,10 @@
 //! All of it comes from descriptors. Nothing here knows of routes, of headers, or of any message in particular, but for
 //! the well-known types whose JSON is special.
 
+mod cache;
 mod encode;
 mod message;
 mod path;
-mod remembered;
 mod scalar;
 mod status;
 #[cfg(test)]
@@ -14,8 +14,8 @@ mod tests;
 mod tree;
 mod well_known;
 
+pub(crate) use cache::Remembered;
 pub use encode::{encode, encode_status};
-pub(crate) use remembered::Remembered;
 pub use status::http_status;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 mod binding;
 mod comments;
 mod operation;
+mod path;
 mod schema;
-mod template;
 #[cfg(test)]
 mod tests;
 mod well_known;

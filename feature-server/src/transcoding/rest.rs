@@ -12,6 +12,7 @@
 //! - Malformed percent-encoding is no literal; in a variable or a parameter it is a violation.
 //! - An unset field of a response body is its default, or `null` when it is one that can be absent.
 
+pub(crate) mod call;
 mod field;
 mod parameters;
 mod percent;

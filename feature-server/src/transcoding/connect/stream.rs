@@ -21,8 +21,8 @@ use crate::middleware::response_body::CallBody;
 use crate::permit::Share;
 use crate::transcoding::compression::{self, Encoding, GZIP, NOSNIFF};
 use crate::transcoding::framing::wrap;
+use crate::transcoding::grpc_call::request_messages::RequestMessages;
 use crate::transcoding::grpc_call::{self, InnerService, Messages, Part};
-use crate::transcoding::request_messages::RequestMessages;
 
 const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");

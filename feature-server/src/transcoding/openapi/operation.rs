@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::Api;
 use super::binding::Binding;
 use super::comments::{comment, describe, first_sentence};
+use super::path::{self, Path};
 use super::schema::Schemas;
-use super::template::{self, Path};
 
 const JSON: &str = "application/json";
 
@@ -62,7 +62,7 @@ impl Operation {
     }
 }
 
-fn path_parameter(input: &MessageDescriptor, parameter: &template::Parameter, schemas: &mut Schemas) -> Value {
+fn path_parameter(input: &MessageDescriptor, parameter: &path::Parameter, schemas: &mut Schemas) -> Value {
     let field = parameter.field.as_deref().and_then(|name| field(input, name));
     let mut schema = match field.as_ref().filter(|_| parameter.whole) {
         Some(field) => schemas.field(field),

@@ -16,15 +16,14 @@ use prost_reflect::DynamicMessage;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::json;
-use super::protocol::JSON;
-use super::rest::{Bindings, Route};
+use super::{Bindings, Route};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::permit::Share;
-use crate::transcoding::compression;
 use crate::transcoding::grpc_call::{self, Answer, InnerService, Messages, Part};
+use crate::transcoding::protocol::JSON;
+use crate::transcoding::{compression, json};
 
 /// The content type of a stream: one JSON text a line.
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
