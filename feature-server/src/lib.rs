@@ -20,4 +20,5 @@ pub mod services;
 pub mod system;
 pub mod telemetry;
 mod text_file;
+#[path = "../../grpc-transcoding/src/lib.rs"]
 pub mod transcoding;

@@ -20,7 +20,7 @@ use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
 use crate::transcoding::grpc_call::InnerService;
 
-mod error;
+mod error_json;
 mod query;
 mod stream;
 #[cfg(test)]

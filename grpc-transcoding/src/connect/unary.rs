@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::{Connect, Form, error, query};
+use super::{Connect, Form, error_json, query};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
@@ -56,7 +56,7 @@ pub(crate) fn failed(call: &Connect, mut headers: HeaderMap, status: &Status, gz
         // RFC 9110, section 11.6.1: a 401 tells how to authenticate.
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    let body = error::body(call.method.parent_pool(), status);
+    let body = error_json::body(call.method.parent_pool(), status);
     let content_type = HeaderValue::from_static("application/json");
     compression::answer(json::http_status(status.code()), headers, content_type, body, gzip)
 }

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Connect, error};
+use super::{Connect, error_json};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
@@ -55,7 +55,7 @@ pub(crate) async fn answer(
 
 /// The answer to a call that failed before there was a message.
 pub(crate) fn failed(call: &Connect, status: &Status) -> Response<CallBody> {
-    let end = error::end_of_stream(call.method.parent_pool(), &Err(status.clone()), &HeaderMap::new());
+    let end = error_json::end_of_stream(call.method.parent_pool(), &Err(status.clone()), &HeaderMap::new());
     start(call, HeaderMap::new(), Body::new(Full::new(wrap(END, &end))))
 }
 
@@ -88,7 +88,7 @@ impl Answered {
 
     fn end(&mut self, result: Result<(), Status>, trailers: &HeaderMap) -> Bytes {
         self.messages = None;
-        wrap(END, &error::end_of_stream(self.call.method.parent_pool(), &result, trailers))
+        wrap(END, &error_json::end_of_stream(self.call.method.parent_pool(), &result, trailers))
     }
 
     fn fail(&self, failure: &Failure) -> Result<(), Status> {

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::support::*;
 use crate::middleware::tests::support::{CHECK, WATCH};
-use crate::transcoding::connect::{Codec, Connect, Form, error, timeout};
+use crate::transcoding::connect::{Codec, Connect, Form, error_json, timeout};
 use crate::transcoding::json;
 use crate::transcoding::protocol::NoCall;
 
@@ -108,7 +108,7 @@ fn codes_and_their_http_statuses() {
     ];
     for (code, name, http_status) in table {
         let status = Status::new(code, "why");
-        let body = error::body(method(CHECK).parent_pool(), &status);
+        let body = error_json::body(method(CHECK).parent_pool(), &status);
         assert_eq!(body, format!(r#"{{"code":"{name}","message":"why"}}"#));
         assert_eq!(json::http_status(code), http_status, "{code:?}");
     }

@@ -15,8 +15,10 @@
 pub(crate) mod call;
 mod field;
 mod parameters;
+#[path = "http_rule/percent.rs"]
 mod percent;
 mod route;
+#[path = "http_rule/template.rs"]
 mod template;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -16,7 +16,7 @@ use super::support::*;
 use crate::call_context::CallContext;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::tests::support::{Answer, WATCH};
-use crate::transcoding::connect::{Connect, error};
+use crate::transcoding::connect::{Connect, error_json};
 use crate::transcoding::framing::{Envelope, Envelopes, wrap};
 use crate::transcoding::json;
 
@@ -173,6 +173,6 @@ fn trailers_are_told_at_the_end() {
     for (name, value) in [("cost", "237"), ("cost", "238"), ("key-bin", "AQI")] {
         headers.append(name, value.parse().unwrap());
     }
-    let end = error::end_of_stream(method(WATCH).parent_pool(), &Ok(()), &headers);
+    let end = error_json::end_of_stream(method(WATCH).parent_pool(), &Ok(()), &headers);
     assert_eq!(end, r#"{"metadata":{"cost":["237","238"],"key-bin":["AQI"]}}"#);
 }
