@@ -5,7 +5,6 @@
 pub mod auth;
 pub mod call_context;
 pub mod cli;
-mod client_text;
 pub mod config;
 pub mod data;
 pub mod descriptors;
@@ -20,5 +19,3 @@ pub mod services;
 pub mod system;
 pub mod telemetry;
 mod text_file;
-#[path = "../../grpc-transcoding/src/lib.rs"]
-pub mod transcoding;

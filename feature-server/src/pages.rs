@@ -8,14 +8,15 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use grpc_transcoding::openapi::{self, Api, Header};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, FieldDescriptor};
+use serde_json::Value;
 
 use crate::auth::access::ORGANIZATION_METADATA;
 use crate::host::{Host, host_of};
-use crate::transcoding::openapi::{self, Api, Header};
 
 /// The most characters of an id; the core keeps to it.
 const ID_CHARACTERS: usize = 200;
@@ -50,7 +51,26 @@ pub const API: Api<'static> = Api {
         "google.rpc.RequestInfo",
         "google.rpc.RetryInfo",
     ],
+    authentication: Some("bearer"),
+    refine_text,
 };
+
+/// The option with the rules for a text.
+const RULES_OPTION: &str = "feature.v1.rules";
+
+/// Adds the rules for a text to its schema.
+fn refine_text(field: &FieldDescriptor, schema: &mut Value) {
+    let options = field.options();
+    let Some(extension) = field.parent_pool().get_extension_by_name(RULES_OPTION) else { return };
+    let rules = options.get_extension(&extension);
+    let rule = |name| rules.as_message().and_then(|rules| rules.get_field_by_name(name));
+    if let Some(most) = rule("max_characters").and_then(|most| most.as_u32()).filter(|most| *most > 0) {
+        schema["maxLength"] = most.into();
+    }
+    if rule("web_uri").and_then(|uri| uri.as_bool()) == Some(true) {
+        schema["format"] = "uri".into();
+    }
+}
 
 const PAGE: &str = include_str!("pages/index.html");
 

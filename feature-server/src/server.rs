@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use feature_api::schema::{Schema, SchemaError};
 use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
+use grpc_transcoding::rest::RouteError;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,6 +25,7 @@ use crate::descriptors;
 use crate::middleware::auth::{self, AuthLayer};
 use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::net::tls::{Tls, TlsError};
 use crate::net::workers::Cores;
@@ -33,8 +35,6 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{PUBLIC_MESSAGE_BYTES, health, reflection};
 use crate::system::memory;
-use crate::transcoding::protocol::{MessageBytes, Protocols};
-use crate::transcoding::rest::RouteError;
 
 /// How long the data folder may take to close at least, whatever the grace period: sled then writes all that it holds back,
 /// which on a healthy disk may take a second or two.
@@ -94,7 +94,7 @@ pub struct Server {
     answers: Answers,
     schema: Arc<Schema>,
     identity: AuthLayer,
-    protocols: Protocols,
+    recogniser: Recogniser,
     tls: Option<Tls>,
 }
 
@@ -133,9 +133,9 @@ impl Server {
             default: settings.limits.message_bytes,
             of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
         };
-        let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
+        let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
         let cores = Cores::start(cores()).map_err(ServerError::Thread)?;
-        Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, protocols, tls })
+        Ok(Self { listener, cores, address, readers, committer, answers, schema, identity, recogniser, tls })
     }
 
     /// The address that it listens on.
@@ -149,7 +149,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] when the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, cores, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, cores, readers, committer, answers, schema, identity, recogniser, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
@@ -163,7 +163,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, cores, service, protocols, tls, settings, shutdown).await;
+        let stopped = stack::serve(listener, cores, service, recogniser, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

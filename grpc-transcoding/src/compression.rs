@@ -1,4 +1,4 @@
-//! Bodies as a whole: the content of a request within a limit, that of an answer, and gzip in both directions.
+//! Whole bodies: the content of a request up to a limit, the content of an answer, and gzip in both directions.
 
 use std::io::{self, Read, Write};
 
@@ -13,24 +13,17 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 use tonic::body::Body;
 
-use crate::error::Failure;
-use crate::middleware::response_body::CallBody;
-use crate::permit::Share;
-use crate::permit::decode_pool::{self, INLINE_BYTES};
+use super::error::Error;
+use super::headers::{GZIP, NOSNIFF};
+use super::host::{CallHost, INLINE_BYTES};
 
-/// The value of `x-content-type-options`, in every answer that has content which a browser could take for a page.
-pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Below this size, in bytes, gzip costs more than it saves.
+pub const WORTH_COMPRESSING: usize = 1024;
 
-/// The encoding that is supported beside none.
-pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-
-/// Below this, gzip costs more than it saves.
-const WORTH_COMPRESSING: usize = 1024;
-
-/// The most bytes of gzip that are decompressed where the connection is served.
+/// The most bytes of gzip that are decompressed on the thread of the connection.
 const SMALL_GZIP: usize = 16 * 1024;
 
-/// How much is decompressed at once.
+/// How many bytes are decompressed in one step.
 const CHUNK: usize = 8 * 1024;
 
 /// How content is compressed.
@@ -43,19 +36,19 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// The encoding that the header of this name tells; none when it is missing.
-    pub(crate) fn of(headers: &HeaderMap, name: HeaderName) -> Result<Self, Failure> {
+    /// The encoding in the header of this name; none if the header is missing.
+    pub(crate) fn of(headers: &HeaderMap, name: HeaderName) -> Result<Self, Error> {
         headers.get(name).map_or(Ok(Encoding::Identity), |value| Self::parse(value.as_bytes()))
     }
 
     /// The encoding of this name.
-    pub(crate) fn parse(name: &[u8]) -> Result<Self, Failure> {
+    pub(crate) fn parse(name: &[u8]) -> Result<Self, Error> {
         if name.eq_ignore_ascii_case(b"gzip") {
             Ok(Encoding::Gzip)
         } else if name.eq_ignore_ascii_case(b"identity") || name.is_empty() {
             Ok(Encoding::Identity)
         } else {
-            Err(Failure::EncodingUnknown(String::from_utf8_lossy(name).into_owned()))
+            Err(Error::EncodingUnknown(String::from_utf8_lossy(name).into_owned()))
         }
     }
 }
@@ -67,24 +60,22 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Decompresses it.
-    ///
-    /// `share`: of the call. It says how many bytes may come out at most, and counts them.
-    pub(crate) async fn decompress(self, share: &Share) -> Result<Bytes, Failure> {
-        if self.is_compressed() { gunzip(self.bytes, share, Ok).await } else { Ok(self.bytes) }
+    /// Decompresses it. The host of the call limits and counts the bytes.
+    pub(crate) async fn decompress(self, host: &impl CallHost) -> Result<Bytes, Error> {
+        if self.is_compressed() { gunzip(self.bytes, host, Ok).await } else { Ok(self.bytes) }
     }
 
-    /// Decompresses and decodes it. Where that is large work, both are one job, so that what was decompressed does not
-    /// wait for another one.
+    /// Decompresses and decodes it. For large content both are one job: decompressed bytes do not wait for a second
+    /// one.
     pub(crate) async fn decode<T: Send + 'static>(
         self,
-        share: &Share,
-        decode: impl FnOnce(Bytes) -> Result<T, Failure> + Send + 'static,
-    ) -> Result<T, Failure> {
+        host: &impl CallHost,
+        decode: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
         if self.is_compressed() {
-            return gunzip(self.bytes, share, decode).await;
+            return gunzip(self.bytes, host, decode).await;
         }
-        decode_pool::run(share, self.bytes.len(), move || decode(self.bytes)).await?
+        host.run(self.bytes.len(), move || decode(self.bytes)).await?
     }
 
     fn is_compressed(&self) -> bool {
@@ -92,22 +83,19 @@ impl Content {
     }
 }
 
-/// Reads the content of a request.
-///
-/// * `headers`: of the request; they tell how the content is compressed.
-/// * `share`: of the call. It says how many bytes the content may have at most.
-pub(crate) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> Result<Content, Failure> {
-    let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, share.message_bytes());
+/// Reads the content of a request, up to the limit of the host. The headers name its compression.
+pub(crate) async fn read(mut body: Body, headers: &HeaderMap, host: &impl CallHost) -> Result<Content, Error> {
+    let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, host.message_bytes());
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Failure::RequestIncomplete)?.into_data() else {
+        let Ok(data) = frame.map_err(|_| Error::RequestIncomplete)?.into_data() else {
             continue;
         };
         if first.len() + all.len() + data.len() > limit {
-            return Err(Failure::MessageTooLarge { limit });
+            return Err(Error::MessageTooLarge { limit });
         }
-        // Most content comes in one piece, which then need not be copied.
+        // Most content arrives in one piece, which is not copied.
         if first.is_empty() && all.is_empty() {
             first = data;
             if body.is_end_stream() {
@@ -123,16 +111,16 @@ pub(crate) async fn read(mut body: Body, headers: &HeaderMap, share: &Share) -> 
 
 /// Makes an answer.
 ///
-/// * `headers`: what else it tells.
-/// * `gzip`: whether the client takes it compressed ([`accepts_gzip`]). It is, where that is worth it.
+/// * `headers`: further headers of the answer.
+/// * `gzip`: whether the client accepts gzip ([`accepts_gzip`]). Long content is then compressed.
 pub(crate) fn answer(
     status: StatusCode,
     headers: HeaderMap,
     content_type: HeaderValue,
     content: Bytes,
     gzip: bool,
-) -> Response<CallBody> {
-    let mut response = Response::new(CallBody::default());
+) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -147,10 +135,10 @@ pub(crate) fn answer(
         }
         None => content,
     };
-    response.map(|_| CallBody::translated(Body::new(Full::new(content))))
+    response.map(|_| Body::new(Full::new(content)))
 }
 
-/// Whether a client takes gzip, as the header of this name tells.
+/// Whether a client accepts gzip, by the header of this name.
 pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
     let mut others = false;
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
@@ -166,66 +154,71 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
     others
 }
 
-/// Compresses content where the client takes it (`gzip`) and it is worth it.
+/// Compresses long content if the client accepts it (`gzip`).
 pub(crate) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
     if !gzip || content.len() < WORTH_COMPRESSING {
         return None;
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(content.len() / 2), Compression::fast());
-    let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
-    Some(compressed.expect("memory can always be written to").into())
+    Some(gzip_after(Vec::with_capacity(content.len() / 2), content).into())
 }
 
-/// Decompresses and decodes what is small at once, and the rest of what turns out to be large elsewhere.
+/// Appends content, compressed, to what is there.
+pub fn gzip_after(start: Vec<u8>, content: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(start, Compression::fast());
+    let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
+    compressed.expect("memory can always be written to")
+}
+
+/// Decompresses and decodes. Small content is done at once; the rest of content that turns out to be large is a job.
 async fn gunzip<T: Send + 'static>(
     compressed: Bytes,
-    share: &Share,
-    decode: impl FnOnce(Bytes) -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
+    host: &impl CallHost,
+    decode: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
     let sent = compressed.len();
-    let mut gunzip = Gunzip::new(compressed, share.clone());
-    // Many empty members are much work for no content.
+    let mut gunzip = Gunzip::new(compressed, host.clone());
+    // The size of the input counts too: many empty gzip members are much work without any content.
     if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
         return decode(gunzip.content.into());
     }
-    let limit = share.message_bytes();
+    let limit = host.message_bytes();
     let rest = move || {
-        // Once for all: memory that is not written to takes none.
+        // Reserved once: pages that are never written take no memory.
         gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
         gunzip.reads_all_within(limit)?;
         decode(gunzip.content.into())
     };
-    decode_pool::run(share, usize::MAX, rest).await?
+    host.run(usize::MAX, rest).await?
 }
 
 /// Content that is being decompressed.
-struct Gunzip {
+struct Gunzip<H> {
     decoder: MultiGzDecoder<Reader<Bytes>>,
     content: Vec<u8>,
-    share: Share,
+    host: H,
 }
 
-impl Gunzip {
-    fn new(compressed: Bytes, share: Share) -> Self {
-        Self { decoder: MultiGzDecoder::new(compressed.reader()), content: Vec::new(), share }
+impl<H: CallHost> Gunzip<H> {
+    fn new(compressed: Bytes, host: H) -> Self {
+        Self { decoder: MultiGzDecoder::new(compressed.reader()), content: Vec::new(), host }
     }
 
-    /// Goes on until the end or until there are so many bytes, whichever is first. Returns whether it is the end. No
-    /// more bytes than allowed are ever allocated.
-    fn reads_all_within(&mut self, bytes: usize) -> Result<bool, Failure> {
-        let (mut chunk, limit) = ([0; CHUNK], self.share.message_bytes());
+    /// Goes on until the end, or until there are more than `bytes` bytes. Returns whether it reached the end. It never
+    /// allocates more than the limit.
+    fn reads_all_within(&mut self, bytes: usize) -> Result<bool, Error> {
+        let (mut chunk, limit) = ([0; CHUNK], self.host.message_bytes());
         while self.content.len() <= bytes {
             let read = match self.decoder.read(&mut chunk) {
                 Ok(0) => return Ok(true),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Err(Failure::ContentMalformed("it is said to be gzip and is not")),
+                Err(_) => return Err(Error::ContentMalformed("it is said to be gzip and is not")),
             };
             let length = self.content.len() + read;
             if length > limit {
-                return Err(Failure::MessageTooLarge { limit });
+                return Err(Error::MessageTooLarge { limit });
             }
-            self.share.decompress(read)?;
+            self.host.reserve_bytes(read)?;
             if length > self.content.capacity() {
                 self.content.reserve_exact((2 * length).min(limit) - self.content.len());
             }

@@ -1,24 +1,21 @@
-//! The Connect protocol, translated into gRPC and back: how its calls are recognised, answered and refused.
-//!
-//! Messages in JSON are converted by their descriptors, those in protobuf pass as they are. No service is known here.
-
-use std::time::Duration;
+//! The Connect protocol: how its calls are recognised, translated and refused. JSON messages are converted by their
+//! descriptors; protobuf messages pass unchanged.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
+use tonic::Status;
 use tonic::body::Body;
 
+use super::error::Error;
+use super::grpc_call::GrpcService;
+use super::headers::CONNECT_PROTOCOL_VERSION;
+use super::host::CallHost;
 use super::json;
-use super::protocol::NoCall;
-use crate::call_context::CallContext;
-use crate::error::Failure;
-use crate::middleware::response_body::CallBody;
-use crate::transcoding::grpc_call::InnerService;
 
 mod error_json;
 mod query;
@@ -27,15 +24,9 @@ mod stream;
 mod tests;
 mod unary;
 
-/// The header that tells the version of the protocol.
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
-
-/// The header with which a client tells how long it waits.
-const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
-
 /// A call in the Connect protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Connect {
+pub struct Connect {
     method: MethodDescriptor,
     form: Form,
     codec: Codec,
@@ -44,11 +35,11 @@ pub(crate) struct Connect {
 /// How the messages of a call are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// One message is the body.
+    /// The body is one message.
     Post,
-    /// One message is in the query. Without a query it is the empty message, in JSON.
+    /// The query has one message. A missing query stands for an empty message in JSON.
     Get,
-    /// Messages are in envelopes.
+    /// The body is a stream of messages in envelopes.
     Stream,
 }
 
@@ -62,19 +53,19 @@ enum Codec {
 impl Connect {
     /// Recognises a call.
     ///
-    /// `method`: the one whose path, as in gRPC, is the request's.
+    /// `method`: the method with the path of the request.
     ///
     /// # Errors
-    /// What is wrong with the request, if it is meant to be a call in this protocol.
-    pub(crate) fn of<B>(method: &MethodDescriptor, request: &Request<B>) -> Result<Self, NoCall> {
+    /// [`Error`] says why the request is no call.
+    pub(crate) fn of<B>(method: &MethodDescriptor, request: &Request<B>) -> Result<Self, Error> {
         let form = match (request.method(), method.is_client_streaming() || method.is_server_streaming()) {
             (&Method::POST, false) => Form::Post,
             (&Method::POST, true) => Form::Stream,
             (&Method::GET | &Method::HEAD, false) if has_no_side_effects(method) => Form::Get,
             (_, false) if has_no_side_effects(method) => {
-                return Err(NoCall::Verb(vec![Method::GET, Method::HEAD, Method::POST]));
+                return Err(Error::VerbNotAllowed(vec![Method::GET, Method::HEAD, Method::POST]));
             }
-            _ => return Err(NoCall::Verb(vec![Method::POST])),
+            _ => return Err(Error::VerbNotAllowed(vec![Method::POST])),
         };
         let content_type = || request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let codec = match form {
@@ -83,65 +74,65 @@ impl Connect {
             Form::Get if query::is_absent(request.uri()) => Codec::Json,
             Form::Get => {
                 let name = query::value(request.uri(), "encoding");
-                name.and_then(|name| Codec::named(&name)).ok_or(NoCall::ContentType)?
+                name.and_then(|name| Codec::named(&name)).ok_or(Error::ContentTypeUnsupported)?
             }
         };
         Ok(Self { method: method.clone(), form, codec })
     }
 
-    /// Answers a call.
-    ///
-    /// `service`: what translated calls go to.
-    pub(crate) async fn answer(self, service: impl InnerService, request: Request<Body>) -> Response<CallBody> {
-        let context = CallContext::of(request.extensions());
+    /// Calls the service, and translates its answer.
+    pub(crate) async fn answer(
+        self,
+        service: impl GrpcService,
+        request: Request<Body>,
+        host: impl CallHost,
+    ) -> Response<Body> {
         let answered = match (check_version(&request), self.form) {
-            (Err(failure), _) => Err(failure),
-            (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request).await,
-            (Ok(()), Form::Stream) => stream::answer(&self, service, request).await,
+            (Err(error), _) => Err(error),
+            (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request, &host).await,
+            (Ok(()), Form::Stream) => stream::answer(&self, service, request, &host).await,
         };
-        answered.unwrap_or_else(|failure| self.refuse(&failure, &context))
+        answered.unwrap_or_else(|error| self.refuse(&host.end_with(&error)))
     }
 
-    /// The answer to a call that failed before it came to a service.
-    pub(crate) fn refuse(&self, failure: &Failure, context: &CallContext) -> Response<CallBody> {
-        let status = failure.status(context.request_id());
-        context.set_code(status.code());
+    /// The answer to a call that never reaches the service.
+    pub(crate) fn refuse(&self, status: &Status) -> Response<Body> {
         match self.form {
-            Form::Post | Form::Get => unary::failed(self, HeaderMap::new(), &status, false),
-            Form::Stream => stream::failed(self, &status),
+            Form::Post | Form::Get => unary::failed(self, HeaderMap::new(), status, false),
+            Form::Stream => stream::failed(self, status),
         }
     }
 
-    /// The path of the method in gRPC.
+    /// The gRPC path of the method.
     fn path(&self) -> PathAndQuery {
         let path = format!("/{}/{}", self.method.parent_service().full_name(), self.method.name());
         PathAndQuery::try_from(path).expect("names in protobuf are letters, digits and dots")
     }
 
-    /// Makes of a message that the client has sent what it is in gRPC; none where it is that already.
-    fn decoder(&self) -> Option<impl Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static> {
+    /// Turns a message of the client into a gRPC message; None if it is one.
+    fn decoder(&self) -> Option<impl Fn(Bytes) -> Result<Bytes, Error> + Clone + Send + Sync + Unpin + 'static> {
         let input = self.method.input();
         (self.codec == Codec::Json).then_some(move |content: Bytes| {
-            let message = json::decode(&input, &content).map_err(Failure::FieldsInvalid)?;
+            let message = json::decode(&input, &content).map_err(Error::FieldsInvalid)?;
             Ok(message.encode_to_vec().into())
         })
     }
 
-    /// A message of the service's, as the client reads it.
-    fn encode(&self, message: Bytes, context: &CallContext) -> Result<Bytes, Failure> {
+    /// A message of the service, in the codec of the client.
+    fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Error> {
         match self.codec {
             Codec::Proto => Ok(message),
             Codec::Json => match DynamicMessage::decode(self.method.output(), message) {
-                Ok(message) => Ok(context.in_span(|| json::encode(&message)).into()),
+                Ok(message) => Ok(host.in_span(|| json::encode(&message)).into()),
                 Err(error) => {
-                    context.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
-                    Err(Failure::Internal)
+                    host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+                    Err(Error::Internal)
                 }
             },
         }
     }
 
-    /// The content type of an answer, if it succeeds.
+    /// The content type of a successful answer.
     fn content_type(&self) -> HeaderValue {
         HeaderValue::from_static(match (self.form, self.codec) {
             (Form::Stream, Codec::Proto) => "application/connect+proto",
@@ -153,15 +144,15 @@ impl Connect {
 }
 
 impl Codec {
-    /// The codec of a content type that begins with `prefix`. The one parameter that matters is the charset, which may
-    /// also have the name `utf8`: that is not registered, and common.
-    fn of_content_type(content_type: &str, prefix: &str) -> Result<Self, NoCall> {
+    /// The codec of a content type that begins with `prefix`. The charset is the only relevant parameter. Its name
+    /// `utf8` is not registered, but common.
+    fn of_content_type(content_type: &str, prefix: &str) -> Result<Self, Error> {
         let mut parts = content_type.split(';').map(|part| part.trim().to_ascii_lowercase());
         let essence = parts.next().unwrap_or_default();
-        let codec = essence.strip_prefix(prefix).and_then(Self::named).ok_or(NoCall::ContentType)?;
+        let codec = essence.strip_prefix(prefix).and_then(Self::named).ok_or(Error::ContentTypeUnsupported)?;
         let mut charsets = parts.filter_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
         match charsets.find(|charset| !["utf-8", "utf8"].contains(&charset.as_str())) {
-            Some(other) => Err(NoCall::Charset(other)),
+            Some(other) => Err(Error::CharsetUnsupported(other)),
             None => Ok(codec),
         }
     }
@@ -175,11 +166,11 @@ impl Codec {
     }
 }
 
-/// Checks that a content type is that of JSON in UTF-8, which is what JSON is in.
-pub(crate) fn check_json(content_type: &str) -> Result<(), NoCall> {
+/// Checks that a content type is JSON in UTF-8.
+pub(crate) fn check_json(content_type: &str) -> Result<(), Error> {
     match Codec::of_content_type(content_type, "application/")? {
         Codec::Json => Ok(()),
-        Codec::Proto => Err(NoCall::ContentType),
+        Codec::Proto => Err(Error::ContentTypeUnsupported),
     }
 }
 
@@ -188,34 +179,15 @@ fn has_no_side_effects(method: &MethodDescriptor) -> bool {
     options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects)
 }
 
-/// The version may be left out; another one than the first is none that is known here.
-fn check_version<B>(request: &Request<B>) -> Result<(), Failure> {
-    if request.headers().get(PROTOCOL_VERSION).is_some_and(|version| version != "1") {
-        return Err(Failure::field(PROTOCOL_VERSION.as_str(), "must be 1"));
+/// Checks the version of the protocol, which is 1 or missing.
+fn check_version<B>(request: &Request<B>) -> Result<(), Error> {
+    if request.headers().get(CONNECT_PROTOCOL_VERSION).is_some_and(|version| version != "1") {
+        return Err(Error::field(CONNECT_PROTOCOL_VERSION.as_str(), "must be 1"));
     }
     if *request.method() != Method::POST
         && query::value(request.uri(), "connect").is_some_and(|version| version != "v1")
     {
-        return Err(Failure::field("connect", "must be v1"));
+        return Err(Error::field("connect", "must be v1"));
     }
     Ok(())
-}
-
-/// What a client's headers say about how long it waits.
-pub(crate) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
-    let mut values = headers.get_all(TIMEOUT).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    match milliseconds(value.as_bytes()) {
-        Some(timeout) if values.next().is_none() => Ok(Some(timeout)),
-        _ => Err(Failure::field(TIMEOUT.as_str(), "must be given once, as 1 to 10 digits")),
-    }
-}
-
-/// The protocol says 'positive', yet clients whose time is already up send 0: it means just that.
-fn milliseconds(digits: &[u8]) -> Option<Duration> {
-    let is_number = (1..=10).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let number = || digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-    is_number.then(|| Duration::from_millis(number()))
 }

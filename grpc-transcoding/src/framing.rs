@@ -1,11 +1,13 @@
-//! Messages with a length before them: five bytes, flags and a big-endian length, and then the message.
-//!
-//! gRPC and the Connect protocol both put the messages of a body into such envelopes. What flags mean is not known here.
+//! The envelopes of gRPC and Connect messages: a byte of flags and a length of four bytes, big-endian, in front of the
+//! message.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// How many bytes come before a message.
-pub(crate) const PREFIX: usize = 5;
+/// How many bytes stand in front of a message.
+pub const PREFIX: usize = 5;
+
+/// The flag of a compressed message.
+pub const COMPRESSED: u8 = 1;
 
 /// Cuts the chunks of a body into messages.
 #[derive(Debug)]
@@ -21,13 +23,13 @@ pub(crate) struct Envelope {
     pub(crate) message: Bytes,
 }
 
-/// A message is announced that is larger than allowed.
+/// The length in a prefix is larger than allowed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a message is larger than allowed")]
 pub(crate) struct TooLarge;
 
 impl Envelopes {
-    /// `limit`: the largest message, in bytes. A larger one is refused before its bytes are kept.
+    /// `limit`: the largest message, in bytes. A larger one is refused by its prefix, before its bytes are buffered.
     pub(crate) fn new(limit: usize) -> Self {
         Self { buffer: BytesMut::new(), limit }
     }
@@ -37,7 +39,7 @@ impl Envelopes {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next message, if all of it is here.
+    /// The next message, if all of it has arrived.
     pub(crate) fn next(&mut self) -> Result<Option<Envelope>, TooLarge> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else {
             return Ok(None);
@@ -54,7 +56,7 @@ impl Envelopes {
         Ok(Some(Envelope { flags, message: self.buffer.split_to(length).freeze() }))
     }
 
-    /// Whether there is no part of a message left.
+    /// Whether no part of a message is buffered.
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }
@@ -62,12 +64,17 @@ impl Envelopes {
 
 /// A message in its envelope.
 pub(crate) fn wrap(flags: u8, message: &[u8]) -> Bytes {
-    let length = u32::try_from(message.len()).expect("messages are bounded far below 4 GiB");
     let mut envelope = BytesMut::with_capacity(PREFIX + message.len());
-    envelope.put_u8(flags);
-    envelope.put_u32(length);
+    envelope.put_slice(&prefix(flags, message.len()));
     envelope.put_slice(message);
     envelope.freeze()
+}
+
+/// What stands in front of a message of this length.
+pub fn prefix(flags: u8, length: usize) -> [u8; PREFIX] {
+    let length = u32::try_from(length).expect("messages are bounded far below 4 GiB");
+    let [a, b, c, d] = length.to_be_bytes();
+    [flags, a, b, c, d]
 }
 
 #[cfg(test)]

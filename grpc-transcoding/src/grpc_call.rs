@@ -1,6 +1,4 @@
-//! Calls to the gRPC service inside, made for clients that speak another protocol, and the answers taken apart.
-//!
-//! Which protocol the client speaks is not known here.
+//! Calls to the gRPC service, made for clients of other protocols, and the parts of its answers.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -15,26 +13,24 @@ use http::header::{
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
-use http_body::{Body as _, Frame};
+use http_body::Frame;
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
-use self::decompression::GRPC_ENCODING;
-use super::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
-use crate::call_context::CallContext;
-use crate::error::Failure;
-use crate::middleware::deadline::GRPC_TIMEOUT;
-use crate::middleware::error_details::stream_end::StreamEnd;
-use crate::transcoding::framing::{Envelope, Envelopes, wrap};
+use super::error::Error;
+use super::framing::{Envelope, Envelopes, wrap};
+use super::headers::{
+    CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_ACCEPT_ENCODING,
+    GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, GRPC_TIMEOUT,
+};
+use super::host::CallHost;
 
 pub(crate) mod decompression;
 pub(crate) mod request_messages;
 
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-
-/// Headers of a request that are about its own connection, body or protocol, and mean nothing, or something else, inside.
+/// Headers of a request that describe its connection, body or protocol. The gRPC request has others.
 const NOT_FORWARDED: [HeaderName; 19] = [
     ACCEPT,
     ACCEPT_ENCODING,
@@ -45,108 +41,118 @@ const NOT_FORWARDED: [HeaderName; 19] = [
     EXPECT,
     GRPC_ACCEPT_ENCODING,
     GRPC_ENCODING,
-    // The deadline is in the extensions, whatever header told it.
+    // The host sets the deadline of the call, whatever protocol the client names it in.
     GRPC_TIMEOUT,
     TE,
     TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("connect-accept-encoding"),
-    HeaderName::from_static("connect-content-encoding"),
-    HeaderName::from_static("connect-protocol-version"),
-    HeaderName::from_static("connect-timeout-ms"),
+    CONNECT_ACCEPT_ENCODING,
+    CONNECT_CONTENT_ENCODING,
+    CONNECT_PROTOCOL_VERSION,
+    CONNECT_TIMEOUT,
 ];
 
-/// Headers and trailers of a gRPC answer that are not the service's own metadata.
+/// Headers and trailers of a gRPC answer that are no metadata of the service.
 const NOT_METADATA: [HeaderName; 7] =
     [CONTENT_LENGTH, CONTENT_TYPE, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS];
 
-/// The gRPC service that translated calls go to.
-pub(crate) trait InnerService:
-    Service<Request<Body>, Response = Response<StreamEnd>, Error = Infallible, Future: Send> + Send + 'static
+/// A tower service that speaks gRPC, such as a service that tonic has generated, or tonic's `Routes`.
+pub trait GrpcService:
+    Service<Request<Body>, Response = Response<<Self as GrpcService>::Body>, Error = Infallible, Future: Send>
+    + Send
+    + 'static
 {
+    /// The body of its answers.
+    type Body: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static;
 }
 
-impl<S> InnerService for S where
-    S: Service<Request<Body>, Response = Response<StreamEnd>, Error = Infallible, Future: Send> + Send + 'static
+impl<S, B> GrpcService for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,
 {
+    type Body = B;
 }
 
 /// The answer to a call with one message in each direction.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// The service's metadata from before the message. An answer without message and trailers has all of it here.
+    /// The leading metadata of the service. An answer without message and trailers has all metadata here.
     pub(crate) headers: HeaderMap,
     /// The message, encoded.
     pub(crate) result: Result<Bytes, Status>,
-    /// The service's metadata from after the message.
+    /// The trailing metadata of the service.
     pub(crate) trailers: HeaderMap,
 }
 
-/// Calls a method with one message and waits for its answer, which must be one message too.
+/// Calls a method with one message, and waits for its answer, which must be one message too.
 ///
-/// * `head`: of the client's request. Its metadata and extensions are those of the call.
-/// * `path`: of the method, as in gRPC.
-/// * `message`: a body with one message, as [`message_when_asked_for`] makes it.
-pub(crate) async fn unary(service: impl InnerService, head: Parts, path: PathAndQuery, message: Body) -> Answer {
-    let context = CallContext::of(&head.extensions);
-    let (headers, mut messages) = streaming(service, head, path, message).await;
+/// * `head`: the head of the client's request. The call has its metadata and its extensions.
+/// * `path`: the gRPC path of the method.
+/// * `message`: a body with one message, see [`lazy_message`].
+pub(crate) async fn unary(
+    service: impl GrpcService,
+    head: Parts,
+    path: PathAndQuery,
+    message: Body,
+    host: &impl CallHost,
+) -> Answer {
+    let (headers, mut messages) = streaming(service, head, path, message, host).await;
     let mut answered = None;
     loop {
         match messages.next().await {
             Part::Message(message) if answered.is_none() => answered = Some(message),
-            Part::Message(_) => return Answer { headers, result: Err(broken(&context)), trailers: HeaderMap::new() },
+            Part::Message(_) => return Answer { headers, result: Err(broken(host)), trailers: HeaderMap::new() },
             Part::End { result, trailers } => {
-                let result = result.and_then(|()| answered.ok_or_else(|| broken(&context)));
+                let result = result.and_then(|()| answered.ok_or_else(|| broken(host)));
                 return Answer { headers, result, trailers };
             }
         }
     }
 }
 
-/// Calls a method with any number of messages; its answer may have any number too.
+/// Calls a method with any number of messages, and returns the leading metadata and the messages of its answer.
 ///
 /// * `head` and `path`: as for [`unary`].
-/// * `body`: the messages in gRPC's envelopes, not compressed; [`message_when_asked_for`] makes such a body.
-///
-/// Returns the service's metadata from before the first message, and the messages.
-pub(crate) async fn streaming(
-    service: impl InnerService,
+/// * `body`: uncompressed messages in envelopes.
+pub(crate) async fn streaming<S: GrpcService, H: CallHost>(
+    service: S,
     head: Parts,
     path: PathAndQuery,
     body: Body,
-) -> (HeaderMap, Messages) {
-    let context = CallContext::of(&head.extensions);
+    host: &H,
+) -> (HeaderMap, Messages<S::Body, H>) {
     let Ok(response) = service.oneshot(request(head, path, body)).await;
     let (head, body) = response.into_parts();
-    // The end of an answer that consists of headers alone is in them.
+    // An answer without a body has its status in the headers.
     let end = Status::from_header_map(&head.headers).map(result_of);
-    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, context };
+    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, host: host.clone() };
     (metadata(head.headers), messages)
 }
 
-/// A body with one message, which is only made when the service reads it.
+/// A body with one message, which is decoded when the service reads it.
 ///
-/// So a caller who may not make the call learns nothing of what is wrong with the message, in whatever protocol: the
-/// layers that authenticate and authorise come before anyone reads a body.
-pub(crate) fn message_when_asked_for(
-    context: CallContext,
-    message: impl Future<Output = Result<Bytes, Failure>> + Send + 'static,
+/// Layers that authenticate and authorise the call run before that. So a caller without the right to make the call gets
+/// the same refusal in every protocol, whatever is wrong with the message.
+pub(crate) fn lazy_message(
+    host: impl CallHost,
+    message: impl Future<Output = Result<Bytes, Error>> + Send + 'static,
 ) -> Body {
-    Body::new(Later { message: Some(message), context })
+    Body::new(LazyMessage { message: Some(message), host })
 }
 
 pin_project! {
-    /// A message that is still to be made.
-    struct Later<F> {
+    /// A body whose only message is decoded on the first poll.
+    struct LazyMessage<F, H> {
         #[pin]
         message: Option<F>,
-        context: CallContext,
+        host: H,
     }
 }
 
-impl<F: Future<Output = Result<Bytes, Failure>>> http_body::Body for Later<F> {
+impl<F: Future<Output = Result<Bytes, Error>>, H: CallHost> http_body::Body for LazyMessage<F, H> {
     type Data = Bytes;
     type Error = Status;
 
@@ -156,17 +162,17 @@ impl<F: Future<Output = Result<Bytes, Failure>>> http_body::Body for Later<F> {
         let made = ready!(message.poll(cx));
         this.message.set(None);
         let frame = made.map(|message| Frame::data(wrap(0, &message)));
-        Poll::Ready(Some(frame.map_err(|failure| failure.status(this.context.request_id()))))
+        Poll::Ready(Some(frame.map_err(|error| this.host.status(&error))))
     }
 }
 
-/// The messages of an answer, and how it ended.
-pub(crate) struct Messages {
-    body: StreamEnd,
+/// The messages of an answer, and its status.
+pub(crate) struct Messages<B, H> {
+    body: B,
     envelopes: Envelopes,
-    /// How the answer ends, when its headers told.
+    /// The status, if the headers have it.
     end: Option<Result<(), Status>>,
-    context: CallContext,
+    host: H,
 }
 
 /// A part of an answer.
@@ -174,16 +180,16 @@ pub(crate) struct Messages {
 pub(crate) enum Part {
     /// A message, encoded.
     Message(Bytes),
-    /// The end: nothing comes after it.
+    /// The end.
     End {
-        /// Whether the call has succeeded.
+        /// The status of the call.
         result: Result<(), Status>,
-        /// The service's metadata from after the messages.
+        /// The trailing metadata of the service.
         trailers: HeaderMap,
     },
 }
 
-impl Messages {
+impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> Messages<B, H> {
     /// Waits for the next part. Not to be called after the end.
     pub(crate) async fn next(&mut self) -> Part {
         poll_fn(|cx| self.poll_next(cx)).await
@@ -195,14 +201,14 @@ impl Messages {
             match self.envelopes.next() {
                 Ok(Some(Envelope { flags: 0, message })) => return Poll::Ready(Part::Message(message)),
                 Ok(None) => {}
-                // No compression was offered to the service.
-                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.context)))),
+                // The request has offered no compression to the service.
+                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.host)))),
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => frame,
                 Some(Err(status)) => return Poll::Ready(Part::end(Err(status))),
                 None => {
-                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.context)));
+                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.host)));
                     return Poll::Ready(Part::end(end));
                 }
             };
@@ -211,7 +217,7 @@ impl Messages {
                 Err(frame) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
                     let result = Status::from_header_map(&trailers).map(result_of);
-                    let result = result.unwrap_or_else(|| Err(broken(&self.context)));
+                    let result = result.unwrap_or_else(|| Err(broken(&self.host)));
                     return Poll::Ready(Part::End { result, trailers: metadata(trailers) });
                 }
             }
@@ -225,7 +231,7 @@ impl Part {
     }
 }
 
-/// The request to the service inside.
+/// The request to the gRPC service.
 fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
     for name in NOT_FORWARDED {
         head.headers.remove(name);
@@ -238,11 +244,11 @@ fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
     Request::from_parts(head, body)
 }
 
-/// The same host, which services may look at, with another path.
+/// The same host, which services may read, with another path.
 fn with_path(uri: Uri, path: PathAndQuery) -> Uri {
     let mut parts = uri.into_parts();
     parts.path_and_query = Some(path);
-    // A host may have a path only where there is a scheme.
+    // A URI with a host and a path needs a scheme.
     parts.scheme = parts.authority.is_some().then(|| parts.scheme.unwrap_or(Scheme::HTTP));
     Uri::from_parts(parts).expect("a scheme is there exactly where a host is")
 }
@@ -258,14 +264,12 @@ fn result_of(status: Status) -> Result<(), Status> {
     if status.code() == Code::Ok { Ok(()) } else { Err(status) }
 }
 
-/// What is answered for a service that doesn't keep to gRPC.
-fn broken(context: &CallContext) -> Status {
-    context.in_span(|| {
+/// The status for a service that violates the gRPC protocol.
+fn broken(host: &impl CallHost) -> Status {
+    host.in_span(|| {
         tracing::error!("the service's answer is not what gRPC and the method's description make of one");
     });
-    let status = Failure::Internal.status(context.request_id());
-    context.set_code(status.code());
-    status
+    host.end_with(&Error::Internal)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! gRPC-Web, translated into gRPC and back by tonic-web, for all that its clients send.
+//! gRPC-Web calls: tonic-web translates them, for every spelling of their content types that clients use.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Version};
@@ -6,20 +6,20 @@ use tonic::body::Body;
 use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::{Layer, Service};
 
+use super::grpc_call::GrpcService;
 use super::protocol::Protocol;
-use crate::transcoding::grpc_call::InnerService;
 
 /// The answer to a call, under way.
 pub(crate) type WebFuture<S> = <GrpcWebService<S> as Service<Request<Body>>>::Future;
 
-/// Makes a call that a client has made in gRPC-Web.
+/// Translates a call.
 ///
-/// * `inner`: what the translated call is made to.
-/// * `sent`: binary or text.
-pub(crate) fn call<S: InnerService>(inner: S, mut request: Request<Body>, sent: &Protocol) -> WebFuture<S> {
+/// * `inner`: the service for the gRPC call.
+/// * `sent`: the protocol of the request, which says binary or text.
+pub(crate) fn call<S: GrpcService>(inner: S, mut request: Request<Body>, sent: &Protocol) -> WebFuture<S> {
     let sent = Form::of(sent);
     let answer_in = answer_form(request.headers(), sent);
-    // tonic-web knows each content type in one spelling only, and the services expect HTTP/2.
+    // tonic-web knows one spelling of each content type, and services expect HTTP/2.
     request.headers_mut().insert(CONTENT_TYPE, sent.content_type());
     request.headers_mut().insert(ACCEPT, answer_in.content_type());
     *request.version_mut() = Version::HTTP_2;
@@ -46,7 +46,7 @@ impl Form {
     }
 }
 
-/// Binary or text: what the client accepts, otherwise what it sent.
+/// Binary or text: the one that the client accepts, else the one that it sends.
 fn answer_form(headers: &HeaderMap, sent: Form) -> Form {
     let accepted = headers.get(ACCEPT).map_or(&[][..], |value| value.as_bytes());
     let accepts = |name: &[u8]| accepted.windows(name.len()).any(|part| part.eq_ignore_ascii_case(name));

@@ -1,7 +1,5 @@
-//! Canonical protobuf JSON: text to messages, messages and statuses to text, and the HTTP status of a gRPC code.
-//!
-//! All of it comes from descriptors. Nothing here knows of routes, of headers, or of any message in particular, but for
-//! the well-known types whose JSON is special.
+//! Canonical protobuf JSON, by descriptors: messages from text, messages and statuses as text, and the HTTP status of a
+//! gRPC code.
 
 mod cache;
 mod encode;
@@ -14,7 +12,7 @@ mod tests;
 mod tree;
 mod well_known;
 
-pub(crate) use cache::Remembered;
+pub(crate) use cache::JsonCache;
 pub use encode::{encode, encode_status};
 pub use status::http_status;
 
@@ -23,13 +21,13 @@ use tonic_types::FieldViolation;
 
 use self::path::{Path, Violations};
 
-/// What a violation names when the text is no JSON at all, so that there is no path into it.
+/// The path of a violation that is about the whole text, for example when it is no JSON.
 pub const BODY: &str = "body";
 
 /// Reads a message from its JSON.
 ///
-/// Every violation names the exact path in the spelling that the client sent, such as `loginV2.baseUri` or
-/// `improvedPerformance[2]`, and [`BODY`] where the text as a whole is at fault. The first few are told, not only one.
+/// A violation names the exact path in the spelling of the client, such as `author.names[2]`, or [`BODY`] for the whole
+/// text. The first violations are returned, up to a limit.
 pub fn decode(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
     let tree = tree::parse(json).map_err(whole)?;
     let mut violations = Violations::default();
@@ -37,9 +35,9 @@ pub fn decode(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMess
     violations.or(message)
 }
 
-/// Reads the value of one field from its JSON; the paths of violations begin with the field's JSON name.
+/// Reads the value of one field from its JSON. The paths of violations begin with the JSON name of the field.
 ///
-/// `null` is a violation: a value that is absent is no value.
+/// `null` is a violation, since the field has to have a value.
 pub fn decode_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Vec<FieldViolation>> {
     let tree = tree::parse(json).map_err(whole)?;
     let mut violations = Violations::default();

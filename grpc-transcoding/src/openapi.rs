@@ -1,11 +1,9 @@
-//! The OpenAPI document, made of the descriptors: HTTP rules, messages, and the comments of the protos.
-//!
-//! It knows no service and no feature. What the protos don't say, such as headers that go with every call, is told by
-//! an [`Api`]. Nothing here serves the document.
+//! The OpenAPI document of services, from their descriptors: HTTP rules, messages and comments. An [`Api`] adds what
+//! the protos do not say, such as the headers of every call.
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor, ServiceDescriptor};
 use serde_json::{Value, json};
 
 mod binding;
@@ -22,46 +20,50 @@ use comments::{comment, describe};
 use operation::Operation;
 use schema::Schemas;
 
-/// The version of OpenAPI that the document keeps to.
+/// The version of OpenAPI.
 const OPENAPI: &str = "3.1.0";
 
-/// What every type name in an `@type` begins with.
+/// The prefix of every type name in an `@type`.
 const TYPE_PREFIX: &str = "type.googleapis.com/";
 
-/// What the document says beside what the protos say.
+/// The parts of the document that are not in the protos.
 #[derive(Debug, Clone, Copy)]
 pub struct Api<'a> {
     /// The name of the API.
     pub title: &'a str,
-    /// What it is, in Markdown.
+    /// Its description, in Markdown.
     pub description: &'a str,
-    /// The version of what serves it.
+    /// The version of its server.
     pub version: &'a str,
     /// The licence, by its SPDX identifier.
     pub license: &'a str,
-    /// The headers that any call may have.
+    /// The headers of every call.
     pub headers: &'a [Header<'a>],
     /// The full names of the messages that the details of an error are made of.
     pub error_details: &'a [&'a str],
+    /// The HTTP authentication scheme of every call, such as `bearer`; None if calls need no authentication.
+    pub authentication: Option<&'a str>,
+    /// Adds to the schema of a text field what the options of the field say about it.
+    pub refine_text: fn(&FieldDescriptor, &mut Value),
 }
 
-/// A header that any call may have.
+/// A header of every call.
 #[derive(Debug, Clone, Copy)]
 pub struct Header<'a> {
     /// Its name.
     pub name: &'a str,
-    /// What it is for, in Markdown.
+    /// Its description, in Markdown.
     pub description: &'a str,
-    /// The most characters that its value may have.
+    /// The most characters of its value.
     pub max_characters: usize,
 }
 
-/// The document: all methods of a pool that have an HTTP rule, called with a bearer token.
+/// The document: all methods of a pool with an HTTP rule, except for those with a stream of requests.
 ///
-/// The same pool gives the same document to the byte. Methods to which the client streams are left out.
+/// The same pool gives the same document, byte for byte.
 pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
     let methods: Vec<_> = pool.services().flat_map(methods).collect();
-    let mut schemas = Schemas::new(methods.iter().map(MethodDescriptor::input));
+    let mut schemas = Schemas::new(methods.iter().map(MethodDescriptor::input), api.refine_text);
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeMap::new();
     for method in &methods {
@@ -72,6 +74,8 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
         }
     }
     let error = error(pool, api.error_details, &mut schemas);
+    let authentication = api.authentication;
+    let scheme = |scheme: &str| (scheme.to_owned(), json!({"type": "http", "scheme": scheme}));
     json!({
         "openapi": OPENAPI,
         "info": {
@@ -80,13 +84,13 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
             "version": api.version,
             "license": {"name": api.license, "identifier": api.license},
         },
-        // Relative to where the document came from.
+        // Relative to the address of the document.
         "servers": [{"url": "/"}],
-        "security": [{"bearer": []}],
+        "security": authentication.map(|scheme| json!({scheme: []})).into_iter().collect::<Vec<_>>(),
         "tags": tags.into_values().collect::<Vec<_>>(),
         "paths": paths,
         "components": {
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": authentication.map(scheme).into_iter().collect::<serde_json::Map<_, _>>(),
             "parameters": headers(api.headers),
             "responses": {"Error": error},
             "schemas": schemas.into_components(),
@@ -113,7 +117,7 @@ fn headers(headers: &[Header<'_>]) -> BTreeMap<String, Value> {
     headers.iter().map(parameter).collect()
 }
 
-/// A refused call: `google.rpc.Status`, whose details tell their type.
+/// The answer to a failed call: a `google.rpc.Status` whose details have an `@type`.
 fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Value {
     let details = details.iter().filter_map(|name| pool.get_message_by_name(name)).map(|message| {
         let mut detail = schemas.message(&message);

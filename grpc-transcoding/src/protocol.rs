@@ -1,47 +1,28 @@
-//! The protocols that clients speak: how a request's protocol is recognised, and how a call that no service has seen is refused in it.
-//!
-//! Translating requests and answers is not done here, and no service is known but by its descriptors.
+//! The protocols of clients: which one a request is in, and the answers to calls that never reach a service.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::Full;
-use prost_reflect::DescriptorPool;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::Status;
 use tonic::body::Body;
 
-pub use self::methods::MessageBytes;
-pub(crate) use self::methods::ServedMethod;
-use self::methods::methods;
+use super::compression::{self, Encoding};
 use super::connect::{self, Connect};
+use super::error::Error;
+use super::headers::JSON;
 use super::json;
 use super::rest::call::RestCall;
 use super::rest::{Found, RouteError, Routes};
-use crate::call_context::CallContext;
-use crate::error::Failure;
-use crate::middleware::deadline;
-use crate::middleware::recognise::allowed_hosts::Hosts;
-use crate::middleware::recognise::prepared::Prepared;
-use crate::middleware::response_body::CallBody;
-use crate::pages::{self, Pages};
-use crate::transcoding::compression::{self, Encoding};
 
-mod methods;
+mod timeout;
 
-/// The header or trailer with the code of a gRPC answer.
-pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// The header or trailer with the message of a failed gRPC answer.
-pub(crate) const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-/// The header or trailer with the details of a failed gRPC answer.
-pub(crate) const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-
-/// The content type of JSON.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// A protocol that is served, with what a call of it needs to be translated.
+/// The protocol of a call, with what its translation needs.
 #[derive(Debug, Clone)]
-pub(crate) enum Protocol {
+pub enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
     /// gRPC-Web with binary messages.
@@ -54,158 +35,88 @@ pub(crate) enum Protocol {
     Rest(RestCall),
 }
 
-/// Recognises the protocols of calls to any services, given their descriptors.
+/// Recognises the protocols of calls, by the descriptors of the services.
 #[derive(Debug)]
 pub struct Protocols {
     pool: DescriptorPool,
-    methods: HashMap<String, ServedMethod>,
+    /// By the path that gRPC and Connect call them by.
+    methods: HashMap<String, MethodDescriptor>,
     routes: Routes,
-    /// What is shown to whoever makes no call.
-    pages: Pages,
-    hosts: Hosts,
-    path_unknown: Prepared,
-}
-
-/// Why a request is no call at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum NoCall {
-    /// Nothing is at this path.
-    Path,
-    /// What is at this path is called with one of these verbs.
-    Verb(Vec<Method>),
-    /// The content type is not one that is served at this path.
-    ContentType,
-    /// The content type would do, but not in this charset.
-    Charset(String),
-    /// The content is compressed in a way that is not known here.
-    Encoding(String),
-    /// The client takes no form that an answer could have.
-    Accept,
 }
 
 impl Protocols {
-    /// The protocols of the services in `pool`. `pages` is what else is served, and `hosts` what the server is called by.
+    /// The protocols of all services in a pool.
     ///
     /// # Errors
-    /// [`RouteError`] when the HTTP rules of the services cannot be served.
-    pub fn new(
-        pool: DescriptorPool,
-        message_bytes: MessageBytes<'_>,
-        pages: Pages,
-        hosts: Hosts,
-    ) -> Result<Self, RouteError> {
-        let methods = methods(&pool, message_bytes);
-        let path_unknown = Prepared::new(&pool, &Failure::PathUnknown);
-        Ok(Self { methods, routes: Routes::new(&pool)?, pool, pages, hosts, path_unknown })
+    /// [`RouteError`] for an HTTP rule that cannot be served.
+    pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
+        let by_path =
+            |method: MethodDescriptor| (format!("/{}/{}", method.parent_service().full_name(), method.name()), method);
+        let methods = pool.services().flat_map(|service| service.methods().map(by_path).collect::<Vec<_>>()).collect();
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool })
     }
 
-    /// The protocol that a request is in.
-    pub(crate) fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, NoCall> {
+    /// The protocol of a request.
+    ///
+    /// # Errors
+    /// [`Error`] says why the request is no call.
+    pub fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, Error> {
         let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| essence(value.as_bytes()));
-        // Other verbs than POST make no such call, whatever content type stands in their way.
+        // These protocols use POST only. With other verbs the content type has no meaning.
         if let (&Method::POST, Some(protocol)) = (request.method(), Protocol::of_content_type(content_type)) {
             return match (protocol, request.version()) {
-                (Protocol::Grpc, version) if version != Version::HTTP_2 => Err(NoCall::ContentType),
+                (Protocol::Grpc, version) if version != Version::HTTP_2 => Err(Error::ContentTypeUnsupported),
                 (protocol, _) => Ok(protocol),
             };
         }
         let path = request.uri().path();
         if let Some(method) = self.methods.get(path) {
-            return Connect::of(&method.descriptor, request).map(Protocol::Connect);
+            return Connect::of(method, request).map(Protocol::Connect);
         }
-        // HEAD asks for what GET would answer; that the content is left out is for the connection.
+        // The connection leaves out the content of an answer to HEAD, so HEAD is served as GET.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         match self.routes.find(verb, path) {
-            Found::Route(route, _)
-                if route.takes_body()
-                    && let Err(no_call) = check_json(request.headers()) =>
-            {
-                Err(no_call)
+            Found::Route(route, bindings) => {
+                if route.takes_body() {
+                    check_json(request.headers())?;
+                }
+                if !accepts(request.headers(), route.is_server_streaming()) {
+                    return Err(Error::NotAcceptable);
+                }
+                Encoding::of(request.headers(), CONTENT_ENCODING)?;
+                Ok(Protocol::Rest(RestCall::new(route.clone(), bindings)))
             }
-            Found::Route(route, _) if !takes(request.headers(), route.is_server_streaming()) => Err(NoCall::Accept),
-            Found::Route(..) if Encoding::of(request.headers(), CONTENT_ENCODING).is_err() => {
-                let name = request.headers().get(CONTENT_ENCODING).map(HeaderValue::as_bytes).unwrap_or_default();
-                Err(NoCall::Encoding(String::from_utf8_lossy(name).into_owned()))
-            }
-            Found::Route(route, bindings) => Ok(Protocol::Rest(RestCall::new(route.clone(), bindings))),
-            Found::WrongVerb { allow } => Err(NoCall::Verb(with_head(allow))),
-            Found::Nothing if pages::is_page(path) => Err(NoCall::Verb(vec![Method::GET, Method::HEAD])),
-            Found::Nothing => Err(NoCall::Path),
+            Found::WrongVerb { allow } => Err(Error::VerbNotAllowed(with_head(allow))),
+            Found::Nothing => Err(Error::PathUnknown),
         }
     }
 
-    /// How long the client of a call says that it waits, in the call's protocol; `None` when it says nothing, and when the
-    /// request is no call.
+    /// The answer to a request that is no call: the HTTP status of the error, and `status` as JSON.
     ///
-    /// # Errors
-    /// [`Failure::FieldsInvalid`] names the header that is malformed.
-    pub fn timeout<B>(&self, request: &Request<B>) -> Result<Option<Duration>, Failure> {
-        self.recognise(request).map_or(Ok(None), |protocol| protocol.timeout(request.headers()))
-    }
-
-    /// The method that a call is of, if there is such a method.
-    ///
-    /// `path`: of the request.
-    pub(crate) fn method(&self, protocol: &Protocol, path: &str) -> Option<&ServedMethod> {
-        match protocol {
-            Protocol::Rest(call) => self.methods.get(call.grpc_path().path()),
-            _ => self.methods.get(path),
-        }
-    }
-
-    /// The answer to a request that is no call: a page, or as JSON what is wrong with it.
-    pub(crate) fn answer_no_call<B>(
-        &self,
-        no_call: &NoCall,
-        request: &Request<B>,
-        context: &CallContext,
-    ) -> Response<CallBody> {
-        if let Some(page) = self.pages.answer(request) {
-            return page.map(|page| CallBody::translated(Body::new(Full::new(page))));
-        }
-        if let (NoCall::Verb(allowed), &Method::OPTIONS) = (no_call, request.method()) {
-            let mut response = Response::<CallBody>::default();
+    /// `verb`: of the request.
+    pub fn answer_no_call(&self, error: &Error, status: &Status, verb: &Method) -> Response<Body> {
+        if let (Error::VerbNotAllowed(allowed), &Method::OPTIONS) = (error, verb) {
+            let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             response.headers_mut().insert(ALLOW, allow(allowed));
             return response;
         }
-        let (code, failure) = match no_call {
-            NoCall::Path => {
-                let body = self.path_unknown.json(context.request_id());
-                return compression::answer(StatusCode::NOT_FOUND, HeaderMap::new(), JSON, body, false);
-            }
-            NoCall::Verb(_) => (StatusCode::METHOD_NOT_ALLOWED, Failure::VerbNotAllowed),
-            NoCall::ContentType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::ContentTypeUnsupported),
-            NoCall::Charset(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::CharsetUnsupported(name.clone())),
-            NoCall::Encoding(name) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Failure::EncodingUnknown(name.clone())),
-            NoCall::Accept => (StatusCode::NOT_ACCEPTABLE, Failure::NotAcceptable),
-        };
-        let mut response = self.failed(code, &failure, context);
-        if let NoCall::Verb(allowed) = no_call {
+        let mut response = self.answer(error.http_status(), status);
+        if let Error::VerbNotAllowed(allowed) = error {
             response.headers_mut().insert(ALLOW, allow(allowed));
         }
         response
     }
 
-    /// The answer to a request that is not meant for this server, whatever else it is; in its own protocol if it has one.
-    pub(crate) fn answer_misdirected<B>(
-        &self,
-        request: &Request<B>,
-        recognised: &Result<Protocol, NoCall>,
-        context: &CallContext,
-    ) -> Option<Response<CallBody>> {
-        let grpc = matches!(recognised, Ok(Protocol::Grpc));
-        let failure = self.hosts.check(request, grpc).err()?;
-        Some(match recognised {
-            Ok(protocol) => protocol.refuse(&failure, context),
-            Err(_) => self.failed(json::http_status(failure.status(context.request_id()).code()), &failure, context),
-        })
+    /// An answer with a status as JSON.
+    pub fn answer(&self, code: StatusCode, status: &Status) -> Response<Body> {
+        json_answer(code, json::encode_status(&self.pool, status).into())
     }
+}
 
-    fn failed(&self, code: StatusCode, failure: &Failure, context: &CallContext) -> Response<CallBody> {
-        let body = json::encode_status(&self.pool, &failure.status(context.request_id()));
-        compression::answer(code, HeaderMap::new(), JSON, body.into(), false)
-    }
+/// An answer with this JSON.
+pub fn json_answer(code: StatusCode, json: Bytes) -> Response<Body> {
+    compression::answer(code, HeaderMap::new(), JSON, json, false)
 }
 
 impl Protocol {
@@ -222,31 +133,44 @@ impl Protocol {
         }
     }
 
-    /// How long the client says that it waits.
-    pub(crate) fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
+    /// The gRPC path of the called method.
+    ///
+    /// `path`: of the request.
+    pub fn grpc_path<'a>(&'a self, path: &'a str) -> &'a str {
         match self {
-            Protocol::Connect(_) => connect::timeout(headers),
-            _ => deadline::asked(headers),
+            Protocol::Rest(call) => call.grpc_path().path(),
+            _ => path,
         }
     }
 
-    /// The answer to a call that failed before it came to a service.
-    pub(crate) fn refuse(&self, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+    /// How long the client waits; None if the headers do not say.
+    ///
+    /// # Errors
+    /// [`Error::FieldsInvalid`] names the malformed header.
+    pub fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+        match self {
+            Protocol::Connect(_) => timeout::connect(headers),
+            _ => timeout::grpc(headers),
+        }
+    }
+
+    /// The answer to a call that never reaches the service.
+    pub fn refuse(&self, status: &Status) -> Response<Body> {
         let content_type = match self {
             Protocol::Grpc => "application/grpc",
             Protocol::GrpcWeb => "application/grpc-web+proto",
             Protocol::GrpcWebText => "application/grpc-web-text+proto",
-            Protocol::Connect(call) => return call.refuse(failure, context),
-            Protocol::Rest(call) => return call.refuse(failure, context),
+            Protocol::Connect(call) => return call.refuse(status),
+            Protocol::Rest(call) => return call.refuse(status),
         };
-        // All three take an answer that consists of headers alone, so there is nothing to translate.
-        let mut response = failure.status(context.request_id()).into_http::<CallBody>();
+        // All three accept an answer of headers alone, so there is nothing to translate.
+        let mut response = status.clone().into_http::<Body>();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
 }
 
-/// Where GET works, HEAD does.
+/// Adds HEAD to verbs with GET.
 fn with_head(mut verbs: Vec<Method>) -> Vec<Method> {
     if let Some(get) = verbs.iter().position(|verb| verb == Method::GET) {
         verbs.insert(get + 1, Method::HEAD);
@@ -254,7 +178,7 @@ fn with_head(mut verbs: Vec<Method>) -> Vec<Method> {
     verbs
 }
 
-/// The value of the header that tells which verbs there are. OPTIONS, which asks for it, is always one.
+/// The value of the header `allow`. Every path takes OPTIONS, too.
 fn allow(verbs: &[Method]) -> HeaderValue {
     let verbs = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect::<Vec<_>>().join(", ");
     verbs.parse().expect("verbs are tokens")
@@ -266,24 +190,24 @@ fn essence(value: &[u8]) -> &[u8] {
     value[..end].trim_ascii()
 }
 
-/// JSON, or nothing said: then JSON is what the body is taken for.
-fn check_json(headers: &HeaderMap) -> Result<(), NoCall> {
+/// Checks that the content type is JSON. A body without a content type is read as JSON.
+fn check_json(headers: &HeaderMap) -> Result<(), Error> {
     let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
-    connect::check_json(content_type.to_str().map_err(|_| NoCall::ContentType)?)
+    connect::check_json(content_type.to_str().map_err(|_| Error::ContentTypeUnsupported)?)
 }
 
-/// Whether a client takes what an answer is: JSON, or lines of JSON for a stream.
-fn takes(headers: &HeaderMap, stream: bool) -> bool {
+/// Whether a client accepts the content type of the answer: JSON, or lines of JSON for a stream.
+fn accepts(headers: &HeaderMap, stream: bool) -> bool {
     let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let ranges: Vec<_> = values.flat_map(|value| value.split(',')).map(range_and_weight).collect();
-    // The range that says most about the answer is the one that counts (RFC 9110, section 12.5.1).
+    // The most specific range counts (RFC 9110, section 12.5.1).
     let of_json = [if stream { "application/x-ndjson" } else { "application/json" }, "application/*", "*/*"];
     let weight =
-        |form: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(form)).map(|(_, taken)| *taken);
+        |name: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)).map(|(_, accepted)| *accepted);
     ranges.is_empty() || of_json.into_iter().find_map(weight).unwrap_or(false)
 }
 
-/// A range of content types, and whether those are taken at all.
+/// A range of content types, and whether its weight is more than 0.
 fn range_and_weight(text: &str) -> (&str, bool) {
     let (range, weight) = text.split_once(';').unwrap_or((text, ""));
     let refused = weight.split_once("q=").is_some_and(|(_, q)| q.trim().parse() == Ok(0.0_f32));

@@ -1,65 +1,56 @@
-//! The methods of any services as plain HTTP, as their `google.api.http` options say: which method a verb and a path
-//! call, the request message from path, query and body, and the JSON of the answer.
+//! REST: the method for a verb and a path, the request message from path, query and body, and the JSON of the answer.
 //!
-//! All of it comes from descriptors and is made of texts and messages. Headers, content types, statuses, streams and
-//! the call itself are none of its business.
-//!
-//! What the definition of `google.api.http` leaves open is decided so:
-//! - Of several templates that match a path, one with a `:verb` comes first, then the one that has a literal where the
-//!   others have a `*`, and a `*` before a `**`, from left to right; last comes the rule for every verb.
-//! - A path is split before it is decoded. So an encoded slash belongs to a segment, and an encoded colon begins no verb.
-//! - An empty segment matches nothing, not even `**`; `**` matches no segments at all.
-//! - Malformed percent-encoding is no literal; in a variable or a parameter it is a violation.
-//! - An unset field of a response body is its default, or `null` when it is one that can be absent.
+//! Where the definition of `google.api.http` is open, these rules hold:
+//! - Of several templates that match a path, one with a `:verb` comes first, then a literal before a `*` and a `*`
+//!   before a `**`, from left to right. The rule for every verb comes last.
+//! - A path is split before it is decoded: an encoded slash belongs to a segment, an encoded colon begins no verb.
+//! - An empty segment matches nothing, not even `**`; `**` also matches no segments.
+//! - Malformed percent-encoding never matches a literal; in a variable or a parameter it is a violation.
+//! - An unset field of a response body is its default, or `null` if the field can be absent.
 
 pub(crate) mod call;
 mod field;
 mod parameters;
-#[path = "http_rule/percent.rs"]
-mod percent;
 mod route;
-#[path = "http_rule/template.rs"]
-mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use feature_api::google::api::HttpRule;
 use http::Method;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::DescriptorPool;
 
+pub use call::RestCall;
 pub use route::{Body, Route};
 
-/// The option that says how a method is reached.
-const HTTP_OPTION: &str = "google.api.http";
+use crate::http_rule::{self, template};
 
 /// All routes of all methods.
 #[derive(Debug)]
 pub struct Routes {
-    /// Those that come first where several match.
+    /// In the order of precedence.
     routes: Vec<Arc<Route>>,
 }
 
-/// What a verb and a path lead to.
+/// The route for a verb and a path.
 #[derive(Debug)]
 pub enum Found<'r> {
-    /// A method, and what the variables of its path stand for.
+    /// A route, and the values of its path variables.
     Route(&'r Arc<Route>, Bindings),
-    /// The path is known, but not with this verb.
+    /// The path exists, but not with this verb.
     WrongVerb {
-        /// The verbs that it is known with, sorted.
+        /// The verbs of the path, sorted.
         allow: Vec<Method>,
     },
-    /// The path is not known.
+    /// No route has this path.
     Nothing,
 }
 
-/// What the variables of a path stand for, in their order and still percent-encoded.
+/// The values of path variables, in their order and percent-encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bindings(Vec<String>);
 
-/// Why the HTTP rules of a method can't be served.
+/// Why the HTTP rules of a method cannot be served. A server finds this at its start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
     /// The rule itself is wrong.
@@ -70,7 +61,7 @@ pub enum RouteError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// The path template is none.
+    /// The path template is malformed.
     #[error("{method}: the template '{template}' {problem}")]
     Template {
         /// The method's full name.
@@ -80,7 +71,7 @@ pub enum RouteError {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// A field that the rule names can't stand where it does.
+    /// A field cannot have this place in the rule.
     #[error("{method}: the field '{field}' {problem}")]
     Field {
         /// The method's full name.
@@ -90,7 +81,7 @@ pub enum RouteError {
         /// What is wrong with it.
         problem: String,
     },
-    /// Two rules are for the same verb and the same paths.
+    /// Two rules have the same verb and match the same paths.
     #[error("{method}: the template '{template}' matches what {other} has with the same verb")]
     Ambiguous {
         /// The full name of the method with the second rule.
@@ -107,7 +98,8 @@ impl Routes {
     pub fn new(pool: &DescriptorPool) -> Result<Self, RouteError> {
         let mut routes: Vec<Arc<Route>> = Vec::new();
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            for rule in rules(pool, &method)? {
+            let rule_error = |problem| RouteError::Rule { method: method.full_name().to_owned(), problem };
+            for rule in http_rule::rules(&method).map_err(rule_error)? {
                 let route = Route::new(&method, &rule)?;
                 if let Some(other) = routes.iter().find(|other| other.same_calls(&route)) {
                     return Err(RouteError::Ambiguous {
@@ -128,7 +120,7 @@ impl Routes {
         self.routes.iter().map(Arc::as_ref)
     }
 
-    /// What a verb and a path, without its query, lead to. Takes time in proportion to the path's length.
+    /// The route for a verb and a path without its query, in time proportional to the length of the path.
     pub fn find(&self, verb: &Method, path: &str) -> Found<'_> {
         let path = template::Path::new(path);
         let mut allow = Vec::new();
@@ -146,23 +138,4 @@ impl Routes {
         allow.dedup();
         Found::WrongVerb { allow }
     }
-}
-
-/// The rule of a method and its additional bindings.
-fn rules(pool: &DescriptorPool, method: &MethodDescriptor) -> Result<Vec<HttpRule>, RouteError> {
-    let Some(extension) = pool.get_extension_by_name(HTTP_OPTION) else { return Ok(Vec::new()) };
-    let options = method.options();
-    if !options.has_extension(&extension) {
-        return Ok(Vec::new());
-    }
-    let error = |problem| RouteError::Rule { method: method.full_name().to_owned(), problem };
-    let value = options.get_extension(&extension);
-    let rule = value.as_message().and_then(|message| message.transcode_to::<HttpRule>().ok());
-    let mut first = rule.ok_or_else(|| error("the option google.api.http can't be read"))?;
-    let mut rules = std::mem::take(&mut first.additional_bindings);
-    if rules.iter().any(|rule| !rule.additional_bindings.is_empty()) {
-        return Err(error("an additional binding has additional bindings"));
-    }
-    rules.insert(0, first);
-    Ok(rules)
 }

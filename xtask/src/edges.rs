@@ -12,11 +12,17 @@ struct Rule {
     others: Option<&'static [&'static str]>,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule { of: "feature-core", members: &[], others: Some(&["thiserror"]) },
     Rule { of: "feature-api", members: &["feature-core"], others: None },
     Rule { of: "feature-store", members: &["feature-core"], others: None },
-    Rule { of: "feature-server", members: &["feature-api", "feature-core", "feature-store"], others: None },
+    // It serves any tonic service.
+    Rule { of: "grpc-transcoding", members: &[], others: None },
+    Rule {
+        of: "feature-server",
+        members: &["feature-api", "feature-core", "feature-store", "grpc-transcoding"],
+        others: None,
+    },
     // It sees the server as its clients do.
     Rule { of: "bench", members: &["feature-api"], others: None },
     // It sees the server as an operator does: as a binary.
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn edges_point_one_way() {
-        let members = ["feature-core", "feature-api", "feature-store", "feature-server", "xtask"];
+        let members = ["feature-core", "feature-api", "feature-store", "grpc-transcoding", "feature-server", "xtask"];
         let check = |from, to, kind, allowed| {
             let found = violations(&members, &[Edge { from, to, test_only: kind == "test" }]);
             assert_eq!(found.is_empty(), allowed, "{from} -> {to} ({kind}): {found:?}");
@@ -89,7 +95,10 @@ mod tests {
         check("feature-api", "tonic", "normal", true);
         check("feature-store", "feature-core", "normal", true);
         check("feature-store", "feature-api", "test", false);
+        check("grpc-transcoding", "tonic", "normal", true);
+        check("grpc-transcoding", "feature-api", "test", false);
         check("feature-server", "feature-store", "normal", true);
+        check("feature-server", "grpc-transcoding", "normal", true);
         check("feature-server", "xtask", "normal", false);
         check("xtask", "clap", "normal", true);
         check("xtask", "feature-core", "normal", false);

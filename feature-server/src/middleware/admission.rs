@@ -1,5 +1,5 @@
-//! How many calls there may be at once, what they may send, and how long each may take. What is over a limit is refused
-//! at once, in the caller's protocol.
+//! Limits for calls: how many run at once, what they send, and how long each takes. A call over a limit is refused at
+//! once, in its own protocol.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -8,27 +8,28 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use grpc_transcoding::{Protocol, RecognisedCall, TranscodedBody};
 use http::header::AUTHORIZATION;
 use http::{Request, Response, Version};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tonic::body::Body;
 use tower::Service;
 
 use crate::call_context::CallContext;
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::Deadline;
+use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::middleware::recognise::Recognised;
 use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::{Drain, Ending};
 use crate::net::tls::ClientCertificate;
 use crate::permit::{Capacity, ClientAddress, Release, Share};
-use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
 
-/// How long a call without a token may wait when there is no place for it.
+/// How long a call without a token and without a place may go on.
 const LINGER: Duration = Duration::from_millis(250);
 
 /// Bounds the calls of a service.
@@ -45,25 +46,23 @@ struct Bounds {
     default_deadline: Duration,
     max_deadline: Duration,
     drain: Drain,
-    protocols: Protocols,
 }
 
 impl<S> Limits<S> {
-    pub(crate) fn new(inner: S, protocols: Protocols, limits: &settings::Limits, drain: Drain) -> Self {
+    pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             capacity: Capacity::new(limits),
             body_timeout: Duration::from_millis(limits.body_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,
-            protocols,
         };
         Self { inner, bounds: Arc::new(bounds) }
     }
 }
 
 impl Bounds {
-    /// The time that a call may take.
+    /// The deadline of a call.
     fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
         let asked = protocol.timeout(request.headers())?;
         if asked == Some(Duration::ZERO) {
@@ -73,9 +72,9 @@ impl Bounds {
     }
 }
 
-impl<S> Service<Request<Body>> for Limits<S>
+impl<S> Service<Recognised> for Limits<S>
 where
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+    S: Service<RecognisedCall, Response = Response<TranscodedBody<StreamEnd>>, Error = Infallible>,
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
@@ -85,37 +84,26 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, recognised: Recognised) -> Self::Future {
+        let Recognised { mut request, protocol, method } = recognised;
         let context = CallContext::of(request.extensions());
-        let recognised = self.bounds.protocols.recognise(&request);
-        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &context) {
-            return LimitsFuture::refused(answer);
-        }
-        let protocol = match recognised {
-            Ok(protocol) => protocol,
-            Err(no_call) => {
-                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &context));
-            }
-        };
         let deadline = match self.bounds.deadline(&protocol, &request) {
             Ok(deadline) => deadline,
-            Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &context)),
+            Err(failure) => return LimitsFuture::refused(&protocol, &failure, &context),
         };
-        let method = self.bounds.protocols.method(&protocol, request.uri().path());
-        let streams =
-            |method: &ServedMethod| (method.descriptor.is_client_streaming(), method.descriptor.is_server_streaming());
-        let (sends_stream, gets_stream) = method.map_or((false, false), streams);
-        // Of a method that does not exist, no message is read.
+        let (sends_stream, gets_stream) =
+            method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
+        // No message of an unknown method is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
         let is_http1 = request.version() < Version::HTTP_2;
         let address = ClientAddress::of(request.extensions());
         let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
-        // A stream needs a place, and without a credential it will get no better one further inside.
+        // A stream needs a place. Without a credential, the layers inside cannot give it a better one.
         if sends_stream
             && !shows_credential(&request)
             && let Err(overloaded) = share.last()
         {
-            return LimitsFuture::refused(protocol.refuse(&overloaded, &context));
+            return LimitsFuture::refused(&protocol, &overloaded, &context);
         }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
@@ -127,12 +115,8 @@ where
             release.and_end(reading);
             request = Request::from_parts(head, body);
         }
-        // Plain gRPC needs no translation, and so nobody who reads this.
-        if !matches!(protocol, Protocol::Grpc) {
-            request.extensions_mut().insert(protocol.clone());
-        }
         LimitsFuture::Admitted {
-            inner: self.inner.call(request),
+            inner: self.inner.call(RecognisedCall { protocol: protocol.clone(), request }),
             call: Call {
                 share,
                 release: Some(release),
@@ -149,7 +133,7 @@ where
     }
 }
 
-/// Whether a request has a token or came with a certificate, good or not.
+/// Whether a request has a token or a certificate, valid or not.
 fn shows_credential<B>(request: &Request<B>) -> bool {
     request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
 }
@@ -167,10 +151,10 @@ pin_project! {
     }
 }
 
-/// What is known of a call that is under way.
+/// A call that is under way.
 struct Call {
     share: Share,
-    /// Dropped as soon as the answer is made, or with the end of a stream.
+    /// Dropped with the answer, or at the end of a stream.
     release: Option<Release>,
     is_stream: bool,
     is_http1: bool,
@@ -183,7 +167,7 @@ struct Call {
 }
 
 impl Call {
-    /// Goes on with an answer. One that is complete is in memory, so its call is over; a stream lasts.
+    /// Takes the answer of the service. A complete answer is in memory, so its call is over; a stream goes on.
     fn answer(&mut self, response: Response<CallBody>) -> Result<Response<CallBody>, Failure> {
         if !self.is_stream || response.body().is_end_stream() {
             return Ok(response);
@@ -192,11 +176,10 @@ impl Call {
         Ok(response.map(|body| body.with_release(self.release.take())))
     }
 
-    /// Why a call that has to wait ends without an answer, if it does.
+    /// Ends a call that waits too long.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
         if let Err(overloaded) = self.share.last() {
-            // Where the end of a request is a little behind its beginning, as it may be for a good client, the call is
-            // over before it matters that it has no place. Where it stays behind, it is refused.
+            // A slow last packet is normal: give the call 250 ms before refusing it.
             if self.share.linger().is_err() {
                 return Poll::Ready(overloaded);
             }
@@ -208,12 +191,12 @@ impl Call {
         self.ending.poll(cx, Some(self.deadline.answer), &self.bounds.drain)
     }
 
-    /// Whoever polls the call drops it now, and with it what is still under way inside.
+    /// Finishes the call. The connection drops it then, and all work inside of it.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
-        let mut response = answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context));
+        let mut response = answered.unwrap_or_else(|failure| refuse(&self.protocol, &failure, &self.context));
         if self.is_http1 {
-            // Its connection waits for what is left of the request, but no longer than this.
+            // The connection waits for the rest of the request, up to this deadline.
             response.extensions_mut().insert(self.deadline);
         }
         response
@@ -221,14 +204,21 @@ impl Call {
 }
 
 impl<F> LimitsFuture<F> {
-    fn refused(response: Response<CallBody>) -> Self {
-        LimitsFuture::Refused { response: Some(response) }
+    fn refused(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Self {
+        LimitsFuture::Refused { response: Some(refuse(protocol, failure, context)) }
     }
+}
+
+/// The answer to a call that has failed, in its protocol.
+fn refuse(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+    let status = failure.status(context.request_id());
+    context.set_code(status.code());
+    protocol.refuse(&status).map(|body| CallBody::new(TranscodedBody::Translated(body)))
 }
 
 impl<F> Future for LimitsFuture<F>
 where
-    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+    F: Future<Output = Result<Response<TranscodedBody<StreamEnd>>, Infallible>>,
 {
     type Output = Result<Response<CallBody>, Infallible>;
 
@@ -241,7 +231,7 @@ where
                 let polled = inner.poll(cx);
                 let answered = match (call.share.refused(), polled) {
                     (Some(failure), _) => Err(failure),
-                    (None, Poll::Ready(Ok(response))) => call.answer(response),
+                    (None, Poll::Ready(Ok(response))) => call.answer(response.map(CallBody::new)),
                     (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
                 };
                 Poll::Ready(Ok(call.finish(answered)))

@@ -1,41 +1,36 @@
-//! Connections and what happens to every call on them, whatever service it is for.
-//!
-//! A call passes these layers, outermost first: CORS → its id, span and log line → limits and deadline → protocol
-//! (gRPC-Web, Connect and REST become gRPC) → decompression → errors and ends of streams → the service. What limits and deadlines refuse is thus answered
-//! in the caller's protocol, readable for a browser, and has a request id. No layer knows what the service does.
+//! The stack of layers around the service, and the server that runs it on a listener.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
 
+use grpc_transcoding::Transcode;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
 
 use crate::config::settings::{Limits, Settings};
-
+use crate::middleware::call_host::ServerHost;
+use crate::middleware::recognise::{Recogniser, Recognition};
 use crate::middleware::{admission, call_log, cors, error_details, response_body};
 use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Cores;
-use crate::transcoding::grpc_call::decompression;
-use crate::transcoding::layer;
-use crate::transcoding::protocol::Protocols;
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
 ///
 /// * `cores`: where connections are served.
-/// * `protocols`: those that the service is called in.
+/// * `recogniser`: recognises the calls of the service.
 /// * `tls`: how connections are encrypted; without it they are in clear text.
 ///
-/// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are then
-/// still under way end as `UNAVAILABLE`.
+/// After `shutdown` no connection is accepted. Calls may go on for the grace period of the settings; those that are
+/// then still under way end as `UNAVAILABLE`.
 pub async fn serve<S>(
     listener: TcpListener,
     cores: Cores,
     service: S,
-    protocols: Protocols,
+    recogniser: Recogniser,
     tls: Option<Tls>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
@@ -45,7 +40,7 @@ where
     S::Future: Send,
 {
     let drain = shutdown::Drain::new();
-    let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
+    let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone());
     let handshakes = tls.as_ref().map(Tls::handshakes);
     let keep_current = async {
         match tls {
@@ -59,10 +54,10 @@ where
     }
 }
 
-/// Puts the layers around a service.
+/// Puts the layers around a service. The first line is the innermost layer.
 pub(crate) fn layers<S>(
     service: S,
-    protocols: Protocols,
+    recogniser: Recogniser,
     limits: &Limits,
     allowed_origins: &[String],
     drain: shutdown::Drain,
@@ -75,10 +70,16 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    // Next to the service, so that the layers around it see a complete status, whatever the service does.
     let service = error_details::Errors::new(service, drain.clone());
-    let service = decompression::Decompression::new(service);
-    let service = layer::Translation::new(service);
-    let service = admission::Limits::new(service, protocols, limits, drain);
+    // Outside of it there are all protocols, inside only gRPC with uncompressed messages.
+    let service = Transcode::<_, ServerHost>::new(service);
+    // Its refusals are in the protocol of the call. Transcoding counts its memory with the permit of the call.
+    let service = admission::Limits::new(service, limits, drain);
+    // Requests that are no calls get no permit.
+    let service = Recognition::new(service, recogniser);
+    // Every answer has a request id and a line in the log, pages and refusals included.
     let service = call_log::CallLogService::new(service);
+    // Pages of allowed origins can read all answers.
     cors::Cors::new(service, allowed_origins)
 }

@@ -3,14 +3,12 @@
 
 use std::sync::Arc;
 
+use grpc_transcoding::host::INLINE_BYTES;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::Failure;
 use crate::permit::Share;
-
-/// Up to so many bytes are decoded where the connection is served: that takes less than a millisecond.
-pub(crate) const INLINE_BYTES: usize = 64 * 1024;
 
 /// How many jobs may run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(crate) const JOBS: usize = 32;

@@ -3,14 +3,47 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use http_body::Frame;
 use tonic::{Code, Status};
 
 use super::*;
-use crate::config::settings::Limits;
-use crate::permit::{Capacity, Usage};
+use crate::host::DefaultHost;
+
+/// A host with room for so many decompressed bytes.
+#[derive(Clone)]
+struct Room(Arc<AtomicUsize>);
+
+impl CallHost for Room {
+    fn of(_: &http::Extensions) -> Self {
+        Self(Arc::default())
+    }
+
+    fn message_bytes(&self) -> usize {
+        100_000
+    }
+
+    fn reserve_bytes(&self, bytes: usize) -> Result<(), Error> {
+        let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |room| room.checked_sub(bytes));
+        taken.map(drop).map_err(|_| Error::Overloaded)
+    }
+
+    async fn run<T: Send + 'static>(&self, _: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        Ok(job())
+    }
+
+    fn status(&self, error: &Error) -> Status {
+        error.status()
+    }
+
+    fn set_code(&self, _: Code) {}
+
+    fn in_span<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+}
 
 /// A body in pieces; None is where the client goes away.
 struct Pieces(VecDeque<Option<&'static [u8]>>);
@@ -49,19 +82,19 @@ async fn reads_content_up_to_the_limit() {
     ];
     for (pieces, expected) in table {
         let body = Body::new(Pieces(pieces.iter().copied().collect()));
-        let (share, _release) = Capacity::for_tests(5);
-        let found = read(body, &HeaderMap::new(), &share).await.map(|content| content.bytes);
-        let found = found.map_err(|failure| failure.status("").code());
+        let host = DefaultHost { message_bytes: 5 };
+        let found = read(body, &HeaderMap::new(), &host).await.map(|content| content.bytes);
+        let found = found.map_err(|error| error.code());
         assert_eq!(found, expected.map(Bytes::from), "{pieces:?}");
     }
 }
 
-async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> Result<Bytes, Failure> {
-    let (share, _release) = Capacity::for_tests(limit);
+async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> Result<Bytes, Error> {
+    let host = DefaultHost { message_bytes: limit };
     let bytes = content.into();
     let content = || Content { encoding, bytes: bytes.clone() };
-    let decompressed = content().decompress(&share).await;
-    let length = content().decode(&share, |content| Ok(content.len())).await;
+    let decompressed = content().decompress(&host).await;
+    let length = content().decode(&host, |content| Ok(content.len())).await;
     assert_eq!(length.ok(), decompressed.as_ref().ok().map(Bytes::len), "both ways come to the same");
     decompressed
 }
@@ -87,28 +120,25 @@ async fn decompresses_up_to_the_limit() {
     for (encoding, content, expected) in table {
         let found = match Encoding::parse(encoding.as_bytes()) {
             Ok(encoding) => decode(encoding, content, 5).await,
-            Err(failure) => Err(failure),
+            Err(error) => Err(error),
         };
-        let found = found.map_err(|failure| failure.status("").code());
+        let found = found.map_err(|error| error.code());
         assert_eq!(found, expected.map(Bytes::from), "{encoding:?}");
     }
     let long = vec![b'x'; 100_000];
     assert_eq!(decode(Encoding::Gzip, zip(&long), long.len()).await.unwrap(), long);
-    let failure = decode(Encoding::Gzip, zip(&long), long.len() - 1).await.unwrap_err();
-    assert!(matches!(failure, Failure::MessageTooLarge { limit: 99_999 }));
+    let error = decode(Encoding::Gzip, zip(&long), long.len() - 1).await.unwrap_err();
+    assert!(matches!(error, Error::MessageTooLarge { limit: 99_999 }));
 }
 
 #[tokio::test]
-async fn decompressed_bytes_count_as_bytes_of_the_request() {
-    let limits = Limits { request_bytes: 400_000, message_bytes: 100_000, ..Limits::default() };
-    let (share, _release) = Capacity::new(&limits).share([127, 0, 0, 1].into(), false, 100_000);
-    let identity = Arc::<Usage>::default();
-    share.authenticate(Arc::clone(&identity), 1).unwrap();
+async fn decompressed_bytes_are_reserved() {
+    let host = Room(Arc::new(AtomicUsize::new(100_000)));
     let content = Bytes::from(zip(&vec![b'x'; 60_000]));
-    let decode = || Content { encoding: Encoding::Gzip, bytes: content.clone() }.decompress(&share);
-    decode().await.expect("a quarter of all is for one identity");
-    assert_eq!(identity.take_cost(), 1 + 7, "the last piece is small, and costs nothing");
-    assert!(matches!(decode().await, Err(Failure::Overloaded)));
+    let decode = || Content { encoding: Encoding::Gzip, bytes: content.clone() }.decompress(&host);
+    decode().await.unwrap();
+    assert_eq!(host.0.load(Ordering::Relaxed), 40_000);
+    assert!(matches!(decode().await, Err(Error::Overloaded)));
 }
 
 #[test]

@@ -1,6 +1,4 @@
-//! Failures in the JSON of the Connect protocol, and the message at the end of a stream.
-//!
-//! What a status says comes from elsewhere; here it is only written down.
+//! Statuses in the JSON of the Connect protocol, and the message at the end of a stream.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +13,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tonic::{Code, Status};
 
-use crate::transcoding::json;
+use crate::json;
 
 #[derive(Serialize)]
 struct Error<'a> {
@@ -43,9 +41,9 @@ struct End<'a> {
     metadata: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-/// A failure as the body of an answer.
+/// A status as the body of an answer.
 ///
-/// `pool`: knows the messages of its details.
+/// `pool`: has the descriptors of its details.
 pub(crate) fn body(pool: &DescriptorPool, status: &Status) -> Bytes {
     to_json(&error(pool, status))
 }
@@ -54,7 +52,7 @@ pub(crate) fn body(pool: &DescriptorPool, status: &Status) -> Bytes {
 pub(crate) fn end_of_stream(pool: &DescriptorPool, result: &Result<(), Status>, trailers: &HeaderMap) -> Bytes {
     let mut metadata: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, value) in trailers {
-        // What is not text is not allowed in metadata, and could not be told in JSON.
+        // Metadata is text. JSON could not hold anything else.
         metadata.entry(name.as_str()).or_default().extend(value.to_str().ok());
     }
     to_json(&End { error: result.as_ref().err().map(|status| error(pool, status)), metadata })

@@ -1,6 +1,5 @@
-//! Calls with any number of messages in envelopes, in either direction and in both at once.
-//!
-//! The envelopes are those of gRPC; flags, compression and the end of a stream differ.
+//! Connect calls with streams of messages, in one direction or in both. The envelopes are those of gRPC; compression
+//! and the end of a stream differ.
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -8,78 +7,73 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
 
 use super::{Connect, error_json};
-use crate::call_context::CallContext;
-use crate::error::Failure;
-use crate::middleware::response_body::CallBody;
-use crate::permit::Share;
-use crate::transcoding::compression::{self, Encoding, GZIP, NOSNIFF};
-use crate::transcoding::framing::wrap;
-use crate::transcoding::grpc_call::request_messages::RequestMessages;
-use crate::transcoding::grpc_call::{self, InnerService, Messages, Part};
+use crate::compression::{self, Encoding};
+use crate::error::Error;
+use crate::framing::{COMPRESSED, wrap};
+use crate::grpc_call::request_messages::RequestMessages;
+use crate::grpc_call::{self, GrpcService, Messages, Part};
+use crate::headers::{CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, GZIP, NOSNIFF};
+use crate::host::CallHost;
 
-const CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
-const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
-
-/// The flag of a compressed message.
-const COMPRESSED: u8 = 1;
 /// The flag of the message that ends an answer.
 const END: u8 = 2;
 
-/// Answers such a call.
+/// Calls the service, and translates its answer.
 pub(crate) async fn answer(
     call: &Connect,
-    service: impl InnerService,
+    service: impl GrpcService,
     request: Request<Body>,
-) -> Result<Response<CallBody>, Failure> {
+    host: &impl CallHost,
+) -> Result<Response<Body>, Error> {
     let (head, body) = request.into_parts();
-    let context = CallContext::of(&head.extensions);
-    let encoding = Encoding::of(&head.headers, CONTENT_ENCODING)?;
-    let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-    let sent = RequestMessages::new(body, encoding, Share::of_call(&head.extensions), context.clone(), call.decoder());
-    let failure = sent.failure();
-    let (headers, messages) = grpc_call::streaming(service, head, call.path(), Body::new(sent)).await;
-    let answered = Answered { call: call.clone(), messages: Some(messages), gzip, failure, context };
+    let encoding = Encoding::of(&head.headers, CONNECT_CONTENT_ENCODING)?;
+    let gzip = compression::accepts_gzip(&head.headers, CONNECT_ACCEPT_ENCODING);
+    let sent = RequestMessages::new(body, encoding, host.clone(), call.decoder());
+    let error = sent.error();
+    let (headers, messages) = grpc_call::streaming(service, head, call.path(), Body::new(sent), host).await;
+    let answered = Answered { call: call.clone(), messages: Some(messages), gzip, error, host: host.clone() };
     let mut response = start(call, headers, Body::new(answered));
     if gzip {
-        response.headers_mut().insert(CONTENT_ENCODING, GZIP);
+        response.headers_mut().insert(CONNECT_CONTENT_ENCODING, GZIP);
     }
     Ok(response)
 }
 
-/// The answer to a call that failed before there was a message.
-pub(crate) fn failed(call: &Connect, status: &Status) -> Response<CallBody> {
+/// The answer to a call that fails before the first message.
+pub(crate) fn failed(call: &Connect, status: &Status) -> Response<Body> {
     let end = error_json::end_of_stream(call.method.parent_pool(), &Err(status.clone()), &HeaderMap::new());
     start(call, HeaderMap::new(), Body::new(Full::new(wrap(END, &end))))
 }
 
-fn start(call: &Connect, headers: HeaderMap, body: Body) -> Response<CallBody> {
-    let mut response = Response::new(CallBody::translated(body));
+fn start(call: &Connect, headers: HeaderMap, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, call.content_type());
     response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     response
 }
 
-/// The service's messages on their way to the client.
-struct Answered {
+/// The body of the answer: the messages of the service, and its status.
+struct Answered<B, H> {
     call: Connect,
-    /// None once the end was sent.
-    messages: Option<Messages>,
+    /// None after the end.
+    messages: Option<Messages<B, H>>,
     gzip: bool,
-    failure: Arc<OnceLock<Failure>>,
-    context: CallContext,
+    /// The error of a request message, see [`RequestMessages::error`].
+    error: Arc<OnceLock<Error>>,
+    host: H,
 }
 
-impl Answered {
-    fn wrapped(&self, message: Bytes) -> Result<Bytes, Failure> {
-        let message = self.call.encode(message, &self.context)?;
+impl<B, H: CallHost> Answered<B, H> {
+    fn wrapped(&self, message: Bytes) -> Result<Bytes, Error> {
+        let message = self.call.encode(message, &self.host)?;
         Ok(match compression::compress(&message, self.gzip) {
             Some(compressed) => wrap(COMPRESSED, &compressed),
             None => wrap(0, &message),
@@ -91,14 +85,12 @@ impl Answered {
         wrap(END, &error_json::end_of_stream(self.call.method.parent_pool(), &result, trailers))
     }
 
-    fn fail(&self, failure: &Failure) -> Result<(), Status> {
-        let status = failure.status(self.context.request_id());
-        self.context.set_code(status.code());
-        Err(status)
+    fn fail(&self, error: &Error) -> Result<(), Status> {
+        Err(self.host.end_with(error))
     }
 }
 
-impl http_body::Body for Answered {
+impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> http_body::Body for Answered<B, H> {
     type Data = Bytes;
     type Error = Status;
 
@@ -110,10 +102,13 @@ impl http_body::Body for Answered {
         let data = match ready!(messages.poll_next(cx)) {
             Part::Message(message) => match this.wrapped(message) {
                 Ok(data) => data,
-                Err(failure) => this.end(this.fail(&failure), &HeaderMap::new()),
+                Err(error) => {
+                    let failed = this.fail(&error);
+                    this.end(failed, &HeaderMap::new())
+                }
             },
             Part::End { result, trailers } => {
-                let result = this.failure.get().map_or(result, |failure| this.fail(failure));
+                let result = this.error.get().map_or(result, |error| this.fail(error));
                 this.end(result, &trailers)
             }
         };

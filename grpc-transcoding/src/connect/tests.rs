@@ -1,4 +1,4 @@
-//! Calls in the Connect protocol, around small services.
+//! Calls in the Connect protocol, of a greeter.
 
 mod recognising;
 mod streams;

@@ -1,34 +1,45 @@
-//! Compressed gRPC requests: their messages are decompressed before a service sees them, and what they take is counted.
+//! Compressed gRPC requests: their messages are decompressed, and counted, before the service reads them.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::task::{Context, Poll};
 
-use http::{HeaderName, Request};
+use http::Request;
 use tonic::body::Body;
 use tower::Service;
 
+use super::GrpcService;
 use super::request_messages::RequestMessages;
-use crate::call_context::CallContext;
-use crate::permit::Share;
-use crate::transcoding::compression::Encoding;
-use crate::transcoding::grpc_call::InnerService;
+use crate::compression::Encoding;
+use crate::headers::GRPC_ENCODING;
+use crate::host::CallHost;
 
-/// The header that tells how the messages of a gRPC request are compressed.
-pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-
-/// Decompresses the messages of requests. An encoding that is not supported is left to the service to refuse, since gRPC
-/// wants it to tell what it supports.
-#[derive(Debug, Clone)]
-pub(crate) struct Decompression<S> {
+/// Decompresses the messages of requests. The service itself refuses an unsupported encoding, since a gRPC server has
+/// to name the encodings that it supports.
+pub struct Decompression<S, H> {
     inner: S,
+    host: PhantomData<fn() -> H>,
 }
 
-impl<S> Decompression<S> {
+impl<S, H> Decompression<S, H> {
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+        Self { inner, host: PhantomData }
     }
 }
 
-impl<S: InnerService> Service<Request<Body>> for Decompression<S> {
+impl<S: Clone, H> Clone for Decompression<S, H> {
+    fn clone(&self) -> Self {
+        Self::new(self.inner.clone())
+    }
+}
+
+impl<S: fmt::Debug, H> fmt::Debug for Decompression<S, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decompression").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl<S: GrpcService, H: CallHost> Service<Request<Body>> for Decompression<S, H> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -39,17 +50,15 @@ impl<S: InnerService> Service<Request<Body>> for Decompression<S> {
 
     fn call(&mut self, request: Request<Body>) -> S::Future {
         let encoding = Encoding::of(request.headers(), GRPC_ENCODING);
-        let request = if matches!(encoding, Ok(Encoding::Gzip)) { decompressed(request) } else { request };
+        let request = if matches!(encoding, Ok(Encoding::Gzip)) { decompressed::<H>(request) } else { request };
         self.inner.call(request)
     }
 }
 
-fn decompressed(mut request: Request<Body>) -> Request<Body> {
+fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<Body> {
     request.headers_mut().remove(GRPC_ENCODING);
-    let (share, context) = (Share::of_call(request.extensions()), CallContext::of(request.extensions()));
-    request.map(|body| {
-        // Its messages need no decoding.
-        let decode: Option<fn(_) -> _> = None;
-        Body::new(RequestMessages::new(body, Encoding::Gzip, share, context, decode))
-    })
+    let host = H::of(request.extensions());
+    // The messages are gRPC already, so there is nothing to decode.
+    let decode: Option<fn(_) -> _> = None;
+    request.map(|body| Body::new(RequestMessages::new(body, Encoding::Gzip, host, decode)))
 }

@@ -1,4 +1,4 @@
-//! The messages of a request in their envelopes, one by one decompressed and decoded: plain gRPC for the service.
+//! The messages of a streaming or compressed request, each decompressed and decoded into a plain gRPC message.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,73 +10,69 @@ use http_body::{Body as _, Frame};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::call_context::CallContext;
-use crate::error::Failure;
-use crate::permit::Share;
-use crate::transcoding::compression::{Content, Encoding};
-use crate::transcoding::framing::{Envelope, Envelopes, wrap};
-
-/// The flag of a compressed message.
-const COMPRESSED: u8 = 1;
+use crate::compression::{Content, Encoding};
+use crate::error::Error;
+use crate::framing::{COMPRESSED, Envelope, Envelopes, wrap};
+use crate::host::CallHost;
 
 /// A message on its way to the service.
-type Decoding = Pin<Box<dyn Future<Output = Result<Bytes, Failure>> + Send>>;
+type Decoding = Pin<Box<dyn Future<Output = Result<Bytes, Error>> + Send>>;
 
-/// The body of the request that the service gets.
-pub(crate) struct RequestMessages<D> {
+/// The body of the request to the service.
+pub(crate) struct RequestMessages<H, D> {
     body: Body,
     envelopes: Envelopes,
     encoding: Encoding,
-    share: Share,
-    context: CallContext,
+    host: H,
     decode: Option<D>,
     decoding: Option<Decoding>,
-    failure: Arc<OnceLock<Failure>>,
+    error: Arc<OnceLock<Error>>,
 }
 
-impl<D> RequestMessages<D>
+impl<H, D> RequestMessages<H, D>
 where
-    D: Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static,
+    H: CallHost,
+    D: Fn(Bytes) -> Result<Bytes, Error> + Clone + Send + Sync + Unpin + 'static,
 {
-    /// * `body`: the client's.
-    /// * `encoding`: how messages are compressed that say so.
-    /// * `decode`: makes of a message what it is in gRPC; none where it is that already.
-    pub(crate) fn new(body: Body, encoding: Encoding, share: Share, context: CallContext, decode: Option<D>) -> Self {
-        let envelopes = Envelopes::new(share.message_bytes());
-        Self { body, envelopes, encoding, share, context, decode, decoding: None, failure: Arc::default() }
+    /// * `body`: the body that the client sends.
+    /// * `encoding`: how the messages with the flag [`COMPRESSED`] are compressed.
+    /// * `decode`: turns a message of the client into a gRPC message; None if it is one.
+    pub(crate) fn new(body: Body, encoding: Encoding, host: H, decode: Option<D>) -> Self {
+        let envelopes = Envelopes::new(host.message_bytes());
+        Self { body, envelopes, encoding, host, decode, decoding: None, error: Arc::default() }
     }
 
-    /// Where it is noted why a message could not be passed on. The service may take that for the end of the messages,
-    /// and answer as if all were well.
-    pub(crate) fn failure(&self) -> Arc<OnceLock<Failure>> {
-        Arc::clone(&self.failure)
+    /// Gets the error of a message that the service did not receive. A service may take such an error for the end of
+    /// the messages, and then answers as if the call had succeeded.
+    pub(crate) fn error(&self) -> Arc<OnceLock<Error>> {
+        Arc::clone(&self.error)
     }
 
-    /// Begins with the next message, if it is here.
-    fn begin(&mut self) -> Result<Option<Decoding>, Failure> {
-        let limit = self.share.message_bytes();
-        let envelope = self.envelopes.next().map_err(|_| Failure::MessageTooLarge { limit })?;
+    /// Starts to decode the next message, if all of it has arrived.
+    fn begin(&mut self) -> Result<Option<Decoding>, Error> {
+        let limit = self.host.message_bytes();
+        let envelope = self.envelopes.next().map_err(|_| Error::MessageTooLarge { limit })?;
         let Some(Envelope { flags, message }) = envelope else { return Ok(None) };
         let encoding = match (flags, self.encoding) {
             (0, _) => Encoding::Identity,
             (COMPRESSED, Encoding::Gzip) => Encoding::Gzip,
             (COMPRESSED, Encoding::Identity) => {
-                return Err(Failure::ContentMalformed("a message is compressed, and no header says how"));
+                return Err(Error::ContentMalformed("a message is compressed, and no header says how"));
             }
-            _ => return Err(Failure::ContentMalformed("a message has flags that are not known")),
+            _ => return Err(Error::ContentMalformed("a message has flags that are not known")),
         };
-        let (decode, share) = (self.decode.clone(), self.share.clone());
+        let (decode, host) = (self.decode.clone(), self.host.clone());
         let content = Content { encoding, bytes: message };
         Ok(Some(Box::pin(async move {
             match decode {
-                Some(decode) => content.decode(&share, decode).await,
-                None => content.decompress(&share).await,
+                Some(decode) => content.decode(&host, decode).await,
+                None => content.decompress(&host).await,
             }
         })))
     }
 
     /// The next message in its envelope, or the end.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Failure>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         loop {
             if let Some(decoding) = &mut self.decoding {
                 let decoded = ready!(decoding.as_mut().poll(cx));
@@ -88,34 +84,35 @@ where
                 continue;
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                // Trailers of a request mean nothing.
-                Some(Ok(frame)) => self.envelopes.push(&frame.into_data().unwrap_or_default()),
-                Some(Err(_)) => return Poll::Ready(Err(Failure::RequestIncomplete)),
+                // The trailers of a request have no meaning.
+                Some(Ok(part)) => self.envelopes.push(&part.into_data().unwrap_or_default()),
+                Some(Err(_)) => return Poll::Ready(Err(Error::RequestIncomplete)),
                 None if self.envelopes.is_empty() => return Poll::Ready(Ok(None)),
-                None => return Poll::Ready(Err(Failure::ContentMalformed("it ends within a message"))),
+                None => return Poll::Ready(Err(Error::ContentMalformed("it ends within a message"))),
             }
         }
     }
 }
 
-impl<D> http_body::Body for RequestMessages<D>
+impl<H, D> http_body::Body for RequestMessages<H, D>
 where
-    D: Fn(Bytes) -> Result<Bytes, Failure> + Clone + Send + Sync + Unpin + 'static,
+    H: CallHost,
+    D: Fn(Bytes) -> Result<Bytes, Error> + Clone + Send + Sync + Unpin + 'static,
 {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        if this.failure.get().is_some() {
+        if this.error.get().is_some() {
             return Poll::Ready(None);
         }
         Poll::Ready(match ready!(this.poll_next(cx)) {
             Ok(message) => message.map(|message| Ok(Frame::data(message))),
-            Err(failure) => {
-                let status = failure.status(this.context.request_id());
-                // Nothing was set before: after the first failure no message is read.
-                let _ = this.failure.set(failure);
+            Err(error) => {
+                let status = this.host.status(&error);
+                // The cell is empty: no message is read after the first error.
+                let _ = this.error.set(error);
                 Some(Err(status))
             }
         })

@@ -1,15 +1,13 @@
-//! Percent-decoding of paths and queries, strict: what is malformed is told, never passed on as it is.
-//!
-//! Where a path or a query is split is decided elsewhere, and before anything is decoded.
+//! Percent-decoding of paths and queries. Callers split them before they decode the parts.
 
 use std::borrow::Cow;
 
-/// Where a text stands, and so what is left encoded in it.
+/// The place of a text, which decides what stays encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// One segment of a path: everything is decoded.
     Segment,
-    /// Several segments of a path: `%2F` stays, or it could not be told from a slash between segments.
+    /// Several segments of a path: `%2F` stays, so that it differs from a slash between segments.
     Segments,
     /// The query: everything is decoded, and `+` is a space.
     Query,
@@ -29,24 +27,47 @@ pub(crate) fn decode(text: &str, place: Place) -> Result<Cow<'_, str>, Malformed
     if !text.contains(['%', '+']) {
         return Ok(Cow::Borrowed(text));
     }
+    let (bytes, malformed) = decode_bytes(text, place);
+    if malformed {
+        return Err(Malformed::Percent);
+    }
+    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed::Utf8)
+}
+
+/// Decodes a text of a query into bytes, of which UTF-8 is not required. A malformed `%` stays.
+pub(crate) fn decode_lossy(text: &str) -> Vec<u8> {
+    decode_bytes(text, Place::Query).0
+}
+
+/// The decoded bytes, and whether there is a `%` without its digits.
+fn decode_bytes(text: &str, place: Place) -> (Vec<u8>, bool) {
     let mut bytes = Vec::with_capacity(text.len());
+    let mut malformed = false;
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         match byte {
             b'+' if place == Place::Query => bytes.push(b' '),
             b'%' => {
-                let (digits, after) = rest.split_first_chunk().ok_or(Malformed::Percent)?;
-                match hexadecimal(*digits).ok_or(Malformed::Percent)? {
-                    b'/' if place == Place::Segments => bytes.extend([b'%', digits[0], digits[1]]),
-                    decoded => bytes.push(decoded),
+                match rest.split_first_chunk().and_then(|(digits, after)| Some((hexadecimal(*digits)?, digits, after)))
+                {
+                    Some((decoded, digits, after)) => {
+                        match decoded {
+                            b'/' if place == Place::Segments => bytes.extend([b'%', digits[0], digits[1]]),
+                            decoded => bytes.push(decoded),
+                        }
+                        rest = after;
+                    }
+                    None => {
+                        malformed = true;
+                        bytes.push(b'%');
+                    }
                 }
-                rest = after;
             }
             byte => bytes.push(byte),
         }
     }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed::Utf8)
+    (bytes, malformed)
 }
 
 fn hexadecimal(digits: [u8; 2]) -> Option<u8> {
@@ -57,6 +78,15 @@ fn hexadecimal(digits: [u8; 2]) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lossy_text_keeps_what_is_malformed() {
+        let table: [(&str, &[u8]); 4] =
+            [("a+b%20%41", b"a b A"), ("%", b"%"), ("%zz%4", b"%zz%4"), ("%ff%2f", b"\xff/")];
+        for (text, decoded) in table {
+            assert_eq!(decode_lossy(text), decoded, "{text}");
+        }
+    }
 
     #[test]
     fn decodes() {

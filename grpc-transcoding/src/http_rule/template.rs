@@ -1,6 +1,4 @@
-//! Path templates of `google.api.http`: how they are read, and which paths they match.
-//!
-//! What a variable is for is not known here: a template binds texts, still percent-encoded, to names of fields.
+//! Path templates of `google.api.http`: their syntax, the paths that match, and the values of their variables.
 
 use std::ops::Range;
 
@@ -21,10 +19,10 @@ pub(crate) struct Template {
     variables: Vec<Variable>,
 }
 
-/// What a template wants at one place of a path. In the order of precedence.
+/// One segment of a template. The variants are in the order of precedence.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    /// Just this, once it is percent-decoded.
+pub(crate) enum Segment {
+    /// This text, after percent-decoding.
     Literal(String),
     /// `*`: any one segment.
     One,
@@ -37,12 +35,12 @@ enum Segment {
 pub(crate) struct Variable {
     /// The path of the field that it binds, as the template has it.
     pub(crate) field: String,
-    segments: Range<usize>,
+    pub(crate) segments: Range<usize>,
     /// How its value is encoded: as one segment, or as several.
     pub(crate) place: Place,
 }
 
-/// A path in pieces, as templates with and without a verb see it.
+/// The segments of a path, for templates without a verb and for those with one.
 pub(crate) struct Path<'p> {
     plain: Option<Vec<&'p str>>,
     with_verb: Option<(Vec<&'p str>, &'p str)>,
@@ -56,7 +54,7 @@ impl<'p> Path<'p> {
     }
 }
 
-/// The segments of a path. No template matches a path with an empty one, and so none with a slash at its end.
+/// The segments of a path. No template matches an empty segment, so none matches a slash at the end.
 fn split(path: &str) -> Option<Vec<&str>> {
     let path = path.strip_prefix('/')?;
     if path.is_empty() {
@@ -95,7 +93,7 @@ impl Template {
         Ok(template)
     }
 
-    /// Reads a variable after its brace; what follows is left.
+    /// Reads a variable after its brace, and returns the rest.
     fn read_variable<'t>(&mut self, text: &'t str) -> Result<&'t str, &'static str> {
         let (variable, rest) = text.split_once('}').ok_or("has a '{' without its '}'")?;
         let (field, pattern) = variable.split_once('=').unwrap_or((variable, "*"));
@@ -110,7 +108,7 @@ impl Template {
         Ok(rest)
     }
 
-    /// Reads a segment that is no variable; what follows is left.
+    /// Reads a segment outside of variables, and returns the rest.
     fn read_segment<'t>(&mut self, text: &'t str) -> Result<&'t str, &'static str> {
         let (segment, rest) = text.split_at(text.find('/').unwrap_or(text.len()));
         self.segments.push(Segment::new(segment)?);
@@ -122,13 +120,23 @@ impl Template {
         &self.text
     }
 
+    /// All segments, those of variables included.
+    pub(crate) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// The verb after the colon.
+    pub(crate) fn verb(&self) -> Option<&str> {
+        self.verb.as_deref()
+    }
+
     /// The variables, from left to right.
     pub(crate) fn variables(&self) -> &[Variable] {
         &self.variables
     }
 
-    /// What comes first of two templates that match the same path: the one with a verb, else the one that has a
-    /// literal where they first differ. Two that are equal match the same paths.
+    /// The order of templates that match the same path: one with a verb comes first, then one with a literal at the
+    /// first difference. Equal templates match the same paths.
     pub(crate) fn precedence(&self) -> impl Ord {
         (self.verb.is_none(), &self.segments, &self.verb)
     }
@@ -152,11 +160,11 @@ impl Template {
         matches.then_some(segments)
     }
 
-    /// What the variables stand for in the segments of a path that matches, still percent-encoded.
+    /// The values of the variables in a path that matches, percent-encoded.
     pub(crate) fn bind(&self, segments: &[&str]) -> Vec<String> {
         let bound = |variable: &Variable| {
             let Range { start, end } = variable.segments;
-            // What matches the last segment may be more than one segment, or none.
+            // The last segment may match several segments, or none.
             let end = if end == self.segments.len() { segments.len() } else { end };
             segments[start..end].join("/")
         };
@@ -184,7 +192,7 @@ fn literal(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// Whether an encoded text of a path is a literal of a template. What is malformed is none.
+/// Whether a percent-encoded segment is this literal. A malformed segment is not.
 fn is(encoded: &str, literal: &str) -> bool {
     encoded == literal || percent::decode(encoded, Place::Segment).is_ok_and(|decoded| decoded == literal)
 }

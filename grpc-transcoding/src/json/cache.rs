@@ -1,4 +1,5 @@
-//! JSON that was made of a message before: making it takes longer than all the rest of a call, and many ask for the same.
+//! A cache of JSON texts: to write the JSON of a message takes longer than the rest of a call, and many answers are
+//! equal.
 
 use std::fmt;
 
@@ -6,14 +7,14 @@ use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
-/// How much JSON is kept with the messages that it was made of, in bytes.
-const MOST_BYTES: u64 = 1024 * 1024;
+/// The size of all entries together, in bytes.
+const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What an entry takes beside its bytes, at most about.
+/// The overhead of an entry, in bytes; an upper estimate.
 const ENTRY_BYTES: usize = 128;
 
-/// The JSON of encoded messages of one type, made in one way. What is seldom asked for is forgotten first.
-pub(crate) struct Remembered(Cache<Bytes, Bytes, Weight>);
+/// The JSON texts of encoded messages of one type. Texts that are seldom used are evicted first.
+pub(crate) struct JsonCache(Cache<Bytes, Bytes, Weight>);
 
 #[derive(Clone)]
 struct Weight;
@@ -24,30 +25,30 @@ impl Weighter<Bytes, Bytes> for Weight {
     }
 }
 
-impl Remembered {
-    /// Nothing yet.
+impl JsonCache {
+    /// An empty cache.
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(MOST_BYTES as usize / 1024, MOST_BYTES, Weight))
+        Self(Cache::with_weighter(MAX_BYTES as usize / 1024, MAX_BYTES, Weight))
     }
 
-    /// The JSON of a message; what `make` makes of it the first time.
+    /// The JSON of a message; `make` writes it if the cache does not have it.
     ///
     /// # Errors
-    /// Those of `make`, which are not remembered.
+    /// Errors of `make`, which are not cached.
     pub(crate) fn json<E>(&self, message: &Bytes, make: impl FnOnce(Bytes) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
         if let Some(json) = self.0.get(message) {
             return Ok(json);
         }
         let json = Bytes::from(make(message.clone())?);
-        // Copied, because the message as it came may keep a larger buffer in memory.
+        // A copy, because the message may be a slice of a larger buffer.
         self.0.insert(Bytes::copy_from_slice(message), json.clone());
         Ok(json)
     }
 }
 
-impl fmt::Debug for Remembered {
+impl fmt::Debug for JsonCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Remembered").field("messages", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("JsonCache").field("messages", &self.0.len()).finish_non_exhaustive()
     }
 }
 
@@ -56,16 +57,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_made_once_and_memory_is_bounded() {
-        let remembered = Remembered::new();
+    fn json_cache_is_bounded() {
+        let cache = JsonCache::new();
         let message = Bytes::from_static(b"message");
-        let made = remembered.json(&message, |message| Ok::<_, ()>(message.to_vec()));
-        assert_eq!(made, remembered.json(&message, |_| Err(())));
+        let made = cache.json(&message, |message| Ok::<_, ()>(message.to_vec()));
+        assert_eq!(made, cache.json(&message, |_| Err(())));
         for number in 0..10_000u32 {
             let message = Bytes::copy_from_slice(&number.to_be_bytes());
-            assert_eq!(remembered.json(&message, |_| Err("no JSON")), Err("no JSON"));
-            remembered.json(&message, |_| Ok::<_, ()>(vec![b' '; 1000])).unwrap();
+            assert_eq!(cache.json(&message, |_| Err("no JSON")), Err("no JSON"));
+            cache.json(&message, |_| Ok::<_, ()>(vec![b' '; 1000])).unwrap();
         }
-        assert!(remembered.0.weight() <= MOST_BYTES);
+        assert!(cache.0.weight() <= MAX_BYTES);
     }
 }

@@ -8,10 +8,11 @@ use prost_types::Any;
 use serde_json::json;
 use tonic::Status;
 
-/// Writes a message: lowerCamelCase, 64-bit integers as strings, enums by name, times by RFC 3339, unset fields left out.
+/// Writes a message: lowerCamelCase, 64-bit integers as strings, enums by name, times by RFC 3339, unset fields left
+/// out.
 ///
-/// A message that has no canonical JSON, say with a time beyond the year 9999, is written as [`encode_status`] writes
-/// a detail of an unknown type. No client is sent half a message, and nothing is lost.
+/// A message without canonical JSON, for example with a time after the year 9999, is written like a detail of unknown
+/// type in [`encode_status`]: as its bytes, so that nothing is lost.
 pub fn encode(message: &DynamicMessage) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_else(|error| {
         let name = message.descriptor().full_name().to_owned();
@@ -20,9 +21,9 @@ pub fn encode(message: &DynamicMessage) -> Vec<u8> {
     })
 }
 
-/// Writes a status with its details, as `google.rpc.Status` is in JSON; `details` is there even when it is empty.
+/// Writes a status with its details as a `google.rpc.Status`. The key `details` is always there.
 ///
-/// A detail of a type that the pool does not have keeps its bytes: `{"@type": …, "value": base64}`.
+/// A detail whose type is not in the pool is written as its bytes: `{"@type": …, "value": base64}`.
 pub fn encode_status(pool: &DescriptorPool, status: &Status) -> Vec<u8> {
     let details = tonic_types::pb::Status::decode(status.details()).unwrap_or_default().details;
     let details: Vec<Vec<u8>> = details.iter().map(|detail| encode_detail(pool, detail)).collect();

@@ -1,4 +1,4 @@
-//! Messages from JSON trees, by their descriptors. The well-known types and the values of scalar fields are read elsewhere.
+//! Messages from JSON trees, by their descriptors.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -10,10 +10,10 @@ use super::scalar;
 use super::tree::Json;
 use super::well_known;
 
-/// What a key is told that stands for no field.
+/// The violation of a key without a field.
 pub(crate) const UNKNOWN: &str = "unknown field";
 
-/// Reads a message. `None`: a violation tells why.
+/// Reads a message. None: a violation says why.
 pub(crate) fn message(
     descriptor: &MessageDescriptor,
     json: Json<'_>,
@@ -28,7 +28,7 @@ pub(crate) fn message(
     Some(message)
 }
 
-/// Reads the fields of a message. Those that are wrong are left out of it, with a violation.
+/// Reads the fields of a message. A wrong field is left out and adds a violation.
 pub(crate) fn fields(
     message: &mut DynamicMessage,
     members: Vec<(Cow<'_, str>, Json<'_>)>,

@@ -1,15 +1,15 @@
-//! Where in a JSON text something is, and what is wrong there.
+//! Places in a JSON text, and the violations there.
 
 use std::fmt;
 
 use tonic_types::FieldViolation;
 
-use crate::client_text::{MAX_CHARS, quoted};
+use crate::error::client_text::{MAX_CHARS, quoted};
 
-/// So many violations are told; a client that made more of them has enough to do.
+/// The most violations in an answer.
 const MAX_VIOLATIONS: usize = 16;
 
-/// A place in a JSON text. It lives on the stack, so that text without fault costs nothing.
+/// A place in a JSON text. It lives on the stack, so a correct text needs no allocation.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'a> {
     Root,
@@ -39,7 +39,7 @@ fn is_name(key: &str) -> bool {
 pub(crate) struct Violations(Vec<FieldViolation>);
 
 impl Violations {
-    /// Notes one. Its text is made only when it will be told.
+    /// Adds a violation, up to the limit. Its text is written only if it is kept.
     pub(crate) fn add(&mut self, path: Path<'_>, description: impl fmt::Display) {
         if self.0.len() < MAX_VIOLATIONS {
             let path = match path {
@@ -50,7 +50,7 @@ impl Violations {
         }
     }
 
-    /// What was read, unless something was wrong.
+    /// The value, or the violations if there are any.
     pub(crate) fn or<T>(self, read: Option<T>) -> Result<T, Vec<FieldViolation>> {
         match read {
             Some(read) if self.0.is_empty() => Ok(read),

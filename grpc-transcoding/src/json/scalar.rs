@@ -1,4 +1,4 @@
-//! The values of scalar and enum fields, and the keys of maps. Nothing here has parts of its own.
+//! The values of scalar and enum fields, and the keys of maps.
 
 use std::borrow::Cow;
 
@@ -9,9 +9,9 @@ use prost_reflect::{EnumDescriptor, Kind, MapKey, Value};
 use serde_json::Number;
 
 use super::tree::Json;
-use crate::client_text::quoted;
+use crate::error::client_text::quoted;
 
-/// Padding may be there or not, as canonical JSON has it.
+/// Padding is optional, as in canonical JSON.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Whether `null` is a value of this kind, rather than the absence of one.
+/// Whether `null` is a value of this kind. For other kinds it stands for an unset field.
 pub(crate) fn takes_null(kind: &Kind) -> bool {
     match kind {
         Kind::Message(descriptor) => descriptor.full_name() == "google.protobuf.Value",
@@ -28,7 +28,7 @@ pub(crate) fn takes_null(kind: &Kind) -> bool {
     }
 }
 
-/// Reads a value of a kind that is no message; else tells what is wrong with it.
+/// Reads a value of a kind other than a message. The error says what is wrong.
 pub(crate) fn scalar(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
     match (kind, json) {
         (Kind::Double, _) => float(json).map(Value::F64),
@@ -48,7 +48,7 @@ pub(crate) fn scalar(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
     }
 }
 
-/// Reads the key of a map's entry.
+/// Reads the key of a map entry.
 pub(crate) fn map_key(kind: &Kind, key: &str) -> Result<MapKey, String> {
     let value = match (kind, key) {
         (Kind::Bool, "true") => Value::Bool(true),
@@ -63,9 +63,9 @@ fn integer<T: TryFrom<i128>>(json: &Json<'_>) -> Result<T, String> {
     let number = number(json, "an integer")?;
     let whole = number.as_i128().or_else(|| {
         let float = number.as_f64()?;
-        // What fits 64 bits and has no exponent is no float here: this is one less than the least integer, rounded.
+        // Integers of 64 bits are no floats here, so this is the lowest integer minus one, rounded.
         let rounded = float == i64::MIN as f64;
-        // Beyond its range the conversion saturates, and `T` is narrower still.
+        // Outside of the range the conversion saturates, and `T` is narrower.
         (float.fract() == 0.0 && !rounded).then_some(float as i128)
     });
     let whole = whole.ok_or_else(|| format!("expected an integer, found {number}"))?;
@@ -91,7 +91,7 @@ fn narrow(wide: f64) -> Result<f32, String> {
     Ok(wide as f32)
 }
 
-/// A number, or one in a string, which then has the same form.
+/// A number, or a string with a number.
 fn number(json: &Json<'_>, what: &str) -> Result<Number, String> {
     match json {
         Json::Number(number) => Ok(number.clone()),
@@ -101,7 +101,7 @@ fn number(json: &Json<'_>, what: &str) -> Result<Number, String> {
 }
 
 fn bytes(text: &str) -> Result<Value, String> {
-    // The alphabet for URLs is accepted too.
+    // The URL-safe alphabet is accepted, too.
     let text = text.replace('-', "+").replace('_', "/");
     let bytes = BASE64.decode(text).map_err(|error| format!("expected base64: {error}"))?;
     Ok(Value::Bytes(bytes.into()))

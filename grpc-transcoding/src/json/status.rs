@@ -1,4 +1,4 @@
-//! The HTTP status that tells of a gRPC code.
+//! The HTTP statuses of gRPC codes.
 
 use http::StatusCode;
 use tonic::Code;
@@ -7,7 +7,7 @@ use tonic::Code;
 pub fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
-        // Not registered anywhere, but what gateways send for a call that its client has given up.
+        // Not registered, but common: the client has cancelled the call.
         Code::Cancelled => StatusCode::from_u16(499).expect("499 is within the range of statuses"),
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,

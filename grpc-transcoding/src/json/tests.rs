@@ -1,6 +1,8 @@
 //! What clients read: the exact paths of violations, messages as JSON, and statuses. The oracle of the end-to-end tests
 //! judges which texts are accepted.
 
+use std::sync::LazyLock;
+
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value};
 use prost_types::Any;
@@ -9,10 +11,26 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use super::*;
-use crate::descriptors::pool;
 
-const REQUEST: &str = "zitadel.feature.v2.SetSystemFeaturesRequest";
-const RESPONSE: &str = "zitadel.feature.v2.GetUserFeaturesResponse";
+const REQUEST: &str = "json.Request";
+const RESPONSE: &str = "json.Response";
+
+const PROTO: &str = include_str!("tests/messages.proto");
+
+/// The messages of the tests, and those of error details.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("json.proto"), PROTO).unwrap();
+    let mut compiler = protox::Compiler::new([folder.path().to_str().unwrap(), "../proto"]).unwrap();
+    compiler.include_imports(true).open_file("json.proto").unwrap();
+    let mut pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
+    pool.decode_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET).unwrap();
+    pool
+});
+
+fn pool() -> &'static DescriptorPool {
+    &POOL
+}
 
 fn descriptor(name: &str) -> MessageDescriptor {
     pool().get_message_by_name(name).or_else(|| DescriptorPool::global().get_message_by_name(name)).unwrap()
@@ -30,38 +48,38 @@ fn refused(message: &str, text: &str) -> Vec<String> {
 fn violations_name_the_exact_path() {
     let table: &[(&str, &str, &[&str])] = &[
         // message, text, violations
-        (REQUEST, r#"{"loginV2":{"baseUri":1}}"#, &["loginV2.baseUri: expected a string, found a number"]),
-        (REQUEST, r#"{"login_v2":{"base_uri":1}}"#, &["login_v2.base_uri: expected a string, found a number"]),
-        (REQUEST, r#"{"loginV2":{"baseURI":""}}"#, &["loginV2.baseURI: unknown field"]),
-        (REQUEST, r#"{"loginV2":[]}"#, &["loginV2: expected an object, found an array"]),
+        (REQUEST, r#"{"authorV2":{"baseUri":1}}"#, &["authorV2.baseUri: expected a string, found a number"]),
+        (REQUEST, r#"{"author_v2":{"base_uri":1}}"#, &["author_v2.base_uri: expected a string, found a number"]),
+        (REQUEST, r#"{"authorV2":{"baseURI":""}}"#, &["authorV2.baseURI: unknown field"]),
+        (REQUEST, r#"{"authorV2":[]}"#, &["authorV2: expected an object, found an array"]),
         (
             REQUEST,
-            r#"{"improvedPerformance":[1,"NONE",2,true]}"#,
+            r#"{"preferredColors":[1,"NONE",2,true]}"#,
             &[
-                r#"improvedPerformance[1]: "NONE" is no value of zitadel.feature.v2.ImprovedPerformance"#,
-                "improvedPerformance[3]: expected the name or number of an enum value, found a boolean",
+                r#"preferredColors[1]: "NONE" is no value of json.Color"#,
+                "preferredColors[3]: expected the name or number of an enum value, found a boolean",
             ],
         ),
         (REQUEST, r#"{"actions":true,"actions":true}"#, &["actions: the field is given twice"]),
         (REQUEST, r#"{"userSchema":true,"user_schema":null}"#, &["user_schema: the field is given twice"]),
         (
             REQUEST,
-            r#"{"updateMask":"actions,login_v2.base_uri,a_b"}"#,
+            r#"{"updateMask":"actions,author_v2.base_uri,a_b"}"#,
             &[
-                r#"updateMask: "login_v2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "loginV2.baseUri""#,
+                r#"updateMask: "author_v2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "authorV2.baseUri""#,
             ],
         ),
         (
             REQUEST,
-            r#"{"updateMask":"loginV2.base_uri"}"#,
+            r#"{"updateMask":"authorV2.base_uri"}"#,
             &[
-                r#"updateMask: "loginV2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "loginV2.baseUri""#,
+                r#"updateMask: "authorV2.base_uri": in JSON the paths of a field mask are in lowerCamelCase: send "authorV2.baseUri""#,
             ],
         ),
         (
             REQUEST,
-            r#"{"updateMask":"login__v2"}"#,
-            &[r#"updateMask: "login__v2": in JSON the paths of a field mask are in lowerCamelCase"#],
+            r#"{"updateMask":"author__v2"}"#,
+            &[r#"updateMask: "author__v2": in JSON the paths of a field mask are in lowerCamelCase"#],
         ),
         (
             REQUEST,
@@ -106,8 +124,8 @@ fn what_is_told_is_bounded() {
         (format!(r#"{{"{long}":1}}"#), 1),
         (format!(r#"{{"updateMask":"{long}_"}}"#), 1),
         (format!(r#"{{"expectedSequence":"{long}"}}"#), 1),
-        (format!(r#"{{"improvedPerformance":["{long}"]}}"#), 1),
-        (format!(r#"{{"improvedPerformance":[{many}1]}}"#), 16),
+        (format!(r#"{{"preferredColors":["{long}"]}}"#), 1),
+        (format!(r#"{{"preferredColors":[{many}1]}}"#), 16),
         (format!(r#"{{{}"z":1}}"#, r#""y":1,"#.repeat(4_000)), 16),
         ("[".repeat(1 << 20), 1),
     ];
@@ -157,15 +175,15 @@ fn the_value_of_one_field_is_read() {
     let request = descriptor(REQUEST);
     let table = [
         // field, text, the request as JSON, or the violation
-        ("login_v2", r#"{"required":true}"#, Ok(r#"{"loginV2":{"required":true}}"#)),
-        ("improved_performance", "[1]", Ok(r#"{"improvedPerformance":["IMPROVED_PERFORMANCE_ORG_BY_ID"]}"#)),
+        ("author_v2", r#"{"required":true}"#, Ok(r#"{"authorV2":{"required":true}}"#)),
+        ("preferred_colors", "[1]", Ok(r#"{"preferredColors":["COLOR_RED"]}"#)),
         ("actions", "false", Ok(r#"{"actions":false}"#)),
-        ("login_v2", r#"{"baseUri":[]}"#, Err("loginV2.baseUri: expected a string, found an array")),
-        ("login_v2", "null", Err("loginV2: expected an object, found null")),
+        ("author_v2", r#"{"baseUri":[]}"#, Err("authorV2.baseUri: expected a string, found an array")),
+        ("author_v2", "null", Err("authorV2: expected an object, found null")),
         (
-            "improved_performance",
+            "preferred_colors",
             "[{}]",
-            Err("improvedPerformance[0]: expected the name or number of an enum value, found an object"),
+            Err("preferredColors[0]: expected the name or number of an enum value, found an object"),
         ),
     ];
     for (name, text, expected) in table {
@@ -185,7 +203,7 @@ fn messages_are_written_canonically() {
     let text = concat!(
         r#"{"details":{"sequence":"18446744073709551615","changeDate":"2026-11-05T10:00:00.120Z"},"#,
         r#""userSchema":{"enabled":true,"source":"SOURCE_USER"},"#,
-        r#""improvedPerformance":{"executionPaths":["IMPROVED_PERFORMANCE_PROJECT",99]}}"#,
+        r#""preferredColors":{"colors":["COLOR_BLUE",99]}}"#,
     );
     let message = decode(&descriptor(RESPONSE), text.as_bytes()).unwrap();
     assert_eq!(String::from_utf8(encode(&message)).unwrap(), text);
@@ -206,14 +224,14 @@ fn a_message_without_canonical_json_keeps_its_bytes() {
 #[test]
 fn statuses_are_written_with_their_details() {
     let mut details = ErrorDetails::with_error_info("FIELD_INVALID", "d", [("k".to_owned(), "v".to_owned())]);
-    details.add_bad_request_violation("loginV2.baseUri", "bad").set_request_info("r1", "");
+    details.add_bad_request_violation("authorV2.baseUri", "bad").set_request_info("r1", "");
     details.set_retry_info(Some(std::time::Duration::from_millis(1500)));
     let status = Status::with_error_details(Code::InvalidArgument, "a \"bad\" request", details);
-    let written: serde_json::Value = serde_json::from_slice(&encode_status(&pool(), &status)).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&encode_status(pool(), &status)).unwrap();
     let mut expected = json!({ "code": 3, "message": "a \"bad\" request", "details": [
         { "@type": "google.rpc.RetryInfo", "retryDelay": "1.500s" },
         { "@type": "google.rpc.ErrorInfo", "reason": "FIELD_INVALID", "domain": "d", "metadata": { "k": "v" } },
-        { "@type": "google.rpc.BadRequest", "fieldViolations": [{ "field": "loginV2.baseUri", "description": "bad" }] },
+        { "@type": "google.rpc.BadRequest", "fieldViolations": [{ "field": "authorV2.baseUri", "description": "bad" }] },
         { "@type": "google.rpc.RequestInfo", "requestId": "r1" },
     ]});
     for detail in expected["details"].as_array_mut().unwrap() {
@@ -234,7 +252,7 @@ fn statuses_are_written_with_their_details() {
     ];
     for (details, expected) in table {
         let status = Status::with_details(Code::Aborted, "m", details.into());
-        let written: serde_json::Value = serde_json::from_slice(&encode_status(&pool(), &status)).unwrap();
+        let written: serde_json::Value = serde_json::from_slice(&encode_status(pool(), &status)).unwrap();
         assert_eq!(written, json!({ "code": 10, "message": "m", "details": expected }));
     }
 }

@@ -8,26 +8,26 @@ use std::str::Utf8Error;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// How deep arrays and objects may be nested. All that walks a tree recurses no deeper.
+/// The deepest nesting of arrays and objects. It bounds the recursion of all code that walks a tree.
 pub(crate) const MAX_DEPTH: usize = 64;
 
-/// How many values, keys included, a text may have: a value takes 64 bytes in memory, and may take only two in the text.
+/// The most values of a text, keys included. A value of two bytes in the text takes 64 bytes in memory.
 pub(crate) const MAX_VALUES: usize = 8_192;
 
-/// A JSON value. Strings without escapes are those of the text.
+/// A JSON value. Strings without escapes borrow from the text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Json<'a> {
     Null,
     Bool(bool),
-    /// Exact when it is whole and fits 64 bits.
+    /// Exact for integers of 64 bits.
     Number(Number),
     String(Cow<'a, str>),
     Array(Vec<Json<'a>>),
-    /// The members in their order; a key may occur twice, which only those can judge who know what it stands for.
+    /// The members in their order. A key may occur twice: whether that is wrong depends on the message.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Why a text is not JSON that is read here.
+/// Why a text is refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotJson {
     #[error("not UTF-8 from byte {} on", .0.valid_up_to())]
@@ -45,7 +45,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Json<'_>, NotJson> {
 }
 
 impl Json<'_> {
-    /// What kind of value this is, in words.
+    /// The kind of the value, in words.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
@@ -58,11 +58,11 @@ impl Json<'_> {
     }
 }
 
-/// Reads a value that lies within `depth` arrays and objects.
+/// Reads a value inside `depth` arrays and objects.
 #[derive(Clone, Copy)]
 struct Node<'c> {
     depth: usize,
-    /// How many more values the whole text may have.
+    /// The number of values that are still allowed in the text.
     values_left: &'c Cell<usize>,
 }
 
@@ -132,7 +132,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
         let mut members = Vec::new();
-        // A key is read as a value too: Serde's own `Cow<str>` would copy it.
+        // A key is read as a value, because Serde would copy a `Cow<str>`.
         while let Some(key) = object.next_key_seed(inner)? {
             let Json::String(key) = key else { return Err(A::Error::custom("a key is a string")) };
             members.push((key, object.next_value_seed(inner)?));

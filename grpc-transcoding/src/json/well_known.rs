@@ -1,4 +1,4 @@
-//! The well-known types whose JSON is not an object of their fields.
+//! The well-known types whose JSON is no object with their fields.
 
 use std::borrow::Cow;
 
@@ -10,21 +10,21 @@ use serde::de::value::{Error, StrDeserializer};
 use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
 use super::path::{Path, Violations};
 use super::tree::Json;
-use crate::client_text::quoted;
+use crate::error::client_text::quoted;
 
-/// The most paths of a field mask; no message has so many fields. The library takes a microsecond for each.
+/// The most paths of a field mask. Each takes a microsecond, and no message has so many fields.
 const MAX_PATHS: usize = 1_024;
 
 const TYPE: &str = "@type";
 const VALUE: &str = "value";
 
-/// How the JSON of a type is made.
+/// The form of a type in JSON.
 enum Form {
     /// A string with a syntax of its own.
     Text,
     /// The value of the one field of this name.
     Field(&'static str),
-    /// The value of that field which fits it.
+    /// The value of the field that fits it.
     Choice,
     /// The payload, and the name of its type.
     Any,
@@ -48,7 +48,7 @@ pub(crate) fn is_special(descriptor: &MessageDescriptor) -> bool {
     form(descriptor).is_some()
 }
 
-/// Reads a message of a type whose JSON is special. `None`: a violation tells why.
+/// Reads a message of a special type. None: a violation says why.
 pub(crate) fn message(
     descriptor: &MessageDescriptor,
     json: Json<'_>,
@@ -106,7 +106,7 @@ fn text(
     message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
 }
 
-/// A path of a field mask as JSON spells it, if it can be told: names whose underscores stand before small letters.
+/// A path of a field mask in the spelling of JSON, if it has one: each underscore stands before a small letter.
 fn camel_case(path: &str) -> Option<String> {
     let mut signs = path.chars();
     let mut spelt = String::with_capacity(path.len());
@@ -120,7 +120,7 @@ fn camel_case(path: &str) -> Option<String> {
     Some(spelt)
 }
 
-/// prost rounds what a timestamp cannot hold, where canonical JSON refuses it.
+/// prost rounds times that a timestamp cannot hold, and canonical JSON refuses them.
 fn is_exact_time(text: &str) -> bool {
     let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
     fraction.bytes().take_while(u8::is_ascii_digit).count() <= 9 && text.get(17..19) != Some("60")
@@ -154,7 +154,7 @@ fn any(
         violations.add(type_path, format_args!("the type {} is not known", quoted(&type_url)));
         return None;
     };
-    // Implementations disagree about Empty: some give it an empty "value", some no field at all. Both are read.
+    // Implementations differ for Empty: some write an empty "value", some no field. Both are read.
     let is_empty = payload.full_name() == "google.protobuf.Empty";
     let payload = if is_special(&payload) || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
         let value_path = Path::Key(&path, VALUE);

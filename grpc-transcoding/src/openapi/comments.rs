@@ -1,9 +1,9 @@
-//! The comments of the protos, as text of the document. Where a proto keeps none, there is none.
+//! The comments of the protos, as texts of the document.
 
 use prost_reflect::FileDescriptor;
 use serde_json::Value;
 
-/// The comment above the element at `path` of a file, or the one that follows it; empty when there is none.
+/// The comment above the element at `path` of a file, or the one after it; empty if there is none.
 pub(crate) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     let source = file.file_descriptor_proto().source_code_info.as_ref();
     let location = source.and_then(|source| source.location.iter().find(|location| location.path == path));
@@ -12,7 +12,7 @@ pub(crate) fn comment(file: &FileDescriptor, path: &[i32]) -> String {
     comments.find(|comment| !comment.is_empty()).unwrap_or_default()
 }
 
-/// Puts a text under `description`, unless it is empty.
+/// Sets `description`, unless the text is empty.
 pub(crate) fn describe(object: &mut Value, text: &str) {
     if !text.is_empty() {
         object["description"] = text.into();
@@ -26,7 +26,7 @@ pub(crate) fn first_sentence(comment: &str) -> String {
     paragraph[..end].to_owned()
 }
 
-/// Each line begins with the space that separates it from its slashes.
+/// Removes the space between the slashes and the text of each line.
 fn unindent(comment: &str) -> String {
     let lines = comment.lines().map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end());
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()

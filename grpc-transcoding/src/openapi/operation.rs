@@ -1,4 +1,4 @@
-//! One HTTP operation: its parameters, its body and its answers.
+//! One operation: its parameters, its body and its answers.
 
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::Api;
 use super::binding::Binding;
 use super::comments::{comment, describe, first_sentence};
-use super::path::{self, Path};
+use super::path::Parameter;
 use super::schema::Schemas;
 
 const JSON: &str = "application/json";
 
-/// What a stream of answers is: JSON, one line each.
+/// The content type of a stream of answers: one JSON text a line.
 const JSON_LINES: &str = "application/x-ndjson";
 
 /// An operation and its path.
@@ -21,7 +21,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    /// `index`: which of the method's bindings this is; the first one bears the method's name alone.
+    /// `index`: of the binding. The first one has the name of the method alone.
     pub(crate) fn new(
         method: &MethodDescriptor,
         binding: &Binding,
@@ -29,7 +29,7 @@ impl Operation {
         schemas: &mut Schemas,
         api: &Api<'_>,
     ) -> Self {
-        let path = Path::parse(&binding.template);
+        let path = &binding.path;
         let input = method.input();
         let comment = comment(&method.parent_file(), method.path());
         let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
@@ -58,22 +58,22 @@ impl Operation {
         if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
             value["deprecated"] = true.into();
         }
-        Self { path: path.text, value }
+        Self { path: path.text.clone(), value }
     }
 }
 
-fn path_parameter(input: &MessageDescriptor, parameter: &path::Parameter, schemas: &mut Schemas) -> Value {
+fn path_parameter(input: &MessageDescriptor, parameter: &Parameter, schemas: &mut Schemas) -> Value {
     let field = parameter.field.as_deref().and_then(|name| field(input, name));
     let mut schema = match field.as_ref().filter(|_| parameter.whole) {
         Some(field) => schemas.field(field),
         None => json!({"type": "string"}),
     };
     if schema["type"] == "string" && schema.get("enum").is_none() {
-        // An empty segment is no value, but another path.
+        // An empty segment makes another path.
         schema["minLength"] = 1.into();
     }
     if let Some(schema) = schema.as_object_mut() {
-        // A part of a path is never left out.
+        // A part of a path has a value always.
         schema.remove("default");
     }
     let mut value = json!({"name": parameter.name, "in": "path", "required": true, "schema": schema});
@@ -91,9 +91,9 @@ fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
     }
 }
 
-/// A parameter for each field that a query can carry; `elsewhere` are fields of the path and the body.
+/// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body.
 ///
-/// `above`: the fields that lead to the message. Maps and lists of messages have no form in a query.
+/// `above`: the fields from the request to the message. A query cannot have maps and lists of messages.
 fn query(
     message: &MessageDescriptor,
     above: &mut Vec<FieldDescriptor>,

@@ -8,20 +8,21 @@ use serde_json::{Value, json};
 use super::comments::{comment, describe};
 use super::well_known;
 
-/// The option with rules for texts; a pool may lack it.
-const RULES_OPTION: &str = "feature.v1.rules";
-
-/// The schemas of the messages and enums that were asked for, and of all that these hold.
-#[derive(Default)]
+/// The schemas of messages and enums, and of all messages and enums inside them.
 pub(crate) struct Schemas {
     components: BTreeMap<String, Value>,
-    /// The messages that requests are made of. An unknown key in one is an error, while answers may gain keys.
+    /// The messages of requests. An unknown key in them is an error, while answers may gain keys.
     closed: BTreeSet<String>,
+    /// See [`Api::refine_text`](super::Api::refine_text).
+    refine_text: fn(&FieldDescriptor, &mut Value),
 }
 
 impl Schemas {
     /// `requests`: the messages of the requests.
-    pub(crate) fn new(requests: impl IntoIterator<Item = MessageDescriptor>) -> Self {
+    pub(crate) fn new(
+        requests: impl IntoIterator<Item = MessageDescriptor>,
+        refine_text: fn(&FieldDescriptor, &mut Value),
+    ) -> Self {
         let mut closed = BTreeSet::new();
         let mut waiting: Vec<_> = requests.into_iter().collect();
         while let Some(message) = waiting.pop() {
@@ -29,7 +30,7 @@ impl Schemas {
                 waiting.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
             }
         }
-        Self { components: BTreeMap::new(), closed }
+        Self { components: BTreeMap::new(), closed, refine_text }
     }
 
     /// All schemas, by the full names of their messages and enums.
@@ -37,7 +38,7 @@ impl Schemas {
         self.components
     }
 
-    /// Adds a schema of another make, and refers to it.
+    /// Adds a schema under this name, and refers to it.
     pub(crate) fn named(&mut self, name: &str, schema: Value) -> Value {
         self.component(name, |_| schema)
     }
@@ -50,7 +51,7 @@ impl Schemas {
         }
     }
 
-    /// A message as an object, but for some of its fields.
+    /// A message as an object, without some of its fields.
     pub(crate) fn object(&mut self, message: &MessageDescriptor, without: &[String]) -> Value {
         let mut properties = serde_json::Map::new();
         let mut required = Vec::new();
@@ -73,7 +74,7 @@ impl Schemas {
         object
     }
 
-    /// The value of a field, without the field's comment.
+    /// The value of a field, without its comment.
     pub(crate) fn field(&mut self, field: &FieldDescriptor) -> Value {
         let mut schema = match field.kind() {
             Kind::Message(entry) if field.is_map() => {
@@ -83,7 +84,7 @@ impl Schemas {
             _ if field.is_list() => json!({"type": "array", "items": self.single(field)}),
             _ => self.single(field),
         };
-        // What such a field is when it is left out; of the others absence says that they are not set.
+        // The value of such a field is its default if it is left out. Other fields are unset then.
         if !field.supports_presence() && !field.is_list() && !field.is_map() && schema["type"] != "null" {
             schema["default"] = default(field);
         }
@@ -93,7 +94,7 @@ impl Schemas {
         schema
     }
 
-    /// One value of a field, which may be a list.
+    /// One value of a field or list.
     fn single(&mut self, field: &FieldDescriptor) -> Value {
         match field.kind() {
             Kind::Double => well_known::floating("double"),
@@ -103,7 +104,11 @@ impl Schemas {
             Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => well_known::int64(),
             Kind::Uint64 | Kind::Fixed64 => well_known::uint64(),
             Kind::Bool => json!({"type": "boolean"}),
-            Kind::String => text(field),
+            Kind::String => {
+                let mut schema = json!({"type": "string"});
+                (self.refine_text)(field, &mut schema);
+                schema
+            }
             Kind::Bytes => well_known::bytes(),
             Kind::Message(message) => self.message(&message),
             Kind::Enum(members) if members.full_name() == "google.protobuf.NullValue" => json!({"type": "null"}),
@@ -113,7 +118,7 @@ impl Schemas {
 
     fn component(&mut self, name: &str, schema: impl FnOnce(&mut Self) -> Value) -> Value {
         if !self.components.contains_key(name) {
-            // The name is taken first: a message may hold itself.
+            // The name is taken first, because a message may contain itself.
             self.components.insert(name.to_owned(), Value::Null);
             let schema = schema(self);
             self.components.insert(name.to_owned(), schema);
@@ -131,22 +136,6 @@ fn enumeration(members: &EnumDescriptor) -> Value {
     let comment = comment(&members.parent_file(), members.path());
     let description = format!("{comment}\n\n{}", lines.collect::<Vec<_>>().join("\n"));
     json!({"type": "string", "title": members.name(), "enum": names, "description": description.trim()})
-}
-
-/// A text, with what the option `feature.v1.rules` of its field says.
-fn text(field: &FieldDescriptor) -> Value {
-    let mut schema = json!({"type": "string"});
-    let options = field.options();
-    let Some(extension) = field.parent_pool().get_extension_by_name(RULES_OPTION) else { return schema };
-    let rules = options.get_extension(&extension);
-    let rule = |name| rules.as_message().and_then(|rules| rules.get_field_by_name(name));
-    if let Some(most) = rule("max_characters").and_then(|most| most.as_u32()).filter(|most| *most > 0) {
-        schema["maxLength"] = most.into();
-    }
-    if rule("web_uri").and_then(|uri| uri.as_bool()) == Some(true) {
-        schema["format"] = "uri".into();
-    }
-    schema
 }
 
 fn default(field: &FieldDescriptor) -> Value {

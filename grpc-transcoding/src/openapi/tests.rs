@@ -1,177 +1,168 @@
-//! Fragments of the document of this server, and of a pool made for what this server does not use.
+//! The document of a service with messages and rules of every kind.
 
-use std::collections::BTreeSet;
-
+use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use super::*;
 
-mod other_pool;
+const PROTO: &str = r#"
+syntax = "proto3";
+package other;
 
-const PATH: &str = "/v2/features/user/{user_id}";
+import "google/api/annotations.proto";
+import "google/protobuf/any.proto";
+import "google/protobuf/duration.proto";
+import "google/protobuf/struct.proto";
+import "google/protobuf/wrappers.proto";
 
-fn ours() -> Value {
-    document(&crate::descriptors::pool(), &crate::pages::API)
+// Books and their shelves.
+service Library {
+  rpc Find(Query) returns (Book) {
+    option (google.api.http) = {
+      get: "/v1/{name=shelves/*/books/*}"
+      additional_bindings {post: "/v1/books:find" body: "filter" response_body: "tags"}
+      additional_bindings {custom: {kind: "LIST" path: "/v1/books"}}
+    };
+    option deprecated = true;
+  }
+  // Follows a book.
+  rpc Watch(Query) returns (stream Book) {
+    option (google.api.http) = {get: "/v1/watch/{filter.id}"};
+  }
+  rpc Upload(stream Book) returns (Book) {
+    option (google.api.http) = {post: "/v1/upload" body: "*"};
+  }
+  rpc Unmapped(Query) returns (Book);
 }
 
-fn schema(name: &str) -> Value {
-    ours()["components"]["schemas"][name].take()
+message Query {
+  string name = 1;
+  Filter filter = 2;
+  repeated Kind kinds = 3;
+  google.protobuf.Duration patience = 4;
+  map<string, string> labels = 5;
+  repeated Filter filters = 6;
+  google.protobuf.Struct extra = 7;
+}
+
+message Filter {
+  int64 id = 1;
+  // Narrows it further.
+  Filter and = 2;
+  google.protobuf.Int64Value least = 3;
+}
+
+message Book {
+  map<string, Book> parts = 1;
+  double weight = 2;
+  bytes cover = 3;
+  google.protobuf.Any more = 4;
+  google.protobuf.NullValue nothing = 5;
+  repeated string tags = 6;
+  oneof where {
+    sint32 shelf = 7;
+    string owner = 8;
+  }
+  Kind kind = 9 [deprecated = true];
+}
+
+enum Kind {
+  KIND_UNSPECIFIED = 0;
+  // Bound.
+  KIND_BOUND = 1;
+}
+"#;
+
+fn other() -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("other.proto"), PROTO).unwrap();
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/../proto");
+    let mut compiler = protox::Compiler::new([folder.path(), protos.as_ref()]).unwrap();
+    compiler.include_imports(true).include_source_info(true).open_file("other.proto").unwrap();
+    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap();
+    let api = Api {
+        title: "",
+        description: "",
+        version: "",
+        license: "",
+        headers: &[],
+        error_details: &["no.Such"],
+        authentication: None,
+        refine_text: |_, _| (),
+    };
+    document(&pool, &api)
+}
+
+fn names(operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().unwrap().iter();
+    parameters.map(|p| p["name"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
-fn every_method_with_a_rule_is_there_once() {
-    let document = ours();
+fn each_binding_that_openapi_can_tell_is_an_operation() {
+    let document = other();
     let paths = document["paths"].as_object().unwrap();
-    let operations = paths.iter().flat_map(|(path, verbs)| {
-        verbs.as_object().unwrap().iter().map(move |(verb, operation)| (format!("{verb} {path}"), operation))
-    });
-    let operations: Vec<_> = operations.collect();
-    assert_eq!(operations.len(), 12);
-    let ids: BTreeSet<_> = operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 12);
-    assert!(operations.iter().any(|(name, operation)| {
-        name == "put /v2/features/system" && operation["operationId"] == "FeatureService_SetSystemFeatures"
-    }));
+    let verbs = |verbs: &Value| verbs.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let all: Vec<_> = paths.iter().map(|(path, value)| format!("{} {path}", verbs(value).join(" "))).collect();
+    assert_eq!(all, ["post /v1/books:find", "get /v1/shelves/{name.1}/books/{name.2}", "get /v1/watch/{filter.id}"]);
+    let find = &paths["/v1/shelves/{name.1}/books/{name.2}"]["get"];
+    assert_eq!(find["operationId"], "Library_Find");
+    assert_eq!(find["deprecated"], true);
+    assert_eq!(paths["/v1/books:find"]["post"]["operationId"], "Library_Find_2");
+    assert_eq!(document["tags"], json!([{"name": "other.Library", "description": "Books and their shelves."}]));
 }
 
 #[test]
-fn a_get_takes_its_fields_from_the_path_and_the_query() {
-    let get = ours()["paths"][PATH]["get"].take();
-    assert_eq!(get["summary"], "Reads the features of a user.");
+fn queries_hold_nested_and_repeated_values_but_no_maps_and_no_recursion() {
+    let paths = other()["paths"].take();
+    let find = &paths["/v1/shelves/{name.1}/books/{name.2}"]["get"];
+    assert_eq!(names(find), "name.1 name.2 filter.id filter.least kinds patience");
     assert_eq!(
-        get["parameters"],
-        json!([
-            {
-                "name": "user_id", "in": "path", "required": true, "description": "The user: 1 to 200 characters.",
-                "schema": {"type": "string", "minLength": 1},
-            },
-            {
-                "name": "inheritance", "in": "query", "schema": {"type": "boolean", "default": false},
-                "description": "Also answer what is inherited, so that every feature is there. Without it only the \
-                    features that this\nlevel has set itself are, and none at all is an error: NOT_FOUND.",
-            },
-            {"$ref": "#/components/parameters/x-zitadel-instance-id"},
-            {"$ref": "#/components/parameters/x-zitadel-orgid"},
-        ])
-    );
-    assert!(get.get("requestBody").is_none());
-    assert_eq!(
-        get["responses"],
+        find["parameters"][4],
         json!({
-            "200": {
-                "description": "The features of one user, each with the level that set it. \
-                    Inherits from the organization, the instance and the system.",
-                "content": {"application/json": {
-                    "schema": {"$ref": "#/components/schemas/zitadel.feature.v2.GetUserFeaturesResponse"},
-                }},
-            },
-            "default": {"$ref": "#/components/responses/Error"},
+            "name": "kinds", "in": "query",
+            "schema": {"type": "array", "items": {"$ref": "#/components/schemas/other.Kind"}},
         })
     );
+    assert_eq!(names(&paths["/v1/watch/{filter.id}"]["get"]), "filter.id name filter.least kinds patience");
 }
 
 #[test]
-fn a_put_takes_the_rest_from_its_body() {
-    let document = ours();
-    let put = &document["paths"][PATH]["put"];
-    let body = &put["requestBody"];
-    assert_eq!(body["required"], true);
-    let body = &body["content"]["application/json"]["schema"];
-    assert_eq!(body["additionalProperties"], false);
-    let properties = &body["properties"];
-    assert_eq!(properties["userId"], Value::Null, "it is in the path");
-    assert_eq!(properties["actions"]["type"], "boolean");
-    assert_eq!(properties["updateMask"]["format"], "field-mask");
-    assert_eq!(properties["expectedSequence"]["pattern"], "^(0|[1-9][0-9]{0,19})$");
-    assert_eq!(properties["loginV2"]["$ref"], "#/components/schemas/zitadel.feature.v2.LoginV2");
-    assert_eq!(put["parameters"].as_array().unwrap().len(), 3, "the path's and the headers, no query");
-    let system = &document["paths"]["/v2/features/system"]["put"]["requestBody"]["content"]["application/json"];
-    assert_eq!(system["schema"]["$ref"], "#/components/schemas/zitadel.feature.v2.SetSystemFeaturesRequest");
+fn a_body_and_an_answer_can_be_one_field() {
+    let post = other()["paths"]["/v1/books:find"]["post"].take();
+    assert_eq!(names(&post), "name kinds patience");
+    let schema = |holder: &Value| holder["content"]["application/json"]["schema"].clone();
+    assert_eq!(schema(&post["requestBody"]), json!({"$ref": "#/components/schemas/other.Filter"}));
+    assert_eq!(schema(&post["responses"]["200"]), json!({"type": "array", "items": {"type": "string"}}));
 }
 
 #[test]
-fn messages_of_requests_are_closed_and_follow_the_rules_of_their_texts() {
-    assert_eq!(
-        schema("zitadel.feature.v2.LoginV2"),
-        json!({
-            "type": "object",
-            "title": "LoginV2",
-            "description": "Which login pages users get, as a level sets it.",
-            "additionalProperties": false,
-            "properties": {
-                "required": {
-                    "type": "boolean",
-                    "default": false,
-                    "description": "All users get the new login pages.",
-                },
-                "baseUri": {
-                    "type": "string",
-                    "format": "uri",
-                    "maxLength": 2048,
-                    "description": "Where the new login pages are; the built-in ones when absent. An absolute http \
-                        or https URI without user\ninformation, of at most 2,048 characters.",
-                },
-            },
-        })
+fn a_stream_is_lines_of_json() {
+    let get = other()["paths"]["/v1/watch/{filter.id}"]["get"].take();
+    let schema = json!({"$ref": "#/components/schemas/other.Book"});
+    assert_eq!(get["responses"]["200"]["content"], json!({"application/x-ndjson": {"schema": schema}}));
+}
+
+#[test]
+fn without_known_details_an_error_may_have_any() {
+    let status = other()["components"]["schemas"]["google.rpc.Status"].take();
+    assert_eq!(status["properties"]["details"]["items"]["required"], json!(["@type"]));
+}
+
+#[test]
+fn every_kind_of_field_has_its_canonical_json() {
+    let properties = other()["components"]["schemas"]["other.Book"]["properties"].take();
+    let check = |name: &str, schema: Value| assert_eq!(properties[name], schema, "{name}");
+    check("parts", json!({"type": "object", "additionalProperties": {"$ref": "#/components/schemas/other.Book"}}));
+    let weight = &properties["weight"];
+    assert_eq!(weight["oneOf"][0], json!({"type": "number", "format": "double"}));
+    check("cover", json!({"type": "string", "contentEncoding": "base64", "default": ""}));
+    check("more", json!({"type": "object", "properties": {"@type": {"type": "string"}}, "required": ["@type"]}));
+    check("nothing", json!({"type": "null"}));
+    check("tags", json!({"type": "array", "items": {"type": "string"}}));
+    check("shelf", json!({"type": "integer", "format": "int32"}));
+    check(
+        "kind",
+        json!({"$ref": "#/components/schemas/other.Kind", "default": "KIND_UNSPECIFIED", "deprecated": true}),
     );
-}
-
-#[test]
-fn messages_of_answers_are_open() {
-    let details = schema("zitadel.object.v2.Details");
-    assert_eq!(details.get("additionalProperties"), None);
-    assert_eq!(details["properties"]["sequence"]["type"], "string");
-    assert_eq!(details["properties"]["changeDate"]["format"], "date-time");
-    let source = schema("zitadel.feature.v2.Source");
-    assert_eq!(source["enum"][1], "SOURCE_SYSTEM");
-    let description = source["description"].as_str().unwrap();
-    assert!(description.starts_with("The level that a value comes from.\n\n- `SOURCE_UNSPECIFIED`: No level"));
-}
-
-#[test]
-fn an_error_is_a_status_whose_details_tell_their_type() {
-    let status = schema("google.rpc.Status");
-    assert_eq!(
-        status["properties"]["details"]["items"]["oneOf"][1],
-        json!({
-            "$ref": "#/components/schemas/google.rpc.BadRequest",
-            "properties": {"@type": {"const": "type.googleapis.com/google.rpc.BadRequest"}},
-            "required": ["@type"],
-        })
-    );
-    let violation = schema("google.rpc.BadRequest.FieldViolation");
-    assert_eq!(violation["properties"]["field"]["type"], "string");
-}
-
-#[test]
-fn every_error_detail_that_is_announced_is_described() {
-    let details = schema("google.rpc.Status")["properties"]["details"]["items"]["oneOf"].take();
-    assert_eq!(details.as_array().unwrap().len(), crate::pages::API.error_details.len());
-}
-
-#[test]
-fn everything_that_is_referred_to_is_there() {
-    fn references<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
-        match value {
-            Value::Object(members) => {
-                found.extend(members.get("$ref").and_then(Value::as_str));
-                members.values().for_each(|member| references(member, found));
-            }
-            Value::Array(members) => members.iter().for_each(|member| references(member, found)),
-            _ => {}
-        }
-    }
-    let document = ours();
-    let mut found = BTreeSet::new();
-    references(&document, &mut found);
-    assert!(found.len() > 20);
-    for reference in found {
-        let pointer = reference.trim_start_matches('#');
-        assert!(document.pointer(pointer).is_some_and(Value::is_object), "{reference}");
-    }
-}
-
-#[test]
-fn the_same_pool_gives_the_same_document() {
-    assert_eq!(ours().to_string(), ours().to_string());
 }

@@ -1,4 +1,4 @@
-//! JSON Schema of protobuf's scalars and of the messages of `google.protobuf` that have a JSON form of their own.
+//! JSON Schema of scalars, and of the messages of `google.protobuf` with a JSON form of their own.
 
 use serde_json::{Value, json};
 

@@ -1,28 +1,26 @@
-//! Fields within a message, by paths such as `login_v2.required`, and their values from the text of a path or query.
-//!
-//! Where a text comes from, and who may name a field, is decided by those who call this.
+//! Fields of a message by paths such as `author.name`, and their values from the text of a path or query.
 
 use std::borrow::Cow;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-use crate::client_text::{MAX_CHARS, cut};
-use crate::transcoding::json;
+use crate::error::client_text::{MAX_CHARS, cut};
+use crate::json;
 
-/// How deep a path may lead.
+/// The most parents of a field.
 const MAX_DEPTH: usize = 64;
 
-/// The fields that lead from a message to one within it, outermost first. All but the last are single messages.
+/// The fields from a message to one inside it, outermost first. All but the last are single messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     parents: Vec<FieldDescriptor>,
     leaf: FieldDescriptor,
 }
 
-/// How a text becomes JSON.
+/// The conversion of a text to JSON.
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// It is the content of a JSON string; so are numbers, and the well-known types that are written as one.
+    /// The content of a JSON string. Numbers and many well-known types are written as strings, too.
     Text,
     Bool,
     /// A name, or a number.
@@ -63,7 +61,7 @@ impl FieldPath {
                     _ => Err("is a message: give its fields, or send it in a body".to_owned()),
                 };
             }
-            // Of a well-known type nobody sees the fields.
+            // The fields of a well-known type have no names in JSON.
             message = match kind {
                 Kind::Message(message) if !field.is_list() && !field.is_map() && !is_well_known(&message) => message,
                 _ => return Err(format!("is unknown: '{}' has no fields that can be named", shown())),
@@ -82,12 +80,12 @@ impl FieldPath {
         names.join(".")
     }
 
-    /// The field that the path leads to.
+    /// The field at the end of the path.
     pub(crate) fn leaf(&self) -> &FieldDescriptor {
         &self.leaf
     }
 
-    /// The field where the path begins.
+    /// The field at the beginning of the path.
     pub(crate) fn root(&self) -> &FieldDescriptor {
         self.parents.first().unwrap_or(&self.leaf)
     }
@@ -113,10 +111,10 @@ impl FieldPath {
         }
     }
 
-    /// What a message has set there.
+    /// The value that is set in a message.
     pub(crate) fn get<'m>(&self, mut message: &'m DynamicMessage) -> Option<&'m Value> {
         for field in &self.parents {
-            // What is borrowed is set; what is not set is made up, and owned.
+            // A set value is borrowed; an unset one is a new default, and owned.
             let Cow::Borrowed(Value::Message(inner)) = message.get_field(field) else { return None };
             message = inner;
         }
@@ -126,7 +124,7 @@ impl FieldPath {
         }
     }
 
-    /// Puts a value there, or adds it where the field is a list. The error says what is in its way.
+    /// Sets the value in a message, or adds it to a list. The error says what prevents it.
     pub(crate) fn put(&self, mut message: &mut DynamicMessage, value: Value) -> Result<(), String> {
         for field in &self.parents {
             claim_oneof(message, field)?;
@@ -141,7 +139,7 @@ impl FieldPath {
     }
 }
 
-/// Reads a boolean as the parsers of query strings do in most languages. JSON has only `true` and `false`.
+/// Reads a boolean like the query parsers of most languages. JSON has only `true` and `false`.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
@@ -150,7 +148,7 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Of the fields of a oneof only one can be set; setting a second would silently unset the first.
+/// Checks that no other field of the same oneof is set: the new value would silently unset it.
 fn claim_oneof(message: &DynamicMessage, field: &FieldDescriptor) -> Result<(), String> {
     let Some(oneof) = field.containing_oneof() else { return Ok(()) };
     match oneof.fields().find(|other| other != field && message.has_field(other)) {

@@ -1,6 +1,4 @@
-//! Query parameters: the fields of a request that stand neither in its path nor in its body.
-//!
-//! Which fields those are is the route's; what a text means for a field is the field's.
+//! Query parameters: the fields of a request outside of its path and its body.
 
 use std::collections::HashSet;
 
@@ -8,18 +6,18 @@ use prost_reflect::DynamicMessage;
 use tonic_types::FieldViolation;
 
 use super::field::FieldPath;
-use super::percent::{self, Place};
 use super::route::{Body, Route};
-use crate::client_text::{MAX_CHARS, cut};
+use crate::error::client_text::{MAX_CHARS, cut};
+use crate::http_rule::percent::{self, Place};
 
-/// How many parameters a query may have.
+/// The most parameters of a query.
 const MAX_PARAMETERS: usize = 1_000;
 
-/// How many violations are told.
+/// The most violations in an answer.
 const MAX_VIOLATIONS: usize = 16;
 
-/// Puts what a query says into a message. Violations name a parameter as the client wrote it, percent-decoded
-/// and cut off.
+/// Sets the fields of a message from a query. Violations name a parameter as the client writes it, percent-decoded and
+/// cut off.
 pub(crate) fn read(route: &Route, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
     let mut seen = HashSet::new();
     for (index, parameter) in query.split('&').filter(|parameter| !parameter.is_empty()).enumerate() {

@@ -1,12 +1,7 @@
-//! One way to call one method over plain HTTP: how a request message is made of path, query and body, and what the
-//! body of an answer is.
-//!
-//! Which of several routes a path belongs to is decided elsewhere.
+//! A route: one HTTP rule of a method. It makes a request message of path, query and body, and the body of an answer.
 
 use std::collections::HashMap;
 
-use feature_api::google::api::HttpRule;
-use feature_api::google::api::http_rule::Pattern;
 use http::Method;
 use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, SerializeOptions};
@@ -14,12 +9,13 @@ use serde_json::value::RawValue;
 use tonic_types::FieldViolation;
 
 use super::field::FieldPath;
-use super::percent::{self, Place};
-use super::template::Template;
 use super::{Bindings, RouteError, parameters};
-use crate::transcoding::json;
+use crate::http_rule::HttpRule;
+use crate::http_rule::percent::{self, Place};
+use crate::http_rule::template::Template;
+use crate::json::{self, JsonCache};
 
-/// The kind of a custom pattern that stands for every verb.
+/// The kind of a custom rule for every verb.
 const ANY_VERB: &str = "*";
 
 /// One HTTP rule of a method.
@@ -33,16 +29,16 @@ pub struct Route {
     variables: Vec<FieldPath>,
     body: Body,
     response_body: Option<FieldDescriptor>,
-    /// What [`Route::response`] has made of answers.
-    pub(crate) answers: json::Remembered,
+    /// The results of [`Route::response`].
+    pub(crate) answers: JsonCache,
 }
 
-/// What the body of a request holds.
+/// The fields in the body of a request.
 #[derive(Debug, Clone)]
 pub enum Body {
-    /// Nothing: there must be none, or `{}`, which some clients send with every request.
+    /// Nothing: it is empty, or `{}`, which some clients send with every request.
     None,
-    /// Everything that the path does not hold.
+    /// All fields that are not in the path.
     Whole,
     /// One field of the request.
     Field(FieldDescriptor),
@@ -98,31 +94,31 @@ impl Route {
         };
         let grpc_path = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let grpc_path = PathAndQuery::try_from(grpc_path).map_err(|_| rule_error("its name can't stand in a path"))?;
-        let answers = json::Remembered::new();
+        let answers = JsonCache::new();
         Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body, answers })
     }
 
-    /// The path that gRPC calls the method by: `/package.Service/Method`.
+    /// The gRPC path of the method: `/package.Service/Method`.
     pub fn grpc_path(&self) -> &PathAndQuery {
         &self.grpc_path
     }
 
-    /// The HTTP verb; `None` when every verb will do.
+    /// The HTTP verb; None for every verb.
     pub fn verb(&self) -> Option<&Method> {
         self.verb.as_ref()
     }
 
-    /// The path template, as the protos have it.
+    /// The path template, as in the protos.
     pub fn template(&self) -> &str {
         self.template.text()
     }
 
-    /// The fields that the path holds, by the names that the template has for them.
+    /// The fields in the path, with their names in the template.
     pub fn path_fields(&self) -> impl Iterator<Item = (&str, &FieldDescriptor)> {
         self.template.variables().iter().zip(&self.variables).map(|(v, field)| (v.field.as_str(), field.leaf()))
     }
 
-    /// What the body of a request holds.
+    /// The fields in the body of a request.
     pub fn body(&self) -> &Body {
         &self.body
     }
@@ -132,22 +128,22 @@ impl Route {
         !matches!(self.body, Body::None)
     }
 
-    /// The field that an answer consists of; `None` when it is the whole response.
+    /// The field in the body of an answer; None for the whole response.
     pub fn response_body(&self) -> Option<&FieldDescriptor> {
         self.response_body.as_ref()
     }
 
-    /// Whether answers come as a stream.
+    /// Whether the answer is a stream.
     pub fn is_server_streaming(&self) -> bool {
         self.method.is_server_streaming()
     }
 
-    /// Whether another route is called with the same verb and the same paths.
+    /// Whether another route has the same verb and matches the same paths.
     pub(crate) fn same_calls(&self, other: &Route) -> bool {
         self.precedence() == other.precedence() && self.verb == other.verb
     }
 
-    /// What comes first of two routes that match the same path.
+    /// The order of routes that match the same path.
     pub(crate) fn precedence(&self) -> impl Ord {
         (self.template.precedence(), self.verb.is_none())
     }
@@ -158,7 +154,7 @@ impl Route {
 
     /// The request message of a call. An empty body is an empty message, or an unset field.
     ///
-    /// Violations name what is in the path and the body by its JSON path, and parameters as the client wrote them.
+    /// Violations name fields of the path and the body by their JSON path, and parameters as the client writes them.
     pub fn request(
         &self,
         bindings: &Bindings,
@@ -205,9 +201,9 @@ impl Route {
         let fields: HashMap<String, &RawValue> = serde_json::from_slice(&json).unwrap_or_default();
         match fields.get(field.json_name()) {
             Some(value) => value.get().into(),
-            // The response has no canonical JSON; it is told as a whole, as it would be without a field.
+            // The response has no canonical JSON, so it is written as a whole.
             None if set => json,
-            // What has no default, such as a message.
+            // A field without a default, such as a message.
             None => b"null".into(),
         }
     }
@@ -219,7 +215,7 @@ fn is_empty_object(body: &[u8]) -> bool {
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
-/// A message with the defaults of what is not set, as far as that has any.
+/// A message with the defaults of unset fields.
 fn defaults(message: &DynamicMessage) -> Vec<u8> {
     let mut json = serde_json::Serializer::new(Vec::new());
     let options = SerializeOptions::new().skip_default_fields(false);
@@ -238,15 +234,9 @@ fn put_variable(field: &FieldPath, place: Place, text: &str, message: &mut Dynam
     }
 }
 
-/// The verb and the path of a rule.
+/// The verb and the path template of a rule. Every verb will do where there is none.
 fn pattern(rule: &HttpRule) -> Option<(Option<Method>, &str)> {
-    Some(match rule.pattern.as_ref()? {
-        Pattern::Get(path) => (Some(Method::GET), path),
-        Pattern::Put(path) => (Some(Method::PUT), path),
-        Pattern::Post(path) => (Some(Method::POST), path),
-        Pattern::Delete(path) => (Some(Method::DELETE), path),
-        Pattern::Patch(path) => (Some(Method::PATCH), path),
-        Pattern::Custom(custom) if custom.kind == ANY_VERB => (None, &custom.path),
-        Pattern::Custom(custom) => (Some(Method::from_bytes(custom.kind.as_bytes()).ok()?), &custom.path),
-    })
+    let (verb, path) = rule.pattern.as_ref()?;
+    let verb = if verb == ANY_VERB { None } else { Some(Method::from_bytes(verb.as_bytes()).ok()?) };
+    Some((verb, path))
 }

@@ -1,9 +1,8 @@
-//! Routes of the real protos, and of a small proto with rules of every kind.
+//! Routes of a small proto with rules of every kind.
 
 mod parameters;
 mod paths;
 mod properties;
-mod real;
 mod requests;
 mod responses;
 mod rules;

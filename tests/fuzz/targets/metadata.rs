@@ -17,9 +17,9 @@ use feature_server::config::Settings;
 use feature_server::descriptors;
 use feature_server::error::Failure;
 use feature_server::pages::Pages;
-use feature_server::call_context::RequestId;
+use feature_server::call_context::CallContext;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
-use feature_server::transcoding::protocol::{MessageBytes, Protocols};
+use feature_server::middleware::recognise::{MessageBytes, Recogniser};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -30,7 +30,7 @@ const LONGEST: Duration = Duration::from_secs(99_999_999 * 60 * 60);
 const LONGEST_REFUSAL: usize = 16 * 1024;
 
 struct Known {
-    protocols: Protocols,
+    recogniser: Recogniser,
     hosts: Vec<Hosts>,
     instances: Instances,
     rules: Rules,
@@ -61,9 +61,9 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         })
     };
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    let protocols = Protocols::new(pool, message_bytes, pages, closed.clone());
+    let recogniser = Recogniser::new(pool, message_bytes, pages, closed.clone());
     Known {
-        protocols: protocols.expect("our protos have valid rules"),
+        recogniser: recogniser.expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
         rules: Rules::new(&schema),
@@ -99,8 +99,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let known = &*KNOWN;
     let Some(request) = request(input) else { return Corpus::Reject };
 
-    let id = RequestId::from_request(&request);
-    let id = id.as_str();
+    let context = CallContext::from_request(&request);
+    let id = context.request_id();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
 
     for (hosts, grpc) in known.hosts.iter().flat_map(|hosts| [(hosts, false), (hosts, true)]) {
@@ -108,9 +108,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             told(&failure);
         }
     }
-    match known.protocols.timeout(&request) {
+    match known.recogniser.protocol(&request).and_then(|protocol| protocol.timeout(request.headers())) {
         Ok(timeout) => assert!(timeout.is_none_or(|timeout| timeout <= LONGEST), "{timeout:?}"),
-        Err(failure) => told(&failure),
+        Err(error) => told(&Failure::from(error)),
     }
 
     let rule = match known.rules.admission(request.uri().path()) {

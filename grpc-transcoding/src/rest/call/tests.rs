@@ -9,12 +9,10 @@ use prost_reflect::Value;
 use tower::service_fn;
 
 use super::*;
-use crate::middleware::error_details::Errors;
-use crate::net::shutdown::Drain;
-use crate::permit::Capacity;
-use crate::transcoding::framing::wrap;
-use crate::transcoding::rest::tests::support::compile;
-use crate::transcoding::rest::{Found, Routes};
+use crate::framing::wrap;
+use crate::host::DefaultHost;
+use crate::rest::tests::support::compile;
+use crate::rest::{Found, Routes};
 
 /// What the service inside answers: these totals as messages, and how it ends.
 #[derive(Clone)]
@@ -43,14 +41,13 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
         let body = Full::from(body).with_trailers(std::future::ready(Some(Ok(trailers))));
         std::future::ready(Ok::<_, Infallible>(Response::new(Body::new(body))))
     });
-    let mut request = Request::get("/watch").extension(CallContext::for_tests());
+    let mut request = Request::get("/watch");
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
-    let (share, _release) = Capacity::for_tests(1024);
     let call = RestCall::new(route.clone(), bindings);
-    let service = Errors::new(service, Drain::new());
-    let (head, body) = call.answer(service, request.extension(share).body(Body::empty()).unwrap()).await.into_parts();
+    let request = request.body(Body::empty()).unwrap();
+    let (head, body) = call.answer(service, request, DefaultHost::default()).await.into_parts();
     (head, body.collect().await.unwrap().to_bytes())
 }
 
@@ -102,7 +99,11 @@ async fn a_call_is_answered_with_its_message_or_its_failure() {
         if status == 200 {
             assert_eq!(told, serde_json::json!({"total": "7"}));
         } else {
-            assert_eq!(told["details"][0]["@type"], "type.googleapis.com/google.rpc.ErrorInfo", "{told}");
+            assert_eq!(
+                told["code"].as_i64(),
+                Some(if status == 500 { 13 } else { i64::from(i32::from(end)) }),
+                "{told}"
+            );
         }
     }
 }

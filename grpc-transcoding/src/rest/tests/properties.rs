@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use prost_reflect::Value;
 
 use super::support::{call, routes};
-use crate::transcoding::rest::{Found, Routes};
+use crate::rest::{Found, Routes};
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
     routes(&[

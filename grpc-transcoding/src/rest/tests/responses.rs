@@ -3,7 +3,7 @@
 use prost_reflect::DynamicMessage;
 
 use super::support::routes;
-use crate::transcoding::json;
+use crate::json;
 
 const FULL: &str = r#"{"inner":{"name":"x","tags":["y"]},"names":["b","a"],"total":"5","note":"n","labels":{"k":"v"},"colorName":"COLOR_RED","time":"2026-01-02T03:04:05Z","real":0.1}"#;
 

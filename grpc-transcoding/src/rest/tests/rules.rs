@@ -1,7 +1,7 @@
-//! HTTP rules that can't be served, and what is told of them.
+//! HTTP rules that cannot be served, and their errors.
 
 use super::support::{compile, routes};
-use crate::transcoding::rest::Routes;
+use crate::rest::Routes;
 
 #[test]
 fn refuses_rules_and_names_the_method() {

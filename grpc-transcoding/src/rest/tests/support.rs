@@ -5,8 +5,8 @@ use std::fs;
 use http::Method;
 use prost_reflect::DescriptorPool;
 
-use crate::transcoding::json;
-use crate::transcoding::rest::{Found, RouteError, Routes};
+use crate::json;
+use crate::rest::{Found, RouteError, Routes};
 
 const MESSAGES: &str = r#"
     syntax = "proto3";
@@ -90,7 +90,7 @@ pub(crate) fn routes(methods: &[(&str, &str)]) -> Result<Routes, RouteError> {
     Routes::new(&pool(methods))
 }
 
-/// What becomes of `VERB /path?query`, as a line: `Method {request}`, `! field: violation; …`, `405 VERBS`, `404`.
+/// The result of `VERB /path?query` as a line: `Method {request}`, `! field: violation; …`, `405 VERBS`, `404`.
 pub(crate) fn call(routes: &Routes, call: &str, body: &str) -> String {
     let (verb, target) = call.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -110,7 +110,7 @@ pub(crate) fn call(routes: &Routes, call: &str, body: &str) -> String {
     }
 }
 
-/// Checks what becomes of calls `(VERB /path?query, body, outcome)`. A violation may be given by its beginning.
+/// Checks the results of calls `(VERB /path?query, body, result)`. A violation may be given by its beginning.
 pub(crate) fn check(routes: &Routes, table: &[(&str, &str, &str)]) {
     for (line, body, expected) in table {
         let outcome = call(routes, line, body);

@@ -1,6 +1,6 @@
 //! One template, one path: what is bound, and what is no template.
 
-use crate::transcoding::rest::template::{Path, Template};
+use crate::rest::template::{Path, Template};
 
 #[test]
 fn matches_and_binds() {

@@ -1,11 +1,11 @@
-//! What a client has sent, repeated to it in a message: cut off, so that no answer grows with the request.
+//! Texts of a client, quoted in messages to it. They are cut off, so that no answer grows with its request.
 
 use std::borrow::Cow;
 
-/// So many characters of a name or value are repeated.
+/// The most characters of a quoted name or value.
 pub const MAX_CHARS: usize = 64;
 
-/// A text in quotation marks, escaped and cut off so that a message stays short and on its line.
+/// A text in quotation marks, escaped and cut off.
 pub fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         None => format!("{text:?}"),
@@ -13,7 +13,7 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// A text of at most so many characters, and an ellipsis where something is missing.
+/// A text of at most `max_chars` characters, with an ellipsis if it is cut off.
 pub fn cut(text: &str, max_chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(max_chars) {
         None => text.into(),
