@@ -1,6 +1,5 @@
-//! What the server shows without a token: a page for a person with a browser, and the OpenAPI document.
-//!
-//! Both are public knowledge. No data of any caller's gets here.
+//! The public pages of the server: one for a person with a browser, and the OpenAPI document. They hold no data of
+//! callers.
 
 use std::net::SocketAddr;
 
@@ -21,7 +20,7 @@ use crate::host::{Host, host_of};
 /// The most characters of an id; the core keeps to it.
 const ID_CHARACTERS: usize = 200;
 
-/// What the OpenAPI document says of this server beside what the protos say.
+/// The parts of the OpenAPI document that are not in the protos.
 pub const API: Api<'static> = Api {
     title: "FeatureService",
     description: "Feature settings on four levels: system, instance, organization and user. \
@@ -77,7 +76,7 @@ const PAGE: &str = include_str!("pages/index.html");
 /// Where the page's calls name the server.
 const ADDRESS: &str = "{address}";
 
-/// What the page's calls name differently with TLS and without: where, with TLS, without.
+/// The parts of the page's calls that depend on TLS: their place, with TLS, without.
 const BY_SCHEME: [(&str, &str, &str); 3] = [
     ("{scheme}", "https", "http"),
     ("{plaintext}", "", "-plaintext "),
@@ -103,7 +102,7 @@ pub struct Pages {
     policy: HeaderValue,
     openapi: Bytes,
     openapi_tag: HeaderValue,
-    /// What the page calls the server when a request does not.
+    /// The address in the page if the request has no host.
     address: String,
 }
 
@@ -179,14 +178,14 @@ fn by_scheme(tls: bool) -> String {
     page
 }
 
-/// What the caller calls the server, when that is harmless: it is shown in calls to paste.
+/// The host of the request, if it is harmless: the page shows it in calls to paste.
 fn called<B>(request: &Request<B>) -> Option<Host> {
     let host = host_of(request.uri(), request.headers()).ok().flatten()?;
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     (host.as_str().bytes().all(harmless) && !host.as_str().ends_with(':')).then_some(host)
 }
 
-/// Whether the caller has what bears this tag already.
+/// Whether the caller has the content with this tag already.
 fn has<B>(request: &Request<B>, tag: &HeaderValue) -> bool {
     let given = request.headers().get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
     let mut given = given.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));

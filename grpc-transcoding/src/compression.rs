@@ -162,7 +162,7 @@ pub(crate) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
     Some(gzip_after(Vec::with_capacity(content.len() / 2), content).into())
 }
 
-/// Appends content, compressed, to what is there.
+/// Appends compressed content to `start`.
 pub fn gzip_after(start: Vec<u8>, content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(start, Compression::fast());
     let compressed = encoder.write_all(content).and_then(|()| encoder.finish());

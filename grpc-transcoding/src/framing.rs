@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cuts_messages_wherever_the_chunks_end() {
+    fn envelopes_are_cut_wherever_chunks_end() {
         let body = [wrap(0, b"one"), wrap(1, b""), wrap(2, b"three")].concat();
         for size in 1..=body.len() {
             let mut envelopes = Envelopes::new(5);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_message_by_its_length_alone() {
+    fn large_messages_are_refused_by_their_prefix() {
         let table: [(&[u8], _); 4] = [
             // prefix, result
             (&[0, 0, 0, 0, 4], Ok(None)),

@@ -120,10 +120,15 @@ impl<S: GrpcService + Clone, H: CallHost> Service<RecognisedCall> for Transcode<
         // The inner service that is ready takes this call; its clone waits for the next one.
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
-        let host = H::of(request.extensions());
         let state = match protocol {
-            Protocol::Connect(call) => State::Json { future: Box::pin(call.answer(inner, request, host)) },
-            Protocol::Rest(call) => State::Json { future: Box::pin(call.answer(inner, request, host)) },
+            Protocol::Connect(call) => {
+                let host = H::of(request.extensions());
+                State::Json { future: Box::pin(call.answer(inner, request, host)) }
+            }
+            Protocol::Rest(call) => {
+                let host = H::of(request.extensions());
+                State::Json { future: Box::pin(call.answer(inner, request, host)) }
+            }
             web => State::GrpcWeb { future: grpc_web::call(inner, request, &web) },
         };
         TranscodeFuture { state }

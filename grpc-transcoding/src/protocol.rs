@@ -20,7 +20,7 @@ use super::rest::{Found, RouteError, Routes};
 
 mod timeout;
 
-/// The protocol of a call, with what its translation needs.
+/// The protocol of a call, with the data for its translation.
 #[derive(Debug, Clone)]
 pub enum Protocol {
     /// gRPC over HTTP/2.

@@ -23,7 +23,7 @@ use crate::call_context::REQUEST_ID;
 use crate::host::origin::Origin;
 use crate::middleware::response_body::CallBody;
 
-/// How long a browser may remember what it was told.
+/// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// Lets the pages of allowed origins call a service.

@@ -21,7 +21,7 @@ impl Deadline {
         let now = Instant::now();
         Self {
             answer: now + asked.unwrap_or(default).min(max),
-            // A deadline in thousands of years, which an instant may not be able to tell, is none.
+            // An instant may not reach a deadline in thousands of years, which then does not matter.
             stream: asked.and_then(|asked| now.checked_add(asked)),
         }
     }

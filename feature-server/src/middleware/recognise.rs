@@ -1,5 +1,5 @@
-//! The layer that finds out what a request is: a call in one of the protocols, a request for a page, or neither. Only
-//! calls for a host of this server go on, with their protocol and their method.
+//! The layer that tells calls from requests for pages and from all others. Only calls for a host of this server go on,
+//! with their protocol and their method.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -42,7 +42,7 @@ pub struct Recogniser {
     path_unknown: Prepared,
 }
 
-/// A call, as far as its head tells.
+/// A call, with the results of this layer.
 #[derive(Debug)]
 pub(crate) struct Recognised {
     pub(crate) request: Request<Body>,

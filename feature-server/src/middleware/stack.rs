@@ -18,7 +18,7 @@ use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Cores;
 
-/// Serves a gRPC service on a listener until `shutdown` is ready and what was under way then has ended.
+/// Serves a gRPC service on a listener until `shutdown` is ready and the calls under way have ended.
 ///
 /// * `cores`: where connections are served.
 /// * `recogniser`: recognises the calls of the service.

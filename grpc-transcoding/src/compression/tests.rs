@@ -68,7 +68,7 @@ fn zip(content: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn reads_content_up_to_the_limit() {
+async fn content_is_read_up_to_the_limit() {
     let table: [(&[Option<&[u8]>], _); 8] = [
         // pieces, content or code
         (&[], Ok("")),
@@ -100,7 +100,7 @@ async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> 
 }
 
 #[tokio::test]
-async fn decompresses_up_to_the_limit() {
+async fn content_is_decompressed_up_to_the_limit() {
     let two_members = [zip(b"123"), zip(b"45")].concat();
     let table = [
         // encoding, content, result or code
@@ -142,7 +142,7 @@ async fn decompressed_bytes_are_reserved() {
 }
 
 #[test]
-fn knows_who_takes_gzip() {
+fn accept_encoding_is_read() {
     let table: [(&[&str], _); 12] = [
         // values of the header, whether gzip is taken
         (&[], false),
@@ -171,7 +171,7 @@ fn knows_who_takes_gzip() {
 async fn answers_tell_what_they_are() {
     let (short, long) = (vec![b'x'; WORTH_COMPRESSING - 1], vec![b'x'; WORTH_COMPRESSING]);
     let table = [
-        // content, gzip taken, compressed, depends on what is accepted
+        // content, gzip accepted, compressed, has the header vary
         (&short, true, false, false),
         (&long, false, false, true),
         (&long, true, true, true),

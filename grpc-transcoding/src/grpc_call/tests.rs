@@ -1,4 +1,4 @@
-//! What the service inside sees, and what is made of its answers.
+//! The requests to the service, and the parts of its answers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::host::DefaultHost;
 
 const PATH: PathAndQuery = PathAndQuery::from_static("/a.Service/Method");
 
-/// The inside: a service that answers with what `answer` makes of a request.
+/// A service whose answers `answer` makes.
 fn inside(answer: impl FnOnce(Request<Body>) -> Response<Body> + Clone + Send + 'static) -> impl GrpcService {
     service_fn(move |request| std::future::ready(Ok(answer.clone()(request))))
 }
@@ -78,7 +78,7 @@ async fn the_service_sees_a_grpc_request() {
 }
 
 #[tokio::test]
-async fn takes_answers_apart() {
+async fn answers_are_taken_apart() {
     let one: &[u8] = b"\0\0\0\0\x03one";
     let two: &[u8] = b"\0\0\0\0\x03one\0\0\0\0\x03two";
     let compressed: &[u8] = b"\x01\0\0\0\x03one";

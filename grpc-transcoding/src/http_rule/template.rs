@@ -7,7 +7,7 @@ use super::percent::{self, Place};
 /// How many variables a template may have.
 const MAX_VARIABLES: usize = 16;
 
-/// What a literal may consist of, besides letters and digits. A colon is missing: it begins a verb.
+/// The characters of a literal, besides letters and digits. A colon is missing, because it begins a verb.
 const LITERAL_SIGNS: &str = "-._~!$&'()+,;@";
 
 /// A template such as `/v1/{name=shelves/*}/books/{book}:archive`.

@@ -18,7 +18,7 @@ fn recogniser() -> Recogniser {
 }
 
 #[test]
-fn recognises_protocols() {
+fn protocols_of_this_server_are_recognised() {
     let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
     let method = "/grpc.health.v1.Health/Check";
     let get = "/zitadel.feature.v2.FeatureService/GetSystemFeatures?encoding=json&message={}";

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::json;
 
 #[test]
-fn recognises_calls() {
+fn connect_calls_are_recognised() {
     use Codec::*;
     use Form::*;
     let table = [
@@ -66,7 +66,7 @@ fn recognises_calls() {
 }
 
 #[test]
-fn codes_and_their_http_statuses() {
+fn codes_have_names_and_http_statuses() {
     let table = [
         (Code::Cancelled, "canceled", 499),
         (Code::Unknown, "unknown", 500),

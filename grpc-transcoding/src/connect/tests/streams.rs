@@ -20,7 +20,7 @@ use crate::framing::{Envelope, Envelopes, wrap};
 const JSON: &str = "application/connect+json";
 const PROTO: &str = "application/connect+proto";
 
-/// The messages of an answer, decompressed, and what its end says.
+/// The decompressed messages of an answer, and its end.
 fn taken_apart(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
     assert_eq!(answer.http, 200);
     assert!(answer.trailers.is_none());
@@ -42,7 +42,7 @@ fn taken_apart(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
     panic!("no end: {answer:?}");
 }
 
-/// What a client sends bit by bit.
+/// The body of a client that sends bit by bit.
 struct Sending(mpsc::UnboundedReceiver<Bytes>);
 
 impl http_body::Body for Sending {

@@ -1,4 +1,4 @@
-//! Calls over plain HTTP, with a service inside that answers what each test brings along.
+//! REST calls of a service with prepared answers.
 
 use std::convert::Infallible;
 
@@ -14,7 +14,7 @@ use crate::host::DefaultHost;
 use crate::rest::tests::support::compile;
 use crate::rest::{Found, Routes};
 
-/// What the service inside answers: these totals as messages, and how it ends.
+/// The answer of the service: a message for each total, and a status.
 #[derive(Clone)]
 struct Inside {
     totals: Vec<i64>,

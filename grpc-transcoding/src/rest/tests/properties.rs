@@ -1,4 +1,4 @@
-//! Whatever a client sends is answered; and what a client puts into a path is what the method gets.
+//! Any request gets an answer, and the values in a path arrive at the method unchanged.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ fn encode(text: &str, kept: &str) -> String {
     text.bytes().map(encoded).collect()
 }
 
-/// The method that a path leads to, and what it gets as `a`, `b` and `inner.name`.
+/// The method of a path, and its values of `a`, `b` and `inner.name`.
 fn found(path: &str) -> Option<(String, [String; 3])> {
     let Found::Route(route, bindings) = ROUTES.find(&Method::GET, path) else { return None };
     let message = route.request(&bindings, None, b"").ok()?;
@@ -41,7 +41,7 @@ fn found(path: &str) -> Option<(String, [String; 3])> {
     Some((route.method.name().to_owned(), [own("a"), own("b"), text(&name)]))
 }
 
-/// A few pieces that mean something, between any others.
+/// Pieces with a meaning, mixed with any others.
 fn target() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => prop::sample::select(vec![

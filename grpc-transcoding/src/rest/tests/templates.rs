@@ -1,11 +1,11 @@
-//! One template, one path: what is bound, and what is no template.
+//! The syntax of templates, and the values that they bind.
 
 use crate::rest::template::{Path, Template};
 
 #[test]
 fn matches_and_binds() {
     let table: &[(&str, &str, Option<&[&str]>)] = &[
-        // template, path, what the variables stand for
+        // template, path, values of the variables
         ("/a", "/a", Some(&[])),
         ("/a", "/b", None),
         ("/a", "/a/", None),

@@ -36,7 +36,7 @@ fn check(routes: &Routes, table: &[(&str, &str, &str)]) {
 }
 
 #[test]
-fn leads_to_the_methods_of_the_contract() {
+fn routes_lead_to_the_methods_of_the_contract() {
     let routes = Routes::new(&descriptors::pool()).unwrap();
     check(
         &routes,
