@@ -1,7 +1,8 @@
 //! Prints the OpenAPI document that the server serves; `cargo xtask openapi` runs this.
 
-use feature_server::{descriptors, openapi, page};
+use feature_server::{descriptors, pages};
+use grpc_transcoding::openapi;
 
 fn main() {
-    println!("{:#}", openapi::document(&descriptors::pool(), &page::API));
+    println!("{:#}", openapi::document(&descriptors::pool(), &pages::API));
 }

@@ -9,10 +9,11 @@ use feature_api::request::RequestError;
 use feature_auth::AuthError;
 use feature_core::{PatchError, Rejection};
 use feature_store::{ReadError, StoreError};
+use grpc_transcoding::Error;
+use grpc_transcoding::error::client_text::cut;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::client_text::{cut, quoted};
 use crate::host::HostError;
 
 pub use self::library::complete;
@@ -62,9 +63,6 @@ pub enum Failure {
     /// The content of the request is not what its protocol makes of one.
     #[error("the content of the request is malformed: {0}")]
     ContentMalformed(&'static str),
-    /// The request is compressed in a way that is not known here.
-    #[error("the encoding {} is not supported: send gzip or identity", quoted(.0))]
-    EncodingUnknown(String),
     /// The request's message is larger than allowed.
     #[error("the message is too large: the limit is {limit} bytes")]
     MessageTooLarge {
@@ -104,21 +102,9 @@ pub enum Failure {
     /// Nothing is at the path of a request.
     #[error("nothing is here: /openapi.json lists the paths, and gRPC reflection the methods")]
     PathUnknown,
-    /// The path of a request is not called with its verb.
-    #[error("this path takes other verbs: see the header 'allow'")]
-    VerbNotAllowed,
-    /// The content type of a request is not one that is served at its path.
-    #[error(
-        "this content type is not served here: send application/json to paths of the API, and application/json, \
-         application/proto, application/grpc (HTTP/2 only), application/grpc-web+proto or application/grpc-web-text to methods"
-    )]
-    ContentTypeUnsupported,
-    /// The content type of a request is served at its path, but not in this charset.
-    #[error("the charset {} is not supported: send the content in UTF-8, with charset=utf-8 or none", quoted(.0))]
-    CharsetUnsupported(String),
-    /// The client takes no form that the answer could have.
-    #[error("the answer would be application/json, which the header 'accept' rules out")]
-    NotAcceptable,
+    /// The head of the request, its encoding or what it accepts, is not supported. Only the transcoder finds this.
+    #[error(transparent)]
+    Unsupported(Error),
     /// There is no such method.
     #[error("there is no method {}", cut(.0, PATH_MAX_CHARS))]
     MethodUnknown(String),
@@ -143,8 +129,7 @@ impl Failure {
             // Not CANCELLED: in a request's body tonic takes that for its proper end.
             Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
             Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
-            // These two are as `complete` has them for what tonic itself answers.
-            Failure::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED"),
+            // As `complete` has it for the answers of tonic.
             Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
@@ -152,11 +137,7 @@ impl Failure {
             Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
-            Failure::VerbNotAllowed => (Code::Unimplemented, "VERB_NOT_ALLOWED"),
-            Failure::ContentTypeUnsupported | Failure::CharsetUnsupported(_) => {
-                (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
-            }
-            Failure::NotAcceptable => (Code::InvalidArgument, "NOT_ACCEPTABLE"),
+            Failure::Unsupported(error) => (error.code(), error.reason()),
             Failure::MethodUnknown(_) => METHOD_UNKNOWN,
             Failure::Internal => (Code::Internal, "INTERNAL"),
         }
@@ -190,6 +171,25 @@ impl Failure {
         details.set_error_info(reason, ERROR_DOMAIN, metadata);
         details.set_request_info(request_id, "");
         Status::with_error_details(code, self.to_string(), details)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::FieldsInvalid(violations) => Failure::FieldsInvalid(violations),
+            Error::ContentMalformed(why) => Failure::ContentMalformed(why),
+            Error::MessageTooLarge { limit } => Failure::MessageTooLarge { limit },
+            Error::RequestIncomplete => Failure::RequestIncomplete,
+            Error::Overloaded => Failure::Overloaded,
+            Error::PathUnknown => Failure::PathUnknown,
+            Error::Internal => Failure::Internal,
+            Error::EncodingUnknown(_)
+            | Error::VerbNotAllowed(_)
+            | Error::ContentTypeUnsupported
+            | Error::CharsetUnsupported(_)
+            | Error::NotAcceptable => Failure::Unsupported(error),
+        }
     }
 }
 

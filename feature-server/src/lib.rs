@@ -4,7 +4,6 @@
 
 pub mod call_context;
 pub mod cli;
-mod client_text;
 pub mod config;
 pub mod data;
 pub mod descriptors;
@@ -21,4 +20,3 @@ pub mod telemetry;
 #[cfg(test)]
 mod testing;
 mod text_file;
-pub mod transcoding;

@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub mod auth;
+pub(crate) mod call_host;
 pub(crate) mod call_log;
 pub(crate) mod cors;
 pub mod deadline;

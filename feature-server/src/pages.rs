@@ -1,6 +1,5 @@
-//! What the server shows without a token: a page for a person with a browser, and the OpenAPI document.
-//!
-//! Both are public knowledge. No data of any caller's gets here.
+//! The public pages of the server: one for a person with a browser, and the OpenAPI document. They hold no data of
+//! callers.
 
 use std::net::SocketAddr;
 
@@ -9,18 +8,19 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use feature_auth::access::{INSTANCE_METADATA, ORGANIZATION_METADATA};
+use grpc_transcoding::openapi::{self, Api, Header};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::header::{REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use prost_reflect::DescriptorPool;
+use prost_reflect::{DescriptorPool, FieldDescriptor};
+use serde_json::Value;
 
 use crate::host::{Host, host_of};
-use crate::transcoding::openapi::{self, Api, Header};
 
 /// The most characters of an id; the core keeps to it.
 const ID_CHARACTERS: usize = 200;
 
-/// What the OpenAPI document says of this server beside what the protos say.
+/// The parts of the OpenAPI document that are not in the protos.
 pub const API: Api<'static> = Api {
     title: "FeatureService",
     description: "Feature settings on four levels: system, instance, organization and user. \
@@ -50,14 +50,33 @@ pub const API: Api<'static> = Api {
         "google.rpc.RequestInfo",
         "google.rpc.RetryInfo",
     ],
+    authentication: Some("bearer"),
+    refine_text,
 };
+
+/// The option with the rules for a text.
+const RULES_OPTION: &str = "feature.v1.rules";
+
+/// Adds the rules for a text to its schema.
+fn refine_text(field: &FieldDescriptor, schema: &mut Value) {
+    let options = field.options();
+    let Some(extension) = field.parent_pool().get_extension_by_name(RULES_OPTION) else { return };
+    let rules = options.get_extension(&extension);
+    let rule = |name| rules.as_message().and_then(|rules| rules.get_field_by_name(name));
+    if let Some(most) = rule("max_characters").and_then(|most| most.as_u32()).filter(|most| *most > 0) {
+        schema["maxLength"] = most.into();
+    }
+    if rule("web_uri").and_then(|uri| uri.as_bool()) == Some(true) {
+        schema["format"] = "uri".into();
+    }
+}
 
 const PAGE: &str = include_str!("pages/index.html");
 
 /// Where the page's calls name the server.
 const ADDRESS: &str = "{address}";
 
-/// What the page's calls name differently with TLS and without: where, with TLS, without.
+/// The parts of the page's calls that depend on TLS: their place, with TLS, without.
 const BY_SCHEME: [(&str, &str, &str); 3] = [
     ("{scheme}", "https", "http"),
     ("{plaintext}", "", "-plaintext "),
@@ -83,7 +102,7 @@ pub struct Pages {
     policy: HeaderValue,
     openapi: Bytes,
     openapi_tag: HeaderValue,
-    /// What the page calls the server when a request does not.
+    /// The address in the page if the request has no host.
     address: String,
 }
 
@@ -159,14 +178,14 @@ fn by_scheme(tls: bool) -> String {
     page
 }
 
-/// What the caller calls the server, when that is harmless: it is shown in calls to paste.
+/// The host of the request, if it is harmless: the page shows it in calls to paste.
 fn called<B>(request: &Request<B>) -> Option<Host> {
     let host = host_of(request.uri(), request.headers()).ok().flatten()?;
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     (host.as_str().bytes().all(harmless) && !host.as_str().ends_with(':')).then_some(host)
 }
 
-/// Whether the caller has what bears this tag already.
+/// Whether the caller has the content with this tag already.
 fn has<B>(request: &Request<B>, tag: &HeaderValue) -> bool {
     let given = request.headers().get_all(IF_NONE_MATCH).into_iter().filter_map(|tags| tags.to_str().ok());
     let mut given = given.flat_map(|tags| tags.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));

@@ -14,6 +14,7 @@ use feature_api::schema::{Schema, SchemaError};
 use feature_auth::SetupError;
 use feature_auth::keys::{KeyFolder, KeysError};
 use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
+use grpc_transcoding::rest::RouteError;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -25,6 +26,7 @@ use crate::descriptors;
 use crate::middleware::auth::{self, AuthLayer};
 use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::net::tls::{Tls, TlsError};
 use crate::net::workers::Workers;
@@ -34,8 +36,6 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{PUBLIC_MESSAGE_BYTES, PUBLIC_SERVICES, health, reflection};
 use crate::system::memory;
-use crate::transcoding::protocol::{MessageBytes, Protocols};
-use crate::transcoding::rest::RouteError;
 use runtime_loops::RuntimeLoops;
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
@@ -96,7 +96,7 @@ pub struct Server {
     answers: Answers,
     schema: Arc<Schema>,
     identity: AuthLayer,
-    protocols: Protocols,
+    recogniser: Recogniser,
     tls: Option<Tls>,
 }
 
@@ -138,8 +138,8 @@ impl Server {
             default: settings.limits.message_bytes,
             of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
         };
-        let protocols = Protocols::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, protocols, tls })
+        let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
+        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, recogniser, tls })
     }
 
     /// The address that the server listens on.
@@ -153,7 +153,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, readers, committer, answers, schema, identity, protocols, tls, .. } = self;
+        let Self { listener, workers, readers, committer, answers, schema, identity, recogniser, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
         let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
@@ -167,7 +167,7 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, workers, service, protocols, tls, settings, shutdown).await;
+        let stopped = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
         if stopped.cut_off > 0 {
             tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
         }

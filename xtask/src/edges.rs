@@ -13,13 +13,15 @@ struct Rule {
 }
 
 /// What the server may depend on.
-const SERVER: [&str; 4] = ["feature-api", "feature-auth", "feature-core", "feature-store"];
+const SERVER: [&str; 5] = ["feature-api", "feature-auth", "feature-core", "feature-store", "grpc-transcoding"];
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 9] = [
     Rule { of: "feature-core", members: &[], others: Some(&["thiserror"]) },
     Rule { of: "feature-api", members: &["feature-core"], others: None },
     Rule { of: "feature-store", members: &["feature-core"], others: None },
     Rule { of: "feature-auth", members: &["feature-core"], others: None },
+    // It serves any tonic service.
+    Rule { of: "grpc-transcoding", members: &[], others: None },
     Rule { of: "feature-server", members: &SERVER, others: None },
     // It sees the server as its clients do.
     Rule { of: "bench", members: &["feature-api"], others: None },
@@ -79,7 +81,15 @@ mod tests {
 
     #[test]
     fn edges_point_one_way() {
-        let members = ["feature-core", "feature-api", "feature-store", "feature-auth", "feature-server", "xtask"];
+        let members = [
+            "feature-core",
+            "feature-api",
+            "feature-store",
+            "feature-auth",
+            "grpc-transcoding",
+            "feature-server",
+            "xtask",
+        ];
         let check = |from, to, kind, allowed| {
             let found = violations(&members, &[Edge { from, to, test_only: kind == "test" }]);
             assert_eq!(found.is_empty(), allowed, "{from} -> {to} ({kind}): {found:?}");
@@ -97,6 +107,9 @@ mod tests {
         check("feature-auth", "feature-api", "normal", false);
         check("feature-server", "feature-store", "normal", true);
         check("feature-server", "feature-auth", "normal", true);
+        check("grpc-transcoding", "tonic", "normal", true);
+        check("grpc-transcoding", "feature-api", "test", false);
+        check("feature-server", "grpc-transcoding", "normal", true);
         check("feature-server", "xtask", "normal", false);
         check("xtask", "clap", "normal", true);
         check("xtask", "feature-core", "normal", false);

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use grpc_transcoding::error::client_text::cut;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{ERROR_DOMAIN, Failure};
-use crate::client_text::cut;
 
 /// The most characters of what a library says that are passed on: it may repeat what the client has sent.
 const MESSAGE_MAX_CHARS: usize = 200;

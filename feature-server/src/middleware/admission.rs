@@ -8,25 +8,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use grpc_transcoding::{Protocol, RecognisedCall, TranscodedBody};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
-use tonic::body::Body;
 use tower::Service;
 
 use crate::call_context::CallContext;
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::{Deadline, Ending};
+use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::middleware::recognise::Recognised;
 use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::Drain;
 use crate::net::tls::ClientCertificate;
 use crate::permit::{Capacity, ClientAddress, Release, Share};
-use crate::transcoding::protocol::{Protocol, Protocols, ServedMethod};
 
 /// How long a call without a token may run without a slot.
 const LINGER: Duration = Duration::from_millis(250);
@@ -45,18 +46,16 @@ struct Bounds {
     default_deadline: Duration,
     max_deadline: Duration,
     drain: Drain,
-    protocols: Protocols,
 }
 
 impl<S> Limits<S> {
-    pub(crate) fn new(inner: S, protocols: Protocols, limits: &settings::Limits, drain: Drain) -> Self {
+    pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             capacity: Capacity::new(limits),
             body_timeout: Duration::from_millis(limits.body_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,
-            protocols,
         };
         Self { inner, bounds: Arc::new(bounds) }
     }
@@ -73,9 +72,9 @@ impl Bounds {
     }
 }
 
-impl<S> Service<Request<Body>> for Limits<S>
+impl<S> Service<Recognised> for Limits<S>
 where
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
+    S: Service<RecognisedCall, Response = Response<TranscodedBody<StreamEnd>>, Error = Infallible>,
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
@@ -85,26 +84,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, recognised: Recognised) -> Self::Future {
+        let Recognised { mut request, protocol, method } = recognised;
         let context = CallContext::of(request.extensions());
-        let recognised = self.bounds.protocols.recognise(&request);
-        if let Some(answer) = self.bounds.protocols.answer_misdirected(&request, &recognised, &context) {
-            return LimitsFuture::refused(answer);
-        }
-        let protocol = match recognised {
-            Ok(protocol) => protocol,
-            Err(no_call) => {
-                return LimitsFuture::refused(self.bounds.protocols.answer_no_call(&no_call, &request, &context));
-            }
-        };
         let deadline = match self.bounds.deadline(&protocol, &request) {
             Ok(deadline) => deadline,
-            Err(failure) => return LimitsFuture::refused(protocol.refuse(&failure, &context)),
+            Err(failure) => return LimitsFuture::refused(&protocol, &failure, &context),
         };
-        let method = self.bounds.protocols.method(&protocol, request.uri().path());
-        let streams =
-            |method: &ServedMethod| (method.descriptor.is_client_streaming(), method.descriptor.is_server_streaming());
-        let (sends_stream, gets_stream) = method.map_or((false, false), streams);
+        let (sends_stream, gets_stream) =
+            method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
         // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
         let address = ClientAddress::of(request.extensions());
@@ -115,7 +103,7 @@ where
             && !shows_credential(&request)
             && let Err(overloaded) = share.last()
         {
-            return LimitsFuture::refused(protocol.refuse(&overloaded, &context));
+            return LimitsFuture::refused(&protocol, &overloaded, &context);
         }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(share.clone());
@@ -127,12 +115,8 @@ where
             release.and_end(read_task);
             request = Request::from_parts(head, body);
         }
-        // Plain gRPC needs no translation, so no layer reads this extension.
-        if !matches!(protocol, Protocol::Grpc) {
-            request.extensions_mut().insert(protocol.clone());
-        }
         LimitsFuture::Admitted {
-            inner: self.inner.call(request),
+            inner: self.inner.call(RecognisedCall { protocol: protocol.clone(), request }),
             call: Call {
                 share,
                 release: Some(release),
@@ -208,19 +192,26 @@ impl Call {
     /// Ends the call. The future that polls it then drops the service's future, and with it all that still runs inside.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
         self.release = None;
-        answered.unwrap_or_else(|failure| self.protocol.refuse(&failure, &self.context).map(CallBody::refused))
+        answered.unwrap_or_else(|failure| refuse(&self.protocol, &failure, &self.context))
     }
 }
 
 impl<F> LimitsFuture<F> {
-    fn refused(response: Response<CallBody>) -> Self {
-        LimitsFuture::Refused { response: Some(response.map(CallBody::refused)) }
+    fn refused(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Self {
+        LimitsFuture::Refused { response: Some(refuse(protocol, failure, context)) }
     }
+}
+
+/// The answer to a call that has failed, in its protocol.
+fn refuse(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Response<CallBody> {
+    let status = failure.status(context.request_id());
+    context.set_code(status.code());
+    protocol.refuse(&status).map(|body| CallBody::new(TranscodedBody::Translated(body)).refused())
 }
 
 impl<F> Future for LimitsFuture<F>
 where
-    F: Future<Output = Result<Response<CallBody>, Infallible>>,
+    F: Future<Output = Result<Response<TranscodedBody<StreamEnd>>, Infallible>>,
 {
     type Output = Result<Response<CallBody>, Infallible>;
 
@@ -233,7 +224,7 @@ where
                 let polled = inner.poll(cx);
                 let answered = match (call.share.refused(), polled) {
                     (Some(failure), _) => Err(failure),
-                    (None, Poll::Ready(Ok(response))) => call.answer(response),
+                    (None, Poll::Ready(Ok(response))) => call.answer(response.map(CallBody::new)),
                     (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
                 };
                 Poll::Ready(Ok(call.finish(answered)))

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use grpc_transcoding::headers::GRPC_STATUS;
 use http::{Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tonic::Code;
@@ -18,7 +19,6 @@ use tracing::span::Entered;
 
 use super::response_body::CallBody;
 use crate::call_context::{CallContext, REQUEST_ID};
-use crate::transcoding::protocol::GRPC_STATUS;
 
 /// Gives each call its context and its span, and logs how the call ended.
 #[derive(Debug, Clone)]

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::header::{ALLOW, WWW_AUTHENTICATE};
-use http::{HeaderName, Method, Request, Response};
+use http::{Method, Request, Response};
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tower::{Layer, Service};
@@ -22,7 +23,6 @@ use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 use crate::call_context::REQUEST_ID;
 use crate::host::origin::Origin;
 use crate::middleware::response_body::CallBody;
-use crate::transcoding::protocol::{GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 
 /// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -47,8 +47,8 @@ impl<S> Cors<S> {
             GRPC_STATUS,
             GRPC_MESSAGE,
             GRPC_STATUS_DETAILS,
-            HeaderName::from_static("grpc-encoding"),
-            HeaderName::from_static("grpc-accept-encoding"),
+            GRPC_ENCODING,
+            GRPC_ACCEPT_ENCODING,
             REQUEST_ID,
             ALLOW,
             WWW_AUTHENTICATE,

@@ -5,15 +5,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
 use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 use crate::error::Failure;
 use crate::net::shutdown::{Drain, Phase};
-
-/// The header in which a gRPC or gRPC-Web client says how long it waits.
-pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The deadline of a call, in the extensions of every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,89 +61,9 @@ impl Ending {
     }
 }
 
-/// How long the client waits, by its headers.
-pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
-    let mut values = headers.get_all(GRPC_TIMEOUT).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    match parse(value.as_bytes()) {
-        Some(timeout) if values.next().is_none() => Ok(Some(timeout)),
-        _ => Err(Failure::field(
-            GRPC_TIMEOUT.as_str(),
-            "must be given once, as 1 to 8 digits and one of the units H, M, S, m, u, n",
-        )),
-    }
-}
-
-/// Parses a timeout of the gRPC protocol.
-///
-/// The protocol says 'positive', but clients whose time is already up send 0, so 0 is valid.
-fn parse(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-    match unit {
-        b'H' => Some(Duration::from_secs(number * 60 * 60)),
-        b'M' => Some(Duration::from_secs(number * 60)),
-        b'S' => Some(Duration::from_secs(number)),
-        b'm' => Some(Duration::from_millis(number)),
-        b'u' => Some(Duration::from_micros(number)),
-        b'n' => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reads_timeouts() {
-        let s = Duration::from_secs;
-        let table = [
-            // value, meaning
-            ("1H", Some(s(3600))),
-            ("2M", Some(s(120))),
-            ("3S", Some(s(3))),
-            ("250m", Some(Duration::from_millis(250))),
-            ("7u", Some(Duration::from_micros(7))),
-            ("9n", Some(Duration::from_nanos(9))),
-            ("00000001S", Some(s(1))),
-            ("99999999H", Some(s(99_999_999 * 3600))),
-            ("0n", Some(s(0))),
-            ("100000000S", None),
-            ("", None),
-            ("S", None),
-            ("1", None),
-            ("1s", None),
-            ("1h", None),
-            ("-1S", None),
-            ("+1S", None),
-            ("1.5S", None),
-            (" 1S", None),
-            ("1 S", None),
-            ("1SS", None),
-            ("٣S", None),
-        ];
-        for (value, meaning) in table {
-            assert_eq!(parse(value.as_bytes()), meaning, "{value:?}");
-        }
-    }
-
-    #[test]
-    fn names_the_header_when_it_is_malformed_or_given_twice() {
-        for values in [&["soon"][..], &["1S", "2S"]] {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(GRPC_TIMEOUT, value.parse().unwrap());
-            }
-            let failure = asked(&headers).unwrap_err();
-            assert!(failure.to_string().starts_with("grpc-timeout: "), "{failure}");
-        }
-    }
 
     #[tokio::test(start_paused = true)]
     async fn the_server_bounds_the_answer_and_the_client_the_stream() {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use grpc_transcoding::headers::{GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::{HeaderMap, Request, Response};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
@@ -19,7 +20,6 @@ use crate::error::{self, Failure};
 use crate::middleware::deadline::Deadline;
 use crate::middleware::error_details::stream_end::StreamEnd;
 use crate::net::shutdown::Drain;
-use crate::transcoding::protocol::{GRPC_STATUS, GRPC_STATUS_DETAILS};
 
 pub(crate) mod stream_end;
 

@@ -1,4 +1,4 @@
-//! The body of every answer, and what lives exactly as long as the answer does.
+//! The body of every answer. It holds what has to live as long as the answer.
 
 use std::mem;
 use std::ops::RangeInclusive;
@@ -6,63 +6,49 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use grpc_transcoding::TranscodedBody;
 use http_body::{Frame, SizeHint};
 use tonic::Status;
-use tonic::body::Body;
 
 use crate::middleware::call_log::CallLog;
 use crate::middleware::error_details::stream_end::StreamEnd;
 use crate::net::activity::{Busy, Unsent};
 use crate::permit::Release;
 
-/// Data of such a size is cut into pieces of [`PIECE_BYTES`]. More is worth a system call of its own.
+/// Data of this size is cut into pieces of [`PIECE_BYTES`]. Larger data is worth a system call of its own.
 const CUT_BYTES: RangeInclusive<usize> = PIECE_BYTES + 1..=4 * 1024;
 
 /// The most that h2 puts into the buffer that all answers which are ready leave in, with one system call, where several
 /// pieces cannot be written at once ([`Listening`](crate::net::activity::Listening) says so).
 const PIECE_BYTES: usize = 1023;
 
-/// The body of an answer. One type for all layers, so that none of them has to box it again.
+/// The body of an answer. All layers use this one type, so that none has to box it again.
 #[derive(Default)]
 pub(crate) struct CallBody {
-    kind: Kind,
-    /// What is left of data that was cut.
+    body: TranscodedBody<StreamEnd>,
+    /// The rest of data that was cut.
     rest: Bytes,
     /// Whether the call was refused before it came to a service.
     refused: bool,
     log: Option<CallLog>,
-    // Only has to be dropped when the answer is over.
+    // Dropped at the end of the answer.
     _release: Option<Release>,
     busy: Option<Busy>,
-    /// As long as it is the client's turn: it has to take what was sent before anything more is asked for.
+    /// Held while the client has not taken all data.
     unsent: Option<Unsent>,
 }
 
-#[derive(Default)]
-enum Kind {
-    #[default]
-    Empty,
-    /// An answer in plain gRPC.
-    Grpc(StreamEnd),
-    /// An answer that was translated into another protocol.
-    Translated(Body),
-}
-
 impl CallBody {
-    pub(crate) fn grpc(body: StreamEnd) -> Self {
-        Self { kind: Kind::Grpc(body), ..Self::default() }
+    pub(crate) fn new(body: TranscodedBody<StreamEnd>) -> Self {
+        Self { body, ..Self::default() }
     }
 
-    pub(crate) fn translated(body: Body) -> Self {
-        Self { kind: Kind::Translated(body), ..Self::default() }
-    }
-
-    /// Logs the call when the answer is over.
+    /// Logs the call at the end of the answer.
     pub(crate) fn with_log(self, log: CallLog) -> Self {
         Self { log: Some(log), ..self }
     }
 
-    /// Lets the call keep what it holds until the answer is over.
+    /// Keeps the permit of the call until the end of the answer.
     pub(crate) fn with_release(self, release: Option<Release>) -> Self {
         Self { _release: release, ..self }
     }
@@ -79,16 +65,17 @@ impl CallBody {
 
     /// The answer ends with its headers.
     pub(crate) fn without_content(self) -> Self {
-        Self { kind: Kind::Empty, ..self }
+        Self { body: TranscodedBody::default(), ..self }
     }
 
-    /// Keeps the connection from counting as idle until the answer is over, and tells it what the client has not taken.
+    /// Keeps the connection from being idle until the end of the answer, and counts the data that the client has not
+    /// taken.
     pub(crate) fn with_busy(self, busy: Busy) -> Self {
         Self { unsent: Some(busy.unsent()), busy: Some(busy), ..self }
     }
 }
 
-/// Data on its way to the client. It is dropped when the connection's socket has taken it.
+/// Data on its way to the client. It is dropped when the socket has taken it.
 struct Data {
     bytes: Bytes,
     _unsent: Unsent,
@@ -100,7 +87,7 @@ impl AsRef<[u8]> for Data {
     }
 }
 
-/// Leaves what is too much for one piece in `rest`.
+/// Cuts data into one piece, and leaves the rest in `rest`.
 fn cut(frame: Frame<Bytes>, rest: &mut Bytes) -> Frame<Bytes> {
     match frame.into_data() {
         Ok(mut data) => {
@@ -120,11 +107,9 @@ impl http_body::Body for CallBody {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         let _entered = this.log.as_ref().map(CallLog::enter);
-        let polled = match &mut this.kind {
-            _ if !this.rest.is_empty() => Poll::Ready(Some(Ok(Frame::data(mem::take(&mut this.rest))))),
-            Kind::Empty => Poll::Ready(None),
-            Kind::Grpc(body) => Pin::new(body).poll_frame(cx),
-            Kind::Translated(body) => Pin::new(body).poll_frame(cx),
+        let polled = match this.rest.is_empty() {
+            true => Pin::new(&mut this.body).poll_frame(cx),
+            false => Poll::Ready(Some(Ok(Frame::data(mem::take(&mut this.rest))))),
         };
         let polled = polled.map_ok(|frame| cut(frame, &mut this.rest));
         let Some(busy) = &this.busy else {
@@ -140,20 +125,11 @@ impl http_body::Body for CallBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.kind {
-            _ if !self.rest.is_empty() => false,
-            Kind::Empty => true,
-            Kind::Grpc(body) => body.is_end_stream(),
-            Kind::Translated(body) => body.is_end_stream(),
-        }
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = match &self.kind {
-            Kind::Empty => SizeHint::with_exact(0),
-            Kind::Grpc(body) => body.size_hint(),
-            Kind::Translated(body) => body.size_hint(),
-        };
+        let mut hint = self.body.size_hint();
         let rest = self.rest.len() as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + rest);
@@ -166,6 +142,7 @@ impl http_body::Body for CallBody {
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt, Full};
+    use tonic::body::Body;
 
     use super::*;
 
@@ -182,7 +159,7 @@ mod tests {
         ];
         for (bytes, pieces) in table {
             let content: Bytes = (0..bytes).map(|index| index as u8).collect();
-            let mut body = CallBody::translated(Body::new(Full::new(content.clone())));
+            let mut body = CallBody::new(TranscodedBody::Translated(Body::new(Full::new(content.clone()))));
             let (mut read, mut sizes) = (Vec::new(), Vec::new());
             assert_eq!(http_body::Body::size_hint(&body).exact(), Some(bytes as u64));
             while !http_body::Body::is_end_stream(&body) {

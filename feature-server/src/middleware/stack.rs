@@ -1,31 +1,27 @@
-//! The layers around every call, in one list, and the server that runs them.
-//!
-//! A call passes these layers, outermost first: CORS → id, span and log line → limits and deadline → protocol
-//! (gRPC-Web, Connect and REST become gRPC) → decompression → errors and ends of streams → the service. So a refusal by
-//! a limit or a deadline is in the caller's protocol, readable for a browser, and has a request id.
+//! The stack of layers around the service, and the server that runs it on a listener.
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
 
+use grpc_transcoding::Transcode;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tower::Service;
 
 use crate::config::settings::{Limits, Settings};
-
+use crate::middleware::call_host::ServerHost;
+use crate::middleware::recognise::{Recogniser, Recognition};
 use crate::middleware::{admission, call_log, cors, error_details, response_body};
 use crate::net::listener::{self, Stopped};
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Workers;
-use crate::transcoding::protocol::Protocols;
-use crate::transcoding::{decompression, transcode_layer};
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and the calls that run by then have ended.
 ///
 /// * `workers`: the threads that serve connections.
-/// * `protocols`: how clients may call the service.
+/// * `recogniser`: recognises the calls of the service.
 /// * `tls`: encrypts connections; `None` means clear text.
 ///
 /// After `shutdown` no connection is accepted. Running calls may continue for the grace period of the settings; then
@@ -34,7 +30,7 @@ pub async fn serve<S>(
     listener: TcpListener,
     workers: Workers,
     service: S,
-    protocols: Protocols,
+    recogniser: Recogniser,
     tls: Option<Tls>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
@@ -44,7 +40,7 @@ where
     S::Future: Send,
 {
     let drain = shutdown::Drain::new();
-    let service = layers(service, protocols, &settings.limits, &settings.cors.allowed_origins, drain.clone());
+    let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone());
     let handshakes = tls.as_ref().map(Tls::handshakes);
     let keep_current = async {
         match tls {
@@ -58,10 +54,10 @@ where
     }
 }
 
-/// Puts the layers around a service.
+/// Puts the layers around a service. The first line is the innermost layer.
 pub(crate) fn layers<S>(
     service: S,
-    protocols: Protocols,
+    recogniser: Recogniser,
     limits: &Limits,
     allowed_origins: &[String],
     drain: shutdown::Drain,
@@ -74,10 +70,16 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
+    // Next to the service, so that the layers around it see a complete status, whatever the service does.
     let service = error_details::Errors::new(service, drain.clone());
-    let service = decompression::Decompression::new(service);
-    let service = transcode_layer::Translation::new(service);
-    let service = admission::Limits::new(service, protocols, limits, drain);
+    // Outside of it there are all protocols, inside only gRPC with uncompressed messages.
+    let service = Transcode::<_, ServerHost>::new(service);
+    // Its refusals are in the protocol of the call. Transcoding counts its memory with the permit of the call.
+    let service = admission::Limits::new(service, limits, drain);
+    // Requests that are no calls get no permit.
+    let service = Recognition::new(service, recogniser);
+    // Every answer has a request id and a line in the log, pages and refusals included.
     let service = call_log::CallLogService::new(service);
+    // Pages of allowed origins can read all answers.
     cors::Cors::new(service, allowed_origins)
 }

@@ -8,3 +8,4 @@ mod lifetimes;
 mod log;
 mod places;
 pub(crate) mod support;
+mod translated;

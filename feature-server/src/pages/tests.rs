@@ -5,6 +5,8 @@ use serde_json::Value;
 
 use super::*;
 
+mod openapi;
+
 const ADDRESS: &str = "127.0.0.1:8080";
 
 fn pages() -> Pages {

@@ -1,26 +1,24 @@
-//! Decoding of what is large, away from the threads that serve connections: it takes longer than the other connections
-//! of a core should wait. Few of these jobs run at a time, at a low priority, and each identity has a part of the line.
+//! Decoding of large messages on threads of its own, since other connections of the core would wait for it. Few jobs
+//! run at a time, at a low priority, and each identity has a part of the queue.
 
 use std::sync::Arc;
 
+use grpc_transcoding::host::INLINE_BYTES;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::Failure;
 use crate::permit::Share;
 
-/// Up to so many bytes are decoded where the connection is served: that takes less than a millisecond.
-pub(crate) const INLINE_BYTES: usize = 64 * 1024;
-
-/// How many jobs may run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
+/// The most jobs that run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(crate) const JOBS: usize = 32;
 
-/// How much nicer the threads of jobs are than those that serve connections, which get nine tenths of a core that both want.
+/// The niceness of the jobs' threads. The threads of connections get nine tenths of a core that both need.
 const NICENESS: i32 = 10;
 
-/// To be called on each thread of a core's runtime that is not the core itself: these run the jobs.
+/// Lowers the priority of the current thread: a thread of a core's runtime that runs jobs.
 pub(crate) fn lower_priority() {
-    // Where the system does not allow it, jobs take more from the others.
+    // If the system does not allow it, jobs take more time from connections.
     let _ = rustix::process::nice(NICENESS);
 }
 
@@ -35,9 +33,9 @@ impl Workers {
     }
 }
 
-/// Runs a job for a call: at once when it is about no more than [`INLINE_BYTES`], else on one of the [`Workers`].
+/// Runs a job for a call: at once up to [`INLINE_BYTES`], else on one of the [`Workers`].
 ///
-/// `bytes`: how much the job decodes.
+/// `bytes`: the size of the decoded data.
 ///
 /// # Errors
 /// [`Failure::Overloaded`] when there are too many jobs, in all or of this identity.

@@ -1,18 +1,10 @@
 //! A gRPC message frame: a flag byte for compression, four bytes of length, and the message. tonic handles compressed
 //! requests.
 
-use std::io::Write;
-
 use bytes::{BufMut, Bytes, BytesMut};
-use flate2::Compression;
-use flate2::write::GzEncoder;
+use grpc_transcoding::compression::{WORTH_COMPRESSING, gzip_after};
+use grpc_transcoding::framing::{COMPRESSED, PREFIX, prefix};
 use prost::Message;
-
-/// The bytes before a message.
-const PREFIX: usize = 5;
-
-/// The size below which gzip costs more than it saves.
-const WORTH_COMPRESSING: usize = 1024;
 
 /// One message, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +36,8 @@ impl Frame {
 
     /// The same message, compressed.
     pub fn gzip(&self) -> Self {
-        let mut encoder = GzEncoder::new(vec![0; PREFIX], Compression::fast());
-        let compressed = encoder.write_all(&self.0[PREFIX..]).and_then(|()| encoder.finish());
-        let mut frame = compressed.expect("memory can always be written to");
-        let prefix = prefix(1, frame.len() - PREFIX);
+        let mut frame = gzip_after(vec![0; PREFIX], &self.0[PREFIX..]);
+        let prefix = prefix(COMPRESSED, frame.len() - PREFIX);
         frame[..PREFIX].copy_from_slice(&prefix);
         Self(frame.into())
     }
@@ -66,11 +56,6 @@ impl Frame {
     pub fn size(&self) -> usize {
         self.0.len()
     }
-}
-
-fn prefix(compressed: u8, length: usize) -> [u8; PREFIX] {
-    let [a, b, c, d] = u32::try_from(length).expect("answers are bounded far below 4 GiB").to_be_bytes();
-    [compressed, a, b, c, d]
 }
 
 #[cfg(test)]

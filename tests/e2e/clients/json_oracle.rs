@@ -14,7 +14,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use feature_server::transcoding::json;
+use grpc_transcoding::json;
 use prost::Message;
 use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use feature_server::descriptors;
-use feature_server::transcoding::json::{decode, encode};
+use grpc_transcoding::json::{decode, encode};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use prost_reflect::MessageDescriptor;
 

@@ -16,11 +16,12 @@ use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
 use feature_server::descriptors;
 use feature_server::error::Failure;
+use feature_server::call_context::CallContext;
 use feature_server::middleware::auth::instances::Instances;
 use feature_server::middleware::auth::rules;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
+use feature_server::middleware::recognise::{MessageBytes, Recogniser};
 use feature_server::pages::Pages;
-use feature_server::transcoding::protocol::{MessageBytes, Protocols};
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -31,7 +32,7 @@ const LONGEST: Duration = Duration::from_secs(99_999_999 * 60 * 60);
 const LONGEST_REFUSAL: usize = 16 * 1024;
 
 struct Known {
-    protocols: Protocols,
+    recogniser: Recogniser,
     hosts: Vec<Hosts>,
     instances: Instances,
     rules: Rules,
@@ -62,9 +63,9 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         })
     };
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    let protocols = Protocols::new(pool, message_bytes, pages, closed.clone());
+    let recogniser = Recogniser::new(pool, message_bytes, pages, closed.clone());
     Known {
-        protocols: protocols.expect("our protos have valid rules"),
+        recogniser: recogniser.expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
         rules: rules::of_schema(&schema),
@@ -109,9 +110,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             told(&failure);
         }
     }
-    match known.protocols.timeout(&request) {
+    match known.recogniser.protocol(&request).and_then(|protocol| protocol.timeout(request.headers())) {
         Ok(timeout) => assert!(timeout.is_none_or(|timeout| timeout <= LONGEST), "{timeout:?}"),
-        Err(failure) => told(&failure),
+        Err(error) => told(&Failure::from(error)),
     }
 
     let rule = match known.rules.find(request.uri().path()) {

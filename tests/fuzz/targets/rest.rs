@@ -6,8 +6,8 @@
 use std::sync::LazyLock;
 
 use feature_server::descriptors;
-use feature_server::transcoding::json::encode;
-use feature_server::transcoding::rest::{Found, Routes};
+use grpc_transcoding::json::encode;
+use grpc_transcoding::rest::{Found, Routes};
 use http::{Method, Uri};
 use libfuzzer_sys::{Corpus, fuzz_target};
 

@@ -4,10 +4,10 @@
 //! such request.
 
 use bytes::Bytes;
+use grpc_transcoding::json;
 use prost_reflect::DescriptorPool;
 
 use crate::error::Failure;
-use crate::transcoding::json;
 
 /// A placeholder for the id. No failure's text contains it.
 const ID: &str = "\u{1}id\u{1}";

@@ -45,7 +45,7 @@ const EACH_PROTOCOL: [(&str, &str, &str); 6] = [
 struct Calls(BoxCloneService<Request<Body>, Response<CallBody>, Infallible>);
 
 fn calls(limits: Limits) -> Calls {
-    Calls(BoxCloneService::new(layers(service(), protocols(), &limits, &[], Drain::new())))
+    Calls(BoxCloneService::new(layers(service(), recogniser(), &limits, &[], Drain::new())))
 }
 
 impl Calls {

@@ -13,6 +13,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost_reflect::DescriptorPool;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -29,6 +30,7 @@ use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::middleware::deadline::Deadline;
 use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
 use crate::net::listener::Stopped;
@@ -36,7 +38,6 @@ use crate::net::shutdown::Drain;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::permit::Share;
-use crate::transcoding::protocol::{MessageBytes, Protocols};
 
 /// The prefix of an empty gRPC message, which is also an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -199,19 +200,18 @@ impl Answer {
     }
 }
 
-/// The protocols of a server that listens on all addresses, so that any host name is allowed.
-pub fn protocols() -> Protocols {
+/// Recognises all calls, for a server that listens on all addresses and so has any name.
+pub fn recogniser() -> Recogniser {
     let mut settings = Settings::default();
     settings.server.listen = ([0, 0, 0, 0], 8080).into();
-    protocols_at(Hosts::new(&settings))
+    recogniser_of(crate::descriptors::pool(), Hosts::new(&settings))
 }
 
-/// The same for these hosts.
-pub fn protocols_at(hosts: Hosts) -> Protocols {
-    let pool = crate::descriptors::pool();
+/// Recognises calls of the services in `pool`, under the names in `hosts`.
+pub fn recogniser_of(pool: DescriptorPool, hosts: Hosts) -> Recogniser {
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&["grpc.health.v1.Health"], 100) };
-    Protocols::new(pool, message_bytes, pages, hosts).unwrap()
+    Recogniser::new(pool, message_bytes, pages, hosts).unwrap()
 }
 
 /// Calls the service through the layers, without a connection.
@@ -221,7 +221,7 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
 
 /// The same up to the beginning of the answer.
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
-    let service = layers(service(), protocols(), &settings.limits, &settings.cors.allowed_origins, drain);
+    let service = layers(service(), recogniser(), &settings.limits, &settings.cors.allowed_origins, drain);
     let Ok(response) = service.oneshot(request).await;
     response
 }
@@ -240,7 +240,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, Workers::here(), service(), protocols(), None, &settings, shutdown).await
+            serve(listener, Workers::here(), service(), recogniser(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }

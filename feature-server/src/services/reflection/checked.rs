@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use grpc_transcoding::headers::GRPC_ENCODING;
 use http::{Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
 use prost::Message;
@@ -21,7 +22,6 @@ use tower::Service;
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::codec::BytesCodec;
-use crate::services::fast_path::GRPC_ENCODING;
 use crate::services::frame::Frame;
 use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
 

@@ -1,0 +1,6 @@
+//! Calls in the Connect protocol, of a greeter.
+
+mod recognising;
+mod streams;
+mod support;
+mod unary;

@@ -1,0 +1,276 @@
+//! Calls to the gRPC service, made for clients of other protocols, and the parts of its answers.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
+use http_body::Frame;
+use pin_project_lite::pin_project;
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::{Service, ServiceExt};
+
+use super::error::Error;
+use super::framing::{Envelope, Envelopes, wrap};
+use super::headers::{
+    CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_ACCEPT_ENCODING,
+    GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, GRPC_TIMEOUT,
+};
+use super::host::CallHost;
+
+pub(crate) mod decompression;
+pub(crate) mod request_messages;
+
+/// Headers of a request that describe its connection, body or protocol. The gRPC request has others.
+const NOT_FORWARDED: [HeaderName; 19] = [
+    ACCEPT,
+    ACCEPT_ENCODING,
+    CONNECTION,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    EXPECT,
+    GRPC_ACCEPT_ENCODING,
+    GRPC_ENCODING,
+    // The host sets the deadline of the call, whatever protocol the client names it in.
+    GRPC_TIMEOUT,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    CONNECT_ACCEPT_ENCODING,
+    CONNECT_CONTENT_ENCODING,
+    CONNECT_PROTOCOL_VERSION,
+    CONNECT_TIMEOUT,
+];
+
+/// Headers and trailers of a gRPC answer that are no metadata of the service.
+const NOT_METADATA: [HeaderName; 7] =
+    [CONTENT_LENGTH, CONTENT_TYPE, GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS];
+
+/// A tower service that speaks gRPC, such as a service that tonic has generated, or tonic's `Routes`.
+pub trait GrpcService:
+    Service<Request<Body>, Response = Response<<Self as GrpcService>::Body>, Error = Infallible, Future: Send>
+    + Send
+    + 'static
+{
+    /// The body of its answers.
+    type Body: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static;
+}
+
+impl<S, B> GrpcService for S
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,
+{
+    type Body = B;
+}
+
+/// The answer to a call with one message in each direction.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The leading metadata of the service. An answer without message and trailers has all metadata here.
+    pub(crate) headers: HeaderMap,
+    /// The message, encoded.
+    pub(crate) result: Result<Bytes, Status>,
+    /// The trailing metadata of the service.
+    pub(crate) trailers: HeaderMap,
+}
+
+/// Calls a method with one message, and waits for its answer, which must be one message too.
+///
+/// * `head`: the head of the client's request. The call has its metadata and its extensions.
+/// * `path`: the gRPC path of the method.
+/// * `message`: a body with one message, see [`lazy_message`].
+pub(crate) async fn unary(
+    service: impl GrpcService,
+    head: Parts,
+    path: PathAndQuery,
+    message: Body,
+    host: &impl CallHost,
+) -> Answer {
+    let (headers, mut messages) = streaming(service, head, path, message, host).await;
+    let mut answered = None;
+    loop {
+        match messages.next().await {
+            Part::Message(message) if answered.is_none() => answered = Some(message),
+            Part::Message(_) => return Answer { headers, result: Err(broken(host)), trailers: HeaderMap::new() },
+            Part::End { result, trailers } => {
+                let result = result.and_then(|()| answered.ok_or_else(|| broken(host)));
+                return Answer { headers, result, trailers };
+            }
+        }
+    }
+}
+
+/// Calls a method with any number of messages, and returns the leading metadata and the messages of its answer.
+///
+/// * `head` and `path`: as for [`unary`].
+/// * `body`: uncompressed messages in envelopes.
+pub(crate) async fn streaming<S: GrpcService, H: CallHost>(
+    service: S,
+    head: Parts,
+    path: PathAndQuery,
+    body: Body,
+    host: &H,
+) -> (HeaderMap, Messages<S::Body, H>) {
+    let Ok(response) = service.oneshot(request(head, path, body)).await;
+    let (head, body) = response.into_parts();
+    // An answer without a body has its status in the headers.
+    let end = Status::from_header_map(&head.headers).map(result_of);
+    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, host: host.clone() };
+    (metadata(head.headers), messages)
+}
+
+/// A body with one message, which is decoded when the service reads it.
+///
+/// Layers that authenticate and authorise the call run before that. So a caller without the right to make the call gets
+/// the same refusal in every protocol, whatever is wrong with the message.
+pub(crate) fn lazy_message(
+    host: impl CallHost,
+    message: impl Future<Output = Result<Bytes, Error>> + Send + 'static,
+) -> Body {
+    Body::new(LazyMessage { message: Some(message), host })
+}
+
+pin_project! {
+    /// A body whose only message is decoded on the first poll.
+    struct LazyMessage<F, H> {
+        #[pin]
+        message: Option<F>,
+        host: H,
+    }
+}
+
+impl<F: Future<Output = Result<Bytes, Error>>, H: CallHost> http_body::Body for LazyMessage<F, H> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut this = self.project();
+        let Some(message) = this.message.as_mut().as_pin_mut() else { return Poll::Ready(None) };
+        let made = ready!(message.poll(cx));
+        this.message.set(None);
+        let frame = made.map(|message| Frame::data(wrap(0, &message)));
+        Poll::Ready(Some(frame.map_err(|error| this.host.status(&error))))
+    }
+}
+
+/// The messages of an answer, and its status.
+pub(crate) struct Messages<B, H> {
+    body: B,
+    envelopes: Envelopes,
+    /// The status, if the headers have it.
+    end: Option<Result<(), Status>>,
+    host: H,
+}
+
+/// A part of an answer.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A message, encoded.
+    Message(Bytes),
+    /// The end.
+    End {
+        /// The status of the call.
+        result: Result<(), Status>,
+        /// The trailing metadata of the service.
+        trailers: HeaderMap,
+    },
+}
+
+impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> Messages<B, H> {
+    /// Waits for the next part. Not to be called after the end.
+    pub(crate) async fn next(&mut self) -> Part {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The next part. Not to be called after the end.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+        loop {
+            match self.envelopes.next() {
+                Ok(Some(Envelope { flags: 0, message })) => return Poll::Ready(Part::Message(message)),
+                Ok(None) => {}
+                // The request has offered no compression to the service.
+                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.host)))),
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(status)) => return Poll::Ready(Part::end(Err(status))),
+                None => {
+                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.host)));
+                    return Poll::Ready(Part::end(end));
+                }
+            };
+            match frame.into_data() {
+                Ok(data) => self.envelopes.push(&data),
+                Err(frame) => {
+                    let trailers = frame.into_trailers().unwrap_or_default();
+                    let result = Status::from_header_map(&trailers).map(result_of);
+                    let result = result.unwrap_or_else(|| Err(broken(&self.host)));
+                    return Poll::Ready(Part::End { result, trailers: metadata(trailers) });
+                }
+            }
+        }
+    }
+}
+
+impl Part {
+    fn end(result: Result<(), Status>) -> Self {
+        Part::End { result, trailers: HeaderMap::new() }
+    }
+}
+
+/// The request to the gRPC service.
+fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
+    for name in NOT_FORWARDED {
+        head.headers.remove(name);
+    }
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    head.method = Method::POST;
+    head.version = Version::HTTP_2;
+    head.uri = with_path(head.uri, path);
+    Request::from_parts(head, body)
+}
+
+/// The same host, which services may read, with another path.
+fn with_path(uri: Uri, path: PathAndQuery) -> Uri {
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(path);
+    // A URI with a host and a path needs a scheme.
+    parts.scheme = parts.authority.is_some().then(|| parts.scheme.unwrap_or(Scheme::HTTP));
+    Uri::from_parts(parts).expect("a scheme is there exactly where a host is")
+}
+
+fn metadata(mut headers: HeaderMap) -> HeaderMap {
+    for name in NOT_METADATA {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn result_of(status: Status) -> Result<(), Status> {
+    if status.code() == Code::Ok { Ok(()) } else { Err(status) }
+}
+
+/// The status for a service that violates the gRPC protocol.
+fn broken(host: &impl CallHost) -> Status {
+    host.in_span(|| {
+        tracing::error!("the service's answer is not what gRPC and the method's description make of one");
+    });
+    host.end_with(&Error::Internal)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! Header names and values that several protocols use.
+
+use http::{HeaderName, HeaderValue};
+
+/// The code of a gRPC answer, in its headers or trailers.
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// The message of a failed gRPC answer.
+pub const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// The details of a failed gRPC answer.
+pub const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+/// How the messages of a gRPC request or answer are compressed.
+pub const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The compressions that a gRPC client or server accepts.
+pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+/// How long a gRPC or gRPC-Web client waits.
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// The version of the Connect protocol.
+pub(crate) const CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
+/// How long a Connect client waits.
+pub(crate) const CONNECT_TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
+/// How the messages of a Connect stream are compressed.
+pub(crate) const CONNECT_CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
+/// The compressions that the client of a Connect stream accepts.
+pub(crate) const CONNECT_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
+
+/// The content type of JSON.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// The value of `x-content-type-options` in every answer with content that a browser could take for a page.
+pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// The one supported compression.
+pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
+/// The challenge of an answer with the status 401, which RFC 9110 (section 11.6.1) wants to have one. Credentials of
+/// gRPC calls are bearer credentials.
+pub(crate) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");

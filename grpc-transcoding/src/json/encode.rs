@@ -1,0 +1,47 @@
+//! JSON from messages and statuses.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use prost::Message as _;
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+use prost_types::Any;
+use serde_json::json;
+use tonic::Status;
+
+/// Writes a message: lowerCamelCase, 64-bit integers as strings, enums by name, times by RFC 3339, unset fields left
+/// out.
+///
+/// A message without canonical JSON, for example with a time after the year 9999, is written like a detail of unknown
+/// type in [`encode_status`]: as its bytes, so that nothing is lost.
+pub fn encode(message: &DynamicMessage) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_else(|error| {
+        let name = message.descriptor().full_name().to_owned();
+        tracing::error!(message = name, %error, "an answer has no canonical JSON");
+        opaque(&Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() })
+    })
+}
+
+/// Writes a status with its details as a `google.rpc.Status`. The key `details` is always there.
+///
+/// A detail whose type is not in the pool is written as its bytes: `{"@type": …, "value": base64}`.
+pub fn encode_status(pool: &DescriptorPool, status: &Status) -> Vec<u8> {
+    let details = tonic_types::pb::Status::decode(status.details()).unwrap_or_default().details;
+    let details: Vec<Vec<u8>> = details.iter().map(|detail| encode_detail(pool, detail)).collect();
+    let (code, message) = (i32::from(status.code()), json!(status.message()));
+    let head = format!(r#"{{"code":{code},"message":{message},"details":["#);
+    [head.as_bytes(), &details.join(&b','), b"]}"].concat()
+}
+
+fn encode_detail(pool: &DescriptorPool, detail: &Any) -> Vec<u8> {
+    let known = pool.get_message_by_name("google.protobuf.Any").and_then(|descriptor| {
+        let mut any = DynamicMessage::new(descriptor);
+        any.transcode_from(detail).ok()?;
+        serde_json::to_vec(&any).ok()
+    });
+    known.unwrap_or_else(|| opaque(detail))
+}
+
+/// A message as its bytes.
+fn opaque(message: &Any) -> Vec<u8> {
+    json!({ "@type": message.type_url, "value": BASE64_STANDARD.encode(&message.value) }).to_string().into_bytes()
+}

@@ -1,0 +1,185 @@
+//! The well-known types whose JSON is no object with their fields.
+
+use std::borrow::Cow;
+
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
+
+use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
+use super::path::{Path, Violations};
+use super::tree::Json;
+use crate::error::client_text::quoted;
+
+/// The most paths of a field mask. Each takes a microsecond, and no message has so many fields.
+const MAX_PATHS: usize = 1_024;
+
+const TYPE: &str = "@type";
+const VALUE: &str = "value";
+
+/// The form of a type in JSON.
+enum Form {
+    /// A string with a syntax of its own.
+    Text,
+    /// The value of the one field of this name.
+    Field(&'static str),
+    /// The value of the field that fits it.
+    Choice,
+    /// The payload, and the name of its type.
+    Any,
+}
+
+fn form(descriptor: &MessageDescriptor) -> Option<Form> {
+    Some(match descriptor.full_name().strip_prefix("google.protobuf.")? {
+        "Timestamp" | "Duration" | "FieldMask" => Form::Text,
+        "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value" | "BoolValue"
+        | "StringValue" | "BytesValue" => Form::Field("value"),
+        "Struct" => Form::Field("fields"),
+        "ListValue" => Form::Field("values"),
+        "Value" => Form::Choice,
+        "Any" => Form::Any,
+        _ => return None,
+    })
+}
+
+/// Whether the JSON of a type is special.
+pub(crate) fn is_special(descriptor: &MessageDescriptor) -> bool {
+    form(descriptor).is_some()
+}
+
+/// Reads a message of a special type. None: a violation says why.
+pub(crate) fn message(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let field = match form(descriptor)? {
+        Form::Text => return text(descriptor, json, path, violations),
+        Form::Any => return any(descriptor, json, path, violations),
+        Form::Field(name) => name,
+        Form::Choice => match json {
+            Json::Null => "null_value",
+            Json::Bool(_) => "bool_value",
+            Json::Number(_) => "number_value",
+            Json::String(_) => "string_value",
+            Json::Array(_) => "list_value",
+            Json::Object(_) => "struct_value",
+        },
+    };
+    let field = descriptor.get_field_by_name(field).expect("the well-known types are the same everywhere");
+    let value = field_value(&field, json, path, violations)?;
+    let mut message = DynamicMessage::new(descriptor.clone());
+    message.set_field(&field, value);
+    Some(message)
+}
+
+fn text(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let Json::String(text) = json else {
+        violations.add(path, format_args!("expected a string, found {}", json.kind()));
+        return None;
+    };
+    if descriptor.name() == "Timestamp" && !is_exact_time(&text) {
+        violations.add(path, format_args!("{}: more than 9 digits of a second, or a leap second", quoted(&text)));
+        return None;
+    }
+    if descriptor.name() == "FieldMask" && text.split(',').nth(MAX_PATHS).is_some() {
+        violations.add(path, format_args!("has more than {MAX_PATHS} paths"));
+        return None;
+    }
+    if descriptor.name() == "FieldMask"
+        && let Some(wrong) = text.split(',').find(|path| path.contains('_'))
+    {
+        let hint = camel_case(wrong).map(|spelt| format!(": send {}", quoted(&spelt))).unwrap_or_default();
+        let problem = "in JSON the paths of a field mask are in lowerCamelCase";
+        violations.add(path, format_args!("{}: {problem}{hint}", quoted(wrong)));
+        return None;
+    }
+    let deserializer: StrDeserializer<'_, Error> = text.as_ref().into_deserializer();
+    let message = DynamicMessage::deserialize(descriptor.clone(), deserializer);
+    message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
+}
+
+/// A path of a field mask in the spelling of JSON, if it has one: each underscore stands before a small letter.
+fn camel_case(path: &str) -> Option<String> {
+    let mut signs = path.chars();
+    let mut spelt = String::with_capacity(path.len());
+    while let Some(sign) = signs.next() {
+        spelt.push(if sign == '_' {
+            signs.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase()
+        } else {
+            sign
+        });
+    }
+    Some(spelt)
+}
+
+/// prost rounds times that a timestamp cannot hold, and canonical JSON refuses them.
+fn is_exact_time(text: &str) -> bool {
+    let fraction = text.split_once('.').map_or("", |(_, fraction)| fraction);
+    fraction.bytes().take_while(u8::is_ascii_digit).count() <= 9 && text.get(17..19) != Some("60")
+}
+
+fn any(
+    descriptor: &MessageDescriptor,
+    json: Json<'_>,
+    path: Path<'_>,
+    violations: &mut Violations,
+) -> Option<DynamicMessage> {
+    let mut members = members(json, path, violations)?;
+    let mut any = DynamicMessage::new(descriptor.clone());
+    if members.is_empty() {
+        return Some(any);
+    }
+    let type_path = Path::Key(&path, TYPE);
+    let type_url = match take(&mut members, TYPE) {
+        Some(Json::String(url)) => url,
+        Some(other) => {
+            violations.add(type_path, format_args!("expected a string, found {}", other.kind()));
+            return None;
+        }
+        None => {
+            violations.add(type_path, "missing: what type is this?");
+            return None;
+        }
+    };
+    let name = type_url.rsplit_once('/').map(|(_, name)| name);
+    let Some(payload) = name.and_then(|name| descriptor.parent_pool().get_message_by_name(name)) else {
+        violations.add(type_path, format_args!("the type {} is not known", quoted(&type_url)));
+        return None;
+    };
+    // Implementations differ for Empty: some write an empty "value", some no field. Both are read.
+    let is_empty = payload.full_name() == "google.protobuf.Empty";
+    let payload = if is_special(&payload) || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
+        let value_path = Path::Key(&path, VALUE);
+        let value = take(&mut members, VALUE);
+        for (key, _) in members {
+            violations.add(Path::Key(&path, &key), UNKNOWN);
+        }
+        match value {
+            Some(value) => any_message(&payload, value, value_path, violations)?,
+            None => {
+                violations.add(value_path, "missing");
+                return None;
+            }
+        }
+    } else {
+        let mut message = DynamicMessage::new(payload);
+        fields(&mut message, members, path, violations);
+        message
+    };
+    any.set_field_by_name("type_url", Value::String(type_url.into_owned()));
+    any.set_field_by_name(VALUE, Value::Bytes(payload.encode_to_vec().into()));
+    Some(any)
+}
+
+fn take<'a>(members: &mut Vec<(Cow<'a, str>, Json<'a>)>, key: &str) -> Option<Json<'a>> {
+    let index = members.iter().position(|(name, _)| name == key)?;
+    Some(members.remove(index).1)
+}

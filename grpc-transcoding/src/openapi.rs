@@ -1,0 +1,153 @@
+//! The OpenAPI document of services, from their descriptors: HTTP rules, messages and comments. An [`Api`] adds what
+//! the protos do not say, such as the headers of every call.
+
+use std::collections::BTreeMap;
+
+use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor, ServiceDescriptor};
+use serde_json::{Value, json};
+
+mod binding;
+mod comments;
+mod operation;
+mod path;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod well_known;
+
+use binding::bindings;
+use comments::{comment, describe};
+use operation::Operation;
+use schema::Schemas;
+
+/// The version of OpenAPI.
+const OPENAPI: &str = "3.1.0";
+
+/// The prefix of every type name in an `@type`.
+const TYPE_PREFIX: &str = "type.googleapis.com/";
+
+/// The parts of the document that are not in the protos.
+#[derive(Debug, Clone, Copy)]
+pub struct Api<'a> {
+    /// The name of the API.
+    pub title: &'a str,
+    /// Its description, in Markdown.
+    pub description: &'a str,
+    /// The version of its server.
+    pub version: &'a str,
+    /// The licence, by its SPDX identifier.
+    pub license: &'a str,
+    /// The headers of every call.
+    pub headers: &'a [Header<'a>],
+    /// The full names of the messages that the details of an error are made of.
+    pub error_details: &'a [&'a str],
+    /// The HTTP authentication scheme of every call, such as `bearer`; None if calls need no authentication.
+    pub authentication: Option<&'a str>,
+    /// Adds to the schema of a text field what the options of the field say about it.
+    pub refine_text: fn(&FieldDescriptor, &mut Value),
+}
+
+/// A header of every call.
+#[derive(Debug, Clone, Copy)]
+pub struct Header<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its description, in Markdown.
+    pub description: &'a str,
+    /// The most characters of its value.
+    pub max_characters: usize,
+}
+
+/// The document: all methods of a pool with an HTTP rule, except for those with a stream of requests.
+///
+/// The same pool gives the same document, byte for byte.
+pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
+    let methods: Vec<_> = pool.services().flat_map(methods).collect();
+    let mut schemas = Schemas::new(methods.iter().map(MethodDescriptor::input), api.refine_text);
+    let mut paths: BTreeMap<String, Value> = BTreeMap::new();
+    let mut tags = BTreeMap::new();
+    for method in &methods {
+        tags.insert(method.parent_service().full_name().to_owned(), tag(method.parent_service()));
+        for (index, binding) in bindings(method).iter().enumerate() {
+            let operation = Operation::new(method, binding, index, &mut schemas, api);
+            paths.entry(operation.path).or_insert_with(|| json!({}))[&binding.verb] = operation.value;
+        }
+    }
+    let error = error(pool, api.error_details, &mut schemas);
+    let authentication = api.authentication;
+    let scheme = |scheme: &str| (scheme.to_owned(), json!({"type": "http", "scheme": scheme}));
+    json!({
+        "openapi": OPENAPI,
+        "info": {
+            "title": api.title,
+            "description": api.description,
+            "version": api.version,
+            "license": {"name": api.license, "identifier": api.license},
+        },
+        // Relative to the address of the document.
+        "servers": [{"url": "/"}],
+        "security": authentication.map(|scheme| json!({scheme: []})).into_iter().collect::<Vec<_>>(),
+        "tags": tags.into_values().collect::<Vec<_>>(),
+        "paths": paths,
+        "components": {
+            "securitySchemes": authentication.map(scheme).into_iter().collect::<serde_json::Map<_, _>>(),
+            "parameters": headers(api.headers),
+            "responses": {"Error": error},
+            "schemas": schemas.into_components(),
+        },
+    })
+}
+
+fn methods(service: ServiceDescriptor) -> Vec<MethodDescriptor> {
+    service.methods().filter(|method| !bindings(method).is_empty()).collect()
+}
+
+fn tag(service: &ServiceDescriptor) -> Value {
+    let mut tag = json!({"name": service.full_name()});
+    describe(&mut tag, &comment(&service.parent_file(), service.path()));
+    tag
+}
+
+fn headers(headers: &[Header<'_>]) -> BTreeMap<String, Value> {
+    let parameter = |header: &Header<'_>| {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": header.max_characters});
+        let Header { name, description, .. } = *header;
+        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+    };
+    headers.iter().map(parameter).collect()
+}
+
+/// The answer to a failed call: a `google.rpc.Status` whose details have an `@type`.
+fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Value {
+    let details = details.iter().filter_map(|name| pool.get_message_by_name(name)).map(|message| {
+        let mut detail = schemas.message(&message);
+        let name = format!("{TYPE_PREFIX}{}", message.full_name());
+        detail["properties"] = json!({"@type": {"const": name}});
+        detail["required"] = json!(["@type"]);
+        detail
+    });
+    let details: Vec<_> = details.collect();
+    let detail = if details.is_empty() { well_known::any() } else { json!({"oneOf": details}) };
+    let status = json!({
+        "type": "object",
+        "title": "Status",
+        "description": "Why a call was refused or failed.",
+        "properties": {
+            "code": {
+                "type": "integer",
+                "format": "int32",
+                "description": "The gRPC status code (`google.rpc.Code`), which says more than the HTTP status.",
+            },
+            "message": {"type": "string", "description": "What went wrong, for developers to read."},
+            "details": {
+                "type": "array",
+                "description": "What went wrong, for programs to read. `@type` says what an element is.",
+                "items": detail,
+            },
+        },
+    });
+    json!({
+        "description": "The call was refused or failed.",
+        "content": {"application/json": {"schema": schemas.named("google.rpc.Status", status)}},
+    })
+}

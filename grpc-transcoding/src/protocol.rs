@@ -1,0 +1,218 @@
+//! The protocols of clients: which one a request is in, and the answers to calls that never reach a service.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+use tonic::Status;
+use tonic::body::Body;
+
+use super::compression::{self, Encoding};
+use super::connect::{self, Connect};
+use super::error::Error;
+use super::headers::JSON;
+use super::json;
+use super::rest::call::RestCall;
+use super::rest::{Found, RouteError, Routes};
+
+mod timeout;
+
+/// The protocol of a call, with the data for its translation.
+#[derive(Debug, Clone)]
+pub enum Protocol {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// gRPC-Web with binary messages.
+    GrpcWeb,
+    /// gRPC-Web in base64.
+    GrpcWebText,
+    /// The Connect protocol.
+    Connect(Connect),
+    /// Plain HTTP with JSON.
+    Rest(RestCall),
+}
+
+/// Recognises the protocols of calls, by the descriptors of the services.
+#[derive(Debug)]
+pub struct Protocols {
+    pool: DescriptorPool,
+    /// By the path that gRPC and Connect call them by.
+    methods: HashMap<String, MethodDescriptor>,
+    routes: Routes,
+}
+
+impl Protocols {
+    /// The protocols of all services in a pool.
+    ///
+    /// # Errors
+    /// [`RouteError`] for an HTTP rule that cannot be served.
+    pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
+        let by_path =
+            |method: MethodDescriptor| (format!("/{}/{}", method.parent_service().full_name(), method.name()), method);
+        let methods = pool.services().flat_map(|service| service.methods().map(by_path).collect::<Vec<_>>()).collect();
+        Ok(Self { methods, routes: Routes::new(&pool)?, pool })
+    }
+
+    /// The protocol of a request.
+    ///
+    /// # Errors
+    /// [`Error`] says why the request is no call.
+    pub fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, Error> {
+        let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| essence(value.as_bytes()));
+        // These protocols use POST only. With other verbs the content type has no meaning.
+        if let (&Method::POST, Some(protocol)) = (request.method(), Protocol::of_content_type(content_type)) {
+            return match (protocol, request.version()) {
+                (Protocol::Grpc, version) if version != Version::HTTP_2 => Err(Error::ContentTypeUnsupported),
+                (protocol, _) => Ok(protocol),
+            };
+        }
+        let path = request.uri().path();
+        if let Some(method) = self.methods.get(path) {
+            return Connect::of(method, request).map(Protocol::Connect);
+        }
+        // The connection leaves out the content of an answer to HEAD, so HEAD is served as GET.
+        let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
+        match self.routes.find(verb, path) {
+            Found::Route(route, bindings) => {
+                if route.takes_body() {
+                    check_json(request.headers())?;
+                }
+                if !accepts(request.headers(), route.is_server_streaming()) {
+                    return Err(Error::NotAcceptable);
+                }
+                Encoding::of(request.headers(), CONTENT_ENCODING)?;
+                Ok(Protocol::Rest(RestCall::new(route.clone(), bindings)))
+            }
+            Found::WrongVerb { allow } => Err(Error::VerbNotAllowed(with_head(allow))),
+            Found::Nothing => Err(Error::PathUnknown),
+        }
+    }
+
+    /// The answer to a request that is no call: the HTTP status of the error, and `status` as JSON.
+    ///
+    /// `verb`: of the request.
+    pub fn answer_no_call(&self, error: &Error, status: &Status, verb: &Method) -> Response<Body> {
+        if let (Error::VerbNotAllowed(allowed), &Method::OPTIONS) = (error, verb) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, allow(allowed));
+            return response;
+        }
+        let mut response = self.answer(error.http_status(), status);
+        if let Error::VerbNotAllowed(allowed) = error {
+            response.headers_mut().insert(ALLOW, allow(allowed));
+        }
+        response
+    }
+
+    /// An answer with a status as JSON.
+    pub fn answer(&self, code: StatusCode, status: &Status) -> Response<Body> {
+        json_answer(code, json::encode_status(&self.pool, status).into())
+    }
+}
+
+/// An answer with this JSON.
+pub fn json_answer(code: StatusCode, json: Bytes) -> Response<Body> {
+    compression::answer(code, HeaderMap::new(), JSON, json, false)
+}
+
+impl Protocol {
+    fn of_content_type(essence: &[u8]) -> Option<Self> {
+        let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
+        if is("application/grpc") || is("application/grpc+proto") {
+            Some(Protocol::Grpc)
+        } else if is("application/grpc-web") || is("application/grpc-web+proto") {
+            Some(Protocol::GrpcWeb)
+        } else if is("application/grpc-web-text") || is("application/grpc-web-text+proto") {
+            Some(Protocol::GrpcWebText)
+        } else {
+            None
+        }
+    }
+
+    /// The gRPC path of the called method.
+    ///
+    /// `path`: of the request.
+    pub fn grpc_path<'a>(&'a self, path: &'a str) -> &'a str {
+        match self {
+            Protocol::Rest(call) => call.grpc_path().path(),
+            _ => path,
+        }
+    }
+
+    /// How long the client waits; None if the headers do not say.
+    ///
+    /// # Errors
+    /// [`Error::FieldsInvalid`] names the malformed header.
+    pub fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+        match self {
+            Protocol::Connect(_) => timeout::connect(headers),
+            _ => timeout::grpc(headers),
+        }
+    }
+
+    /// The answer to a call that never reaches the service.
+    pub fn refuse(&self, status: &Status) -> Response<Body> {
+        let content_type = match self {
+            Protocol::Grpc => "application/grpc",
+            Protocol::GrpcWeb => "application/grpc-web+proto",
+            Protocol::GrpcWebText => "application/grpc-web-text+proto",
+            Protocol::Connect(call) => return call.refuse(status),
+            Protocol::Rest(call) => return call.refuse(status),
+        };
+        // All three accept an answer of headers alone, so there is nothing to translate.
+        let mut response = status.clone().into_http::<Body>();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+    }
+}
+
+/// Adds HEAD to verbs with GET.
+fn with_head(mut verbs: Vec<Method>) -> Vec<Method> {
+    if let Some(get) = verbs.iter().position(|verb| verb == Method::GET) {
+        verbs.insert(get + 1, Method::HEAD);
+    }
+    verbs
+}
+
+/// The value of the header `allow`. Every path takes OPTIONS, too.
+fn allow(verbs: &[Method]) -> HeaderValue {
+    let verbs = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect::<Vec<_>>().join(", ");
+    verbs.parse().expect("verbs are tokens")
+}
+
+/// A content type without its parameters.
+fn essence(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
+    value[..end].trim_ascii()
+}
+
+/// Checks that the content type is JSON. A body without a content type is read as JSON.
+fn check_json(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(content_type) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    connect::check_json(content_type.to_str().map_err(|_| Error::ContentTypeUnsupported)?)
+}
+
+/// Whether a client accepts the content type of the answer: JSON, or lines of JSON for a stream.
+fn accepts(headers: &HeaderMap, stream: bool) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges: Vec<_> = values.flat_map(|value| value.split(',')).map(range_and_weight).collect();
+    // The most specific range counts (RFC 9110, section 12.5.1).
+    let of_json = [if stream { "application/x-ndjson" } else { "application/json" }, "application/*", "*/*"];
+    let weight =
+        |name: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)).map(|(_, accepted)| *accepted);
+    ranges.is_empty() || of_json.into_iter().find_map(weight).unwrap_or(false)
+}
+
+/// A range of content types, and whether its weight is more than 0.
+fn range_and_weight(text: &str) -> (&str, bool) {
+    let (range, weight) = text.split_once(';').unwrap_or((text, ""));
+    let refused = weight.split_once("q=").is_some_and(|(_, q)| q.trim().parse() == Ok(0.0_f32));
+    (range.trim(), !refused)
+}
+
+#[cfg(test)]
+mod tests;

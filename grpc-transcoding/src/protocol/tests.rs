@@ -1,0 +1,59 @@
+//! Which requests are which calls.
+
+use super::*;
+use crate::layer::tests::greeter::{GREET, POOL, WATCH};
+
+#[test]
+fn protocols_are_recognised() {
+    let (h1, h2) = (Version::HTTP_11, Version::HTTP_2);
+    let get = "/greeter.Greeter/Greet?encoding=json&message={}";
+    let rest = "/v1/greetings/ann";
+    let table = [
+        // version, verb, path, content type, accept, protocol or HTTP status
+        (h2, "POST", GREET, "application/grpc", "", "grpc"),
+        (h2, "POST", "/any.Service/Method", "application/grpc+proto", "", "grpc"),
+        (h2, "POST", GREET, "Application/GRPC ; x=y", "", "grpc"),
+        (h1, "POST", GREET, "application/grpc", "", "415"),
+        (h2, "POST", GREET, "application/grpc+json", "", "415"),
+        (h2, "GET", GREET, "application/grpc", "", "connect"),
+        (h1, "POST", GREET, "application/grpc-web", "", "grpc-web"),
+        (h1, "POST", GREET, "application/grpc-web-text+proto;charset=utf-8", "", "grpc-web-text"),
+        (h1, "POST", GREET, "application/grpc-web+json", "", "415"),
+        (h1, "PUT", GREET, "application/grpc-web", "", "405"),
+        (h1, "POST", GREET, "application/json", "", "connect"),
+        (h1, "POST", GREET, "", "", "415"),
+        (h1, "HEAD", GREET, "", "", "connect"),
+        (h1, "GET", WATCH, "", "", "405"),
+        (h1, "GET", get, "", "", "connect"),
+        (h1, "GET", rest, "", "", "rest"),
+        (h1, "HEAD", rest, "", "", "rest"),
+        (h1, "POST", rest, "application/json", "", "405"),
+        (h1, "GET", rest, "", "text/html, application/json;q=0.5", "rest"),
+        (h1, "GET", rest, "", "application/json;q=0, */*", "406"),
+        (h1, "GET", "/v1/watch", "", "application/json", "406"),
+        (h1, "GET", "/v1/watch", "", "application/x-ndjson", "rest"),
+        (h1, "PUT", "/v1/greetings", "application/json; charset=utf8", "", "rest"),
+        (h1, "PUT", "/v1/greetings", "application/json; charset=latin1", "", "415"),
+        (h1, "PUT", "/v1/greetings", "", "", "rest"),
+        (h1, "PUT", "/v1/greetings", "application/x-www-form-urlencoded", "", "415"),
+        (h1, "GET", "/nowhere", "application/grpc", "", "404"),
+    ];
+    let protocols = Protocols::new(POOL.clone()).unwrap();
+    for (version, verb, path, content_type, accept, expected) in table {
+        let mut request = Request::builder().version(version).method(verb).uri(path);
+        for (name, value) in [(CONTENT_TYPE, content_type), (ACCEPT, accept)] {
+            if !value.is_empty() {
+                request = request.header(name, value);
+            }
+        }
+        let found = match protocols.recognise(&request.body(()).unwrap()) {
+            Ok(Protocol::Grpc) => "grpc",
+            Ok(Protocol::GrpcWeb) => "grpc-web",
+            Ok(Protocol::GrpcWebText) => "grpc-web-text",
+            Ok(Protocol::Connect(_)) => "connect",
+            Ok(Protocol::Rest(_)) => "rest",
+            Err(error) => &error.http_status().as_u16().to_string(),
+        };
+        assert_eq!(found, expected, "{version:?} {verb} {path} {content_type:?} {accept:?}");
+    }
+}

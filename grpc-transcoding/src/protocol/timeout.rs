@@ -1,0 +1,133 @@
+//! How long a client waits, as the headers of its protocol say it.
+
+use std::time::Duration;
+
+use http::header::ValueIter;
+use http::{HeaderMap, HeaderValue};
+
+use crate::error::Error;
+use crate::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT};
+
+/// The timeout of a gRPC, gRPC-Web or REST call.
+pub(crate) fn grpc(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let description = "must be given once, as 1 to 8 digits and one of the units H, M, S, m, u, n";
+    only(headers.get_all(GRPC_TIMEOUT).iter(), parse).ok_or_else(|| Error::field(GRPC_TIMEOUT.as_str(), description))
+}
+
+/// The timeout of a Connect call.
+pub(crate) fn connect(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let description = "must be given once, as 1 to 10 digits";
+    only(headers.get_all(CONNECT_TIMEOUT).iter(), milliseconds)
+        .ok_or_else(|| Error::field(CONNECT_TIMEOUT.as_str(), description))
+}
+
+/// The meaning of the only value. `Some(None)`: there is no value; `None`: it is malformed, or there are several.
+fn only(mut values: ValueIter<'_, HeaderValue>, parse: fn(&[u8]) -> Option<Duration>) -> Option<Option<Duration>> {
+    let Some(value) = values.next() else { return Some(None) };
+    let timeout = parse(value.as_bytes())?;
+    values.next().is_none().then_some(Some(timeout))
+}
+
+/// Reads a timeout as the gRPC protocol writes it.
+///
+/// The protocol says 'positive', yet clients whose time is up send 0, and mean it.
+fn parse(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    match unit {
+        b'H' => Some(Duration::from_secs(number * 60 * 60)),
+        b'M' => Some(Duration::from_secs(number * 60)),
+        b'S' => Some(Duration::from_secs(number)),
+        b'm' => Some(Duration::from_millis(number)),
+        b'u' => Some(Duration::from_micros(number)),
+        b'n' => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// Reads a timeout as the Connect protocol writes it. As in gRPC, clients also send 0.
+fn milliseconds(digits: &[u8]) -> Option<Duration> {
+    let is_number = (1..=10).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let number = || digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    is_number.then(|| Duration::from_millis(number()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grpc_timeouts_are_read() {
+        let s = Duration::from_secs;
+        let table = [
+            // value, meaning
+            ("1H", Some(s(3600))),
+            ("2M", Some(s(120))),
+            ("3S", Some(s(3))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("9n", Some(Duration::from_nanos(9))),
+            ("00000001S", Some(s(1))),
+            ("99999999H", Some(s(99_999_999 * 3600))),
+            ("0n", Some(s(0))),
+            ("100000000S", None),
+            ("", None),
+            ("S", None),
+            ("1", None),
+            ("1s", None),
+            ("1h", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1.5S", None),
+            (" 1S", None),
+            ("1 S", None),
+            ("1SS", None),
+            ("٣S", None),
+        ];
+        for (value, meaning) in table {
+            assert_eq!(parse(value.as_bytes()), meaning, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_or_repeated_timeout_is_named() {
+        for values in [&["soon"][..], &["1S", "2S"]] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(GRPC_TIMEOUT, value.parse().unwrap());
+            }
+            let error = grpc(&headers).unwrap_err();
+            assert!(error.to_string().starts_with("grpc-timeout: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn connect_timeouts_are_read() {
+        let ms = |number| Some(Some(Duration::from_millis(number)));
+        let table: [(&[&str], _); 11] = [
+            // values, milliseconds
+            (&[], Some(None)),
+            (&["1"], ms(1)),
+            (&["0"], ms(0)),
+            (&["0005000"], ms(5000)),
+            (&["9999999999"], ms(9_999_999_999)),
+            (&["10000000000"], None),
+            (&[""], None),
+            (&["-1"], None),
+            (&["+1"], None),
+            (&["1.5"], None),
+            (&["1", "2"], None),
+        ];
+        for (values, expected) in table {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("connect-timeout-ms", value.parse().unwrap());
+            }
+            let found = connect(&headers).map_err(|error| error.to_string());
+            assert_eq!(found.clone().ok(), expected, "{values:?}: {found:?}");
+        }
+    }
+}

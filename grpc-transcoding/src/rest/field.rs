@@ -1,0 +1,162 @@
+//! Fields of a message by paths such as `author.name`, and their values from the text of a path or query.
+
+use std::borrow::Cow;
+
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+
+use crate::error::client_text::{MAX_CHARS, cut};
+use crate::json;
+
+/// The most parents of a field.
+const MAX_DEPTH: usize = 64;
+
+/// The fields from a message to one inside it, outermost first. All but the last are single messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldPath {
+    parents: Vec<FieldDescriptor>,
+    leaf: FieldDescriptor,
+}
+
+/// The conversion of a text to JSON.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// The content of a JSON string. Numbers and many well-known types are written as strings, too.
+    Text,
+    Bool,
+    /// A name, or a number.
+    Enum,
+}
+
+impl Form {
+    fn of(kind: &Kind) -> Option<Self> {
+        match kind {
+            Kind::Bool => Some(Form::Bool),
+            Kind::Enum(_) => Some(Form::Enum),
+            Kind::Message(message) => match message.full_name().strip_prefix("google.protobuf.")? {
+                "BoolValue" => Some(Form::Bool),
+                "Timestamp" | "Duration" | "FieldMask" | "StringValue" | "BytesValue" | "Int32Value" | "Int64Value"
+                | "UInt32Value" | "UInt64Value" | "FloatValue" | "DoubleValue" => Some(Form::Text),
+                _ => None,
+            },
+            _ => Some(Form::Text),
+        }
+    }
+}
+
+impl FieldPath {
+    /// Finds a field that takes a text, by names in either spelling. The error completes a sentence about the path.
+    pub(crate) fn resolve(root: &MessageDescriptor, path: &str) -> Result<Self, String> {
+        let mut parents = Vec::new();
+        let mut message = root.clone();
+        let mut names = path.split('.').peekable();
+        while let Some(name) = names.next() {
+            let field = message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name));
+            let shown = || cut(name, MAX_CHARS);
+            let field =
+                field.ok_or_else(|| format!("is unknown: {} has no field '{}'", message.full_name(), shown()))?;
+            let kind = field.kind();
+            if names.peek().is_none() {
+                return match Form::of(&kind) {
+                    Some(_) if !field.is_map() => Ok(Self { parents, leaf: field }),
+                    _ => Err("is a message: give its fields, or send it in a body".to_owned()),
+                };
+            }
+            // The fields of a well-known type have no names in JSON.
+            message = match kind {
+                Kind::Message(message) if !field.is_list() && !field.is_map() && !is_well_known(&message) => message,
+                _ => return Err(format!("is unknown: '{}' has no fields that can be named", shown())),
+            };
+            if parents.len() == MAX_DEPTH {
+                break;
+            }
+            parents.push(field);
+        }
+        Err("leads too deep".to_owned())
+    }
+
+    /// The path in JSON names.
+    pub(crate) fn json(&self) -> String {
+        let names: Vec<&str> = self.parents.iter().chain([&self.leaf]).map(FieldDescriptor::json_name).collect();
+        names.join(".")
+    }
+
+    /// The field at the end of the path.
+    pub(crate) fn leaf(&self) -> &FieldDescriptor {
+        &self.leaf
+    }
+
+    /// The field at the beginning of the path.
+    pub(crate) fn root(&self) -> &FieldDescriptor {
+        self.parents.first().unwrap_or(&self.leaf)
+    }
+
+    /// A value of the field, of one element where the field is a list. The error says what is wrong with the text.
+    pub(crate) fn value(&self, text: &str) -> Result<Value, String> {
+        let kind = self.leaf.kind();
+        if matches!(kind, Kind::String) {
+            return Ok(Value::String(text.to_owned()));
+        }
+        let json = match Form::of(&kind).expect("a path leads to a field that takes a text") {
+            Form::Bool => boolean(text).ok_or("must be true or false")?.to_string(),
+            Form::Enum if let Ok(number) = text.parse::<i32>() => number.to_string(),
+            Form::Enum | Form::Text => serde_json::Value::from(text).to_string(),
+        };
+        let json = if self.leaf.is_list() { format!("[{json}]") } else { json };
+        let value = json::decode_field(&self.leaf, json.as_bytes()).map_err(|violations| {
+            violations.into_iter().map(|violation| violation.description).collect::<Vec<_>>().join("; ")
+        })?;
+        match value {
+            Value::List(mut elements) => elements.pop().ok_or_else(|| "has no value".to_owned()),
+            value => Ok(value),
+        }
+    }
+
+    /// The value that is set in a message.
+    pub(crate) fn get<'m>(&self, mut message: &'m DynamicMessage) -> Option<&'m Value> {
+        for field in &self.parents {
+            // A set value is borrowed; an unset one is a new default, and owned.
+            let Cow::Borrowed(Value::Message(inner)) = message.get_field(field) else { return None };
+            message = inner;
+        }
+        match message.get_field(&self.leaf) {
+            Cow::Borrowed(value) if message.has_field(&self.leaf) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Sets the value in a message, or adds it to a list. The error says what prevents it.
+    pub(crate) fn put(&self, mut message: &mut DynamicMessage, value: Value) -> Result<(), String> {
+        for field in &self.parents {
+            claim_oneof(message, field)?;
+            message = message.get_field_mut(field).as_message_mut().expect("a path leads through single messages");
+        }
+        claim_oneof(message, &self.leaf)?;
+        match message.get_field_mut(&self.leaf) {
+            Value::List(elements) => elements.push(value),
+            place => *place = value,
+        }
+        Ok(())
+    }
+}
+
+/// Reads a boolean like the query parsers of most languages. JSON has only `true` and `false`.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
+        "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Checks that no other field of the same oneof is set: the new value would silently unset it.
+fn claim_oneof(message: &DynamicMessage, field: &FieldDescriptor) -> Result<(), String> {
+    let Some(oneof) = field.containing_oneof() else { return Ok(()) };
+    match oneof.fields().find(|other| other != field && message.has_field(other)) {
+        Some(other) => Err(format!("can't be given together with '{}'", other.json_name())),
+        None => Ok(()),
+    }
+}
+
+fn is_well_known(message: &MessageDescriptor) -> bool {
+    message.package_name() == "google.protobuf"
+}
