@@ -1,5 +1,6 @@
 //! Parses the command line into typed commands. The exit codes of the process are in [`exit`].
 
+pub mod commands;
 mod data;
 pub mod exit;
 mod token;

@@ -18,6 +18,7 @@ pub mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text_file;
 mod tree;
 
 pub use error::ConfigError;

@@ -5,8 +5,6 @@
 pub mod call_context;
 pub mod cli;
 pub mod config;
-pub mod data;
-pub mod descriptors;
 pub mod error;
 pub mod host;
 pub mod middleware;
@@ -17,6 +15,3 @@ pub mod server;
 pub mod services;
 pub mod system;
 pub mod telemetry;
-#[cfg(test)]
-mod testing;
-mod text_file;

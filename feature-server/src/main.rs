@@ -12,13 +12,14 @@ use feature_auth::keys::{KeyFolder, OwnKey};
 use feature_auth::mint::{MintError, TokenRequest};
 use feature_auth::roles::Roles;
 use feature_auth::{SetupError, Timestamp};
+use feature_server::cli::commands;
 use feature_server::cli::{
     self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
 };
 use feature_server::config::settings::Settings;
 use feature_server::server::{Server, ServerError};
 use feature_server::system::open_files;
-use feature_server::{config, data, telemetry};
+use feature_server::{config, telemetry};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Builder;
@@ -56,11 +57,11 @@ fn run(line: CommandLine) -> Result<()> {
         Command::TokenKeygen => generate_key(settings),
         Command::TokenKeys => list_keys(settings),
         Command::Config => print(&configuration.to_toml()),
-        Command::Export(ExportArgs { output }) => Ok(data::export(&settings.server.data, output.as_deref())?),
-        Command::Import(ImportArgs { file }) => print(&data::import(&settings.server.data, &file)?),
+        Command::Export(ExportArgs { output }) => Ok(commands::export(&settings.server.data, output.as_deref())?),
+        Command::Import(ImportArgs { file }) => print(&commands::import(&settings.server.data, &file)?),
         Command::Verify(VerifyArgs { folder }) => verify(folder.as_deref().unwrap_or(&settings.server.data)),
         Command::Backup(BackupArgs { target, without_keys }) => {
-            print(&data::backup(&settings.server.data, &target, !without_keys)?)
+            print(&commands::backup(&settings.server.data, &target, !without_keys)?)
         }
     }
 }
@@ -131,7 +132,7 @@ fn generate_key(settings: &Settings) -> Result<()> {
 }
 
 fn verify(folder: &Path) -> Result<()> {
-    let verified = data::verify(folder)?;
+    let verified = commands::verify(folder)?;
     print(&verified.summary)?;
     Ok(verified.outcome?)
 }

@@ -1,9 +1,7 @@
-//! What one call holds of the server: a place among the calls, room for the bytes of its request, a place among the jobs
-//! of large work.
+//! The permit of a call: its slot among the calls, the memory for its request, its place in the queue for decoding.
 //!
-//! Calls with a valid token and all others count apart, so that those without a token never take a place from those
-//! with one. Of those with one, no identity takes more than its part. A call without a token that is answered at once
-//! needs no place at all.
+//! Authenticated calls and anonymous ones are counted apart, so anonymous calls never take a slot from authenticated
+//! ones. One identity gets a part of the authenticated slots. An anonymous call that is answered at once needs no slot.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +20,7 @@ use crate::permit::decode_pool::{JOBS, Workers};
 pub(crate) mod decode_pool;
 mod usage;
 
-/// Where a request comes from. It is in the extensions of every request that came over a connection.
+/// The address of a request's client, in the extensions of every request that came over a connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientAddress(pub IpAddr);
 
@@ -33,35 +31,35 @@ impl ClientAddress {
     }
 }
 
-/// The places that a call without a token takes in which the client streams. It holds questions and answers that wait,
-/// which is so many times as much as others hold.
-const PLACES_OF_STREAM: usize = 16;
+/// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much memory as
+/// this many other calls.
+const SLOTS_OF_STREAM: usize = 16;
 
-/// What there is for all calls together.
+/// The capacity of the server for calls.
 #[derive(Debug)]
-pub(crate) struct Capacity {
-    /// By the calls with a valid token.
+pub(crate) struct Permits {
+    /// The use by authenticated calls.
     used: Usage,
     calls: Bound,
     request_bytes: Bound,
     jobs: Bound,
     workers: Workers,
     unauthenticated: Arc<Slots>,
-    /// For calls that found no place and are over soon: how often that is, one address can't decide for others.
+    /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
     unauthenticated_bytes: usize,
 }
 
-/// What one call holds. It is in the extensions of every request.
+/// The permit of one call, in the extensions of every request.
 #[derive(Debug, Clone)]
-pub struct Share(Arc<Inner>);
+pub struct Permit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    capacity: Arc<Capacity>,
+    permits: Arc<Permits>,
     address: IpAddr,
-    /// Those that it takes without a token.
-    places: usize,
+    /// The slots that the call takes as an anonymous one.
+    slots: usize,
     /// The largest message of a request of its method, compressed or not.
     message_bytes: usize,
     held: Mutex<Held>,
@@ -70,39 +68,39 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Held {
     standing: Standing,
-    /// The bytes received. Those of an authenticated call are taken from what there is for all.
+    /// The received bytes. Those of an authenticated call count in `Permits::used`.
     bytes: usize,
     refused: Option<Failure>,
 }
 
 #[derive(Debug, Default)]
 enum Standing {
-    /// Nobody has shown a token, and the call has not had to wait yet.
+    /// Anonymous so far, and without a slot: the call has not had to wait.
     #[default]
     New,
-    /// Nobody has shown a token, there is no place for the call to last, and it may be over soon.
+    /// Anonymous, in a slot for calls that end within a moment.
     Brief { _slot: Slot },
-    /// Nobody has shown a token, and the call lasts.
+    /// Anonymous, in a slot for as long as the call lasts.
     Lasting { _slot: Slot },
-    /// The caller's token is valid. The identity's other calls count here, too.
+    /// Authenticated. `identity` counts all calls of the identity.
     Authenticated { identity: Arc<Usage>, cost: u64 },
 }
 
-/// Gives back what a call holds when it is dropped, that is, when the call is over.
+/// Returns the slot and the memory of a call when it is dropped: at the end of the call.
 #[derive(Debug)]
-pub(crate) struct Release {
-    share: Share,
-    /// Of a call in which the client streams.
+pub(crate) struct PermitGuard {
+    permit: Permit,
+    /// The task that reads the request, if it is a stream.
     read_task: Option<ReadTask>,
 }
 
-impl Capacity {
+impl Permits {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let unauthenticated = || Slots::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
         Arc::new(Self {
             used: Usage::default(),
             calls: Bound::new(limits.calls, 1),
-            // Whatever the parts are, there is room for a message.
+            // One identity's part has room for at least one message.
             request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
             jobs: Bound::new(JOBS, 1),
             workers: Workers::new(available_parallelism().map_or(1, usize::from)),
@@ -112,73 +110,79 @@ impl Capacity {
         })
     }
 
-    /// The share of a call that begins now.
+    /// The permit of a new call.
     ///
-    /// * `sends_stream`: whether the client streams in it.
-    /// * `message_bytes`: the largest message of a request of its method.
-    pub(crate) fn share(
+    /// * `sends_stream`: whether its request is a stream.
+    /// * `message_bytes`: the largest message of a request of its method, in bytes.
+    pub(crate) fn permit(
         self: &Arc<Self>,
         address: IpAddr,
         sends_stream: bool,
         message_bytes: usize,
-    ) -> (Share, Release) {
-        let places = if sends_stream { PLACES_OF_STREAM } else { 1 };
-        let capacity = self.clone();
-        let share = Share(Arc::new(Inner { capacity, address, places, message_bytes, held: Mutex::default() }));
-        (share.clone(), Release { share, read_task: None })
+    ) -> (Permit, PermitGuard) {
+        let slots = if sends_stream { SLOTS_OF_STREAM } else { 1 };
+        let permits = self.clone();
+        let permit = Permit(Arc::new(Inner { permits, address, slots, message_bytes, held: Mutex::default() }));
+        (permit.clone(), PermitGuard { permit, read_task: None })
     }
 }
 
-impl Share {
-    /// The share of the call with these extensions. Without the layers of `transport` a call has none.
+impl Permit {
+    /// The permit of the call with these extensions; none if the call did not pass the layer `admission`.
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// The share of a call that is inside of the layers of `transport`.
+    /// The permit of a call that passed the layer `admission`.
     pub(crate) fn of_call(extensions: &Extensions) -> Self {
-        Self::of(extensions).cloned().expect("the layer of limits gives each call its share")
+        Self::of(extensions).cloned().expect("the layer admission gives each call its permit")
     }
 
-    /// Says that the caller's token is valid: from now on the call counts among those with one.
+    /// Counts the call as an authenticated one from now on.
     ///
-    /// * `identity`: what the caller's calls hold.
-    /// * `cost`: what the call costs, in calls.
+    /// * `identity`: the use by all calls of the caller's identity.
+    /// * `cost`: the cost of the call, in calls.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] when there are as many of them as there may be, in all or of this identity.
+    /// [`Failure::Overloaded`] at the limit of authenticated calls, in total or of this identity.
     pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
-        let capacity = &self.0.capacity;
-        capacity.calls.take(1, &capacity.used.calls, &identity.calls)?;
+        let permits = &self.0.permits;
+        permits.calls.take(1, &permits.used.calls, &identity.calls)?;
         self.held().standing = Standing::Authenticated { identity, cost };
         Ok(())
     }
 
-    /// Says that the call goes to its service without a token. What a service has begun for a client's stream may be slow
-    /// to go, so such a call begins only with a place.
+    /// Lets an anonymous call go on to its service. A stream needs its slot before, because the work that a service
+    /// starts for it may take a while to end.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] when there is no place for it.
+    /// [`Failure::Overloaded`] if there is no slot.
     pub fn begin_without_token(&self) -> Result<(), Failure> {
-        if self.0.places == 1 { Ok(()) } else { self.last() }
+        if self.0.slots == 1 { Ok(()) } else { self.acquire_long_running() }
     }
 
-    /// Says that the call is not over at once.
-    pub(crate) fn last(&self) -> Result<(), Failure> {
+    /// Acquires a slot for a call that does not end at once. An authenticated call has one already.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] if there is no slot.
+    pub(crate) fn acquire_long_running(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
-            let Inner { capacity, address, places, .. } = &*self.0;
-            let slot = capacity.unauthenticated.take_many(*address, *places).map_err(|_| Failure::Overloaded)?;
+            let Inner { permits, address, slots, .. } = &*self.0;
+            let slot = permits.unauthenticated.take_many(*address, *slots).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Lasting { _slot: slot };
         }
         Ok(())
     }
 
-    /// Says that the call, for which there is no place to last, may be over soon.
-    pub(crate) fn linger(&self) -> Result<(), Failure> {
+    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] if there is no slot.
+    pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
-            let slot = self.0.capacity.brief.take(self.0.address).map_err(|_| Failure::Overloaded)?;
+            let slot = self.0.permits.brief.take(self.0.address).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Brief { _slot: slot };
         }
         Ok(())
@@ -189,19 +193,23 @@ impl Share {
         self.0.message_bytes
     }
 
-    /// Makes room for bytes of the request. Nobody reads them before it is known whether the caller has a token.
-    pub(crate) fn receive(&self, bytes: usize) -> Result<(), Failure> {
+    /// Reserves memory for bytes of the request.
+    ///
+    /// # Errors
+    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Failure::MessageTooLarge`] at the limit
+    /// of an anonymous call.
+    pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
-        let capacity = &self.0.capacity;
+        let permits = &self.0.permits;
         let received = match &held.standing {
             Standing::Authenticated { identity, .. } => {
                 if bytes >= LARGE_BYTES {
                     identity.add_large_bytes(bytes);
                 }
-                capacity.request_bytes.take(bytes, &capacity.used.request_bytes, &identity.request_bytes)
+                permits.request_bytes.take(bytes, &permits.used.request_bytes, &identity.request_bytes)
             }
-            _ if held.bytes + bytes <= capacity.unauthenticated_bytes => Ok(()),
-            _ => Err(Failure::MessageTooLarge { limit: capacity.unauthenticated_bytes }),
+            _ if held.bytes + bytes <= permits.unauthenticated_bytes => Ok(()),
+            _ => Err(Failure::MessageTooLarge { limit: permits.unauthenticated_bytes }),
         };
         if received.is_ok() {
             held.bytes += bytes;
@@ -209,14 +217,17 @@ impl Share {
         received
     }
 
-    /// Makes room for bytes that the request has only once it is decompressed. Without a token, [`Share::message_bytes`]
-    /// is bound enough.
-    pub(crate) fn decompress(&self, bytes: usize) -> Result<(), Failure> {
+    /// Reserves memory for bytes that decompression adds to the request. For an anonymous call,
+    /// [`Permit::message_bytes`] is the limit.
+    ///
+    /// # Errors
+    /// As for [`Permit::reserve_bytes`].
+    pub(crate) fn reserve_decompressed_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let is_authenticated = matches!(self.held().standing, Standing::Authenticated { .. });
-        if is_authenticated { self.receive(bytes) } else { Ok(()) }
+        if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
     }
 
-    /// What stands for the call's identity, and what the call costs, in calls; none without a valid token.
+    /// A number that stands for the call's identity, and the cost of the call, in calls; none for an anonymous call.
     pub(crate) fn identity_and_cost(&self) -> Option<(usize, u64)> {
         match &self.held().standing {
             Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
@@ -224,54 +235,54 @@ impl Share {
         }
     }
 
-    /// Takes a place among the jobs of large work.
+    /// Takes a place in the queue for decoding.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] when there are too many of them, in all or of this identity.
+    /// [`Failure::Overloaded`] if the queue is full, in total or for this identity.
     pub(crate) fn take_job(&self) -> Result<Job, Failure> {
         let identity = match &self.held().standing {
             Standing::Authenticated { identity, .. } => Arc::clone(identity),
-            // Messages of methods that need no token are small.
+            // Messages of public methods are small.
             _ => return Err(Failure::Overloaded),
         };
-        let capacity = &self.0.capacity;
-        capacity.jobs.take(1, &capacity.used.jobs, &identity.jobs)?;
-        Ok(Job { capacity: Arc::clone(capacity), identity })
+        let permits = &self.0.permits;
+        permits.jobs.take(1, &permits.used.jobs, &identity.jobs)?;
+        Ok(Job { permits: Arc::clone(permits), identity })
     }
 
-    /// Those that run large work.
+    /// The workers that decode.
     pub(crate) fn workers(&self) -> &Workers {
-        &self.0.capacity.workers
+        &self.0.permits.workers
     }
 
-    /// Says that the request is not received any further.
+    /// Ends the call: nothing more of its request is read.
     pub(crate) fn refuse(&self, failure: Failure) {
         self.held().refused = Some(failure);
     }
 
-    /// Why the request is not received any further, if so.
+    /// The failure that [`Permit::refuse`] ended the call with, if it did.
     pub(crate) fn refused(&self) -> Option<Failure> {
         self.held().refused.clone()
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        // Nothing panics between two changes that belong together.
+        // No code panics between two changes that belong together.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Release {
-    /// Ends the reading of the request with the call.
+impl PermitGuard {
+    /// Ends the task that reads the request with the call.
     pub(crate) fn and_end(&mut self, read_task: ReadTask) {
         self.read_task = Some(read_task);
     }
 }
 
-impl Drop for Release {
+impl Drop for PermitGuard {
     fn drop(&mut self) {
-        let Held { standing, bytes, .. } = std::mem::take(&mut *self.share.held());
+        let Held { standing, bytes, .. } = std::mem::take(&mut *self.permit.held());
         if let Standing::Authenticated { identity, .. } = standing {
-            for used in [&self.share.0.capacity.used, &*identity] {
+            for used in [&self.permit.0.permits.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
                 give_back(&used.calls, 1);
             }

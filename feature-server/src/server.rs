@@ -19,18 +19,16 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::service::Routes;
-use tower::Layer;
 
 use crate::config::settings::Settings;
-use crate::descriptors;
 use crate::middleware::auth::{self, AuthLayer};
-use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::net::tls::{Tls, TlsError};
 use crate::net::workers::Workers;
 use crate::pages::Pages;
+use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
@@ -161,7 +159,7 @@ impl Server {
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let service = identity.layer(FairShare::new(AllServices::new(features, others)));
+        let service = stack::authorised(AllServices::new(features, others), &identity);
         let shutdown = async {
             shutdown.await;
             drain.send_replace(true);

@@ -16,6 +16,7 @@ pub const PUBLIC_SERVICES: [&str; 3] =
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 pub mod codec;
+pub mod descriptors;
 mod fast_path;
 pub mod feature;
 pub mod frame;
@@ -23,3 +24,5 @@ pub mod grpc;
 pub mod health;
 pub mod reflection;
 pub mod router;
+#[cfg(test)]
+pub(crate) mod testing;

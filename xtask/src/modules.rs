@@ -1,4 +1,4 @@
-//! The imports between the modules of a crate: which ones the house forbids, and that they form no circle.
+//! The imports between the modules of a crate: some are forbidden, and they must not form circles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -113,7 +113,7 @@ impl Issuer {
         let subject = claims.subject()?;
         let as_user = UserId::new(subject).map_err(|_| AuthError::TokenInvalid("the claim sub is no valid id"))?;
         let (user, instance) = match &self.kind {
-            IssuerKind::Own => (own::user(claims)?, own::instance(claims)?),
+            IssuerKind::Own => (own::user(claims.user.as_ref())?, own::instance(claims.instance.as_ref())?),
             IssuerKind::Oidc(instance) => (Some(as_user), instance.clone()),
         };
         let organization = claims.organization().map(organization).transpose()?;

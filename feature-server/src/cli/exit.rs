@@ -2,8 +2,8 @@
 
 use std::error::Error;
 
+use crate::cli::commands::DataError;
 use crate::config::ConfigError;
-use crate::data::DataError;
 
 /// Success.
 pub const OK: u8 = 0;

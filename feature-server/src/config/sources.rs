@@ -10,7 +10,7 @@ use ::config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
 use super::keys::{self, Kind, Node};
 use super::tree::{self, Place};
 use super::{ConfigError, Configuration, Origins, Settings, rules};
-use crate::text_file;
+use crate::config::text_file;
 
 /// The file that is read when none is named and it exists.
 const DEFAULT_FILE: &str = "feature-server.toml";

@@ -27,10 +27,10 @@ use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::Drain;
 use crate::net::tls::ClientCertificate;
-use crate::permit::{Capacity, ClientAddress, Release, Share};
+use crate::permit::{ClientAddress, Permit, PermitGuard, Permits};
 
 /// How long a call without a token may run without a slot.
-const LINGER: Duration = Duration::from_millis(250);
+const BRIEF_CALL: Duration = Duration::from_millis(250);
 
 /// Limits the calls of a service.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ pub(crate) struct Limits<S> {
 
 #[derive(Debug)]
 struct Bounds {
-    capacity: Arc<Capacity>,
+    permits: Arc<Permits>,
     body_timeout: Duration,
     default_deadline: Duration,
     max_deadline: Duration,
@@ -51,7 +51,7 @@ struct Bounds {
 impl<S> Limits<S> {
     pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
-            capacity: Capacity::new(limits),
+            permits: Permits::new(limits),
             body_timeout: Duration::from_millis(limits.body_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
@@ -96,32 +96,33 @@ where
         // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
         let address = ClientAddress::of(request.extensions());
-        let (share, mut release) = self.bounds.capacity.share(address, sends_stream, message_bytes);
+        let (permit, mut guard) = self.bounds.permits.permit(address, sends_stream, message_bytes);
         // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
         // take it now.
         if sends_stream
             && !shows_credential(&request)
-            && let Err(overloaded) = share.last()
+            && let Err(overloaded) = permit.acquire_long_running()
         {
             return LimitsFuture::refused(&protocol, &overloaded, &context);
         }
         request.extensions_mut().insert(deadline);
-        request.extensions_mut().insert(share.clone());
+        request.extensions_mut().insert(permit.clone());
         let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
-        let mut request = request.map(|body| request_body::bounded(body, share.clone(), context.clone(), body_timeout));
+        let mut request =
+            request.map(|body| request_body::bounded(body, permit.clone(), context.clone(), body_timeout));
         if sends_stream {
             let (head, body) = request.into_parts();
             let (body, read_task) = stream_buffer::read(body, context.clone());
-            release.and_end(read_task);
+            guard.and_end(read_task);
             request = Request::from_parts(head, body);
         }
         LimitsFuture::Admitted {
             inner: self.inner.call(RecognisedCall { protocol: protocol.clone(), request }),
             call: Call {
-                share,
-                release: Some(release),
+                permit,
+                guard: Some(guard),
                 is_stream: sends_stream || gets_stream,
-                lingering: None,
+                brief: None,
                 deadline,
                 ending: Ending::default(),
                 bounds: self.bounds.clone(),
@@ -152,11 +153,11 @@ pin_project! {
 
 /// The state of a running call.
 struct Call {
-    share: Share,
+    permit: Permit,
     /// Dropped when the answer is complete, or at the end of a stream.
-    release: Option<Release>,
+    guard: Option<PermitGuard>,
     is_stream: bool,
-    lingering: Option<Pin<Box<Sleep>>>,
+    brief: Option<Pin<Box<Sleep>>>,
     deadline: Deadline,
     ending: Ending,
     bounds: Arc<Bounds>,
@@ -170,18 +171,18 @@ impl Call {
         if !self.is_stream || response.body().is_end_stream() {
             return Ok(response);
         }
-        self.share.last()?;
-        Ok(response.map(|body| body.with_release(self.release.take())))
+        self.permit.acquire_long_running()?;
+        Ok(response.map(|body| body.with_guard(self.guard.take())))
     }
 
     /// The failure that ends a waiting call, if there is one.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        if let Err(overloaded) = self.share.last() {
+        if let Err(overloaded) = self.permit.acquire_long_running() {
             // A slow last packet is normal: give the call 250 ms before refusing it.
-            if self.share.linger().is_err() {
+            if self.permit.acquire_brief().is_err() {
                 return Poll::Ready(overloaded);
             }
-            let wait = self.lingering.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+            let wait = self.brief.get_or_insert_with(|| Box::pin(sleep(BRIEF_CALL)));
             if wait.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(overloaded);
             }
@@ -191,7 +192,7 @@ impl Call {
 
     /// Ends the call. The future that polls it then drops the service's future, and with it all that still runs inside.
     fn finish(&mut self, answered: Result<Response<CallBody>, Failure>) -> Response<CallBody> {
-        self.release = None;
+        self.guard = None;
         answered.unwrap_or_else(|failure| refuse(&self.protocol, &failure, &self.context))
     }
 }
@@ -222,7 +223,7 @@ where
             }
             LimitsProjected::Admitted { inner, call } => {
                 let polled = inner.poll(cx);
-                let answered = match (call.share.refused(), polled) {
+                let answered = match (call.permit.refused(), polled) {
                     (Some(failure), _) => Err(failure),
                     (None, Poll::Ready(Ok(response))) => call.answer(response.map(CallBody::new)),
                     (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),

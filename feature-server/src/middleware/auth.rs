@@ -26,7 +26,7 @@ use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
-use crate::permit::{Share, Usage};
+use crate::permit::{Permit, Usage};
 
 /// The layer for the methods in `schema`. Must be called on a tokio runtime, which keeps keys and revocations up to
 /// date.
@@ -122,7 +122,7 @@ impl Gate {
         match self.authenticate(request, now) {
             Authentication::Ready(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
             Authentication::Ready(Err(_)) | Authentication::Pending(_) => {
-                Share::of(request.extensions()).map_or(Ok(()), Share::begin_without_token)?;
+                Permit::of(request.extensions()).map_or(Ok(()), Permit::begin_without_token)?;
             }
         }
         request.headers_mut().remove(AUTHORIZATION);
@@ -166,7 +166,7 @@ struct Taken {
 impl Taken {
     /// Counts the call, with everything that it holds, among those of its identity.
     fn hold<B>(self, request: &Request<B>) -> Result<(), Failure> {
-        Share::of(request.extensions()).map_or(Ok(()), |share| share.authenticate(self.identity, self.cost))
+        Permit::of(request.extensions()).map_or(Ok(()), |permit| permit.authenticate(self.identity, self.cost))
     }
 }
 

@@ -6,31 +6,31 @@ use tonic::{Code, Status};
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::permit::{Share, decode_pool};
+use crate::permit::{Permit, decode_pool};
 
 /// The host of the calls of this server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerHost {
     context: CallContext,
-    share: Share,
+    permit: Permit,
 }
 
 impl CallHost for ServerHost {
     fn of(extensions: &Extensions) -> Self {
-        Self { context: CallContext::of(extensions), share: Share::of_call(extensions) }
+        Self { context: CallContext::of(extensions), permit: Permit::of_call(extensions) }
     }
 
     fn message_bytes(&self) -> usize {
-        self.share.message_bytes()
+        self.permit.message_bytes()
     }
 
     fn reserve_bytes(&self, bytes: usize) -> Result<(), Error> {
         // The permit of an authenticated call refuses bytes for one reason only; others need no reservation.
-        self.share.decompress(bytes).map_err(|_| Error::Overloaded)
+        self.permit.reserve_decompressed_bytes(bytes).map_err(|_| Error::Overloaded)
     }
 
     async fn run<T: Send + 'static>(&self, bytes: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        decode_pool::run(&self.share, bytes, job).await.map_err(|failure| match failure {
+        decode_pool::run(&self.permit, bytes, job).await.map_err(|failure| match failure {
             Failure::Overloaded => Error::Overloaded,
             _ => Error::Internal,
         })
@@ -55,15 +55,15 @@ mod tests {
 
     use super::*;
     use crate::config::settings::Limits;
-    use crate::permit::{Capacity, Usage};
+    use crate::permit::{Permits, Usage};
 
     #[test]
     fn decompressed_bytes_count_as_bytes_of_the_request() {
         let limits = Limits { request_bytes: 400_000, message_bytes: 100_000, ..Limits::default() };
-        let (share, _release) = Capacity::new(&limits).share([127, 0, 0, 1].into(), false, 100_000);
+        let (permit, _guard) = Permits::new(&limits).permit([127, 0, 0, 1].into(), false, 100_000);
         let identity = Arc::<Usage>::default();
-        share.authenticate(Arc::clone(&identity), 1).unwrap();
-        let host = ServerHost { context: CallContext::for_tests(), share };
+        permit.authenticate(Arc::clone(&identity), 1).unwrap();
+        let host = ServerHost { context: CallContext::for_tests(), permit };
         // 60,000 bytes, as the transcoder decompresses them.
         let decompress = || [8192; 7].into_iter().chain([2656]).try_for_each(|bytes| host.reserve_bytes(bytes));
         decompress().expect("a quarter of all is for one identity");

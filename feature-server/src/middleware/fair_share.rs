@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tonic::body::Body;
 use tower::Service;
 
-use crate::permit::Share;
+use crate::permit::Permit;
 
 /// A worker is busy after this many calls without an idle moment: a few milliseconds.
 const BUSY: u64 = 256;
@@ -52,7 +52,7 @@ impl WorkerCalls {
         if self.served > BUSY + WINDOW {
             self.served = BUSY + cost;
             self.of_identities.clear();
-            self.release();
+            self.guard();
         }
         let had = self.of_identities.entry(identity).or_default();
         *had += cost;
@@ -70,10 +70,10 @@ impl WorkerCalls {
     fn idle(&mut self) {
         self.served = 0;
         self.of_identities.clear();
-        self.release();
+        self.guard();
     }
 
-    fn release(&mut self) {
+    fn guard(&mut self) {
         let mut released = 0;
         while released < RELEASED
             && let Some(waiting) = self.waiting.pop_front()
@@ -89,7 +89,7 @@ pub(crate) fn idle() {
     WORKER.with_borrow_mut(WorkerCalls::idle);
 }
 
-/// Delays the calls of identities that have had more than their share of a busy worker.
+/// Delays the calls of identities that have had more than their permit of a busy worker.
 #[derive(Debug, Clone)]
 pub struct FairShare<S> {
     inner: S,
@@ -115,7 +115,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let caller = Share::of(request.extensions()).and_then(Share::identity_and_cost);
+        let caller = Permit::of(request.extensions()).and_then(Permit::identity_and_cost);
         let turn = caller.and_then(|(identity, cost)| WORKER.with_borrow_mut(|worker| worker.begin(identity, cost)));
         let state = match turn {
             None => State::Inside { answer: self.inner.call(request) },

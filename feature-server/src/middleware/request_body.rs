@@ -13,19 +13,19 @@ use tonic::body::Body;
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::permit::Share;
+use crate::permit::Permit;
 
 /// Limits the body of a call.
 ///
-/// * `share`: of the call. It records why the body was not received to its end.
+/// * `permit`: of the call. It records why the body was not received to its end.
 /// * `timeout`: how long a service may have to wait for the body; `None` for a body that lasts as long as the call.
-pub(crate) fn bounded(body: Body, share: Share, context: CallContext, timeout: Option<Duration>) -> Body {
-    if body.is_end_stream() { body } else { Body::new(Arriving { body, share, context, timeout, wait: None }) }
+pub(crate) fn bounded(body: Body, permit: Permit, context: CallContext, timeout: Option<Duration>) -> Body {
+    if body.is_end_stream() { body } else { Body::new(Arriving { body, permit, context, timeout, wait: None }) }
 }
 
 struct Arriving {
     body: Body,
-    share: Share,
+    permit: Permit,
     context: CallContext,
     timeout: Option<Duration>,
     /// Starts when the service first has to wait, so that a client is not blamed for a service that reads late.
@@ -41,7 +41,7 @@ impl Arriving {
 
     fn refuse(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let status = failure.status(self.context.request_id());
-        self.share.refuse(failure);
+        self.permit.refuse(failure);
         Poll::Ready(Some(Err(status)))
     }
 }
@@ -53,7 +53,7 @@ impl http_body::Body for Arriving {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
         match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => match this.share.receive(frame.data_ref().map_or(0, Bytes::len)) {
+            Poll::Ready(Some(Ok(frame))) => match this.permit.reserve_bytes(frame.data_ref().map_or(0, Bytes::len)) {
                 Ok(()) => Poll::Ready(Some(Ok(frame))),
                 Err(failure) => this.refuse(failure),
             },

@@ -13,7 +13,7 @@ use tonic::Status;
 use crate::middleware::call_log::CallLog;
 use crate::middleware::error_details::stream_end::StreamEnd;
 use crate::net::activity::{Busy, Unsent};
-use crate::permit::Release;
+use crate::permit::PermitGuard;
 
 /// Data of this size is cut into pieces of [`PIECE_BYTES`]. Larger data is worth a system call of its own.
 const CUT_BYTES: RangeInclusive<usize> = PIECE_BYTES + 1..=4 * 1024;
@@ -32,7 +32,7 @@ pub(crate) struct CallBody {
     refused: bool,
     log: Option<CallLog>,
     // Dropped at the end of the answer.
-    _release: Option<Release>,
+    _guard: Option<PermitGuard>,
     busy: Option<Busy>,
     /// Held while the client has not taken all data.
     unsent: Option<Unsent>,
@@ -49,8 +49,8 @@ impl CallBody {
     }
 
     /// Keeps the permit of the call until the end of the answer.
-    pub(crate) fn with_release(self, release: Option<Release>) -> Self {
-        Self { _release: release, ..self }
+    pub(crate) fn with_guard(self, guard: Option<PermitGuard>) -> Self {
+        Self { _guard: guard, ..self }
     }
 
     /// Marks the answer to a call that was refused before it came to a service.

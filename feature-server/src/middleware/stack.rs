@@ -7,10 +7,12 @@ use grpc_transcoding::Transcode;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tonic::body::Body;
-use tower::Service;
+use tower::{Layer, Service};
 
 use crate::config::settings::{Limits, Settings};
+use crate::middleware::auth::AuthLayer;
 use crate::middleware::call_host::ServerHost;
+use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::{Recogniser, Recognition};
 use crate::middleware::{admission, call_log, cors, error_details, response_body};
 use crate::net::listener::{self, Stopped};
@@ -54,7 +56,22 @@ where
     }
 }
 
-/// Puts the layers around a service. The first line is the innermost layer.
+/// Puts the layers around the router that need a caller. The first line is the innermost layer.
+pub fn authorised<S>(
+    router: S,
+    identity: &AuthLayer,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<S> + 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    // It counts calls by identity, and only calls that may be made.
+    let service = FairShare::new(router);
+    // Nothing of a call is decoded before its credential and its method's rule let it in.
+    identity.layer(service)
+}
+
+/// Puts the layers around a service that every request passes. The first line is the innermost layer.
 pub(crate) fn layers<S>(
     service: S,
     recogniser: Recogniser,
@@ -70,13 +87,13 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    // Next to the service, so that the layers around it see a complete status, whatever the service does.
+    // Next to the service, so that the layers around it see a complete status, also after a panic.
     let service = error_details::Errors::new(service, drain.clone());
     // Outside of it there are all protocols, inside only gRPC with uncompressed messages.
     let service = Transcode::<_, ServerHost>::new(service);
     // Its refusals are in the protocol of the call. Transcoding counts its memory with the permit of the call.
     let service = admission::Limits::new(service, limits, drain);
-    // Requests that are no calls get no permit.
+    // A request for a page or an unknown path is answered here and gets no permit.
     let service = Recognition::new(service, recogniser);
     // Every answer has a request id and a line in the log, pages and refusals included.
     let service = call_log::CallLogService::new(service);

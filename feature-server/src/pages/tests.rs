@@ -10,7 +10,7 @@ mod openapi;
 const ADDRESS: &str = "127.0.0.1:8080";
 
 fn pages() -> Pages {
-    Pages::new(&crate::descriptors::pool(), ADDRESS.parse().unwrap(), false)
+    Pages::new(&crate::services::descriptors::pool(), ADDRESS.parse().unwrap(), false)
 }
 
 fn request(method: &str, uri: &str, headers: &[(&str, &str)]) -> Request<()> {
@@ -114,7 +114,7 @@ fn the_page_runs_and_loads_nothing() {
 #[test]
 fn the_calls_to_paste_are_those_of_a_server_with_tls_or_without() {
     let shown = |tls| {
-        let pages = Pages::new(&crate::descriptors::pool(), ADDRESS.parse().unwrap(), tls);
+        let pages = Pages::new(&crate::services::descriptors::pool(), ADDRESS.parse().unwrap(), tls);
         let answer = pages.answer(&request("GET", "/", &[("host", "features.example.com")])).unwrap();
         String::from_utf8(answer.into_body().to_vec()).unwrap()
     };

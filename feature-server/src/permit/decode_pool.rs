@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::Failure;
-use crate::permit::Share;
+use crate::permit::Permit;
 
 /// The most jobs that run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(crate) const JOBS: usize = 32;
@@ -40,15 +40,15 @@ impl Workers {
 /// # Errors
 /// [`Failure::Overloaded`] when there are too many jobs, in all or of this identity.
 pub(crate) async fn run<T: Send + 'static>(
-    share: &Share,
+    permit: &Permit,
     bytes: usize,
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
     if bytes <= INLINE_BYTES {
         return Ok(job());
     }
-    let place = share.take_job()?;
-    let Workers(free) = share.workers();
+    let place = permit.take_job()?;
+    let Workers(free) = permit.workers();
     let worker = Arc::clone(free).acquire_owned().await.expect("the semaphore is never closed");
     let done = spawn_blocking(move || {
         let done = job();
@@ -66,51 +66,51 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::permit::Capacity;
+    use crate::permit::Permits;
 
     #[tokio::test]
     async fn only_large_jobs_leave_the_thread() {
-        let (share, _release) = Capacity::for_tests(1 << 20);
+        let (permit, _guard) = Permits::for_tests(1 << 20);
         for (bytes, stays) in [(0, true), (INLINE_BYTES, true), (INLINE_BYTES + 1, false)] {
-            let ran_on = run(&share, bytes, || thread::current().id()).await.unwrap();
+            let ran_on = run(&permit, bytes, || thread::current().id()).await.unwrap();
             assert_eq!(ran_on == thread::current().id(), stays, "{bytes} bytes");
         }
     }
 
     #[tokio::test]
     async fn jobs_of_one_identity_leave_places_to_others() {
-        let capacity = Capacity::with_message_bytes(1 << 20);
+        let permits = Permits::with_message_bytes(1 << 20);
         let call = |identity: &Arc<_>| {
-            let (share, release) = capacity.share([127, 0, 0, 1].into(), false, 1 << 20);
-            share.authenticate(Arc::clone(identity), 1).unwrap();
-            (share, release)
+            let (permit, guard) = permits.permit([127, 0, 0, 1].into(), false, 1 << 20);
+            permit.authenticate(Arc::clone(identity), 1).unwrap();
+            (permit, guard)
         };
         let (mallory, ann) = (Arc::default(), Arc::default());
         let (end, ends) = mpsc::channel::<()>();
-        let (share, _release) = call(&mallory);
-        let running = tokio::spawn(async move { run(&share, usize::MAX, move || ends.recv().is_err()).await });
+        let (permit, _guard) = call(&mallory);
+        let running = tokio::spawn(async move { run(&permit, usize::MAX, move || ends.recv().is_err()).await });
         let waiting: Vec<_> = (1..JOBS / 4)
             .map(|_| {
-                let (share, release) = call(&mallory);
+                let (permit, guard) = call(&mallory);
                 tokio::spawn(async move {
-                    let _release = release;
-                    run(&share, usize::MAX, || true).await
+                    let _guard = guard;
+                    run(&permit, usize::MAX, || true).await
                 })
             })
             .collect();
         // The jobs take their places when their tasks first run.
-        while capacity.jobs() < JOBS / 4 {
+        while permits.jobs() < JOBS / 4 {
             tokio::task::yield_now().await;
         }
-        let (share, _release) = call(&mallory);
-        assert!(matches!(run(&share, usize::MAX, || ()).await, Err(Failure::Overloaded)));
-        let (share, _release) = call(&ann);
-        let other = tokio::spawn(async move { run(&share, usize::MAX, || "answered").await.unwrap() });
+        let (permit, _guard) = call(&mallory);
+        assert!(matches!(run(&permit, usize::MAX, || ()).await, Err(Failure::Overloaded)));
+        let (permit, _guard) = call(&ann);
+        let other = tokio::spawn(async move { run(&permit, usize::MAX, || "answered").await.unwrap() });
         drop(end);
         assert_eq!(other.await.unwrap(), "answered");
         for job in waiting.into_iter().chain([running]) {
             assert!(job.await.unwrap().unwrap());
         }
-        assert_eq!(capacity.jobs(), 0);
+        assert_eq!(permits.jobs(), 0);
     }
 }

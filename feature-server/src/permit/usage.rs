@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::Capacity;
+use super::Permits;
 use crate::error::Failure;
 
 /// Of the places and the room for those with a token, one identity gets at most one part in so many.
@@ -60,7 +60,7 @@ impl Bound {
 }
 
 fn take(from: &AtomicUsize, count: usize, limit: usize) -> Result<(), Failure> {
-    // Counted first and taken back when it was too much, so that two calls never share what is left.
+    // Counted first and taken back when it was too much, so that two calls never permit what is left.
     let before = from.fetch_add(count, Ordering::Relaxed);
     if before + count <= limit {
         return Ok(());
@@ -75,13 +75,13 @@ pub(crate) fn give_back(to: &AtomicUsize, count: usize) {
 
 /// A place among the jobs of large work, until it is dropped.
 pub(crate) struct Job {
-    pub(crate) capacity: Arc<Capacity>,
+    pub(crate) permits: Arc<Permits>,
     pub(crate) identity: Arc<Usage>,
 }
 
 impl Drop for Job {
     fn drop(&mut self) {
-        give_back(&self.capacity.used.jobs, 1);
+        give_back(&self.permits.used.jobs, 1);
         give_back(&self.identity.jobs, 1);
     }
 }

@@ -105,7 +105,7 @@ fn verdict(refusal: Option<&str>, answer: &Value) -> Verdict {
 fn pool() -> DescriptorPool {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/e2e/clients/json_oracle");
     let kinds = protox::compile(["kinds.proto"], [folder]).unwrap();
-    let mut pool = feature_server::descriptors::pool();
+    let mut pool = feature_server::services::descriptors::pool();
     pool.add_file_descriptor_set(kinds).unwrap();
     pool
 }

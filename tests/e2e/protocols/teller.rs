@@ -48,7 +48,7 @@ pub struct Answer {
 impl Teller {
     pub fn new(server: &Server) -> Self {
         Self {
-            pool: feature_server::descriptors::pool(),
+            pool: feature_server::services::descriptors::pool(),
             http: Client::builder(TokioExecutor::new()).build_http(),
             http2: Client::builder(TokioExecutor::new()).http2_only(true).build_http(),
             base: format!("http://{}", server.address()),

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use feature_server::descriptors;
+use feature_server::services::descriptors;
 use grpc_transcoding::json::{decode, encode};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use prost_reflect::MessageDescriptor;

@@ -14,7 +14,7 @@ use feature_auth::{Grant, Identity, Principal};
 use feature_core::{InstanceId, Scope};
 use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
-use feature_server::descriptors;
+use feature_server::services::descriptors;
 use feature_server::error::Failure;
 use feature_server::call_context::CallContext;
 use feature_server::middleware::auth::instances::Instances;

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use feature_server::descriptors;
+use feature_server::services::descriptors;
 use grpc_transcoding::json::encode;
 use grpc_transcoding::rest::{Found, Routes};
 use http::{Method, Uri};

@@ -3,7 +3,6 @@
 use feature_core::{IdError, InstanceId, UserId};
 use serde_json::Value;
 
-use crate::authenticate::claims::Claims;
 use crate::error::AuthError;
 
 /// The `iss` and the `aud` of the server's own tokens.
@@ -18,14 +17,14 @@ pub(crate) const INSTANCE_CLAIM: &str = "instance";
 /// The claim with the user of an own token.
 pub(crate) const USER_CLAIM: &str = "user";
 
-/// The user of an own token.
-pub(crate) fn user(claims: &Claims) -> Result<Option<UserId>, AuthError> {
-    id(claims.user.as_ref(), UserId::new, "the claim user is no valid id")
+/// The user of an own token, from its claim.
+pub(crate) fn user(claim: Option<&Value>) -> Result<Option<UserId>, AuthError> {
+    id(claim, UserId::new, "the claim user is no valid id")
 }
 
-/// The instance of an own token.
-pub(crate) fn instance(claims: &Claims) -> Result<Option<InstanceId>, AuthError> {
-    id(claims.instance.as_ref(), InstanceId::new, "the claim instance is no valid id")
+/// The instance of an own token, from its claim.
+pub(crate) fn instance(claim: Option<&Value>) -> Result<Option<InstanceId>, AuthError> {
+    id(claim, InstanceId::new, "the claim instance is no valid id")
 }
 
 /// A malformed claim is an error: without its restriction the token would have more rights.

@@ -15,7 +15,7 @@ use tower::{ServiceExt, service_fn};
 use tracing::Instrument;
 
 use super::*;
-use crate::testing::schema;
+use crate::services::testing::schema;
 
 struct Setup {
     layer: AuthLayer,

@@ -11,7 +11,7 @@ use crate::config::settings::Settings;
 mod routes;
 
 fn recogniser() -> Recogniser {
-    let pool = crate::descriptors::pool();
+    let pool = crate::services::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
     Recogniser::new(pool, message_bytes, pages, Hosts::new(&Settings::default())).unwrap()
@@ -104,7 +104,7 @@ fn protocols_of_this_server_are_recognised() {
 
 #[tokio::test]
 async fn an_unknown_path_is_answered_as_any_other_failure() {
-    let (recogniser, pool) = (recogniser(), crate::descriptors::pool());
+    let (recogniser, pool) = (recogniser(), crate::services::descriptors::pool());
     for id in ["r1", "a\"b\\c", "\u{7e}"] {
         let mut request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
         let context = CallContext::from_request(&request);

@@ -124,7 +124,7 @@ async fn calls_without_an_origin_get_no_cors_headers() {
 async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_protocol() {
     let settings = Settings::default();
     let on_loopback = || {
-        let recogniser = recogniser_of(crate::descriptors::pool(), Hosts::new(&settings));
+        let recogniser = recogniser_of(crate::services::descriptors::pool(), Hosts::new(&settings));
         layers(service(), recogniser, &settings.limits, &[], Drain::new())
     };
     let json = "application/json";

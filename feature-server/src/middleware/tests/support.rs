@@ -37,7 +37,7 @@ use crate::net::listener::Stopped;
 use crate::net::shutdown::Drain;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
-use crate::permit::Share;
+use crate::permit::Permit;
 
 /// The prefix of an empty gRPC message, which is also an empty health check.
 pub const EMPTY: &[u8] = &[0; 5];
@@ -61,7 +61,7 @@ pub fn service()
         async move {
             // Like the layer in front of the real services.
             if request.headers().contains_key("authorization")
-                && let Err(failure) = Share::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
+                && let Err(failure) = Permit::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
             {
                 return Ok(failure.status(CallContext::of(request.extensions()).request_id()).into_http());
             }
@@ -204,7 +204,7 @@ impl Answer {
 pub fn recogniser() -> Recogniser {
     let mut settings = Settings::default();
     settings.server.listen = ([0, 0, 0, 0], 8080).into();
-    recogniser_of(crate::descriptors::pool(), Hosts::new(&settings))
+    recogniser_of(crate::services::descriptors::pool(), Hosts::new(&settings))
 }
 
 /// Recognises calls of the services in `pool`, under the names in `hosts`.

@@ -27,7 +27,7 @@ const STREAM: &str = "application/connect+proto";
 
 /// All that is served, and the odd paths of the small service.
 fn pool() -> DescriptorPool {
-    let mut pool = crate::descriptors::pool();
+    let mut pool = crate::services::descriptors::pool();
     let health = pool.get_service_by_name("grpc.health.v1.Health").unwrap();
     let method = |name: &str, streams| MethodDescriptorProto {
         name: Some(name.to_owned()),

@@ -15,7 +15,7 @@ use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
 use super::expiry::Validity;
 use crate::config::settings::{self, Presence};
-use crate::text_file;
+use crate::config::text_file;
 
 /// The ALPN protocols, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];

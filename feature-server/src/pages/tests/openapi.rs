@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const PATH: &str = "/v2/features/user/{user_id}";
 
 fn ours() -> Value {
-    document(&crate::descriptors::pool(), &crate::pages::API)
+    document(&crate::services::descriptors::pool(), &crate::pages::API)
 }
 
 fn schema(name: &str) -> Value {

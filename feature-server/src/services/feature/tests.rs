@@ -12,7 +12,7 @@ use prost::Message;
 
 use super::*;
 use crate::middleware::auth::rules::rule;
-use crate::testing::{Who, caller, schema};
+use crate::services::testing::{Who, caller, schema};
 
 /// A service over an empty store.
 fn service() -> (FeatureService, Arc<Committer>) {

@@ -7,7 +7,7 @@ use feature_auth::access::{Caller, Rule};
 use feature_core::{Level, Scope};
 
 use super::*;
-use crate::testing::{Who, metadata, outcome};
+use crate::services::testing::{Who, metadata, outcome};
 
 fn instances() -> Instances {
     let hosts = [("Tenant.Example", "tenant"), ("dotted.example.", "dotted"), ("::1", "six"), ("[::1]", "six")];

@@ -6,7 +6,7 @@ use feature_auth::access::Caller;
 use feature_core::{Level, Scope};
 
 use super::*;
-use crate::testing::{Who, caller, schema};
+use crate::services::testing::{Who, caller, schema};
 
 /// The scope of the resource in the table: organization `acme`, user `42`.
 fn resource(caller: &Caller, level: Level) -> Result<Scope, AuthError> {

@@ -4,7 +4,7 @@ use grpc_transcoding::json;
 use grpc_transcoding::rest::{Found, Routes};
 use http::Method;
 
-use crate::descriptors;
+use crate::services::descriptors;
 
 /// The result of `VERB /path?query` as a line: `Method {request}`, `! field: violation; …`, `405 VERBS` or `404`.
 fn call(routes: &Routes, call: &str, body: &str) -> String {

@@ -17,7 +17,7 @@ use super::*;
 use crate::call_context::CallContext;
 use crate::middleware::auth::rules::rule;
 use crate::services::feature::FeatureService;
-use crate::testing::{Who, caller, schema};
+use crate::services::testing::{Who, caller, schema};
 
 /// Two services over one store, one of them with a cache.
 struct Services {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::bar::Bar;
 use super::{DataError, file_error};
-use crate::text_file;
+use crate::config::text_file;
 
 /// Creates a store from an export, in a data folder that is missing or empty, and returns a report.
 ///
