@@ -22,7 +22,7 @@ const TURN_CALLS: usize = 128;
 
 /// The bytes of a poll if the last call was refused, and before the first call is admitted. A refusal costs more than
 /// an answer, and clients that open connections in masses get many refusals.
-const SHORT_TURN_BYTES: usize = 1024;
+const SHORT_TURN_BYTES: usize = 512;
 
 /// The activity of a connection.
 #[derive(Debug)]
