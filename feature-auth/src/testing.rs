@@ -82,7 +82,7 @@ impl Signer {
         self.token_with(&json!({"alg": self.algorithm, "kid": self.id}), claims)
     }
 
-    /// A token with another header, signed with this key's algorithm whatever the header says.
+    /// A token with another header, signed with this key's algorithm. The header may name another one.
     pub fn token_with(&self, header: &Value, claims: &Value) -> String {
         let message = unsigned(header, claims);
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm).unwrap();

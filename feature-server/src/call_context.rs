@@ -43,7 +43,8 @@ impl CallContext {
         extensions.get::<Self>().cloned().expect("the layer call_log gives each request its context")
     }
 
-    /// A context for a request: with the client's `x-request-id` when it is short and visible ASCII, else with a new id.
+    /// A context for a request: with the client's `x-request-id` if it is short and visible ASCII, else with a new
+    /// id.
     pub fn from_request<B>(request: &Request<B>) -> Self {
         let sane = |value: &&HeaderValue| {
             (1..=REQUEST_ID_MAX_CHARS).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)

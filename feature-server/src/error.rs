@@ -78,7 +78,7 @@ pub enum Failure {
         /// How long a client may take to send a request.
         timeout: Duration,
     },
-    /// Somebody else has written since the caller read.
+    /// Another caller has written since this one read.
     #[error("{0}")]
     SequenceMismatch(Rejection),
     /// More calls came than can be served.

@@ -31,8 +31,8 @@ impl ClientAddress {
     }
 }
 
-/// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much memory as
-/// this many other calls.
+/// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much
+/// memory as this many other calls.
 const SLOTS_OF_STREAM: usize = 16;
 
 /// The capacity of the server for calls.
@@ -196,8 +196,8 @@ impl Permit {
     /// Reserves memory for bytes of the request.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Failure::MessageTooLarge`] at the limit
-    /// of an anonymous call.
+    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Failure::MessageTooLarge`] at the
+    /// limit of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let permits = &self.0.permits;

@@ -41,7 +41,7 @@ const NOT_FORWARDED: [HeaderName; 19] = [
     EXPECT,
     GRPC_ACCEPT_ENCODING,
     GRPC_ENCODING,
-    // The host sets the deadline of the call, whatever protocol the client names it in.
+    // The host sets the deadline of the call, in every protocol of the client.
     GRPC_TIMEOUT,
     TE,
     TRAILER,
@@ -135,7 +135,7 @@ pub(crate) async fn streaming<S: GrpcService, H: CallHost>(
 /// A body with one message, which is decoded when the service reads it.
 ///
 /// Layers that authenticate and authorise the call run before that. So a caller without the right to make the call gets
-/// the same refusal in every protocol, whatever is wrong with the message.
+/// the same refusal in every protocol, also for a malformed message.
 pub(crate) fn lazy_message(
     host: impl CallHost,
     message: impl Future<Output = Result<Bytes, Error>> + Send + 'static,

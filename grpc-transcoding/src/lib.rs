@@ -31,9 +31,9 @@
 //! # Hosts
 //!
 //! A server with limits, a log or threads for large messages implements [`CallHost`]. Such a server has layers between
-//! the recognition of a protocol and the translation, for example limits that refuse calls in their own protocol. So it
-//! calls [`Protocols::recognise`] and [`Protocol::refuse`] itself, and puts [`Transcode`] behind these layers. Deadlines
-//! are up to the server: [`Protocol::timeout`] reads the timeout of the client.
+//! the recognition of a protocol and the translation, for example limits that refuse calls in their own protocol. So
+//! it calls [`Protocols::recognise`] and [`Protocol::refuse`] itself, and puts [`Transcode`] behind these layers.
+//! Deadlines are up to the server: [`Protocol::timeout`] reads the timeout of the client.
 //!
 //! All others need only the layer. Its [`DefaultHost`] has a limit for the size of messages, and nothing else.
 //!

@@ -21,7 +21,7 @@ async fn reads_are_never_older_than_an_acknowledged_write() {
     let token: Arc<str> = server.token("--role SYSTEM_OWNER").into();
     let table = [
         // method, id, instance of the write, instance of the users that are read
-        ("SetSystemFeatures", json!({}), "nobody", "of-system"),
+        ("SetSystemFeatures", json!({}), "anonymous", "of-system"),
         ("SetInstanceFeatures", json!({}), "of-instance", "of-instance"),
         ("SetOrganizationFeatures", json!({"organizationId": "acme"}), "of-organization", "of-organization"),
         ("SetUserFeatures", json!({"userId": "ann"}), "of-user", "of-user"),

@@ -15,7 +15,7 @@ const CALLERS: [Option<&str>; 4] = [
     Some("--role IAM_OWNER --instance demo"),
     Some("--role ORG_OWNER --instance demo --organization acme"),
 ];
-const NOBODY: usize = 0;
+const ANONYMOUS: usize = 0;
 const SYSTEM: usize = 1;
 const OWNER: usize = 2;
 const ACME: usize = 3;
@@ -59,8 +59,8 @@ fn story() -> Vec<(usize, &'static str, Json)> {
             json!({"userId": "ann", "loginV2": {"baseUri": "nowhere"}, "improvedPerformance": [0]}),
         ),
         (OWNER, "SetUserFeatures", json!({"userId": "x".repeat(201), "actions": true})),
-        (NOBODY, "SetUserFeatures", json!({"userId": "ann", "actions": true})),
-        (NOBODY, "GetSystemFeatures", json!({})),
+        (ANONYMOUS, "SetUserFeatures", json!({"userId": "ann", "actions": true})),
+        (ANONYMOUS, "GetSystemFeatures", json!({})),
         (ACME, "ResetInstanceFeatures", json!({})),
         (SYSTEM, "ResetInstanceFeatures", json!({})),
         (OWNER, "ResetUserFeatures", json!({"userId": "ann"})),

@@ -71,8 +71,8 @@ fn forbidden(imports: &Imports) -> Vec<String> {
     found
 }
 
-/// The imports of all files in a crate's source folder. What is only for tests is left out, and what a module takes from
-/// those that it stands in: a folder's file is the face of the folder.
+/// The imports of all files in a crate's source folder. Modules for tests are left out. A module may import from the
+/// modules that contain it: these imports are left out as well.
 fn imports(source: &Path) -> Result<Imports> {
     let paths: Vec<PathBuf> = rust_files(source)?;
     let parsed = paths.iter().map(|path| {

@@ -104,6 +104,6 @@ mod tests {
         has(" 25.00 %  free\n");
         has("100.00 %  feature_server::a\n");
         has(" 75.00 %  feature_server::b\n");
-        assert!(!bars.contains("  server\n"), "only this project's functions are told with what they call");
+        assert!(!bars.contains("  server\n"), "only functions of this project are shown with their callees");
     }
 }

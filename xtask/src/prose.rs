@@ -27,8 +27,8 @@ enum Unit {
     Words,
 }
 
-/// Fails where a comment is too wide, a document too long, or a banned word stands more often than its number says. Where it
-/// stands less often the number has to fall.
+/// Fails where a comment is too wide, a document too long, or a banned word stands more often than its number says.
+/// Where it stands less often the number has to fall.
 pub fn check(root: &Path) -> Result<()> {
     let mut violations = Vec::new();
     let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| format!("reading {}", path.display()));

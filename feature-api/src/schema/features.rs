@@ -116,7 +116,7 @@ fn answer(field: &FieldDescriptor) -> Option<(MessageDescriptor, FieldDescriptor
 fn kind(set: &FieldDescriptor) -> Result<Kind, &'static str> {
     match set.kind() {
         FieldKind::Bool if set.supports_presence() => Ok(Kind::Flag),
-        FieldKind::Bool => Err("a flag must be optional, or nobody can tell false from absent"),
+        FieldKind::Bool => Err("a flag must be optional: else false and absent are the same"),
         FieldKind::Enum(_) if set.is_list() => Ok(Kind::EnumList),
         FieldKind::Message(message) if !set.is_list() && !set.is_map() => {
             let plain = |field: &FieldDescriptor| {

@@ -174,14 +174,14 @@ fn denial_names_the_permission_and_what_is_lacking() {
     let unbound = Who { instance: "", ..DEMO };
     let (none, foreign) = ("", "other");
     let write = || rule("iam.feature.write", None, Level::Instance);
-    let anybody = || Rule::new(None, None, Some(Level::Instance));
+    let authenticated = || Rule::new(None, None, Some(Level::Instance));
     #[rustfmt::skip]
     let table = [
         // who                                    rule       names    permission           why holds
         (DEMO,                                    write(),   none,    "iam.feature.write", "no role of the token"),
         (Who { roles: "IAM_OWNER", ..unbound },   write(),   none,    "iam.feature.write", "get a token of an instance"),
         (Who { roles: "IAM_OWNER", ..DEMO },      write(),   foreign, "iam.feature.write", "another instance"),
-        (DEMO,                                    anybody(), foreign, "authenticated",     "another instance"),
+        (DEMO,                                    authenticated(), foreign, "authenticated",     "another instance"),
     ];
     for (who, rule, named, expected, text) in table {
         match call(who, rule, named).unwrap_err() {

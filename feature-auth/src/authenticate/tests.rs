@@ -208,7 +208,7 @@ async fn claims_of_an_issuer_make_the_principal() {
         ("ORG_USER_MANAGER", Bound::Organization, Some("acme")),
         ("ORG_OWNER", Bound::Organization, Some("acme")),
         ("ORG_OWNER", Bound::Organization, Some("other")),
-        // An issuer that is bound to an instance cannot make anybody more than its instance.
+        // An issuer that is bound to an instance gives no rights beyond its instance.
         ("SYSTEM_OWNER", Bound::Instance, Some("acme")),
     ];
     assert_eq!(grants.collect::<Vec<_>>(), expected);

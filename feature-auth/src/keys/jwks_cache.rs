@@ -1,7 +1,7 @@
 //! The keys of one issuer in memory, loaded again at intervals.
 //!
-//! One load runs at a time, with a pause between two, whatever callers send. If a load fails, the last good keys stay
-//! in use for a bounded time.
+//! One load runs at a time, with a pause between two, however many callers send unknown keys. If a load fails, the
+//! last good keys stay in use for a bounded time.
 
 use std::ops::Deref;
 use std::path::PathBuf;

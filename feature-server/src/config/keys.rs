@@ -1,7 +1,8 @@
 //! The table of all keys: what each takes. A setting has its line here, its field in `settings` and its comment in
 //! `feature-server.toml`; a test keeps the three together.
 //!
-//! A key's path has dots between its parts. `*` stands for a name that the operator chooses, `[]` for an entry of a list.
+//! A key's path has dots between its parts. `*` stands for a name that the operator chooses, `[]` for an entry of a
+//! list.
 
 use super::forms::{self, Form};
 

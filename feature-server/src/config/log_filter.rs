@@ -3,8 +3,8 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
-/// Libraries that log for their authors at `info` and `debug`, each with the least level that is worth a line. h2 warns of
-/// clients that break the protocol: with those lines any client could fill the log.
+/// Libraries that log for their authors at `info` and `debug`, each with the least level that is worth a line. h2 warns
+/// of clients that break the protocol: with those lines any client could fill the log.
 const QUIET: &[(&str, &str)] = &[
     ("h2", "error"),
     ("hyper", "warn"),

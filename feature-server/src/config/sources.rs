@@ -124,7 +124,7 @@ fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
         .filter(|(name, _)| name.starts_with(PREFIX))
         .collect();
-    // In a fixed order, so that of several errors always the same is told.
+    // In a fixed order, so that the same one of several errors is always reported.
     ours.sort();
     ours.into_iter().filter_map(|(name, value)| read_variable(&name, value).transpose()).collect()
 }

@@ -9,7 +9,7 @@ use super::{ConfigError, Origins};
 
 /// Checks every key and value of one source, and records that its values come from there.
 ///
-/// `origin`: the source's name for messages. The first error in the order of the keys is the one that is told.
+/// `origin`: the source's name for messages. The first error in the order of the keys is the one that is reported.
 pub(super) fn check(tree: &Map<String, Value>, origin: &str, origins: &mut Origins) -> Result<(), ConfigError> {
     Walk { origin, origins }.table(&Place::root(), tree)
 }

@@ -10,7 +10,7 @@ use super::activity::{Activity, Heard};
 use crate::config::settings::Limits;
 
 /// How long a connection without calls stays open after its GOAWAY.
-const LINGER: Duration = Duration::from_secs(5);
+const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
 /// The timeouts of a connection.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl<'t> ConnectionAge<'t> {
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
         let quiet_until =
-            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { LINGER } else { self.timeouts.idle });
+            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { GOAWAY_GRACE } else { self.timeouts.idle });
         Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
@@ -115,7 +115,7 @@ impl<'t> ConnectionAge<'t> {
             (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
             (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
             (Heard::Enough, None) => quiet_since + self.timeouts.idle,
-            (Heard::Enough, Some(told)) => quiet_since.max(told) + LINGER,
+            (Heard::Enough, Some(told)) => quiet_since.max(told) + GOAWAY_GRACE,
         })
     }
 }

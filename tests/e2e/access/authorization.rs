@@ -236,8 +236,8 @@ fn forged(server: &Server, good: &str) -> Vec<(&'static str, String, &'static st
     vec![
         ("an expired token", sign(json!({"iat": now - 7200, "exp": now - 3600})), "TOKEN_EXPIRED"),
         ("a token of the future", sign(json!({"nbf": now + 300})), "TOKEN_INVALID"),
-        ("another issuer", sign(json!({"iss": "somebody"})), "TOKEN_INVALID"),
-        ("another audience", sign(json!({"aud": "somebody"})), "TOKEN_INVALID"),
+        ("another issuer", sign(json!({"iss": "another"})), "TOKEN_INVALID"),
+        ("another audience", sign(json!({"aud": "another"})), "TOKEN_INVALID"),
         ("no issuer", sign(json!({"iss": null})), "TOKEN_INVALID"),
         ("no audience", sign(json!({"aud": null})), "TOKEN_INVALID"),
         ("no subject", sign(json!({"sub": null})), "TOKEN_INVALID"),

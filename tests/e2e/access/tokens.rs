@@ -100,7 +100,7 @@ fn verbose_token(server: &Server) -> (String, String) {
     let output = server.folder().run("token --verbose --instance demo");
     let [token, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).expect("it is text"));
     let told = told.split_once("the token's id is ").and_then(|(_, rest)| rest.split_once(", and it expires at 20"));
-    let id = told.expect("the id is told").0.to_owned();
+    let id = told.expect("the id is printed").0.to_owned();
     log_audit::note_secret(token.trim_end());
     (token.trim_end().to_owned(), id)
 }

@@ -109,7 +109,7 @@ fn shared_folders_keep_their_permissions() {
         // (content, permissions, permissions after a start)
         (None, 0o755, 0o700),
         (Some("lost+found"), 0o755, 0o700),
-        (Some("somebody's file"), 0o755, 0o755),
+        (Some("a file of the user"), 0o755, 0o755),
         (None, 0o1777, 0o1777),
     ];
     for (content, before, after) in table {

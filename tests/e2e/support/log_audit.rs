@@ -22,13 +22,13 @@ static TOKENS: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// Records a token that a test uses.
 pub fn note_secret(token: &str) {
-    TOKENS.lock().expect("nobody panics with the tokens in hand").insert(token.to_owned());
+    TOKENS.lock().expect("no code panics while it holds the tokens").insert(token.to_owned());
 }
 
 /// Fails if a log contains a token or a part of one, a key of this data folder, or anything else that looks like a
 /// secret.
 pub fn check(log: &str, data: &Path) {
-    let tokens = TOKENS.lock().expect("nobody panics with the tokens in hand").clone();
+    let tokens = TOKENS.lock().expect("no code panics while it holds the tokens").clone();
     let parts = tokens.iter().flat_map(|token| token.split('.')).map(str::to_owned);
     let secrets: BTreeSet<String> = parts.chain(keys(data)).filter(|secret| secret.len() > WORD_MAX_BYTES).collect();
     let secrets = secrets.iter().map(String::as_str).chain(LOOKS).chain(CLAIMS_AND_VALUES);

@@ -42,7 +42,7 @@ async fn certificates_have_the_rights_of_their_entry() {
     let (console, viewer) = (authority.client("any", CONSOLE), authority.client("any", VIEWER));
     let (ann, stranger) = (authority.client("ann", ""), authority.client("stranger", "spiffe://example.org/other"));
     let denied = || Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["iam.feature.write"]));
-    let nobody = || Err(refusal(Unauthenticated, "TOKEN_MISSING", &[]));
+    let no_token = || Err(refusal(Unauthenticated, "TOKEN_MISSING", &[]));
     let table = [
         // name, certificate, metadata, outcome of a write
         ("a role that may", Some(&console), "", Ok(())),
@@ -50,9 +50,9 @@ async fn certificates_have_the_rights_of_their_entry() {
         ("a user without a role", Some(&ann), "", denied()),
         ("a token counts more", Some(&console), viewer_token.as_str(), denied()),
         ("a bad token is bad", Some(&console), "x.y.z", Err(refusal(Unauthenticated, "TOKEN_INVALID", &[]))),
-        ("a page shows a token", Some(&console), "origin = http://localhost:3000", nobody()),
-        ("a certificate that is not listed", Some(&stranger), "", nobody()),
-        ("no certificate", None, "", nobody()),
+        ("a page shows a token", Some(&console), "origin = http://localhost:3000", no_token()),
+        ("a certificate that is not listed", Some(&stranger), "", no_token()),
+        ("no certificate", None, "", no_token()),
     ];
     for (who, certificate, metadata, expected) in table {
         let raw = Raw::over(channel(&server, &authority, certificate).await);

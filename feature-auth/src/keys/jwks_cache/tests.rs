@@ -212,7 +212,7 @@ async fn keys_stay_absent_while_a_server_is_down_or_untrusted_and_are_fetched_ag
     assert!(keys.refresh(10).await);
     assert_eq!(keys.ids(), ["a"]);
 
-    // The port is closed again: nobody listens.
+    // The port is closed again.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let down = Fetcher::new(&format!("https://localhost:{port}/"), Some(&server.ca_file)).unwrap();
     let keys = Loaded::with(down);

@@ -12,8 +12,7 @@ pub struct Limits {
     pub connections: usize,
     /// Connections from one address.
     pub connections_per_address: usize,
-    /// Connections without a call; when there are more, the clients of those without one for longest are told to close
-    /// them.
+    /// Connections without a call. If there are more, the longest idle ones get a GOAWAY.
     pub idle_connections: usize,
     /// Streams at once on one HTTP/2 connection.
     pub streams_per_connection: u32,
@@ -54,8 +53,8 @@ pub struct Limits {
     pub send_timeout_ms: u64,
     /// How long a connection may stay without a call, in milliseconds.
     pub idle_timeout_ms: u64,
-    /// How old a connection may get before its client is told to open another one, in milliseconds; up to a tenth more
-    /// or less, so that those opened together don't end together.
+    /// How old a connection may get before its client gets a GOAWAY, in milliseconds; up to a tenth more or less, so
+    /// that connections that were opened together do not end together.
     pub connection_age_ms: u64,
     /// How long the calls on a connection that is too old may go on, in milliseconds.
     pub connection_age_grace_ms: u64,

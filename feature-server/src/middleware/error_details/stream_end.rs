@@ -1,4 +1,4 @@
-//! Ends every stream of answers with a status, whatever the reason of its end.
+//! Ends every stream of answers with a status, for every reason of its end.
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};

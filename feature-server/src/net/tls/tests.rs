@@ -144,9 +144,9 @@ fn a_change_is_tried_once_and_only_when_it_has_settled() {
     assert_eq!(looks(&mut reload, 3), ".+.");
 
     folder.write("cert.pem", "broken");
-    assert_eq!(looks(&mut reload, 5), ".!...", "it is told once");
+    assert_eq!(looks(&mut reload, 5), ".!...", "it is reported once");
     fs::remove_file(folder.path("cert.pem")).unwrap();
-    assert_eq!(looks(&mut reload, 3), ".!.", "another mistake is told too");
+    assert_eq!(looks(&mut reload, 3), ".!.", "another mistake is reported too");
     folder.write("cert.pem", &certificate);
     assert_eq!(looks(&mut reload, 3), ".+.");
 }

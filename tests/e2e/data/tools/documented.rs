@@ -76,7 +76,7 @@ fn keys_are_rotated_and_tokens_revoked_as_documented() {
     let server = folder.serve();
     let old = server.token("");
     let (said, _) = ends(&run(&rotate, &data, &data), 0);
-    assert_eq!(said.matches("keys/2.pem").count(), 2, "the new key is told, and then listed: {said}");
+    assert_eq!(said.matches("keys/2.pem").count(), 2, "the new key is printed, and then listed: {said}");
     assert_ne!(server.token("").split('.').next(), old.split('.').next(), "another key signs");
 
     ends(&run(&format!("REVOKED={}\n{revoke}", revoked.display()), &data, &data), 0);

@@ -26,7 +26,7 @@ fn instance_is_the_first_of_token_metadata_host_and_default() {
     let plain = "/";
     #[rustfmt::skip]
     let table: [(&str, &[&str], &str, &str, &str); 36] = [
-        // token's  metadata                                      target                        without default  with default
+        // The token's instance, metadata, target; the result without a default instance, and with one.
         ("",     &[],                                             plain,                        "no instance",   "usual"),
         ("own",  &[],                                             plain,                        "own",           "own"),
         ("own",  &["x-zitadel-instance-id: own"],                 plain,                        "own",           "own"),

@@ -71,7 +71,7 @@ fn elsewhere_a_page_that_takes_itself_for_one_of_the_server_is_refused() {
         // Of another origin: what it can read is for CORS.
         ("evil.example:8080", "http://evil.example", true),
         ("features.lan:8080", "http://console.lan", true),
-        // Over TLS a name is what it says, whoever ends the TLS.
+        // Over TLS a name is what it says, also if a proxy ends the TLS.
         ("features.example.com", "https://features.example.com", true),
         ("demo.example.com:8080", "http://demo.example.com:8080", true),
         ("10.0.0.1:8080", "http://10.0.0.1:8080", true),

@@ -15,13 +15,9 @@ const STREAMS: u32 = 100;
 pub const ATTACKS: [Attack; 5] = [
     Attack::new("answers without a window", (6_000, "requests"), 60, |wire, pace| Box::pin(no_window(wire, pace))),
     Attack::new("answers a byte at a time", (6_000, "bytes"), 20, |wire, pace| Box::pin(tiny_window(wire, pace))),
-    Attack::new("answers that nobody reads", (6_000, "requests"), 60, |wire, pace| Box::pin(unread(wire, pace))),
-    Attack::new("HTTP/1.1 answers that nobody reads", (6_000, "requests"), 60, |wire, pace| {
-        Box::pin(http1_unread(wire, pace))
-    }),
-    Attack::new("reflection that nobody reads", (20_000, "questions"), 60, |wire, pace| {
-        Box::pin(reflection(wire, pace))
-    }),
+    Attack::new("unread answers", (6_000, "requests"), 60, |wire, pace| Box::pin(unread(wire, pace))),
+    Attack::new("HTTP/1.1 unread answers", (6_000, "requests"), 60, |wire, pace| Box::pin(http1_unread(wire, pace))),
+    Attack::new("unread reflection", (20_000, "questions"), 60, |wire, pace| Box::pin(reflection(wire, pace))),
 ];
 
 async fn no_window(mut wire: Wire, pace: &mut Pace) -> io::Result<()> {
