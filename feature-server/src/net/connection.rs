@@ -51,8 +51,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 const RESETS_BEFORE_CALL: usize = 20;
 
 /// How many stream errors a client may provoke over the life of a connection, for which the server resets the stream
-/// ("MadeYouReset"). Correct clients provoke none.
-const RESETS_BY_MISTAKE: usize = 64;
+/// ("MadeYouReset"). A correct client provokes some: h2 remembers the last 50 streams that it has reset, and late data
+/// of older ones counts, for example when many calls are refused before their requests are complete. To replace a
+/// connection with a hundred such calls costs more than to ignore their data.
+const RESETS_BY_MISTAKE: usize = 256;
 
 /// How connections are served.
 pub(crate) struct Rules {
