@@ -32,7 +32,7 @@ use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
-use crate::services::{PUBLIC_MESSAGE_BYTES, PUBLIC_SERVICES, health, reflection};
+use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::system::memory;
 use runtime_loops::RuntimeLoops;
 
@@ -134,7 +134,7 @@ impl Server {
         let pages = Pages::new(&pool, address, tls.is_some());
         let message_bytes = MessageBytes {
             default: settings.limits.message_bytes,
-            of_services: (&PUBLIC_SERVICES, PUBLIC_MESSAGE_BYTES),
+            of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
         let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
         Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, recogniser, tls })

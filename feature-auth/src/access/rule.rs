@@ -29,7 +29,7 @@ pub enum Exemption {
 #[derive(Debug, Clone)]
 pub struct Rules {
     by_path: HashMap<String, Option<Arc<Rule>>>,
-    public_services: &'static [&'static str],
+    public_services: Vec<&'static str>,
 }
 
 impl Rules {
@@ -40,10 +40,10 @@ impl Rules {
     /// * `public_services`: the full names of the services that need no credential.
     pub fn new(
         rules: impl IntoIterator<Item = (String, Option<Rule>)>,
-        public_services: &'static [&'static str],
+        public_services: impl IntoIterator<Item = &'static str>,
     ) -> Self {
         let by_path = rules.into_iter().map(|(path, rule)| (path, rule.map(Arc::new))).collect();
-        Self { by_path, public_services }
+        Self { by_path, public_services: public_services.into_iter().collect() }
     }
 
     /// The rule of the method at this path; `None` if it is public.

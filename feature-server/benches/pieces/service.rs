@@ -58,6 +58,6 @@ fn caller(schema: &Schema) -> Caller {
     let Authentication::Ready(Ok(principal)) = authenticator.authenticate(&token, Timestamp::now()) else {
         panic!("the token is valid");
     };
-    let rule = rules::of_schema(schema).find(GET).unwrap().expect("the method is not public");
+    let rule = rules::of(schema, &Settings::default().server).find(GET).unwrap().expect("the method is not public");
     Caller::admit(principal, rule, &()).unwrap()
 }

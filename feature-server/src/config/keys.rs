@@ -48,6 +48,7 @@ pub(super) static KEYS: &[Key] = &[
     optional("server.data", PATH),
     optional("server.allow_cleartext", Kind::Flag),
     optional("server.allowed_hosts", Kind::Texts(&forms::HOST, 0)),
+    optional("server.reflection", Kind::Choice(&["auto", "everybody", "authenticated", "off"])),
     optional("server.shutdown_grace_ms", Kind::Number(0, 86_400_000)),
     optional("store.cache_bytes", Kind::Number(1 << 20, 1 << 40)),
     optional("limits.message_bytes", Kind::Number(1, 1 << 30)),

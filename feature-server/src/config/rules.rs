@@ -20,10 +20,7 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
 
 fn cleartext(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
     let server = &settings.server;
-    if server.allow_cleartext
-        || settings.tls.certificate_file.is_some()
-        || server.listen.ip().to_canonical().is_loopback()
-    {
+    if server.allow_cleartext || settings.tls.certificate_file.is_some() || server.is_on_loopback() {
         return Ok(());
     }
     let allowed = "a loopback address such as 127.0.0.1:8080, unless there is a tls.certificate_file, or \

@@ -48,6 +48,8 @@ pub struct Server {
     pub allow_cleartext: bool,
     /// The hosts that clients call the server by, beside those of `instances.hosts`, addresses and loopback names.
     pub allowed_hosts: Vec<String>,
+    /// The callers that may use server reflection.
+    pub reflection: Reflection,
     /// How long calls that are under way may go on after the server was told to stop, in milliseconds. Then
     /// the data folder may take as long to close, and at least five seconds.
     pub shutdown_grace_ms: u64,
@@ -60,9 +62,40 @@ impl Default for Server {
             data: PathBuf::from("./feature-data"),
             allow_cleartext: false,
             allowed_hosts: Vec::new(),
+            reflection: Reflection::Auto,
             shutdown_grace_ms: 10_000,
         }
     }
+}
+
+impl Server {
+    /// Whether the server listens on loopback, where only programs of this machine reach it.
+    pub fn is_on_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
+    /// Whether reflection needs no credential.
+    pub fn has_public_reflection(&self) -> bool {
+        match self.reflection {
+            Reflection::Auto => self.is_on_loopback(),
+            Reflection::Everybody => true,
+            Reflection::Authenticated | Reflection::Off => false,
+        }
+    }
+}
+
+/// The callers that may use server reflection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reflection {
+    /// All callers where the server listens on loopback, elsewhere those with a valid credential.
+    Auto,
+    /// All callers.
+    Everybody,
+    /// Callers with a valid credential.
+    Authenticated,
+    /// None: reflection is not served.
+    Off,
 }
 
 /// How data is held.

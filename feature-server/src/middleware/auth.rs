@@ -41,7 +41,7 @@ pub fn layer(settings: &Settings, keys: KeyFolder, schema: &Schema) -> Result<Au
     authenticator.spawn_refresh();
     let rates = CallRates::new(settings.limits.calls_per_second_per_identity, now.monotonic);
     let certificates = Certificates::new(&settings.auth.certificates, &roles)?;
-    let (instances, rules) = (Instances::new(&settings.instances)?, rules::of_schema(schema));
+    let (instances, rules) = (Instances::new(&settings.instances)?, rules::of(schema, &settings.server));
     Ok(AuthLayer { gate: Arc::new(Gate { authenticator, rates, certificates, instances, rules }) })
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::client_programs::{buf, grpcurl, protos, readme, run, run_refused};
-use crate::support::harness::Server;
+use crate::support::harness::{Folder, Server};
 
 const SERVICE: &str = "zitadel.feature.v2.FeatureService";
 
@@ -34,6 +34,30 @@ fn grpcurl_lists_and_describes() {
     assert_eq!(ask(&["list", SERVICE]).lines().count(), 12, "the service has twelve methods");
     let message = ask(&["describe", "zitadel.feature.v2.SetUserFeatureRequest"]);
     assert!(message.contains(".google.protobuf.FieldMask update_mask = 100"), "{message}");
+}
+
+#[test]
+fn reflection_needs_what_the_setting_says() {
+    let table = [
+        // setting, listed without a token, listed with one, the refusal
+        ("everybody", true, true, ""),
+        ("authenticated", false, true, "Unauthenticated"),
+        ("off", false, false, "does not support the reflection API"),
+    ];
+    for (setting, without, with, refusal) in table {
+        let server = Folder::new(&format!("[server]\nreflection = \"{setting}\"\n")).serve();
+        let token = authorization(&server.token("--role IAM_LOGIN_CLIENT --instance demo"));
+        for (listed, headers) in [(without, vec![]), (with, vec!["-H", token.as_str()])] {
+            let mut command = grpcurl();
+            command.arg("-plaintext").args(headers).args([server.address(), "list"]);
+            if listed {
+                assert!(run(&mut command).contains(SERVICE), "{setting}");
+            } else {
+                let refused = run_refused(&mut command);
+                assert!(refused.contains(refusal), "{setting}: {refused}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -68,7 +68,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         recogniser: recogniser.expect("our protos have valid rules"),
         hosts: vec![closed, open],
         instances: Instances::new(&settings.instances).expect("a valid id"),
-        rules: rules::of_schema(&schema),
+        rules: rules::of(&schema, &Settings::default().server),
         principals: vec![principal("SYSTEM_OWNER", None), principal("IAM_OWNER", Some("demo"))],
     }
 });

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, RoleSettings, Server, Store,
-    Tls,
+    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, Reflection, RoleSettings,
+    Server, Store, Tls,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -33,6 +33,7 @@ pub(super) fn full() -> Settings {
             data: "with \"quotes\", \\, ä, #, \u{7f} and\nbreaks".into(),
             allow_cleartext: true,
             allowed_hosts: vec!["features.example.com".into(), "[::1]".into()],
+            reflection: Reflection::Off,
             shutdown_grace_ms: 0,
         },
         store: Store { cache_bytes: Some(1 << 20) },

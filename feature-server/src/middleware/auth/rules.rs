@@ -3,11 +3,23 @@
 use feature_api::schema::{Access, Exemption as MethodExemption, Method, Schema};
 use feature_auth::access::{Exemption, Rule, Rules};
 
-use crate::services::PUBLIC_SERVICES;
+use crate::config::settings::{Reflection, Server};
+use crate::services::{HEALTH, REFLECTION};
 
-/// The rules of all methods in `schema`, and the public services.
-pub fn of_schema(schema: &Schema) -> Rules {
-    Rules::new(schema.methods().map(|method| (method.path.clone(), of_method(method))), &PUBLIC_SERVICES)
+/// The rules of all methods in `schema`, of health and of reflection. Protos that are not this project's cannot carry its
+/// options.
+pub fn of(schema: &Schema, settings: &Server) -> Rules {
+    let methods = schema.methods().map(|method| (method.path.clone(), of_method(method)));
+    let reflection = REFLECTION.map(|service| (format!("/{service}/ServerReflectionInfo"), authenticated()));
+    let reflection = reflection.into_iter().filter(|_| settings.reflection != Reflection::Off);
+    let is_public = |service: &&str| *service == HEALTH || settings.has_public_reflection();
+    let public = [HEALTH, REFLECTION[0], REFLECTION[1]].into_iter().filter(is_public);
+    Rules::new(methods.chain(reflection), public)
+}
+
+/// The rule of a method that every valid credential may call.
+fn authenticated() -> Option<Rule> {
+    Some(Rule::new(None, None, None))
 }
 
 /// The rule of a method; `None` if its proto says nothing about access.

@@ -30,7 +30,7 @@ impl Hosts {
         let names = names.into_iter().map(|name| canonical_name(name).into_owned()).collect();
         let cleartext = settings.tls.certificate_file.is_none();
         // Only browsers on this machine reach loopback. With TLS, the handshake fails for a wrong name.
-        let on_loopback = cleartext && settings.server.listen.ip().to_canonical().is_loopback();
+        let on_loopback = cleartext && settings.server.is_on_loopback();
         Self { names, closed: on_loopback || !settings.server.allowed_hosts.is_empty() }
     }
 

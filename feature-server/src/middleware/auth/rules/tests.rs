@@ -60,21 +60,45 @@ fn roles_may_call_the_documented_methods_and_no_others() {
 }
 
 #[test]
-fn methods_of_the_protos_have_a_rule_and_public_services_none() {
-    let rules = of_schema(&schema());
+fn methods_of_the_protos_have_a_rule() {
+    let rules = of(&schema(), &Server::default());
     for method in schema().methods() {
         assert!(matches!(rules.find(&method.path), Ok(Some(_))), "{}", method.path);
     }
+    for path in ["Nothing", "getsystemfeatures"].map(|name| format!("/zitadel.feature.v2.FeatureService/{name}")) {
+        assert!(matches!(rules.find(&path), Err(AuthError::MethodUnknown(_))), "{path}");
+    }
+}
+
+#[test]
+fn health_is_public_and_reflection_as_the_setting_says() {
+    let (loopback, elsewhere) = ("127.0.0.1:0", "192.0.2.1:0");
     let table = [
-        // path                                                              public
-        ("/grpc.health.v1.Health/Check", true),
-        ("/grpc.health.v1.Health/Watch", true),
-        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true),
-        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true),
-        ("/zitadel.feature.v2.FeatureService/Nothing", false),
-        ("/zitadel.feature.v2.FeatureService/getsystemfeatures", false),
+        // setting, listen, reflection
+        (Reflection::Auto, loopback, "public"),
+        (Reflection::Auto, elsewhere, "authenticated"),
+        (Reflection::Everybody, elsewhere, "public"),
+        (Reflection::Authenticated, loopback, "authenticated"),
+        (Reflection::Off, loopback, "unknown"),
     ];
-    for (path, public) in table {
-        assert_eq!(rules.find(path).is_ok_and(|rule| rule.is_none()), public, "{path}");
+    for (reflection, listen, expected) in table {
+        let rules = of(&schema(), &Server { reflection, listen: listen.parse().unwrap(), ..Server::default() });
+        let found = |path: &str| match rules.find(path) {
+            Ok(None) => "public",
+            Ok(Some(_)) => "authenticated",
+            Err(AuthError::MethodUnknown(_)) => "unknown",
+            Err(_) => "closed",
+        };
+        for version in ["v1", "v1alpha"] {
+            let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+            assert_eq!(found(&path), expected, "{reflection:?} {listen} {version}");
+        }
+        for method in ["Check", "Watch", "List"] {
+            assert_eq!(
+                found(&format!("/grpc.health.v1.Health/{method}")),
+                "public",
+                "{reflection:?} {listen} {method}"
+            );
+        }
     }
 }
