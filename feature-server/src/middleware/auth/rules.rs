@@ -6,8 +6,8 @@ use feature_auth::access::{Exemption, Rule, Rules};
 use crate::config::settings::{Reflection, Server};
 use crate::services::{HEALTH, REFLECTION};
 
-/// The rules of all methods in `schema`, of health and of reflection. Protos that are not this project's cannot carry its
-/// options.
+/// The rules of all methods in `schema`, of health and of reflection. The protos of the latter two cannot carry this
+/// project's options.
 pub fn of(schema: &Schema, settings: &Server) -> Rules {
     let methods = schema.methods().map(|method| (method.path.clone(), of_method(method)));
     let reflection = REFLECTION.map(|service| (format!("/{service}/ServerReflectionInfo"), authenticated()));
