@@ -27,7 +27,7 @@ use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
 use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
 use crate::net::idle_connections::{IdleConnections, Registration};
-use crate::net::inline_executor::{CallQueue, InlineExecutor};
+use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
 use crate::permit::ClientAddress;
 
@@ -136,20 +136,20 @@ where
     let OpenConnection { io, activity, _registration } = heard;
     let service = RefCell::new(service);
     let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
-    let mut connection = pin!(InlineExecutor::new(rules.http.serve_connection(TokioIo::new(io), calls)));
+    let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
     let mut connection_age = ConnectionAge::new(&rules.timeouts);
     let mut check = pin!(sleep_until(Instant::now()));
     loop {
         tokio::select! {
-            done = poll_fn(|cx| { activity.begin_turn(); connection.as_mut().poll(cx) }) => {
+            done = poll_fn(|cx| { activity.begin_turn(); inline_executor::poll(connection.as_mut(), cx) }) => {
                 if let Err(error) = done {
                     tracing::debug!(%error, "a connection ended early");
                 }
                 return;
             }
             () = draining.as_mut(), if !connection_age.goaway_sent() => {
-                connection.as_mut().connection().graceful_shutdown();
+                connection.as_mut().graceful_shutdown();
                 connection_age.drain();
             }
             () = activity.goaway_requested() => {}
@@ -158,7 +158,7 @@ where
         loop {
             match connection_age.step(&activity) {
                 Step::Wait(until) => break check.as_mut().reset(until),
-                Step::Goaway => connection.as_mut().connection().graceful_shutdown(),
+                Step::Goaway => connection.as_mut().graceful_shutdown(),
                 Step::Close => return,
             }
         }
