@@ -66,7 +66,7 @@ mod revocation;
 pub mod roles;
 #[cfg(test)]
 mod testing;
-mod text_file;
+pub mod text_file;
 
 pub use self::authenticate::certificates::{CertificateNames, Certificates};
 pub use self::authenticate::claims::RESERVED_CLAIMS;

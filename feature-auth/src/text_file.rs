@@ -4,13 +4,16 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Reads a file without its byte order mark.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = fs::read(path)?;
     text.drain(..text.len() - without_mark(&text).len());
     Ok(text)
 }
 
 /// A text without its byte order mark, which is U+FEFF in UTF-8.
-pub(crate) fn without_mark(text: &[u8]) -> &[u8] {
+pub fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }

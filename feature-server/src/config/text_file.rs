@@ -1,21 +1,10 @@
 //! Reads text files that people write, and skips the byte order mark that some editors add.
 
-use std::fs;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-/// U+FEFF in UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Reads a file without its byte order mark.
-///
-/// # Errors
-/// If the file cannot be read.
-pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = fs::read(path)?;
-    text.drain(..text.len() - without_mark(&text).len());
-    Ok(text)
-}
+pub use feature_auth::text_file::read;
+use feature_auth::text_file::without_mark;
 
 /// Like [`read`], for UTF-8.
 ///
@@ -23,11 +12,6 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// If the file cannot be read, or is not UTF-8.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
-}
-
-/// A text without its byte order mark.
-pub fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
 /// Skips the byte order mark at the start of a file that is read in parts.
@@ -43,6 +27,8 @@ pub fn skip_mark(source: &mut impl BufRead) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -14,13 +14,13 @@ use tokio::time::{Duration, Instant};
 /// The length of the HTTP/2 preface. Until a client has sent that much, the protocol may be undecided.
 const PREFACE: usize = 24;
 
-/// A poll of a connection's task reads at most about this many bytes, or this many calls. Then the calls run, and the
-/// other connections of the worker are polled. A token may take up to 1 KiB of a call if the client does not compress
-/// it.
+/// In a turn, one poll of its task, a connection reads at most about this many bytes, or this many calls. Then the
+/// calls run, and the other connections of the worker have their turns. A token may take up to 1 KiB of a call if the
+/// client does not compress it.
 const TURN_BYTES: usize = 128 * 1024;
 const TURN_CALLS: usize = 128;
 
-/// The bytes of a poll if the last call was refused, and before the first call is admitted. A refusal costs more than
+/// The bytes of a turn if the last call was refused, and before the first call is admitted. A refusal costs more than
 /// an answer, and clients that open connections in masses get many refusals.
 const SHORT_TURN_BYTES: usize = 512;
 
@@ -39,7 +39,7 @@ pub(crate) struct Activity {
     unsent: [AtomicUsize; 2],
     /// Whether the last call was admitted.
     admitted: AtomicBool,
-    /// How many bytes may still be read in this poll, and how many calls may begin.
+    /// How many bytes may still be read in this turn, and how many calls may begin.
     turn_bytes_left: AtomicUsize,
     turn_calls_left: AtomicUsize,
     /// How often the connection was asked to close for others.
@@ -122,8 +122,8 @@ impl Activity {
         Listening { io, first: None, unsent: None, activity: self.clone() }
     }
 
-    /// Begins a poll of the connection's task. hyper reads again for each call that it accepts, so the stream itself
-    /// cannot see where a poll begins.
+    /// Begins a turn of the connection. hyper reads again for each call that it accepts, so the stream itself
+    /// cannot see where a turn begins.
     pub(crate) fn begin_turn(&self) {
         let bytes = if self.admitted.load(Ordering::Relaxed) { TURN_BYTES } else { SHORT_TURN_BYTES };
         self.turn_bytes_left.store(bytes, Ordering::Relaxed);
