@@ -146,14 +146,15 @@ impl Attacker {
             let (high, low) = (1 + number / PER_ADDRESS / 250, 1 + number / PER_ADDRESS % 250);
             let from = Ipv4Addr::new(127, high as u8, low as u8, 1);
             let (target, score, over) = (target.clone(), Arc::clone(score), Arc::clone(&over));
-            let mut pace = Pace::new(each, Arc::clone(&score.units));
             let session = session.clone();
             connections.spawn_on(
                 async move {
                     if let Ready::Steps(_) = session {
-                        // Spreads the starts evenly instead of starting all connections at once.
+                        // Spreads the starts evenly instead of starting all connections at once. The pace begins
+                        // afterwards, so that the connections do not fall into step.
                         sleep(Duration::from_secs_f64(f64::from(number) / f64::from(attack.per_second))).await;
                     }
+                    let mut pace = Pace::new(each, Arc::clone(&score.units));
                     while !over.load(Ordering::Relaxed) {
                         connect(&session, &target, from, &mut pace, &score).await;
                         sleep(PAUSE).await;
