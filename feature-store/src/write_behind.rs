@@ -8,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, io, mem};
 
 use feature_core::{Record, Scope};
@@ -17,13 +17,9 @@ use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 
-/// The shortest and the longest time that batches wait for more, so that all events of a scope are one change to sled.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
-/// Between the two, the pause is so many times what the last append to the slower store took. While sled works, calls
-/// wait for a core, and that should happen to far fewer than one in a hundred.
-const PAUSE_TO_BATCH: u32 = 500;
+/// How long batches wait for more, so that all events of a scope are one change to sled. While sled works, calls wait
+/// for a core, and that should happen to far fewer than one in a hundred.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Batches that change so many scopes are handed on without waiting for more: readers wait while sled takes a batch,
 /// for some milliseconds with this many.
@@ -170,22 +166,15 @@ impl Queue {
 impl Handover {
     /// Hands batches on until the store is closed or the slower store fails.
     fn run(&self) {
-        let mut pause = SHORTEST_PAUSE;
-        while self.wait(pause) {
-            let begun = Instant::now();
-            if self.hand_on().is_err() {
-                return;
-            }
-            pause = pause_after(begun.elapsed());
-        }
+        while self.wait() && self.hand_on().is_ok() {}
     }
 
-    /// Waits for a batch, and then for more, for at most `pause`; `false` when the store is closed.
-    fn wait(&self, pause: Duration) -> bool {
+    /// Waits for a batch, and then for more; `false` when the store is closed.
+    fn wait(&self) -> bool {
         let idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.closed;
         let queue = self.changed.wait_while(self.queue(), idle).unwrap_or_else(PoisonError::into_inner);
         let small = |queue: &mut Queue| queue.is_small() && !queue.closed;
-        let waited = self.changed.wait_timeout_while(queue, pause, small);
+        let waited = self.changed.wait_timeout_while(queue, PAUSE, small);
         !waited.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
@@ -223,9 +212,4 @@ impl Handover {
         // No code panics while it holds the queue.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// How long the next batches wait for more, when the slower store took the last ones for `took`.
-pub(crate) fn pause_after(took: Duration) -> Duration {
-    (took * PAUSE_TO_BATCH).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }

@@ -4,13 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use feature_core::Value;
 
 use super::fixtures::{append, event, history, records, scopes};
 use super::versioned::Stepwise;
-use crate::write_behind::{WriteBehind, pause_after};
+use crate::write_behind::WriteBehind;
 use crate::{FeatureStore, MemoryStore, StoreError};
 
 /// Sends an append its outcome.
@@ -85,15 +84,6 @@ fn a_panic_of_the_slower_store_is_a_failure() {
     append(&write_behind, &history([1])).unwrap();
     assert!(write_behind.close().is_err());
     assert_eq!(records(&write_behind), records(&at_once(1)));
-}
-
-#[test]
-fn the_longer_the_slower_store_took_the_more_is_waited_for() {
-    let table = [(0, 100), (100, 100), (1_000, 500), (3_000, 1_500), (10_000, 2_000), (60_000_000, 2_000)];
-    for (took_us, pause_ms) in table {
-        let pause = pause_after(Duration::from_micros(took_us));
-        assert_eq!(pause, Duration::from_millis(pause_ms), "after {took_us} µs");
-    }
 }
 
 /// Appends a thousand events with a large value to one scope, and counts them. Ends early when one is refused.
