@@ -15,9 +15,7 @@ pub const REFLECTION: [&str; 2] = ["grpc.reflection.v1.ServerReflection", "grpc.
 /// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-pub mod codec;
 pub mod descriptors;
-mod fast_path;
 pub mod feature;
 pub mod frame;
 pub mod grpc;

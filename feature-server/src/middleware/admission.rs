@@ -2,12 +2,13 @@
 //! in the caller's protocol.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{self, Future, Ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use grpc_transcoding::{Protocol, RecognisedCall, TranscodedBody};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
@@ -20,7 +21,7 @@ use crate::call_context::CallContext;
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::{Deadline, Ending};
-use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::middleware::error_details::StreamEnd;
 use crate::middleware::recognise::Recognised;
 use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
@@ -34,7 +35,7 @@ const BRIEF_CALL: Duration = Duration::from_millis(250);
 
 /// Limits the calls of a service.
 #[derive(Debug, Clone)]
-pub(crate) struct Limits<S> {
+pub(crate) struct AdmissionService<S> {
     inner: S,
     bounds: Arc<Bounds>,
 }
@@ -48,7 +49,7 @@ struct Bounds {
     drain: Drain,
 }
 
-impl<S> Limits<S> {
+impl<S> AdmissionService<S> {
     pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             permits: Permits::new(limits),
@@ -72,13 +73,13 @@ impl Bounds {
     }
 }
 
-impl<S> Service<Recognised> for Limits<S>
+impl<S> Service<Recognised> for AdmissionService<S>
 where
     S: Service<RecognisedCall, Response = Response<TranscodedBody<StreamEnd>>, Error = Infallible>,
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
-    type Future = LimitsFuture<S::Future>;
+    type Future = Either<AdmittedFuture<S::Future>, Ready<Result<Self::Response, Infallible>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -89,7 +90,7 @@ where
         let context = CallContext::of(request.extensions());
         let deadline = match self.bounds.deadline(&protocol, &request) {
             Ok(deadline) => deadline,
-            Err(failure) => return LimitsFuture::refused(&protocol, &failure, &context),
+            Err(failure) => return Either::Right(future::ready(Ok(refuse(&protocol, &failure, &context)))),
         };
         let (sends_stream, gets_stream) =
             method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
@@ -103,7 +104,7 @@ where
             && !shows_credential(&request)
             && let Err(overloaded) = permit.acquire_long_running()
         {
-            return LimitsFuture::refused(&protocol, &overloaded, &context);
+            return Either::Right(future::ready(Ok(refuse(&protocol, &overloaded, &context))));
         }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(permit.clone());
@@ -116,7 +117,7 @@ where
             guard.and_end(read_task);
             request = Request::from_parts(head, body);
         }
-        LimitsFuture::Admitted {
+        Either::Left(AdmittedFuture {
             inner: self.inner.call(RecognisedCall { protocol: protocol.clone(), request }),
             call: Call {
                 permit,
@@ -129,7 +130,7 @@ where
                 protocol,
                 context,
             },
-        }
+        })
     }
 }
 
@@ -139,15 +140,12 @@ fn shows_credential<B>(request: &Request<B>) -> bool {
 }
 
 pin_project! {
-    /// The future of an answer.
-    #[project = LimitsProjected]
-    pub(crate) enum LimitsFuture<F> {
-        Refused { response: Option<Response<CallBody>> },
-        Admitted {
-            #[pin]
-            inner: F,
-            call: Call,
-        },
+    /// The future of the answer to an admitted call.
+    #[project = AdmittedFutureProjected]
+    pub(crate) struct AdmittedFuture<F> {
+        #[pin]
+        inner: F,
+        call: Call,
     }
 }
 
@@ -197,12 +195,6 @@ impl Call {
     }
 }
 
-impl<F> LimitsFuture<F> {
-    fn refused(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Self {
-        LimitsFuture::Refused { response: Some(refuse(protocol, failure, context)) }
-    }
-}
-
 /// The answer to a call that has failed, in its protocol.
 fn refuse(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Response<CallBody> {
     let status = failure.status(context.request_id());
@@ -210,26 +202,20 @@ fn refuse(protocol: &Protocol, failure: &Failure, context: &CallContext) -> Resp
     protocol.refuse(&status).map(|body| CallBody::new(TranscodedBody::Translated(body)).refused())
 }
 
-impl<F> Future for LimitsFuture<F>
+impl<F> Future for AdmittedFuture<F>
 where
     F: Future<Output = Result<Response<TranscodedBody<StreamEnd>>, Infallible>>,
 {
     type Output = Result<Response<CallBody>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            LimitsProjected::Refused { response } => {
-                Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
-            }
-            LimitsProjected::Admitted { inner, call } => {
-                let polled = inner.poll(cx);
-                let answered = match (call.permit.refused(), polled) {
-                    (Some(failure), _) => Err(failure),
-                    (None, Poll::Ready(Ok(response))) => call.answer(response.map(CallBody::new)),
-                    (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
-                };
-                Poll::Ready(Ok(call.finish(answered)))
-            }
-        }
+        let AdmittedFutureProjected { inner, call } = self.project();
+        let polled = inner.poll(cx);
+        let answered = match (call.permit.refused(), polled) {
+            (Some(failure), _) => Err(failure),
+            (None, Poll::Ready(Ok(response))) => call.answer(response.map(CallBody::new)),
+            (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
+        };
+        Poll::Ready(Ok(call.finish(answered)))
     }
 }

@@ -1,31 +1,34 @@
 //! The layer that authenticates and authorises every call before its message is decoded.
 
-pub mod credentials;
 pub mod instances;
 pub mod rules;
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use feature_api::schema::Schema;
 use feature_auth::access::{Caller, Rule, Rules};
 use feature_auth::keys::KeyFolder;
 use feature_auth::roles::Roles;
-use feature_auth::{AuthError, Authentication, Authenticator, Certificates, Principal, SetupError, Timestamp};
-use http::header::AUTHORIZATION;
-use http::{Request, Response};
-use pin_project_lite::pin_project;
+use feature_auth::{
+    AuthError, Authentication, Authenticator, CertificateNames, Certificates, PendingAuthentication, Principal,
+    SetupError, Timestamp,
+};
+use futures_util::future::Either;
+use http::header::{AUTHORIZATION, ORIGIN};
+use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use self::credentials::{bearer, certificate};
 use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
+use crate::net::tls::ClientCertificate;
 use crate::permit::{Permit, Usage};
 
 /// The layer for the methods in `schema`. Must be called on a tokio runtime, which keeps keys and revocations up to
@@ -78,16 +81,15 @@ pub struct AuthService<S> {
     inner: S,
 }
 
-type PendingPrincipal = Pin<Box<dyn Future<Output = Result<Arc<Principal>, AuthError>> + Send>>;
-
 /// The decision about a call that is not refused.
 enum Decision {
     Admit,
-    Wait(PendingPrincipal, Arc<Rule>),
+    /// The keys of the token's issuer must be loaded first.
+    Wait(PendingAuthentication, Arc<Rule>),
 }
 
 impl Gate {
-    fn decide<B>(&self, request: &mut Request<B>) -> Result<Decision, Failure> {
+    fn decide(&self, request: &mut Request<Body>) -> Result<Decision, Failure> {
         let rule = self.rules.find(request.uri().path())?;
         let now = Timestamp::now();
         let Some(rule) = rule else {
@@ -99,11 +101,11 @@ impl Gate {
                 self.admit(principal?, rule, request, now)?;
                 Ok(Decision::Admit)
             }
-            Authentication::Pending(pending) => Ok(Decision::Wait(Box::pin(pending.finish()), rule)),
+            Authentication::Pending(pending) => Ok(Decision::Wait(pending, rule)),
         }
     }
 
-    fn authenticate<B>(&self, request: &Request<B>, now: Timestamp) -> Authentication {
+    fn authenticate(&self, request: &Request<Body>, now: Timestamp) -> Authentication {
         if let Some(names) = certificate(request) {
             if let Some(principal) = self.certificates.authenticate(names, now) {
                 return Authentication::Ready(principal);
@@ -118,7 +120,7 @@ impl Gate {
 
     /// Admits a call of a public method. With a valid credential it counts among the calls of its identity, otherwise
     /// among those of its address. A credential whose key must be loaded first counts as invalid.
-    fn admit_to_public<B>(&self, request: &mut Request<B>, now: Timestamp) -> Result<(), Failure> {
+    fn admit_to_public(&self, request: &mut Request<Body>, now: Timestamp) -> Result<(), Failure> {
         match self.authenticate(request, now) {
             Authentication::Ready(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
             Authentication::Ready(Err(_)) | Authentication::Pending(_) => {
@@ -130,7 +132,7 @@ impl Gate {
     }
 
     /// Takes a call from the rate of the identity.
-    fn take_call<B>(&self, principal: &Principal, request: &Request<B>, now: Timestamp) -> Result<Taken, Failure> {
+    fn take_call(&self, principal: &Principal, request: &Request<Body>, now: Timestamp) -> Result<Taken, Failure> {
         tracing::Span::current().record("principal", principal.subject.as_str());
         if let Some(call) = request.extensions().get::<CallContext>() {
             call.set_principal(&principal.subject);
@@ -141,11 +143,11 @@ impl Gate {
         }
     }
 
-    fn admit<B>(
+    fn admit(
         &self,
         principal: Arc<Principal>,
         rule: Arc<Rule>,
-        request: &mut Request<B>,
+        request: &mut Request<Body>,
         now: Timestamp,
     ) -> Result<(), Failure> {
         let taken = self.take_call(&principal, request, now)?;
@@ -165,108 +167,77 @@ struct Taken {
 
 impl Taken {
     /// Counts the call, with everything that it holds, among those of its identity.
-    fn hold<B>(self, request: &Request<B>) -> Result<(), Failure> {
+    fn hold(self, request: &Request<Body>) -> Result<(), Failure> {
         Permit::of(request.extensions()).map_or(Ok(()), |permit| permit.authenticate(self.identity, self.cost))
     }
 }
 
-impl<S, B> Service<Request<B>> for AuthService<S>
+impl<S> Service<Request<Body>> for AuthService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>> + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     type Response = Response<Body>;
-    type Error = S::Error;
-    type Future = AuthFuture<S, B>;
+    type Error = Infallible;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> AuthFuture<S, B> {
-        let state = match self.gate.decide(&mut request) {
-            Ok(Decision::Admit) => State::Inside { answer: self.inner.call(request) },
-            Ok(Decision::Wait(principal, rule)) => {
-                // The inner service that is ready is called later. The next call uses its clone.
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
-                let held = Held { gate: Arc::clone(&self.gate), rule, request, inner };
-                State::Waiting { principal, held: Some(Box::new(held)) }
-            }
-            Err(failure) => State::Refused { response: Some(refusal(&failure, &request)) },
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let (pending, rule) = match self.gate.decide(&mut request) {
+            Ok(Decision::Admit) => return Either::Left(self.inner.call(request)),
+            Ok(Decision::Wait(pending, rule)) => (pending, rule),
+            Err(failure) => return Either::Right(Box::pin(ready(Ok(refusal(&failure, &request))))),
         };
-        AuthFuture { state }
+        // The inner service that is ready is called later. The next call uses its clone.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let gate = Arc::clone(&self.gate);
+        Either::Right(Box::pin(async move {
+            let principal = pending.finish().await.map_err(Failure::from);
+            match principal.and_then(|principal| gate.admit(principal, rule, &mut request, Timestamp::now())) {
+                Ok(()) => inner.call(request).await,
+                Err(failure) => Ok(refusal(&failure, &request)),
+            }
+        }))
     }
 }
 
-fn refusal<B>(failure: &Failure, request: &Request<B>) -> Response<Body> {
-    let call = CallContext::of(request.extensions());
-    failure.status(call.request_id()).into_http()
+fn refusal(failure: &Failure, request: &Request<Body>) -> Response<Body> {
+    failure.status(CallContext::of(request.extensions()).request_id()).into_http()
 }
 
-/// A call that waits for the keys of its token's issuer.
-struct Held<S, B> {
-    gate: Arc<Gate>,
-    rule: Arc<Rule>,
-    request: Request<B>,
-    inner: S,
-}
-
-pin_project! {
-    /// The answer to a call.
-    pub struct AuthFuture<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        #[pin]
-        state: State<S, B>,
+/// The token in the one `authorization` header (RFC 6750, section 2.1).
+///
+/// # Errors
+/// [`AuthError::TokenMissing`] or [`AuthError::TokenInvalid`].
+pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let value = values.next().ok_or(AuthError::TokenMissing)?;
+    if values.next().is_some() {
+        return Err(AuthError::TokenInvalid("there is more than one authorization header"));
+    }
+    let value = value.to_str().map_err(|_| AuthError::TokenInvalid("it is not plain ASCII"))?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_matches(' ')),
+        _ => Err(AuthError::TokenInvalid("the authorization header is not 'Bearer TOKEN'")),
     }
 }
 
-pin_project! {
-    #[project = StateProjection]
-    enum State<S, B>
-    where
-        S: Service<Request<B>>,
-    {
-        Inside { #[pin] answer: S::Future },
-        Refused { response: Option<Response<Body>> },
-        Waiting {
-            principal: PendingPrincipal,
-            held: Option<Box<Held<S, B>>>,
-        },
-    }
-}
-
-impl<S, B> Future for AuthFuture<S, B>
-where
-    S: Service<Request<B>, Response = Response<Body>>,
-{
-    type Output = Result<Response<Body>, S::Error>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let next = match state.as_mut().project() {
-                StateProjection::Inside { answer } => return answer.poll(context),
-                StateProjection::Refused { response } => {
-                    return Poll::Ready(Ok(response.take().expect("a finished future is not polled again")));
-                }
-                StateProjection::Waiting { principal, held } => {
-                    let principal = ready!(principal.as_mut().poll(context));
-                    let held = *held.take().expect("the state changes once the principal is known");
-                    let Held { gate, rule, mut request, mut inner } = held;
-                    let admitted = principal
-                        .map_err(Failure::from)
-                        .and_then(|principal| gate.admit(principal, rule, &mut request, Timestamp::now()));
-                    match admitted {
-                        Ok(()) => State::Inside { answer: inner.call(request) },
-                        Err(failure) => State::Refused { response: Some(refusal(&failure, &request)) },
-                    }
-                }
-            };
-            state.set(next);
-        }
-    }
+/// The certificate of the connection, if it counts.
+///
+/// It does not count beside a token, which is more specific, nor in a request of a web page: a browser adds the
+/// certificate of its user to the requests of any page, so a page needs a token.
+fn certificate<B>(request: &Request<B>) -> Option<CertificateNames<'_>> {
+    let certificate = request.extensions().get::<ClientCertificate>()?;
+    let headers = request.headers();
+    let counts = !headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
+    counts.then(|| CertificateNames {
+        subject: certificate.subject(),
+        uris: certificate.uris(),
+        expires_at: certificate.expires_at(),
+    })
 }
 
 #[cfg(test)]

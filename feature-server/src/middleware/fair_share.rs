@@ -6,10 +6,10 @@ use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
+use futures_util::future::Either;
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tokio::sync::oneshot;
 use tonic::body::Body;
 use tower::Service;
@@ -104,11 +104,11 @@ impl<S> FairShare<S> {
 
 impl<S> Service<Request<Body>> for FairShare<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = FairShareFuture<S>;
+    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -117,60 +117,15 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let caller = Permit::of(request.extensions()).and_then(Permit::identity_and_cost);
         let turn = caller.and_then(|(identity, cost)| WORKER.with_borrow_mut(|worker| worker.begin(identity, cost)));
-        let state = match turn {
-            None => State::Inside { answer: self.inner.call(request) },
-            Some(turn) => {
-                // `poll_ready` has prepared this service, so keep it for later; the clone becomes ready by itself.
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
-                State::Waiting { turn, held: Some(Box::new((inner, request))) }
-            }
-        };
-        FairShareFuture { state }
-    }
-}
-
-pin_project! {
-    /// The future of an answer.
-    pub struct FairShareFuture<S>
-    where
-        S: Service<Request<Body>>,
-    {
-        #[pin]
-        state: State<S>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S>
-    where
-        S: Service<Request<Body>>,
-    {
-        Inside { #[pin] answer: S::Future },
-        Waiting { #[pin] turn: oneshot::Receiver<()>, held: Option<Box<(S, Request<Body>)>> },
-    }
-}
-
-impl<S> Future for FairShareFuture<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    type Output = Result<Response<Body>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
-        loop {
-            let (mut inner, request) = match state.as_mut().project() {
-                StateProjection::Inside { answer } => return answer.poll(cx),
-                StateProjection::Waiting { turn, held } => {
-                    // The sender is dropped only when the server ends; the call then continues, and is refused inside.
-                    let _ = ready!(turn.poll(cx));
-                    *held.take().expect("the state changes once the call may go on")
-                }
-            };
-            state.set(State::Inside { answer: inner.call(request) });
-        }
+        let Some(turn) = turn else { return Either::Left(self.inner.call(request)) };
+        // `poll_ready` has prepared this service, so keep it for later; the clone becomes ready by itself.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Either::Right(Box::pin(async move {
+            // The sender is dropped only when the server ends; the call then continues, and is refused inside.
+            let _ = turn.await;
+            inner.call(request).await
+        }))
     }
 }
 

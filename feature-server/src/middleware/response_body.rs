@@ -11,7 +11,7 @@ use http_body::{Frame, SizeHint};
 use tonic::Status;
 
 use crate::middleware::call_log::CallLog;
-use crate::middleware::error_details::stream_end::StreamEnd;
+use crate::middleware::error_details::StreamEnd;
 use crate::net::activity::{Busy, Unsent};
 use crate::permit::PermitGuard;
 

@@ -92,7 +92,7 @@ where
     // Outside of it there are all protocols, inside only gRPC with uncompressed messages.
     let service = Transcode::<_, ServerHost>::new(service);
     // Its refusals are in the protocol of the call. Transcoding counts its memory with the permit of the call.
-    let service = admission::Limits::new(service, limits, drain);
+    let service = admission::AdmissionService::new(service, limits, drain);
     // A request for a page or an unknown path is answered here and gets no permit.
     let service = Recognition::new(service, recogniser);
     // Every answer has a request id and a line in the log, pages and refusals included.

@@ -1,10 +1,12 @@
-//! A gRPC message frame: a flag byte for compression, four bytes of length, and the message. tonic handles compressed
-//! requests.
+//! gRPC message frames (a flag byte for compression, four bytes of length, and the message), and the codec that passes
+//! encoded messages through tonic.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use grpc_transcoding::compression::{WORTH_COMPRESSING, gzip_after};
 use grpc_transcoding::framing::{COMPRESSED, PREFIX, prefix};
 use prost::Message;
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 /// One message, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +57,53 @@ impl Frame {
     /// The bytes of the whole frame.
     pub fn size(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// The buffer for a message whose length is unknown, and the size at which encoded bytes are sent. Each call whose
+/// message does not arrive would hold tonic's default of 8 KiB.
+const BUFFERS: (usize, usize) = (512, 32 * 1024);
+
+/// Passes messages through as their encoded bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BytesCodec;
+
+impl Codec for BytesCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, message: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(message);
+        Ok(())
+    }
+}
+
+impl Decoder for BytesCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        let (first, sent_at) = BUFFERS;
+        BufferSettings::new(first, sent_at)
     }
 }
 

@@ -1,13 +1,21 @@
-//! The feature service as a tower service: messages stay bytes until feature-api decodes them.
+//! The feature service as a tower service. A request of one uncompressed frame takes a fast path around tonic's codec,
+//! all others go through it; messages stay bytes until feature-api decodes them.
 
 use std::convert::Infallible;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use feature_auth::AuthError;
 use feature_auth::access::Caller;
-use http::Extensions;
+use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS};
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{Extensions, HeaderMap, HeaderValue};
+use http_body::{Body as _, Frame as BodyFrame};
+use http_body_util::{BodyExt, Full};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -15,12 +23,13 @@ use tonic::{Request, Response, Status};
 use tower::Service;
 
 use super::Answer;
-use super::codec::BytesCodec;
-use super::frame::Frame;
+use super::frame::{BytesCodec, Frame};
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::fast_path::{self, Received};
 use crate::services::feature::FeatureService;
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// [`FeatureService`] as a service for tonic.
 #[derive(Clone)]
@@ -52,10 +61,10 @@ impl Service<http::Request<Body>> for GrpcFeatureService {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let (service, limit) = (Arc::clone(&self.service), self.message_bytes);
         Box::pin(async move {
-            Ok(match fast_path::receive(request, limit).await {
+            Ok(match receive(request, limit).await {
                 Received::Message(head, message) => {
                     match answer(&service, head.uri.path(), &head.extensions, &message).await {
-                        Ok(frame) => fast_path::answer(&head.headers, frame),
+                        Ok(frame) => response(&head.headers, frame),
                         Err(status) => status.into_http(),
                     }
                 }
@@ -108,5 +117,73 @@ impl UnaryService<Bytes> for Unusual {
         Box::pin(async move {
             answer(&service, &path, &extensions, &message).await.map(|frame| Response::new(frame.message()))
         })
+    }
+}
+
+/// A request after its first read.
+enum Received {
+    /// The whole request, with its message.
+    Message(Parts, Bytes),
+    /// A request for tonic, with its whole body.
+    Unusual(http::Request<Body>),
+}
+
+/// Receives a request.
+///
+/// `limit`: the largest message, in bytes.
+async fn receive(request: http::Request<Body>, limit: usize) -> Received {
+    let (head, mut body) = request.into_parts();
+    if head.headers.contains_key(GRPC_ENCODING) {
+        return Received::Unusual(http::Request::from_parts(head, body));
+    }
+    let first = body.frame().await;
+    let whole = match &first {
+        Some(Ok(frame)) if body.is_end_stream() => frame.data_ref(),
+        _ => None,
+    };
+    match whole.and_then(|data| Frame::only_message(data, limit)) {
+        Some(message) => Received::Message(head, message),
+        None => Received::Unusual(http::Request::from_parts(head, Body::new(Resumed { first, rest: body }))),
+    }
+}
+
+/// The response with this message, compressed if the client accepts that and it saves bytes.
+///
+/// `headers`: of the request.
+fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
+    let compressed = if frame.is_worth_compressing() && takes_gzip(headers) { Some(frame.gzip()) } else { None };
+    let encoding = compressed.is_some().then_some(GZIP);
+    let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+    let body = Full::new(compressed.unwrap_or(frame).into_bytes()).with_trailers(ready(Some(Ok(trailers))));
+    let mut response = http::Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response.headers_mut().extend(encoding.map(|encoding| (GRPC_ENCODING, encoding)));
+    response
+}
+
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(GRPC_ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
+}
+
+/// A body whose first part has been read already.
+struct Resumed {
+    first: Option<Result<BodyFrame<Bytes>, Status>>,
+    rest: Body,
+}
+
+impl http_body::Body for Resumed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
     }
 }

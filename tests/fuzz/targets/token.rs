@@ -14,7 +14,7 @@ use feature_auth::keys::KeyFolder;
 use feature_auth::mint::{TokenRequest, mint};
 use feature_auth::roles::Roles;
 use feature_auth::{Authentication, Authenticator, Timestamp};
-use feature_server::middleware::auth::credentials::bearer;
+use feature_server::middleware::auth::bearer;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::{Corpus, fuzz_target};

@@ -50,14 +50,15 @@ impl Setup {
 
     /// What the inner service sees of the call, or the reason of the answer that it never sees.
     async fn call(&self, path: &str, token: Option<&str>) -> Result<Seen, (String, i32)> {
-        let mut request = Request::builder().uri(path).extension(CallContext::for_tests()).body(()).unwrap();
+        let mut request = Request::builder().uri(path).extension(CallContext::for_tests()).body(Body::empty()).unwrap();
         if let Some(token) = token {
             request.headers_mut().insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
         }
         let seen = Arc::new(Mutex::new(None));
-        let service = self.layer.layer(service_fn(|request: Request<()>| {
+        let seen_inside = Arc::clone(&seen);
+        let service = self.layer.layer(service_fn(move |request: Request<Body>| {
             let caller = request.extensions().get::<Caller>();
-            *seen.lock().unwrap() = Some(Seen {
+            *seen_inside.lock().unwrap() = Some(Seen {
                 subject: caller.map(|caller| caller.subject().to_owned()),
                 instance: caller.and_then(|caller| caller.instance().ok()),
                 token: request.headers().contains_key(AUTHORIZATION),
@@ -174,4 +175,44 @@ async fn logs_name_the_principal_and_never_the_token() {
         assert!(!log.contains(part), "{log}");
     }
     assert!(!log.contains("IAM_OWNER"), "no claim either: {log}");
+}
+
+#[test]
+fn bearer_token_must_be_given_exactly_once() {
+    let table: [(&[&str], Result<&str, &str>); 9] = [
+        // authorization headers          token, or the error
+        (&["Bearer x.y.z"], Ok("x.y.z")),
+        (&["bearer x.y.z"], Ok("x.y.z")),
+        (&["BEARER   x.y.z"], Ok("x.y.z")),
+        (&[], Err("no credential")),
+        (&["Bearer x.y.z", "Bearer x.y.z"], Err("more than one authorization header")),
+        (&["x.y.z"], Err("is not 'Bearer TOKEN'")),
+        (&["Basic dTpw"], Err("is not 'Bearer TOKEN'")),
+        (&["Bearer"], Err("is not 'Bearer TOKEN'")),
+        (&["Bearer ü"], Err("not plain ASCII")),
+    ];
+    for (values, expected) in table {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        match (bearer(&headers), expected) {
+            (Err(error), Err(text)) => assert!(error.to_string().contains(text), "{error}"),
+            (actual, expected) => assert_eq!(actual.ok(), expected.ok(), "{values:?}"),
+        }
+    }
+}
+
+#[test]
+fn certificate_does_not_count_beside_a_token_or_for_a_page() {
+    let certificate_of = |header: &str| {
+        let shown = ClientCertificate::saying("CN=ann", &[], 7);
+        let request = Request::builder().header(header, "x").extension(shown).body(()).unwrap();
+        certificate(&request).map(|names| (names.subject.to_owned(), names.expires_at))
+    };
+    let table = [("accept", true), ("authorization", false), ("origin", false)];
+    for (header, counts) in table {
+        assert_eq!(certificate_of(header), counts.then(|| ("CN=ann".to_owned(), 7)), "{header}");
+    }
+    assert!(certificate(&Request::new(())).is_none(), "a connection without a certificate");
 }

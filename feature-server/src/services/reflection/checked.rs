@@ -21,7 +21,7 @@ use tower::Service;
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::codec::BytesCodec;
+use crate::services::frame::BytesCodec;
 use crate::services::frame::Frame;
 use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
 
