@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -36,6 +36,13 @@ pub const NOW: u64 = 1_800_000_000;
 
 pub fn now() -> Timestamp {
     Timestamp { unix_s: NOW, monotonic: Instant::now() }
+}
+
+impl Timestamp {
+    /// The time after this duration.
+    pub fn after(self, duration: Duration) -> Self {
+        Self { unix_s: self.unix_s + duration.as_secs(), monotonic: self.monotonic + duration }
+    }
 }
 
 /// A key of an issuer.

@@ -18,70 +18,35 @@ const TOKEN_BYTES: usize = 1024;
 const ENTRY_BYTES: usize = 192;
 
 /// The SHA-256 digest of a token, which no other token has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// The digest of this token.
-    pub(crate) fn of(token: &str) -> Self {
-        Self(digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes"))
-    }
+pub(crate) fn digest_of(token: &str) -> [u8; 32] {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 /// The result of a verification, with the versions that it depends on. A version is small; the keys and the list
 /// themselves would stay in memory as long as the entry.
 #[derive(Debug)]
 pub(crate) struct Verified {
-    /// The principal of the token.
     pub principal: Arc<Principal>,
-    /// Its issuer.
     pub issuer: Arc<Issuer>,
-    /// The version of the issuer's keys.
     pub keys_version: u64,
-    /// The version of the list of revoked tokens.
     pub revocations_version: u64,
 }
 
-/// The verified tokens. Rarely used tokens are evicted first. It holds valid tokens only, so a client without one
-/// cannot evict the tokens of others.
-#[derive(Debug)]
-pub(crate) struct TokenCache(Cache<TokenDigest, Arc<Verified>, Weight>);
+/// The verified tokens by their digests. Rarely used tokens are evicted first. It holds valid tokens only, so a client
+/// without one cannot evict the tokens of others.
+pub(crate) type TokenCache = Cache<[u8; 32], Arc<Verified>, Weight>;
 
-impl TokenCache {
-    /// A cache for this number of tokens of [`TOKEN_BYTES`] each; `None` for 0.
-    pub(crate) fn new(entries: usize) -> Option<Self> {
-        let bytes = entries as u64 * TOKEN_BYTES as u64;
-        (entries > 0).then(|| Self(Cache::with_weighter(entries, bytes, Weight)))
-    }
-
-    /// The result for the token with this digest.
-    pub(crate) fn get(&self, token: &TokenDigest) -> Option<Arc<Verified>> {
-        self.0.get(token)
-    }
-
-    /// Adds a valid token.
-    pub(crate) fn insert(&self, token: TokenDigest, verified: Verified) {
-        self.0.insert(token, Arc::new(verified));
-    }
-
-    /// The number of tokens.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The memory of all tokens, by their weights.
-    #[cfg(test)]
-    pub(crate) fn bytes(&self) -> u64 {
-        self.0.weight()
-    }
+/// A cache for this number of tokens of [`TOKEN_BYTES`] each. With 0 it holds none.
+pub(crate) fn new(entries: usize) -> TokenCache {
+    Cache::with_weighter(entries, entries as u64 * TOKEN_BYTES as u64, Weight)
 }
 
+/// The memory that a token takes.
 #[derive(Debug, Clone)]
-struct Weight;
+pub(crate) struct Weight;
 
-impl Weighter<TokenDigest, Arc<Verified>> for Weight {
-    fn weight(&self, _: &TokenDigest, verified: &Arc<Verified>) -> u64 {
+impl Weighter<[u8; 32], Arc<Verified>> for Weight {
+    fn weight(&self, _: &[u8; 32], verified: &Arc<Verified>) -> u64 {
         TOKEN_BYTES.max(ENTRY_BYTES + verified.principal.bytes()) as u64
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use feature_api::schema::Schema;
-use feature_auth::access::{Caller, Rules};
+use feature_auth::access::{AccessRules, Caller};
 use feature_auth::roles::Roles;
 use feature_auth::{Grant, Identity, Principal};
 use feature_core::{InstanceId, Scope};
@@ -35,7 +35,7 @@ struct Known {
     recogniser: Recogniser,
     hosts: Vec<Hosts>,
     instances: Instances,
-    rules: Rules,
+    rules: AccessRules,
     principals: Vec<Arc<Principal>>,
 }
 
