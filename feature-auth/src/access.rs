@@ -106,7 +106,8 @@ impl Caller {
     /// [`AuthError::PermissionMissing`].
     pub fn system(&self) -> Result<Scope, AuthError> {
         let may = self.rule.permission.as_ref().is_none_or(|permission| self.principal.holds_everywhere(permission));
-        if may { Ok(Scope::System) } else { Err(self.rule.denied(&self.principal)) }
+        self.demand(may)?;
+        Ok(Scope::System)
     }
 
     /// The instance of the call, if the caller has the right on it.
@@ -115,11 +116,8 @@ impl Caller {
     /// [`AuthError::PermissionMissing`].
     pub fn instance(&self) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
-        if self.holds_whole_instance() {
-            Ok(Scope::Instance(instance.clone()))
-        } else {
-            Err(self.rule.denied(&self.principal))
-        }
+        self.demand(self.holds_whole_instance())?;
+        Ok(Scope::Instance(instance.clone()))
     }
 
     /// The organization with this id in the instance of the call, if the caller has the right on it: by a role in the
@@ -132,9 +130,7 @@ impl Caller {
         let by_role = self.granted_organizations().any(|id| id.as_str() == raw_id);
         let own = self.principal.organization.as_ref().map(OrganizationId::as_str);
         let member = self.is_exempt(Exemption::Member) && own == Some(raw_id);
-        if !(self.holds_whole_instance() || by_role || member) {
-            return Err(self.rule.denied(&self.principal));
-        }
+        self.demand(self.holds_whole_instance() || by_role || member)?;
         let id = OrganizationId::new(raw_id).map_err(|error| AuthError::field("organization_id", error))?;
         Ok(Scope::Organization(instance.clone(), id))
     }
@@ -151,20 +147,20 @@ impl Caller {
         let granted: BTreeSet<_> = self.granted_organizations().cloned().collect();
         let own = self.principal.user.as_ref().map(UserId::as_str);
         let self_access = self.is_exempt(Exemption::SelfAccess) && own == Some(raw_id);
-        if !whole_instance && granted.is_empty() && !self_access {
-            return Err(self.rule.denied(&self.principal));
-        }
+        self.demand(whole_instance || !granted.is_empty() || self_access)?;
         let id = UserId::new(raw_id).map_err(|error| AuthError::field("user_id", error))?;
         let scope = Scope::User(instance.clone(), id);
         Ok(UserAccess { scope, caller: self.clone(), whole_instance, granted, self_access })
     }
 
+    fn demand(&self, may: bool) -> Result<(), AuthError> {
+        if may { Ok(()) } else { Err(self.rule.denied(&self.principal)) }
+    }
+
     /// Whether the right covers everything in the instance of the call.
     fn holds_whole_instance(&self) -> bool {
-        self.rule.permission.as_ref().is_none_or(|permission| match self.at_home() {
-            true => self.principal.holds_in_instance(permission),
-            false => self.principal.holds_everywhere(permission),
-        })
+        let holds = if self.at_home() { Principal::holds_in_instance } else { Principal::holds_everywhere };
+        self.rule.permission.as_ref().is_none_or(|permission| holds(&self.principal, permission))
     }
 
     /// The organizations on which a role gives the right.

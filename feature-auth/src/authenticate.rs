@@ -6,16 +6,13 @@ pub(crate) mod issuer;
 mod jws;
 pub(crate) mod principal;
 mod role_claims;
-mod token_cache;
 mod verifier;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{self, MissedTickBehavior};
-
 use self::principal::Principal;
-use self::verifier::Verifier;
+use self::verifier::{Unverified, Verifier};
 use crate::clock::Timestamp;
 use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
@@ -60,29 +57,24 @@ impl Authenticator {
     pub fn spawn_refresh(&self) {
         let verifier = Arc::downgrade(&self.0);
         tokio::spawn(async move {
-            let mut period = time::interval(Duration::from_secs(1));
-            period.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                period.tick().await;
-                let Some(verifier) = verifier.upgrade() else { return };
+            while let Some(verifier) = verifier.upgrade() {
                 verifier.refresh().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
     }
 
     /// Authenticates a call by its token. Must be called on a tokio runtime.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
-        let unverified = match self.0.verify(token, now) {
+        let Unverified { error, issuer } = match self.0.verify(token, now) {
             Ok(principal) => return Authentication::Ready(Ok(principal)),
             Err(unverified) => unverified,
         };
-        match unverified.issuer.and_then(|issuer| issuer.keys.refresh(now.monotonic)) {
-            None => Authentication::Ready(Err(unverified.error)),
-            Some(load) => {
-                let (verifier, token) = (Arc::clone(&self.0), token.to_owned());
-                Authentication::Pending(PendingAuthentication { verifier, load, token, now })
-            }
-        }
+        let Some(load) = issuer.and_then(|issuer| issuer.keys.refresh(now.monotonic)) else {
+            return Authentication::Ready(Err(error));
+        };
+        let (verifier, token) = (Arc::clone(&self.0), token.to_owned());
+        Authentication::Pending(PendingAuthentication { verifier, load, token, now })
     }
 }
 

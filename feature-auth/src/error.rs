@@ -88,12 +88,7 @@ impl SetupError {
     }
 
     /// Reads the id in an optional setting.
-    pub(crate) fn id<I>(
-        key: String,
-        value: Option<&str>,
-        id: fn(&str) -> Result<I, IdError>,
-    ) -> Result<Option<I>, Self> {
-        let id = value.map(id).transpose();
-        id.map_err(|problem| Self::setting(key, value.unwrap_or_default(), problem))
+    pub(crate) fn id<I>(key: String, id: Option<&str>, new: fn(&str) -> Result<I, IdError>) -> Result<Option<I>, Self> {
+        id.map(new).transpose().map_err(|problem| Self::setting(key, id.unwrap_or_default(), problem))
     }
 }

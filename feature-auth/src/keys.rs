@@ -54,8 +54,6 @@ fn chain(error: &dyn Error) -> String {
 
 /// The first three reasons, as the end of a sentence.
 fn listed(reasons: &[String]) -> String {
-    match &reasons[..reasons.len().min(3)] {
-        [] => String::new(),
-        first => format!(" ({})", first.join("; ")),
-    }
+    let first = reasons[..reasons.len().min(3)].join("; ");
+    if first.is_empty() { first } else { format!(" ({first})") }
 }

@@ -10,9 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 
-use self::list::{ListError, RevocationList};
+use self::list::{ENTRIES_MAX, ListError, RevocationList};
 use crate::clock::Timestamp;
 use crate::text_file;
 
@@ -30,7 +30,7 @@ pub(crate) struct ListSnapshot {
 #[derive(Debug)]
 pub(crate) struct Revocations {
     file: Option<PathBuf>,
-    current: ArcSwap<ListSnapshot>,
+    pub current: ArcSwap<ListSnapshot>,
     last: Mutex<LastReading>,
 }
 
@@ -52,10 +52,6 @@ impl Revocations {
         let list = file.map(read).transpose()?.unwrap_or_default();
         let current = ArcSwap::from_pointee(ListSnapshot { list, version: 0 });
         Ok(Self { file: file.map(Path::to_owned), current, last: Mutex::default() })
-    }
-
-    pub(crate) fn current(&self) -> Guard<Arc<ListSnapshot>> {
-        self.current.load()
     }
 
     /// Reads the file again if it has changed. Blocks.
@@ -95,7 +91,8 @@ fn read(path: &Path) -> Result<RevocationList, ListError> {
     if bytes.len() as u64 > FILE_MAX_BYTES {
         return Err(ListError::TooLarge);
     }
-    RevocationList::parse(str::from_utf8(text_file::without_mark(&bytes)).map_err(|_| ListError::NoText)?)
+    let text = str::from_utf8(text_file::without_mark(&bytes)).map_err(|_| ListError::NoText)?;
+    RevocationList::parse(text, ENTRIES_MAX)
 }
 
 fn stamp(file: &Metadata) -> Stamp {

@@ -34,7 +34,7 @@ impl UserAccess {
     /// [`AuthError::FieldInvalid`] for `x-zitadel-orgid` if the caller has several organizations and must name one.
     pub fn placement(&self) -> Result<Placement, AuthError> {
         if self.whole_instance {
-            return Ok(match (self.named(), self.claimed()) {
+            return Ok(match (self.caller.named.as_ref(), self.claimed()) {
                 (Some(named), _) => Placement::Move(named.clone()),
                 (None, Some(claimed)) => Placement::Initial(claimed.clone()),
                 (None, None) => Placement::Keep,
@@ -61,7 +61,7 @@ impl UserAccess {
     /// As for [`UserAccess::placement`], and [`AuthError::PermissionMissing`] if the user is recorded out of reach.
     pub fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
         if self.whole_instance {
-            return Ok(self.named().or(self.claimed()).or(recorded).cloned());
+            return Ok(self.caller.named.as_ref().or(self.claimed()).or(recorded).cloned());
         }
         if self.self_access {
             let own = self.own(self.claimed().or(recorded));
@@ -90,7 +90,7 @@ impl UserAccess {
     /// The organization in which the caller's right is used.
     fn one_of(&self, recorded: Option<&OrganizationId>) -> Result<OrganizationId, AuthError> {
         let is_granted = |id: &&OrganizationId| self.granted.contains(*id);
-        if let Some(named) = self.named() {
+        if let Some(named) = self.caller.named.as_ref() {
             return Some(named).filter(is_granted).cloned().ok_or_else(|| self.out_of_reach());
         }
         let known = [self.claimed(), recorded].into_iter().flatten().find(is_granted);
@@ -104,14 +104,8 @@ impl UserAccess {
 
     /// The user's own organization, unless the metadata name another one.
     fn own(&self, own: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
-        match self.named() {
-            Some(named) if Some(named) != own => Err(self.out_of_reach()),
-            _ => Ok(own.cloned()),
-        }
-    }
-
-    fn named(&self) -> Option<&OrganizationId> {
-        self.caller.named.as_ref()
+        let named = self.caller.named.as_ref();
+        if named.is_some() && named != own { Err(self.out_of_reach()) } else { Ok(own.cloned()) }
     }
 
     /// The organization in the caller's token.

@@ -93,7 +93,6 @@ impl<'p> Claims<'p> {
         issuer.ok_or(AuthError::TokenInvalid("the claim iss is missing"))
     }
 
-    /// Reads the claims of a token.
     pub(crate) fn parse(payload: &'p [u8]) -> Result<Self, AuthError> {
         // serde reads a struct from a list, too.
         let object = payload.trim_ascii_start().starts_with(b"{");

@@ -9,7 +9,7 @@ use super::claims::Claims;
 use super::principal::{Identity, Principal};
 use super::role_claims;
 use crate::clock::Timestamp;
-use crate::config::{self, Auth};
+use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
 use crate::keys::jwks_cache::{JwksCache, Source};
 use crate::keys::jwks_http::Fetcher;
@@ -22,7 +22,6 @@ pub const OWN_ISSUER: &str = "feature-server";
 /// The `sub` of an own token without a user.
 pub const OPERATOR: &str = "operator";
 
-/// An issuer of tokens.
 #[derive(Debug)]
 pub(crate) struct Issuer {
     audience: String,
@@ -49,19 +48,10 @@ impl Issuer {
         Ok(Self { audience: OWN_ISSUER.to_owned(), keys, kind: IssuerKind::Own, roles: roles.clone() })
     }
 
-    /// A configured OIDC issuer.
-    ///
-    /// * `key`: its place in the settings, such as `auth.issuers[0]`.
-    /// * `config`: the settings of all issuers.
-    /// * `roles`: all roles.
-    pub(crate) fn oidc(
-        key: &str,
-        entry: &config::Issuer,
-        config: &Auth,
-        roles: &Roles,
-        now: Timestamp,
-    ) -> Result<Self, SetupError> {
-        let setting = |field: &str| format!("{key}.{field}");
+    /// The OIDC issuer in `auth.issuers[index]`.
+    pub(crate) fn oidc(index: usize, config: &Auth, roles: &Roles, now: Timestamp) -> Result<Self, SetupError> {
+        let entry = &config.issuers[index];
+        let setting = |field: &str| format!("auth.issuers[{index}].{field}");
         let source = if let Some(file) = &entry.jwks_file {
             Source::File(file.clone())
         } else {
@@ -73,8 +63,8 @@ impl Issuer {
             Source::Url(Box::new(fetcher))
         };
         let instance = SetupError::id(setting("instance"), entry.instance.as_deref(), InstanceId::new)?;
-        let first = source.read().transpose();
-        let first = first.map_err(|problem| SetupError::file(setting("jwks_file"), &entry.jwks_file, problem))?;
+        let file_error = |problem| SetupError::file(setting("jwks_file"), &entry.jwks_file, problem);
+        let first = source.read().map_err(file_error)?;
         Ok(Self {
             audience: entry.audience.clone(),
             keys: JwksCache::new(&entry.issuer, source, first, config.jwks_max_stale_s, now.monotonic),
@@ -112,12 +102,8 @@ impl Issuer {
 }
 
 /// An id in a token. A malformed one is an error: without its restriction the token would have more rights.
-fn id<I>(
-    text: Option<&str>,
-    id: fn(&str) -> Result<I, IdError>,
-    problem: &'static str,
-) -> Result<Option<I>, AuthError> {
-    text.map(id).transpose().map_err(|_| AuthError::TokenInvalid(problem))
+fn id<I>(id: Option<&str>, new: fn(&str) -> Result<I, IdError>, why: &'static str) -> Result<Option<I>, AuthError> {
+    id.map(new).transpose().map_err(|_| AuthError::TokenInvalid(why))
 }
 
 /// The text of a claim. Another type counts as an empty text, which is no id.

@@ -53,8 +53,7 @@ impl Identity {
             digest.update(&part.len().to_be_bytes());
             digest.update(part.as_bytes());
         }
-        let digest = digest.finish();
-        Self(digest.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
+        Self(digest.finish().as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 

@@ -3,28 +3,56 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::task::spawn_blocking;
 
 use super::claims::{Claims, has_expired};
 use super::issuer::{Issuer, OWN_ISSUER};
 use super::jws::Jws;
 use super::principal::Principal;
-use super::token_cache::{self, TokenCache, Verified, digest_of};
 use crate::clock::Timestamp;
 use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
 use crate::keys::KeyFolder;
 use crate::revocation::Revocations;
-use crate::revocation::list::TokenIds;
 use crate::roles::Roles;
 
-/// Verifies tokens.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     config: Auth,
     issuers: HashMap<String, Arc<Issuer>>,
     revocations: Revocations,
-    token_cache: TokenCache,
+    /// The verified tokens by their SHA-256 digests. Rarely used ones are evicted first. It holds valid tokens only, so
+    /// a client without one cannot evict the tokens of others.
+    token_cache: Cache<[u8; 32], Arc<Verified>, TokenWeight>,
+}
+
+/// The memory that is planned for one token. A token with a few roles needs half of it, one with hundreds several times
+/// as much.
+const TOKEN_BYTES: usize = 1024;
+
+/// The memory of an entry beside its principal, about: its slot in the cache, and [`Verified`].
+const ENTRY_BYTES: usize = 192;
+
+/// The result of a verification, with the versions that it depends on. A version is small; the keys and the list
+/// themselves would stay in memory as long as the entry.
+#[derive(Debug)]
+struct Verified {
+    principal: Arc<Principal>,
+    issuer: Arc<Issuer>,
+    keys_version: u64,
+    revocations_version: u64,
+}
+
+#[derive(Debug, Clone)]
+struct TokenWeight;
+
+impl Weighter<[u8; 32], Arc<Verified>> for TokenWeight {
+    fn weight(&self, _: &[u8; 32], verified: &Arc<Verified>) -> u64 {
+        TOKEN_BYTES.max(ENTRY_BYTES + verified.principal.bytes()) as u64
+    }
 }
 
 /// Why a token is not accepted.
@@ -47,19 +75,20 @@ impl Verifier {
         let own = Issuer::own(config, keys, roles, now)?;
         let mut issuers = HashMap::from([(OWN_ISSUER.to_owned(), Arc::new(own))]);
         for (index, entry) in config.issuers.iter().enumerate() {
-            let issuer = Issuer::oidc(&format!("auth.issuers[{index}]"), entry, config, roles, now)?;
+            let issuer = Issuer::oidc(index, config, roles, now)?;
             issuers.insert(entry.issuer.clone(), Arc::new(issuer));
         }
         let file = &config.revocation_file;
         let revocations = Revocations::open(file.as_deref())
             .map_err(|error| SetupError::file("auth.revocation_file", file, error))?;
-        let token_cache = token_cache::new(config.token_cache_entries);
+        let entries = config.token_cache_entries;
+        let token_cache = Cache::with_weighter(entries, entries as u64 * TOKEN_BYTES as u64, TokenWeight);
         Ok(Self { config: config.clone(), issuers, revocations, token_cache })
     }
 
     /// The principal of a token. Must be called on a tokio runtime.
     pub(crate) fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Unverified> {
-        let digest = digest_of(token);
+        let digest = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes");
         if let Some(verified) = self.token_cache.get(&digest)
             && self.is_current(&verified, now)
         {
@@ -87,7 +116,7 @@ impl Verifier {
     /// Whether the keys, the revocations and the validity of a cached token are still those of its verification.
     fn is_current(&self, verified: &Verified, now: Timestamp) -> bool {
         verified.issuer.keys.current(now.monotonic).is_ok_and(|keys| keys.version == verified.keys_version)
-            && self.revocations.current().version == verified.revocations_version
+            && self.revocations.current.load().version == verified.revocations_version
             && !has_expired(verified.principal.expires_at, &self.config, now.unix_s)
     }
 
@@ -102,9 +131,8 @@ impl Verifier {
         jws.verify(key.ok_or_else(|| key_unknown("its issuer has no such key"))?)?;
         let claims = Claims::parse(&jws.payload)?;
         let principal = Arc::new(issuer.principal(&claims, &self.config, now)?);
-        let revocations = self.revocations.current();
-        let (id, subject, issued_at_s) = (claims.jti.as_deref(), &principal.subject, claims.iat);
-        if revocations.list.revokes(TokenIds { issuer: &claims.iss, id, subject, issued_at_s }) {
+        let revocations = self.revocations.current.load();
+        if revocations.list.revokes(&claims.iss, claims.jti.as_deref(), &principal.subject, claims.iat) {
             return Err(AuthError::TokenInvalid("it has been revoked").into());
         }
         let (keys_version, revocations_version) = (snapshot.version, revocations.version);

@@ -84,8 +84,7 @@ fn usable(jwk: Jwk) -> Result<VerifyingKey, &'static str> {
     }
     let (algorithms, key) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("OKP", Some("Ed25519")) => {
-            let x = bytes(jwk.x.as_deref(), 32)?;
-            (algorithms(&jwk, &[Algorithm::EdDSA])?, DecodingKey::from_ed_der(&x))
+            (algorithms(&jwk, &[Algorithm::EdDSA])?, DecodingKey::from_ed_der(&bytes(&jwk.x, 32)?))
         }
         ("EC", Some("P-256")) => (algorithms(&jwk, &[Algorithm::ES256])?, point(&jwk, 32)?),
         ("EC", Some("P-384")) => (algorithms(&jwk, &[Algorithm::ES384])?, point(&jwk, 48)?),
@@ -105,12 +104,11 @@ fn algorithms(jwk: &Jwk, of_type: &[Algorithm]) -> Result<Vec<Algorithm>, &'stat
 
 /// The uncompressed form of SEC 1, section 2.3.3: 4, x, y.
 fn point(jwk: &Jwk, length: usize) -> Result<DecodingKey, &'static str> {
-    let point = [vec![4], bytes(jwk.x.as_deref(), length)?, bytes(jwk.y.as_deref(), length)?];
-    Ok(DecodingKey::from_ec_der(&point.concat()))
+    Ok(DecodingKey::from_ec_der(&[vec![4], bytes(&jwk.x, length)?, bytes(&jwk.y, length)?].concat()))
 }
 
 fn rsa(jwk: &Jwk) -> Result<DecodingKey, &'static str> {
-    let (modulus, exponent) = (decode(jwk.n.as_deref())?, decode(jwk.e.as_deref())?);
+    let (modulus, exponent) = (decode(&jwk.n)?, decode(&jwk.e)?);
     let significant: Vec<u8> = modulus.into_iter().skip_while(|byte| *byte == 0).collect();
     let bits = significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
@@ -119,13 +117,13 @@ fn rsa(jwk: &Jwk) -> Result<DecodingKey, &'static str> {
     Ok(DecodingKey::from_rsa_raw_components(&significant, &exponent))
 }
 
-fn bytes(text: Option<&str>, length: usize) -> Result<Vec<u8>, &'static str> {
+fn bytes(text: &Option<String>, length: usize) -> Result<Vec<u8>, &'static str> {
     let bytes = decode(text)?;
     if bytes.len() == length { Ok(bytes) } else { Err("a part of the key has the wrong length") }
 }
 
-fn decode(text: Option<&str>) -> Result<Vec<u8>, &'static str> {
-    let text = text.ok_or("a part of the key is missing")?;
+fn decode(text: &Option<String>) -> Result<Vec<u8>, &'static str> {
+    let text = text.as_ref().ok_or("a part of the key is missing")?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "a part of the key is no base64url")
 }
 

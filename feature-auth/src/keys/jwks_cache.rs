@@ -14,7 +14,6 @@ use super::jwks_http::Fetcher;
 use super::key_set::KeySet;
 use super::{KeyFolder, LoadError, jwks};
 
-/// Where keys come from.
 #[derive(Debug)]
 pub(crate) enum Source {
     Folder(KeyFolder),
@@ -35,19 +34,18 @@ impl Source {
     }
 
     /// Reads a folder or file, which blocks. `None` for a URL.
-    pub(crate) fn read(&self) -> Option<Result<KeySet, LoadError>> {
+    pub(crate) fn read(&self) -> Result<Option<KeySet>, LoadError> {
         match self {
-            Source::Folder(folder) => Some(folder.verifying().map_err(LoadError::from)),
+            Source::Folder(folder) => Ok(Some(folder.verifying()?)),
             Source::File(path) => {
-                let read = std::fs::read(path).map_err(|error| LoadError::File(path.clone(), error));
-                Some(read.and_then(|json| jwks::parse(&json)))
+                let json = std::fs::read(path).map_err(|error| LoadError::File(path.clone(), error))?;
+                jwks::parse(&json).map(Some)
             }
-            Source::Url(_) => None,
+            Source::Url(_) => Ok(None),
         }
     }
 }
 
-/// The keys of one load.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub keys: KeySet,
@@ -141,8 +139,8 @@ impl JwksCache {
             Source::Folder(_) | Source::File(_) => {
                 let this = Arc::clone(self);
                 // The task fails only while the runtime stops.
-                let Ok(Some(loaded)) = tokio::task::spawn_blocking(move || this.source.read()).await else { return };
-                loaded
+                let Ok(loaded) = tokio::task::spawn_blocking(move || this.source.read()).await else { return };
+                loaded.map(Option::unwrap_or_default)
             }
         };
         self.keep(loaded, now);
@@ -163,8 +161,7 @@ impl JwksCache {
                 self.current.store(Arc::new(Snapshot { keys, version, loaded: Some(now) }));
             }
             Err(error) => {
-                let good = |loaded| now.saturating_duration_since(loaded) <= self.max_stale;
-                let good = last.loaded.is_some_and(good);
+                let good = last.loaded.is_some_and(|loaded| now.saturating_duration_since(loaded) <= self.max_stale);
                 let outcome = if good { "the last good ones stay" } else { "its tokens are refused" };
                 let problem = Some(format!("{error}; {outcome}"));
                 if loads.problem != problem {

@@ -28,7 +28,6 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest accepted answer, in bytes.
 pub(super) const BODY_MAX_BYTES: usize = 256 * 1024;
 
-/// Fetches from one URL.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
@@ -57,7 +56,6 @@ impl Fetcher {
         Ok(Self { client, url })
     }
 
-    /// Fetches once.
     pub(crate) async fn fetch(&self) -> Result<Bytes, LoadError> {
         let answer = async {
             let request = Request::get(&self.url).header(ACCEPT, "application/json").body(Empty::new());

@@ -2,7 +2,6 @@
 
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-/// A public key with its algorithms.
 #[derive(Debug, Clone)]
 pub(crate) struct VerifyingKey {
     /// The key id, if the issuer gives one.

@@ -81,7 +81,7 @@ impl KeyFolder {
             // Another process may have been faster; then its key is the first one.
             folder.write(1)?;
         }
-        for OwnKey { path, .. } in folder.own_keys()? {
+        for OwnKey { path, .. } in Self::list(data)? {
             let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
             if mode & 0o077 != 0 {
                 tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
@@ -95,7 +95,8 @@ impl KeyFolder {
     /// # Errors
     /// [`KeysError`] if the folder or a key cannot be read.
     pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
-        Self { path: data.join("keys") }.own_keys()
+        let folder = Self { path: data.join("keys") };
+        folder.numbers()?.into_iter().map(|number| folder.own_key(number)).collect()
     }
 
     /// Adds a key with the next number to a data folder. From then on it signs.
@@ -164,9 +165,8 @@ impl KeyFolder {
         Ok(numbers)
     }
 
-    fn own_keys(&self) -> Result<Vec<OwnKey>, KeysError> {
-        let key = |number| Ok(OwnKey { id: self.read(number)?.0.id, path: self.file(number) });
-        self.numbers()?.into_iter().map(key).collect()
+    fn own_key(&self, number: u32) -> Result<OwnKey, KeysError> {
+        Ok(OwnKey { id: self.read(number)?.0.id, path: self.file(number) })
     }
 
     fn read(&self, number: u32) -> Result<(SigningKey, VerifyingKey), KeysError> {
@@ -175,7 +175,7 @@ impl KeyFolder {
         let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| KeysError::Malformed(path.clone()))?;
         let der = der.secret_pkcs8_der();
         let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| KeysError::Malformed(path))?;
-        let key = public_key(&pair);
+        let key = DecodingKey::from_ed_der(pair.public_key().as_ref());
         let id = thumbprint(&key);
         let public = VerifyingKey { id: Some(id.clone()), algorithms: vec![Algorithm::EdDSA], key };
         Ok((SigningKey { id, key: EncodingKey::from_ed_der(der) }, public))
@@ -201,12 +201,8 @@ impl KeyFolder {
             linked => linked.and(removed).map_err(io_error("make", &path))?,
         }
         sync_folder(&self.path)?;
-        Ok(Some(OwnKey { id: thumbprint(&public_key(&pair)), path }))
+        self.own_key(number).map(Some)
     }
-}
-
-fn public_key(pair: &Ed25519KeyPair) -> DecodingKey {
-    DecodingKey::from_ed_der(pair.public_key().as_ref())
 }
 
 /// The thumbprint of an Ed25519 key (RFC 7638) with SHA-256, in base64url.

@@ -16,7 +16,7 @@ use std::io;
 use super::FILE_MAX_BYTES;
 
 /// The most entries of a list, which take about 150 MB of memory.
-const ENTRIES_MAX: usize = 1_000_000;
+pub(crate) const ENTRIES_MAX: usize = 1_000_000;
 
 /// Tokens that are refused although they are valid otherwise.
 #[derive(Debug, Default, PartialEq)]
@@ -56,24 +56,9 @@ pub(crate) enum ListError {
     TooMany,
 }
 
-/// The parts of a token that a list can name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TokenIds<'t> {
-    pub issuer: &'t str,
-    /// The id of the token (`jti`), if it has one.
-    pub id: Option<&'t str>,
-    pub subject: &'t str,
-    /// When the token was issued (`iat`), in seconds since 1970, if it says so.
-    pub issued_at_s: Option<u64>,
-}
-
 impl RevocationList {
     /// Reads a list.
-    pub(crate) fn parse(text: &str) -> Result<Self, ListError> {
-        Self::parse_up_to(ENTRIES_MAX, text)
-    }
-
-    fn parse_up_to(entries_max: usize, text: &str) -> Result<Self, ListError> {
+    pub(crate) fn parse(text: &str, entries_max: usize) -> Result<Self, ListError> {
         if text.is_empty() {
             return Err(ListError::Empty);
         }
@@ -82,8 +67,8 @@ impl RevocationList {
         }
         let mut list = Self::default();
         for (index, line) in text.lines().enumerate() {
-            let entry = Entry::parse(line).map_err(|problem| ListError::Line(index + 1, problem))?;
-            let Some(entry) = entry else { continue };
+            let problem = |problem| ListError::Line(index + 1, problem);
+            let Some(entry) = Entry::parse(line).map_err(problem)? else { continue };
             if list.len == entries_max {
                 return Err(ListError::TooMany);
             }
@@ -104,12 +89,13 @@ impl RevocationList {
         self.len += by_id.len();
     }
 
-    pub(crate) fn revokes(&self, token: TokenIds<'_>) -> bool {
+    /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
+    pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
         // A token without `iat` may be an old one.
-        let issued_before = |before: &u64| token.issued_at_s.is_none_or(|issued| issued < *before);
-        [Some(&self.of_all_issuers), self.by_issuer.get(token.issuer)].into_iter().flatten().any(|entries| {
-            token.id.is_some_and(|id| entries.tokens.contains_key(id))
-                || entries.subjects.get(token.subject).is_some_and(issued_before)
+        let issued_before = |before: &u64| issued_at_s.is_none_or(|issued| issued < *before);
+        [Some(&self.of_all_issuers), self.by_issuer.get(issuer)].into_iter().flatten().any(|entries| {
+            id.is_some_and(|id| entries.tokens.contains_key(id))
+                || entries.subjects.get(subject).is_some_and(issued_before)
         })
     }
 }

@@ -241,12 +241,12 @@ async fn file_is_read_at_start_and_again_when_it_has_changed() {
     let path = folder.path().join("jwks.json");
     let start = Instant::now();
     let source = Source::File(path.clone());
-    assert!(matches!(source.read().unwrap().unwrap_err(), LoadError::File(..)));
+    assert!(matches!(source.read().unwrap_err(), LoadError::File(..)));
     std::fs::write(&path, "nothing").unwrap();
-    assert!(matches!(source.read().unwrap().unwrap_err(), LoadError::Malformed));
+    assert!(matches!(source.read().unwrap_err(), LoadError::Malformed));
     std::fs::write(&path, jwks(&[&a])).unwrap();
-    let first = source.read().unwrap().unwrap();
-    let keys = Loaded { cached: JwksCache::new("https://issuer", source, Some(first), DAY_S, start), start };
+    let first = source.read().unwrap();
+    let keys = Loaded { cached: JwksCache::new("https://issuer", source, first, DAY_S, start), start };
     assert_eq!(keys.ids(), ["a"]);
     std::fs::write(&path, jwks(&[&b])).unwrap();
     keys.used(5).await;
