@@ -77,10 +77,8 @@ impl Caller {
         if !rule.may_suffice(&principal) {
             return Err(rule.denied(&principal));
         }
-        let instance = match rule.level {
-            None | Some(Level::System) => None,
-            Some(_) => Some(instance_of_call(&principal, &rule, names)?),
-        };
+        let in_instance = rule.level.is_some_and(|level| level != Level::System);
+        let instance = in_instance.then(|| instance_of_call(&principal, &rule, names)).transpose()?;
         let named = if rule.level == Some(Level::User) { names.organization()? } else { None };
         Ok(Self { principal, rule, instance, named })
     }

@@ -73,11 +73,10 @@ pub fn mint(
     now: Timestamp,
 ) -> Result<Minted, MintError> {
     let (asked_s, max_s) = (asked.lifetime.as_secs(), config.max_token_lifetime_s);
-    if asked_s > max_s {
-        return Err(MintError::LifetimeTooLong(asked_s, max_s));
-    }
-    if asked_s == 0 {
-        return Err(MintError::LifetimeTooShort);
+    match asked_s {
+        0 => return Err(MintError::LifetimeTooShort),
+        1.. if asked_s > max_s => return Err(MintError::LifetimeTooLong(asked_s, max_s)),
+        _ => {}
     }
     let hints = hints(roles, asked)?;
     let expires_at = now.unix_s + asked_s;

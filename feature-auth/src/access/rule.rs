@@ -87,13 +87,13 @@ impl Rule {
     /// Whether the principal could have the right on some resource of the method's level.
     pub(super) fn may_suffice(&self, principal: &Principal) -> bool {
         let Some(permission) = &self.permission else { return true };
-        let widely = match self.level {
-            None | Some(Level::System) => principal.holds_everywhere(permission),
-            Some(_) => principal.holds_in_instance(permission),
-        };
-        let in_an_organization = || principal.holds_in_organizations(permission).next().is_some();
-        let may_be_narrow = matches!(self.level, Some(Level::Organization | Level::User));
-        self.exemption.is_some() || widely || (may_be_narrow && in_an_organization())
+        let in_any = || principal.holds_in_organizations(permission).next().is_some();
+        self.exemption.is_some()
+            || match self.level {
+                None | Some(Level::System) => principal.holds_everywhere(permission),
+                Some(Level::Instance) => principal.holds_in_instance(permission),
+                Some(Level::Organization | Level::User) => principal.holds_in_instance(permission) || in_any(),
+            }
     }
 
     fn why_not(&self, principal: &Principal) -> &'static str {

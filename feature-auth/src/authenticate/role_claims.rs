@@ -57,12 +57,9 @@ fn listed_roles(claim: &Value, organization: Option<&OrganizationId>, roles: &Ro
 /// The name of a role in a list. In an object it is the `value` (RFC 7643, section 2.4, as RFC 9068, section 2.2.3.1,
 /// demands), or else the `name`.
 fn role_name(role: &Value) -> Option<&str> {
-    if let Value::String(name) = role {
-        return Some(name);
-    }
     let fields = ["value", "name"].map(|field| &role[field]);
     let readable = fields.iter().all(|field| field.is_null() || field.is_string());
-    fields.into_iter().find_map(Value::as_str).filter(|_| readable)
+    role.as_str().or_else(|| fields.into_iter().find_map(Value::as_str).filter(|_| readable))
 }
 
 /// Zitadel's form: an object with the name of each role, which holds an object with the id of each organization that

@@ -16,7 +16,6 @@ use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
 use feature_server::services::descriptors;
 use feature_server::error::Failure;
-use feature_server::call_context::CallContext;
 use feature_server::middleware::auth::instances::Instances;
 use feature_server::middleware::auth::rules;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
