@@ -69,7 +69,7 @@ impl Revocations {
             Ok(list) => {
                 let current = self.current.load();
                 if last.problem.take().is_some() || list != current.list {
-                    tracing::info!(entries = list.len, "the list of revoked tokens was read again");
+                    tracing::info!(entries = list.len(), "the list of revoked tokens was read again");
                 }
                 self.current.store(Arc::new(ListSnapshot { list, version: current.version + 1 }));
             }

@@ -21,17 +21,15 @@ pub(crate) const ENTRIES_MAX: usize = 1_000_000;
 /// Tokens that are refused although they are valid otherwise.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct RevocationList {
-    of_all_issuers: Entries,
-    by_issuer: HashMap<Box<str>, Entries>,
-    pub len: usize,
+    /// The number of each issuer, from 1: a list names few issuers many times.
+    issuers: HashMap<Box<str>, u32>,
+    tokens: Entries,
+    subjects: Entries,
 }
 
-/// For each id the time before which issued tokens are revoked, in seconds since 1970; `u64::MAX` for all.
-#[derive(Debug, Default, PartialEq)]
-struct Entries {
-    tokens: HashMap<Box<str>, u64>,
-    subjects: HashMap<Box<str>, u64>,
-}
+/// For each issuer, or 0 for all issuers, and each id the time before which issued tokens are revoked, in seconds since
+/// 1970; `u64::MAX` for all.
+type Entries = HashMap<(u32, Box<str>), u64>;
 
 /// Why a list cannot be used. The errors do not repeat the line: it may be a secret in the wrong file.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +67,7 @@ impl RevocationList {
         for (index, line) in text.lines().enumerate() {
             let problem = |problem| ListError::Line(index + 1, problem);
             let Some(entry) = Entry::parse(line).map_err(problem)? else { continue };
-            if list.len == entries_max {
+            if list.len() == entries_max {
                 return Err(ListError::TooMany);
             }
             list.add(entry);
@@ -78,24 +76,25 @@ impl RevocationList {
     }
 
     fn add(&mut self, Entry { of_subject, id, issuer, before_s }: Entry<'_>) {
-        let entries = match issuer {
-            None => &mut self.of_all_issuers,
-            Some(issuer) => self.by_issuer.entry(issuer.into()).or_default(),
-        };
-        let by_id = if of_subject { &mut entries.subjects } else { &mut entries.tokens };
-        self.len -= by_id.len();
-        let before = by_id.entry(id.into()).or_default();
+        let next = self.issuers.len() as u32 + 1;
+        let issuer = issuer.map_or(0, |issuer| *self.issuers.entry(issuer.into()).or_insert(next));
+        let entries = if of_subject { &mut self.subjects } else { &mut self.tokens };
+        let before = entries.entry((issuer, id.into())).or_default();
         *before = before_s.unwrap_or(u64::MAX).max(*before);
-        self.len += by_id.len();
+    }
+
+    /// The number of its entries.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len() + self.subjects.len()
     }
 
     /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
     pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
         // A token without `iat` may be an old one.
         let issued_before = |before: &u64| issued_at_s.is_none_or(|issued| issued < *before);
-        [Some(&self.of_all_issuers), self.by_issuer.get(issuer)].into_iter().flatten().any(|entries| {
-            id.is_some_and(|id| entries.tokens.contains_key(id))
-                || entries.subjects.get(subject).is_some_and(issued_before)
+        [Some(&0), self.issuers.get(issuer)].into_iter().flatten().any(|&issuer| {
+            id.is_some_and(|id| self.tokens.contains_key(&(issuer, id.into())))
+                || self.subjects.get(&(issuer, subject.into())).is_some_and(issued_before)
         })
     }
 }

@@ -93,5 +93,5 @@ fn start_needs_a_good_file_if_one_is_configured() {
     assert!(open().starts_with("cannot be read: "), "{}", open());
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
-    assert_eq!(Revocations::open(None).unwrap().current.load().list.len, 0);
+    assert_eq!(Revocations::open(None).unwrap().current.load().list.len(), 0);
 }

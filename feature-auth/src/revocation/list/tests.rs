@@ -72,7 +72,7 @@ fn malformed_list_is_refused_with_the_number_of_the_line() {
 #[test]
 fn list_has_a_limit() {
     let four = "jti 1\nsubject 1\n# a comment\njti 2\njti 3\n";
-    assert_eq!(RevocationList::parse(four, 4).unwrap().len, 4);
+    assert_eq!(RevocationList::parse(four, 4).unwrap().len(), 4);
     let error = RevocationList::parse(four, 3).unwrap_err();
     assert!(matches!(error, ListError::TooMany));
     assert!(error.to_string().contains("1000000 entries"), "{error}");
