@@ -5,12 +5,13 @@
 mod rule;
 mod user;
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use feature_core::{InstanceId, Level, OrganizationId, Scope, UserId};
 
-pub use self::rule::{Exemption, Rule, Rules};
+pub use self::rule::{AccessRules, Exemption, Rule};
 pub use self::user::UserAccess;
 use crate::authenticate::principal::Principal;
 use crate::error::AuthError;
@@ -74,18 +75,11 @@ impl Caller {
     /// name.
     pub fn admit(principal: Arc<Principal>, rule: Arc<Rule>, names: &impl CallNames) -> Result<Self, AuthError> {
         if !rule.may_suffice(&principal) {
-            return Err(rule.missing(rule.why_not(&principal)));
+            return Err(rule.denied(&principal));
         }
-        let instance = match rule.level() {
-            None | Some(Level::System) => None,
-            Some(Level::Instance | Level::Organization | Level::User) => {
-                Some(instance_of_call(&principal, &rule, names)?)
-            }
-        };
-        let named = match rule.level() {
-            Some(Level::User) => names.organization()?,
-            _ => None,
-        };
+        let in_instance = rule.level.is_some_and(|level| level != Level::System);
+        let instance = in_instance.then(|| instance_of_call(&principal, &rule, names)).transpose()?;
+        let named = if rule.level == Some(Level::User) { names.organization()? } else { None };
         Ok(Self { principal, rule, instance, named })
     }
 
@@ -109,10 +103,9 @@ impl Caller {
     /// # Errors
     /// [`AuthError::PermissionMissing`].
     pub fn system(&self) -> Result<Scope, AuthError> {
-        match self.rule.permission() {
-            Some(permission) if !self.principal.holds_everywhere(permission) => Err(self.denied()),
-            _ => Ok(Scope::System),
-        }
+        let may = self.rule.permission.as_ref().is_none_or(|permission| self.principal.holds_everywhere(permission));
+        self.demand(may)?;
+        Ok(Scope::System)
     }
 
     /// The instance of the call, if the caller has the right on it.
@@ -121,7 +114,8 @@ impl Caller {
     /// [`AuthError::PermissionMissing`].
     pub fn instance(&self) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
-        if self.holds_whole_instance() { Ok(Scope::Instance(instance.clone())) } else { Err(self.denied()) }
+        self.demand(self.holds_whole_instance())?;
+        Ok(Scope::Instance(instance.clone()))
     }
 
     /// The organization with this id in the instance of the call, if the caller has the right on it: by a role in the
@@ -131,14 +125,10 @@ impl Caller {
     /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `organization_id`.
     pub fn organization(&self, raw_id: &str) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
-        let granted = |permission| self.principal.holds_in_organizations(permission).any(|id| id.as_str() == raw_id);
-        let by_role = self.at_home() && self.rule.permission().is_some_and(granted);
-        let member = self.rule.exempts(Exemption::Member)
-            && self.at_home()
-            && self.principal.organization.as_ref().is_some_and(|id| id.as_str() == raw_id);
-        if !(self.holds_whole_instance() || by_role || member) {
-            return Err(self.denied());
-        }
+        let by_role = self.granted_organizations().any(|id| id.as_str() == raw_id);
+        let own = self.principal.organization.as_ref().map(OrganizationId::as_str);
+        let member = self.is_exempt(Exemption::Member) && own == Some(raw_id);
+        self.demand(self.holds_whole_instance() || by_role || member)?;
         let id = OrganizationId::new(raw_id).map_err(|error| AuthError::field("organization_id", error))?;
         Ok(Scope::Organization(instance.clone(), id))
     }
@@ -151,25 +141,34 @@ impl Caller {
     /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `user_id`.
     pub fn user(&self, raw_id: &str) -> Result<UserAccess, AuthError> {
         let instance = self.instance_id()?;
-        let by_role = self.rule.permission().is_some_and(|permission| {
-            self.at_home() && self.principal.holds_in_organizations(permission).next().is_some()
-        });
-        let self_access = self.rule.exempts(Exemption::SelfAccess)
-            && self.at_home()
-            && self.principal.user.as_ref().is_some_and(|id| id.as_str() == raw_id);
-        if !(self.holds_whole_instance() || by_role || self_access) {
-            return Err(self.denied());
-        }
+        let whole_instance = self.holds_whole_instance();
+        let granted: BTreeSet<_> = self.granted_organizations().cloned().collect();
+        let own = self.principal.user.as_ref().map(UserId::as_str);
+        let self_access = self.is_exempt(Exemption::SelfAccess) && own == Some(raw_id);
+        self.demand(whole_instance || !granted.is_empty() || self_access)?;
         let id = UserId::new(raw_id).map_err(|error| AuthError::field("user_id", error))?;
-        Ok(UserAccess::new(Scope::User(instance.clone(), id), self, self_access))
+        let scope = Scope::User(instance.clone(), id);
+        Ok(UserAccess { scope, caller: self.clone(), whole_instance, granted, self_access })
+    }
+
+    fn demand(&self, may: bool) -> Result<(), AuthError> {
+        if may { Ok(()) } else { Err(self.rule.denied(&self.principal)) }
     }
 
     /// Whether the right covers everything in the instance of the call.
     fn holds_whole_instance(&self) -> bool {
-        self.rule.permission().is_none_or(|permission| {
-            self.principal.holds_everywhere(permission)
-                || (self.at_home() && self.principal.holds_in_instance(permission))
-        })
+        let holds = if self.at_home() { Principal::holds_in_instance } else { Principal::holds_everywhere };
+        self.rule.permission.as_ref().is_none_or(|permission| holds(&self.principal, permission))
+    }
+
+    /// The organizations on which a role gives the right.
+    fn granted_organizations(&self) -> impl Iterator<Item = &OrganizationId> {
+        let permission = self.rule.permission.as_ref().filter(|_| self.at_home());
+        permission.into_iter().flat_map(|permission| self.principal.holds_in_organizations(permission))
+    }
+
+    fn is_exempt(&self, exemption: Exemption) -> bool {
+        self.rule.exemption == Some(exemption) && self.at_home()
     }
 
     /// Whether the call is for the credential's own instance. Ids are unique within their instance only, so rights
@@ -180,10 +179,6 @@ impl Caller {
 
     fn instance_id(&self) -> Result<&InstanceId, AuthError> {
         self.instance.as_ref().ok_or(AuthError::InstanceUnknown)
-    }
-
-    fn denied(&self) -> AuthError {
-        self.rule.missing(self.rule.why_not(&self.principal))
     }
 }
 

@@ -5,28 +5,24 @@ pub(crate) mod claims;
 pub(crate) mod issuer;
 mod jws;
 pub(crate) mod principal;
-mod refresh;
 mod role_claims;
-mod token_cache;
 mod verifier;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use self::issuer::Issuer;
 use self::principal::Principal;
 use self::verifier::{Unverified, Verifier};
 use crate::clock::Timestamp;
 use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
 use crate::keys::KeyFolder;
-use crate::keys::jwks_cache::{NoKeys, RunningLoad};
+use crate::keys::jwks_cache::LoadEnd;
 use crate::roles::Roles;
 
 /// Authenticates calls by their tokens.
 #[derive(Debug)]
-pub struct Authenticator {
-    verifier: Arc<Verifier>,
-}
+pub struct Authenticator(Arc<Verifier>);
 
 /// The result of [`Authenticator::authenticate`].
 pub enum Authentication {
@@ -39,7 +35,7 @@ pub enum Authentication {
 /// A token that waits for its issuer's keys.
 pub struct PendingAuthentication {
     verifier: Arc<Verifier>,
-    load: RunningLoad,
+    load: LoadEnd,
     token: String,
     now: Timestamp,
 }
@@ -53,28 +49,32 @@ impl Authenticator {
     /// # Errors
     /// [`SetupError`] names the setting that does not work, or says what is wrong with the server's own keys.
     pub fn new(config: &Auth, roles: &Roles, keys: KeyFolder, now: Timestamp) -> Result<Self, SetupError> {
-        Ok(Self { verifier: Arc::new(Verifier::new(config, roles, keys, now)?) })
+        Ok(Self(Arc::new(Verifier::new(config, roles, keys, now)?)))
     }
 
-    /// Spawns a task that keeps keys and revocations up to date, for as long as this authenticator lives. Must be
-    /// called on a tokio runtime.
+    /// Spawns a task that keeps keys and revocations up to date every second, for as long as this authenticator lives.
+    /// Must be called on a tokio runtime.
     pub fn spawn_refresh(&self) {
-        refresh::spawn(&self.verifier);
+        let verifier = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            while let Some(verifier) = verifier.upgrade() {
+                verifier.refresh().await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
     }
 
     /// Authenticates a call by its token. Must be called on a tokio runtime.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
-        match self.verifier.verify(token, now) {
-            Ok(principal) => Authentication::Ready(Ok(principal)),
-            Err(Unverified::Refused(error)) => Authentication::Ready(Err(error)),
-            Err(Unverified::KeyUnknown(issuer)) => match issuer.keys.refresh(now.monotonic) {
-                None => Authentication::Ready(Err(key_unknown(&issuer, now))),
-                Some(load) => {
-                    let (verifier, token) = (Arc::clone(&self.verifier), token.to_owned());
-                    Authentication::Pending(PendingAuthentication { verifier, load, token, now })
-                }
-            },
-        }
+        let Unverified { error, issuer } = match self.0.verify(token, now) {
+            Ok(principal) => return Authentication::Ready(Ok(principal)),
+            Err(unverified) => unverified,
+        };
+        let Some(load) = issuer.and_then(|issuer| issuer.keys.refresh(now.monotonic)) else {
+            return Authentication::Ready(Err(error));
+        };
+        let (verifier, token) = (Arc::clone(&self.0), token.to_owned());
+        Authentication::Pending(PendingAuthentication { verifier, load, token, now })
     }
 }
 
@@ -83,22 +83,11 @@ impl PendingAuthentication {
     ///
     /// # Errors
     /// [`AuthError::TokenInvalid`] or [`AuthError::TokenExpired`].
-    pub async fn finish(self) -> Result<Arc<Principal>, AuthError> {
-        self.load.finished().await;
-        self.verifier.verify(&self.token, self.now).map_err(|unverified| match unverified {
-            Unverified::Refused(error) => error,
-            Unverified::KeyUnknown(issuer) => key_unknown(&issuer, self.now),
-        })
+    pub async fn finish(mut self) -> Result<Arc<Principal>, AuthError> {
+        // An error means the end.
+        let _ = self.load.changed().await;
+        self.verifier.verify(&self.token, self.now).map_err(|unverified| unverified.error)
     }
-}
-
-/// Refuses a token whose key is unknown, although its issuer's keys were just loaded.
-fn key_unknown(issuer: &Issuer, now: Timestamp) -> AuthError {
-    AuthError::TokenInvalid(match issuer.keys.current(now.monotonic) {
-        Ok(_) => "its issuer has no such key",
-        Err(NoKeys::NeverLoaded) => "the keys of its issuer cannot be loaded at the moment",
-        Err(NoKeys::TooOld) => "the keys of its issuer are too old: no newer ones could be loaded for a long time",
-    })
 }
 
 #[cfg(test)]

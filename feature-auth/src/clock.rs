@@ -1,6 +1,6 @@
 //! The current time, as an argument: no rule about time reads a clock itself, so tests choose the time.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A point in time on the wall clock and on the monotonic clock.
 #[derive(Debug, Clone, Copy)]
@@ -17,10 +17,5 @@ impl Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         // A clock before 1970 counts as 0: at that time no token with `nbf` or `iat` is valid yet.
         Self { unix_s: since.map_or(0, |since| since.as_secs()), monotonic: Instant::now() }
-    }
-
-    /// The time after this duration.
-    pub fn after(self, duration: Duration) -> Self {
-        Self { unix_s: self.unix_s + duration.as_secs(), monotonic: self.monotonic + duration }
     }
 }

@@ -52,16 +52,12 @@ pub struct Issuer {
     pub audience: String,
     /// The instance that its tokens are bound to. Without it they are bound to none, and their roles may reach
     /// everything.
-    #[serde(default)]
     pub instance: Option<String>,
     /// A file with its keys, as a JSON Web Key Set.
-    #[serde(default)]
     pub jwks_file: Option<PathBuf>,
     /// An https URL with its keys, as a JSON Web Key Set.
-    #[serde(default)]
     pub jwks_url: Option<String>,
     /// A file with PEM certificates that the URL's certificate is checked against, instead of the machine's own.
-    #[serde(default)]
     pub jwks_ca_file: Option<PathBuf>,
 }
 
@@ -70,21 +66,16 @@ pub struct Issuer {
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
     /// A URI among the certificate's alternative names.
-    #[serde(default)]
     pub uri: Option<String>,
     /// The certificate's whole subject, as RFC 4514 spells it.
-    #[serde(default)]
     pub subject: Option<String>,
     /// The client's roles.
     pub roles: Vec<String>,
     /// The instance that the client belongs to.
-    #[serde(default)]
     pub instance: Option<String>,
     /// The organization of its user, in which its roles are granted.
-    #[serde(default)]
     pub organization: Option<String>,
     /// The user that the client is.
-    #[serde(default)]
     pub user: Option<String>,
 }
 

@@ -1,5 +1,9 @@
 //! The crate's errors: why a call is refused, and why a configuration does not work.
 
+use std::path::PathBuf;
+
+use feature_core::IdError;
+
 use crate::keys::KeysError;
 
 /// Why a call is refused. The texts are part of the wire contract.
@@ -75,5 +79,16 @@ impl SetupError {
     /// A setting that does not work.
     pub fn setting(key: impl Into<String>, value: impl ToString, problem: impl ToString) -> Self {
         SetupError::Setting { key: key.into(), value: value.to_string(), problem: problem.to_string() }
+    }
+
+    /// An optional setting whose file does not work.
+    pub(crate) fn file(key: impl Into<String>, file: &Option<PathBuf>, problem: impl ToString) -> Self {
+        let file = file.as_ref().map(|file| file.display().to_string());
+        Self::setting(key, file.unwrap_or_default(), problem)
+    }
+
+    /// Reads the id in an optional setting.
+    pub(crate) fn id<I>(key: String, id: Option<&str>, new: fn(&str) -> Result<I, IdError>) -> Result<Option<I>, Self> {
+        id.map(new).transpose().map_err(|problem| Self::setting(key, id.unwrap_or_default(), problem))
     }
 }

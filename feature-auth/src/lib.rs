@@ -3,7 +3,7 @@
 //! The crate knows no transport. Its caller takes the token, the certificate and the names out of a request:
 //!
 //! 1. [`Authenticator`] verifies a token, [`Certificates`] recognises a client certificate. Both give a [`Principal`].
-//! 2. [`access::Rules`] has the rule of each method.
+//! 2. [`access::AccessRules`] has the rule of each method.
 //! 3. [`access::Caller`] checks the rule and answers which resources the principal may reach.
 //!
 //! Logs of this crate show no token, no key and no claim with roles.
@@ -70,7 +70,7 @@ pub mod text_file;
 
 pub use self::authenticate::certificates::{CertificateNames, Certificates};
 pub use self::authenticate::claims::RESERVED_CLAIMS;
-pub use self::authenticate::issuer::own::{OPERATOR, OWN_ISSUER};
+pub use self::authenticate::issuer::{OPERATOR, OWN_ISSUER};
 pub use self::authenticate::principal::{Grant, Identity, Principal};
 pub use self::authenticate::{Authentication, Authenticator, PendingAuthentication};
 pub use self::clock::Timestamp;

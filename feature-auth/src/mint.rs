@@ -7,8 +7,8 @@ use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::authenticate::claims::ORGANIZATION_CLAIM;
-use crate::authenticate::issuer::own::{INSTANCE_CLAIM, OPERATOR, OWN_ISSUER, USER_CLAIM};
+use crate::authenticate::claims::{INSTANCE_CLAIM, ORGANIZATION_CLAIM, USER_CLAIM};
+use crate::authenticate::issuer::{OPERATOR, OWN_ISSUER};
 use crate::clock::Timestamp;
 use crate::config::{Auth, Bound};
 use crate::keys::SigningKey;
@@ -45,25 +45,15 @@ pub struct Minted {
 /// Why a token cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// The lifetime is too long.
-    #[error("a lifetime of {asked_s} s is longer than auth.max_token_lifetime_s = {max_s} allows")]
-    LifetimeTooLong {
-        /// The requested lifetime, in seconds.
-        asked_s: u64,
-        /// The longest lifetime, in seconds.
-        max_s: u64,
-    },
+    /// The requested lifetime is longer than the longest one, both in seconds.
+    #[error("a lifetime of {0} s is longer than auth.max_token_lifetime_s = {1} allows")]
+    LifetimeTooLong(u64, u64),
     /// The lifetime is zero.
     #[error("a lifetime must be at least one second")]
     LifetimeTooShort,
-    /// There is no such role.
-    #[error("there is no role {name:?}; there are {}", .known.join(", "))]
-    RoleUnknown {
-        /// The requested name.
-        name: String,
-        /// The names of all roles.
-        known: Vec<String>,
-    },
+    /// There is no role of this name. The second text has the names of all roles.
+    #[error("there is no role {0:?}; there are {1}")]
+    RoleUnknown(String, String),
     /// The key does not sign.
     #[error("the key does not sign: {0}")]
     Key(#[from] jsonwebtoken::errors::Error),
@@ -83,35 +73,31 @@ pub fn mint(
     now: Timestamp,
 ) -> Result<Minted, MintError> {
     let (asked_s, max_s) = (asked.lifetime.as_secs(), config.max_token_lifetime_s);
-    if asked_s > max_s {
-        return Err(MintError::LifetimeTooLong { asked_s, max_s });
-    }
-    if asked_s == 0 {
-        return Err(MintError::LifetimeTooShort);
+    match asked_s {
+        0 => return Err(MintError::LifetimeTooShort),
+        1.. if asked_s > max_s => return Err(MintError::LifetimeTooLong(asked_s, max_s)),
+        _ => {}
     }
     let hints = hints(roles, asked)?;
     let expires_at = now.unix_s + asked_s;
     let id = Uuid::new_v4().to_string();
-    let mut claims = Map::new();
-    claims.insert("iss".to_owned(), json!(OWN_ISSUER));
-    claims.insert("aud".to_owned(), json!(OWN_ISSUER));
-    claims.insert("sub".to_owned(), json!(asked.user.as_ref().map_or(OPERATOR, UserId::as_str)));
-    claims.insert("iat".to_owned(), json!(now.unix_s));
-    claims.insert("exp".to_owned(), json!(expires_at));
-    claims.insert("jti".to_owned(), json!(id));
-    if !asked.roles.is_empty() {
-        claims.insert(config.roles_claim.clone(), json!(asked.roles));
-    }
-    let optional = [
-        (INSTANCE_CLAIM, asked.instance.as_ref().map(InstanceId::as_str)),
-        (ORGANIZATION_CLAIM, asked.organization.as_ref().map(OrganizationId::as_str)),
-        (USER_CLAIM, asked.user.as_ref().map(UserId::as_str)),
+    let user = asked.user.as_ref().map(UserId::as_str);
+    let claims = [
+        ("iss", json!(OWN_ISSUER)),
+        ("aud", json!(OWN_ISSUER)),
+        ("sub", json!(user.unwrap_or(OPERATOR))),
+        ("iat", json!(now.unix_s)),
+        ("exp", json!(expires_at)),
+        ("jti", json!(id)),
+        (&config.roles_claim, json!((!asked.roles.is_empty()).then_some(&asked.roles))),
+        (INSTANCE_CLAIM, json!(asked.instance.as_ref().map(InstanceId::as_str))),
+        (ORGANIZATION_CLAIM, json!(asked.organization.as_ref().map(OrganizationId::as_str))),
+        (USER_CLAIM, json!(user)),
     ];
-    for (name, value) in optional {
-        claims.extend(value.map(|value| (name.to_owned(), json!(value))));
-    }
+    let claims = claims.into_iter().filter(|(_, value)| !value.is_null());
+    let claims: Map<String, Value> = claims.map(|(name, value)| (name.to_owned(), value)).collect();
     let header = Header { kid: Some(key.id.clone()), ..Header::new(Algorithm::EdDSA) };
-    let token = jsonwebtoken::encode(&header, &Value::Object(claims), &key.key)?;
+    let token = jsonwebtoken::encode(&header, &claims, &key.key)?;
     Ok(Minted { token, id, expires_at, hints })
 }
 
@@ -119,19 +105,17 @@ pub fn mint(
 fn hints(roles: &Roles, asked: &TokenRequest) -> Result<Vec<String>, MintError> {
     let mut hints = Vec::new();
     for name in &asked.roles {
-        let role = roles.get(name).ok_or_else(|| MintError::RoleUnknown {
-            name: name.clone(),
-            known: roles.names().into_iter().map(str::to_owned).collect(),
-        })?;
-        let lacks_instance = role.bound != Bound::Everything && asked.instance.is_none();
-        let lacks_organization = role.bound == Bound::Organization && asked.organization.is_none();
-        let lacks = match (lacks_instance, lacks_organization) {
-            (false, false) => continue,
-            (true, false) => "an instance",
-            (false, true) => "an organization",
-            (true, true) => "an instance and an organization",
-        };
-        hints.push(format!("{name} counts only in a token with {lacks}, and this one has none"));
+        let unknown = || MintError::RoleUnknown(name.clone(), roles.names().join(", "));
+        let role = roles.get(name).ok_or_else(unknown)?;
+        let lacks = [
+            ("an instance", role.bound != Bound::Everything && asked.instance.is_none()),
+            ("an organization", role.bound == Bound::Organization && asked.organization.is_none()),
+        ];
+        let lacks: Vec<&str> = lacks.into_iter().filter_map(|(what, lacks)| lacks.then_some(what)).collect();
+        if !lacks.is_empty() {
+            let lacks = lacks.join(" and ");
+            hints.push(format!("{name} counts only in a token with {lacks}, and this one has none"));
+        }
     }
     Ok(hints)
 }

@@ -1,48 +1,29 @@
 //! Roles: which permissions they hold, and how far they reach.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::config::{Bound, RoleSettings};
 
-const NOTHING: &str = "";
-const READ: &str = "r";
-const ALL: &str = "rwd";
-
 /// The permissions of the built-in roles on the features of each level: `r`ead, `w`rite and `d`elete.
 #[rustfmt::skip]
 const DEFAULTS: [(&str, Bound, [&str; 4]); 11] = [
-    // role                   bound to             system   iam      org      user
-    ("SYSTEM_OWNER",          Bound::Everything,   [ALL,     ALL,     ALL,     ALL]),
-    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   [READ,    READ,    READ,    READ]),
-    ("IAM_OWNER",             Bound::Instance,     [NOTHING, ALL,     ALL,     ALL]),
-    ("IAM_OWNER_VIEWER",      Bound::Instance,     [NOTHING, READ,    READ,    READ]),
-    ("IAM_ORG_MANAGER",       Bound::Instance,     [NOTHING, NOTHING, ALL,     ALL]),
-    ("IAM_USER_MANAGER",      Bound::Instance,     [NOTHING, NOTHING, NOTHING, ALL]),
-    ("IAM_LOGIN_CLIENT",      Bound::Instance,     [NOTHING, READ,    READ,    READ]),
-    ("ORG_OWNER",             Bound::Organization, [NOTHING, NOTHING, ALL,     ALL]),
-    ("ORG_OWNER_VIEWER",      Bound::Organization, [NOTHING, NOTHING, READ,    READ]),
-    ("ORG_SETTINGS_MANAGER",  Bound::Organization, [NOTHING, NOTHING, ALL,     NOTHING]),
-    ("ORG_USER_MANAGER",      Bound::Organization, [NOTHING, NOTHING, NOTHING, ALL]),
+    // role                   bound to             system iam    org    user
+    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd"]),
+    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r"]),
+    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd"]),
+    ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r"]),
+    ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd"]),
+    ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd"]),
+    ("IAM_LOGIN_CLIENT",      Bound::Instance,     ["",    "r",   "r",   "r"]),
+    ("ORG_OWNER",             Bound::Organization, ["",    "",    "rwd", "rwd"]),
+    ("ORG_OWNER_VIEWER",      Bound::Organization, ["",    "",    "r",   "r"]),
+    ("ORG_SETTINGS_MANAGER",  Bound::Organization, ["",    "",    "rwd", ""]),
+    ("ORG_USER_MANAGER",      Bound::Organization, ["",    "",    "",    "rwd"]),
 ];
 
+/// What the columns above are about.
 const RESOURCES: [&str; 4] = ["system.feature", "iam.feature", "org.feature", "user.feature"];
-
-/// The built-in roles, as a configuration file would define them.
-fn defaults() -> BTreeMap<String, RoleSettings> {
-    DEFAULTS.iter().map(|(name, bound_to, cells)| ((*name).to_owned(), role(*bound_to, cells))).collect()
-}
-
-fn role(bound_to: Bound, cells: &[&str; 4]) -> RoleSettings {
-    let permissions = RESOURCES.iter().zip(cells).flat_map(|(resource, cell)| {
-        cell.chars().map(move |operation| match operation {
-            'r' => format!("{resource}.read"),
-            'w' => format!("{resource}.write"),
-            _ => format!("{resource}.delete"),
-        })
-    });
-    RoleSettings { bound_to, permissions: permissions.collect() }
-}
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,33 +39,40 @@ pub struct Role {
 /// All roles by their names.
 #[derive(Debug, Clone)]
 pub struct Roles {
-    by_name: HashMap<String, Arc<Role>>,
+    by_name: BTreeMap<String, Arc<Role>>,
 }
 
 impl Roles {
     /// The built-in roles and the configured ones. A configured role replaces the built-in one of its name.
     pub fn new(configured: &BTreeMap<String, RoleSettings>) -> Self {
-        let mut settings = defaults();
-        settings.extend(configured.clone());
-        Self::of(settings.into_iter().map(|(name, role)| Role {
-            name,
-            bound: role.bound_to,
-            permissions: role.permissions.into_iter().collect(),
-        }))
+        let mut roles = Self { by_name: BTreeMap::new() };
+        for (name, bound, cells) in &DEFAULTS {
+            roles.add(
+                name,
+                *bound,
+                RESOURCES.iter().zip(cells).flat_map(|(resource, cell)| permissions(resource, cell)),
+            );
+        }
+        for (name, settings) in configured {
+            roles.add(name, settings.bound_to, settings.permissions.iter().cloned());
+        }
+        roles
+    }
+
+    fn add(&mut self, name: &str, bound: Bound, permissions: impl Iterator<Item = String>) {
+        let role = Role { name: name.to_owned(), bound, permissions: permissions.collect() };
+        self.by_name.insert(role.name.clone(), Arc::new(role));
     }
 
     /// The same roles for an issuer that is bound to one instance: none of them reaches beyond it.
     ///
     /// The operator of a tenant's issuer decides which roles its tokens name, and must not gain the system that way.
     pub fn within_instance(&self) -> Self {
-        Self::of(self.by_name.values().map(|role| match role.bound {
-            Bound::Everything => Role { bound: Bound::Instance, ..Role::clone(role) },
-            Bound::Instance | Bound::Organization => Role::clone(role),
-        }))
-    }
-
-    fn of(roles: impl Iterator<Item = Role>) -> Self {
-        Self { by_name: roles.map(|role| (role.name.clone(), Arc::new(role))).collect() }
+        let mut roles = self.clone();
+        for role in roles.by_name.values_mut().filter(|role| role.bound == Bound::Everything) {
+            Arc::make_mut(role).bound = Bound::Instance;
+        }
+        roles
     }
 
     /// The role of this name.
@@ -94,10 +82,14 @@ impl Roles {
 
     /// All names, sorted.
     pub fn names(&self) -> Vec<&str> {
-        let mut names: Vec<_> = self.by_name.keys().map(String::as_str).collect();
-        names.sort_unstable();
-        names
+        self.by_name.keys().map(String::as_str).collect()
     }
+}
+
+/// The permissions on a resource: those whose first letter is in the cell.
+fn permissions(resource: &str, cell: &str) -> impl Iterator<Item = String> {
+    let held = ["read", "write", "delete"].into_iter().filter(|name| cell.contains(&name[..1]));
+    held.map(move |name| format!("{resource}.{name}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -36,6 +36,13 @@ pub const NOW: u64 = 1_800_000_000;
 
 pub fn now() -> Timestamp {
     Timestamp { unix_s: NOW, monotonic: Instant::now() }
+}
+
+impl Timestamp {
+    /// The time after this duration.
+    pub fn after(self, duration: Duration) -> Self {
+        Self { unix_s: self.unix_s + duration.as_secs(), monotonic: self.monotonic + duration }
+    }
 }
 
 /// A key of an issuer.
@@ -190,21 +197,15 @@ async fn respond(answer: Answer) -> Result<Response<Full<Bytes>>, http::Error> {
 }
 
 fn tls() -> (TlsAcceptor, String) {
-    let root_key = KeyPair::generate().unwrap();
-    let mut root = CertificateParams::default();
-    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let root_pem = root.self_signed(&root_key).unwrap().pem();
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    let certificate = certificate.signed_by(&key, &Issuer::new(root, root_key)).unwrap();
+    let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .with_single_cert(vec![cert.der().clone()], PrivatePkcs8KeyDer::from(signing_key.serialize_der()).into())
         .unwrap();
-    (TlsAcceptor::from(Arc::new(config)), root_pem)
+    (TlsAcceptor::from(Arc::new(config)), cert.pem())
 }
 
 /// A principal in texts. An empty text is none.

@@ -8,9 +8,7 @@ use std::{fs, io};
 /// # Errors
 /// If the file cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = fs::read(path)?;
-    text.drain(..text.len() - without_mark(&text).len());
-    Ok(text)
+    Ok(without_mark(&fs::read(path)?).to_vec())
 }
 
 /// A text without its byte order mark, which is U+FEFF in UTF-8.

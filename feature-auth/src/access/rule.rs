@@ -11,9 +11,9 @@ use crate::error::AuthError;
 /// The rule of a method.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    permission: Option<String>,
-    exemption: Option<Exemption>,
-    level: Option<Level>,
+    pub(super) permission: Option<String>,
+    pub(super) exemption: Option<Exemption>,
+    pub(super) level: Option<Level>,
 }
 
 /// Callers that need no permission.
@@ -27,12 +27,12 @@ pub enum Exemption {
 
 /// The rules of all methods, by path.
 #[derive(Debug, Clone)]
-pub struct Rules {
+pub struct AccessRules {
     by_path: HashMap<String, Option<Arc<Rule>>>,
     public_services: Vec<&'static str>,
 }
 
-impl Rules {
+impl AccessRules {
     /// The rules of all methods.
     ///
     /// * `rules`: the path of each method, such as `/package.Service/Method`, and its rule. A method without a rule is
@@ -51,7 +51,8 @@ impl Rules {
     /// # Errors
     /// [`AuthError::MethodUnknown`] and [`AuthError::MethodWithoutAccess`]: a path without a rule is closed.
     pub fn find(&self, path: &str) -> Result<Option<Arc<Rule>>, AuthError> {
-        if self.is_public(path) {
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
+        if service.is_some_and(|service| self.public_services.contains(&service)) {
             return Ok(None);
         }
         match self.by_path.get(path) {
@@ -59,11 +60,6 @@ impl Rules {
             Some(None) => Err(AuthError::MethodWithoutAccess(path.to_owned())),
             None => Err(AuthError::MethodUnknown(path.to_owned())),
         }
-    }
-
-    fn is_public(&self, path: &str) -> bool {
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
-        service.is_some_and(|service| self.public_services.contains(&service))
     }
 }
 
@@ -77,45 +73,31 @@ impl Rule {
         Self { permission, exemption, level }
     }
 
-    pub(super) fn permission(&self) -> Option<&str> {
-        self.permission.as_deref()
-    }
-
-    pub(super) fn level(&self) -> Option<Level> {
-        self.level
-    }
-
-    /// Whether this exemption holds.
-    pub(super) fn exempts(&self, exemption: Exemption) -> bool {
-        self.exemption == Some(exemption)
-    }
-
     /// The error of a caller without the right.
     pub(super) fn missing(&self, why: &'static str) -> AuthError {
-        let permission = self.permission().unwrap_or("authenticated").to_owned();
+        let permission = self.permission.as_deref().unwrap_or("authenticated").to_owned();
         AuthError::PermissionMissing { permission, why }
+    }
+
+    /// The error of a principal whose grants are not enough.
+    pub(super) fn denied(&self, principal: &Principal) -> AuthError {
+        self.missing(self.why_not(principal))
     }
 
     /// Whether the principal could have the right on some resource of the method's level.
     pub(super) fn may_suffice(&self, principal: &Principal) -> bool {
-        let Some(permission) = self.permission() else { return true };
+        let Some(permission) = &self.permission else { return true };
+        let in_any = || principal.holds_in_organizations(permission).next().is_some();
         self.exemption.is_some()
             || match self.level {
                 None | Some(Level::System) => principal.holds_everywhere(permission),
-                Some(Level::Instance) => {
-                    principal.holds_everywhere(permission) || principal.holds_in_instance(permission)
-                }
-                Some(Level::Organization | Level::User) => {
-                    principal.holds_everywhere(permission)
-                        || principal.holds_in_instance(permission)
-                        || principal.holds_in_organizations(permission).next().is_some()
-                }
+                Some(Level::Instance) => principal.holds_in_instance(permission),
+                Some(Level::Organization | Level::User) => principal.holds_in_instance(permission) || in_any(),
             }
     }
 
-    /// Why the principal's grants are not enough. Only for a principal whose grants are not.
-    pub(super) fn why_not(&self, principal: &Principal) -> &'static str {
-        let Some(permission) = self.permission() else { return "nothing is needed" };
+    fn why_not(&self, principal: &Principal) -> &'static str {
+        let Some(permission) = &self.permission else { return "nothing is needed" };
         if !principal.holds(permission) {
             return match self.exemption {
                 Some(Exemption::Member) => {

@@ -1,6 +1,8 @@
 //! The rights of a caller on one user. They depend on the user's organization, which has three sources: the metadata of
 //! the call, the caller's token, and the record of the user's settings.
 
+use std::collections::BTreeSet;
+
 use feature_core::{OrganizationId, Placement, Scope};
 
 use super::{Caller, ORGANIZATION_METADATA};
@@ -11,37 +13,16 @@ use crate::error::AuthError;
 pub struct UserAccess {
     /// The user.
     pub scope: Scope,
-    caller: Caller,
-    reach: Reach,
-}
-
-/// The source of the right. The widest one counts.
-#[derive(Debug, Clone)]
-enum Reach {
-    /// A role over the whole instance.
-    Instance,
-    /// Roles in these organizations, and being that user if `self_access`.
-    Organizations { granted: Vec<OrganizationId>, self_access: bool },
+    pub(super) caller: Caller,
+    /// Whether a role gives the right on the whole instance. Then nothing below counts.
+    pub(super) whole_instance: bool,
+    /// The organizations in which a role gives the right.
+    pub(super) granted: BTreeSet<OrganizationId>,
+    /// Whether the caller has the right as that user.
+    pub(super) self_access: bool,
 }
 
 impl UserAccess {
-    pub(super) fn new(scope: Scope, caller: &Caller, self_access: bool) -> Self {
-        let reach = if caller.holds_whole_instance() {
-            Reach::Instance
-        } else {
-            let mut granted: Vec<OrganizationId> = match caller.rule.permission() {
-                Some(permission) if caller.at_home() => {
-                    caller.principal.holds_in_organizations(permission).cloned().collect()
-                }
-                _ => Vec::new(),
-            };
-            granted.sort_unstable();
-            granted.dedup();
-            Reach::Organizations { granted, self_access }
-        };
-        Self { scope, caller: caller.clone(), reach }
-    }
-
     /// The organization that a write places the user in.
     ///
     /// A caller with the right on the instance may move the user to the organization that the metadata name. The
@@ -52,20 +33,17 @@ impl UserAccess {
     /// [`AuthError::PermissionMissing`] if the metadata name an organization out of reach, and
     /// [`AuthError::FieldInvalid`] for `x-zitadel-orgid` if the caller has several organizations and must name one.
     pub fn placement(&self) -> Result<Placement, AuthError> {
-        match &self.reach {
-            Reach::Instance => Ok(match (self.named(), self.claimed()) {
+        if self.whole_instance {
+            return Ok(match (self.caller.named.as_ref(), self.claimed()) {
                 (Some(named), _) => Placement::Move(named.clone()),
                 (None, Some(claimed)) => Placement::Initial(claimed.clone()),
                 (None, None) => Placement::Keep,
-            }),
-            Reach::Organizations { granted, .. } if !granted.is_empty() => {
-                self.one_of(granted, None).map(Placement::Within)
-            }
-            Reach::Organizations { .. } => {
-                let own = self.own(self.claimed())?;
-                Ok(own.map_or(Placement::Keep, Placement::Initial))
-            }
+            });
         }
+        if self.granted.is_empty() {
+            return Ok(self.own(self.claimed())?.map_or(Placement::Keep, Placement::Initial));
+        }
+        self.one_of(None).map(Placement::Within)
     }
 
     /// The organization through which the user inherits in this read; `None` if there is none.
@@ -82,15 +60,21 @@ impl UserAccess {
     /// # Errors
     /// As for [`UserAccess::placement`], and [`AuthError::PermissionMissing`] if the user is recorded out of reach.
     pub fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
-        match &self.reach {
-            Reach::Instance => Ok(self.named().or(self.claimed()).or(recorded).cloned()),
-            Reach::Organizations { granted, self_access: false } => self.as_granted(granted, recorded),
-            Reach::Organizations { granted, self_access: true } => {
-                // A role must not take away the right of all users to read their own settings.
-                let own = self.own(self.claimed().or(recorded));
-                if own.is_err() && !granted.is_empty() { self.as_granted(granted, recorded) } else { own }
+        if self.whole_instance {
+            return Ok(self.caller.named.as_ref().or(self.claimed()).or(recorded).cloned());
+        }
+        if self.self_access {
+            let own = self.own(self.claimed().or(recorded));
+            // A role must not take away the right of all users to read their own settings.
+            if own.is_ok() || self.granted.is_empty() {
+                return own;
             }
         }
+        let through = self.one_of(recorded)?;
+        if recorded.is_some_and(|recorded| *recorded != through) {
+            return Err(self.caller.missing("the user belongs to another organization"));
+        }
+        Ok(Some(through))
     }
 
     /// The organization that the answer names as the user's owner; `None` for the recorded one.
@@ -100,52 +84,28 @@ impl UserAccess {
     ///
     /// `organization`: the organization that the call reads or writes through.
     pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
-        match self.reach {
-            Reach::Instance => None,
-            Reach::Organizations { .. } => organization,
-        }
+        organization.filter(|_| !self.whole_instance)
     }
 
-    fn as_granted(
-        &self,
-        granted: &[OrganizationId],
-        recorded: Option<&OrganizationId>,
-    ) -> Result<Option<OrganizationId>, AuthError> {
-        let through = self.one_of(granted, recorded)?;
-        if recorded.is_some_and(|recorded| *recorded != through) {
-            return Err(self.caller.missing("the user belongs to another organization"));
+    /// The organization in which the caller's right is used.
+    fn one_of(&self, recorded: Option<&OrganizationId>) -> Result<OrganizationId, AuthError> {
+        let is_granted = |id: &&OrganizationId| self.granted.contains(*id);
+        if let Some(named) = self.caller.named.as_ref() {
+            return Some(named).filter(is_granted).cloned().ok_or_else(|| self.out_of_reach());
         }
-        Ok(Some(through))
-    }
-
-    /// The organization of the caller that the call is about.
-    fn one_of(
-        &self,
-        granted: &[OrganizationId],
-        recorded: Option<&OrganizationId>,
-    ) -> Result<OrganizationId, AuthError> {
-        if let Some(named) = self.named() {
-            return if granted.contains(named) { Ok(named.clone()) } else { Err(self.out_of_reach()) };
-        }
-        let known = [self.claimed(), recorded].into_iter().flatten().find(|id| granted.contains(id));
-        match (known, granted) {
-            (Some(known), _) => Ok(known.clone()),
-            (None, [only]) => Ok(only.clone()),
-            (None, _) if recorded.is_some() => Err(self.caller.missing("the user belongs to another organization")),
-            (None, _) => Err(AuthError::field(ORGANIZATION_METADATA, "name one of your organizations")),
+        let known = [self.claimed(), recorded].into_iter().flatten().find(is_granted);
+        let only = self.granted.first().filter(|_| self.granted.len() == 1);
+        match known.or(only) {
+            Some(id) => Ok(id.clone()),
+            None if recorded.is_some() => Err(self.caller.missing("the user belongs to another organization")),
+            None => Err(AuthError::field(ORGANIZATION_METADATA, "name one of your organizations")),
         }
     }
 
     /// The user's own organization, unless the metadata name another one.
     fn own(&self, own: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
-        match self.named() {
-            Some(named) if Some(named) != own => Err(self.out_of_reach()),
-            _ => Ok(own.cloned()),
-        }
-    }
-
-    fn named(&self) -> Option<&OrganizationId> {
-        self.caller.named.as_ref()
+        let named = self.caller.named.as_ref();
+        if named.is_some() && named != own { Err(self.out_of_reach()) } else { Ok(own.cloned()) }
     }
 
     /// The organization in the caller's token.

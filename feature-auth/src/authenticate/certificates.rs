@@ -4,16 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use feature_core::{IdError, InstanceId, OrganizationId, UserId};
+use feature_core::{InstanceId, OrganizationId, UserId};
 
 use super::principal::{Grant, Identity, Principal};
 use crate::clock::Timestamp;
 use crate::config::{self, Bound};
 use crate::error::{AuthError, SetupError};
 use crate::roles::Roles;
-
-/// The issuer in the identities of certificates.
-const CERTIFICATE: &str = "certificate";
 
 /// The clients that are recognised by their certificates.
 #[derive(Debug, Default)]
@@ -70,9 +67,10 @@ impl Certificates {
 }
 
 fn principal(key: &str, name: &str, entry: &config::Certificate, roles: &Roles) -> Result<Principal, SetupError> {
-    let instance = id(key, "instance", entry.instance.as_deref(), InstanceId::new)?;
-    let organization = id(key, "organization", entry.organization.as_deref(), OrganizationId::new)?;
-    let user = id(key, "user", entry.user.as_deref(), UserId::new)?;
+    let instance = SetupError::id(format!("{key}.instance"), entry.instance.as_deref(), InstanceId::new)?;
+    let organization = entry.organization.as_deref();
+    let organization = SetupError::id(format!("{key}.organization"), organization, OrganizationId::new)?;
+    let user = SetupError::id(format!("{key}.user"), entry.user.as_deref(), UserId::new)?;
     let mut grants = Vec::new();
     for name in &entry.roles {
         let error = |problem: &str| SetupError::setting(format!("{key}.roles"), name, problem);
@@ -88,19 +86,9 @@ fn principal(key: &str, name: &str, entry: &config::Certificate, roles: &Roles) 
         grants.push(Grant { role: Arc::clone(role), organization: organization.clone() });
     }
     let subject = user.as_ref().map_or(name, UserId::as_str).to_owned();
-    let identity = Identity::new(CERTIFICATE, name, instance.as_ref());
+    let identity = Identity::new("certificate", name, instance.as_ref());
     // Each certificate with this name has its own end, which `authenticate` checks.
     Ok(Principal { identity, subject, user, instance, organization, grants, expires_at: u64::MAX })
-}
-
-fn id<I>(
-    key: &str,
-    field: &str,
-    text: Option<&str>,
-    id: impl FnOnce(&str) -> Result<I, IdError>,
-) -> Result<Option<I>, SetupError> {
-    let Some(text) = text else { return Ok(None) };
-    id(text).map(Some).map_err(|problem| SetupError::setting(format!("{key}.{field}"), text, problem))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::AuthError;
-use crate::keys::key_set::VerifyingKey;
+use crate::keys::key_set::{VerifyingKey, algorithm};
 
 /// The accepted types of tokens. Others, such as the logout tokens of OIDC, are signed by the same keys for the same
 /// audience and mean something else (RFC 8725, section 3.11).
@@ -16,9 +16,7 @@ const TYPES: [&str; 3] = ["jwt", "at+jwt", "application/at+jwt"];
 /// The parts of a token. Nothing is verified yet.
 #[derive(Debug)]
 pub(crate) struct Jws<'a> {
-    /// The algorithm of the signature, as the header says.
     pub algorithm: Algorithm,
-    /// The id of the key, as the header says.
     pub key_id: Option<String>,
     /// The claims, as JSON.
     pub payload: Vec<u8>,
@@ -40,27 +38,15 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// The algorithm of this name. `none` and algorithms that the library does not have are no algorithms.
-fn algorithm(name: &str) -> Option<Algorithm> {
-    match name {
-        // RFC 9864: EdDSA with the only supported curve.
-        "Ed25519" => Some(Algorithm::EdDSA),
-        name => name.parse().ok(),
-    }
-}
-
 impl<'a> Jws<'a> {
     /// Splits a token into its parts.
-    ///
-    /// # Errors
-    /// [`AuthError::TokenInvalid`] if it is malformed, of another type, or has critical parameters.
     pub(crate) fn parse(token: &'a str) -> Result<Self, AuthError> {
-        let malformed = AuthError::TokenInvalid("it is no JSON Web Token in compact form");
-        let Some((message, signature)) = token.rsplit_once('.') else { return Err(malformed) };
-        let Some((header, payload)) = message.split_once('.') else { return Err(malformed) };
-        let header = URL_SAFE_NO_PAD.decode(header).map_err(|_| malformed.clone())?;
+        const MALFORMED: AuthError = AuthError::TokenInvalid("it is no JSON Web Token in compact form");
+        let (message, signature) = token.rsplit_once('.').ok_or(MALFORMED)?;
+        let (header, payload) = message.split_once('.').ok_or(MALFORMED)?;
         // A token of four parts fails here: a dot is no base64.
-        let payload = URL_SAFE_NO_PAD.decode(payload).map_err(|_| malformed)?;
+        let decode = |part| URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED);
+        let (header, payload) = (decode(header)?, decode(payload)?);
         // serde reads a struct from a list, too.
         let header = header.starts_with(b"{").then(|| serde_json::from_slice(&header).ok()).flatten();
         let header: Header = header.ok_or(AuthError::TokenInvalid("its header is malformed"))?;
@@ -75,18 +61,11 @@ impl<'a> Jws<'a> {
         Ok(Self { algorithm, key_id: header.kid, payload, message, signature })
     }
 
-    /// Verifies the signature.
-    ///
-    /// # Errors
-    /// [`AuthError::TokenInvalid`] unless `key` has signed this token with one of the key's algorithms.
     pub(crate) fn verify(&self, key: &VerifyingKey) -> Result<(), AuthError> {
         if !key.algorithms.contains(&self.algorithm) {
             return Err(AuthError::TokenInvalid("its algorithm is not that of the key"));
         }
         let signed = jsonwebtoken::crypto::verify(self.signature, self.message.as_bytes(), &key.key, self.algorithm);
-        match signed {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(AuthError::TokenInvalid("its signature is wrong")),
-        }
+        if signed.is_ok_and(|signed| signed) { Ok(()) } else { Err(AuthError::TokenInvalid("its signature is wrong")) }
     }
 }

@@ -53,8 +53,7 @@ impl Identity {
             digest.update(&part.len().to_be_bytes());
             digest.update(part.as_bytes());
         }
-        let digest = digest.finish();
-        Self(digest.as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
+        Self(digest.finish().as_ref()[..16].try_into().expect("SHA-256 has 32 bytes"))
     }
 }
 
@@ -69,28 +68,26 @@ impl Principal {
         self.granting(permission).any(|grant| grant.role.bound == Bound::Everything)
     }
 
-    /// Whether a role bound to the credential's instance holds the permission.
+    /// Whether a role that reaches the credential's instance holds the permission: one that is bound to the instance,
+    /// or reaches everything.
     pub fn holds_in_instance(&self, permission: &str) -> bool {
-        self.instance.is_some() && self.granting(permission).any(|grant| grant.role.bound == Bound::Instance)
+        let in_instance = |grant: &Grant| self.instance.is_some() && grant.role.bound == Bound::Instance;
+        self.holds_everywhere(permission) || self.granting(permission).any(in_instance)
     }
 
     /// The organizations in which a role bound to them holds the permission.
     pub fn holds_in_organizations(&self, permission: &str) -> impl Iterator<Item = &OrganizationId> {
-        let at_home = self.instance.is_some();
         self.granting(permission)
-            .filter(move |grant| at_home && grant.role.bound == Bound::Organization)
+            .filter(|grant| self.instance.is_some() && grant.role.bound == Bound::Organization)
             .filter_map(|grant| grant.organization.as_ref())
     }
 
     /// The memory of this principal, about. Roles do not count, since all principals share them.
     pub fn bytes(&self) -> usize {
-        let ids = [
-            self.user.as_ref().map(UserId::as_str),
-            self.instance.as_ref().map(InstanceId::as_str),
-            self.organization.as_ref().map(OrganizationId::as_str),
-        ];
-        let granted_in = self.grants.iter().map(|grant| grant.organization.as_ref().map(OrganizationId::as_str));
-        let texts = ids.into_iter().chain(granted_in).flatten().chain([self.subject.as_str()]);
+        let user = self.user.iter().map(UserId::as_str);
+        let instance = self.instance.iter().map(InstanceId::as_str);
+        let organizations = self.organization.iter().chain(self.grants.iter().flat_map(|grant| &grant.organization));
+        let texts = user.chain(instance).chain(organizations.map(OrganizationId::as_str)).chain([&*self.subject]);
         let texts: usize = texts.map(|text| ALLOCATION_BYTES + text.len()).sum();
         2 * ALLOCATION_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
     }

@@ -10,7 +10,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::authenticate::issuer::own::OWN_ISSUER;
+use crate::authenticate::issuer::OWN_ISSUER;
 use crate::config::{self, Bound};
 use crate::testing::{Answer, NOW, Server, Signer, authenticate, issuer, jwks, now, roles, unsigned};
 

@@ -3,95 +3,56 @@
 //! One load runs at a time, with a pause between two, however many callers send unknown keys. If a load fails, the
 //! last good keys stay in use for a bounded time.
 
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
-use super::jwks::{self, JwksError};
-use super::jwks_http::{FetchError, Fetcher};
-use super::key_set::{KeySet, SkippedKey};
-use super::signing_keys::{KeyFolder, KeysError};
+use super::jwks_http::Fetcher;
+use super::key_set::KeySet;
+use super::{KeyFolder, LoadError, jwks};
 
-/// Where keys come from.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// The server's own keys.
     Folder(KeyFolder),
-    /// A file with a JSON Web Key Set.
     File(PathBuf),
-    /// A URL with a JSON Web Key Set.
     Url(Box<Fetcher>),
 }
 
-/// Why a load failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    /// The server's own keys cannot be read.
-    #[error(transparent)]
-    Folder(#[from] KeysError),
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The error.
-        source: std::io::Error,
-    },
-    /// The URL cannot be fetched.
-    #[error(transparent)]
-    Url(#[from] FetchError),
-    /// The answer or file is no usable key set.
-    #[error("the answer or file {0}")]
-    Jwks(#[from] JwksError),
-    /// The runtime stops, and with it the task that reads files.
-    #[error("the server is stopping")]
-    Stopped,
-}
-
 impl Source {
-    /// The shortest time between the starts of two loads.
-    fn pause(&self) -> Duration {
-        match self {
-            Source::Folder(_) => Duration::from_secs(2),
-            Source::File(_) => Duration::from_secs(1),
-            Source::Url(_) => Duration::from_secs(10),
-        }
-    }
-
-    /// The age from which the next use of the keys loads them again. The refresh task uses them every second, so a
-    /// removed key is not accepted for much longer than this.
-    fn max_age(&self) -> Duration {
-        match self {
-            Source::Folder(_) | Source::File(_) => Duration::from_secs(5),
-            Source::Url(_) => Duration::from_secs(600),
-        }
+    /// The shortest time between the starts of two loads, and the age from which the next use of the keys loads them
+    /// again. The refresh task uses them every second, so a removed key is not accepted for much longer than that.
+    fn pause_and_max_age(&self) -> [Duration; 2] {
+        let seconds = match self {
+            Source::Folder(_) => [2, 5],
+            Source::File(_) => [1, 5],
+            Source::Url(_) => [10, 600],
+        };
+        seconds.map(Duration::from_secs)
     }
 
     /// Reads a folder or file, which blocks. `None` for a URL.
-    fn read(&self) -> Option<Result<KeySet, LoadError>> {
+    pub(crate) fn read(&self) -> Result<Option<KeySet>, LoadError> {
         match self {
-            Source::Folder(folder) => Some(folder.verifying().map_err(LoadError::from)),
+            Source::Folder(folder) => Ok(Some(folder.verifying()?)),
             Source::File(path) => {
-                let read = std::fs::read(path).map_err(|source| LoadError::File { path: path.clone(), source });
-                Some(read.and_then(|json| Ok(jwks::parse(&json)?)))
+                let json = std::fs::read(path).map_err(|error| LoadError::File(path.clone(), error))?;
+                jwks::parse(&json).map(Some)
             }
-            Source::Url(_) => None,
+            Source::Url(_) => Ok(None),
         }
     }
 }
 
-/// The keys of one load.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// The keys.
     pub keys: KeySet,
     /// A number that changes whenever the keys do.
     pub version: u64,
-    loaded: Instant,
+    /// When the load began; `None` until the first one has succeeded.
+    loaded: Option<Instant>,
 }
 
 /// The keys of one issuer.
@@ -100,138 +61,86 @@ pub(crate) struct JwksCache {
     issuer: String,
     source: Source,
     max_stale: Duration,
-    /// `None` until the first load has succeeded.
-    current: ArcSwapOption<Snapshot>,
+    current: ArcSwap<Snapshot>,
     loads: Mutex<Loads>,
 }
 
 #[derive(Debug, Default)]
 struct Loads {
-    started: Option<Instant>,
-    /// The load drops its sender when it ends, also by a panic.
-    running: Option<watch::Receiver<()>>,
+    /// When the last load began, and its end.
+    last: Option<(Instant, LoadEnd)>,
     /// Why the last load failed. It is logged once.
     problem: Option<String>,
 }
 
-/// The current keys, borrowed without a lock for the time of one check.
-pub(crate) struct Keys(Guard<Option<Arc<Snapshot>>>);
-
-impl Deref for Keys {
-    type Target = Snapshot;
-
-    fn deref(&self) -> &Snapshot {
-        self.0.as_deref().expect("only loaded keys are borrowed")
-    }
-}
-
-/// Why an issuer has no keys at the moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoKeys {
-    /// No load has succeeded yet.
-    NeverLoaded,
-    /// The last good keys are too old to be accepted.
-    TooOld,
-}
-
-/// A running load.
-#[derive(Debug)]
-pub(crate) struct RunningLoad(watch::Receiver<()>);
-
-impl RunningLoad {
-    /// Waits for its end.
-    pub(crate) async fn finished(mut self) {
-        while self.0.changed().await.is_ok() {}
-    }
-}
+/// The end of a load, which drops the sender, also by a panic. Nothing is sent.
+pub(crate) type LoadEnd = watch::Receiver<()>;
 
 impl JwksCache {
-    /// Opens the server's own keys.
-    ///
-    /// # Errors
-    /// [`KeysError`] if they cannot be read.
-    pub(crate) fn of_folder(
-        issuer: &str,
-        keys: KeyFolder,
-        max_stale: Duration,
-        now: Instant,
-    ) -> Result<Arc<Self>, KeysError> {
-        let set = keys.verifying()?;
-        Ok(Self::new(issuer, Source::Folder(keys), Some(set), max_stale, now))
-    }
-
-    /// Opens the keys of an issuer. Reads a file at once; loads a URL later, because its server may be down.
+    /// A cache for the keys of an issuer.
     ///
     /// * `issuer`: its name in the log.
-    /// * `max_stale`: how long the last good keys are accepted while newer ones cannot be loaded.
-    ///
-    /// # Errors
-    /// [`LoadError`] if the file cannot be used.
-    pub(crate) fn open(
-        issuer: &str,
-        source: Source,
-        max_stale: Duration,
-        now: Instant,
-    ) -> Result<Arc<Self>, LoadError> {
-        let keys = source.read().transpose()?;
-        Ok(Self::new(issuer, source, keys, max_stale, now))
-    }
-
-    fn new(issuer: &str, source: Source, keys: Option<KeySet>, max_stale: Duration, now: Instant) -> Arc<Self> {
-        if let Some(keys) = &keys {
-            log_skipped(issuer, keys, &[]);
-        }
-        let current = ArcSwapOption::from_pointee(keys.map(|keys| Snapshot { keys, version: 0, loaded: now }));
-        Arc::new(Self { issuer: issuer.to_owned(), source, max_stale, current, loads: Mutex::default() })
+    /// * `keys`: what a first [`Source::read`] gave. A URL is loaded later, because its server may be down.
+    /// * `max_stale_s`: how long the last good keys are accepted while newer ones cannot be loaded.
+    pub(crate) fn new(issuer: &str, source: Source, keys: Option<KeySet>, max_stale_s: u64, now: Instant) -> Arc<Self> {
+        let (loaded, keys) = (keys.as_ref().map(|_| now), keys.unwrap_or_default());
+        log_skipped(issuer, &keys, &[]);
+        let current = ArcSwap::from_pointee(Snapshot { keys, version: 0, loaded });
+        let (issuer, max_stale) = (issuer.to_owned(), Duration::from_secs(max_stale_s));
+        Arc::new(Self { issuer, source, max_stale, current, loads: Mutex::default() })
     }
 
     /// The current keys. Loads old keys again in the background. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`NoKeys`] if no keys may be used.
-    pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Result<Keys, NoKeys> {
+    /// Why no keys may be used, as a reason to refuse a token.
+    pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Result<Guard<Arc<Snapshot>>, &'static str> {
         let snapshot = self.current.load();
-        let age = now.saturating_duration_since(snapshot.as_ref().ok_or(NoKeys::NeverLoaded)?.loaded);
-        if age >= self.source.max_age() {
+        let loaded = snapshot.loaded.ok_or("the keys of its issuer cannot be loaded at the moment")?;
+        let age = now.saturating_duration_since(loaded);
+        let [_, max_age] = self.source.pause_and_max_age();
+        if age >= max_age {
             self.refresh(now);
         }
-        if age > self.max_stale { Err(NoKeys::TooOld) } else { Ok(Keys(snapshot)) }
+        if age > self.max_stale {
+            return Err("the keys of its issuer are too old: no newer ones could be loaded for a long time");
+        }
+        Ok(snapshot)
     }
 
     /// Starts a load, or joins a running one. Must be called on a tokio runtime.
     ///
     /// `None` if the last load is too recent: then the current keys are final.
-    pub(crate) fn refresh(self: &Arc<Self>, now: Instant) -> Option<RunningLoad> {
+    pub(crate) fn refresh(self: &Arc<Self>, now: Instant) -> Option<LoadEnd> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(running) = &loads.running
-            && running.has_changed().is_ok()
-        {
-            return Some(RunningLoad(running.clone()));
+        if let Some((started, end)) = &loads.last {
+            if end.has_changed().is_ok() {
+                return Some(end.clone());
+            }
+            let [pause, _] = self.source.pause_and_max_age();
+            if now.saturating_duration_since(*started) < pause {
+                return None;
+            }
         }
-        if loads.started.is_some_and(|started| now.saturating_duration_since(started) < self.source.pause()) {
-            return None;
-        }
-        loads.started = Some(now);
-        let (end, running) = watch::channel(());
-        loads.running = Some(running.clone());
+        let (running, end) = watch::channel(());
+        loads.last = Some((now, end.clone()));
         let this = Arc::clone(self);
         // A task of its own: other callers wait for the load even if this one goes away.
         tokio::spawn(async move {
             this.load(now).await;
-            drop(end);
+            drop(running);
         });
-        Some(RunningLoad(running))
+        Some(end)
     }
 
     async fn load(self: &Arc<Self>, now: Instant) {
         let loaded = match &self.source {
-            Source::Url(fetcher) => {
-                fetcher.fetch().await.map_err(LoadError::from).and_then(|json| Ok(jwks::parse(&json)?))
-            }
+            Source::Url(fetcher) => fetcher.fetch().await.and_then(|json| jwks::parse(&json)),
             Source::Folder(_) | Source::File(_) => {
                 let this = Arc::clone(self);
-                let read = tokio::task::spawn_blocking(move || this.source.read()).await;
-                read.ok().flatten().unwrap_or(Err(LoadError::Stopped))
+                // The task fails only while the runtime stops.
+                let Ok(loaded) = tokio::task::spawn_blocking(move || this.source.read()).await else { return };
+                loaded.map(Option::unwrap_or_default)
             }
         };
         self.keep(loaded, now);
@@ -243,33 +152,31 @@ impl JwksCache {
         let (issuer, last) = (&self.issuer, self.current.load());
         match loaded {
             Ok(keys) => {
-                let same = last.as_ref().is_some_and(|last| last.keys == keys);
-                if !same || loads.problem.is_some() {
-                    tracing::info!(%issuer, keys = keys.ids().count(), changed = !same, "the issuer's keys are loaded");
+                let changed = last.loaded.is_none() || last.keys != keys;
+                if loads.problem.take().is_some() || changed {
+                    tracing::info!(%issuer, keys = keys.keys.len(), changed, "the issuer's keys are loaded");
                 }
-                log_skipped(issuer, &keys, last.as_ref().map_or(&[], |last| last.keys.skipped()));
-                loads.problem = None;
-                let version = last.as_ref().map_or(0, |last| last.version + u64::from(!same));
-                self.current.store(Some(Arc::new(Snapshot { keys, version, loaded: now })));
+                log_skipped(issuer, &keys, &last.keys.skipped);
+                let version = last.version + u64::from(changed);
+                self.current.store(Arc::new(Snapshot { keys, version, loaded: Some(now) }));
             }
             Err(error) => {
-                let stale =
-                    last.as_ref().is_none_or(|last| now.saturating_duration_since(last.loaded) > self.max_stale);
-                let outcome = if stale { "its tokens are refused" } else { "the last good ones stay" };
-                let problem = format!("{error}; {outcome}");
-                if loads.problem.as_ref() != Some(&problem) {
+                let good = last.loaded.is_some_and(|loaded| now.saturating_duration_since(loaded) <= self.max_stale);
+                let outcome = if good { "the last good ones stay" } else { "its tokens are refused" };
+                let problem = Some(format!("{error}; {outcome}"));
+                if loads.problem != problem {
                     tracing::warn!(%issuer, %error, outcome, "the issuer's keys cannot be loaded");
                 }
-                loads.problem = Some(problem);
+                loads.problem = problem;
             }
         }
     }
 }
 
 /// Logs the unusable keys of an issuer, except those in `logged`.
-fn log_skipped(issuer: &str, keys: &KeySet, logged: &[SkippedKey]) {
-    for SkippedKey { kid, reason } in keys.skipped().iter().filter(|key| !logged.contains(key)) {
-        tracing::info!(issuer, kid, reason, "a key of the issuer is left out");
+fn log_skipped(issuer: &str, keys: &KeySet, logged: &[String]) {
+    for key in keys.skipped.iter().filter(|key| !logged.contains(key)) {
+        tracing::info!(issuer, %key, "a key of the issuer is left out");
     }
 }
 

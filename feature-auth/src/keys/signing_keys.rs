@@ -12,7 +12,8 @@ use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jsonwebtoken::EncodingKey;
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use uuid::Uuid;
@@ -66,11 +67,6 @@ pub struct SigningKey {
     pub(crate) key: EncodingKey,
 }
 
-struct Pair {
-    public: VerifyingKey,
-    private: EncodingKey,
-}
-
 impl KeyFolder {
     /// Opens the keys of a data folder. Makes missing folders, with mode 0700 for the keys, and a first key if there is
     /// none.
@@ -85,9 +81,7 @@ impl KeyFolder {
             // Another process may have been faster; then its key is the first one.
             folder.write(1)?;
         }
-        folder.verifying()?;
-        for number in folder.numbers()? {
-            let path = folder.file(number);
+        for OwnKey { path, .. } in Self::list(data)? {
             let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
             if mode & 0o077 != 0 {
                 tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
@@ -102,11 +96,7 @@ impl KeyFolder {
     /// [`KeysError`] if the folder or a key cannot be read.
     pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
         let folder = Self { path: data.join("keys") };
-        let key = |number| {
-            let public = folder.read(number)?.public;
-            Ok(OwnKey { id: public.id.expect("own keys have an id"), path: folder.file(number) })
-        };
-        folder.numbers()?.into_iter().map(key).collect()
+        folder.numbers()?.into_iter().map(|number| folder.own_key(number)).collect()
     }
 
     /// Adds a key with the next number to a data folder. From then on it signs.
@@ -115,13 +105,9 @@ impl KeyFolder {
     /// [`KeysError`] if the folder or the key cannot be made.
     pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
-        let mut number = folder.numbers()?.last().map_or(1, |last| last + 1);
-        loop {
-            if let Some(new) = folder.write(number)? {
-                return Ok(new);
-            }
-            number += 1;
-        }
+        let next = folder.numbers()?.last().map_or(1, |last| last + 1);
+        // Another process may take some numbers at the same time.
+        (next..).find_map(|number| folder.write(number).transpose()).expect("not all numbers are taken")
     }
 
     /// The number of keys in a data folder. Reads all of them, and makes nothing.
@@ -129,13 +115,7 @@ impl KeyFolder {
     /// # Errors
     /// [`KeysError`] if one cannot be read.
     pub fn count(data: &Path) -> Result<usize, KeysError> {
-        let folder = Self { path: data.join("keys") };
-        if !folder.path.exists() {
-            return Ok(0);
-        }
-        let numbers = folder.numbers()?;
-        numbers.iter().try_for_each(|number| folder.read(*number).map(drop))?;
-        Ok(numbers.len())
+        if data.join("keys").exists() { Ok(Self::list(data)?.len()) } else { Ok(0) }
     }
 
     /// The key that signs: the one with the largest number.
@@ -144,30 +124,21 @@ impl KeyFolder {
     /// [`KeysError`] if there is none, or it cannot be read.
     pub fn signing(&self) -> Result<SigningKey, KeysError> {
         let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
-        let pair = self.read(number)?;
-        let id = pair.public.id.expect("own keys have an id");
-        Ok(SigningKey { id, key: pair.private })
+        Ok(self.read(number)?.0)
     }
 
     /// The public keys. An empty folder is no error: removing the last key retires its tokens.
-    ///
-    /// # Errors
-    /// [`KeysError`] if a key cannot be read.
     pub(crate) fn verifying(&self) -> Result<KeySet, KeysError> {
-        let public = |number| Ok(self.read(number)?.public);
-        Ok(KeySet::new(self.numbers()?.into_iter().map(public).collect::<Result<_, KeysError>>()?))
+        let keys: Result<_, KeysError> = self.numbers()?.into_iter().map(|number| Ok(self.read(number)?.1)).collect();
+        Ok(KeySet { keys: keys?, skipped: Vec::new() })
     }
 
     fn make(data: &Path) -> Result<Self, KeysError> {
         let path = data.join("keys");
-        if !path.is_dir() {
+        if !path.exists() {
             fs::create_dir_all(data).map_err(io_error("make", data))?;
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(io_error("make", &path)(error));
-                }
-                _ => {}
-            }
+            // Recursive, so that it may exist: another process may be faster.
+            DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(io_error("make", &path))?;
             // A new folder is durable only once its parent is synced.
             sync_folder(data)?;
             let parent = data.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -194,13 +165,20 @@ impl KeyFolder {
         Ok(numbers)
     }
 
-    fn read(&self, number: u32) -> Result<Pair, KeysError> {
+    fn own_key(&self, number: u32) -> Result<OwnKey, KeysError> {
+        Ok(OwnKey { id: self.read(number)?.0.id, path: self.file(number) })
+    }
+
+    fn read(&self, number: u32) -> Result<(SigningKey, VerifyingKey), KeysError> {
         let path = self.file(number);
         let pem = text_file::read(&path).map_err(io_error("read", &path))?;
-        let malformed = || KeysError::Malformed(path.clone());
-        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed())?;
-        let pair = Ed25519KeyPair::from_pkcs8(der.secret_pkcs8_der()).map_err(|_| malformed())?;
-        Ok(Pair { public: public(&pair), private: EncodingKey::from_ed_der(der.secret_pkcs8_der()) })
+        let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| KeysError::Malformed(path.clone()))?;
+        let der = der.secret_pkcs8_der();
+        let pair = Ed25519KeyPair::from_pkcs8(der).map_err(|_| KeysError::Malformed(path))?;
+        let key = DecodingKey::from_ed_der(pair.public_key().as_ref());
+        let id = thumbprint(&key);
+        let public = VerifyingKey { id: Some(id.clone()), algorithms: vec![Algorithm::EdDSA], key };
+        Ok((SigningKey { id, key: EncodingKey::from_ed_der(der) }, public))
     }
 
     /// Makes a key with this number. `None` if another process has just taken the number.
@@ -214,25 +192,23 @@ impl KeyFolder {
         let path = self.file(number);
         // A link appears with the complete file or, if the name is taken, not at all. A rename would replace the other
         // process's key.
-        let linked = write_private(&temporary, pem.as_bytes()).and_then(|()| fs::hard_link(&temporary, &path));
+        let private = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let written = private.and_then(|mut file| file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()));
+        let linked = written.and_then(|()| fs::hard_link(&temporary, &path));
         let removed = fs::remove_file(&temporary);
         match linked {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             linked => linked.and(removed).map_err(io_error("make", &path))?,
         }
         sync_folder(&self.path)?;
-        Ok(Some(OwnKey { id: public(&pair).id.expect("own keys have an id"), path }))
+        self.own_key(number).map(Some)
     }
 }
 
-fn public(pair: &Ed25519KeyPair) -> VerifyingKey {
-    VerifyingKey::ed25519(pair.public_key().as_ref().try_into().expect("Ed25519 keys have 32 bytes"))
-}
-
-fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+/// The thumbprint of an Ed25519 key (RFC 7638) with SHA-256, in base64url.
+fn thumbprint(key: &DecodingKey) -> String {
+    let jwk = Jwk::from_decoding_key(key, Some(Algorithm::EdDSA)).expect("Ed25519 keys have 32 bytes");
+    jwk.thumbprint(ThumbprintHash::SHA256).expect("a thumbprint is defined for Ed25519 keys")
 }
 
 fn sync_folder(path: &Path) -> Result<(), KeysError> {

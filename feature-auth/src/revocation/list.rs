@@ -10,71 +10,53 @@
 //! ```
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::io;
+
+use super::FILE_MAX_BYTES;
 
 /// The most entries of a list, which take about 150 MB of memory.
-const ENTRIES_MAX: usize = 1_000_000;
+pub(crate) const ENTRIES_MAX: usize = 1_000_000;
 
 /// Tokens that are refused although they are valid otherwise.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct RevocationList {
-    tokens: HashSet<Id>,
-    /// For each subject the time before which issued tokens are revoked, in seconds since 1970; `u64::MAX` for all.
-    subjects: HashMap<Id, u64>,
+    /// The number of each issuer, from 1: a list names few issuers many times.
+    issuers: HashMap<Box<str>, u32>,
+    tokens: Entries,
+    subjects: Entries,
 }
 
-/// An issuer, or `None` for all issuers, and an id.
-type Id = (Option<Arc<str>>, Box<str>);
+/// For each issuer, or 0 for all issuers, and each id the time before which issued tokens are revoked, in seconds since
+/// 1970; `u64::MAX` for all.
+type Entries = HashMap<(u32, Box<str>), u64>;
 
-/// Why a text is no list. The errors do not repeat the line: it may be a secret in the wrong file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why a list cannot be used. The errors do not repeat the line: it may be a secret in the wrong file.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ListError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("has more than {FILE_MAX_BYTES} bytes: take out entries whose tokens have expired")]
+    TooLarge,
+    #[error("is no UTF-8 text")]
+    NoText,
     /// The text is empty, which is also how a file looks that is just being written.
     #[error("is empty: if nothing is revoked, write a comment such as '# nothing is revoked'")]
     Empty,
-    /// The last line may be incomplete.
     #[error("line {0} does not end with a line break, so it may be incomplete")]
     Incomplete(usize),
-    /// A line is no entry.
     #[error(
-        "line {line} is no entry ({problem}); an entry is 'jti ID [issuer ISSUER]' or \
+        "line {0} is no entry ({1}); an entry is 'jti ID [issuer ISSUER]' or \
          'subject ID [issuer ISSUER] [before UNIX_SECONDS]'"
     )]
-    Line {
-        /// The number of the line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// There are too many entries.
+    Line(usize, &'static str),
     #[error("has more than {ENTRIES_MAX} entries: take out those whose tokens have expired")]
     TooMany,
 }
 
-/// The parts of a token that a list can name.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TokenIds<'t> {
-    /// The issuer.
-    pub issuer: &'t str,
-    /// The id of the token (`jti`), if it has one.
-    pub id: Option<&'t str>,
-    /// The subject.
-    pub subject: &'t str,
-    /// When the token was issued (`iat`), in seconds since 1970, if it says so.
-    pub issued_at_s: Option<u64>,
-}
-
 impl RevocationList {
     /// Reads a list.
-    ///
-    /// # Errors
-    /// [`ListError`] names the first line that is wrong.
-    pub(crate) fn parse(text: &str) -> Result<Self, ListError> {
-        Self::parse_up_to(ENTRIES_MAX, text)
-    }
-
-    fn parse_up_to(entries_max: usize, text: &str) -> Result<Self, ListError> {
+    pub(crate) fn parse(text: &str, entries_max: usize) -> Result<Self, ListError> {
         if text.is_empty() {
             return Err(ListError::Empty);
         }
@@ -82,23 +64,23 @@ impl RevocationList {
             return Err(ListError::Incomplete(text.lines().count()));
         }
         let mut list = Self::default();
-        let mut issuers = HashSet::new();
         for (index, line) in text.lines().enumerate() {
-            let entry = Entry::parse(line).map_err(|problem| ListError::Line { line: index + 1, problem })?;
-            let Some(Entry { kind, id, issuer, before_s }) = entry else { continue };
+            let problem = |problem| ListError::Line(index + 1, problem);
+            let Some(entry) = Entry::parse(line).map_err(problem)? else { continue };
             if list.len() == entries_max {
                 return Err(ListError::TooMany);
             }
-            let id = (issuer.map(|issuer| shared(&mut issuers, &issuer)), Box::from(id));
-            match kind {
-                EntryKind::Token => drop(list.tokens.insert(id)),
-                EntryKind::Subject => {
-                    let before = list.subjects.entry(id).or_default();
-                    *before = (*before).max(before_s.unwrap_or(u64::MAX));
-                }
-            }
+            list.add(entry);
         }
         Ok(list)
+    }
+
+    fn add(&mut self, Entry { of_subject, id, issuer, before_s }: Entry<'_>) {
+        let next = self.issuers.len() as u32 + 1;
+        let issuer = issuer.map_or(0, |issuer| *self.issuers.entry(issuer.into()).or_insert(next));
+        let entries = if of_subject { &mut self.subjects } else { &mut self.tokens };
+        let before = entries.entry((issuer, id.into())).or_default();
+        *before = before_s.unwrap_or(u64::MAX).max(*before);
     }
 
     /// The number of its entries.
@@ -106,37 +88,19 @@ impl RevocationList {
         self.tokens.len() + self.subjects.len()
     }
 
-    /// Whether a token is revoked.
-    pub(crate) fn revokes(&self, token: TokenIds<'_>) -> bool {
-        let issuers = || [None, Some(Arc::from(token.issuer))].into_iter();
-        let by_id = |id: &str| issuers().any(|issuer| self.tokens.contains(&(issuer, Box::from(id))));
+    /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
+    pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
         // A token without `iat` may be an old one.
-        let issued_before = |before: &u64| token.issued_at_s.is_none_or(|issued| issued < *before);
-        (!self.tokens.is_empty() && token.id.is_some_and(by_id))
-            || (!self.subjects.is_empty()
-                && issuers()
-                    .filter_map(|issuer| self.subjects.get(&(issuer, Box::from(token.subject))))
-                    .any(issued_before))
+        let issued_before = |before: &u64| issued_at_s.is_none_or(|issued| issued < *before);
+        [Some(&0), self.issuers.get(issuer)].into_iter().flatten().any(|&issuer| {
+            id.is_some_and(|id| self.tokens.contains_key(&(issuer, id.into())))
+                || self.subjects.get(&(issuer, subject.into())).is_some_and(issued_before)
+        })
     }
-}
-
-/// The one shared copy of an issuer's name: a list names few issuers many times.
-fn shared(known: &mut HashSet<Arc<str>>, issuer: &str) -> Arc<str> {
-    if let Some(issuer) = known.get(issuer) {
-        return Arc::clone(issuer);
-    }
-    let issuer: Arc<str> = Arc::from(issuer);
-    known.insert(Arc::clone(&issuer));
-    issuer
-}
-
-enum EntryKind {
-    Token,
-    Subject,
 }
 
 struct Entry<'l> {
-    kind: EntryKind,
+    of_subject: bool,
     id: Cow<'l, str>,
     issuer: Option<Cow<'l, str>>,
     before_s: Option<u64>,
@@ -149,21 +113,21 @@ impl<'l> Entry<'l> {
         if rest.is_empty() || rest.starts_with('#') {
             return Ok(None);
         }
-        let kind = match word(&mut rest)?.as_deref() {
-            Some("jti") => EntryKind::Token,
-            Some("subject") => EntryKind::Subject,
+        let of_subject = match word(&mut rest)?.as_deref() {
+            Some("jti") => false,
+            Some("subject") => true,
             _ => return Err("it begins with neither 'jti' nor 'subject'"),
         };
         let id = word(&mut rest)?.filter(|id| !id.is_empty()).ok_or("the id is missing")?;
-        let mut entry = Self { kind, id, issuer: None, before_s: None };
+        let mut entry = Self { of_subject, id, issuer: None, before_s: None };
         while let Some(name) = word(&mut rest)? {
             let value = word(&mut rest)?.ok_or("a value is missing at its end")?;
-            match (&*name, &entry) {
-                ("issuer", Self { issuer: None, .. }) => entry.issuer = Some(value),
-                ("before", Self { kind: EntryKind::Subject, before_s: None, .. }) => {
-                    entry.before_s = Some(value.parse().map_err(|_| "'before' takes whole seconds since 1970")?);
-                }
-                _ => return Err("it says more than belongs there, or the same twice"),
+            if name == "issuer" && entry.issuer.is_none() {
+                entry.issuer = Some(value);
+            } else if name == "before" && of_subject && entry.before_s.is_none() {
+                entry.before_s = Some(value.parse().map_err(|_| "'before' takes whole seconds since 1970")?);
+            } else {
+                return Err("it says more than belongs there, or the same twice");
             }
         }
         Ok(Some(entry))

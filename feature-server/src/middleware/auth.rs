@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use feature_api::schema::Schema;
-use feature_auth::access::{Caller, Rule, Rules};
+use feature_auth::access::{AccessRules, Caller, Rule};
 use feature_auth::keys::KeyFolder;
 use feature_auth::roles::Roles;
 use feature_auth::{
@@ -63,7 +63,7 @@ struct Gate {
     rates: CallRates,
     certificates: Certificates,
     instances: Instances,
-    rules: Rules,
+    rules: AccessRules,
 }
 
 impl<S> Layer<S> for AuthLayer {

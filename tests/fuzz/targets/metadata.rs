@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use feature_api::schema::Schema;
-use feature_auth::access::{Caller, Rules};
+use feature_auth::access::{AccessRules, Caller};
 use feature_auth::roles::Roles;
 use feature_auth::{Grant, Identity, Principal};
 use feature_core::{InstanceId, Scope};
@@ -16,7 +16,6 @@ use feature_server::call_context::CallContext;
 use feature_server::config::Settings;
 use feature_server::services::descriptors;
 use feature_server::error::Failure;
-use feature_server::call_context::CallContext;
 use feature_server::middleware::auth::instances::Instances;
 use feature_server::middleware::auth::rules;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
@@ -35,7 +34,7 @@ struct Known {
     recogniser: Recogniser,
     hosts: Vec<Hosts>,
     instances: Instances,
-    rules: Rules,
+    rules: AccessRules,
     principals: Vec<Arc<Principal>>,
 }
 

@@ -6,7 +6,7 @@ use super::*;
 fn methods_need_a_rule_unless_their_service_is_public() {
     let rule = Rule::new(Some("system.feature.read".to_owned()), None, Some(Level::System));
     let methods = [("/some.v1.Service/Get", Some(rule)), ("/some.v1.Service/Forgotten", None)];
-    let rules = Rules::new(methods.map(|(path, rule)| (path.to_owned(), rule)), ["grpc.health.v1.Health"]);
+    let rules = AccessRules::new(methods.map(|(path, rule)| (path.to_owned(), rule)), ["grpc.health.v1.Health"]);
     let table = [
         // path                                  result
         ("/grpc.health.v1.Health/Check", "public"),

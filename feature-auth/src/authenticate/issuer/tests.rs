@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::config;
 use crate::testing::{issuer, now, roles};
 
 #[tokio::test]
@@ -28,7 +29,8 @@ async fn unusable_settings_are_refused_by_name() {
         ),
     ];
     for (entry, expected) in table {
-        let issuer = Issuer::oidc("auth.issuers[0]", &entry, &Auth::default(), &roles(), now());
+        let config = Auth { issuers: vec![entry], ..Auth::default() };
+        let issuer = Issuer::oidc(0, &config, &roles(), now());
         let error = issuer.unwrap_err().to_string();
         assert!(error.starts_with(&format!("auth.issuers[0].{expected}")), "{error}");
     }

@@ -1,14 +1,12 @@
 //! The forms of claims with roles, and their grants.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use super::*;
 
 /// The grants as `ROLE@organization`, then the unreadable claims.
 fn read(claims: &str) -> String {
-    let claims = Claims::parse(claims.as_bytes(), "groups").unwrap();
+    let claims = Claims::parse(claims.as_bytes()).unwrap();
     let organization = OrganizationId::new("own").unwrap();
     let mut unreadable = Vec::new();
     let roles = Roles::new(&BTreeMap::new());

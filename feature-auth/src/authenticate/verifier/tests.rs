@@ -49,11 +49,12 @@ impl Setup {
     /// Loads the keys of the issuer from its file, this many seconds after the start.
     async fn load(&self, at_s: u64) {
         let at = self.start.after(Duration::from_secs(at_s)).monotonic;
-        self.verifier.issuers[ISSUER].keys.refresh(at).expect("it is time for a load").finished().await;
+        let mut load = self.verifier.issuers[ISSUER].keys.refresh(at).expect("it is time for a load");
+        assert!(load.changed().await.is_err(), "a load ends without a message");
     }
 
     fn cached(&self) -> usize {
-        self.verifier.token_cache.as_ref().unwrap().len()
+        self.verifier.token_cache.len()
     }
 }
 
@@ -62,10 +63,10 @@ fn outcome(actual: Result<Arc<Principal>, Unverified>, before: &Arc<Principal>) 
     match actual {
         Ok(principal) if Arc::ptr_eq(&principal, before) => "cached",
         Ok(_) => "verified anew",
-        Err(Unverified::Refused(AuthError::TokenInvalid(why))) => why,
-        Err(Unverified::Refused(AuthError::TokenExpired)) => "expired",
-        Err(Unverified::Refused(other)) => panic!("{other}"),
-        Err(Unverified::KeyUnknown(_)) => "key unknown",
+        Err(Unverified { issuer: Some(_), .. }) => "key unknown",
+        Err(Unverified { error: AuthError::TokenInvalid(why), .. }) => why,
+        Err(Unverified { error: AuthError::TokenExpired, .. }) => "expired",
+        Err(Unverified { error, .. }) => panic!("{error}"),
     }
 }
 
@@ -100,7 +101,7 @@ async fn verified_token_is_cached_until_something_changes() {
         }
         match file {
             "jwks.json" => setup.load(at_s).await,
-            "revoked" => setup.verifier.revocations().reload(),
+            "revoked" => setup.verifier.revocations.reload(),
             _ => {}
         }
         let actual = setup.verifier.verify(&token, setup.start.after(Duration::from_secs(at_s)));
@@ -170,7 +171,7 @@ async fn cached_tokens_take_a_bounded_memory_whatever_they_claim() {
             let least = principal.grants.len() * size_of::<Grant>() + ids.map(|id| id.as_str().len()).sum::<usize>();
             assert!(principal.bytes() > least && principal.bytes() < 512 + 4 * least, "{}", principal.bytes());
         }
-        let bytes = setup.verifier.token_cache.as_ref().unwrap().bytes();
+        let bytes = setup.verifier.token_cache.weight();
         assert!(bytes <= ENTRIES as u64 * 1024, "{bytes}");
         assert!(cached.contains(&setup.cached()), "{} of {cached:?}", setup.cached());
     }

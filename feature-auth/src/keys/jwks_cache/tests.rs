@@ -1,13 +1,11 @@
 //! Loading keys over https: cached, bounded, never given up for nothing.
 
-use std::path::Path;
-
 use jsonwebtoken::Algorithm;
 
 use super::*;
 use crate::testing::{Answer, Server, Signer, jwks};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY_S: u64 = 86_400;
 
 struct Loaded {
     cached: Arc<JwksCache>,
@@ -21,7 +19,7 @@ impl Loaded {
 
     fn with(fetcher: Fetcher) -> Self {
         let start = Instant::now();
-        let cached = JwksCache::open("https://issuer", Source::Url(Box::new(fetcher)), DAY, start).unwrap();
+        let cached = JwksCache::new("https://issuer", Source::Url(Box::new(fetcher)), None, DAY_S, start);
         Self { cached, start }
     }
 
@@ -29,7 +27,7 @@ impl Loaded {
     async fn refresh(&self, at_s: u64) -> bool {
         match self.cached.refresh(self.start + Duration::from_secs(at_s)) {
             Some(running) => {
-                running.finished().await;
+                ended(running).await;
                 true
             }
             None => false,
@@ -41,13 +39,17 @@ impl Loaded {
         let at = self.start + Duration::from_secs(at_s);
         drop(self.cached.current(at));
         if let Some(running) = self.cached.refresh(at) {
-            running.finished().await;
+            ended(running).await;
         }
     }
 
     fn ids(&self) -> Vec<String> {
-        self.cached.current.load().iter().flat_map(|snapshot| snapshot.keys.ids()).map(str::to_owned).collect()
+        self.cached.current.load().keys.ids().map(str::to_owned).collect()
     }
+}
+
+async fn ended(mut load: LoadEnd) {
+    assert!(load.changed().await.is_err());
 }
 
 fn folder() -> tempfile::TempDir {
@@ -91,7 +93,7 @@ async fn callers_that_miss_a_key_wait_for_one_load() {
     // On this one thread the load cannot end before all have asked.
     let waiting: Vec<_> = (0..100).map(|_| keys.cached.refresh(keys.start).expect("a load")).collect();
     for running in waiting {
-        running.finished().await;
+        ended(running).await;
         assert_eq!(keys.ids(), ["a"]);
     }
     assert_eq!(server.requests(), 1);
@@ -106,10 +108,13 @@ async fn old_keys_are_loaded_again_in_the_background() {
     keys.refresh(0).await;
     server.answers(Answer::Body(jwks(&[&b])));
     drop(keys.cached.current(keys.start + Duration::from_secs(599)));
-    assert!(keys.cached.loads.lock().unwrap().started == Some(keys.start), "young keys are used as they are");
+    assert!(
+        keys.cached.loads.lock().unwrap().last.as_ref().unwrap().0 == keys.start,
+        "young keys are used as they are"
+    );
     let at = keys.start + Duration::from_secs(600);
     assert_eq!(keys.cached.current(at).ok().unwrap().keys.ids().next(), Some("a"), "the use itself does not wait");
-    keys.cached.refresh(at).expect("the load that the use began").finished().await;
+    ended(keys.cached.refresh(at).expect("the load that the use began")).await;
     assert_eq!((server.requests(), keys.ids()), (2, vec!["b".to_owned()]), "a key taken away is gone");
 }
 
@@ -155,8 +160,9 @@ async fn last_good_keys_are_accepted_for_a_bounded_time() {
     let keys = Loaded::of(&server);
     let state = |at_s: u64| match keys.cached.current(keys.start + Duration::from_secs(at_s)) {
         Ok(_) => "good",
-        Err(NoKeys::NeverLoaded) => "never loaded",
-        Err(NoKeys::TooOld) => "too old",
+        Err("the keys of its issuer cannot be loaded at the moment") => "never loaded",
+        Err("the keys of its issuer are too old: no newer ones could be loaded for a long time") => "too old",
+        Err(other) => panic!("{other}"),
     };
     #[rustfmt::skip]
     let table = [
@@ -196,7 +202,7 @@ async fn version_changes_if_and_only_if_the_keys_do() {
         keys.refresh((step as u64 + 1) * 10).await;
         seen.push(keys.cached.current(keys.start).ok().unwrap().version);
     }
-    assert_eq!(seen, [0, 1, 1, 2, 3]);
+    assert_eq!(seen, [1, 2, 2, 3, 4]);
 }
 
 #[tokio::test]
@@ -234,12 +240,13 @@ async fn file_is_read_at_start_and_again_when_it_has_changed() {
     let folder = folder();
     let path = folder.path().join("jwks.json");
     let start = Instant::now();
-    let open = |path: &Path| JwksCache::open("https://issuer", Source::File(path.to_owned()), DAY, start);
-    assert!(matches!(open(&path).unwrap_err(), LoadError::File { .. }));
+    let source = Source::File(path.clone());
+    assert!(matches!(source.read().unwrap_err(), LoadError::File(..)));
     std::fs::write(&path, "nothing").unwrap();
-    assert!(matches!(open(&path).unwrap_err(), LoadError::Jwks(_)));
+    assert!(matches!(source.read().unwrap_err(), LoadError::Malformed));
     std::fs::write(&path, jwks(&[&a])).unwrap();
-    let keys = Loaded { cached: open(&path).unwrap(), start };
+    let first = source.read().unwrap();
+    let keys = Loaded { cached: JwksCache::new("https://issuer", source, first, DAY_S, start), start };
     assert_eq!(keys.ids(), ["a"]);
     std::fs::write(&path, jwks(&[&b])).unwrap();
     keys.used(5).await;
@@ -255,7 +262,9 @@ async fn removed_own_key_is_gone_even_if_it_was_the_last() {
     let first = KeyFolder::add(folder.path()).unwrap();
     let start = Instant::now();
     let folder_keys = KeyFolder::open_or_create(folder.path()).unwrap();
-    let keys = Loaded { cached: JwksCache::of_folder("feature-server", folder_keys, DAY, start).unwrap(), start };
+    let set = Some(folder_keys.verifying().unwrap());
+    let source = Source::Folder(folder_keys);
+    let keys = Loaded { cached: JwksCache::new("feature-server", source, set, DAY_S, start), start };
     assert_eq!(keys.ids(), [first.id]);
     std::fs::remove_file(&first.path).unwrap();
     keys.used(60).await;

@@ -1,20 +1,20 @@
 //! The rules of the methods, as the options in their protos say.
 
 use feature_api::schema::{Access, Exemption as MethodExemption, Method, Schema};
-use feature_auth::access::{Exemption, Rule, Rules};
+use feature_auth::access::{AccessRules, Exemption, Rule};
 
 use crate::config::settings::{Reflection, Server};
 use crate::services::{HEALTH, REFLECTION};
 
 /// The rules of all methods in `schema`, of health and of reflection. The protos of the latter two cannot carry this
 /// project's options.
-pub fn of(schema: &Schema, settings: &Server) -> Rules {
+pub fn of(schema: &Schema, settings: &Server) -> AccessRules {
     let methods = schema.methods().map(|method| (method.path.clone(), of_method(method)));
     let reflection = REFLECTION.map(|service| (format!("/{service}/ServerReflectionInfo"), authenticated()));
     let reflection = reflection.into_iter().filter(|_| settings.reflection != Reflection::Off);
     let is_public = |service: &&str| *service == HEALTH || settings.has_public_reflection();
     let public = [HEALTH, REFLECTION[0], REFLECTION[1]].into_iter().filter(is_public);
-    Rules::new(methods.chain(reflection), public)
+    AccessRules::new(methods.chain(reflection), public)
 }
 
 /// The rule of a method that every valid credential may call.

@@ -1,7 +1,8 @@
 //! The list after its file has changed, broken or disappeared.
 
+use std::time::{Duration, SystemTime};
+
 use super::*;
-use crate::revocation::list::TokenIds;
 
 struct Setup {
     folder: tempfile::TempDir,
@@ -22,9 +23,8 @@ impl Setup {
 
     /// The revoked ones of the tokens `a` and `b`.
     fn revoked(&self) -> String {
-        let token = |id| TokenIds { issuer: "i", id: Some(id), subject: "s", issued_at_s: None };
-        let current = self.revocations.current();
-        ["a", "b"].into_iter().filter(|id| current.list.revokes(token(id))).collect()
+        let current = self.revocations.current.load();
+        ["a", "b"].into_iter().filter(|id| current.list.revokes("i", Some(id), "s", None)).collect()
     }
 }
 
@@ -76,14 +76,13 @@ fn unchanged_file_is_not_read_again() {
     File::options().write(true).open(setup.path()).unwrap().set_modified(past).unwrap();
     // The change of its times is itself a change, which only age settles: so that is done by hand here.
     setup.revocations.reload();
-    let version = setup.revocations.current().version;
-    let watched = setup.revocations.file.as_ref().unwrap();
-    watched.last.lock().unwrap().stamp.as_mut().unwrap().settled = true;
+    let version = setup.revocations.current.load().version;
+    setup.revocations.last.lock().unwrap().stamp = Some(stamp(&setup.path().metadata().unwrap()));
     setup.revocations.reload();
-    assert_eq!(setup.revocations.current().version, version);
+    assert_eq!(setup.revocations.current.load().version, version);
     std::fs::write(setup.path(), "jti b\n").unwrap();
     setup.revocations.reload();
-    assert_eq!((setup.revoked(), setup.revocations.current().version), ("b".to_owned(), version + 1));
+    assert_eq!((setup.revoked(), setup.revocations.current.load().version), ("b".to_owned(), version + 1));
 }
 
 #[test]
@@ -94,5 +93,5 @@ fn start_needs_a_good_file_if_one_is_configured() {
     assert!(open().starts_with("cannot be read: "), "{}", open());
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
-    assert!(!Revocations::open(None).unwrap().has_file());
+    assert_eq!(Revocations::open(None).unwrap().current.load().list.len(), 0);
 }
