@@ -63,7 +63,7 @@
 //! | error details | es, python, buf | as specified |
 //! | error message in Unicode | es, python, buf | as specified |
 //! | error after messages | es, python, buf | as specified |
-//! | error of a client stream | es, python | as specified |
+//! | error of a client stream | es, python | as specified, tried over HTTP/2 only |
 //! | error of a bidirectional stream | es, python, buf | as specified |
 //! | deadline | es, python | as specified |
 //! | deadline of the server | http | as specified; the host sets the deadline |
@@ -91,6 +91,9 @@
 //!
 //! The answers with 404, 405 and 415 have an error of REST as JSON, since such requests may be REST calls. Clients take
 //! the code from the HTTP status, as the protocol says; connect-python looks for a code in the JSON first.
+//!
+//! An answer can come before the end of its request. A host should then read the rest of the request, since clients
+//! over HTTP/1.1 may otherwise miss the answer.
 //!
 //! # Conventions
 //!

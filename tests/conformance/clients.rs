@@ -118,7 +118,7 @@ fn output(command: &mut Command, input: &str) -> Output {
 /// A program with a timeout.
 fn limited(program: PathBuf) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "60"]).arg(program).current_dir(std::env::temp_dir());
+    command.args(["--kill-after=5", "120"]).arg(program).current_dir(std::env::temp_dir());
     command
 }
 
