@@ -185,6 +185,7 @@ impl From<Error> for Failure {
             Error::PathUnknown => Failure::PathUnknown,
             Error::Internal => Failure::Internal,
             Error::EncodingUnknown(_)
+            | Error::NotOneMessage
             | Error::VerbNotAllowed(_)
             | Error::ContentTypeUnsupported
             | Error::CharsetUnsupported(_)

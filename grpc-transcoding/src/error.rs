@@ -26,6 +26,9 @@ pub enum Error {
     /// The content of the request has an unsupported compression.
     #[error("the encoding {} is not supported: send gzip or identity", quoted(.0))]
     EncodingUnknown(String),
+    /// A request has no message or several, and the method takes one.
+    #[error("the method takes exactly one message")]
+    NotOneMessage,
     /// A message of the request is larger than allowed.
     #[error("the message is too large: the limit is {limit} bytes")]
     MessageTooLarge {
@@ -77,7 +80,7 @@ impl Error {
             }
             // Not CANCELLED: in the body of a request, tonic reads that code as a regular end.
             Error::RequestIncomplete => Code::InvalidArgument,
-            Error::EncodingUnknown(_) | Error::VerbNotAllowed(_) => Code::Unimplemented,
+            Error::EncodingUnknown(_) | Error::NotOneMessage | Error::VerbNotAllowed(_) => Code::Unimplemented,
             // As tonic answers it.
             Error::MessageTooLarge { .. } => Code::OutOfRange,
             Error::Overloaded => Code::ResourceExhausted,
@@ -91,7 +94,7 @@ impl Error {
         match self {
             Error::FieldsInvalid(_) | Error::ContentMalformed(_) => "FIELD_INVALID",
             Error::RequestIncomplete => "REQUEST_INCOMPLETE",
-            Error::EncodingUnknown(_) => "UNIMPLEMENTED",
+            Error::EncodingUnknown(_) | Error::NotOneMessage => "UNIMPLEMENTED",
             Error::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
             Error::Overloaded => "OVERLOADED",
             Error::PathUnknown => "PATH_UNKNOWN",

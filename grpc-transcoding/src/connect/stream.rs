@@ -35,7 +35,7 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let encoding = Encoding::of(&head.headers, CONNECT_CONTENT_ENCODING)?;
     let gzip = compression::accepts_gzip(&head.headers, CONNECT_ACCEPT_ENCODING);
-    let sent = RequestMessages::new(body, encoding, host.clone(), call.decoder());
+    let sent = RequestMessages::new(body, encoding, host.clone(), call.decoder()).for_method(&call.method);
     let error = sent.error();
     let (headers, messages) = grpc_call::streaming(service, head, call.path(), Body::new(sent), host).await;
     let answered = Answered { call: call.clone(), messages: Some(messages), gzip, error, host: host.clone() };

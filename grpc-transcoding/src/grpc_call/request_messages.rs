@@ -1,12 +1,14 @@
 //! The messages of a streaming or compressed request, each decompressed and decoded into a plain gRPC message.
 
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame};
+use prost_reflect::MethodDescriptor;
 use tonic::Status;
 use tonic::body::Body;
 
@@ -25,6 +27,8 @@ pub(crate) struct RequestMessages<H, D> {
     encoding: Encoding,
     host: H,
     decode: Option<D>,
+    /// Whether the one message of the method is missing; None if a method takes any number of messages.
+    is_missing: Option<bool>,
     decoding: Option<Decoding>,
     error: Arc<OnceLock<Error>>,
 }
@@ -39,7 +43,12 @@ where
     /// * `decode`: turns a message of the client into a gRPC message; None if it is one.
     pub(crate) fn new(body: Body, encoding: Encoding, host: H, decode: Option<D>) -> Self {
         let envelopes = Envelopes::new(host.message_bytes());
-        Self { body, envelopes, encoding, host, decode, decoding: None, error: Arc::default() }
+        Self { body, envelopes, encoding, host, decode, is_missing: None, decoding: None, error: Arc::default() }
+    }
+
+    /// Refuses requests without a message or with several, if the method takes one message.
+    pub(crate) fn for_method(self, method: &MethodDescriptor) -> Self {
+        Self { is_missing: (!method.is_client_streaming()).then_some(true), ..self }
     }
 
     /// Gets the error of a message that the service did not receive. A service may take such an error for the end of
@@ -53,6 +62,9 @@ where
         let limit = self.host.message_bytes();
         let envelope = self.envelopes.next().map_err(|_| Error::MessageTooLarge { limit })?;
         let Some(Envelope { flags, message }) = envelope else { return Ok(None) };
+        if self.is_missing.as_mut().is_some_and(|is_missing| !mem::replace(is_missing, false)) {
+            return Err(Error::NotOneMessage);
+        }
         let encoding = match (flags, self.encoding) {
             (0, _) => Encoding::Identity,
             (COMPRESSED, Encoding::Gzip) => Encoding::Gzip,
@@ -87,7 +99,13 @@ where
                 // The trailers of a request have no meaning.
                 Some(Ok(part)) => self.envelopes.push(&part.into_data().unwrap_or_default()),
                 Some(Err(_)) => return Poll::Ready(Err(Error::RequestIncomplete)),
-                None if self.envelopes.is_empty() => return Poll::Ready(Ok(None)),
+                None if self.envelopes.is_empty() => {
+                    return Poll::Ready(if self.is_missing == Some(true) {
+                        Err(Error::NotOneMessage)
+                    } else {
+                        Ok(None)
+                    });
+                }
                 None => return Poll::Ready(Err(Error::ContentMalformed("it ends within a message"))),
             }
         }
@@ -119,6 +137,9 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.decoding.is_none() && self.envelopes.is_empty() && self.body.is_end_stream()
+        self.decoding.is_none()
+            && self.is_missing != Some(true)
+            && self.envelopes.is_empty()
+            && self.body.is_end_stream()
     }
 }

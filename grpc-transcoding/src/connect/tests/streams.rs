@@ -93,6 +93,8 @@ async fn failures_are_told_at_the_end() {
         (post(WATCH, JSON).header("connect-protocol-version", "0"), wrap(0, b"{}"), 0, "invalid_argument"),
         (post(WATCH, JSON).header("connect-content-encoding", "zstd"), wrap(0, b"{}"), 0, "unimplemented"),
         (post(WATCH, JSON), wrap(0, b"{]"), 0, "invalid_argument"),
+        (post(WATCH, JSON), Bytes::new(), 0, "unimplemented"),
+        (post(WATCH, JSON), [wrap(0, b"{}"), wrap(0, b"{}")].concat().into(), 0, "unimplemented"),
         (post(WATCH, JSON), wrap(1, b"{}"), 0, "invalid_argument"),
         (post(WATCH, JSON), wrap(2, b"{}"), 0, "invalid_argument"),
         (post(WATCH, JSON), wrap(0, b"{}").slice(..6), 0, "invalid_argument"),
