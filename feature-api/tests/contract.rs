@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use feature_api::schema::{Access, Exemption, Operation, Schema};
+use feature_api::schema::{Access, Exemption, Schema};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 
 const PACKAGE: &str = "zitadel.feature.v2";
@@ -227,18 +227,4 @@ fn type_name(field: &FieldDescriptor) -> String {
         other => format!("{other:?}"),
     };
     format!("{label}{name}")
-}
-
-#[test]
-fn answers_to_writes_have_details_and_nothing_else() {
-    let schema = Schema::new(feature_api::descriptor_pool()).unwrap();
-    let writes = schema.methods().filter(|method| {
-        method.operation.is_some_and(|(operation, _)| matches!(operation, Operation::Set | Operation::Reset))
-    });
-    for method in writes {
-        let fields: Vec<_> = method.response.fields().collect();
-        let [details] = &fields[..] else { panic!("{}: {fields:?}", method.path) };
-        assert_eq!((details.name(), details.number()), ("details", 1), "{}", method.path);
-        assert_eq!(details.kind().as_message().unwrap().full_name(), "zitadel.object.v2.Details", "{}", method.path);
-    }
 }
