@@ -3,7 +3,7 @@
 //! Authenticated calls and anonymous ones are counted apart, so anonymous calls never take a slot from authenticated
 //! ones. One identity gets a part of the authenticated slots. An anonymous call that is answered at once needs no slot.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
@@ -19,17 +19,6 @@ use crate::permit::decode_pool::{JOBS, Workers};
 
 pub(crate) mod decode_pool;
 mod usage;
-
-/// The address of a request's client, in the extensions of every request that came over a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientAddress(pub IpAddr);
-
-impl ClientAddress {
-    /// The address in these extensions; the unspecified one when there is none.
-    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
-        extensions.get::<Self>().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.0)
-    }
-}
 
 /// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much
 /// memory as this many other calls.

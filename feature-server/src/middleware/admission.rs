@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower::Service;
 
-use crate::call_context::CallContext;
+use crate::call_context::{CallContext, Client};
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::{Deadline, Ending};
@@ -26,8 +26,7 @@ use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::Drain;
-use crate::net::tls::ClientCertificate;
-use crate::permit::{ClientAddress, Permit, PermitGuard, Permits};
+use crate::permit::{Permit, PermitGuard, Permits};
 
 /// How long a call without a token may run without a slot.
 const BRIEF_CALL: Duration = Duration::from_millis(250);
@@ -95,12 +94,13 @@ where
             method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
         // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
-        let address = ClientAddress::of(request.extensions());
-        let (permit, mut guard) = self.bounds.permits.permit(address, sends_stream, message_bytes);
+        let Client { address, certificate } = context.client();
+        let (permit, mut guard) = self.bounds.permits.permit(*address, sends_stream, message_bytes);
         // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
-        // take it now.
+        // take it now. An invalid credential counts, too.
         if sends_stream
-            && !shows_credential(&request)
+            && certificate.is_none()
+            && !request.headers().contains_key(AUTHORIZATION)
             && let Err(overloaded) = permit.acquire_long_running()
         {
             return LimitsFuture::refused(&protocol, &overloaded, &context);
@@ -131,11 +131,6 @@ where
             },
         }
     }
-}
-
-/// Whether a request has a token or a client certificate, valid or not.
-fn shows_credential<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
 }
 
 pin_project! {

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -23,13 +22,13 @@ use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
 use super::request_drain::drained;
+use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
 use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
 use crate::net::idle_connections::{IdleConnections, Registration};
 use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
-use crate::permit::ClientAddress;
 
 /// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
@@ -125,9 +124,7 @@ where
 }
 
 /// Serves a connection until it is closed.
-///
-/// `address`: the client's address.
-pub(crate) async fn serve<Io, S>(heard: OpenConnection<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
+pub(crate) async fn serve<Io, S>(heard: OpenConnection<Io>, client: Client, service: S, rules: &Rules, drain: Drain)
 where
     Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
@@ -135,7 +132,7 @@ where
 {
     let OpenConnection { io, activity, _registration } = heard;
     let service = RefCell::new(service);
-    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
+    let calls = Calls { service, client, headers: rules.headers, activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
     let mut connection_age = ConnectionAge::new(&rules.timeouts);
@@ -170,7 +167,7 @@ struct Calls<S> {
     /// Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
     /// other.
     service: RefCell<S>,
-    address: ClientAddress,
+    client: Client,
     /// The most headers that a request may have.
     headers: usize,
     activity: Arc<Activity>,
@@ -199,7 +196,8 @@ where
             return Call { inner: None, refused: Some(response), is_head: false, busy };
         }
         let is_head = request.method() == Method::HEAD;
-        request.extensions_mut().insert(self.address);
+        let context = CallContext::from_request(&request, self.client.clone());
+        request.extensions_mut().insert(context);
         let mut service = self.service.borrow_mut();
         let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
         assert!(ready.is_ready(), "the layers are always ready: they refuse what there is no room for");

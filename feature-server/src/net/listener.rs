@@ -15,10 +15,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 use tonic::body::Body;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
 use super::connection::{self, Rules};
-use super::tls::{self, ClientCertificate, Handshakes};
+use super::tls::{self, Handshakes};
+use crate::call_context::Client;
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
@@ -166,26 +167,10 @@ impl Serving {
         };
         let Some((io, certificate)) = opened else { return };
         let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
-        let service = with(certificate, service);
+        let client = Client { address: address.ip(), certificate: certificate.map(Arc::new) };
         // Boxed, so that the task is small until the first byte arrives.
-        Box::pin(connection::serve(heard, address.ip(), service, &self.rules, self.drain.clone())).await;
+        Box::pin(connection::serve(heard, client, service, &self.rules, self.drain.clone())).await;
     }
-}
-
-/// A service whose requests carry the certificate of the connection's client.
-fn with<S>(
-    certificate: Option<ClientCertificate>,
-    service: S,
-) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future = S::Future> + Clone
-where
-    S: Service<Request<Body>> + Clone,
-{
-    service.map_request(move |mut request: Request<Body>| {
-        if let Some(certificate) = &certificate {
-            request.extensions_mut().insert(certificate.clone());
-        }
-        request
-    })
 }
 
 async fn all_ended(connections: &mut JoinSet<()>) {

@@ -1,5 +1,6 @@
 //! Which calls get a slot, and when it is free again.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
 use super::*;

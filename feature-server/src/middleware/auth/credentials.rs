@@ -4,7 +4,7 @@ use feature_auth::{AuthError, CertificateNames};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Request};
 
-use crate::net::tls::ClientCertificate;
+use crate::call_context::CallContext;
 
 /// The token in the one `authorization` header (RFC 6750, section 2.1).
 ///
@@ -28,13 +28,13 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
 /// It does not count beside a token, which is more specific, nor in a request of a web page: a browser adds the
 /// certificate of its user to the requests of any page, so a page needs a token.
 pub fn certificate<B>(request: &Request<B>) -> Option<CertificateNames<'_>> {
-    let certificate = request.extensions().get::<ClientCertificate>()?;
+    let certificate = request.extensions().get::<CallContext>()?.client().certificate.as_deref()?;
     let headers = request.headers();
     let counts = !headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
     counts.then(|| CertificateNames {
-        subject: certificate.subject(),
-        uris: certificate.uris(),
-        expires_at: certificate.expires_at(),
+        subject: &certificate.subject,
+        uris: &certificate.uris,
+        expires_at: certificate.expires_at,
     })
 }
 

@@ -1,7 +1,6 @@
 //! Which calls get a slot when there are not enough, and how slow and large requests end.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,7 +22,6 @@ use crate::config::settings::{Limits, Settings};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;
-use crate::permit::ClientAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ATTACKER: &str = "10.0.0.66";
@@ -49,9 +47,8 @@ fn calls(limits: Limits) -> Calls {
 }
 
 impl Calls {
-    fn make(&self, from: &str, mut request: Request<Body>) -> impl Future<Output = Response<CallBody>> + use<> {
-        let address: IpAddr = from.parse().unwrap();
-        request.extensions_mut().insert(ClientAddress(address));
+    fn make(&self, from: &str, request: Request<Body>) -> impl Future<Output = Response<CallBody>> + use<> {
+        let request = sent_by(from.parse().unwrap(), request);
         let service = self.0.clone();
         async move {
             let Ok(response) = service.oneshot(request).await;
