@@ -16,15 +16,15 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use tracing::{Level, Metadata, Subscriber};
+use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{FilterFn, ParseError, filter_fn};
+use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line_limit::LineLimit;
-use self::log_writer::LogWriter;
+use self::log_writer::{LogWriter, WAITING_BYTES};
 use crate::config::log_filter;
 use crate::config::settings::{Log, LogFormat};
 
@@ -34,7 +34,7 @@ const OWN: &str = "feature_";
 /// How long the process waits at its end for a reader of the log that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-static STDERR: LazyLock<LogWriter> = LazyLock::new(|| LogWriter::start(io::stderr(), report, || LINES.report()));
+static STDERR: LazyLock<&LogWriter> = LazyLock::new(|| LogWriter::start(io::stderr(), report, || LINES.report()));
 
 static LINES: LineLimit = LineLimit::new();
 
@@ -54,7 +54,7 @@ pub enum TelemetryError {
 /// # Errors
 /// If the filter is malformed, or on a second call.
 pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let subscriber = subscriber(log, io::stderr().is_terminal(), STDERR.clone(), &LINES)?;
+    let subscriber = subscriber(log, io::stderr().is_terminal(), *STDERR, &LINES)?;
     subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)?;
     panic::set_hook(Box::new(log_panic));
     if let Some(library) = asks_for_details_of(&log.filter) {
@@ -65,7 +65,7 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
 
 /// Writes one unformatted line to standard error, after the lines that were logged before.
 pub fn say(line: &str) {
-    STDERR.push(format!("{line}\n").as_bytes());
+    STDERR.push(WAITING_BYTES, format!("{line}\n").as_bytes());
 }
 
 /// Waits until all lines are written, for a second at most. Call it before the process ends.
@@ -102,12 +102,6 @@ fn asks_for_details_of(filter: &str) -> Option<&str> {
     })
 }
 
-/// Blocks events of libraries below `info`, for every filter.
-fn without_details_of_libraries() -> FilterFn {
-    let allowed = |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN);
-    filter_fn(allowed)
-}
-
 fn subscriber<W>(
     log: &Log,
     terminal: bool,
@@ -124,7 +118,8 @@ where
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let cap = without_details_of_libraries();
+    // Blocks events of libraries below `info`, for every filter.
+    let cap = filter_fn(|metadata| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN));
     Ok(if text {
         Box::new(builder.finish().with(cap).with(lines))
     } else {
