@@ -5,9 +5,7 @@
 //! tokens. Pages that only seem to have the server's own origin are refused later, by `allowed_hosts`.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,7 +13,7 @@ use std::time::Duration;
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{Method, Request, Response};
-use pin_project_lite::pin_project;
+use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
@@ -81,7 +79,7 @@ where
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
-    type Future = CorsFuture<S::Future>;
+    type Future = Either<S::Future, cors::ResponseFuture<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -89,34 +87,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if !self.rules.allow(&request) {
-            return CorsFuture::Plain { future: self.inner.call(request) };
+            return Either::Left(self.inner.call(request));
         }
         // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        CorsFuture::Allowed { future: self.rules.layer.layer(ready).call(request) }
-    }
-}
-
-pin_project! {
-    /// The future of an answer.
-    #[project = CorsProjected]
-    pub(crate) enum CorsFuture<F> {
-        Plain { #[pin] future: F },
-        Allowed { #[pin] future: cors::ResponseFuture<F> },
-    }
-}
-
-impl<F> Future for CorsFuture<F>
-where
-    F: Future<Output = Result<Response<CallBody>, Infallible>>,
-{
-    type Output = Result<Response<CallBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CorsProjected::Plain { future } => future.poll(cx),
-            CorsProjected::Allowed { future } => future.poll(cx),
-        }
+        Either::Right(self.rules.layer.layer(ready).call(request))
     }
 }

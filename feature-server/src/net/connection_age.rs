@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::activity::{Activity, Heard};
+use super::activity::Activity;
 use crate::config::settings::Limits;
 
 /// How long a connection without calls stays open after its GOAWAY.
@@ -95,7 +95,7 @@ impl<'t> ConnectionAge<'t> {
         // A second request to go after the GOAWAY closes the connection: it has had time to go.
         let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
-            if self.goaway_sent() || activity.heard() != Heard::Enough {
+            if self.goaway_sent() || !activity.protocol_is_decided() {
                 return Step::Close;
             }
             self.goaway_sent_at = Some(now);
@@ -111,11 +111,10 @@ impl<'t> ConnectionAge<'t> {
     /// When the connection has been idle for too long; `None` while calls run.
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
-        Some(match (activity.heard(), self.goaway_sent_at) {
-            (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
-            (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
-            (Heard::Enough, None) => quiet_since + self.timeouts.idle,
-            (Heard::Enough, Some(told)) => quiet_since.max(told) + GOAWAY_GRACE,
+        Some(match self.goaway_sent_at {
+            _ if !activity.protocol_is_decided() => quiet_since + self.timeouts.first_byte + self.timeouts.header,
+            None => quiet_since + self.timeouts.idle,
+            Some(sent_at) => quiet_since.max(sent_at) + GOAWAY_GRACE,
         })
     }
 }

@@ -24,15 +24,9 @@ impl Drain {
         Self(Arc::new(watch::Sender::new(Phase::Serving)))
     }
 
-    /// Moves to a later phase, never to an earlier one.
+    /// Moves to a later phase.
     pub(crate) fn advance(&self, to: Phase) {
-        self.0.send_if_modified(|now| {
-            let forward = to > *now;
-            if forward {
-                *now = to;
-            }
-            forward
-        });
+        self.0.send_replace(to);
     }
 
     pub(crate) fn has_reached(&self, phase: Phase) -> bool {
