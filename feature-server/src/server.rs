@@ -33,7 +33,7 @@ use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
-use crate::system::memory;
+use crate::system::memory_for_records;
 use runtime_loops::RuntimeLoops;
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
@@ -107,7 +107,7 @@ impl Server {
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
         // A bad TLS setting fails before the data folder is created.
         let tls = Tls::open(settings)?;
-        let store = JournalStore::open(&settings.server.data, memory::for_records(settings.store.cache_bytes))?;
+        let store = JournalStore::open(&settings.server.data, memory_for_records(settings.store.cache_bytes))?;
         Self::over(settings, Arc::new(store), tls).await
     }
 

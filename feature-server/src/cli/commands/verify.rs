@@ -5,8 +5,7 @@ use std::path::Path;
 use feature_auth::keys::KeyFolder;
 use feature_store::{History, ProjectionState};
 
-use super::bar::Bar;
-use super::{DataError, file_error};
+use super::{DataError, bar, file_error, show};
 
 /// A folder whose journal is intact.
 #[derive(Debug)]
@@ -25,8 +24,8 @@ pub fn verify(data: &Path) -> Result<Verified, DataError> {
     let history = History::open(data)?;
     let temporary = std::env::temp_dir();
     let scratch = tempfile::tempdir().map_err(file_error("make a folder in", &temporary))?;
-    let bar = Bar::new("verify", history.revision(), "events");
-    let found = feature_store::verify(&history, scratch.path(), &mut |done, total| bar.show_of(done, total))?;
+    let bar = bar("verify", history.revision(), "events");
+    let found = feature_store::verify(&history, scratch.path(), &mut |done, total| show(&bar, done, total))?;
     drop(bar);
     let keys = KeyFolder::count(data)?;
     let summary = format!(
