@@ -1,7 +1,5 @@
 //! Builds the server from store, identity, services and network, and shuts it down.
 
-mod runtime_loops;
-
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +11,10 @@ use std::time::Duration;
 use feature_api::schema::{Schema, SchemaError};
 use feature_auth::SetupError;
 use feature_auth::keys::{KeyFolder, KeysError};
-use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
+use feature_store::{CommitError, Committer, EventLoops, FeatureStore, JournalStore, OpenError, Readers, Versioned};
 use grpc_transcoding::rest::RouteError;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::service::Routes;
@@ -34,7 +33,6 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::system::memory_for_records;
-use runtime_loops::RuntimeLoops;
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.
@@ -89,13 +87,11 @@ pub struct Server {
     listener: TcpListener,
     workers: Workers,
     address: SocketAddr,
-    readers: Arc<Readers>,
     committer: Arc<Committer>,
-    answers: Answers,
-    schema: Arc<Schema>,
+    features: GrpcFeatureService,
     identity: AuthLayer,
     recogniser: Recogniser,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Server {
@@ -112,7 +108,11 @@ impl Server {
     }
 
     /// Like [`Server::open`], for a store that is already open.
-    async fn over(settings: &Settings, store: Arc<dyn FeatureStore>, tls: Option<Tls>) -> Result<Self, ServerError> {
+    async fn over(
+        settings: &Settings,
+        store: Arc<dyn FeatureStore>,
+        tls: Option<Arc<Tls>>,
+    ) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
@@ -123,10 +123,11 @@ impl Server {
         let store: Arc<dyn FeatureStore> = store;
         let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
         let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
-        let loops = Arc::new(RuntimeLoops::new(workers.runtimes()));
+        let loops = Arc::new(RuntimeLoops(workers.runtimes()));
         let writes = queue(settings.limits.queued_writes);
-        let committer = Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?;
-        let (readers, committer) = (Arc::new(readers), Arc::new(committer));
+        let committer = Arc::new(Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?);
+        let features = FeatureService::new(schema, Arc::new(readers), Arc::clone(&committer), answers);
+        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -137,7 +138,7 @@ impl Server {
             of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
         let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, recogniser, tls })
+        Ok(Self { listener, workers, address, committer, features, identity, recogniser, tls })
     }
 
     /// The address that the server listens on.
@@ -151,10 +152,8 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, readers, committer, answers, schema, identity, recogniser, tls, .. } = self;
+        let Self { listener, workers, committer, features, identity, recogniser, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
-        let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
-        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
@@ -171,6 +170,20 @@ impl Server {
         }
         let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
         close(&committer, grace.max(LEAST_PATIENCE)).await
+    }
+}
+
+/// The runtimes of the worker threads. Replies to writes that are sent within one wake its thread once for all of them.
+struct RuntimeLoops(Vec<Handle>);
+
+impl EventLoops for RuntimeLoops {
+    fn current(&self) -> Option<usize> {
+        let current = Handle::try_current().ok()?.id();
+        self.0.iter().position(|runtime| runtime.id() == current)
+    }
+
+    fn run(&self, event_loop: usize, work: Box<dyn FnOnce() + Send>) {
+        self.0[event_loop].spawn(async { work() });
     }
 }
 

@@ -1,7 +1,8 @@
 //! The stack of layers around the service, and the server that runs it on a listener.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::Future;
+use std::sync::Arc;
 
 use grpc_transcoding::Transcode;
 use http::{Request, Response};
@@ -33,7 +34,7 @@ pub async fn serve<S>(
     workers: Workers,
     service: S,
     recogniser: Recogniser,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
 ) -> Stopped
@@ -43,17 +44,7 @@ where
 {
     let drain = shutdown::Drain::new();
     let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone());
-    let handshakes = tls.as_ref().map(Tls::handshakes);
-    let keep_current = async {
-        match tls {
-            Some(tls) => tls.keep_current().await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        stopped = listener::run(listener, workers, service, handshakes, settings, drain, shutdown) => stopped,
-        never = keep_current => match never {},
-    }
+    listener::run(listener, workers, service, tls, settings, drain, shutdown).await
 }
 
 /// Puts the layers around the router that need a caller. The first line is the innermost layer.

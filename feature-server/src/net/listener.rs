@@ -13,13 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::Service;
 
-use super::connection::{self, Rules};
-use super::tls::{self, Handshakes};
-use crate::call_context::Client;
+use super::connection::Rules;
+use super::tls::Tls;
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
@@ -79,7 +77,7 @@ pub(crate) async fn run<A, S>(
     mut incoming: A,
     workers: Workers,
     service: S,
-    tls: Option<Arc<Handshakes>>,
+    tls: Option<Arc<Tls>>,
     settings: &Settings,
     drain: Drain,
     shutdown: impl Future<Output = ()>,
@@ -90,7 +88,8 @@ where
     S::Future: Send,
 {
     let limits = &settings.limits;
-    let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
+    // Shared by all connections, so that an idle one costs little.
+    let rules = Arc::new(Rules::new(limits, tls, drain.clone()));
     let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -107,11 +106,11 @@ where
                 pause = FIRST_PAUSE;
                 match slots.take(address.ip()) {
                     Ok(slot) => {
-                        let (serving, service, worker) = (serving.clone(), service.clone(), workers.slot());
+                        let (rules, service, worker) = (rules.clone(), service.clone(), workers.slot());
                         let runtime = worker.runtime.clone();
                         let serve = async move {
                             match A::open(socket) {
-                                Ok(io) => serving.serve(io, address, service).await,
+                                Ok(io) => rules.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
                             drop((slot, worker));
@@ -143,34 +142,6 @@ where
     let cut_off = connections.len();
     connections.shutdown().await;
     Stopped { cut_off }
-}
-
-/// What all connections share, so that an idle connection costs little.
-struct Serving {
-    tls: Option<Arc<Handshakes>>,
-    rules: Rules,
-    drain: Drain,
-}
-
-impl Serving {
-    /// Serves a connection, which begins with a handshake if TLS is on. The handshake runs in the connection's own
-    /// task, so it does not delay the accept loop.
-    async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
-    where
-        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-    {
-        let opened = match &self.tls {
-            None => Some((Either::Left(io), None)),
-            Some(handshakes) => Box::pin(tls::open(handshakes, io, address, self.drain.clone())).await,
-        };
-        let Some((io, certificate)) = opened else { return };
-        let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
-        let client = Client { address: address.ip(), certificate: certificate.map(Arc::new) };
-        // Boxed, so that the task is small until the first byte arrives.
-        Box::pin(connection::serve(heard, client, service, &self.rules, self.drain.clone())).await;
-    }
 }
 
 async fn all_ended(connections: &mut JoinSet<()>) {
