@@ -33,13 +33,13 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(code) => return ExitCode::from(code),
     };
-    let code = run(line).map_or_else(
-        |error| {
+    let code = match run(line) {
+        Ok(()) => cli::exit::OK,
+        Err(error) => {
             telemetry::say(&format!("feature-server: {error:#}"));
             cli::exit::code(error.as_ref())
-        },
-        |()| cli::exit::OK,
-    );
+        }
+    };
     telemetry::finish();
     ExitCode::from(code)
 }
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn run(line: CommandLine) -> Result<()> {
     let configuration = config::load(&line.flags)?;
     let settings = configuration.settings();
-    telemetry::init(&settings.log)?;
+    telemetry::init(&settings.log);
     match line.command {
         Command::Serve(_) => Builder::new_current_thread().enable_all().build()?.block_on(serve(settings)),
         Command::Token(TokenArgs { keys: Some(KeysCommand::Keygen), .. }) => generate_key(settings),
@@ -89,20 +89,19 @@ async fn answer_reloads(mut hangup: Signal) {
 
 /// Ready at the first signal. After that, a second signal ends the process at once.
 async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
-    next(&mut terminate, &mut interrupt).await;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
     tokio::spawn(async move {
-        next(&mut terminate, &mut interrupt).await;
+        next().await;
         tracing::warn!("a second signal: ending at once");
         telemetry::finish();
         std::process::exit(cli::exit::FAILURE.into());
     });
-}
-
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {

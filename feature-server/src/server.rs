@@ -164,9 +164,9 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
-        if stopped.cut_off > 0 {
-            tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
+        let connections = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
+        if connections > 0 {
+            tracing::warn!(connections, "connections were cut off at the end of the grace period");
         }
         let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
         close(&committer, grace.max(LEAST_PATIENCE)).await

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use tracing::{Level, Subscriber};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{ParseError, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -38,29 +38,16 @@ static STDERR: LazyLock<&LogWriter> = LazyLock::new(|| LogWriter::start(io::stde
 
 static LINES: LineLimit = LineLimit::new();
 
-/// Why logging cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
-    /// The filter is malformed. Loaded settings have a valid one.
-    #[error("the log filter is malformed: {0}")]
-    Filter(#[from] ParseError),
-    /// The process already has a logger.
-    #[error("logging was set up twice")]
-    SetUpTwice,
-}
-
-/// Sends the logs of this process to standard error, as configured. Call it once.
+/// Sends the logs of this process to standard error, as configured.
 ///
-/// # Errors
-/// If the filter is malformed, or on a second call.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let subscriber = subscriber(log, io::stderr().is_terminal(), *STDERR, &LINES)?;
-    subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)?;
+/// # Panics
+/// If the filter is malformed, which that of loaded settings is not, or on a second call.
+pub fn init(log: &Log) {
+    subscriber(log, io::stderr().is_terminal(), *STDERR, &LINES).init();
     panic::set_hook(Box::new(log_panic));
     if let Some(library) = asks_for_details_of(&log.filter) {
         tracing::warn!(library, "log.filter asks for details that may hold tokens: libraries log from info on");
     }
-    Ok(())
 }
 
 /// Writes one unformatted line to standard error, after the lines that were logged before.
@@ -102,17 +89,13 @@ fn asks_for_details_of(filter: &str) -> Option<&str> {
     })
 }
 
-fn subscriber<W>(
-    log: &Log,
-    terminal: bool,
-    writer: W,
-    lines: &'static LineLimit,
-) -> Result<Box<dyn Subscriber + Send + Sync>, ParseError>
+fn subscriber<W>(log: &Log, terminal: bool, writer: W, lines: &'static LineLimit) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
-    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(log_filter::parse(&log.filter)?);
+    let filter = log_filter::parse(&log.filter).expect("the settings were checked when they were loaded");
+    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(filter);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
@@ -120,13 +103,13 @@ where
     };
     // Blocks events of libraries below `info`, for every filter.
     let cap = filter_fn(|metadata| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN));
-    Ok(if text {
+    if text {
         Box::new(builder.finish().with(cap).with(lines))
     } else {
         // All spans, not only the innermost: the request id is in the outermost one.
         let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(true);
         Box::new(json.finish().with(cap).with(lines))
-    })
+    }
 }
 
 #[cfg(test)]

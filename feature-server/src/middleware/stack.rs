@@ -16,7 +16,7 @@ use crate::middleware::call_host::ServerHost;
 use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::{Recogniser, Recognition};
 use crate::middleware::{admission, call_log, cors, error_details, response_body};
-use crate::net::listener::{self, Stopped};
+use crate::net::listener;
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Workers;
@@ -28,7 +28,7 @@ use crate::net::workers::Workers;
 /// * `tls`: encrypts connections; `None` means clear text.
 ///
 /// After `shutdown` no connection is accepted. Running calls may continue for the grace period of the settings; then
-/// they end with `UNAVAILABLE`.
+/// they end with `UNAVAILABLE`. Returns how many connections were cut off, because they did not end in time.
 pub async fn serve<S>(
     listener: TcpListener,
     workers: Workers,
@@ -37,7 +37,7 @@ pub async fn serve<S>(
     tls: Option<Arc<Tls>>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
-) -> Stopped
+) -> usize
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,

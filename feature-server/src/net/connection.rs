@@ -28,7 +28,7 @@ use super::request_drain::drained;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
-use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
+use crate::net::connection_age::{ConnectionAge, Step};
 use crate::net::idle_connections::IdleConnections;
 use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
@@ -62,8 +62,7 @@ const RESETS_BY_MISTAKE: usize = 256;
 /// How connections are served.
 pub(crate) struct Rules {
     http: auto::Builder<CallQueue>,
-    headers: usize,
-    timeouts: Timeouts,
+    limits: Limits,
     idle_connections: Arc<IdleConnections>,
     tls: Option<Arc<Tls>>,
     drain: Drain,
@@ -96,8 +95,7 @@ impl Rules {
             .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
         Self {
             http,
-            headers: limits.headers,
-            timeouts: Timeouts::new(limits),
+            limits: limits.clone(),
             idle_connections: IdleConnections::new(limits.idle_connections),
             tls,
             drain,
@@ -120,7 +118,7 @@ impl Rules {
         let activity = Activity::new();
         let mut io = activity.listen(io);
         let heard = tokio::select! {
-            heard = timeout(self.timeouts.first_byte, io.hear()) => heard,
+            heard = timeout(Duration::from_millis(self.limits.first_byte_timeout_ms), io.hear()) => heard,
             () = self.drain.clone().reached(Phase::Draining) => return,
         };
         let Ok(Ok(())) = heard else { return };
@@ -142,7 +140,7 @@ impl Rules {
         // Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
         // other.
         let service = RefCell::new(service);
-        let (headers, of_calls) = (self.headers, activity.clone());
+        let (headers, of_calls) = (self.limits.headers, activity.clone());
         let calls = service_fn(move |request| {
             let busy = of_calls.begin_call();
             let mut request = match acceptable(request, headers) {
@@ -162,7 +160,7 @@ impl Rules {
         });
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(io), calls));
         let mut draining = pin!(self.drain.clone().reached(Phase::Draining));
-        let mut connection_age = ConnectionAge::new(&self.timeouts);
+        let mut connection_age = ConnectionAge::new(&self.limits);
         let mut check = pin!(sleep_until(Instant::now()));
         loop {
             tokio::select! {

@@ -12,17 +12,6 @@ use crate::config::settings::Limits;
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
-/// The timeouts of a connection.
-#[derive(Debug)]
-pub(crate) struct Timeouts {
-    pub(crate) first_byte: Duration,
-    header: Duration,
-    send: Duration,
-    idle: Duration,
-    age: Duration,
-    age_grace: Duration,
-}
-
 /// The next action on a connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -36,8 +25,8 @@ pub(crate) enum Step {
 
 /// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
-pub(crate) struct ConnectionAge<'t> {
-    timeouts: &'t Timeouts,
+pub(crate) struct ConnectionAge<'l> {
+    limits: &'l Limits,
     /// When the GOAWAY was sent.
     goaway_sent_at: Option<Instant>,
     /// Before the GOAWAY: when the connection is too old. After it: when the calls that are still running are ended.
@@ -47,29 +36,12 @@ pub(crate) struct ConnectionAge<'t> {
     next_round: Instant,
 }
 
-impl Timeouts {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            first_byte: Duration::from_millis(limits.first_byte_timeout_ms),
-            header: Duration::from_millis(limits.header_timeout_ms),
-            send: Duration::from_millis(limits.send_timeout_ms),
-            idle: Duration::from_millis(limits.idle_timeout_ms),
-            age: Duration::from_millis(limits.connection_age_ms),
-            age_grace: Duration::from_millis(limits.connection_age_grace_ms),
-        }
-    }
-}
-
-impl<'t> ConnectionAge<'t> {
+impl<'l> ConnectionAge<'l> {
     /// For a connection that is opened now.
-    pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
+    pub(crate) fn new(limits: &'l Limits) -> Self {
         let now = Instant::now();
-        Self {
-            timeouts,
-            goaway_sent_at: None,
-            ends: Some(now + jittered(timeouts.age)),
-            next_round: now + timeouts.send,
-        }
+        let ends = Some(now + jittered(Duration::from_millis(limits.connection_age_ms)));
+        Self { limits, goaway_sent_at: None, ends, next_round: now + Duration::from_millis(limits.send_timeout_ms) }
     }
 
     pub(crate) fn goaway_sent(&self) -> bool {
@@ -88,7 +60,7 @@ impl<'t> ConnectionAge<'t> {
             if activity.stalled() {
                 return Step::Close;
             }
-            self.next_round = now + self.timeouts.send;
+            self.next_round = now + Duration::from_millis(self.limits.send_timeout_ms);
         }
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -99,12 +71,12 @@ impl<'t> ConnectionAge<'t> {
                 return Step::Close;
             }
             self.goaway_sent_at = Some(now);
-            self.ends = Some(now + self.timeouts.age_grace);
+            self.ends = Some(now + Duration::from_millis(self.limits.connection_age_grace_ms));
             return Step::Goaway;
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
-        let quiet_until =
-            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { GOAWAY_GRACE } else { self.timeouts.idle });
+        let idle = if self.goaway_sent() { GOAWAY_GRACE } else { Duration::from_millis(self.limits.idle_timeout_ms) };
+        let quiet_until = quiet_until.unwrap_or(now + idle);
         Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
@@ -112,8 +84,10 @@ impl<'t> ConnectionAge<'t> {
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
         Some(match self.goaway_sent_at {
-            _ if !activity.protocol_is_decided() => quiet_since + self.timeouts.first_byte + self.timeouts.header,
-            None => quiet_since + self.timeouts.idle,
+            _ if !activity.protocol_is_decided() => {
+                quiet_since + Duration::from_millis(self.limits.first_byte_timeout_ms + self.limits.header_timeout_ms)
+            }
+            None => quiet_since + Duration::from_millis(self.limits.idle_timeout_ms),
             Some(sent_at) => quiet_since.max(sent_at) + GOAWAY_GRACE,
         })
     }

@@ -62,14 +62,8 @@ impl Accept for TcpListener {
     }
 }
 
-/// How a server stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// The connections that were cut off because they did not end in time.
-    pub cut_off: usize,
-}
-
-/// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest.
+/// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest. Returns
+/// how many connections were cut off, because they did not end in time.
 ///
 /// * `workers`: the threads that serve connections.
 /// * `tls`: encrypts connections; `None` means clear text.
@@ -81,7 +75,7 @@ pub(crate) async fn run<A, S>(
     settings: &Settings,
     drain: Drain,
     shutdown: impl Future<Output = ()>,
-) -> Stopped
+) -> usize
 where
     A: Accept,
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
@@ -141,7 +135,7 @@ where
     let _ = timeout(FLUSH, all_ended(&mut connections)).await;
     let cut_off = connections.len();
     connections.shutdown().await;
-    Stopped { cut_off }
+    cut_off
 }
 
 async fn all_ended(connections: &mut JoinSet<()>) {

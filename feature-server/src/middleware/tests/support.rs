@@ -33,7 +33,6 @@ use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
-use crate::net::listener::Stopped;
 use crate::net::shutdown::Drain;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
@@ -237,7 +236,7 @@ pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>
 pub struct Server {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Stopped>,
+    task: JoinHandle<usize>,
 }
 
 impl Server {
@@ -256,8 +255,8 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Tells the server to stop; the returned task ends when it has stopped.
-    pub fn stop(self) -> JoinHandle<Stopped> {
+    /// Tells the server to stop; the returned task ends when it has stopped, with the number of connections cut off.
+    pub fn stop(self) -> JoinHandle<usize> {
         let _ = self.stop.send(());
         self.task
     }

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{Error, RootCertStore, ServerConfig};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
@@ -84,34 +84,31 @@ impl Files {
     }
 
     fn certified_key(&self) -> Result<CertifiedKey, TlsError> {
-        let chain = self.certificate.certificates()?;
+        let chain = self.certificate.sections::<CertificateDer<'_>>("certificate")?;
         let key = PrivateKeyDer::from_pem_slice(&self.key.content).map_err(|error| match error {
             pem::Error::NoItemsFound => self.key.error("holds no private key in PEM"),
             error => self.key.error(error),
         })?;
-        let key = default_provider().key_provider.load_private_key(key).map_err(|error| self.key.error(error))?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            // A key without a readable public half is accepted: it cannot be compared.
-            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-            Err(Error::InconsistentKeys(_)) => {
+        CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
                 let certificate = &self.certificate.path;
-                Err(self.key.error(format!("is not the key of the first certificate in {certificate:?}")))
+                self.key.error(format!("is not the key of the first certificate in {certificate:?}"))
             }
-            Err(error) => Err(self.certificate.error(error)),
-        }
+            Error::InvalidCertificate(_) => self.certificate.error(error),
+            error => self.key.error(error),
+        })
     }
 
     fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
         let Some(file) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut roots = RootCertStore::empty();
-        for certificate in file.certificates()? {
+        for certificate in file.sections::<CertificateDer<'_>>("certificate")? {
             roots.add(certificate).map_err(|error| file.error(error))?;
         }
         let provider = Arc::new(default_provider());
         let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         if let Some(file) = &self.client_crl {
-            let lists: Vec<CertificateRevocationListDer<'_>> = file.sections("list of revoked certificates")?;
+            let lists = file.sections::<CertificateRevocationListDer<'_>>("list of revoked certificates")?;
             verifier = verifier.with_crls(lists).enforce_revocation_expiration();
         }
         if self.client_certificate == Presence::Optional {
@@ -127,10 +124,6 @@ impl File {
         let mut file = Self { setting, path: path.to_owned(), content: Vec::new() };
         file.content = text_file::read(path).map_err(|error| file.error(format!("cannot be read: {error}")))?;
         Ok(file)
-    }
-
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        self.sections("certificate")
     }
 
     /// The sections of one kind, at least one.
