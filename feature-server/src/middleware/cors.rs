@@ -19,7 +19,7 @@ use tower::{Layer, Service};
 use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::call_context::REQUEST_ID;
-use crate::host::origin::Origin;
+use crate::host::Origin;
 use crate::middleware::response_body::CallBody;
 
 /// How long a browser may cache the answer to a preflight request.

@@ -44,7 +44,8 @@ pub(crate) struct Activity {
     turn_calls_left: AtomicUsize,
     /// How often the connection was asked to close for others.
     goaway_requests: AtomicUsize,
-    goaway_requested: Notify,
+    /// Notified by each [`Activity::request_goaway`].
+    pub(super) goaway_requested: Notify,
 }
 
 impl Activity {
@@ -85,11 +86,6 @@ impl Activity {
     /// How often [`Activity::request_goaway`] was called.
     pub(crate) fn goaway_requests(&self) -> usize {
         self.goaway_requests.load(Ordering::Relaxed)
-    }
-
-    /// Waits for the next [`Activity::request_goaway`].
-    pub(crate) async fn goaway_requested(&self) {
-        self.goaway_requested.notified().await;
     }
 
     /// Counts a call as running until the returned guard is dropped.

@@ -28,7 +28,7 @@ use super::request_drain::drained;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
-use crate::net::connection_age::{ConnectionAge, Step};
+use crate::net::connection_age::ConnectionAge;
 use crate::net::idle_connections::IdleConnections;
 use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
@@ -174,16 +174,12 @@ impl Rules {
                     connection.as_mut().graceful_shutdown();
                     connection_age.drain();
                 }
-                () = activity.goaway_requested() => {}
+                () = activity.goaway_requested.notified() => {}
                 () = check.as_mut() => {}
             }
-            loop {
-                match connection_age.step(&activity) {
-                    Step::Wait(until) => break check.as_mut().reset(until),
-                    Step::Goaway => connection.as_mut().graceful_shutdown(),
-                    Step::Close => return,
-                }
-            }
+            let send_goaway = &mut || connection.as_mut().graceful_shutdown();
+            let Some(next) = connection_age.step(&activity, send_goaway) else { return };
+            check.as_mut().reset(next);
         }
     }
 }

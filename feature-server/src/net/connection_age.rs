@@ -12,17 +12,6 @@ use crate::config::settings::Limits;
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
-/// The next action on a connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Call [`ConnectionAge::step`] again at this time.
-    Wait(Instant),
-    /// Send a GOAWAY, and call [`ConnectionAge::step`] again at once.
-    Goaway,
-    /// Close the connection.
-    Close,
-}
-
 /// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
 pub(crate) struct ConnectionAge<'l> {
@@ -54,11 +43,12 @@ impl<'l> ConnectionAge<'l> {
         self.ends = None;
     }
 
-    pub(crate) fn step(&mut self, activity: &Activity) -> Step {
+    /// Sends a GOAWAY if it is time for it. Returns when to call this again; `None` if the connection is to be closed.
+    pub(crate) fn step(&mut self, activity: &Activity, send_goaway: &mut dyn FnMut()) -> Option<Instant> {
         let now = Instant::now();
         if self.next_round <= now {
             if activity.stalled() {
-                return Step::Close;
+                return None;
             }
             self.next_round = now + Duration::from_millis(self.limits.send_timeout_ms);
         }
@@ -68,16 +58,17 @@ impl<'l> ConnectionAge<'l> {
         let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
             if self.goaway_sent() || !activity.protocol_is_decided() {
-                return Step::Close;
+                return None;
             }
+            send_goaway();
             self.goaway_sent_at = Some(now);
             self.ends = Some(now + Duration::from_millis(self.limits.connection_age_grace_ms));
-            return Step::Goaway;
+            return self.step(activity, send_goaway);
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
         let idle = if self.goaway_sent() { GOAWAY_GRACE } else { Duration::from_millis(self.limits.idle_timeout_ms) };
         let quiet_until = quiet_until.unwrap_or(now + idle);
-        Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
+        Some(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
     /// When the connection has been idle for too long; `None` while calls run.

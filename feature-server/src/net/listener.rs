@@ -78,8 +78,7 @@ pub(crate) async fn run<A, S>(
 ) -> usize
 where
     A: Accept,
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let limits = &settings.limits;
     // Shared by all connections, so that an idle one costs little.
@@ -128,18 +127,15 @@ where
         }
     }
     drop(incoming);
-    drain.advance(Phase::Draining);
     let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-    let _ = timeout(grace, all_ended(&mut connections)).await;
-    drain.advance(Phase::Ended);
-    let _ = timeout(FLUSH, all_ended(&mut connections)).await;
+    for (phase, patience) in [(Phase::Draining, grace), (Phase::Ended, FLUSH)] {
+        drain.advance(phase);
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(patience, all_ended).await;
+    }
     let cut_off = connections.len();
     connections.shutdown().await;
     cut_off
-}
-
-async fn all_ended(connections: &mut JoinSet<()>) {
-    while connections.join_next().await.is_some() {}
 }
 
 /// Whether an error concerns only the connection that was being accepted.
