@@ -29,12 +29,13 @@ const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 #[derive(Debug, Clone)]
 pub(crate) struct Cors<S> {
     inner: S,
-    rules: Arc<Rules>,
+    origins: Arc<AllowedOrigins>,
 }
 
 #[derive(Debug)]
-struct Rules {
-    allowed: Vec<Origin>,
+struct AllowedOrigins {
+    configured: Vec<Origin>,
+    /// Answers their pages.
     layer: CorsLayer,
 }
 
@@ -59,17 +60,17 @@ impl<S> Cors<S> {
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(exposed)
             .max_age(MAX_AGE);
-        let allowed = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
-        Self { inner, rules: Arc::new(Rules { allowed, layer }) }
+        let configured = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
+        Self { inner, origins: Arc::new(AllowedOrigins { configured, layer }) }
     }
 }
 
-impl Rules {
+impl AllowedOrigins {
     /// Whether the page that made the request may read the answer. A request without an origin is not made by a page.
-    fn allow<B>(&self, request: &Request<B>) -> bool {
-        let may =
-            |origin: Origin| origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request);
-        Origin::of(request).is_some_and(may)
+    fn contain_that_of<B>(&self, request: &Request<B>) -> bool {
+        Origin::of(request).is_some_and(|origin| {
+            origin.is_loopback() || self.configured.contains(&origin) || origin.is_of_server(request)
+        })
     }
 }
 
@@ -86,12 +87,12 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !self.rules.allow(&request) {
+        if !self.origins.contain_that_of(&request) {
             return Either::Left(self.inner.call(request));
         }
         // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        Either::Right(self.rules.layer.layer(ready).call(request))
+        Either::Right(self.origins.layer.layer(ready).call(request))
     }
 }

@@ -59,8 +59,8 @@ const RESETS_BEFORE_CALL: usize = 20;
 /// connection with a hundred such calls costs more than to ignore their data.
 const RESETS_BY_MISTAKE: usize = 256;
 
-/// How connections are served.
-pub(crate) struct Rules {
+/// Serves connections. All of them share it, so that an idle one costs little.
+pub(crate) struct ConnectionServer {
     http: auto::Builder<CallQueue>,
     limits: Limits,
     idle_connections: Arc<IdleConnections>,
@@ -68,7 +68,7 @@ pub(crate) struct Rules {
     drain: Drain,
 }
 
-impl Rules {
+impl ConnectionServer {
     pub(crate) fn new(limits: &Limits, tls: Option<Arc<Tls>>, drain: Drain) -> Self {
         let mut http = auto::Builder::new(CallQueue);
         http.http1()
@@ -184,7 +184,7 @@ impl Rules {
     }
 }
 
-/// Refuses a request that has too many headers, or a transfer coding that another reader could take for another one.
+/// The request, unless it has too many headers or a bad `Transfer-Encoding`.
 fn acceptable(request: Request<Incoming>, headers_max: usize) -> Result<Request<Incoming>, Response<CallBody>> {
     if request.headers().len() > headers_max {
         return Err(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
@@ -200,7 +200,7 @@ fn acceptable(request: Request<Incoming>, headers_max: usize) -> Result<Request<
     Ok(request)
 }
 
-/// Ends a call's work: what remains is that the client reads the answer.
+/// The answer of a call, which keeps the connection busy until the client has read it.
 fn answered(response: Response<CallBody>, busy: Busy) -> Response<CallBody> {
     busy.answered(!response.body().is_refused());
     response.map(|body| body.with_busy(busy))

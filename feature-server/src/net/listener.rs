@@ -1,6 +1,7 @@
 //! The accept loop: from the first connection to the end of the last one.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use tonic::body::Body;
 use tower::Service;
 
-use super::connection::Rules;
+use super::connection::ConnectionServer;
 use super::tls::Tls;
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
@@ -35,14 +36,11 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub(crate) trait Accept: Send {
     /// A connection that is bound to no runtime yet.
     type Socket: Send + 'static;
-    /// A connection on the runtime that opened it.
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A connection on the runtime that made it of its socket.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static + TryFrom<Self::Socket, Error: Display + Send>;
 
     /// The next connection and its client's address. Cancel-safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
-
-    /// Opens a connection on the current runtime.
-    fn open(socket: Self::Socket) -> io::Result<Self::Io>;
 }
 
 impl Accept for TcpListener {
@@ -55,10 +53,6 @@ impl Accept for TcpListener {
         // that is already closed, which the first read reports.
         let _ = stream.set_nodelay(true);
         Ok((stream.into_std()?, address))
-    }
-
-    fn open(socket: std::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::from_std(socket)
     }
 }
 
@@ -81,8 +75,7 @@ where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let limits = &settings.limits;
-    // Shared by all connections, so that an idle one costs little.
-    let rules = Arc::new(Rules::new(limits, tls, drain.clone()));
+    let server = Arc::new(ConnectionServer::new(limits, tls, drain.clone()));
     let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -99,11 +92,11 @@ where
                 pause = FIRST_PAUSE;
                 match slots.take(address.ip()) {
                     Ok(slot) => {
-                        let (rules, service, worker) = (rules.clone(), service.clone(), workers.slot());
+                        let (server, service, worker) = (server.clone(), service.clone(), workers.slot());
                         let runtime = worker.runtime.clone();
                         let serve = async move {
-                            match A::open(socket) {
-                                Ok(io) => rules.serve(io, address, service).await,
+                            match A::Io::try_from(socket) {
+                                Ok(io) => server.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
                             drop((slot, worker));

@@ -1,7 +1,5 @@
 //! The phases of a server's life: it serves, it drains, it has ended.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
 /// How far the shutdown of a server has come. The order of the variants is the order in time.
@@ -17,11 +15,11 @@ pub(crate) enum Phase {
 
 /// The phase of one server, shared by its connections and calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Drain(Arc<watch::Sender<Phase>>);
+pub(crate) struct Drain(watch::Sender<Phase>);
 
 impl Drain {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::Serving)))
+        Self(watch::Sender::new(Phase::Serving))
     }
 
     /// Moves to a later phase.

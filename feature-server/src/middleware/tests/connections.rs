@@ -35,10 +35,6 @@ impl Accept for Incoming {
     type Socket = DuplexStream;
     type Io = DuplexStream;
 
-    fn open(socket: DuplexStream) -> io::Result<DuplexStream> {
-        Ok(socket)
-    }
-
     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
         self.0.recv().await.ok_or_else(|| io::Error::other("the test is over"))
     }
@@ -185,10 +181,6 @@ struct Exhausted(Arc<AtomicUsize>);
 impl Accept for Exhausted {
     type Socket = DuplexStream;
     type Io = DuplexStream;
-
-    fn open(socket: DuplexStream) -> io::Result<DuplexStream> {
-        Ok(socket)
-    }
 
     async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
         self.0.fetch_add(1, Ordering::Relaxed);
