@@ -5,13 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use feature_auth::CertificateNames;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderName, HeaderValue, Request};
 use tonic::Code;
 use tracing::Span;
 use uuid::Uuid;
-
-use crate::net::tls::ClientCertificate;
 
 /// The header that carries a request's id in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,8 +42,8 @@ struct Inner {
 pub struct Client {
     /// Its address.
     pub address: IpAddr,
-    /// Its verified certificate, if it has shown one.
-    pub certificate: Option<Arc<ClientCertificate>>,
+    /// The names in its verified certificate, if it has shown one.
+    pub certificate: Option<Arc<CertificateNames>>,
 }
 
 impl Default for Client {

@@ -164,15 +164,9 @@ pub fn verify(data: &Path) -> Result<Verified, DataError> {
 }
 
 fn torn(history: &History) -> String {
-    history.torn().map_or_else(
-        || "none".to_owned(),
-        |torn| {
-            let (bytes, offset, segment) = (torn.bytes, torn.offset, torn.segment.display());
-            format!(
-                "{bytes} bytes from byte {offset} on of {segment}, never acknowledged: the next start cuts them off"
-            )
-        },
-    )
+    let Some(torn) = history.torn() else { return "none".to_owned() };
+    let (bytes, offset, segment) = (torn.bytes, torn.offset, torn.segment.display());
+    format!("{bytes} bytes from byte {offset} on of {segment}, never acknowledged: the next start cuts them off")
 }
 
 fn projection(state: &ProjectionState) -> String {

@@ -108,7 +108,10 @@ impl Gate {
             if let Some(principal) = self.certificates.authenticate(names, now) {
                 return Authentication::Ready(principal);
             }
-            tracing::debug!(subject = names.subject, "auth.certificates does not name the client's certificate");
+            tracing::debug!(
+                subject = names.subject.as_str(),
+                "auth.certificates does not name the client's certificate"
+            );
         }
         match bearer(request.headers()) {
             Ok(token) => self.authenticator.authenticate(token, now),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use feature_auth::CertificateNames;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -41,17 +42,6 @@ pub struct Tls {
     handshake_timeout: Duration,
 }
 
-/// The certificate of a connection's client. The handshake has verified it.
-#[derive(Debug)]
-pub struct ClientCertificate {
-    /// The subject in the form of RFC 4514: last part first, and separators inside of a part escaped.
-    pub subject: String,
-    /// The URIs among the alternative names, such as `spiffe://example.org/console`.
-    pub uris: Vec<String>,
-    /// The expiry, in seconds since 1970-01-01T00:00:00Z.
-    pub expires_at: u64,
-}
-
 impl Tls {
     /// Reads the files that the settings name; `None` if they name none. Must be called on a tokio runtime, which
     /// reloads changed files.
@@ -67,7 +57,7 @@ impl Tls {
     }
 
     /// Opens a connection by a handshake; `None` if the connection is to be closed. Returns the encrypted stream, and
-    /// the client's certificate if it has sent one.
+    /// the names in the client's certificate if it has sent one.
     ///
     /// `address`: the client's, for the log.
     pub(crate) async fn accept<Io>(
@@ -75,7 +65,7 @@ impl Tls {
         mut io: Io,
         address: SocketAddr,
         drain: Drain,
-    ) -> Option<(Stream<Io>, Option<Arc<ClientCertificate>>)>
+    ) -> Option<(Stream<Io>, Option<Arc<CertificateNames>>)>
     where
         Io: AsyncRead + AsyncWrite + Unpin,
     {
@@ -90,33 +80,26 @@ impl Tls {
             () = drain.reached(Phase::Draining) => return None,
         };
         let stream = made.inspect_err(|error| tracing::debug!(%address, %error, "a TLS handshake failed")).ok()?;
+        let unreadable = |error: &der::Error| tracing::debug!(%error, "a client's certificate cannot be read");
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certificate = leaf.and_then(|leaf| ClientCertificate::read(leaf)).map(Arc::new);
-        Some((Either::Right(Box::new(stream)), certificate))
+        let names = leaf.and_then(|leaf| names_in(leaf).inspect_err(unreadable).ok());
+        Some((Either::Right(Box::new(stream)), names.map(Arc::new)))
     }
 }
 
-impl ClientCertificate {
-    /// Reads a certificate; `None` if it cannot be read.
-    pub(crate) fn read(der: &[u8]) -> Option<Self> {
-        let read = Self::decode(der);
-        read.inspect_err(|error| tracing::debug!(%error, "a client's certificate cannot be read")).ok()
-    }
-
-    fn decode(der: &[u8]) -> der::Result<Self> {
-        let certificate = Certificate::from_der(der)?;
-        let certificate = certificate.tbs_certificate();
-        let names =
-            certificate.get_extension::<SubjectAltName>().map_err(|_| der::Error::from(der::ErrorKind::Failed))?;
-        let names = names.map(|(_, SubjectAltName(names))| names).unwrap_or_default();
-        let uris = names.into_iter().filter_map(|name| match name {
-            GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
-            _ => None,
-        });
-        Ok(Self {
-            subject: certificate.subject().to_string(),
-            uris: uris.collect(),
-            expires_at: certificate.validity().not_after.to_unix_duration().as_secs(),
-        })
-    }
+/// The names in a client's certificate, which the handshake has verified.
+fn names_in(certificate: &[u8]) -> der::Result<CertificateNames> {
+    let certificate = Certificate::from_der(certificate)?;
+    let certificate = certificate.tbs_certificate();
+    let names = certificate.get_extension::<SubjectAltName>().map_err(|_| der::Error::from(der::ErrorKind::Failed))?;
+    let names = names.map(|(_, SubjectAltName(names))| names).unwrap_or_default();
+    let uris = names.into_iter().filter_map(|name| match name {
+        GeneralName::UniformResourceIdentifier(uri) => Some(uri.to_string()),
+        _ => None,
+    });
+    Ok(CertificateNames {
+        subject: certificate.subject().to_string(),
+        uris: uris.collect(),
+        expires_at: certificate.validity().not_after.to_unix_duration().as_secs(),
+    })
 }

@@ -27,15 +27,11 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
 ///
 /// It does not count beside a token, which is more specific, nor in a request of a web page: a browser adds the
 /// certificate of its user to the requests of any page, so a page needs a token.
-pub fn certificate<B>(request: &Request<B>) -> Option<CertificateNames<'_>> {
+pub fn certificate<B>(request: &Request<B>) -> Option<&CertificateNames> {
     let certificate = request.extensions().get::<CallContext>()?.client().certificate.as_deref()?;
     let headers = request.headers();
     let counts = !headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
-    counts.then(|| CertificateNames {
-        subject: &certificate.subject,
-        uris: &certificate.uris,
-        expires_at: certificate.expires_at,
-    })
+    counts.then_some(certificate)
 }
 
 #[cfg(test)]
