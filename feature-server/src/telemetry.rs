@@ -17,9 +17,8 @@ use std::thread;
 use std::time::Duration;
 
 use tracing::{Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -93,17 +92,12 @@ fn subscriber<W>(log: &Log, terminal: bool, writer: W, lines: &'static LineLimit
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
     let filter = log_filter::parse(&log.filter).expect("the settings were checked when they were loaded");
-    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(filter);
-    let text = match log.format {
-        LogFormat::Auto => terminal,
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-    };
+    let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
+    let builder = builder.with_env_filter(filter);
     // Blocks events of libraries below `info`, for every filter.
     let cap = filter_fn(|metadata| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN));
-    if text {
+    if log.format == LogFormat::Text || (log.format == LogFormat::Auto && terminal) {
         Box::new(builder.finish().with(cap).with(lines))
     } else {
         // All spans, not only the innermost: the request id is in the outermost one.

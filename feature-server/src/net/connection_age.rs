@@ -1,7 +1,5 @@
 //! Decides when a connection is closed: for silence, idleness, age, to make room, or because its client reads nothing.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -86,9 +84,7 @@ impl<'l> ConnectionAge<'l> {
 
 /// A duration that varies at random by up to a tenth, so that connections opened together do not close together.
 fn jittered(time: Duration) -> Duration {
-    // The only source of randomness in the standard library; quality does not matter here.
-    let chance = RandomState::new().build_hasher().finish() as u32;
-    time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
+    time.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 #[cfg(test)]
