@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn bad_usage_exits_with_64_and_damage_with_65() {
         let usage = || UsageError("no".to_owned());
-        let config = ConfigError::NotUnicode { variable: "V".to_owned() };
+        let config = ConfigError::new("V", "the environment variable must be valid Unicode");
         let io = || std::io::Error::other("disk");
         let table: [(Box<dyn Error>, u8); 7] = [
             // (error, code)

@@ -34,8 +34,15 @@ use crate::permit::ClientAddress;
 /// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
 
-/// hyper stores up to this many headers of an HTTP/1.1 request without an allocation.
-const HTTP1_HEADERS: usize = 100;
+/// The most headers of a request. hyper's limit for HTTP/1.1 is the same.
+const HEADERS: usize = 100;
+
+/// Above this many connections without a call, the longest idle ones get a GOAWAY. Each keeps about 18 KB of buffers.
+const IDLE_CONNECTIONS: usize = 300;
+
+/// How long an HTTP/2 client may be silent before the server sends a PING, and how long it may take to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Flow-control windows of a stream and of a connection. They bound the bytes that the server buffers before a service
 /// reads them. A message larger than the stream's window takes a few round trips.
@@ -59,7 +66,6 @@ const RESETS_BY_MISTAKE: usize = 256;
 /// How connections are served.
 pub(crate) struct Rules {
     http: auto::Builder<CallQueue>,
-    headers: usize,
     timeouts: Timeouts,
     idle_connections: Arc<IdleConnections>,
 }
@@ -71,11 +77,8 @@ impl Rules {
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this also bounds the idle time of an HTTP/1.1
             // connection.
-            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+            .header_read_timeout(Duration::from_millis(limits.receive_timeout_ms))
             .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
-        if limits.headers > HTTP1_HEADERS {
-            http.http1().max_headers(limits.headers);
-        }
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
@@ -87,14 +90,9 @@ impl Rules {
             .max_send_buf_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
             .max_local_error_reset_streams(RESETS_BY_MISTAKE)
-            .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
-            .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
-        Self {
-            http,
-            headers: limits.headers,
-            timeouts: Timeouts::new(limits),
-            idle_connections: IdleConnections::new(limits.idle_connections),
-        }
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        Self { http, timeouts: Timeouts::new(limits), idle_connections: IdleConnections::new(IDLE_CONNECTIONS) }
     }
 }
 
@@ -114,7 +112,7 @@ where
     let activity = Activity::new();
     let mut io = activity.listen(io);
     tokio::select! {
-        heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
+        heard = timeout(rules.timeouts.receive, io.hear()) => heard.ok()?.ok()?,
         () = drain.reached(Phase::Draining) => return None,
     }
     let Some(_registration) = rules.idle_connections.register(activity.clone()).await else {
@@ -135,7 +133,7 @@ where
 {
     let OpenConnection { io, activity, _registration } = heard;
     let service = RefCell::new(service);
-    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
+    let calls = Calls { service, address: ClientAddress(address), activity: activity.clone() };
     let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
     let mut draining = pin!(drain.reached(Phase::Draining));
     let mut connection_age = ConnectionAge::new(&rules.timeouts);
@@ -171,8 +169,6 @@ struct Calls<S> {
     /// other.
     service: RefCell<S>,
     address: ClientAddress,
-    /// The most headers that a request may have.
-    headers: usize,
     activity: Arc<Activity>,
 }
 
@@ -186,7 +182,7 @@ where
 
     fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
         let busy = Some(self.activity.begin_call());
-        if request.headers().len() > self.headers {
+        if request.headers().len() > HEADERS {
             let refused = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
             return Call { inner: None, refused, is_head: false, busy };
         }

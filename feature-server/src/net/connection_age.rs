@@ -12,15 +12,16 @@ use crate::config::settings::Limits;
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
+/// How long the calls on a connection that is too old may go on. It is the longest deadline by default.
+const AGE_GRACE: Duration = Duration::from_secs(60);
+
 /// The timeouts of a connection.
 #[derive(Debug)]
 pub(crate) struct Timeouts {
-    pub(crate) first_byte: Duration,
-    header: Duration,
+    pub(crate) receive: Duration,
     send: Duration,
     idle: Duration,
     age: Duration,
-    age_grace: Duration,
 }
 
 /// The next action on a connection.
@@ -50,12 +51,10 @@ pub(crate) struct ConnectionAge<'t> {
 impl Timeouts {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
-            first_byte: Duration::from_millis(limits.first_byte_timeout_ms),
-            header: Duration::from_millis(limits.header_timeout_ms),
+            receive: Duration::from_millis(limits.receive_timeout_ms),
             send: Duration::from_millis(limits.send_timeout_ms),
             idle: Duration::from_millis(limits.idle_timeout_ms),
             age: Duration::from_millis(limits.connection_age_ms),
-            age_grace: Duration::from_millis(limits.connection_age_grace_ms),
         }
     }
 }
@@ -99,7 +98,7 @@ impl<'t> ConnectionAge<'t> {
                 return Step::Close;
             }
             self.goaway_sent_at = Some(now);
-            self.ends = Some(now + self.timeouts.age_grace);
+            self.ends = Some(now + AGE_GRACE);
             return Step::Goaway;
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
@@ -112,8 +111,8 @@ impl<'t> ConnectionAge<'t> {
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
         Some(match (activity.heard(), self.goaway_sent_at) {
-            (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
-            (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
+            (Heard::Nothing, _) => quiet_since + self.timeouts.receive,
+            (Heard::HalfPreface, _) => quiet_since + 2 * self.timeouts.receive,
             (Heard::Enough, None) => quiet_since + self.timeouts.idle,
             (Heard::Enough, Some(told)) => quiet_since.max(told) + GOAWAY_GRACE,
         })

@@ -52,7 +52,7 @@ impl Tls {
         let (reload, config) = Reload::begin(files)?;
         let handshakes = Handshakes {
             config: ArcSwap::from_pointee(config),
-            timeout: Duration::from_millis(settings.limits.handshake_timeout_ms),
+            timeout: Duration::from_millis(settings.limits.receive_timeout_ms),
         };
         Ok(Some(Self { handshakes: Arc::new(handshakes), reload }))
     }
