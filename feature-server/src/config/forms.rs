@@ -1,6 +1,7 @@
 //! What the server's own settings may hold: hosts, origins, log filters, and the ranges of most numbers.
 
 use feature_auth::config::values::{Form, number};
+use http::Uri;
 use serde::Deserializer;
 
 use super::log_filter;
@@ -36,18 +37,14 @@ pub(super) enum Origin {}
 impl Form for Origin {
     const ALLOWED: &'static str = "an origin as browsers send it, such as https://console.example.com or \
                                    http://10.0.0.1:3000: lower case, no path, no default port";
+    /// An origin that differs from what browsers send only in its spelling would never match, without a word.
     const ACCEPTS: fn(&str) -> bool = |text| {
-        let with_port = |rest: &str, default: &str| match rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'))
-        {
-            // An origin that differs from what browsers send only in its spelling would never match, without a word.
-            Some((host, port)) => {
-                let canonical = port.parse::<u16>().is_ok_and(|number| number.to_string() == port);
-                port != default && canonical && (Host::ACCEPTS)(host)
-            }
-            None => (Host::ACCEPTS)(rest),
-        };
-        text.strip_prefix("https://").is_some_and(|rest| with_port(rest, "443"))
-            || text.strip_prefix("http://").is_some_and(|rest| with_port(rest, "80"))
+        let Ok(uri) = text.parse::<Uri>() else { return false };
+        let (scheme, host) = (uri.scheme_str().unwrap_or_default(), uri.host().unwrap_or_default());
+        let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+        let is_default = [("https", ":443"), ("http", ":80")].contains(&(scheme, &port));
+        let spelt_so = format!("{scheme}://{host}{port}") == text;
+        ["https", "http"].contains(&scheme) && (Host::ACCEPTS)(host) && !is_default && spelt_so
     };
 }
 

@@ -79,11 +79,10 @@ fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Source>
         Err(error) => return Err(ConfigError::new(origin, format!("the configuration file cannot be read: {error}"))),
     };
     let source = text.parse().map_err(|error: toml::de::Error| {
-        let before = &text[..error.span().map_or(0, |span| span.start)];
-        let (line, column) =
-            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
-        let problem = one_line(error.message());
-        ConfigError::new(&*origin, format!("not valid TOML: line {line}, column {column}: {problem}"))
+        let whole = error.to_string();
+        let place =
+            whole.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or("somewhere");
+        ConfigError::new(&*origin, format!("not valid TOML: {place}: {}", one_line(error.message())))
     })?;
     check(&source, &origin)?;
     Ok(Some((origin, source)))
