@@ -37,7 +37,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    pub(crate) fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
+    fn new(at: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { at: at.into(), problem: problem.into() }
     }
 

@@ -43,6 +43,7 @@ mod tests {
     use feature_store::OpenError;
 
     use super::*;
+    use crate::config::Flags;
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
@@ -51,7 +52,8 @@ mod tests {
     #[test]
     fn bad_usage_exits_with_64_and_damage_with_65() {
         let usage = || UsageError("no".to_owned());
-        let config = ConfigError::new("V", "the environment variable must be valid Unicode");
+        let flags = Flags { config: Some("no/such/file.toml".into()), ..Flags::default() };
+        let config = crate::config::load(&flags).expect_err("there is no such file");
         let io = || std::io::Error::other("disk");
         let table: [(Box<dyn Error>, u8); 7] = [
             // (error, code)

@@ -11,16 +11,11 @@ use super::{ConfigError, Settings, print};
 /// Adds values, or puts them in place of others. Tables are merged.
 pub(super) fn merge(values: &mut Table, later: &Table) {
     for (name, value) in later {
-        let value = match (values.get_mut(name), value) {
-            (Some(Value::Table(values)), Value::Table(later)) => {
-                merge(values, later);
-                continue;
-            }
-            // serde would take the list for the values of the table's keys.
-            (Some(Value::Table(_)), Value::Array(_)) => shown(value).into(),
-            _ => value.clone(),
-        };
-        values.insert(name.clone(), value);
+        if let (Some(Value::Table(values)), Value::Table(later)) = (values.get_mut(name), value) {
+            merge(values, later);
+        } else {
+            values.insert(name.clone(), value.clone());
+        }
     }
 }
 
@@ -29,18 +24,26 @@ pub(super) fn check(source: &Table, origin: &str) -> Result<(), ConfigError> {
     let mut values = schema::defaults();
     merge(&mut values, source);
     let mut values = Value::Table(values);
-    let Some((path, message)) = problem(&values) else { return Ok(()) };
+    let (path, message) = match settings(&values) {
+        Ok(settings) => {
+            let read = Value::try_from(settings).expect("settings have text keys and plain values");
+            return list_for_table("", &values, &read)
+                .map_or(Ok(()), |(key, list)| Err(ConfigError::value(&key, &shown(list), origin, "a table")));
+        }
+        Err(problem) => problem,
+    };
     let key = key_at(&path);
     let of_key = |key: &str, problem: String| Err(ConfigError::new(format!("{key} ({origin})"), problem));
-    // serde has names in backticks: first the wrong one, then those that it knows.
-    let mut names = message.split('`').skip(1).step_by(2);
-    let name = names.next().unwrap_or_default();
-    if message.starts_with("unknown field") {
-        let parent = key_at(&path[..path.len().saturating_sub(1)]);
-        let nearest = schema::nearest(&key, name, names.map(|name| join(&parent, name)));
+    if message.starts_with("unknown field")
+        && let Some((Segment::Map { key: name }, parent)) = path.split_last()
+    {
+        // serde has the known names in backticks.
+        let known = message.rsplit_once(", expected ").map_or("", |(_, known)| known).split('`').skip(1).step_by(2);
+        let parent = key_at(parent);
+        let nearest = schema::nearest(&key, name, known.map(|name| join(&parent, name)));
         return of_key(&key, format!("unknown key; the nearest known one is {nearest}"));
     }
-    if message.starts_with("missing field")
+    if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
         && let Some(Value::Table(table)) = value_at(&mut values, &path)
     {
         table.insert(name.to_owned(), String::new().into());
@@ -57,17 +60,34 @@ pub(super) fn check(source: &Table, origin: &str) -> Result<(), ConfigError> {
     Err(ConfigError::value(&key, &value, origin, &allowed(&values, &message)))
 }
 
-/// Where values are first wrong, and what serde says about it.
-fn problem(values: &Value) -> Option<(Vec<Segment>, String)> {
-    let error = serde_path_to_error::deserialize::<_, Settings>(values.clone()).err()?;
-    Some((error.path().iter().cloned().collect(), error.inner().message().to_owned()))
+/// The settings of these values, or where they are first wrong and what serde says about it.
+fn settings(values: &Value) -> Result<Settings, (Vec<Segment>, String)> {
+    serde_path_to_error::deserialize(values.clone())
+        .map_err(|error| (error.path().iter().cloned().collect(), error.inner().message().to_owned()))
+}
+
+/// A list in the place of a table. serde reads it as the values of the table's keys.
+fn list_for_table<'v>(key: &str, value: &'v Value, read: &Value) -> Option<(String, &'v Value)> {
+    match (value, read) {
+        (Value::Array(_), Value::Table(_)) => Some((key.to_owned(), value)),
+        (Value::Table(value), Value::Table(read)) => {
+            value.iter().find_map(|(name, value)| list_for_table(&join(key, &print::key(name)), value, read.get(name)?))
+        }
+        (Value::Array(value), Value::Array(read)) => value
+            .iter()
+            .zip(read)
+            .enumerate()
+            .find_map(|(index, (value, read))| list_for_table(&format!("{key}[{index}]"), value, read)),
+        _ => None,
+    }
 }
 
 /// What is allowed, to stand after 'must be'. `values` have a wrong text where something is wrong or missing, since
 /// serde names the words of an enum only then.
 fn allowed(values: &Value, message: &str) -> String {
     let of_text = message.starts_with("missing field") || message.ends_with("string only");
-    let message = of_text.then(|| problem(values)).flatten().map_or_else(|| message.to_owned(), |(_, message)| message);
+    let of_text = of_text.then(|| settings(values).err()).flatten();
+    let message = of_text.map_or_else(|| message.to_owned(), |(_, message)| message);
     match message.rsplit_once(", expected ").map_or(message.as_str(), |(_, expected)| expected) {
         "a boolean" => "true or false".to_owned(),
         "a sequence" => "a list".to_owned(),

@@ -38,6 +38,10 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
             "roles.X.permission (FILE): unknown key; the nearest known one is roles.X.permissions",
         ),
         ("\"a\\nb\" = 1", "\"a\\nb\" (FILE): unknown key; the nearest known one is auth"),
+        (
+            "server.'a`b, expected `c`' = 1",
+            "server.\"a`b, expected `c`\" (FILE): unknown key; the nearest known one is server.reflection",
+        ),
         ("'limits[9999999999]' = 1", "\"limits[9999999999]\" (FILE): unknown key; the nearest known one is limits"),
     ];
     for (file, expected) in table {
@@ -92,7 +96,10 @@ fn bad_values_are_named_with_what_is_allowed() {
         ("server.allow_cleartext = 'yes'", "server.allow_cleartext = \"yes\"", "true or false"),
         ("server.allow_cleartext = 1", "server.allow_cleartext = 1", "true or false"),
         ("log.format = 5", "log.format = 5", "one of \"auto\", \"text\", \"json\""),
-        ("store = [2000000]", "store = \"[2000000]\"", "a table"),
+        ("store = [2000000]", "store = [2000000]", "a table"),
+        ("limits = [2000000]", "limits = [2000000]", "a table"),
+        ("auth.issuers = [['i', 'a']]", "auth.issuers[0] = [\"i\", \"a\"]", "a table"),
+        ("roles.X = ['instance', ['org.feature.read']]", "roles.X = [\"instance\", [\"org.feature.read\"]]", "a table"),
         ("log.format = 'xml'", "log.format = \"xml\"", "one of \"auto\", \"text\", \"json\""),
         ("log.filter = 'inof'", "log.filter = \"inof\"", filter),
         ("cors.allowed_origins = ['https://a', '*']", "cors.allowed_origins[1] = \"*\"", origin),
