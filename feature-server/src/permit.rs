@@ -24,6 +24,12 @@ mod usage;
 /// memory as this many other calls.
 const SLOTS_OF_STREAM: usize = 16;
 
+/// It takes this many addresses to take all slots of anonymous calls.
+const ADDRESSES: usize = 8;
+
+/// What an anonymous call may send. Together with the slots, it bounds the memory that callers without a token take.
+const UNAUTHENTICATED_BYTES: usize = 64 * 1024;
+
 /// The capacity of the server for calls.
 #[derive(Debug)]
 pub(crate) struct Permits {
@@ -36,7 +42,6 @@ pub(crate) struct Permits {
     unauthenticated: Arc<Slots>,
     /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
-    unauthenticated_bytes: usize,
 }
 
 /// The permit of one call, in the extensions of every request.
@@ -85,7 +90,8 @@ pub(crate) struct PermitGuard {
 
 impl Permits {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        let unauthenticated = || Slots::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
+        let (calls, per_address) = (limits.unauthenticated_calls, limits.unauthenticated_calls.div_ceil(ADDRESSES));
+        let unauthenticated = || Slots::new(calls, per_address);
         Arc::new(Self {
             used: Usage::default(),
             calls: Bound::new(limits.calls, 1),
@@ -95,7 +101,6 @@ impl Permits {
             workers: Workers::new(available_parallelism().map_or(1, usize::from)),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
-            unauthenticated_bytes: limits.unauthenticated_bytes,
         })
     }
 
@@ -197,8 +202,8 @@ impl Permit {
                 }
                 permits.request_bytes.take(bytes, &permits.used.request_bytes, &identity.request_bytes)
             }
-            _ if held.bytes + bytes <= permits.unauthenticated_bytes => Ok(()),
-            _ => Err(Failure::MessageTooLarge { limit: permits.unauthenticated_bytes }),
+            _ if held.bytes + bytes <= UNAUTHENTICATED_BYTES => Ok(()),
+            _ => Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }),
         };
         if received.is_ok() {
             held.bytes += bytes;

@@ -38,6 +38,10 @@ use crate::system::memory_for_records;
 /// which takes a second or two on a healthy disk.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Reads, and as many writes, that wait for the disk at once; more are refused. A healthy disk serves so many in less
+/// than a deadline.
+const QUEUED: NonZeroUsize = NonZeroUsize::new(2_048).expect("it is not 0");
+
 /// Why the server could not start or stop.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
@@ -104,28 +108,26 @@ impl Server {
         // A bad TLS setting fails before the data folder is created.
         let tls = Tls::open(settings)?;
         let store = JournalStore::open(&settings.server.data, memory_for_records(settings.store.cache_bytes))?;
-        Self::over(settings, Arc::new(store), tls).await
+        Self::over(settings, Arc::new(store), tls, QUEUED).await
     }
 
-    /// Like [`Server::open`], for a store that is already open.
+    /// Like [`Server::open`], for a store that is already open and queues of this length.
     async fn over(
         settings: &Settings,
         store: Arc<dyn FeatureStore>,
         tls: Option<Arc<Tls>>,
+        queue: NonZeroUsize,
     ) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
-        let queue = |limit| NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
-        let reads = queue(settings.limits.queued_reads);
         let store = Versioned::new(store);
         let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
         let store: Arc<dyn FeatureStore> = store;
-        let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
+        let readers = Readers::start(Arc::clone(&store), reading_threads(), queue).map_err(ServerError::Thread)?;
         let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
         let loops = Arc::new(RuntimeLoops(workers.runtimes()));
-        let writes = queue(settings.limits.queued_writes);
-        let committer = Arc::new(Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?);
+        let committer = Arc::new(Committer::start_for(loops, store, queue).map_err(ServerError::Thread)?);
         let features = FeatureService::new(schema, Arc::new(readers), Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };

@@ -44,6 +44,7 @@ mod tests {
     use feature_store::OpenError;
 
     use super::*;
+    use crate::config::Flags;
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
@@ -51,7 +52,10 @@ mod tests {
 
     #[test]
     fn bad_usage_exits_with_64_and_damage_with_65() {
-        let config = || ConfigError::NotUnicode { variable: "V".to_owned() };
+        let config = || {
+            let flags = Flags { config: Some("no/such/file.toml".into()), ..Flags::default() };
+            crate::config::load(&flags).expect_err("there is no such file")
+        };
         let setting = SetupError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
         let keys = KeysError::Io { action: "read", path: "1.pem".into(), source: std::io::Error::other("disk") };
         let io = || std::io::Error::other("disk");

@@ -51,7 +51,7 @@ impl<S> Limits<S> {
     pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             permits: Permits::new(limits),
-            body_timeout: Duration::from_millis(limits.body_timeout_ms),
+            body_timeout: Duration::from_millis(limits.receive_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,

@@ -37,8 +37,15 @@ use crate::net::tls::Tls;
 /// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
 
-/// hyper stores up to this many headers of an HTTP/1.1 request without an allocation.
-const HTTP1_HEADERS: usize = 100;
+/// The most headers of a request. hyper's limit for HTTP/1.1 is the same.
+const HEADERS: usize = 100;
+
+/// Above this many connections without a call, the longest idle ones get a GOAWAY. Each keeps about 18 KB of buffers.
+const IDLE_CONNECTIONS: usize = 300;
+
+/// How long an HTTP/2 client may be silent before the server sends a PING, and how long it may take to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Flow-control windows of a stream and of a connection. They bound the bytes that the server buffers before a service
 /// reads them. A message larger than the stream's window takes a few round trips.
@@ -75,11 +82,8 @@ impl ConnectionServer {
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this also bounds the idle time of an HTTP/1.1
             // connection.
-            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+            .header_read_timeout(Duration::from_millis(limits.receive_timeout_ms))
             .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
-        if limits.headers > HTTP1_HEADERS {
-            http.http1().max_headers(limits.headers);
-        }
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
@@ -91,15 +95,9 @@ impl ConnectionServer {
             .max_send_buf_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
             .max_local_error_reset_streams(RESETS_BY_MISTAKE)
-            .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
-            .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
-        Self {
-            http,
-            limits: limits.clone(),
-            idle_connections: IdleConnections::new(limits.idle_connections),
-            tls,
-            drain,
-        }
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        Self { http, limits: limits.clone(), idle_connections: IdleConnections::new(IDLE_CONNECTIONS), tls, drain }
     }
 
     /// Serves a connection until it is closed. It begins with a handshake if TLS is on.
@@ -118,7 +116,7 @@ impl ConnectionServer {
         let activity = Activity::new();
         let mut io = activity.listen(io);
         let heard = tokio::select! {
-            heard = timeout(Duration::from_millis(self.limits.first_byte_timeout_ms), io.hear()) => heard,
+            heard = timeout(Duration::from_millis(self.limits.receive_timeout_ms), io.hear()) => heard,
             () = self.drain.clone().reached(Phase::Draining) => return,
         };
         let Ok(Ok(())) = heard else { return };
@@ -140,10 +138,10 @@ impl ConnectionServer {
         // Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
         // other.
         let service = RefCell::new(service);
-        let (headers, of_calls) = (self.limits.headers, activity.clone());
+        let of_calls = activity.clone();
         let calls = service_fn(move |request| {
             let busy = of_calls.begin_call();
-            let mut request = match acceptable(request, headers) {
+            let mut request = match acceptable(request) {
                 Ok(request) => request,
                 Err(refusal) => return Either::Left(ready(Ok(answered(refusal, busy)))),
             };
@@ -185,8 +183,8 @@ impl ConnectionServer {
 }
 
 /// The request, unless it has too many headers or a bad `Transfer-Encoding`.
-fn acceptable(request: Request<Incoming>, headers_max: usize) -> Result<Request<Incoming>, Response<CallBody>> {
-    if request.headers().len() > headers_max {
+fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Response<CallBody>> {
+    if request.headers().len() > HEADERS {
         return Err(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     if request.version() == Version::HTTP_11

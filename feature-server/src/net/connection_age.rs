@@ -10,6 +10,9 @@ use crate::config::settings::Limits;
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
+/// How long the calls on a connection that is too old may go on. It is the longest deadline by default.
+const AGE_GRACE: Duration = Duration::from_secs(60);
+
 /// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
 pub(crate) struct ConnectionAge<'l> {
@@ -60,7 +63,7 @@ impl<'l> ConnectionAge<'l> {
             }
             send_goaway();
             self.goaway_sent_at = Some(now);
-            self.ends = Some(now + Duration::from_millis(self.limits.connection_age_grace_ms));
+            self.ends = Some(now + AGE_GRACE);
             return self.step(activity, send_goaway);
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
@@ -74,7 +77,7 @@ impl<'l> ConnectionAge<'l> {
         let quiet_since = activity.quiet_since()?;
         Some(match self.goaway_sent_at {
             _ if !activity.protocol_is_decided() => {
-                quiet_since + Duration::from_millis(self.limits.first_byte_timeout_ms + self.limits.header_timeout_ms)
+                quiet_since + 2 * Duration::from_millis(self.limits.receive_timeout_ms)
             }
             None => quiet_since + Duration::from_millis(self.limits.idle_timeout_ms),
             Some(sent_at) => quiet_since.max(sent_at) + GOAWAY_GRACE,

@@ -50,7 +50,7 @@ impl Tls {
     /// [`TlsError`] names the setting and the file that cannot be used.
     pub fn open(settings: &Settings) -> Result<Option<Arc<Self>>, TlsError> {
         let Some((reload, config)) = Reload::begin(&settings.tls)? else { return Ok(None) };
-        let handshake_timeout = Duration::from_millis(settings.limits.handshake_timeout_ms);
+        let handshake_timeout = Duration::from_millis(settings.limits.receive_timeout_ms);
         let tls = Arc::new(Self { config: ArcSwap::from_pointee(config), handshake_timeout });
         tokio::spawn(reload.run(Arc::clone(&tls)));
         Ok(Some(tls))
