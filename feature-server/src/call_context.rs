@@ -1,9 +1,11 @@
-//! The context of a call: its request id, its caller for the log, and its status code once it has one.
+//! The context of a call: its request id, its client, its caller for the log, and its status code once it has one.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use feature_auth::CertificateNames;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderName, HeaderValue, Request};
 use tonic::Code;
@@ -19,7 +21,7 @@ const REQUEST_ID_MAX_CHARS: usize = 128;
 /// Stands for a code that is not set yet.
 const NO_CODE: i32 = -1;
 
-/// The context of one call. The layer `call_log` puts it into the extensions of every request.
+/// The context of one call. The connection puts it into the extensions of every request.
 #[derive(Clone)]
 pub struct CallContext(Arc<Inner>);
 
@@ -28,30 +30,47 @@ struct Inner {
     request_id: HeaderValue,
     /// The path of the request, which names the method.
     path: Option<PathAndQuery>,
+    client: Client,
     /// The subject of the caller, once authenticated.
     principal: OnceLock<Box<str>>,
     /// The status of the call, once it has one. Inner layers set it, and the log, an outer layer, reads it.
     code: AtomicI32,
 }
 
+/// The client of a connection.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its address.
+    pub address: IpAddr,
+    /// The names in its verified certificate, if it has shown one.
+    pub certificate: Option<Arc<CertificateNames>>,
+}
+
+impl Default for Client {
+    /// A client without a connection, for tests.
+    fn default() -> Self {
+        Self { address: Ipv4Addr::UNSPECIFIED.into(), certificate: None }
+    }
+}
+
 impl CallContext {
     /// The context of the request with these extensions.
     ///
     /// # Panics
-    /// When there is none. That is a defect: every request passes the layer `call_log` first.
+    /// When there is none. That is a defect: the connection gives each request its context.
     pub fn of(extensions: &Extensions) -> Self {
-        extensions.get::<Self>().cloned().expect("the layer call_log gives each request its context")
+        extensions.get::<Self>().cloned().expect("the connection gives each request its context")
     }
 
-    /// A context for a request: with the client's `x-request-id` if it is short and visible ASCII, else with a new
-    /// id.
-    pub fn from_request<B>(request: &Request<B>) -> Self {
+    /// A context for a request of this client: with its `x-request-id` if that is short and visible ASCII, else with a
+    /// new id.
+    pub fn from_request<B>(request: &Request<B>, client: Client) -> Self {
         let sane = |value: &&HeaderValue| {
             (1..=REQUEST_ID_MAX_CHARS).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
         let request_id = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_request_id);
         let path = request.uri().path_and_query().cloned();
-        Self(Arc::new(Inner { request_id, path, principal: OnceLock::new(), code: AtomicI32::new(NO_CODE) }))
+        Self(Arc::new(Inner { request_id, path, client, principal: OnceLock::new(), code: AtomicI32::new(NO_CODE) }))
     }
 
     /// The request's id: 1 to 128 visible ASCII characters.
@@ -62,6 +81,11 @@ impl CallContext {
     /// The request's id as the value of its header.
     pub(crate) fn request_id_header(&self) -> HeaderValue {
         self.0.request_id.clone()
+    }
+
+    /// The client that has sent the request.
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
     }
 
     /// Sets the caller's subject, for the log. Only the first one counts.
@@ -104,7 +128,7 @@ impl CallContext {
     /// The context of a call for unit tests.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        Self::from_request(&Request::new(()))
+        Self::from_request(&Request::new(()), Client::default())
     }
 }
 

@@ -8,17 +8,14 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use feature_auth::Timestamp;
 use feature_auth::keys::{KeyFolder, OwnKey};
-use feature_auth::mint::{MintError, TokenRequest};
+use feature_auth::mint::TokenRequest;
 use feature_auth::roles::Roles;
-use feature_auth::{SetupError, Timestamp};
-use feature_server::cli::commands;
-use feature_server::cli::{
-    self, BackupArgs, Command, CommandLine, ExportArgs, ImportArgs, TokenArgs, UsageError, VerifyArgs,
-};
+use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands};
 use feature_server::config::settings::Settings;
-use feature_server::server::{Server, ServerError};
-use feature_server::system::open_files;
+use feature_server::server::Server;
+use feature_server::system::room_for_connections;
 use feature_server::{config, telemetry};
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -36,13 +33,13 @@ fn main() -> ExitCode {
         Ok(line) => line,
         Err(code) => return ExitCode::from(code),
     };
-    let code = run(line).map_or_else(
-        |error| {
+    let code = match run(line) {
+        Ok(()) => cli::exit::OK,
+        Err(error) => {
             telemetry::say(&format!("feature-server: {error:#}"));
             cli::exit::code(error.as_ref())
-        },
-        |()| cli::exit::OK,
-    );
+        }
+    };
     telemetry::finish();
     ExitCode::from(code)
 }
@@ -50,17 +47,17 @@ fn main() -> ExitCode {
 fn run(line: CommandLine) -> Result<()> {
     let configuration = config::load(&line.flags)?;
     let settings = configuration.settings();
-    telemetry::init(&settings.log)?;
+    telemetry::init(&settings.log);
     match line.command {
-        Command::Serve => Builder::new_current_thread().enable_all().build()?.block_on(serve(settings)),
+        Command::Serve(_) => Builder::new_current_thread().enable_all().build()?.block_on(serve(settings)),
+        Command::Token(TokenArgs { keys: Some(KeysCommand::Keygen), .. }) => generate_key(settings),
+        Command::Token(TokenArgs { keys: Some(KeysCommand::Keys), .. }) => list_keys(settings),
         Command::Token(arguments) => mint(settings, arguments),
-        Command::TokenKeygen => generate_key(settings),
-        Command::TokenKeys => list_keys(settings),
-        Command::Config => print(&configuration.to_toml()),
-        Command::Export(ExportArgs { output }) => Ok(commands::export(&settings.server.data, output.as_deref())?),
-        Command::Import(ImportArgs { file }) => print(&commands::import(&settings.server.data, &file)?),
-        Command::Verify(VerifyArgs { folder }) => verify(folder.as_deref().unwrap_or(&settings.server.data)),
-        Command::Backup(BackupArgs { target, without_keys }) => {
+        Command::Config(_) => print(&configuration.to_toml()),
+        Command::Export { output } => Ok(commands::export(&settings.server.data, output.as_deref())?),
+        Command::Import { file } => print(&commands::import(&settings.server.data, &file)?),
+        Command::Verify { folder } => verify(folder.as_deref().unwrap_or(&settings.server.data)),
+        Command::Backup { target, without_keys } => {
             print(&commands::backup(&settings.server.data, &target, !without_keys)?)
         }
     }
@@ -70,9 +67,9 @@ async fn serve(settings: &Settings) -> Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(answer_reloads(signal(SignalKind::hangup())?));
     let mut settings = settings.clone();
-    settings.limits.connections = open_files::room_for(settings.limits.connections);
+    settings.limits.connections = room_for_connections(settings.limits.connections);
     let settings = &settings;
-    let server = Server::open(settings).await.map_err(usage_of_server)?;
+    let server = Server::open(settings).await?;
     let data = settings.server.data.display();
     print(&format!("data folder {data}\n"))?;
     print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
@@ -92,29 +89,28 @@ async fn answer_reloads(mut hangup: Signal) {
 
 /// Ready at the first signal. After that, a second signal ends the process at once.
 async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
-    next(&mut terminate, &mut interrupt).await;
+    let mut next = async move || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    next().await;
     tokio::spawn(async move {
-        next(&mut terminate, &mut interrupt).await;
+        next().await;
         tracing::warn!("a second signal: ending at once");
         telemetry::finish();
         std::process::exit(cli::exit::FAILURE.into());
     });
 }
 
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-}
-
 fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
-    let TokenArgs { roles, instance, organization, user, ttl, verbose } = arguments;
+    let lifetime = arguments.ttl();
+    let TokenArgs { roles, instance, organization, user, verbose, .. } = arguments;
     let keys = KeyFolder::open_or_create(&settings.server.data)?;
-    let asked = TokenRequest { roles, instance, organization, user, lifetime: ttl };
+    let asked = TokenRequest { roles, instance, organization, user, lifetime };
     let (key, roles) = (keys.signing()?, Roles::new(&settings.roles));
-    let minted = feature_auth::mint::mint(&key, &settings.auth, &roles, &asked, Timestamp::now());
-    let minted = minted.map_err(usage_of_mint)?;
+    let minted = feature_auth::mint::mint(&key, &settings.auth, &roles, &asked, Timestamp::now())?;
     for hint in minted.hints {
         telemetry::say(&format!("feature-server: {hint}"));
     }
@@ -152,40 +148,5 @@ fn print(text: &str) -> Result<()> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("cannot write to standard output"),
-    }
-}
-
-/// Makes a bad setting that only the server can detect end the process like any other bad setting.
-fn usage_of_server(error: ServerError) -> anyhow::Error {
-    match error {
-        // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
-        ServerError::Auth(error @ SetupError::Setting { .. }) => UsageError(error.to_string()).into(),
-        ServerError::Tls(error) => UsageError(error.to_string()).into(),
-        error => error.into(),
-    }
-}
-
-fn usage_of_mint(error: MintError) -> anyhow::Error {
-    match error {
-        MintError::LifetimeTooLong { .. } | MintError::LifetimeTooShort | MintError::RoleUnknown { .. } => {
-            UsageError(error.to_string()).into()
-        }
-        MintError::Key(_) => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use feature_auth::keys::KeysError;
-
-    use super::*;
-
-    #[test]
-    fn only_a_setting_that_does_not_work_is_bad_usage() {
-        let setting = SetupError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
-        let disk = KeysError::Io { action: "read", path: "1.pem".into(), source: io::Error::other("disk") };
-        for (error, code) in [(setting, cli::exit::USAGE), (SetupError::Keys(disk), cli::exit::FAILURE)] {
-            assert_eq!(cli::exit::code(usage_of_server(ServerError::Auth(error)).as_ref()), code);
-        }
     }
 }

@@ -109,6 +109,10 @@ pub struct Pages {
 impl Pages {
     /// Renders the pages of a server that has these descriptors and listens on this address, with TLS or without.
     pub fn new(pool: &DescriptorPool, address: SocketAddr, tls: bool) -> Self {
+        let mut page = PAGE.to_owned();
+        for (place, with, without) in BY_SCHEME {
+            page = page.replace(place, if tls { with } else { without });
+        }
         let openapi = Bytes::from(openapi::document(pool, &API).to_string());
         let style = PAGE.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>"));
         let style = hash(style.expect("the page has a style").0.as_bytes());
@@ -116,7 +120,7 @@ impl Pages {
             "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         Self {
-            page: by_scheme(tls).replace("{version}", API.version),
+            page: page.replace("{version}", API.version),
             policy: policy.try_into().expect("a policy is ASCII"),
             openapi_tag: format!("\"{}\"", hash(&openapi)).try_into().expect("a hash in Base64 is ASCII"),
             openapi,
@@ -168,14 +172,6 @@ impl Pages {
         }
         response
     }
-}
-
-fn by_scheme(tls: bool) -> String {
-    let mut page = PAGE.to_owned();
-    for (place, with, without) in BY_SCHEME {
-        page = page.replace(place, if tls { with } else { without });
-    }
-    page
 }
 
 /// The host of the request, if it is harmless: the page shows it in calls to paste.

@@ -3,7 +3,7 @@
 //! Authenticated calls and anonymous ones are counted apart, so anonymous calls never take a slot from authenticated
 //! ones. One identity gets a part of the authenticated slots. An anonymous call that is answered at once needs no slot.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
@@ -20,20 +20,15 @@ use crate::permit::decode_pool::{JOBS, Workers};
 pub(crate) mod decode_pool;
 mod usage;
 
-/// The address of a request's client, in the extensions of every request that came over a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ClientAddress(pub IpAddr);
-
-impl ClientAddress {
-    /// The address in these extensions; the unspecified one when there is none.
-    pub(crate) fn of(extensions: &Extensions) -> IpAddr {
-        extensions.get::<Self>().map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.0)
-    }
-}
-
 /// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much
 /// memory as this many other calls.
 const SLOTS_OF_STREAM: usize = 16;
+
+/// It takes this many addresses to take all slots of anonymous calls.
+const ADDRESSES: usize = 8;
+
+/// What an anonymous call may send. Together with the slots, it bounds the memory that callers without a token take.
+const UNAUTHENTICATED_BYTES: usize = 64 * 1024;
 
 /// The capacity of the server for calls.
 #[derive(Debug)]
@@ -47,7 +42,6 @@ pub(crate) struct Permits {
     unauthenticated: Arc<Slots>,
     /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
-    unauthenticated_bytes: usize,
 }
 
 /// The permit of one call, in the extensions of every request.
@@ -96,7 +90,10 @@ pub(crate) struct PermitGuard {
 
 impl Permits {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
-        let unauthenticated = || Slots::new(limits.unauthenticated_calls, limits.unauthenticated_calls_per_address);
+        let calls = limits.unauthenticated_calls;
+        // Room for a stream at least.
+        let per_address = calls.div_ceil(ADDRESSES).max(SLOTS_OF_STREAM);
+        let unauthenticated = || Slots::new(calls, per_address);
         Arc::new(Self {
             used: Usage::default(),
             calls: Bound::new(limits.calls, 1),
@@ -106,7 +103,6 @@ impl Permits {
             workers: Workers::new(available_parallelism().map_or(1, usize::from)),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
-            unauthenticated_bytes: limits.unauthenticated_bytes,
         })
     }
 
@@ -208,8 +204,8 @@ impl Permit {
                 }
                 permits.request_bytes.take(bytes, &permits.used.request_bytes, &identity.request_bytes)
             }
-            _ if held.bytes + bytes <= permits.unauthenticated_bytes => Ok(()),
-            _ => Err(Failure::MessageTooLarge { limit: permits.unauthenticated_bytes }),
+            _ if held.bytes + bytes <= UNAUTHENTICATED_BYTES => Ok(()),
+            _ => Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }),
         };
         if received.is_ok() {
             held.bytes += bytes;

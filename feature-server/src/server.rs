@@ -1,7 +1,5 @@
 //! Builds the server from store, identity, services and network, and shuts it down.
 
-mod runtime_loops;
-
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +11,10 @@ use std::time::Duration;
 use feature_api::schema::{Schema, SchemaError};
 use feature_auth::SetupError;
 use feature_auth::keys::{KeyFolder, KeysError};
-use feature_store::{CommitError, Committer, FeatureStore, JournalStore, OpenError, Readers, Versioned};
+use feature_store::{CommitError, Committer, EventLoops, FeatureStore, JournalStore, OpenError, Readers, Versioned};
 use grpc_transcoding::rest::RouteError;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tonic::service::Routes;
@@ -33,12 +32,15 @@ use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
-use crate::system::memory;
-use runtime_loops::RuntimeLoops;
+use crate::system::memory_for_records;
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.
 const LEAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads, and as many writes, that wait for the disk at once; more are refused. A healthy disk serves so many in less
+/// than a deadline.
+const QUEUED: NonZeroUsize = NonZeroUsize::new(2_048).expect("it is not 0");
 
 /// Why the server could not start or stop.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +91,11 @@ pub struct Server {
     listener: TcpListener,
     workers: Workers,
     address: SocketAddr,
-    readers: Arc<Readers>,
     committer: Arc<Committer>,
-    answers: Answers,
-    schema: Arc<Schema>,
+    features: GrpcFeatureService,
     identity: AuthLayer,
     recogniser: Recogniser,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Server {
@@ -107,26 +107,29 @@ impl Server {
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
         // A bad TLS setting fails before the data folder is created.
         let tls = Tls::open(settings)?;
-        let store = JournalStore::open(&settings.server.data, memory::for_records(settings.store.cache_bytes))?;
-        Self::over(settings, Arc::new(store), tls).await
+        let store = JournalStore::open(&settings.server.data, memory_for_records(settings.store.cache_bytes))?;
+        Self::over(settings, Arc::new(store), tls, QUEUED).await
     }
 
-    /// Like [`Server::open`], for a store that is already open.
-    async fn over(settings: &Settings, store: Arc<dyn FeatureStore>, tls: Option<Tls>) -> Result<Self, ServerError> {
+    /// Like [`Server::open`], for a store that is already open and queues of this length.
+    async fn over(
+        settings: &Settings,
+        store: Arc<dyn FeatureStore>,
+        tls: Option<Arc<Tls>>,
+        queue: NonZeroUsize,
+    ) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
-        let queue = |limit| NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
-        let reads = queue(settings.limits.queued_reads);
         let store = Versioned::new(store);
         let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
         let store: Arc<dyn FeatureStore> = store;
-        let readers = Readers::start(Arc::clone(&store), reading_threads(), reads).map_err(ServerError::Thread)?;
+        let readers = Readers::start(Arc::clone(&store), reading_threads(), queue).map_err(ServerError::Thread)?;
         let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
-        let loops = Arc::new(RuntimeLoops::new(workers.runtimes()));
-        let writes = queue(settings.limits.queued_writes);
-        let committer = Committer::start_for(loops, store, writes).map_err(ServerError::Thread)?;
-        let (readers, committer) = (Arc::new(readers), Arc::new(committer));
+        let loops = Arc::new(RuntimeLoops(workers.runtimes()));
+        let committer = Arc::new(Committer::start_for(loops, store, queue).map_err(ServerError::Thread)?);
+        let features = FeatureService::new(schema, Arc::new(readers), Arc::clone(&committer), answers);
+        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -137,7 +140,7 @@ impl Server {
             of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
         let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, workers, address, readers, committer, answers, schema, identity, recogniser, tls })
+        Ok(Self { listener, workers, address, committer, features, identity, recogniser, tls })
     }
 
     /// The address that the server listens on.
@@ -151,10 +154,8 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, readers, committer, answers, schema, identity, recogniser, tls, .. } = self;
+        let Self { listener, workers, committer, features, identity, recogniser, tls, .. } = self;
         let (drain, draining) = watch::channel(false);
-        let features = FeatureService::new(schema, readers, Arc::clone(&committer), answers);
-        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
@@ -165,12 +166,26 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let stopped = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
-        if stopped.cut_off > 0 {
-            tracing::warn!(connections = stopped.cut_off, "connections were cut off at the end of the grace period");
+        let connections = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
+        if connections > 0 {
+            tracing::warn!(connections, "connections were cut off at the end of the grace period");
         }
         let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
         close(&committer, grace.max(LEAST_PATIENCE)).await
+    }
+}
+
+/// The runtimes of the worker threads. Replies to writes that are sent within one wake its thread once for all of them.
+struct RuntimeLoops(Vec<Handle>);
+
+impl EventLoops for RuntimeLoops {
+    fn current(&self) -> Option<usize> {
+        let current = Handle::try_current().ok()?.id();
+        self.0.iter().position(|runtime| runtime.id() == current)
+    }
+
+    fn run(&self, event_loop: usize, work: Box<dyn FnOnce() + Send>) {
+        self.0[event_loop].spawn(async { work() });
     }
 }
 

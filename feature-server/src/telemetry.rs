@@ -16,15 +16,14 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::Duration;
 
-use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{FilterFn, ParseError, filter_fn};
-use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line_limit::LineLimit;
-use self::log_writer::LogWriter;
+use self::log_writer::{LogWriter, WAITING_BYTES};
 use crate::config::log_filter;
 use crate::config::settings::{Log, LogFormat};
 
@@ -34,38 +33,25 @@ const OWN: &str = "feature_";
 /// How long the process waits at its end for a reader of the log that hangs.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-static STDERR: LazyLock<LogWriter> = LazyLock::new(|| LogWriter::start(io::stderr(), report, || LINES.report()));
+static STDERR: LazyLock<&LogWriter> = LazyLock::new(|| LogWriter::start(io::stderr(), report, || LINES.report()));
 
 static LINES: LineLimit = LineLimit::new();
 
-/// Why logging cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum TelemetryError {
-    /// The filter is malformed. Loaded settings have a valid one.
-    #[error("the log filter is malformed: {0}")]
-    Filter(#[from] ParseError),
-    /// The process already has a logger.
-    #[error("logging was set up twice")]
-    SetUpTwice,
-}
-
-/// Sends the logs of this process to standard error, as configured. Call it once.
+/// Sends the logs of this process to standard error, as configured.
 ///
-/// # Errors
-/// If the filter is malformed, or on a second call.
-pub fn init(log: &Log) -> Result<(), TelemetryError> {
-    let subscriber = subscriber(log, io::stderr().is_terminal(), STDERR.clone(), &LINES)?;
-    subscriber.try_init().map_err(|_| TelemetryError::SetUpTwice)?;
+/// # Panics
+/// If the filter is malformed, which that of loaded settings is not, or on a second call.
+pub fn init(log: &Log) {
+    subscriber(log, io::stderr().is_terminal(), *STDERR, &LINES).init();
     panic::set_hook(Box::new(log_panic));
     if let Some(library) = asks_for_details_of(&log.filter) {
         tracing::warn!(library, "log.filter asks for details that may hold tokens: libraries log from info on");
     }
-    Ok(())
 }
 
 /// Writes one unformatted line to standard error, after the lines that were logged before.
 pub fn say(line: &str) {
-    STDERR.push(format!("{line}\n").as_bytes());
+    STDERR.push(WAITING_BYTES, format!("{line}\n").as_bytes());
 }
 
 /// Waits until all lines are written, for a second at most. Call it before the process ends.
@@ -102,36 +88,22 @@ fn asks_for_details_of(filter: &str) -> Option<&str> {
     })
 }
 
-/// Blocks events of libraries below `info`, for every filter.
-fn without_details_of_libraries() -> FilterFn {
-    let allowed = |metadata: &Metadata<'_>| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN);
-    filter_fn(allowed)
-}
-
-fn subscriber<W>(
-    log: &Log,
-    terminal: bool,
-    writer: W,
-    lines: &'static LineLimit,
-) -> Result<Box<dyn Subscriber + Send + Sync>, ParseError>
+fn subscriber<W>(log: &Log, terminal: bool, writer: W, lines: &'static LineLimit) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let filter = log_filter::parse(&log.filter).expect("the settings were checked when they were loaded");
     let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
-    let builder: SubscriberBuilder<_, _, EnvFilter, W> = builder.with_env_filter(log_filter::parse(&log.filter)?);
-    let text = match log.format {
-        LogFormat::Auto => terminal,
-        LogFormat::Text => true,
-        LogFormat::Json => false,
-    };
-    let cap = without_details_of_libraries();
-    Ok(if text {
+    let builder = builder.with_env_filter(filter);
+    // Blocks events of libraries below `info`, for every filter.
+    let cap = filter_fn(|metadata| *metadata.level() <= Level::INFO || metadata.target().starts_with(OWN));
+    if log.format == LogFormat::Text || (log.format == LogFormat::Auto && terminal) {
         Box::new(builder.finish().with(cap).with(lines))
     } else {
         // All spans, not only the innermost: the request id is in the outermost one.
         let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(true);
         Box::new(json.finish().with(cap).with(lines))
-    })
+    }
 }
 
 #[cfg(test)]

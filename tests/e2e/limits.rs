@@ -22,7 +22,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn callers_without_a_token_cannot_block_others() {
-    let server = Folder::new("[limits]\nunauthenticated_calls = 8\nunauthenticated_calls_per_address = 8\n").serve();
+    let server = Folder::new("[limits]\nunauthenticated_calls = 64\n").serve();
     let mut health = HealthClient::new(server.channel().await);
     let request = || HealthCheckRequest { service: String::new() };
     let mut watches = Vec::new();
@@ -118,7 +118,7 @@ async fn messages_to_public_services_are_small_in_every_protocol() {
 
 #[test]
 fn a_call_with_a_token_counts_until_it_is_answered() {
-    let server = Folder::new("[limits]\ncalls = 1\nbody_timeout_ms = 1000\n").serve();
+    let server = Folder::new("[limits]\ncalls = 1\nreceive_timeout_ms = 1000\n").serve();
     let token = server.token("--role IAM_OWNER --instance demo");
     let call = |verb: &str, length: usize| {
         let mut connection = TcpStream::connect(server.address()).expect("the server accepts a connection");

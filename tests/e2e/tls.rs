@@ -146,7 +146,7 @@ async fn a_new_certificate_is_shown_to_new_connections_and_a_broken_one_to_none(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_handshake_is_closed_after_its_time_while_others_are_served() {
-    let (server, authority) = served(&format!("{TLS}[limits]\nhandshake_timeout_ms = 1500\n"));
+    let (server, authority) = served(&format!("{TLS}[limits]\nreceive_timeout_ms = 1500\n"));
     let mut silent = Vec::new();
     for _ in 0..20 {
         silent.push(tokio::net::TcpStream::connect(server.address()).await.expect("a connection"));

@@ -20,12 +20,12 @@ pub struct Certificates {
 }
 
 /// The names in a verified client certificate, and its end.
-#[derive(Debug, Clone, Copy)]
-pub struct CertificateNames<'c> {
-    /// The whole subject, as RFC 4514 spells it.
-    pub subject: &'c str,
-    /// The URIs among the alternative names.
-    pub uris: &'c [String],
+#[derive(Debug)]
+pub struct CertificateNames {
+    /// The whole subject in the form of RFC 4514: last part first, and separators inside of a part escaped.
+    pub subject: String,
+    /// The URIs among the alternative names, such as `spiffe://example.org/console`.
+    pub uris: Vec<String>,
     /// When it expires, in seconds since 1970-01-01T00:00:00Z.
     pub expires_at: u64,
 }
@@ -55,11 +55,11 @@ impl Certificates {
     /// [`AuthError::CertificateExpired`] if it has expired since the handshake.
     pub fn authenticate(
         &self,
-        certificate: CertificateNames<'_>,
+        certificate: &CertificateNames,
         now: Timestamp,
     ) -> Option<Result<Arc<Principal>, AuthError>> {
         let by_uri = certificate.uris.iter().find_map(|uri| self.by_uri.get(uri));
-        let principal = by_uri.or_else(|| self.by_subject.get(certificate.subject))?;
+        let principal = by_uri.or_else(|| self.by_subject.get(&certificate.subject))?;
         // The certificate was valid when the connection was opened, which may be long ago.
         let expired = certificate.expires_at <= now.unix_s;
         Some(if expired { Err(AuthError::CertificateExpired) } else { Ok(Arc::clone(principal)) })

@@ -11,7 +11,7 @@ use feature_auth::access::Caller;
 use feature_auth::config::Auth;
 use feature_auth::keys::KeyFolder;
 use feature_auth::{Authentication, Authenticator, Timestamp};
-use feature_server::call_context::CallContext;
+use feature_server::call_context::{CallContext, Client};
 use feature_server::config::Settings;
 use feature_server::middleware::auth::rules;
 use feature_server::services::feature::{Answers, FeatureService};
@@ -28,7 +28,7 @@ const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
 pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
     let caller = caller(&schema);
-    let context = CallContext::from_request(&Request::new(()));
+    let context = CallContext::from_request(&Request::new(()), Client::default());
     let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
     let remembered = Settings::default().limits.answer_cache_bytes;
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]

@@ -1,9 +1,14 @@
 //! The exit codes of the process, and which errors have which.
 
 use std::error::Error;
+use std::iter::successors;
+
+use feature_auth::SetupError;
+use feature_auth::mint::MintError;
 
 use crate::cli::commands::DataError;
 use crate::config::ConfigError;
+use crate::server::ServerError;
 
 /// Success.
 pub const OK: u8 = 0;
@@ -14,35 +19,32 @@ pub const DAMAGE: u8 = 65;
 /// Bad arguments or a bad configuration, so a retry without a change is useless: sysexits' `EX_USAGE`.
 pub const USAGE: u8 = 64;
 
-/// The arguments are well-formed, but their values are not allowed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(
-    /// One line that names the argument, its value and what is allowed.
-    pub String,
-);
-
-/// The exit code for an error: [`USAGE`] if it, or one of its causes, is a [`ConfigError`] or a [`UsageError`],
-/// [`DAMAGE`] if it is a [`DataError`] about damage, else [`FAILURE`].
+/// The exit code for an error, by the first of its causes that has one, else [`FAILURE`].
 pub fn code(error: &(dyn Error + 'static)) -> u8 {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if error.is::<ConfigError>() || error.is::<UsageError>() {
-            return USAGE;
-        }
-        if error.downcast_ref().is_some_and(DataError::is_damage) {
-            return DAMAGE;
-        }
-        cause = error.source();
+    successors(Some(error), |&error| error.source()).find_map(code_of_cause).unwrap_or(FAILURE)
+}
+
+fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
+    // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
+    let is_bad_setting =
+        |error: &_| matches!(error, ServerError::Auth(SetupError::Setting { .. }) | ServerError::Tls(_));
+    let is_bad_token = |error: &_| !matches!(error, MintError::Key(_));
+    let is_usage = error.is::<ConfigError>()
+        || error.downcast_ref().is_some_and(is_bad_setting)
+        || error.downcast_ref().is_some_and(is_bad_token);
+    if is_usage {
+        return Some(USAGE);
     }
-    FAILURE
+    error.downcast_ref().is_some_and(DataError::is_damage).then_some(DAMAGE)
 }
 
 #[cfg(test)]
 mod tests {
+    use feature_auth::keys::KeysError;
     use feature_store::OpenError;
 
     use super::*;
+    use crate::config::Flags;
 
     #[derive(Debug, thiserror::Error)]
     #[error("outer")]
@@ -50,16 +52,22 @@ mod tests {
 
     #[test]
     fn bad_usage_exits_with_64_and_damage_with_65() {
-        let usage = || UsageError("no".to_owned());
-        let config = ConfigError::NotUnicode { variable: "V".to_owned() };
+        let config = || {
+            let flags = Flags { config: Some("no/such/file.toml".into()), ..Flags::default() };
+            crate::config::load(&flags).expect_err("the file is missing")
+        };
+        let setting = SetupError::Setting { key: "k".to_owned(), value: "v".to_owned(), problem: "p".to_owned() };
+        let keys = KeysError::Io { action: "read", path: "1.pem".into(), source: std::io::Error::other("disk") };
         let io = || std::io::Error::other("disk");
-        let table: [(Box<dyn Error>, u8); 7] = [
+        let table: [(Box<dyn Error>, u8); 9] = [
             // (error, code)
-            (Box::new(usage()), 64),
-            (Box::new(config), 64),
-            (Box::new(Outer(Box::new(usage()))), 64),
+            (Box::new(config()), 64),
+            (Box::new(Outer(Box::new(config()))), 64),
+            (Box::new(ServerError::Auth(setting)), 64),
+            (Box::new(MintError::LifetimeTooShort), 64),
             (Box::new(DataError::ProjectionInDoubt(String::new())), 65),
             (Box::new(DataError::Store(OpenError::NoStore { folder: "x".into() })), 1),
+            (Box::new(ServerError::Auth(SetupError::Keys(keys))), 1),
             (Box::new(io()), 1),
             (Box::new(Outer(Box::new(io()))), 1),
         ];

@@ -1,10 +1,5 @@
 //! Valid command lines, and the answers to invalid ones.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use feature_core::{InstanceId, OrganizationId, UserId};
-
 use super::*;
 
 fn parse(line: &str) -> Result<CommandLine, clap::Error> {
@@ -18,33 +13,35 @@ fn clap_finds_no_fault_in_the_definition() {
 
 #[test]
 fn the_flags_of_serving_work_before_and_after_the_command() {
+    let (serve, print) = (|| Command::Serve(Listen::default()), || Command::Config(Listen::default()));
+    let keys = |keys| Command::Token(TokenArgs { keys: Some(keys), ..TokenArgs::default() });
     let table = [
         // (arguments, command, listen, data, config)
-        ("", Command::Serve, None, None, None),
-        ("serve", Command::Serve, None, None, None),
-        ("--listen A --data B --config C", Command::Serve, Some("A"), Some("B"), Some("C")),
-        ("serve --listen A --data B --config C", Command::Serve, Some("A"), Some("B"), Some("C")),
-        ("--listen A --data B --config C serve", Command::Serve, Some("A"), Some("B"), Some("C")),
-        ("--listen A --config C serve --data B", Command::Serve, Some("A"), Some("B"), Some("C")),
-        ("--listen A --data B serve --listen A2 --data B2", Command::Serve, Some("A2"), Some("B2"), None),
-        ("config", Command::Config, None, None, None),
-        ("--listen A config --config C", Command::Config, Some("A"), None, Some("C")),
-        ("config --listen A --data B", Command::Config, Some("A"), Some("B"), None),
-        ("token keygen", Command::TokenKeygen, None, None, None),
-        ("token keygen --data B --config C", Command::TokenKeygen, None, Some("B"), Some("C")),
-        ("token --data B keygen", Command::TokenKeygen, None, Some("B"), None),
-        ("token keys --data B", Command::TokenKeys, None, Some("B"), None),
-        ("--data B token keygen", Command::TokenKeygen, None, Some("B"), None),
-        ("export --data B", Command::Export(ExportArgs { output: None }), None, Some("B"), None),
-        ("export --output F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
-        ("export -o F", Command::Export(ExportArgs { output: Some("F".into()) }), None, None, None),
-        ("--data B import F", Command::Import(ImportArgs { file: "F".into() }), None, Some("B"), None),
-        ("verify", Command::Verify(VerifyArgs { folder: None }), None, None, None),
-        ("verify F", Command::Verify(VerifyArgs { folder: Some("F".into()) }), None, None, None),
-        ("backup T", Command::Backup(BackupArgs { target: "T".into(), without_keys: false }), None, None, None),
+        ("", serve(), None, None, None),
+        ("serve", serve(), None, None, None),
+        ("--listen A --data B --config C", serve(), Some("A"), Some("B"), Some("C")),
+        ("serve --listen A --data B --config C", serve(), Some("A"), Some("B"), Some("C")),
+        ("--listen A --data B --config C serve", serve(), Some("A"), Some("B"), Some("C")),
+        ("--listen A --config C serve --data B", serve(), Some("A"), Some("B"), Some("C")),
+        ("--listen A --data B serve --listen A2 --data B2", serve(), Some("A2"), Some("B2"), None),
+        ("config", print(), None, None, None),
+        ("--listen A config --config C", print(), Some("A"), None, Some("C")),
+        ("config --listen A --data B", print(), Some("A"), Some("B"), None),
+        ("token keygen", keys(KeysCommand::Keygen), None, None, None),
+        ("token keygen --data B --config C", keys(KeysCommand::Keygen), None, Some("B"), Some("C")),
+        ("token --data B keygen", keys(KeysCommand::Keygen), None, Some("B"), None),
+        ("token keys --data B", keys(KeysCommand::Keys), None, Some("B"), None),
+        ("--data B token keygen", keys(KeysCommand::Keygen), None, Some("B"), None),
+        ("export --data B", Command::Export { output: None }, None, Some("B"), None),
+        ("export --output F", Command::Export { output: Some("F".into()) }, None, None, None),
+        ("export -o F", Command::Export { output: Some("F".into()) }, None, None, None),
+        ("--data B import F", Command::Import { file: "F".into() }, None, Some("B"), None),
+        ("verify", Command::Verify { folder: None }, None, None, None),
+        ("verify F", Command::Verify { folder: Some("F".into()) }, None, None, None),
+        ("backup T", Command::Backup { target: "T".into(), without_keys: false }, None, None, None),
         (
             "backup --without-keys T --data B",
-            Command::Backup(BackupArgs { target: "T".into(), without_keys: true }),
+            Command::Backup { target: "T".into(), without_keys: true },
             None,
             Some("B"),
             None,
@@ -75,9 +72,11 @@ fn a_token_has_roles_ids_and_a_lifetime() {
             instance: instance.map(|id| InstanceId::new(id).unwrap()),
             organization: organization.map(|id| OrganizationId::new(id).unwrap()),
             user: user.map(|id| UserId::new(id).unwrap()),
-            ttl: Duration::from_secs(seconds),
+            ttl: line.contains("--ttl").then_some(Duration::from_secs(seconds)),
             verbose: line.ends_with("--verbose"),
+            keys: None,
         };
+        assert_eq!(expected.ttl(), Duration::from_secs(seconds), "{line:?}");
         assert_eq!(parse(line).unwrap().command, Command::Token(expected), "{line:?}");
     }
 }

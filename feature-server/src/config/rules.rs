@@ -4,127 +4,83 @@ use std::collections::HashSet;
 
 use feature_auth::{OWN_ISSUER, RESERVED_CLAIMS};
 
-use super::settings::{Certificate, Issuer, Settings};
-use super::{ConfigError, Origins, print};
+use super::print::{string, value};
+use super::settings::{Certificate, Settings};
+use super::{ConfigError, Origins};
 
 /// Checks the settings of all sources together.
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    cleartext(settings, origins)?;
-    tls(settings, origins)?;
-    deadlines(settings, origins)?;
-    roles_claim(&settings.auth.roles_claim, origins)?;
-    messages(settings, origins)?;
-    issuers(&settings.auth.issuers, origins)?;
-    certificates(settings, origins)
-}
+    let Settings { server, limits, tls, auth, .. } = settings;
+    let bad = |key: &str, value: &str, allowed: &str| Err(ConfigError::value(key, value, origins.of(key), allowed));
 
-fn cleartext(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let server = &settings.server;
-    if server.allow_cleartext || settings.tls.certificate_file.is_some() || server.is_on_loopback() {
-        return Ok(());
+    if !server.allow_cleartext && tls.certificate_file.is_none() && !server.is_on_loopback() {
+        let allowed = "a loopback address such as 127.0.0.1:8080, unless there is a tls.certificate_file, or \
+                       server.allow_cleartext = true says that other machines may connect without TLS";
+        return bad("server.listen", &string(&server.listen.to_string()), allowed);
     }
-    let allowed = "a loopback address such as 127.0.0.1:8080, unless there is a tls.certificate_file, or \
-                   server.allow_cleartext = true says that other machines may connect without TLS";
-    Err(bad(origins, "server.listen", print::string(&server.listen.to_string()), allowed.to_owned()))
-}
-
-fn tls(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let tls = &settings.tls;
-    let pairs = [
-        // a file, its setting, what it needs, that setting
-        (&tls.certificate_file, "tls.certificate_file", &tls.key_file, "tls.key_file"),
-        (&tls.key_file, "tls.key_file", &tls.certificate_file, "tls.certificate_file"),
-        (&tls.client_ca_file, "tls.client_ca_file", &tls.certificate_file, "tls.certificate_file"),
-        (&tls.client_crl_file, "tls.client_crl_file", &tls.client_ca_file, "tls.client_ca_file"),
+    let files = [
+        // a setting, its file, the setting that it needs, and that file
+        ("tls.certificate_file", &tls.certificate_file, "tls.key_file", &tls.key_file),
+        ("tls.key_file", &tls.key_file, "tls.certificate_file", &tls.certificate_file),
+        ("tls.client_ca_file", &tls.client_ca_file, "tls.certificate_file", &tls.certificate_file),
+        ("tls.client_crl_file", &tls.client_crl_file, "tls.client_ca_file", &tls.client_ca_file),
     ];
-    for (file, key, needed, needed_key) in pairs {
+    for (key, file, needed_key, needed) in files {
         if let (Some(file), None) = (file, needed) {
-            let value = print::string(&file.to_string_lossy());
-            return Err(bad(origins, key, value, format!("accompanied by {needed_key}")));
+            return bad(key, &string(&file.to_string_lossy()), &format!("accompanied by {needed_key}"));
         }
     }
-    Ok(())
-}
-
-fn deadlines(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let (default, max) = (settings.limits.default_deadline_ms, settings.limits.max_deadline_ms);
-    if default <= max {
-        return Ok(());
-    }
-    let origin = origins.of("limits.max_deadline_ms");
-    let allowed = format!("at most limits.max_deadline_ms = {max} ({origin})");
-    Err(bad(origins, "limits.default_deadline_ms", default.to_string(), allowed))
-}
-
-fn roles_claim(name: &str, origins: &Origins) -> Result<(), ConfigError> {
-    if !RESERVED_CLAIMS.contains(&name) {
-        return Ok(());
-    }
-    Err(bad(origins, "auth.roles_claim", print::string(name), "a claim that has no other meaning".to_owned()))
-}
-
-fn messages(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let (one, all) = (settings.limits.message_bytes, settings.limits.request_bytes);
-    if one <= all {
-        return Ok(());
-    }
-    let origin = origins.of("limits.request_bytes");
-    let allowed = format!("at most limits.request_bytes = {all} ({origin})");
-    Err(bad(origins, "limits.message_bytes", one.to_string(), allowed))
-}
-
-fn issuers(issuers: &[Issuer], origins: &Origins) -> Result<(), ConfigError> {
-    let mut seen = HashSet::new();
-    for (index, issuer) in issuers.iter().enumerate() {
-        let of_issuer = |allowed: &str| {
-            bad(origins, &format!("auth.issuers[{index}].issuer"), print::string(&issuer.issuer), allowed.to_owned())
-        };
-        if issuer.issuer == OWN_ISSUER {
-            return Err(of_issuer("another name than that of the server itself"));
-        }
-        if !seen.insert(&issuer.issuer) {
-            return Err(of_issuer("an issuer that no other entry of auth.issuers names"));
-        }
-        match (&issuer.jwks_file, &issuer.jwks_url, &issuer.jwks_ca_file) {
-            (Some(_), None, None) | (None, Some(_), _) => {}
-            (Some(_), Some(_), _) | (None, None, _) => {
-                return Err(of_issuer("accompanied by exactly one of jwks_file and jwks_url"));
-            }
-            (Some(_), None, Some(file)) => {
-                let (key, value) =
-                    (format!("auth.issuers[{index}].jwks_ca_file"), print::string(&file.to_string_lossy()));
-                return Err(bad(origins, &key, value, "accompanied by jwks_url".to_owned()));
-            }
+    let pairs = [
+        // a setting, its value, the setting that bounds it, and that value
+        ("limits.default_deadline_ms", limits.default_deadline_ms, "limits.max_deadline_ms", limits.max_deadline_ms),
+        ("limits.message_bytes", limits.message_bytes as u64, "limits.request_bytes", limits.request_bytes as u64),
+    ];
+    for (key, value, max_key, max) in pairs {
+        if value > max {
+            return bad(key, &value.to_string(), &format!("at most {max_key} = {max} ({})", origins.of(max_key)));
         }
     }
-    Ok(())
-}
+    if RESERVED_CLAIMS.contains(&auth.roles_claim.as_str()) {
+        return bad("auth.roles_claim", &string(&auth.roles_claim), "a claim that has no other meaning");
+    }
 
-fn certificates(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let mut seen = HashSet::new();
-    for (index, certificate) in settings.auth.certificates.iter().enumerate() {
-        let of_entry = |field: &str, value: &str, allowed: &str| {
-            bad(origins, &format!("auth.certificates[{index}].{field}"), value.to_owned(), allowed.to_owned())
-        };
-        let (field, name) = match certificate {
+    let mut issuers = HashSet::new();
+    for (index, entry) in auth.issuers.iter().enumerate() {
+        let bad =
+            |field: &str, text: &str, allowed| bad(&format!("auth.issuers[{index}].{field}"), &string(text), allowed);
+        if entry.issuer == OWN_ISSUER {
+            return bad("issuer", &entry.issuer, "another name than that of the server itself");
+        }
+        if !issuers.insert(&entry.issuer) {
+            return bad("issuer", &entry.issuer, "an issuer that no other entry of auth.issuers names");
+        }
+        if entry.jwks_file.is_some() == entry.jwks_url.is_some() {
+            return bad("issuer", &entry.issuer, "accompanied by exactly one of jwks_file and jwks_url");
+        }
+        if let (None, Some(file)) = (&entry.jwks_url, &entry.jwks_ca_file) {
+            return bad("jwks_ca_file", &file.to_string_lossy(), "accompanied by jwks_url");
+        }
+    }
+
+    let mut names = HashSet::new();
+    for (index, entry) in auth.certificates.iter().enumerate() {
+        let bad =
+            |field: &str, value: &str, allowed| bad(&format!("auth.certificates[{index}].{field}"), value, allowed);
+        let (field, name) = match entry {
             Certificate { uri: Some(uri), subject: None, .. } => ("uri", uri),
             Certificate { uri: None, subject: Some(subject), .. } => ("subject", subject),
             _ => {
-                let roles = certificate.roles.iter().map(|role| print::string(role)).collect::<Vec<_>>().join(", ");
-                return Err(of_entry("roles", &format!("[{roles}]"), "accompanied by exactly one of uri and subject"));
+                let roles = value(&entry.roles.clone().into());
+                return bad("roles", &roles, "accompanied by exactly one of uri and subject");
             }
         };
-        if !seen.insert((field, name)) {
-            return Err(of_entry(field, &print::string(name), "a name that no other entry of auth.certificates has"));
+        if !names.insert((field, name)) {
+            return bad(field, &string(name), "a name that no other entry of auth.certificates has");
         }
-        if settings.tls.client_ca_file.is_none() {
+        if tls.client_ca_file.is_none() {
             let allowed = "accompanied by tls.client_ca_file, whose certificates the client's is checked against";
-            return Err(of_entry(field, &print::string(name), allowed));
+            return bad(field, &string(name), allowed);
         }
     }
     Ok(())
-}
-
-fn bad(origins: &Origins, key: &str, value: String, allowed: String) -> ConfigError {
-    ConfigError::BadValue { key: key.to_owned(), value, origin: origins.of(key).to_owned(), allowed }
 }

@@ -1,20 +1,19 @@
-//! The settings of the server with their defaults: what the configuration file may say, and nothing about reading it.
+//! The settings of the server: what the configuration file may say. The types and functions at the fields say what a
+//! value may be; the defaults stand in `feature-server.toml`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use feature_auth::config::values::{Checked, Id, Role, list, map, number, path, text};
+pub use feature_auth::config::{Auth, Bound, Certificate, Issuer, RoleSettings};
 use serde::{Deserialize, Serialize};
 
-pub use feature_auth::config::{Auth, Bound, Certificate, Issuer, RoleSettings};
-
-pub use self::limits::Limits;
-
-mod limits;
+use super::forms::{Filter, Host, Origin, count, milliseconds};
 
 /// Everything that can be configured. Keys in the file are the fields' names.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Where and how the server runs.
     pub server: Server,
@@ -31,6 +30,7 @@ pub struct Settings {
     /// Which credentials are accepted.
     pub auth: Auth,
     /// Roles by their names. A role named here replaces the built-in one of that name.
+    #[serde(default, deserialize_with = "map::<Role, RoleSettings, _, _>")]
     pub roles: BTreeMap<String, RoleSettings>,
     /// What is logged, and how.
     pub log: Log,
@@ -38,34 +38,24 @@ pub struct Settings {
 
 /// Where and how the server runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Server {
     /// The address to listen on; port 0 picks a free one.
     pub listen: SocketAddr,
     /// The data folder. It is made when it does not exist.
+    #[serde(deserialize_with = "path")]
     pub data: PathBuf,
     /// Allows to listen in clear text on addresses that other machines reach.
     pub allow_cleartext: bool,
     /// The hosts that clients call the server by, beside those of `instances.hosts`, addresses and loopback names.
+    #[serde(deserialize_with = "list::<Host, _>")]
     pub allowed_hosts: Vec<String>,
     /// The callers that may use server reflection.
     pub reflection: Reflection,
-    /// How long calls that are under way may go on after the server was told to stop, in milliseconds. Then
-    /// the data folder may take as long to close, and at least five seconds.
+    /// How long running calls may go on after the server was told to stop, in milliseconds. Then the data folder may
+    /// take as long to close, and at least five seconds.
+    #[serde(deserialize_with = "number::<0, 86_400_000, _, _>")]
     pub shutdown_grace_ms: u64,
-}
-
-impl Default for Server {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            data: PathBuf::from("./feature-data"),
-            allow_cleartext: false,
-            allowed_hosts: Vec::new(),
-            reflection: Reflection::Auto,
-            shutdown_grace_ms: 10_000,
-        }
-    }
 }
 
 impl Server {
@@ -100,23 +90,86 @@ pub enum Reflection {
 
 /// How data is held.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Store {
     /// How many bytes of records are kept in memory, about; `None` for a quarter of the memory, at most 2 GiB.
+    #[serde(deserialize_with = "number::<1_048_576, 1_099_511_627_776, _, _>")]
     pub cache_bytes: Option<u64>,
+}
+
+/// What a client may use up. Nothing here can be without a limit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Limits {
+    /// The largest request message, in bytes.
+    #[serde(deserialize_with = "number::<1, 1_073_741_824, _, _>")]
+    pub message_bytes: usize,
+    /// Connections in all.
+    #[serde(deserialize_with = "count")]
+    pub connections: usize,
+    /// Connections from one address.
+    #[serde(deserialize_with = "count")]
+    pub connections_per_address: usize,
+    /// Streams at once on one HTTP/2 connection.
+    #[serde(deserialize_with = "count")]
+    pub streams_per_connection: u32,
+    /// Calls at once in all whose callers have shown a valid token; more are refused.
+    #[serde(deserialize_with = "count")]
+    pub calls: usize,
+    /// Calls a second of one identity, in the long run; for a moment twice as many may come at once. 0: as many as the
+    /// server can answer.
+    #[serde(deserialize_with = "number::<0, 1_000_000, _, _>")]
+    pub calls_per_second_per_identity: u32,
+    /// Calls at once in all whose callers have not shown a valid token and that have to wait or are streams; more are
+    /// refused. One address gets an eighth of them.
+    #[serde(deserialize_with = "count")]
+    pub unauthenticated_calls: usize,
+    /// What the requests of all running calls may have in memory, as they were sent, in bytes; more is refused.
+    #[serde(deserialize_with = "number::<1, 1_099_511_627_776, _, _>")]
+    pub request_bytes: usize,
+    /// How much of memory the answers to reads may take that are kept for the next time, in bytes; 0 keeps none.
+    #[serde(deserialize_with = "number::<0, 1_099_511_627_776, _, _>")]
+    pub answer_cache_bytes: usize,
+    /// The largest header block of a request, in bytes. hyper's buffer for HTTP/1.1 cannot be smaller than 8,192.
+    #[serde(deserialize_with = "number::<8_192, 16_777_216, _, _>")]
+    pub header_bytes: u32,
+    /// How long a client may take, in milliseconds, for each of these: the TLS handshake, the first byte after it, the
+    /// header of an HTTP/1.1 request with the wait for it, and the body of a request that is answered as a whole.
+    #[serde(deserialize_with = "milliseconds")]
+    pub receive_timeout_ms: u64,
+    /// How long a client may leave what was sent to it untaken, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
+    pub send_timeout_ms: u64,
+    /// How long a connection may stay without a call, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
+    pub idle_timeout_ms: u64,
+    /// How old a connection may get before its client gets a GOAWAY, in milliseconds; up to a tenth more or less, so
+    /// that connections that were opened together do not end together.
+    #[serde(deserialize_with = "milliseconds")]
+    pub connection_age_ms: u64,
+    /// The deadline of a call whose client names none, in milliseconds.
+    #[serde(deserialize_with = "milliseconds")]
+    pub default_deadline_ms: u64,
+    /// The longest deadline that a client can ask for, in milliseconds. Streams may go on longer.
+    #[serde(deserialize_with = "milliseconds")]
+    pub max_deadline_ms: u64,
 }
 
 /// Encrypted connections. Without a certificate connections are in clear text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Tls {
     /// A file with the server's certificate and those between it and its root, in PEM. It comes with `key_file`.
+    #[serde(deserialize_with = "path")]
     pub certificate_file: Option<PathBuf>,
     /// A file with the certificate's key, in PEM.
+    #[serde(deserialize_with = "path")]
     pub key_file: Option<PathBuf>,
     /// A file with the roots of the clients' certificates, in PEM. Without it clients are not asked for certificates.
+    #[serde(deserialize_with = "path")]
     pub client_ca_file: Option<PathBuf>,
     /// A file with lists of revoked client certificates, in PEM.
+    #[serde(deserialize_with = "path")]
     pub client_crl_file: Option<PathBuf>,
     /// Whether clients need a certificate when there is a `client_ca_file`.
     pub client_certificate: Presence,
@@ -134,37 +187,35 @@ pub enum Presence {
 }
 
 /// Browsers of other origins.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Cors {
     /// Origins such as `https://console.example.com` whose pages may call, beside the server's own and loopback ones.
+    #[serde(deserialize_with = "list::<Origin, _>")]
     pub allowed_origins: Vec<String>,
 }
 
 /// Which instance a call is for, when its credential does not tell.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Instances {
     /// The instance of a call that names none.
+    #[serde(deserialize_with = "text::<Id, _, _>")]
     pub default: Option<String>,
     /// The instance of each host name, without a port.
+    #[serde(deserialize_with = "map::<Host, Checked<Id>, _, _>")]
     pub hosts: BTreeMap<String, String>,
 }
 
 /// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Log {
     /// The least level that is logged, such as `info`, or a filter such as `info,feature_server=debug`.
+    #[serde(deserialize_with = "text::<Filter, _, _>")]
     pub filter: String,
     /// The format of a line.
     pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Auto }
-    }
 }
 
 /// The format of a log line.

@@ -1,16 +1,13 @@
-//! Reads the configuration file and the environment: the only file of the project that does. What may stand in them
-//! is for the table of keys.
+//! Reads the configuration file and the environment: the only file of the project that does.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use ::config::{Config, File, FileFormat, Map, Source, Value, ValueKind};
+use toml::{Table, Value};
 
-use super::keys::{self, Kind, Node};
-use super::tree::{self, Place};
-use super::{ConfigError, Configuration, Origins, Settings, rules};
-use crate::config::text_file;
+use super::check::{check, merge};
+use super::{ConfigError, Configuration, Origins, rules, schema, text_file};
 
 /// The file that is read when none is named and it exists.
 const DEFAULT_FILE: &str = "feature-server.toml";
@@ -47,78 +44,51 @@ pub(super) fn load_from(
     let mut sources = Vec::new();
     sources.extend(read_file(flags.config.as_deref(), default_file)?);
     sources.extend(read_environment(variables)?);
-    sources.extend(read_flags(flags));
-    combine(sources)
-}
-
-fn combine(sources: Vec<Layer>) -> Result<Configuration, ConfigError> {
-    let mut origins = Origins::default();
-    let mut builder = Config::builder();
-    for source in sources {
-        // Each source is checked before it is combined with others, so that an error can name it.
-        tree::check(&source.tree, &source.origin, &mut origins)?;
-        builder = builder.add_source(source);
+    for (flag, path, text) in [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)] {
+        if let Some(text) = text {
+            sources.push(one_value(flag, path, text.as_str().into())?);
+        }
     }
-    let settings: Settings = builder.build()?.try_deserialize()?;
+    let (mut values, mut origins) = (schema::defaults(), Origins::default());
+    for (origin, source) in sources {
+        merge(&mut values, &source);
+        origins.record("", &Value::Table(source), &origin);
+    }
+    let settings = values.clone().try_into().expect("values that are allowed one by one are allowed together");
     rules::check(&settings, &origins)?;
-    Ok(Configuration { settings, origins })
+    Ok(Configuration { settings, values, origins })
 }
 
-/// What one source says.
-#[derive(Debug, Clone)]
-struct Layer {
-    /// The source's name: that of a file, of a variable or of a flag.
-    origin: String,
-    tree: Map<String, Value>,
+/// What a file, a variable or a flag says, with its name. It is allowed by itself.
+type Source = (String, Table);
+
+/// A source that says one thing.
+fn one_value(origin: &str, path: &str, value: Value) -> Result<Source, ConfigError> {
+    let source = path.rsplit('.').fold(value, |value, name| Table::from_iter([(name.to_owned(), value)]).into());
+    let source = source.as_table().cloned().unwrap_or_default();
+    check(&source, origin)?;
+    Ok((origin.to_owned(), source))
 }
 
-impl Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
-        Ok(self.tree.clone())
-    }
-}
-
-impl Layer {
-    /// A source that says one thing.
-    fn of_value(origin: &str, path: &str, value: ValueKind) -> Self {
-        let mut names: Vec<&str> = path.split('.').collect();
-        let first = names.remove(0);
-        let nested = names
-            .into_iter()
-            .rev()
-            .fold(value, |inner, name| ValueKind::Table(Map::from_iter([(name.to_owned(), Value::new(None, inner))])));
-        let tree = Map::from_iter([(first.to_owned(), Value::new(None, nested))]);
-        Self { origin: origin.to_owned(), tree }
-    }
-}
-
-fn read_flags(flags: &Flags) -> impl Iterator<Item = Layer> {
-    let given = [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)];
-    given.into_iter().filter_map(|(flag, path, text)| Some(Layer::of_value(flag, path, text.as_deref()?.into())))
-}
-
-fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Layer>, ConfigError> {
+fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Source>, ConfigError> {
     let path = named.unwrap_or(default_file);
     let origin = one_line(&path.to_string_lossy());
     let text = match text_file::read_to_string(path) {
         Ok(text) => text,
         Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ConfigError::Unreadable { file: origin, problem: error.to_string() }),
+        Err(error) => return Err(ConfigError::new(origin, format!("the configuration file cannot be read: {error}"))),
     };
-    match parse_toml(&text) {
-        Ok(tree) => Ok(Some(Layer { origin, tree })),
-        Err(TomlError { position, problem }) if position.is_empty() => Err(ConfigError::Syntax { origin, problem }),
-        Err(TomlError { position, problem }) => {
-            Err(ConfigError::Syntax { origin, problem: format!("{position}: {problem}") })
-        }
-    }
+    let source = text.parse().map_err(|error: toml::de::Error| {
+        let whole = error.to_string();
+        let place =
+            whole.lines().next().and_then(|line| line.strip_prefix("TOML parse error at ")).unwrap_or("somewhere");
+        ConfigError::new(&*origin, format!("not valid TOML: {place}: {}", one_line(error.message())))
+    })?;
+    check(&source, &origin)?;
+    Ok(Some((origin, source)))
 }
 
-fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<Layer>, ConfigError> {
+fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<Source>, ConfigError> {
     let mut ours: Vec<(String, OsString)> = variables
         .into_iter()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
@@ -130,69 +100,35 @@ fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -
 }
 
 /// What a variable says. An empty one says nothing: templates of deployments set variables whose value is left open.
-fn read_variable(name: &str, value: OsString) -> Result<Option<Layer>, ConfigError> {
-    let Some(path) = keys::fixed_paths().into_iter().find(|path| variable(path) == name) else {
-        return Err(ConfigError::UnknownVariable { variable: one_line(name), nearest: nearest_variable(name) });
+fn read_variable(name: &str, value: OsString) -> Result<Option<Source>, ConfigError> {
+    let Some(path) = schema::keys().into_iter().find(|path| variable(path) == name) else {
+        let problem = format!("unknown environment variable; the nearest known one is {}", nearest_variable(name));
+        return Err(ConfigError::new(one_line(name), problem));
     };
     let Ok(text) = value.into_string() else {
-        return Err(ConfigError::NotUnicode { variable: name.to_owned() });
+        return Err(ConfigError::new(name, "the environment variable must be valid Unicode"));
     };
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let node = keys::node(path).expect("a fixed path is known");
-    Ok(Some(Layer::of_value(name, path, parse_variable(&text, &node, name)?)))
+    if text.is_empty() { Ok(None) } else { parse_variable(name, &path, &text).map(Some) }
 }
 
-/// The value that a variable's text stands for. What is no such value stays a text, and is refused as one later.
-fn parse_variable(text: &str, node: &Node, name: &str) -> Result<ValueKind, ConfigError> {
-    let is_toml = text.trim_start().starts_with(['[', '{']);
-    match node {
-        Node::Value(key) => match &key.kind {
-            Kind::Flag => Ok(text.parse::<bool>().map_or_else(|_| text.into(), ValueKind::Boolean)),
-            Kind::Number(..) => Ok(text.parse::<i64>().map_or_else(|_| text.into(), ValueKind::I64)),
-            Kind::Texts(..) if is_toml => parse_toml_value(text, name),
-            Kind::Texts(..) => {
-                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-                Ok(parts.collect::<Vec<_>>().into())
-            }
-            Kind::Choice(_) | Kind::Text(_) => Ok(text.into()),
-        },
-        Node::Table | Node::Map(_) | Node::List if is_toml => parse_toml_value(text, name),
-        Node::Table | Node::Map(_) | Node::List => Ok(text.into()),
-    }
-}
-
-fn parse_toml_value(text: &str, origin: &str) -> Result<ValueKind, ConfigError> {
-    let problem = match parse_toml(&format!("value = {text}")) {
-        Ok(mut tree) => match tree.remove("value") {
-            Some(value) if tree.is_empty() => return Ok(value.kind),
-            _ => "more than one value".to_owned(),
-        },
-        // Its position counts from the word 'value', which the operator does not see.
-        Err(TomlError { problem, .. }) => problem,
+/// What a variable says whose text is a plain text, TOML or a list with commas: the first of these that is allowed.
+fn parse_variable(name: &str, path: &str, text: &str) -> Result<Source, ConfigError> {
+    let no_text = match one_value(name, path, text.into()) {
+        Ok(source) => return Ok(source),
+        Err(error) => error,
     };
-    Err(ConfigError::Syntax { origin: origin.to_owned(), problem })
-}
-
-/// What the parser says about a text that is no TOML, each in one line.
-struct TomlError {
-    /// Such as 'line 3, column 5'; empty when it is not known.
-    position: String,
-    problem: String,
-}
-
-fn parse_toml(text: &str) -> Result<Map<String, Value>, TomlError> {
-    File::from_str(text, FileFormat::Toml).collect().map_err(|error| {
-        let message = error.to_string();
-        // With a position the parser draws a picture: a line with the position, three that show the place, and then
-        // what is wrong.
-        let (position, problem) = match message.strip_prefix("TOML parse error at ") {
-            Some(picture) => (picture.lines().next(), picture.lines().skip(4).collect::<Vec<_>>().join("; ")),
-            None => (None, message.trim().to_owned()),
-        };
-        TomlError { position: position.unwrap_or_default().to_owned(), problem: one_line(&problem) }
-    })
+    let (is_list, is_table) = (no_text.problem.starts_with("must be a list"), no_text.problem == "must be a table");
+    let list: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    match text.trim().parse::<Value>() {
+        Ok(value) => {
+            one_value(name, path, value).or_else(|error| one_value(name, path, list.into()).map_err(|_| error))
+        }
+        Err(error) if (is_list || is_table) && text.trim().starts_with(['[', '{']) => {
+            Err(ConfigError::new(name, format!("not valid TOML: {}", one_line(error.message()))))
+        }
+        Err(_) if is_list => one_value(name, path, list.into()),
+        Err(_) => Err(no_text),
+    }
 }
 
 /// The name of a key's variable.
@@ -201,13 +137,10 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 fn nearest_variable(name: &str) -> String {
-    let known: Vec<String> = keys::fixed_paths().into_iter().map(variable).collect();
     // Below a map or a list there are no variables: the one for the whole is meant.
-    if let Some(whole) = known.iter().find(|known| name.starts_with(&format!("{known}__"))) {
-        return whole.clone();
-    }
+    let whole = schema::keys().into_iter().find(|key| name.starts_with(&format!("{}__", variable(key))));
     let path = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-    variable(&tree::nearest(&Place::root(), &path))
+    variable(&whole.unwrap_or_else(|| schema::nearest(&path, &path, std::iter::empty())))
 }
 
 /// Names of files and variables may hold line breaks; messages and comments are single lines.

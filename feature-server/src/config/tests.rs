@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use super::keys::{KEYS, Kind};
-use super::settings::{Bound, LogFormat};
-use super::sources::load_from;
-use super::{Configuration, Flags, Settings};
+use toml::{Table, Value};
+
+use super::settings::{Bound, Limits, LogFormat, Server};
+use super::sources::{load_from, variable};
+use super::{Configuration, Flags, Settings, schema};
 
 mod bad;
 mod documented_limits;
@@ -19,6 +20,18 @@ use full::full;
 
 /// The name that messages give to the configuration file of a test.
 const FILE: &str = "FILE";
+
+impl Default for Limits {
+    fn default() -> Self {
+        Settings::default().limits
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Settings::default().server
+    }
+}
 
 /// Loads with a configuration file of this text, in a folder of its own. Errors are as users see them, with the file's
 /// path as [`FILE`].
@@ -98,9 +111,11 @@ fn variables_hold_every_kind_of_value() {
 
 #[test]
 fn an_empty_variable_counts_as_not_set() {
-    let names = super::keys::fixed_paths();
-    assert!(names.contains(&"log.filter") && names.contains(&"roles") && names.contains(&"limits.calls"));
-    let variables: Vec<_> = names.iter().map(|path| super::sources::variable(path)).collect();
+    let names = schema::keys();
+    assert!(
+        ["log.filter", "roles", "instances.hosts", "limits.calls"].iter().all(|name| names.iter().any(|it| it == name))
+    );
+    let variables: Vec<_> = names.iter().map(|path| variable(path)).collect();
     let variables: Vec<_> = variables.iter().map(|name| (name.as_str(), "")).collect();
     assert_eq!(loaded("", &variables, &[]), Settings::default());
     let file = "log.filter = 'warn'\nlimits.calls = 3\ncors.allowed_origins = ['https://a']";
@@ -167,8 +182,8 @@ fn the_effective_configuration_names_origins() {
         "\ncalls = 2  # FILE\n",
         "\nallowed_origins = [\"https://a\", \"https://b\"]  # FEATURE_SERVER__CORS__ALLOWED_ORIGINS\n",
         "\n[instances]\n# default is not set\n\n[instances.hosts]\n\"demo.example.com\" = \"demo\"  # FILE\n",
-        "\n# auth.issuers: none configured\n",
-        "\n# roles: none configured\n",
+        "\n# issuers is not set\n",
+        "\n# roles is not set\n",
         "\nformat = \"auto\"  # default\n",
     ] {
         assert!(text.contains(line), "{line}\nis not in\n{text}");
@@ -178,30 +193,28 @@ fn the_effective_configuration_names_origins() {
 #[test]
 fn the_effective_configuration_can_be_fed_back() {
     for settings in [Settings::default(), full()] {
-        let text = Configuration { settings: settings.clone(), origins: Default::default() }.to_toml();
+        let values = Table::try_from(&settings).unwrap();
+        let text = Configuration { settings: settings.clone(), values, origins: Default::default() }.to_toml();
         assert_eq!(loaded(&text, &[], &[]), settings, "{text}");
     }
 }
 
-#[test]
-fn the_table_of_keys_has_every_setting_and_nothing_else() {
-    let settings = serde_json::to_value(full()).unwrap();
+/// The paths of a tree, with `*` for a name that the operator chooses and `[]` for an entry of a list.
+fn paths(tree: &Table) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
-    collect_paths(&settings, "", &mut paths);
-    let known: BTreeSet<String> = KEYS.iter().map(|key| key.path.to_owned()).collect();
-    assert_eq!(known, paths);
+    collect_paths(&Value::Table(tree.clone()), "", &mut paths);
+    paths
 }
 
-fn collect_paths(value: &serde_json::Value, path: &str, paths: &mut BTreeSet<String>) {
+fn collect_paths(value: &Value, path: &str, paths: &mut BTreeSet<String>) {
     match value {
-        serde_json::Value::Object(table) => {
+        Value::Table(table) => {
             for (name, value) in table {
                 let name = if ["roles", "instances.hosts"].contains(&path) { "*" } else { name };
-                let path = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-                collect_paths(value, &path, paths);
+                collect_paths(value, &schema::join(path, name), paths);
             }
         }
-        serde_json::Value::Array(entries) if entries.iter().all(serde_json::Value::is_object) => {
+        Value::Array(entries) if !entries.is_empty() && entries.iter().all(Value::is_table) => {
             entries.iter().for_each(|entry| collect_paths(entry, &format!("{path}[]"), paths));
         }
         _ => {
@@ -210,16 +223,26 @@ fn collect_paths(value: &serde_json::Value, path: &str, paths: &mut BTreeSet<Str
     }
 }
 
+/// The keys that take numbers, with the least and the most that each takes, from what is said about others.
+fn ranges() -> Vec<(String, String, String)> {
+    let range = |key: String| {
+        let said = load(&format!("{key} = -1"), &[], &[]).unwrap_err();
+        let (least, most) = said.rsplit_once("a whole number from ")?.1.split_once(" to ").unwrap();
+        Some((key, least.to_owned(), most.to_owned()))
+    };
+    let ranges: Vec<_> = schema::keys().into_iter().filter_map(range).collect();
+    assert!(ranges.len() > 20, "{ranges:?}");
+    ranges
+}
+
 #[test]
 fn the_least_and_the_most_of_every_number_fit_into_its_type() {
-    for key in KEYS {
-        let Kind::Number(least, most) = key.kind else { continue };
+    for (key, least, most) in ranges() {
         for number in [least, most] {
             // So that the rules about two keys hold whichever of them is set.
             let file = "limits.default_deadline_ms = 1\nlimits.max_deadline_ms = 86400000\n\
                         limits.message_bytes = 1\nlimits.request_bytes = 1099511627776";
-            let variable = format!("FEATURE_SERVER__{}", key.path.replace('.', "__").to_uppercase());
-            loaded(file, &[(&variable, &number.to_string())], &[]);
+            loaded(file, &[(&variable(&key), &number)], &[]);
         }
     }
 }

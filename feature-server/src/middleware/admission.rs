@@ -17,7 +17,7 @@ use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tower::Service;
 
-use crate::call_context::CallContext;
+use crate::call_context::{CallContext, Client};
 use crate::config::settings;
 use crate::error::Failure;
 use crate::middleware::deadline::{Deadline, Ending};
@@ -27,8 +27,7 @@ use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::Drain;
-use crate::net::tls::ClientCertificate;
-use crate::permit::{ClientAddress, Permit, PermitGuard, Permits};
+use crate::permit::{Permit, PermitGuard, Permits};
 
 /// How long a call without a token may run without a slot.
 const BRIEF_CALL: Duration = Duration::from_millis(250);
@@ -53,7 +52,7 @@ impl<S> AdmissionService<S> {
     pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
         let bounds = Bounds {
             permits: Permits::new(limits),
-            body_timeout: Duration::from_millis(limits.body_timeout_ms),
+            body_timeout: Duration::from_millis(limits.receive_timeout_ms),
             default_deadline: Duration::from_millis(limits.default_deadline_ms),
             max_deadline: Duration::from_millis(limits.max_deadline_ms),
             drain,
@@ -96,12 +95,13 @@ where
             method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
         // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
-        let address = ClientAddress::of(request.extensions());
-        let (permit, mut guard) = self.bounds.permits.permit(address, sends_stream, message_bytes);
+        let Client { address, certificate } = context.client();
+        let (permit, mut guard) = self.bounds.permits.permit(*address, sends_stream, message_bytes);
         // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
-        // take it now.
+        // take it now. An invalid credential counts, too.
         if sends_stream
-            && !shows_credential(&request)
+            && certificate.is_none()
+            && !request.headers().contains_key(AUTHORIZATION)
             && let Err(overloaded) = permit.acquire_long_running()
         {
             return Either::Right(future::ready(Ok(refuse(&protocol, &overloaded, &context))));
@@ -132,11 +132,6 @@ where
             },
         })
     }
-}
-
-/// Whether a request has a token or a client certificate, valid or not.
-fn shows_credential<B>(request: &Request<B>) -> bool {
-    request.headers().contains_key(AUTHORIZATION) || request.extensions().get::<ClientCertificate>().is_some()
 }
 
 pin_project! {

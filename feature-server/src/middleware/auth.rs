@@ -28,7 +28,6 @@ use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
-use crate::net::tls::ClientCertificate;
 use crate::permit::{Permit, Usage};
 
 /// The layer for the methods in `schema`. Must be called on a tokio runtime, which keeps keys and revocations up to
@@ -110,7 +109,10 @@ impl Gate {
             if let Some(principal) = self.certificates.authenticate(names, now) {
                 return Authentication::Ready(principal);
             }
-            tracing::debug!(subject = names.subject, "auth.certificates does not name the client's certificate");
+            tracing::debug!(
+                subject = names.subject.as_str(),
+                "auth.certificates does not name the client's certificate"
+            );
         }
         match bearer(request.headers()) {
             Ok(token) => self.authenticator.authenticate(token, now),
@@ -229,15 +231,11 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
 ///
 /// It does not count beside a token, which is more specific, nor in a request of a web page: a browser adds the
 /// certificate of its user to the requests of any page, so a page needs a token.
-fn certificate<B>(request: &Request<B>) -> Option<CertificateNames<'_>> {
-    let certificate = request.extensions().get::<ClientCertificate>()?;
+fn certificate<B>(request: &Request<B>) -> Option<&CertificateNames> {
+    let certificate = request.extensions().get::<CallContext>()?.client().certificate.as_deref()?;
     let headers = request.headers();
     let counts = !headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
-    counts.then(|| CertificateNames {
-        subject: certificate.subject(),
-        uris: certificate.uris(),
-        expires_at: certificate.expires_at(),
-    })
+    counts.then_some(certificate)
 }
 
 #[cfg(test)]

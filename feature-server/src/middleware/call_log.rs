@@ -20,7 +20,7 @@ use tracing::span::Entered;
 use super::response_body::CallBody;
 use crate::call_context::{CallContext, REQUEST_ID};
 
-/// Gives each call its context and its span, and logs how the call ended.
+/// Gives each call its span, and logs how the call ended.
 #[derive(Debug, Clone)]
 pub(crate) struct CallLogService<S> {
     inner: S,
@@ -44,11 +44,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let context = CallContext::from_request(&request);
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let context = CallContext::of(request.extensions());
         let span = if LevelFilter::current() > LevelFilter::INFO { context.span() } else { Span::none() };
-        let log = CallLog { context: context.clone(), span, started: Instant::now(), answered: None };
-        request.extensions_mut().insert(context);
+        let log = CallLog { context, span, started: Instant::now(), answered: None };
         let inner = log.span.in_scope(|| self.inner.call(request));
         CallLogFuture { inner, log: Some(log) }
     }

@@ -5,9 +5,7 @@
 //! tokens. Pages that only seem to have the server's own origin are refused later, by `allowed_hosts`.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::mem;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -15,13 +13,13 @@ use std::time::Duration;
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::header::{ALLOW, WWW_AUTHENTICATE};
 use http::{Method, Request, Response};
-use pin_project_lite::pin_project;
+use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::{Layer, Service};
 use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::call_context::REQUEST_ID;
-use crate::host::origin::Origin;
+use crate::host::Origin;
 use crate::middleware::response_body::CallBody;
 
 /// How long a browser may cache the answer to a preflight request.
@@ -31,12 +29,13 @@ const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
 #[derive(Debug, Clone)]
 pub(crate) struct Cors<S> {
     inner: S,
-    rules: Arc<Rules>,
+    origins: Arc<AllowedOrigins>,
 }
 
 #[derive(Debug)]
-struct Rules {
-    allowed: Vec<Origin>,
+struct AllowedOrigins {
+    configured: Vec<Origin>,
+    /// Answers their pages.
     layer: CorsLayer,
 }
 
@@ -61,17 +60,17 @@ impl<S> Cors<S> {
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(exposed)
             .max_age(MAX_AGE);
-        let allowed = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
-        Self { inner, rules: Arc::new(Rules { allowed, layer }) }
+        let configured = allowed.iter().filter_map(|origin| Origin::parse(origin)).collect();
+        Self { inner, origins: Arc::new(AllowedOrigins { configured, layer }) }
     }
 }
 
-impl Rules {
+impl AllowedOrigins {
     /// Whether the page that made the request may read the answer. A request without an origin is not made by a page.
-    fn allow<B>(&self, request: &Request<B>) -> bool {
-        let may =
-            |origin: Origin| origin.is_loopback() || self.allowed.contains(&origin) || origin.is_of_server(request);
-        Origin::of(request).is_some_and(may)
+    fn contain_that_of<B>(&self, request: &Request<B>) -> bool {
+        Origin::of(request).is_some_and(|origin| {
+            origin.is_loopback() || self.configured.contains(&origin) || origin.is_of_server(request)
+        })
     }
 }
 
@@ -81,42 +80,19 @@ where
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
-    type Future = CorsFuture<S::Future>;
+    type Future = Either<S::Future, cors::ResponseFuture<S::Future>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !self.rules.allow(&request) {
-            return CorsFuture::Plain { future: self.inner.call(request) };
+        if !self.origins.contain_that_of(&request) {
+            return Either::Left(self.inner.call(request));
         }
         // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        CorsFuture::Allowed { future: self.rules.layer.layer(ready).call(request) }
-    }
-}
-
-pin_project! {
-    /// The future of an answer.
-    #[project = CorsProjected]
-    pub(crate) enum CorsFuture<F> {
-        Plain { #[pin] future: F },
-        Allowed { #[pin] future: cors::ResponseFuture<F> },
-    }
-}
-
-impl<F> Future for CorsFuture<F>
-where
-    F: Future<Output = Result<Response<CallBody>, Infallible>>,
-{
-    type Output = Result<Response<CallBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            CorsProjected::Plain { future } => future.poll(cx),
-            CorsProjected::Allowed { future } => future.poll(cx),
-        }
+        Either::Right(self.origins.layer.layer(ready).call(request))
     }
 }

@@ -1,7 +1,8 @@
 //! The stack of layers around the service, and the server that runs it on a listener.
 
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::Future;
+use std::sync::Arc;
 
 use grpc_transcoding::Transcode;
 use http::{Request, Response};
@@ -15,7 +16,7 @@ use crate::middleware::call_host::ServerHost;
 use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::{Recogniser, Recognition};
 use crate::middleware::{admission, call_log, cors, error_details, response_body};
-use crate::net::listener::{self, Stopped};
+use crate::net::listener;
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Workers;
@@ -27,33 +28,23 @@ use crate::net::workers::Workers;
 /// * `tls`: encrypts connections; `None` means clear text.
 ///
 /// After `shutdown` no connection is accepted. Running calls may continue for the grace period of the settings; then
-/// they end with `UNAVAILABLE`.
+/// they end with `UNAVAILABLE`. Returns how many connections were cut off, because they did not end in time.
 pub async fn serve<S>(
     listener: TcpListener,
     workers: Workers,
     service: S,
     recogniser: Recogniser,
-    tls: Option<Tls>,
+    tls: Option<Arc<Tls>>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
-) -> Stopped
+) -> usize
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let drain = shutdown::Drain::new();
     let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone());
-    let handshakes = tls.as_ref().map(Tls::handshakes);
-    let keep_current = async {
-        match tls {
-            Some(tls) => tls.keep_current().await,
-            None => pending().await,
-        }
-    };
-    tokio::select! {
-        stopped = listener::run(listener, workers, service, handshakes, settings, drain, shutdown) => stopped,
-        never = keep_current => match never {},
-    }
+    listener::run(listener, workers, service, tls, settings, drain, shutdown).await
 }
 
 /// Puts the layers around the router that need a caller. The first line is the innermost layer.

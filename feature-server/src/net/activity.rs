@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
-/// The length of the HTTP/2 preface. Until a client has sent that much, the protocol may be undecided.
+/// The length of the HTTP/2 preface.
 const PREFACE: usize = 24;
 
 /// In a turn, one poll of its task, a connection reads at most about this many bytes, or this many calls. Then the
@@ -28,8 +28,8 @@ const SHORT_TURN_BYTES: usize = 512;
 #[derive(Debug)]
 pub(crate) struct Activity {
     opened: Instant,
+    /// The bytes that the client has sent; a call counts as a whole preface, however short it was.
     bytes_heard: AtomicUsize,
-    called: AtomicBool,
     under_way: AtomicUsize,
     /// When the last call ended, in milliseconds after `opened`.
     quiet_since_ms: AtomicU64,
@@ -44,18 +44,8 @@ pub(crate) struct Activity {
     turn_calls_left: AtomicUsize,
     /// How often the connection was asked to close for others.
     goaway_requests: AtomicUsize,
-    goaway_requested: Notify,
-}
-
-/// How much a client has sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// No byte.
-    Nothing,
-    /// Too little to decide the protocol.
-    HalfPreface,
-    /// A preface or a call.
-    Enough,
+    /// Notified by each [`Activity::request_goaway`].
+    pub(super) goaway_requested: Notify,
 }
 
 impl Activity {
@@ -64,7 +54,6 @@ impl Activity {
         Arc::new(Self {
             opened: Instant::now(),
             bytes_heard: AtomicUsize::new(0),
-            called: AtomicBool::new(false),
             under_way: AtomicUsize::new(0),
             quiet_since_ms: AtomicU64::new(0),
             round: AtomicUsize::new(0),
@@ -77,12 +66,9 @@ impl Activity {
         })
     }
 
-    pub(crate) fn heard(&self) -> Heard {
-        match self.bytes_heard.load(Ordering::Relaxed) {
-            0 => Heard::Nothing,
-            bytes if bytes < PREFACE && !self.called.load(Ordering::Relaxed) => Heard::HalfPreface,
-            _ => Heard::Enough,
-        }
+    /// Whether the client has sent a whole preface or a call; before that, the protocol may be undecided.
+    pub(crate) fn protocol_is_decided(&self) -> bool {
+        self.bytes_heard.load(Ordering::Relaxed) >= PREFACE
     }
 
     /// Since when no call runs; `None` while one does.
@@ -102,16 +88,12 @@ impl Activity {
         self.goaway_requests.load(Ordering::Relaxed)
     }
 
-    /// Waits for the next [`Activity::request_goaway`].
-    pub(crate) async fn goaway_requested(&self) {
-        self.goaway_requested.notified().await;
-    }
-
     /// Counts a call as running until the returned guard is dropped.
     pub(crate) fn begin_call(self: &Arc<Self>) -> Busy {
         self.under_way.fetch_add(1, Ordering::Relaxed);
-        self.called.store(true, Ordering::Relaxed);
-        // Only the connection's own task changes this counter, so a plain load and store are enough.
+        // Only the connection's own task changes these counters, so plain loads and stores are enough.
+        let heard = self.bytes_heard.load(Ordering::Relaxed);
+        self.bytes_heard.store(heard.max(PREFACE), Ordering::Relaxed);
         let left = self.turn_calls_left.load(Ordering::Relaxed);
         self.turn_calls_left.store(left.saturating_sub(1), Ordering::Relaxed);
         Busy(self.clone())

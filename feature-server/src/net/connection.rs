@@ -2,40 +2,50 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::net::IpAddr;
-use std::pin::{Pin, pin};
+use std::future::{poll_fn, ready};
+use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
 use super::request_drain::drained;
+use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
-use crate::net::connection_age::{ConnectionAge, Step, Timeouts};
-use crate::net::idle_connections::{IdleConnections, Registration};
+use crate::net::connection_age::ConnectionAge;
+use crate::net::idle_connections::IdleConnections;
 use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
-use crate::permit::ClientAddress;
+use crate::net::tls::Tls;
 
 /// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
 const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
 
-/// hyper stores up to this many headers of an HTTP/1.1 request without an allocation.
-const HTTP1_HEADERS: usize = 100;
+/// The most headers of a request. hyper's limit for HTTP/1.1 is the same.
+const HEADERS: usize = 100;
+
+/// Above this many connections without a call, the longest idle ones get a GOAWAY. Each keeps about 18 KB of buffers.
+const IDLE_CONNECTIONS: usize = 300;
+
+/// How long an HTTP/2 client may be silent before the server sends a PING, and how long it may take to answer.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Flow-control windows of a stream and of a connection. They bound the bytes that the server buffers before a service
 /// reads them. A message larger than the stream's window takes a few round trips.
@@ -56,26 +66,24 @@ const RESETS_BEFORE_CALL: usize = 20;
 /// connection with a hundred such calls costs more than to ignore their data.
 const RESETS_BY_MISTAKE: usize = 256;
 
-/// How connections are served.
-pub(crate) struct Rules {
+/// Serves connections. All of them share it, so that an idle one costs little.
+pub(crate) struct ConnectionServer {
     http: auto::Builder<CallQueue>,
-    headers: usize,
-    timeouts: Timeouts,
+    limits: Limits,
     idle_connections: Arc<IdleConnections>,
+    tls: Option<Arc<Tls>>,
+    drain: Drain,
 }
 
-impl Rules {
-    pub(crate) fn new(limits: &Limits) -> Self {
+impl ConnectionServer {
+    pub(crate) fn new(limits: &Limits, tls: Option<Arc<Tls>>, drain: Drain) -> Self {
         let mut http = auto::Builder::new(CallQueue);
         http.http1()
             .timer(TokioTimer::new())
             // hyper counts the wait for the next request as well, so this also bounds the idle time of an HTTP/1.1
             // connection.
-            .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+            .header_read_timeout(Duration::from_millis(limits.receive_timeout_ms))
             .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
-        if limits.headers > HTTP1_HEADERS {
-            http.http1().max_headers(limits.headers);
-        }
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams_per_connection)
@@ -87,159 +95,113 @@ impl Rules {
             .max_send_buf_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
             .max_local_error_reset_streams(RESETS_BY_MISTAKE)
-            .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
-            .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
-        Self {
-            http,
-            headers: limits.headers,
-            timeouts: Timeouts::new(limits),
-            idle_connections: IdleConnections::new(limits.idle_connections),
-        }
+            .keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        Self { http, limits: limits.clone(), idle_connections: IdleConnections::new(IDLE_CONNECTIONS), tls, drain }
     }
-}
 
-/// A connection that has received its first byte and is registered.
-pub(crate) struct OpenConnection<Io> {
-    io: Listening<Io>,
-    activity: Arc<Activity>,
-    _registration: Registration,
-}
-
-/// Waits for the first byte of a connection and for a free registration; `None` if the connection is to be closed.
-/// Until then, a connection costs little more than its socket.
-pub(crate) async fn hear<Io>(io: Io, rules: &Rules, drain: Drain) -> Option<OpenConnection<Io>>
-where
-    Io: AsyncRead + AsyncWrite + Unpin,
-{
-    let activity = Activity::new();
-    let mut io = activity.listen(io);
-    tokio::select! {
-        heard = timeout(rules.timeouts.first_byte, io.hear()) => heard.ok()?.ok()?,
-        () = drain.reached(Phase::Draining) => return None,
-    }
-    let Some(_registration) = rules.idle_connections.register(activity.clone()).await else {
-        tracing::debug!("a connection was closed, because others don't leave in time");
-        return None;
-    };
-    Some(OpenConnection { io, activity, _registration })
-}
-
-/// Serves a connection until it is closed.
-///
-/// `address`: the client's address.
-pub(crate) async fn serve<Io, S>(heard: OpenConnection<Io>, address: IpAddr, service: S, rules: &Rules, drain: Drain)
-where
-    Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    let OpenConnection { io, activity, _registration } = heard;
-    let service = RefCell::new(service);
-    let calls = Calls { service, address: ClientAddress(address), headers: rules.headers, activity: activity.clone() };
-    let mut connection = pin!(rules.http.serve_connection(TokioIo::new(io), calls));
-    let mut draining = pin!(drain.reached(Phase::Draining));
-    let mut connection_age = ConnectionAge::new(&rules.timeouts);
-    let mut check = pin!(sleep_until(Instant::now()));
-    loop {
-        tokio::select! {
-            done = poll_fn(|cx| { activity.begin_turn(); inline_executor::poll(connection.as_mut(), cx) }) => {
-                if let Err(error) = done {
-                    tracing::debug!(%error, "a connection ended early");
-                }
-                return;
-            }
-            () = draining.as_mut(), if !connection_age.goaway_sent() => {
-                connection.as_mut().graceful_shutdown();
-                connection_age.drain();
-            }
-            () = activity.goaway_requested() => {}
-            () = check.as_mut() => {}
-        }
-        loop {
-            match connection_age.step(&activity) {
-                Step::Wait(until) => break check.as_mut().reset(until),
-                Step::Goaway => connection.as_mut().graceful_shutdown(),
-                Step::Close => return,
-            }
-        }
-    }
-}
-
-/// The calls of one connection, as hyper makes them.
-struct Calls<S> {
-    /// Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
-    /// other.
-    service: RefCell<S>,
-    address: ClientAddress,
-    /// The most headers that a request may have.
-    headers: usize,
-    activity: Arc<Activity>,
-}
-
-impl<S> hyper::service::Service<Request<Incoming>> for Calls<S>
-where
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible>,
-{
-    type Response = Response<CallBody>;
-    type Error = Infallible;
-    type Future = Call<S::Future>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Call<S::Future> {
-        let busy = Some(self.activity.begin_call());
-        if request.headers().len() > self.headers {
-            let refused = Some(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
-            return Call { inner: None, refused, is_head: false, busy };
-        }
-        if request.version() == Version::HTTP_11
-            && let Some(status) = bad_coding(request.headers())
-        {
-            let mut response = bare(status);
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            drop(drained(request));
-            return Call { inner: None, refused: Some(response), is_head: false, busy };
-        }
-        let is_head = request.method() == Method::HEAD;
-        request.extensions_mut().insert(self.address);
-        let mut service = self.service.borrow_mut();
-        let ready = service.poll_ready(&mut Context::from_waker(Waker::noop()));
-        assert!(ready.is_ready(), "the layers are always ready: they refuse what there is no room for");
-        Call { inner: Some(service.call(drained(request))), refused: None, is_head, busy }
-    }
-}
-
-pin_project! {
-    /// The future of an answer.
-    struct Call<F> {
-        // `None` if the request was refused here.
-        #[pin]
-        inner: Option<F>,
-        refused: Option<Response<CallBody>>,
-        is_head: bool,
-        busy: Option<Busy>,
-    }
-}
-
-impl<F> Future for Call<F>
-where
-    F: Future<Output = Result<Response<CallBody>, Infallible>>,
-{
-    type Output = Result<Response<CallBody>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let response = match this.refused.take() {
-            Some(response) => response,
-            None => {
-                let inner = this.inner.as_pin_mut().expect("a future is not polled after it was ready");
-                let Ok(response) = ready!(inner.poll(cx));
-                response
-            }
+    /// Serves a connection until it is closed. It begins with a handshake if TLS is on.
+    pub(crate) async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        let opened = match &self.tls {
+            None => Some((Either::Left(io), None)),
+            Some(tls) => Box::pin(tls.accept(io, address, self.drain.clone())).await,
         };
-        let response = if *this.is_head { without_content(response) } else { response };
-        let busy = this.busy.take().expect("a future is not polled after it was ready");
-        busy.answered(!response.body().is_refused());
-        Poll::Ready(Ok(response.map(|body| body.with_busy(busy))))
+        let Some((io, certificate)) = opened else { return };
+        let client = Client { address: address.ip(), certificate };
+        let activity = Activity::new();
+        let mut io = activity.listen(io);
+        let heard = tokio::select! {
+            heard = timeout(Duration::from_millis(self.limits.receive_timeout_ms), io.hear()) => heard,
+            () = self.drain.clone().reached(Phase::Draining) => return,
+        };
+        let Ok(Ok(())) = heard else { return };
+        let Some(_registration) = self.idle_connections.register(activity.clone()).await else {
+            tracing::debug!("a connection was closed, because others don't leave in time");
+            return;
+        };
+        // Boxed, so that the task is small until the first byte arrives.
+        Box::pin(self.serve_http(io, activity, client, service)).await;
     }
+
+    /// Serves a connection that has received its first byte.
+    async fn serve_http<Io, S>(&self, io: Listening<Io>, activity: Arc<Activity>, client: Client, service: S)
+    where
+        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
+        S::Future: Send,
+    {
+        // Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
+        // other.
+        let service = RefCell::new(service);
+        let of_calls = activity.clone();
+        let calls = service_fn(move |request| {
+            let busy = of_calls.begin_call();
+            let mut request = match acceptable(request) {
+                Ok(request) => request,
+                Err(refusal) => return Either::Left(ready(Ok(answered(refusal, busy)))),
+            };
+            let is_head = request.method() == Method::HEAD;
+            let context = CallContext::from_request(&request, client.clone());
+            request.extensions_mut().insert(context);
+            let mut service = service.borrow_mut();
+            let polled = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_ready(), "the layers are always ready: they refuse what there is no room for");
+            Either::Right(service.call(drained(request)).map(move |Ok(response)| {
+                let response = if is_head { without_content(response) } else { response };
+                Ok::<_, Infallible>(answered(response, busy))
+            }))
+        });
+        let mut connection = pin!(self.http.serve_connection(TokioIo::new(io), calls));
+        let mut draining = pin!(self.drain.clone().reached(Phase::Draining));
+        let mut connection_age = ConnectionAge::new(&self.limits);
+        let mut check = pin!(sleep_until(Instant::now()));
+        loop {
+            tokio::select! {
+                done = poll_fn(|cx| { activity.begin_turn(); inline_executor::poll(connection.as_mut(), cx) }) => {
+                    if let Err(error) = done {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                () = draining.as_mut(), if !connection_age.goaway_sent() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection_age.drain();
+                }
+                () = activity.goaway_requested.notified() => {}
+                () = check.as_mut() => {}
+            }
+            let send_goaway = &mut || connection.as_mut().graceful_shutdown();
+            let Some(next) = connection_age.step(&activity, send_goaway) else { return };
+            check.as_mut().reset(next);
+        }
+    }
+}
+
+/// The request, unless it has too many headers or a bad `Transfer-Encoding`.
+fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Response<CallBody>> {
+    if request.headers().len() > HEADERS {
+        return Err(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
+    if request.version() == Version::HTTP_11
+        && let Some(status) = bad_coding(request.headers())
+    {
+        drop(drained(request));
+        let mut response = bare(status);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return Err(response);
+    }
+    Ok(request)
+}
+
+/// The answer of a call, which keeps the connection busy until the client has read it.
+fn answered(response: Response<CallBody>, busy: Busy) -> Response<CallBody> {
+    busy.answered(!response.body().is_refused());
+    response.map(|body| body.with_busy(busy))
 }
 
 /// The status that refuses a bad `Transfer-Encoding`: the only allowed transfer coding is a single `chunked`.

@@ -1,43 +1,22 @@
 //! Decides when a connection is closed: for silence, idleness, age, to make room, or because its client reads nothing.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::activity::{Activity, Heard};
+use super::activity::Activity;
 use crate::config::settings::Limits;
 
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
-/// The timeouts of a connection.
-#[derive(Debug)]
-pub(crate) struct Timeouts {
-    pub(crate) first_byte: Duration,
-    header: Duration,
-    send: Duration,
-    idle: Duration,
-    age: Duration,
-    age_grace: Duration,
-}
-
-/// The next action on a connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Call [`ConnectionAge::step`] again at this time.
-    Wait(Instant),
-    /// Send a GOAWAY, and call [`ConnectionAge::step`] again at once.
-    Goaway,
-    /// Close the connection.
-    Close,
-}
+/// How long the calls on a connection that is too old may go on. It is the longest deadline by default.
+const AGE_GRACE: Duration = Duration::from_secs(60);
 
 /// The age of a connection, and whether its GOAWAY has been sent.
 #[derive(Debug)]
-pub(crate) struct ConnectionAge<'t> {
-    timeouts: &'t Timeouts,
+pub(crate) struct ConnectionAge<'l> {
+    limits: &'l Limits,
     /// When the GOAWAY was sent.
     goaway_sent_at: Option<Instant>,
     /// Before the GOAWAY: when the connection is too old. After it: when the calls that are still running are ended.
@@ -47,29 +26,12 @@ pub(crate) struct ConnectionAge<'t> {
     next_round: Instant,
 }
 
-impl Timeouts {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            first_byte: Duration::from_millis(limits.first_byte_timeout_ms),
-            header: Duration::from_millis(limits.header_timeout_ms),
-            send: Duration::from_millis(limits.send_timeout_ms),
-            idle: Duration::from_millis(limits.idle_timeout_ms),
-            age: Duration::from_millis(limits.connection_age_ms),
-            age_grace: Duration::from_millis(limits.connection_age_grace_ms),
-        }
-    }
-}
-
-impl<'t> ConnectionAge<'t> {
+impl<'l> ConnectionAge<'l> {
     /// For a connection that is opened now.
-    pub(crate) fn new(timeouts: &'t Timeouts) -> Self {
+    pub(crate) fn new(limits: &'l Limits) -> Self {
         let now = Instant::now();
-        Self {
-            timeouts,
-            goaway_sent_at: None,
-            ends: Some(now + jittered(timeouts.age)),
-            next_round: now + timeouts.send,
-        }
+        let ends = Some(now + jittered(Duration::from_millis(limits.connection_age_ms)));
+        Self { limits, goaway_sent_at: None, ends, next_round: now + Duration::from_millis(limits.send_timeout_ms) }
     }
 
     pub(crate) fn goaway_sent(&self) -> bool {
@@ -82,49 +44,50 @@ impl<'t> ConnectionAge<'t> {
         self.ends = None;
     }
 
-    pub(crate) fn step(&mut self, activity: &Activity) -> Step {
+    /// Sends a GOAWAY if it is time for it. Returns when to call this again; `None` if the connection is to be closed.
+    pub(crate) fn step(&mut self, activity: &Activity, send_goaway: &mut dyn FnMut()) -> Option<Instant> {
         let now = Instant::now();
         if self.next_round <= now {
             if activity.stalled() {
-                return Step::Close;
+                return None;
             }
-            self.next_round = now + self.timeouts.send;
+            self.next_round = now + Duration::from_millis(self.limits.send_timeout_ms);
         }
         let quiet_until = self.quiet_until(activity);
         let over = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         // A second request to go after the GOAWAY closes the connection: it has had time to go.
         let makes_room = quiet_until.is_some() && activity.goaway_requests() > usize::from(self.goaway_sent());
         if over(self.ends) || over(quiet_until) || makes_room {
-            if self.goaway_sent() || activity.heard() != Heard::Enough {
-                return Step::Close;
+            if self.goaway_sent() || !activity.protocol_is_decided() {
+                return None;
             }
+            send_goaway();
             self.goaway_sent_at = Some(now);
-            self.ends = Some(now + self.timeouts.age_grace);
-            return Step::Goaway;
+            self.ends = Some(now + AGE_GRACE);
+            return self.step(activity, send_goaway);
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.
-        let quiet_until =
-            quiet_until.unwrap_or_else(|| now + if self.goaway_sent() { GOAWAY_GRACE } else { self.timeouts.idle });
-        Step::Wait(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
+        let idle = if self.goaway_sent() { GOAWAY_GRACE } else { Duration::from_millis(self.limits.idle_timeout_ms) };
+        let quiet_until = quiet_until.unwrap_or(now + idle);
+        Some(self.ends.into_iter().fold(quiet_until.min(self.next_round), Instant::min))
     }
 
     /// When the connection has been idle for too long; `None` while calls run.
     fn quiet_until(&self, activity: &Activity) -> Option<Instant> {
         let quiet_since = activity.quiet_since()?;
-        Some(match (activity.heard(), self.goaway_sent_at) {
-            (Heard::Nothing, _) => quiet_since + self.timeouts.first_byte,
-            (Heard::HalfPreface, _) => quiet_since + self.timeouts.first_byte + self.timeouts.header,
-            (Heard::Enough, None) => quiet_since + self.timeouts.idle,
-            (Heard::Enough, Some(told)) => quiet_since.max(told) + GOAWAY_GRACE,
+        Some(match self.goaway_sent_at {
+            _ if !activity.protocol_is_decided() => {
+                quiet_since + 2 * Duration::from_millis(self.limits.receive_timeout_ms)
+            }
+            None => quiet_since + Duration::from_millis(self.limits.idle_timeout_ms),
+            Some(sent_at) => quiet_since.max(sent_at) + GOAWAY_GRACE,
         })
     }
 }
 
 /// A duration that varies at random by up to a tenth, so that connections opened together do not close together.
 fn jittered(time: Duration) -> Duration {
-    // The only source of randomness in the standard library; quality does not matter here.
-    let chance = RandomState::new().build_hasher().finish() as u32;
-    time.mul_f64(0.9 + 0.2 * f64::from(chance) / f64::from(u32::MAX))
+    time.mul_f64(0.9 + 0.2 * fastrand::f64())
 }
 
 #[cfg(test)]

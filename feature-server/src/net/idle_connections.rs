@@ -59,8 +59,12 @@ impl IdleConnections {
 
     async fn room(&self) {
         while self.is_full() {
-            if timeout(GOAWAY_TIMEOUT, self.left.notified()).await.is_err() {
-                self.close_again();
+            if timeout(GOAWAY_TIMEOUT, self.left.notified()).await.is_ok() {
+                continue;
+            }
+            let mut registered = self.registered();
+            if registered.goaway_at.is_none_or(|at| at.elapsed() >= GOAWAY_TIMEOUT) {
+                self.make_room(&mut registered);
             }
         }
         // Each waiting connection wakes the next one.
@@ -82,13 +86,6 @@ impl IdleConnections {
 
     fn is_full(&self) -> bool {
         self.registered().leaving > self.quarter()
-    }
-
-    fn close_again(&self) {
-        let mut registered = self.registered();
-        if registered.goaway_at.is_none_or(|at| at.elapsed() >= GOAWAY_TIMEOUT) {
-            self.make_room(&mut registered);
-        }
     }
 
     /// Sends GOAWAY to the longest-idle connections, 25 % below the limit, so this runs rarely. A connection that is

@@ -32,25 +32,22 @@ where
     }
 }
 
-/// Polls a connection, and then the calls that it has accepted. It has then read everything that its client has sent so
-/// far, so the answers leave together.
+/// Polls a connection, and then the calls that it has accepted; those that have to wait are spawned. The connection has
+/// read everything that its client has sent so far, so the answers leave together.
 ///
 /// * `connection`: spawns its calls with [`CallQueue`].
 pub(crate) fn poll<C: Future>(connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<C::Output> {
     let done = connection.poll(cx);
     let mut accepted = QUEUE.take();
-    accepted.drain(..).for_each(|call| run(call, cx));
+    for mut call in accepted.drain(..) {
+        if call.as_mut().poll(cx).is_pending() {
+            // The first poll of the new task registers the right waker.
+            tokio::spawn(call);
+        }
+    }
     // Keeps the allocation for the next poll.
     QUEUE.set(accepted);
     done
-}
-
-/// Polls a call once, and spawns it if it has to wait.
-fn run(mut call: Task, cx: &mut Context<'_>) {
-    if call.as_mut().poll(cx).is_pending() {
-        // The first poll of the new task registers the right waker.
-        tokio::spawn(call);
-    }
 }
 
 #[cfg(test)]

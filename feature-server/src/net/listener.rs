@@ -1,6 +1,7 @@
 //! The accept loop: from the first connection to the end of the last one.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_util::either::Either;
 use tonic::body::Body;
-use tower::{Service, ServiceExt};
+use tower::Service;
 
-use super::connection::{self, Rules};
-use super::tls::{self, ClientCertificate, Handshakes};
+use super::connection::ConnectionServer;
+use super::tls::Tls;
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
@@ -36,14 +36,11 @@ const FLUSH: Duration = Duration::from_secs(1);
 pub(crate) trait Accept: Send {
     /// A connection that is bound to no runtime yet.
     type Socket: Send + 'static;
-    /// A connection on the runtime that opened it.
-    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    /// A connection on the runtime that made it of its socket.
+    type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static + TryFrom<Self::Socket, Error: Display + Send>;
 
     /// The next connection and its client's address. Cancel-safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Socket, SocketAddr)>> + Send;
-
-    /// Opens a connection on the current runtime.
-    fn open(socket: Self::Socket) -> io::Result<Self::Io>;
 }
 
 impl Accept for TcpListener {
@@ -57,20 +54,10 @@ impl Accept for TcpListener {
         let _ = stream.set_nodelay(true);
         Ok((stream.into_std()?, address))
     }
-
-    fn open(socket: std::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::from_std(socket)
-    }
 }
 
-/// How a server stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// The connections that were cut off because they did not end in time.
-    pub cut_off: usize,
-}
-
-/// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest.
+/// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest. Returns
+/// how many connections were cut off, because they did not end in time.
 ///
 /// * `workers`: the threads that serve connections.
 /// * `tls`: encrypts connections; `None` means clear text.
@@ -78,18 +65,17 @@ pub(crate) async fn run<A, S>(
     mut incoming: A,
     workers: Workers,
     service: S,
-    tls: Option<Arc<Handshakes>>,
+    tls: Option<Arc<Tls>>,
     settings: &Settings,
     drain: Drain,
     shutdown: impl Future<Output = ()>,
-) -> Stopped
+) -> usize
 where
     A: Accept,
-    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send> + Clone + Send + 'static,
 {
     let limits = &settings.limits;
-    let serving = Arc::new(Serving { tls, rules: Rules::new(limits), drain: drain.clone() });
+    let server = Arc::new(ConnectionServer::new(limits, tls, drain.clone()));
     let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -106,11 +92,11 @@ where
                 pause = FIRST_PAUSE;
                 match slots.take(address.ip()) {
                     Ok(slot) => {
-                        let (serving, service, worker) = (serving.clone(), service.clone(), workers.slot());
+                        let (server, service, worker) = (server.clone(), service.clone(), workers.slot());
                         let runtime = worker.runtime.clone();
                         let serve = async move {
-                            match A::open(socket) {
-                                Ok(io) => serving.serve(io, address, service).await,
+                            match A::Io::try_from(socket) {
+                                Ok(io) => server.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
                             drop((slot, worker));
@@ -134,62 +120,15 @@ where
         }
     }
     drop(incoming);
-    drain.advance(Phase::Draining);
     let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-    let _ = timeout(grace, all_ended(&mut connections)).await;
-    drain.advance(Phase::Ended);
-    let _ = timeout(FLUSH, all_ended(&mut connections)).await;
+    for (phase, patience) in [(Phase::Draining, grace), (Phase::Ended, FLUSH)] {
+        drain.advance(phase);
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let _ = timeout(patience, all_ended).await;
+    }
     let cut_off = connections.len();
     connections.shutdown().await;
-    Stopped { cut_off }
-}
-
-/// What all connections share, so that an idle connection costs little.
-struct Serving {
-    tls: Option<Arc<Handshakes>>,
-    rules: Rules,
-    drain: Drain,
-}
-
-impl Serving {
-    /// Serves a connection, which begins with a handshake if TLS is on. The handshake runs in the connection's own
-    /// task, so it does not delay the accept loop.
-    async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
-    where
-        Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
-    {
-        let opened = match &self.tls {
-            None => Some((Either::Left(io), None)),
-            Some(handshakes) => Box::pin(tls::open(handshakes, io, address, self.drain.clone())).await,
-        };
-        let Some((io, certificate)) = opened else { return };
-        let Some(heard) = connection::hear(io, &self.rules, self.drain.clone()).await else { return };
-        let service = with(certificate, service);
-        // Boxed, so that the task is small until the first byte arrives.
-        Box::pin(connection::serve(heard, address.ip(), service, &self.rules, self.drain.clone())).await;
-    }
-}
-
-/// A service whose requests carry the certificate of the connection's client.
-fn with<S>(
-    certificate: Option<ClientCertificate>,
-    service: S,
-) -> impl Service<Request<Body>, Response = S::Response, Error = S::Error, Future = S::Future> + Clone
-where
-    S: Service<Request<Body>> + Clone,
-{
-    service.map_request(move |mut request: Request<Body>| {
-        if let Some(certificate) = &certificate {
-            request.extensions_mut().insert(certificate.clone());
-        }
-        request
-    })
-}
-
-async fn all_ended(connections: &mut JoinSet<()>) {
-    while connections.join_next().await.is_some() {}
+    cut_off
 }
 
 /// Whether an error concerns only the connection that was being accepted.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::Request;
 use http::header::EXPECT;
 use http_body::{Body as _, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -67,13 +67,7 @@ impl Drop for Drained {
     }
 }
 
-async fn drain(mut body: Incoming) {
-    let mut left = DRAINED_BYTES_MAX;
-    while let Some(Ok(frame)) = body.frame().await {
-        let length = frame.data_ref().map_or(0, Bytes::len);
-        match left.checked_sub(length) {
-            Some(rest) => left = rest,
-            None => return,
-        }
-    }
+async fn drain(body: Incoming) {
+    let mut body = Limited::new(body, DRAINED_BYTES_MAX);
+    while let Some(Ok(_)) = body.frame().await {}
 }

@@ -1,7 +1,5 @@
 //! The phases of a server's life: it serves, it drains, it has ended.
 
-use std::sync::Arc;
-
 use tokio::sync::watch;
 
 /// How far the shutdown of a server has come. The order of the variants is the order in time.
@@ -17,22 +15,16 @@ pub(crate) enum Phase {
 
 /// The phase of one server, shared by its connections and calls.
 #[derive(Debug, Clone)]
-pub(crate) struct Drain(Arc<watch::Sender<Phase>>);
+pub(crate) struct Drain(watch::Sender<Phase>);
 
 impl Drain {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Phase::Serving)))
+        Self(watch::Sender::new(Phase::Serving))
     }
 
-    /// Moves to a later phase, never to an earlier one.
+    /// Moves to a later phase.
     pub(crate) fn advance(&self, to: Phase) {
-        self.0.send_if_modified(|now| {
-            let forward = to > *now;
-            if forward {
-                *now = to;
-            }
-            forward
-        });
+        self.0.send_replace(to);
     }
 
     pub(crate) fn has_reached(&self, phase: Phase) -> bool {

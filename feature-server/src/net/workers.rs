@@ -55,8 +55,8 @@ impl Workers {
     }
 
     /// The runtime of each thread.
-    pub(crate) fn runtimes(&self) -> impl Iterator<Item = &Handle> {
-        self.0.iter().map(|worker| &worker.runtime)
+    pub(crate) fn runtimes(&self) -> Vec<Handle> {
+        self.0.iter().map(|worker| worker.runtime.clone()).collect()
     }
 
     /// A slot on the worker with the fewest connections.

@@ -1,5 +1,6 @@
 //! Which calls get a slot, and when it is free again.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
 use super::*;
@@ -28,10 +29,8 @@ fn permits() -> Arc<Permits> {
     Permits::new(&Limits {
         calls: 2,
         unauthenticated_calls: 2,
-        unauthenticated_calls_per_address: 1,
         request_bytes: 10,
         message_bytes: 10,
-        unauthenticated_bytes: 4,
         ..Limits::default()
     })
 }
@@ -109,8 +108,8 @@ fn authenticated_calls_are_counted_until_they_are_over() {
 fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
     let permits = permits();
     let (anonymous, _guard) = permits.permit(ATTACKER, false, 1 << 20);
-    anonymous.reserve_bytes(4).unwrap();
-    assert!(matches!(anonymous.reserve_bytes(1), Err(Failure::MessageTooLarge { limit: 4 })));
+    anonymous.reserve_bytes(UNAUTHENTICATED_BYTES).unwrap();
+    assert!(matches!(anonymous.reserve_bytes(1), Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES })));
 
     let (first, guard) = permits.permit(OTHER, false, 1 << 20);
     first.authenticate(Arc::default(), 1).unwrap();

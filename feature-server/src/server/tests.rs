@@ -88,7 +88,7 @@ struct Bench {
     _folder: tempfile::TempDir,
 }
 
-const QUEUE: usize = 3;
+const QUEUE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 impl Bench {
     async fn new() -> Self {
@@ -96,12 +96,11 @@ impl Bench {
         let mut settings = Settings::default();
         settings.server.data = folder.path().to_owned();
         settings.server.listen = "127.0.0.1:0".parse().expect("it is an address");
-        (settings.limits.queued_reads, settings.limits.queued_writes) = (QUEUE, QUEUE);
         settings.limits.default_deadline_ms = 50;
         // A cached answer would not read the store.
         settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
-        let server = Server::over(&settings, store.clone(), None).await.expect("the server starts");
+        let server = Server::over(&settings, store.clone(), None, QUEUE).await.expect("the server starts");
         let asked = TokenRequest {
             roles: vec!["IAM_OWNER".to_owned()],
             instance: InstanceId::new("demo").ok(),
@@ -197,9 +196,9 @@ async fn a_store_that_hangs_delays_only_calls_that_need_it_and_only_to_their_dea
 
     let threads = reading_threads().get();
     let places = until_refused(async || bench.get(SOON).await).await;
-    assert!(places >= threads + QUEUE, "{places} reads in {threads} threads and {QUEUE} places to wait");
+    assert!(places >= threads + QUEUE.get(), "{places} reads in {threads} threads and {QUEUE} places to wait");
     let places = until_refused(async || bench.set(actions(), SOON).await).await;
-    assert!(places > QUEUE, "{places} writes in a committer and {QUEUE} places to wait");
+    assert!(places > QUEUE.get(), "{places} writes in a committer and {QUEUE} places to wait");
 
     assert_eq!(bench.set(SetInstanceFeaturesRequest::default(), LATER).await, Code::InvalidArgument);
     assert_eq!(bench.health().await, ServingStatus::Serving);

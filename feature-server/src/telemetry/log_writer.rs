@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The most bytes of lines that wait, and again as many while they are written. Further lines are left out.
-const WAITING_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const WAITING_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most bytes of waiting lines below `info`: a flood of details must not displace warnings and errors.
 const DETAILS_BYTES: usize = WAITING_BYTES / 2;
@@ -26,14 +26,8 @@ const TICK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(10);
 
 /// Writes lines in the background, in their order.
-#[derive(Clone)]
-pub(super) struct LogWriter {
-    /// `None` if the thread could not be started; the caller then writes its lines itself.
-    queue: Option<Arc<Queue>>,
-}
-
 #[derive(Default)]
-struct Queue {
+pub(super) struct LogWriter {
     state: Mutex<State>,
     arrived: Condvar,
     written: Condvar,
@@ -42,14 +36,16 @@ struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// The thread is writing lines that it has taken from the queue.
+    /// The thread could not be started; the caller then writes its lines itself.
+    has_no_thread: bool,
+    /// The thread is writing lines that it has taken.
     writing: bool,
     /// Lines that found no room or could not be written, and that the log has not reported yet.
     left_out: u64,
 }
 
 impl LogWriter {
-    /// Starts the thread.
+    /// Starts the thread, which never ends.
     ///
     /// * `report`: logs how many lines were left out. It is called when lines can be written again.
     /// * `tick`: called once a second.
@@ -57,83 +53,41 @@ impl LogWriter {
         sink: impl Write + Send + 'static,
         report: impl Fn(u64) + Send + 'static,
         tick: impl Fn() + Send + 'static,
-    ) -> Self {
-        let queue = Arc::<Queue>::default();
-        let of_thread = Arc::clone(&queue);
+    ) -> &'static Self {
+        let log: &Self = Box::leak(Box::default());
         let thread = thread::Builder::new().name("log".to_owned());
-        let started = thread.spawn(move || of_thread.write_all(sink, report, tick));
-        Self { queue: started.is_ok().then_some(queue) }
+        log.state().has_no_thread = thread.spawn(move || log.write_all(sink, report, tick)).is_err();
+        log
     }
 
-    /// Adds one line, which ends with a line feed. It never blocks, and leaves the line out if there is no room.
-    pub(super) fn push(&self, line: &[u8]) {
-        self.push_within(WAITING_BYTES, line);
-    }
-
-    fn push_within(&self, room: usize, line: &[u8]) {
-        match &self.queue {
-            Some(queue) => queue.push(room, line),
+    /// Adds one line, which ends with a line feed. It never blocks, and leaves the line out if more bytes than `room`
+    /// would wait then.
+    pub(super) fn push(&self, room: usize, line: &[u8]) {
+        let mut state = self.state();
+        if state.has_no_thread {
             // An error cannot be reported anywhere.
-            None => drop(io::stderr().write_all(line)),
+            let _ = io::stderr().write_all(line);
+        } else if state.waiting.len() + line.len() > room {
+            state.left_out += 1;
+        } else {
+            let is_first = state.waiting.is_empty();
+            state.waiting.extend_from_slice(line);
+            drop(state);
+            if is_first {
+                self.arrived.notify_one();
+            }
         }
     }
 
     /// Waits until all lines are written, for at most `patience`.
     pub(super) fn flush(&self, patience: Duration) {
-        let Some(queue) = &self.queue else { return };
         let busy = |state: &mut State| state.writing || !state.waiting.is_empty();
-        drop(queue.written.wait_timeout_while(queue.state(), patience, busy));
-    }
-}
-
-/// Collects the lines of one event.
-pub(super) struct LineWriter<'a> {
-    writer: &'a LogWriter,
-    room: usize,
-}
-
-impl Write for LineWriter<'_> {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.writer.push_within(self.room, line);
-        Ok(line.len())
+        drop(self.written.wait_timeout_while(self.state(), patience, busy));
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for LogWriter {
-    type Writer = LineWriter<'a>;
-
-    fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter { writer: self, room: WAITING_BYTES }
-    }
-
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter<'a> {
-        let room = if *metadata.level() > Level::INFO { DETAILS_BYTES } else { WAITING_BYTES };
-        LineWriter { writer: self, room }
-    }
-}
-
-impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change leaves the state consistent, so a panic elsewhere does no harm.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, room: usize, line: &[u8]) {
-        let mut state = self.state();
-        if state.waiting.len() + line.len() > room {
-            state.left_out += 1;
-            return;
-        }
-        let is_first = state.waiting.is_empty();
-        state.waiting.extend_from_slice(line);
-        drop(state);
-        if is_first {
-            self.arrived.notify_one();
-        }
     }
 
     /// The loop of the thread.
@@ -141,15 +95,22 @@ impl Queue {
         let mut lines = Vec::new();
         let mut next_tick = Instant::now() + TICK;
         loop {
-            self.take(&mut lines);
+            let waited = self.arrived.wait_timeout_while(self.state(), TICK, |state| state.waiting.is_empty());
+            let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            mem::swap(&mut state.waiting, &mut lines);
+            state.writing = !lines.is_empty();
+            drop(state);
             if !lines.is_empty() {
                 let failed = write(&mut sink, &lines);
-                let left_out = self.count(failed);
-                if failed == 0 && left_out > 0 {
-                    report(left_out);
-                }
                 lines.clear();
                 lines.shrink_to(KEPT_BYTES);
+                let mut state = self.state();
+                state.left_out += failed;
+                let left_out = if failed == 0 { mem::take(&mut state.left_out) } else { 0 };
+                drop(state);
+                if left_out > 0 {
+                    report(left_out);
+                }
                 // After the report, because `flush` has to wait for that line, too.
                 self.state().writing = false;
                 self.written.notify_all();
@@ -160,23 +121,35 @@ impl Queue {
             }
         }
     }
+}
 
-    /// Waits for lines, at most until the next tick.
-    fn take(&self, lines: &mut Vec<u8>) {
-        let waited = self.arrived.wait_timeout_while(self.state(), TICK, |state| state.waiting.is_empty());
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        mem::swap(&mut state.waiting, lines);
-        state.writing = !lines.is_empty();
+/// Adds the lines of one event.
+pub(super) struct LineWriter {
+    log: &'static LogWriter,
+    room: usize,
+}
+
+impl Write for LineWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.log.push(self.room, line);
+        Ok(line.len())
     }
 
-    /// Adds lines that could not be written. If there are none, returns how many have been left out so far.
-    fn count(&self, failed: u64) -> u64 {
-        let mut state = self.state();
-        if failed == 0 {
-            return mem::take(&mut state.left_out);
-        }
-        state.left_out += failed;
-        state.left_out
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for &'static LogWriter {
+    type Writer = LineWriter;
+
+    fn make_writer(&self) -> LineWriter {
+        LineWriter { log: self, room: WAITING_BYTES }
+    }
+
+    fn make_writer_for(&self, metadata: &Metadata<'_>) -> LineWriter {
+        let room = if *metadata.level() > Level::INFO { DETAILS_BYTES } else { WAITING_BYTES };
+        LineWriter { log: self, room }
     }
 }
 

@@ -66,7 +66,7 @@ fn lines_that_no_filter_enables_are_never_evaluated() {
     for (filter, expected) in table {
         let log = Log { filter: filter.to_owned(), format: LogFormat::Json };
         let lines = Box::leak(Box::new(LineLimit::new()));
-        let subscriber = subscriber(&log, false, io::sink, lines).unwrap();
+        let subscriber = subscriber(&log, false, io::sink, lines);
         assert_eq!(subscriber.max_level_hint(), Some(expected), "{filter}");
         let is_never = with_default(subscriber, || !tracing::enabled!(target: "feature_server", Level::TRACE));
         assert!(is_never, "{filter}");
@@ -135,7 +135,7 @@ fn written(log: &Log, terminal: bool, work: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
     let lines = Box::leak(Box::new(LineLimit::new()));
-    let subscriber = subscriber(log, terminal, move || writer.clone(), lines).unwrap();
+    let subscriber = subscriber(log, terminal, move || writer.clone(), lines);
     with_default(subscriber, work);
     let bytes = sink.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()

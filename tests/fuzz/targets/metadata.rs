@@ -12,15 +12,15 @@ use feature_auth::access::{AccessRules, Caller};
 use feature_auth::roles::Roles;
 use feature_auth::{Grant, Identity, Principal};
 use feature_core::{InstanceId, Scope};
-use feature_server::call_context::CallContext;
+use feature_server::call_context::{CallContext, Client};
 use feature_server::config::Settings;
-use feature_server::services::descriptors;
 use feature_server::error::Failure;
 use feature_server::middleware::auth::instances::Instances;
 use feature_server::middleware::auth::rules;
 use feature_server::middleware::recognise::allowed_hosts::Hosts;
 use feature_server::middleware::recognise::{MessageBytes, Recogniser};
 use feature_server::pages::Pages;
+use feature_server::services::descriptors;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -100,7 +100,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let known = &*KNOWN;
     let Some(request) = request(input) else { return Corpus::Reject };
 
-    let context = CallContext::from_request(&request);
+    let context = CallContext::from_request(&request, Client::default());
     let id = context.request_id();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
 

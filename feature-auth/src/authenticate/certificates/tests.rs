@@ -19,6 +19,11 @@ fn certificates(entries: Vec<config::Certificate>) -> Result<Certificates, Setup
     Certificates::new(&entries, &roles())
 }
 
+fn names(subject: &str, uris: &[&str], expires_at: u64) -> CertificateNames {
+    let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+    CertificateNames { subject: subject.to_owned(), uris, expires_at }
+}
+
 #[test]
 fn certificate_names_a_client_by_a_uri_or_the_whole_subject() {
     let named_user = config::Certificate { user: Some("ann".to_owned()), ..entry(None, Some("CN=ann"), &[]) };
@@ -38,9 +43,8 @@ fn certificate_names_a_client_by_a_uri_or_the_whole_subject() {
         (CONSOLE, &["CN=ann"], None),
     ];
     for (subject, uris, named) in table {
-        let uris: Vec<String> = uris.iter().map(|uri| (*uri).to_owned()).collect();
-        let names = CertificateNames { subject, uris: &uris, expires_at: NOW + 1 };
-        let actual = certificates.authenticate(names, now()).map(|principal| principal.unwrap().subject.clone());
+        let names = names(subject, uris, NOW + 1);
+        let actual = certificates.authenticate(&names, now()).map(|principal| principal.unwrap().subject.clone());
         assert_eq!(actual.as_deref(), named, "{subject} {uris:?}");
     }
 }
@@ -53,8 +57,7 @@ fn client_has_what_its_entry_says() {
         ..entry(Some(CONSOLE), None, &["IAM_OWNER", "ORG_OWNER"])
     };
     let certificates = certificates(vec![all]).unwrap();
-    let names = CertificateNames { subject: "", uris: &[CONSOLE.to_owned()], expires_at: NOW + 1 };
-    let principal = certificates.authenticate(names, now()).unwrap().unwrap();
+    let principal = certificates.authenticate(&names("", &[CONSOLE], NOW + 1), now()).unwrap().unwrap();
     let acme = Some(OrganizationId::new("acme").unwrap());
     assert_eq!(principal.instance, Some(InstanceId::new("demo").unwrap()));
     assert_eq!((&principal.user, &principal.organization), (&Some(UserId::new("ann").unwrap()), &acme));
@@ -66,8 +69,7 @@ fn client_has_what_its_entry_says() {
 fn certificate_expires_on_an_open_connection() {
     let certificates = certificates(vec![entry(Some(CONSOLE), None, &[])]).unwrap();
     for (expires_at, expired) in [(NOW + 1, false), (NOW, true)] {
-        let names = CertificateNames { subject: "", uris: &[CONSOLE.to_owned()], expires_at };
-        let actual = certificates.authenticate(names, now()).unwrap();
+        let actual = certificates.authenticate(&names("", &[CONSOLE], expires_at), now()).unwrap();
         assert_eq!(actual.is_err_and(|error| error == AuthError::CertificateExpired), expired, "{expires_at}");
     }
 }

@@ -38,6 +38,10 @@ fn unknown_keys_are_named_with_the_nearest_known_one() {
             "roles.X.permission (FILE): unknown key; the nearest known one is roles.X.permissions",
         ),
         ("\"a\\nb\" = 1", "\"a\\nb\" (FILE): unknown key; the nearest known one is auth"),
+        (
+            "server.'a`b, expected `c`' = 1",
+            "server.\"a`b, expected `c`\" (FILE): unknown key; the nearest known one is server.reflection",
+        ),
         ("'limits[9999999999]' = 1", "\"limits[9999999999]\" (FILE): unknown key; the nearest known one is limits"),
     ];
     for (file, expected) in table {
@@ -71,7 +75,7 @@ fn bad_values_are_named_with_what_is_allowed() {
                   case, no path, no default port";
     let permission = "one of system, iam, org or user, then .feature., then one of read, write or delete, such as \
                       org.feature.read";
-    let instance = "an instance id of 1 to 200 characters without control characters";
+    let id = "an id of 1 to 200 characters without control characters";
     let filter = "off, error, warn, info, debug or trace, or a list such as info,feature_server=debug";
     let long = format!("instances.default = '{}'", "x".repeat(201));
     let table = [
@@ -91,6 +95,16 @@ fn bad_values_are_named_with_what_is_allowed() {
         ("server.data = ''", "server.data = \"\"", "a path"),
         ("server.allow_cleartext = 'yes'", "server.allow_cleartext = \"yes\"", "true or false"),
         ("server.allow_cleartext = 1", "server.allow_cleartext = 1", "true or false"),
+        ("log.format = {}", "log.format = a table", "one of \"auto\", \"text\", \"json\""),
+        ("log.format = { auto = {} }", "log.format = a table", "one of \"auto\", \"text\", \"json\""),
+        ("log.format = { auto = 1 }", "log.format = a table", "one of \"auto\", \"text\", \"json\""),
+        ("log.format = { xml = 1 }", "log.format = a table", "one of \"auto\", \"text\", \"json\""),
+        ("log.format = { auto = 1, xml = 2 }", "log.format = a table", "one of \"auto\", \"text\", \"json\""),
+        ("log.format = 5", "log.format = 5", "one of \"auto\", \"text\", \"json\""),
+        ("store = [2000000]", "store = [2000000]", "a table"),
+        ("limits = [2000000]", "limits = [2000000]", "a table"),
+        ("auth.issuers = [['i', 'a']]", "auth.issuers[0] = [\"i\", \"a\"]", "a table"),
+        ("roles.X = ['instance', ['org.feature.read']]", "roles.X = [\"instance\", [\"org.feature.read\"]]", "a table"),
         ("log.format = 'xml'", "log.format = \"xml\"", "one of \"auto\", \"text\", \"json\""),
         ("log.filter = 'inof'", "log.filter = \"inof\"", filter),
         ("cors.allowed_origins = ['https://a', '*']", "cors.allowed_origins[1] = \"*\"", origin),
@@ -99,12 +113,12 @@ fn bad_values_are_named_with_what_is_allowed() {
             "cors.allowed_origins = \"https://a\"",
             &format!("a list, each {origin}"),
         ),
-        ("instances.default = ''", "instances.default = \"\"", instance),
-        ("instances.default = \"a\\tb\"", "instances.default = \"a\\tb\"", instance),
-        (&long, &format!("instances.default = \"{}...", "x".repeat(76)), instance),
+        ("instances.default = ''", "instances.default = \"\"", id),
+        ("instances.default = \"a\\tb\"", "instances.default = \"a\\tb\"", id),
+        (&long, &format!("instances.default = \"{}...", "x".repeat(76)), id),
         ("instances.hosts = 'a'", "instances.hosts = \"a\"", "a table"),
-        ("[instances.hosts]\n'a.example.com' = 5", "instances.hosts.\"a.example.com\" = 5", instance),
-        ("auth.issuers = 'x'", "auth.issuers = \"x\"", "a list of tables"),
+        ("[instances.hosts]\n'a.example.com' = 5", "instances.hosts.\"a.example.com\" = 5", id),
+        ("auth.issuers = 'x'", "auth.issuers = \"x\"", "a list, each a table"),
         ("auth.issuers = ['x']", "auth.issuers[0] = \"x\"", "a table"),
         ("auth.roles_claim = ''", "auth.roles_claim = \"\"", "a text that is not empty"),
         (
@@ -123,9 +137,14 @@ fn bad_values_are_named_with_what_is_allowed() {
             "one of \"everything\", \"instance\", \"organization\"",
         ),
         (
+            "[roles.X]\nbound_to = 'instance'\npermissions = 5",
+            "roles.X.permissions = 5",
+            &format!("a list, each {permission}"),
+        ),
+        (
             "[roles.X]\nbound_to = 'instance'\npermissions = []",
             "roles.X.permissions = []",
-            &format!("a list of at least 1, each {permission}"),
+            "a list of at least one permission",
         ),
         (
             "[roles.'A.B']\nbound_to = 'instance'\npermissions = ['org.feature.red']",
@@ -167,7 +186,7 @@ fn variables_and_flags_are_named_as_the_origin() {
         (
             "FEATURE_SERVER__INSTANCES__HOSTS",
             "{}\nlimits.calls = 5",
-            "FEATURE_SERVER__INSTANCES__HOSTS: not valid TOML: more than one value".to_owned(),
+            "FEATURE_SERVER__INSTANCES__HOSTS: not valid TOML: unexpected content, expected nothing".to_owned(),
         ),
     ];
     for (variable, value, expected) in table {
@@ -196,6 +215,11 @@ fn names_and_missing_keys_are_told() {
             "roles.X.bound_to (FILE): missing; it must be one of \"everything\", \"instance\", \"organization\"",
         ),
         (
+            "[[auth.certificates]]\nuri = 'a:b'",
+            "auth.certificates[0].roles (FILE): missing; it must be a list, each a role name of 1 to 200 characters without \
+             commas and control characters",
+        ),
+        (
             "[[auth.issuers]]\nissuer = 'i'",
             "auth.issuers[0].audience (FILE): missing; it must be a text that is not empty",
         ),
@@ -215,7 +239,11 @@ fn unreadable_sources_are_told() {
             "[limits]\ncalls =",
             "FILE: not valid TOML: line 2, column 8: string values must be quoted, expected literal string",
         ),
-        ("limits.calls = 99999999999999999999", "FILE: not valid TOML: number too large to fit in target type"),
+        (
+            "limits.calls = 99999999999999999999",
+            "FILE: not valid TOML: line 1, column 16: invalid type: integer `99999999999999999999` as i128, expected any \
+             valid TOML value",
+        ),
     ];
     for (file, expected) in table {
         check(file, &[], &[], expected);

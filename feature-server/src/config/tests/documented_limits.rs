@@ -14,9 +14,9 @@ fn it_lists_every_limit_once_with_its_default() {
             (key.trim_end_matches('`').to_owned(), default.parse().unwrap_or_else(|_| panic!("{key}: {default:?}")))
         })
         .collect();
-    let defaults = serde_json::to_value(Settings::default().limits).unwrap();
+    let defaults = Table::try_from(Settings::default().limits).unwrap();
     let mut known: Vec<(String, i64)> =
-        defaults.as_object().unwrap().iter().map(|(key, value)| (key.clone(), value.as_i64().unwrap())).collect();
+        defaults.iter().map(|(key, value)| (key.clone(), value.as_integer().unwrap())).collect();
     let mut sorted = documented;
     sorted.sort();
     known.sort();

@@ -15,6 +15,7 @@ use tower::{ServiceExt, service_fn};
 use tracing::Instrument;
 
 use super::*;
+use crate::call_context::Client;
 use crate::services::testing::schema;
 
 struct Setup {
@@ -206,9 +207,12 @@ fn bearer_token_must_be_given_exactly_once() {
 #[test]
 fn certificate_does_not_count_beside_a_token_or_for_a_page() {
     let certificate_of = |header: &str| {
-        let shown = ClientCertificate::saying("CN=ann", &[], 7);
-        let request = Request::builder().header(header, "x").extension(shown).body(()).unwrap();
-        certificate(&request).map(|names| (names.subject.to_owned(), names.expires_at))
+        let mut request = Request::builder().header(header, "x").body(()).unwrap();
+        let shown = CertificateNames { subject: "CN=ann".to_owned(), uris: Vec::new(), expires_at: 7 };
+        let client = Client { certificate: Some(shown.into()), ..Client::default() };
+        let context = CallContext::from_request(&request, client);
+        request.extensions_mut().insert(context);
+        certificate(&request).map(|names| (names.subject.clone(), names.expires_at))
     };
     let table = [("accept", true), ("authorization", false), ("origin", false)];
     for (header, counts) in table {

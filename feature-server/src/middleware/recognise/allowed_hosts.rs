@@ -12,8 +12,7 @@ use http::{Request, Version};
 
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::host::origin::Origin;
-use crate::host::{canonical_name, host_of};
+use crate::host::{Origin, canonical_name, host_of};
 
 /// The hosts that the server answers for.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http_body_util::BodyExt;
 
 use super::*;
+use crate::call_context::Client;
 use crate::config::settings::Settings;
 
 mod routes;
@@ -107,7 +108,7 @@ async fn an_unknown_path_is_answered_as_any_other_failure() {
     let (recogniser, pool) = (recogniser(), crate::services::descriptors::pool());
     for id in ["r1", "a\"b\\c", "\u{7e}"] {
         let mut request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
-        let context = CallContext::from_request(&request);
+        let context = CallContext::from_request(&request, Client::default());
         request.extensions_mut().insert(context.clone());
         let answer = recogniser.answer_no_call(Error::PathUnknown, &request);
         let made = json::encode_status(&pool, &Failure::PathUnknown.status(context.request_id()));

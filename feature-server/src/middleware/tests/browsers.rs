@@ -144,7 +144,8 @@ async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_proto
             let request = Request::builder().method(verb).uri(path).header("content-type", content_type);
             let request = request.header("host", "evil.example:8080");
             let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
-            let Ok(answer) = on_loopback().oneshot(request.body(Body::empty()).unwrap()).await;
+            let request = sent_by([127, 0, 0, 1].into(), request.body(Body::empty()).unwrap());
+            let Ok(answer) = on_loopback().oneshot(request).await;
             let answer = Answer::read(answer).await;
             assert_eq!(answer.http, status, "{verb} {path} {origin:?}: {answer:?}");
             if answer.headers.contains_key("grpc-status") {
@@ -155,6 +156,7 @@ async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_proto
             }
         }
     }
-    let Ok(answer) = on_loopback().oneshot(with_message(grpc(CHECK))).await;
+    let request = sent_by([127, 0, 0, 1].into(), with_message(grpc(CHECK)));
+    let Ok(answer) = on_loopback().oneshot(request).await;
     assert_eq!(Answer::read(answer).await.code(), tonic::Code::Ok, "plain gRPC names hosts as it likes");
 }

@@ -71,7 +71,7 @@ async fn a_stream_that_has_nothing_to_say_is_not_cut_off() {
 
 #[tokio::test(start_paused = true)]
 async fn an_old_connection_ends_after_its_calls() {
-    let server = Memory::start(Limits { connection_age_ms: 20_000, connection_age_grace_ms: 6_000, ..limits() });
+    let server = Memory::start(Limits { connection_age_ms: 20_000, ..limits() });
     let mut client = h2(server.connect("10.0.0.1")).await;
     let began = Instant::now();
     let request = || with_message(grpc("/test/Never").header("grpc-timeout", "23S"));
@@ -89,7 +89,7 @@ async fn an_old_connection_ends_after_its_calls() {
     client.send_request(with_message(grpc(CHECK))).await.expect_err("it was told");
     while stream.body_mut().frame().await.is_some_and(|frame| frame.is_ok()) {}
     let cut = began.elapsed();
-    assert!((24 * SECOND..29 * SECOND).contains(&cut), "what does not end is cut off after {cut:?}");
+    assert!((78 * SECOND..83 * SECOND).contains(&cut), "what does not end is cut off after {cut:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,7 +1,6 @@
 //! Which calls get a slot when there are not enough, and how slow and large requests end.
 
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -23,7 +22,6 @@ use crate::config::settings::{Limits, Settings};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;
-use crate::permit::ClientAddress;
 
 const SECOND: Duration = Duration::from_secs(1);
 const ATTACKER: &str = "10.0.0.66";
@@ -49,9 +47,8 @@ fn calls(limits: Limits) -> Calls {
 }
 
 impl Calls {
-    fn make(&self, from: &str, mut request: Request<Body>) -> impl Future<Output = Response<CallBody>> + use<> {
-        let address: IpAddr = from.parse().unwrap();
-        request.extensions_mut().insert(ClientAddress(address));
+    fn make(&self, from: &str, request: Request<Body>) -> impl Future<Output = Response<CallBody>> + use<> {
+        let request = sent_by(from.parse().unwrap(), request);
         let service = self.0.clone();
         async move {
             let Ok(response) = service.oneshot(request).await;
@@ -128,8 +125,7 @@ fn assert_overloaded(answer: &Answer, content_type: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn calls_without_a_token_take_no_slot_from_others() {
-    let calls =
-        calls(Limits { calls: 1, unauthenticated_calls: 8, unauthenticated_calls_per_address: 4, ..Limits::default() });
+    let calls = calls(Limits { calls: 1, unauthenticated_calls: 32, ..Limits::default() });
     // Calls that last: streams, and calls whose body does not arrive.
     let (mut streams, mut slow) = (Vec::new(), Vec::new());
     for _ in 0..2 {
@@ -161,7 +157,7 @@ async fn calls_without_a_token_take_no_slot_from_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_request_is_given_up() {
-    let calls = calls(Limits { body_timeout_ms: 3_000, ..Limits::default() });
+    let calls = calls(Limits { receive_timeout_ms: 3_000, ..Limits::default() });
     for request in [grpc(CHECK), web(CHECK), grpc(WATCH)] {
         let (sender, body) = slow_body();
         let drip = tokio::spawn(async move {
@@ -180,7 +176,7 @@ async fn a_slow_request_is_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_is_not_blamed_for_a_slow_service() {
-    let calls = calls(Limits { body_timeout_ms: 3_000, ..Limits::default() });
+    let calls = calls(Limits { receive_timeout_ms: 3_000, ..Limits::default() });
     let (_sender, body) = slow_body();
     let request = grpc("/test/Never").header("grpc-timeout", "30S").body(body).unwrap();
     let answer = Answer::read(calls.make(OTHER, request).await).await;
@@ -189,21 +185,23 @@ async fn a_client_is_not_blamed_for_a_slow_service() {
 
 #[tokio::test]
 async fn the_memory_of_requests_is_bounded() {
-    let calls = calls(Limits { request_bytes: 100, unauthenticated_bytes: 10, ..Limits::default() });
+    let calls = calls(Limits { request_bytes: 100, ..Limits::default() });
     // The first bytes of a message of 90 bytes; the rest never arrives.
     let begun = Bytes::from([&[0, 0, 0, 0, 90][..], &[0; 80]].concat());
     let (sender, body) = slow_body();
     sender.send(begun.clone()).unwrap();
     let held = calls.hold(OTHER, grpc(CHECK).header("authorization", "Bearer token").body(body).unwrap()).await;
     let whole = |request: http::request::Builder| request.body(Body::new(Full::from(begun.clone()))).unwrap();
+    let large = Bytes::from([&[0, 0, 1, 0, 0][..], &[0; 65_536]].concat());
+    let large = grpc(CHECK).body(Body::new(Full::from(large))).unwrap();
     let table = [
         // what, call, code, reason
-        ("more in all", grpc(CHECK).header("authorization", "x"), Code::ResourceExhausted, "OVERLOADED"),
-        ("in gRPC-Web too", web(CHECK).header("authorization", "x"), Code::ResourceExhausted, "OVERLOADED"),
-        ("more without a token", grpc(CHECK), Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+        ("more in all", whole(grpc(CHECK).header("authorization", "x")), Code::ResourceExhausted, "OVERLOADED"),
+        ("in gRPC-Web too", whole(web(CHECK).header("authorization", "x")), Code::ResourceExhausted, "OVERLOADED"),
+        ("more without a token", large, Code::OutOfRange, "MESSAGE_TOO_LARGE"),
     ];
     for (what, request, code, reason) in table {
-        let answer = Answer::read(calls.make(OTHER, whole(request)).await).await;
+        let answer = Answer::read(calls.make(OTHER, request).await).await;
         assert_eq!((answer.code(), answer.reason().as_str()), (code, reason), "{what}");
     }
     held.abort();

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::LazyLock;
 use std::task::{Context, Poll};
@@ -26,14 +26,13 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Service, ServiceExt, service_fn};
 
-use crate::call_context::CallContext;
+use crate::call_context::{CallContext, Client};
 use crate::config::settings::Settings;
 use crate::middleware::deadline::Deadline;
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
-use crate::net::listener::Stopped;
 use crate::net::shutdown::Drain;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
@@ -214,6 +213,13 @@ pub fn recogniser_of(pool: DescriptorPool, hosts: Hosts) -> Recogniser {
     Recogniser::new(pool, message_bytes, pages, hosts).unwrap()
 }
 
+/// A request as the connection of a client with this address passes it on.
+pub fn sent_by(address: IpAddr, mut request: Request<Body>) -> Request<Body> {
+    let context = CallContext::from_request(&request, Client { address, certificate: None });
+    request.extensions_mut().insert(context);
+    request
+}
+
 /// Calls the service through the layers, without a connection.
 pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
     Answer::read(call_with(settings, Drain::new(), request).await).await
@@ -222,7 +228,7 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
 /// The same up to the beginning of the answer.
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
     let service = layers(service(), recogniser(), &settings.limits, &settings.cors.allowed_origins, drain);
-    let Ok(response) = service.oneshot(request).await;
+    let Ok(response) = service.oneshot(sent_by(Ipv4Addr::LOCALHOST.into(), request)).await;
     response
 }
 
@@ -230,7 +236,7 @@ pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>
 pub struct Server {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<Stopped>,
+    task: JoinHandle<usize>,
 }
 
 impl Server {
@@ -249,8 +255,8 @@ impl Server {
         TcpStream::connect(self.address).await.unwrap()
     }
 
-    /// Tells the server to stop; the returned task ends when it has stopped.
-    pub fn stop(self) -> JoinHandle<Stopped> {
+    /// Tells the server to stop; the returned task ends when it has stopped, with the number of connections cut off.
+    pub fn stop(self) -> JoinHandle<usize> {
         let _ = self.stop.send(());
         self.task
     }

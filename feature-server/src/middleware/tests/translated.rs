@@ -98,7 +98,7 @@ async fn connect_failures_have_the_details_of_grpc() {
     for (request, body, (code, reason)) in table {
         let context = format!("{:?} {:?}", request.uri_ref(), request.headers_ref());
         let request = request.body(Body::new(Full::from(body.to_owned()))).unwrap();
-        let Ok(response) = served().oneshot(request).await;
+        let Ok(response) = served().oneshot(sent_by([127, 0, 0, 1].into(), request)).await;
         let answer = Answer::read(response).await;
         let error: Value = match answer.header("content-type") {
             Some(JSON) => serde_json::from_slice(&answer.body).unwrap(),

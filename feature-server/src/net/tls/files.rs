@@ -1,9 +1,10 @@
 //! Reads the files of TLS and builds the configuration from them.
 
 use std::fmt::Display;
-use std::os::unix::fs::PermissionsExt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::{self, PemObject};
@@ -11,9 +12,10 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKey
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{Error, RootCertStore, ServerConfig};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
-use super::expiry::Validity;
 use crate::config::settings::{self, Presence};
 use crate::config::text_file;
 
@@ -29,8 +31,8 @@ pub struct TlsError {
     problem: String,
 }
 
-/// The files that the settings name.
-#[derive(Debug)]
+/// The files that the settings name. No `Debug`, because one of them is a secret.
+#[derive(Clone, PartialEq)]
 pub(crate) struct Files {
     certificate: File,
     key: File,
@@ -39,101 +41,74 @@ pub(crate) struct Files {
     client_certificate: Presence,
 }
 
-/// The contents of the files. No `Debug`, because one of them is a secret.
+/// A file, and the setting that names it.
 #[derive(Clone, PartialEq)]
-pub(crate) struct Contents {
-    certificate: Vec<u8>,
-    key: Vec<u8>,
-    client_ca: Option<Vec<u8>>,
-    client_crl: Option<Vec<u8>>,
-}
-
-/// The result of the contents.
-pub(crate) struct Made {
-    pub config: ServerConfig,
-    /// When the server's certificate is valid.
-    pub validity: Option<Validity>,
+struct File {
+    setting: &'static str,
+    path: PathBuf,
+    content: Vec<u8>,
 }
 
 impl Files {
-    /// The files that the settings name; `None` if TLS is off.
-    pub(crate) fn named(settings: &settings::Tls) -> Option<Self> {
-        let file = |setting, path: &Option<PathBuf>| path.clone().map(|path| File { setting, path });
-        Some(Self {
-            certificate: file("tls.certificate_file", &settings.certificate_file)?,
-            key: file("tls.key_file", &settings.key_file)?,
-            client_ca: file("tls.client_ca_file", &settings.client_ca_file),
-            client_crl: file("tls.client_crl_file", &settings.client_crl_file),
-            client_certificate: settings.client_certificate,
-        })
+    /// Reads the files that the settings name; `None` if TLS is off.
+    pub(crate) fn read(settings: &settings::Tls) -> Option<Result<Self, TlsError>> {
+        let (certificate, key) = (settings.certificate_file.as_ref()?, settings.key_file.as_ref()?);
+        let read = |setting, path: &Option<PathBuf>| path.as_ref().map(|path| File::read(setting, path)).transpose();
+        let read_all = || {
+            Ok(Self {
+                certificate: File::read("tls.certificate_file", certificate)?,
+                key: File::read("tls.key_file", key)?,
+                client_ca: read("tls.client_ca_file", &settings.client_ca_file)?,
+                client_crl: read("tls.client_crl_file", &settings.client_crl_file)?,
+                client_certificate: settings.client_certificate,
+            })
+        };
+        Some(read_all())
     }
 
-    /// Reads all files.
-    pub(crate) fn read(&self) -> Result<Contents, TlsError> {
-        let read = |file: &Option<File>| file.as_ref().map(File::read).transpose();
-        Ok(Contents {
-            certificate: self.certificate.read()?,
-            key: self.key.read()?,
-            client_ca: read(&self.client_ca)?,
-            client_crl: read(&self.client_crl)?,
-        })
-    }
-
-    /// Builds the configuration from the contents.
-    pub(crate) fn make(&self, contents: &Contents) -> Result<Made, TlsError> {
-        let key = self.certified_key(contents)?;
-        let validity = key.cert.first().and_then(|leaf| Validity::of(leaf));
+    /// Builds the configuration from the contents. Returns it, and when the server's certificate is valid, if that can
+    /// be read.
+    pub(crate) fn make(&self) -> Result<(ServerConfig, Option<Range<SystemTime>>), TlsError> {
+        let key = self.certified_key()?;
+        let validity = key.cert.first().and_then(|leaf| Certificate::from_der(leaf).ok()).map(|certificate| {
+            let validity = certificate.tbs_certificate().validity();
+            validity.not_before.to_system_time()..validity.not_after.to_system_time()
+        });
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| self.certificate.error(error))?
-            .with_client_cert_verifier(self.verifier(contents)?);
+            .with_client_cert_verifier(self.verifier()?);
         let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(key)));
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        Ok(Made { config, validity })
+        Ok((config, validity))
     }
 
-    /// A warning if every user of the machine may read the key.
-    pub(crate) fn warning(&self) -> Option<String> {
-        let File { setting, path } = &self.key;
-        let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        (mode & 0o004 != 0).then(|| format!("{setting} = {path:?}: every user of the machine may read it (chmod o-r)"))
-    }
-
-    fn certified_key(&self, contents: &Contents) -> Result<CertifiedKey, TlsError> {
-        let chain = certificates(&self.certificate, &contents.certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| match error {
+    fn certified_key(&self) -> Result<CertifiedKey, TlsError> {
+        let chain = self.certificate.sections::<CertificateDer<'_>>("certificate")?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key.content).map_err(|error| match error {
             pem::Error::NoItemsFound => self.key.error("holds no private key in PEM"),
             error => self.key.error(error),
         })?;
-        let key = default_provider().key_provider.load_private_key(key).map_err(|error| self.key.error(error))?;
-        let certified = CertifiedKey::new(chain, key);
-        match certified.keys_match() {
-            // A key without a readable public half is accepted: it cannot be compared.
-            Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
-            Err(Error::InconsistentKeys(_)) => {
+        CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+            Error::InconsistentKeys(_) => {
                 let certificate = &self.certificate.path;
-                Err(self.key.error(format!("is not the key of the first certificate in {certificate:?}")))
+                self.key.error(format!("is not the key of the first certificate in {certificate:?}"))
             }
-            Err(error) => Err(self.certificate.error(error)),
-        }
+            Error::InvalidCertificate(_) => self.certificate.error(error),
+            error => self.key.error(error),
+        })
     }
 
-    fn verifier(&self, contents: &Contents) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let (Some(file), Some(pem)) = (&self.client_ca, &contents.client_ca) else {
-            return Ok(WebPkiClientVerifier::no_client_auth());
-        };
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let Some(file) = &self.client_ca else { return Ok(WebPkiClientVerifier::no_client_auth()) };
         let mut roots = RootCertStore::empty();
-        for certificate in certificates(file, pem)? {
+        for certificate in file.sections::<CertificateDer<'_>>("certificate")? {
             roots.add(certificate).map_err(|error| file.error(error))?;
         }
         let provider = Arc::new(default_provider());
         let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-        if let (Some(file), Some(pem)) = (&self.client_crl, &contents.client_crl) {
-            let lists = CertificateRevocationListDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-            let lists = lists.map_err(|error| file.error(error))?;
-            if lists.is_empty() {
-                return Err(file.error("holds no list of revoked certificates in PEM"));
-            }
+        if let Some(file) = &self.client_crl {
+            let lists = file.sections::<CertificateRevocationListDer<'_>>("list of revoked certificates")?;
             verifier = verifier.with_crls(lists).enforce_revocation_expiration();
         }
         if self.client_certificate == Presence::Optional {
@@ -144,27 +119,21 @@ impl Files {
     }
 }
 
-/// A file and the setting that names it.
-#[derive(Debug)]
-struct File {
-    setting: &'static str,
-    path: PathBuf,
-}
-
 impl File {
-    fn read(&self) -> Result<Vec<u8>, TlsError> {
-        let path: &Path = &self.path;
-        text_file::read(path).map_err(|error| self.error(format!("cannot be read: {error}")))
+    fn read(setting: &'static str, path: &Path) -> Result<Self, TlsError> {
+        let mut file = Self { setting, path: path.to_owned(), content: Vec::new() };
+        file.content = text_file::read(path).map_err(|error| file.error(format!("cannot be read: {error}")))?;
+        Ok(file)
+    }
+
+    /// The sections of one kind, at least one.
+    fn sections<T: PemObject>(&self, kind: &str) -> Result<Vec<T>, TlsError> {
+        let sections = T::pem_slice_iter(&self.content).collect::<Result<Vec<_>, _>>();
+        let sections = sections.map_err(|error| self.error(error))?;
+        if sections.is_empty() { Err(self.error(format!("holds no {kind} in PEM"))) } else { Ok(sections) }
     }
 
     fn error(&self, problem: impl Display) -> TlsError {
         TlsError { setting: self.setting, path: self.path.clone(), problem: problem.to_string() }
     }
-}
-
-/// The certificates in a file, at least one.
-fn certificates(file: &File, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    let certificates = certificates.map_err(|error| file.error(error))?;
-    if certificates.is_empty() { Err(file.error("holds no certificate in PEM")) } else { Ok(certificates) }
 }

@@ -7,8 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, CertificateRevocationListParams
 use rcgen::{KeyUsagePurpose, SerialNumber, date_time_ymd};
 use tempfile::TempDir;
 
-use super::files::Files;
-use super::reload::Reload;
+use super::TlsError;
+use super::reload::{Reload, key_warning};
 use crate::config::settings;
 
 /// A folder with the files of TLS.
@@ -51,12 +51,12 @@ impl Folder {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn files(&self) -> Files {
-        files_in(self.0.path())
+    fn begin(&self) -> Result<Reload, TlsError> {
+        begin_in(self.0.path())
     }
 }
 
-fn files_in(folder: &Path) -> Files {
+fn begin_in(folder: &Path) -> Result<Reload, TlsError> {
     let path = |name| Some(folder.join(name));
     let settings = settings::Tls {
         certificate_file: path("cert.pem"),
@@ -65,7 +65,7 @@ fn files_in(folder: &Path) -> Files {
         client_crl_file: path("crl.pem"),
         ..settings::Tls::default()
     };
-    Files::named(&settings).unwrap()
+    Reload::begin(&settings).map(|begun| begun.unwrap().0)
 }
 
 fn pair() -> (String, String) {
@@ -94,12 +94,12 @@ fn files_that_cannot_be_used_are_named_with_their_setting_and_reason() {
     ];
     for (file, content, setting, reason) in table {
         let folder = Folder::new();
-        Reload::begin(folder.files()).map(|_| ()).expect("the files can be used before one is spoilt");
+        folder.begin().map(|_| ()).expect("the files can be used before one is spoilt");
         match content {
             Some(content) => folder.write(file, content),
             None => fs::remove_file(folder.path(file)).unwrap(),
         }
-        let error = Reload::begin(folder.files()).map(|_| ()).unwrap_err().to_string();
+        let error = folder.begin().map(|_| ()).unwrap_err().to_string();
         let named = if setting == "tls.key_file" { "key.pem" } else { file };
         let expected = format!("{setting} = {:?}: {reason}", folder.path(named));
         assert!(error.starts_with(&expected), "{error}\n{expected}");
@@ -113,7 +113,7 @@ fn byte_order_mark_of_each_file_is_skipped() {
     for file in ["cert.pem", "key.pem", "ca.pem", "crl.pem"] {
         let text = fs::read_to_string(folder.path(file)).unwrap();
         folder.write(file, &format!("\u{feff}{text}"));
-        Reload::begin(folder.files()).map(|_| ()).expect(file);
+        folder.begin().map(|_| ()).expect(file);
     }
 }
 
@@ -130,7 +130,7 @@ fn looks(reload: &mut Reload, times: usize) -> String {
 #[test]
 fn a_change_is_tried_once_and_only_when_it_has_settled() {
     let folder = Folder::new();
-    let (mut reload, _) = Reload::begin(folder.files()).unwrap();
+    let mut reload = folder.begin().unwrap();
     assert_eq!(looks(&mut reload, 2), "..", "nothing has changed");
 
     folder.renew();
@@ -157,7 +157,7 @@ fn a_change_is_seen_for_each_way_of_replacing_files() {
     let outside = tempfile::tempdir().unwrap();
     let current = outside.path().join("current");
     std::os::unix::fs::symlink(first.0.path(), &current).unwrap();
-    let (mut reload, _) = Reload::begin(files_in(&current)).unwrap();
+    let mut reload = begin_in(&current).unwrap();
 
     // As Kubernetes does: the folder is a link, and another link takes its place.
     let next = outside.path().join("next");
@@ -179,6 +179,6 @@ fn a_key_that_every_user_may_read_causes_a_warning() {
     let folder = Folder::new();
     for (mode, told) in [(0o600, false), (0o640, false), (0o644, true), (0o604, true)] {
         fs::set_permissions(folder.path("key.pem"), fs::Permissions::from_mode(mode)).unwrap();
-        assert_eq!(folder.files().warning().is_some(), told, "{mode:o}");
+        assert_eq!(key_warning(&folder.path("key.pem")).is_some(), told, "{mode:o}");
     }
 }

@@ -35,7 +35,7 @@ impl Write for Sink {
 }
 
 struct Log {
-    writer: LogWriter,
+    writer: &'static LogWriter,
     reader: Sender<Reader>,
     written: Receiver<String>,
     reported: Receiver<u64>,
@@ -64,7 +64,7 @@ impl Log {
 fn lines_are_written_in_their_order() {
     let log = Log::new();
     let lines: Vec<String> = (0..1_000).map(|number| format!("line {number}\n")).collect();
-    lines.iter().for_each(|line| log.writer.push(line.as_bytes()));
+    lines.iter().for_each(|line| log.writer.push(WAITING_BYTES, line.as_bytes()));
     assert_eq!(log.written(), lines.concat());
     assert_eq!(log.reported.try_iter().count(), 0);
 }
@@ -74,10 +74,10 @@ fn lines_of_a_reader_that_is_gone_are_counted_and_the_count_follows_the_next_lin
     let log = Log::new();
     for number in 1..=3 {
         log.reader.send(Reader::IsGone).unwrap();
-        log.writer.push(format!("lost {number}\nand more\n").as_bytes());
+        log.writer.push(WAITING_BYTES, format!("lost {number}\nand more\n").as_bytes());
         assert_eq!(log.written(), "");
     }
-    log.writer.push(b"kept\n");
+    log.writer.push(WAITING_BYTES, b"kept\n");
     assert_eq!(log.written(), "kept\n");
     assert_eq!(log.reported.try_iter().collect::<Vec<_>>(), [6]);
 }
@@ -87,10 +87,9 @@ fn lines_of_a_stuck_reader_are_left_out_beyond_a_bound_and_details_before_others
     let log = Log::new();
     let (end, stuck) = sync_channel(0);
     log.reader.send(Reader::IsStuck(stuck)).unwrap();
-    log.writer.push(b"first\n");
+    log.writer.push(WAITING_BYTES, b"first\n");
     // From now on the thread writes the first line, and has taken no other one.
-    let queue = log.writer.queue.clone().unwrap();
-    while !queue.state().writing {
+    while !log.writer.state().writing {
         thread::yield_now();
     }
     let line = [vec![b'x'; 1023], vec![b'\n']].concat();
@@ -101,16 +100,16 @@ fn lines_of_a_stuck_reader_are_left_out_beyond_a_bound_and_details_before_others
         (DETAILS_BYTES, 1, 4_096, 952 + 952 + 1),
     ];
     for (room, pushed, waiting, left_out) in table {
-        (0..pushed).for_each(|_| log.writer.push_within(room, &line));
-        let state = queue.state();
+        (0..pushed).for_each(|_| log.writer.push(room, &line));
+        let state = log.writer.state();
         assert_eq!((state.waiting.len() / line.len(), state.left_out), (waiting, left_out));
     }
     log.writer.flush(Duration::ZERO);
-    assert!(queue.state().writing, "a flush gives up in time");
+    assert!(log.writer.state().writing, "a flush gives up in time");
     end.send(()).unwrap();
     assert_eq!(log.written().lines().count(), 1 + 4_096);
     assert_eq!(log.reported.try_iter().collect::<Vec<_>>(), [1_905]);
-    assert!(queue.state().waiting.capacity() <= KEPT_BYTES, "the room that the flood took is given back");
+    assert!(log.writer.state().waiting.capacity() <= KEPT_BYTES, "the room that the flood took is given back");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::attack::tls::hello;
 use crate::attack::wire::{Pace, Wire};
 
 /// Shorter than the default, so that a run sees the timeout without waiting for minutes.
-const SHORT: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__HANDSHAKE_TIMEOUT_MS", "1000")];
+const SHORT: &[(&str, &str)] = &[("FEATURE_SERVER__LIMITS__RECEIVE_TIMEOUT_MS", "1000")];
 
 const fn tls(attack: Attack) -> Attack {
     Attack { tls: true, ..attack }

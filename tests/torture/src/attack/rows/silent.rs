@@ -9,11 +9,8 @@ use crate::attack::frames::{Block, END_STREAM, Frames, PREFACE, message};
 use crate::attack::wire::{Pace, Wire};
 
 /// Shorter than the defaults, so that a run sees the timeouts without waiting for minutes.
-const SHORT: &[(&str, &str)] = &[
-    ("FEATURE_SERVER__LIMITS__FIRST_BYTE_TIMEOUT_MS", "1000"),
-    ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
-    ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "1000"),
-];
+const SHORT: &[(&str, &str)] =
+    &[("FEATURE_SERVER__LIMITS__RECEIVE_TIMEOUT_MS", "1000"), ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "1000")];
 
 const fn held(attack: Attack) -> Attack {
     Attack { settings: SHORT, let_go_within: Some(Duration::from_secs(10)), ..attack }

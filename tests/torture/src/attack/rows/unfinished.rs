@@ -13,7 +13,7 @@ use crate::attack::wire::{Pace, Wire};
 
 /// Shorter than the defaults, so that a run sees the timeouts without waiting for minutes.
 const SHORT: &[(&str, &str)] = &[
-    ("FEATURE_SERVER__LIMITS__HEADER_TIMEOUT_MS", "1000"),
+    ("FEATURE_SERVER__LIMITS__RECEIVE_TIMEOUT_MS", "1000"),
     ("FEATURE_SERVER__LIMITS__DEFAULT_DEADLINE_MS", "1000"),
     ("FEATURE_SERVER__LIMITS__IDLE_TIMEOUT_MS", "1000"),
 ];
