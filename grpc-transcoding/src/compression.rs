@@ -1,21 +1,22 @@
 //! Whole bodies: the content of a request up to a limit, the content of an answer, and gzip in both directions.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use bytes::buf::Reader;
 use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
+use tonic::Code;
 use tonic::body::Body;
 
 use super::error::Error;
-use super::headers::{GZIP, NOSNIFF};
+use super::headers::{BEARER, GZIP, JSON, NOSNIFF, weighted};
 use super::host::{CallHost, INLINE_BYTES};
+use super::json::http_status;
 
 /// Below this size, in bytes, gzip costs more than it saves.
 pub const WORTH_COMPRESSING: usize = 1024;
@@ -60,56 +61,75 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Decompresses it. The host of the call limits and counts the bytes.
-    pub(crate) async fn decompress(self, host: &impl CallHost) -> Result<Bytes, Error> {
-        if self.is_compressed() { gunzip(self.bytes, host, Ok).await } else { Ok(self.bytes) }
-    }
-
     /// Decompresses and decodes it. For large content both are one job: decompressed bytes do not wait for a second
-    /// one.
-    pub(crate) async fn decode<T: Send + 'static>(
+    /// one. The host of the call limits and counts the bytes.
+    ///
+    /// `decode`: None for content that needs no decoding.
+    pub(crate) async fn decode(
         self,
         host: &impl CallHost,
-        decode: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        if self.is_compressed() {
-            return gunzip(self.bytes, host, decode).await;
+        decode: Option<impl FnOnce(Bytes) -> Result<Bytes, Error> + Send + 'static>,
+    ) -> Result<Bytes, Error> {
+        let Self { encoding, bytes } = self;
+        if encoding == Encoding::Identity || bytes.is_empty() {
+            return match decode {
+                Some(decode) => host.run(bytes.len(), move || decode(bytes)).await?,
+                None => Ok(bytes),
+            };
         }
-        host.run(self.bytes.len(), move || decode(self.bytes)).await?
-    }
-
-    fn is_compressed(&self) -> bool {
-        self.encoding == Encoding::Gzip && !self.bytes.is_empty()
+        let decode = |content: Vec<u8>| match decode {
+            Some(decode) => decode(content.into()),
+            None => Ok(content.into()),
+        };
+        let (sent, limit) = (bytes.len(), host.message_bytes());
+        let decoder = MultiGzDecoder::new(bytes.reader());
+        let mut gunzip = Gunzip { decoder, content: Vec::new(), host: host.clone() };
+        // Small content is decompressed at once, and the rest of content that turns out to be large in a job. The size
+        // of the input counts too: many empty gzip members are much work without any content.
+        if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
+            return decode(gunzip.content);
+        }
+        let rest = move || {
+            // Reserved once: pages that are never written take no memory.
+            gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
+            gunzip.reads_all_within(limit)?;
+            decode(gunzip.content)
+        };
+        host.run(usize::MAX, rest).await?
     }
 }
 
 /// Reads the content of a request, up to the limit of the host. The headers name its compression.
 pub(crate) async fn read(mut body: Body, headers: &HeaderMap, host: &impl CallHost) -> Result<Content, Error> {
     let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, host.message_bytes());
-    let mut first = Bytes::new();
-    let mut all = BytesMut::new();
+    let mut bytes = Bytes::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Error::RequestIncomplete)?.into_data() else {
-            continue;
-        };
-        if first.len() + all.len() + data.len() > limit {
+        let data = frame.map_err(|_| Error::RequestIncomplete)?.into_data().unwrap_or_default();
+        if bytes.len() + data.len() > limit {
             return Err(Error::MessageTooLarge { limit });
         }
         // Most content arrives in one piece, which is not copied.
-        if first.is_empty() && all.is_empty() {
-            first = data;
-            if body.is_end_stream() {
-                break;
-            }
+        if bytes.is_empty() {
+            bytes = data;
         } else {
-            all.extend_from_slice(&std::mem::take(&mut first));
+            let mut all = BytesMut::from(bytes);
             all.extend_from_slice(&data);
+            bytes = all.freeze();
         }
     }
-    Ok(Content { encoding, bytes: if all.is_empty() { first } else { all.freeze() } })
+    Ok(Content { encoding, bytes })
 }
 
-/// Makes an answer.
+/// An answer with this content type.
+pub(crate) fn response(headers: HeaderMap, content_type: HeaderValue, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
+/// An answer with this content.
 ///
 /// * `headers`: further headers of the answer.
 /// * `gzip`: whether the client accepts gzip ([`accepts_gzip`]). Long content is then compressed.
@@ -120,38 +140,32 @@ pub(crate) fn answer(
     content: Bytes,
     gzip: bool,
 ) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = response(headers, content_type, Body::empty());
     *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     if content.len() >= WORTH_COMPRESSING {
         response.headers_mut().append(VARY, HeaderValue::from(ACCEPT_ENCODING));
     }
-    let content = match compress(&content, gzip) {
-        Some(compressed) => {
-            response.headers_mut().insert(CONTENT_ENCODING, GZIP);
-            compressed
-        }
-        None => content,
-    };
-    response.map(|_| Body::new(Full::new(content)))
+    let compressed = compress(&content, gzip);
+    if compressed.is_some() {
+        response.headers_mut().insert(CONTENT_ENCODING, GZIP);
+    }
+    response.map(|_| Body::new(Full::new(compressed.unwrap_or(content))))
+}
+
+/// The answer to a call that failed with this code.
+///
+/// `json`: its status.
+pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool) -> Response<Body> {
+    if code == Code::Unauthenticated {
+        headers.insert(WWW_AUTHENTICATE, BEARER);
+    }
+    answer(http_status(code), headers, JSON, json, gzip)
 }
 
 /// Whether a client accepts gzip, by the header of this name.
 pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
-    let mut others = false;
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    for part in values.flat_map(|value| value.split(',')) {
-        let (coding, weight) = part.split_once(';').unwrap_or((part, ""));
-        let refused = weight.split_once('=').is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32));
-        match coding.trim() {
-            coding if coding.eq_ignore_ascii_case("gzip") => return !refused,
-            "*" => others = !refused,
-            _ => {}
-        }
-    }
-    others
+    let accepted = |coding: &str| weighted(headers, &name).find(|(found, _)| found.eq_ignore_ascii_case(coding));
+    accepted("gzip").or_else(|| accepted("*")).is_some_and(|(_, accepted)| accepted)
 }
 
 /// Compresses long content if the client accepts it (`gzip`).
@@ -169,28 +183,6 @@ pub fn gzip_after(start: Vec<u8>, content: &[u8]) -> Vec<u8> {
     compressed.expect("memory can always be written to")
 }
 
-/// Decompresses and decodes. Small content is done at once; the rest of content that turns out to be large is a job.
-async fn gunzip<T: Send + 'static>(
-    compressed: Bytes,
-    host: &impl CallHost,
-    decode: impl FnOnce(Bytes) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let sent = compressed.len();
-    let mut gunzip = Gunzip::new(compressed, host.clone());
-    // The size of the input counts too: many empty gzip members are much work without any content.
-    if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
-        return decode(gunzip.content.into());
-    }
-    let limit = host.message_bytes();
-    let rest = move || {
-        // Reserved once: pages that are never written take no memory.
-        gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
-        gunzip.reads_all_within(limit)?;
-        decode(gunzip.content.into())
-    };
-    host.run(usize::MAX, rest).await?
-}
-
 /// Content that is being decompressed.
 struct Gunzip<H> {
     decoder: MultiGzDecoder<Reader<Bytes>>,
@@ -199,10 +191,6 @@ struct Gunzip<H> {
 }
 
 impl<H: CallHost> Gunzip<H> {
-    fn new(compressed: Bytes, host: H) -> Self {
-        Self { decoder: MultiGzDecoder::new(compressed.reader()), content: Vec::new(), host }
-    }
-
     /// Goes on until the end, or until there are more than `bytes` bytes. Returns whether it reached the end. It never
     /// allocates more than the limit.
     fn reads_all_within(&mut self, bytes: usize) -> Result<bool, Error> {
@@ -211,7 +199,6 @@ impl<H: CallHost> Gunzip<H> {
             let read = match self.decoder.read(&mut chunk) {
                 Ok(0) => return Ok(true),
                 Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Err(Error::ContentMalformed("it is said to be gzip and is not")),
             };
             let length = self.content.len() + read;

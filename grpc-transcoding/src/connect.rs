@@ -2,9 +2,9 @@
 //! descriptors; protobuf messages pass unchanged.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
@@ -12,17 +12,16 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::error::Error;
-use super::grpc_call::GrpcService;
+use super::grpc_call::{self, GrpcService, grpc_path};
 use super::headers::CONNECT_PROTOCOL_VERSION;
 use super::host::CallHost;
-use super::json;
+use super::{compression, json};
 
 mod error_json;
 mod query;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod unary;
 
 /// A call in the Connect protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,28 +88,64 @@ impl Connect {
     ) -> Response<Body> {
         let answered = match (check_version(&request), self.form) {
             (Err(error), _) => Err(error),
-            (Ok(()), Form::Post | Form::Get) => unary::answer(&self, service, request, &host).await,
+            (Ok(()), Form::Post | Form::Get) => Ok(self.answer_unary(service, request, &host).await),
             (Ok(()), Form::Stream) => stream::answer(&self, service, request, &host).await,
         };
         answered.unwrap_or_else(|error| self.refuse(&host.end_with(&error)))
     }
 
+    /// Answers a call with one message in each direction.
+    async fn answer_unary(
+        &self,
+        service: impl GrpcService,
+        request: Request<Body>,
+        host: &impl CallHost,
+    ) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
+        let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
+        let (call, decoding) = (self.clone(), host.clone());
+        let message = grpc_call::lazy_message(host.clone(), async move {
+            let content = match call.form {
+                Form::Get => query::message(&uri, decoding.message_bytes())?,
+                Form::Post | Form::Stream => compression::read(body, &sent_headers, &decoding).await?,
+            };
+            content.decode(&decoding, call.decoder()).await
+        });
+        let (mut headers, result, trailers) = grpc_call::unary(service, head, self.path(), message, host).await;
+        for (name, value) in &trailers {
+            // A name that is too long with its prefix is left out.
+            if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
+                headers.append(name, value.clone());
+            }
+        }
+        match result.and_then(|message| self.encode(message, host)) {
+            Ok(content) => compression::answer(StatusCode::OK, headers, self.content_type(), content, gzip),
+            Err(status) => self.failed(headers, &status, gzip),
+        }
+    }
+
     /// The answer to a call that never reaches the service.
     pub(crate) fn refuse(&self, status: &Status) -> Response<Body> {
         match self.form {
-            Form::Post | Form::Get => unary::failed(self, HeaderMap::new(), status, false),
+            Form::Post | Form::Get => self.failed(HeaderMap::new(), status, false),
             Form::Stream => stream::failed(self, status),
         }
     }
 
+    /// The answer to a failed call with one message in each direction.
+    fn failed(&self, headers: HeaderMap, status: &Status, gzip: bool) -> Response<Body> {
+        let json = error_json::body(self.method.parent_pool(), status);
+        compression::failed(status.code(), headers, json, gzip)
+    }
+
     /// The gRPC path of the method.
     fn path(&self) -> PathAndQuery {
-        let path = format!("/{}/{}", self.method.parent_service().full_name(), self.method.name());
-        PathAndQuery::try_from(path).expect("names in protobuf are letters, digits and dots")
+        PathAndQuery::try_from(grpc_path(&self.method)).expect("names in protobuf are letters, digits and dots")
     }
 
     /// Turns a message of the client into a gRPC message; None if it is one.
-    fn decoder(&self) -> Option<impl Fn(Bytes) -> Result<Bytes, Error> + Clone + Send + Sync + Unpin + 'static> {
+    fn decoder(&self) -> Option<impl FnOnce(Bytes) -> Result<Bytes, Error> + Clone + Send + 'static> {
         let input = self.method.input();
         (self.codec == Codec::Json).then_some(move |content: Bytes| {
             let message = json::decode(&input, &content).map_err(Error::FieldsInvalid)?;
@@ -119,16 +154,16 @@ impl Connect {
     }
 
     /// A message of the service, in the codec of the client.
-    fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Error> {
-        match self.codec {
-            Codec::Proto => Ok(message),
-            Codec::Json => match DynamicMessage::decode(self.method.output(), message) {
-                Ok(message) => Ok(host.in_span(|| json::encode(&message)).into()),
-                Err(error) => {
-                    host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
-                    Err(Error::Internal)
-                }
-            },
+    fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {
+        if self.codec == Codec::Proto {
+            return Ok(message);
+        }
+        match DynamicMessage::decode(self.method.output(), message) {
+            Ok(message) => Ok(host.in_span(|| json::encode(&message)).into()),
+            Err(error) => {
+                host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+                Err(host.end_with(&Error::Internal))
+            }
         }
     }
 

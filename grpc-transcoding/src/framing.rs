@@ -3,6 +3,8 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use super::error::Error;
+
 /// How many bytes stand in front of a message.
 pub const PREFIX: usize = 5;
 
@@ -23,13 +25,8 @@ pub(crate) struct Envelope {
     pub(crate) message: Bytes,
 }
 
-/// The length in a prefix is larger than allowed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message is larger than allowed")]
-pub(crate) struct TooLarge;
-
 impl Envelopes {
-    /// `limit`: the largest message, in bytes. A larger one is refused by its prefix, before its bytes are buffered.
+    /// `limit`: the largest message, in bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { buffer: BytesMut::new(), limit }
     }
@@ -40,14 +37,17 @@ impl Envelopes {
     }
 
     /// The next message, if all of it has arrived.
-    pub(crate) fn next(&mut self) -> Result<Option<Envelope>, TooLarge> {
+    ///
+    /// # Errors
+    /// [`Error::MessageTooLarge`] before the bytes of such a message are buffered.
+    pub(crate) fn next(&mut self) -> Result<Option<Envelope>, Error> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else {
             return Ok(None);
         };
         let [flags, length @ ..] = *prefix;
-        let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| TooLarge)?;
+        let length = u32::from_be_bytes(length) as usize;
         if length > self.limit {
-            return Err(TooLarge);
+            return Err(Error::MessageTooLarge { limit: self.limit });
         }
         if rest.len() < length {
             return Ok(None);
@@ -103,14 +103,18 @@ mod tests {
         let table: [(&[u8], _); 4] = [
             // prefix, result
             (&[0, 0, 0, 0, 4], Ok(None)),
-            (&[0, 0, 0, 0, 5], Err(TooLarge)),
-            (&[0, 255, 255, 255, 255], Err(TooLarge)),
+            (&[0, 0, 0, 0, 5], Err(4)),
+            (&[0, 255, 255, 255, 255], Err(4)),
             (&[0, 255, 255, 255], Ok(None)),
         ];
         for (prefix, result) in table {
             let mut envelopes = Envelopes::new(4);
             envelopes.push(prefix);
-            assert_eq!(envelopes.next(), result, "{prefix:?}");
+            let found = envelopes.next().map_err(|error| match error {
+                Error::MessageTooLarge { limit } => limit,
+                error => panic!("{error}"),
+            });
+            assert_eq!(found, result, "{prefix:?}");
         }
     }
 }

@@ -6,22 +6,24 @@ use std::collections::BTreeMap;
 use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor, ServiceDescriptor};
 use serde_json::{Value, json};
 
-mod binding;
 mod comments;
 mod operation;
 mod path;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod well_known;
 
-use binding::bindings;
 use comments::{comment, describe};
-use operation::Operation;
+use operation::operation;
 use schema::Schemas;
+
+use crate::rest::Route;
 
 /// The version of OpenAPI.
 const OPENAPI: &str = "3.1.0";
+
+/// The verbs of OpenAPI.
+const VERBS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
 
 /// The prefix of every type name in an `@type`.
 const TYPE_PREFIX: &str = "type.googleapis.com/";
@@ -62,15 +64,18 @@ pub struct Header<'a> {
 ///
 /// The same pool gives the same document, byte for byte.
 pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
-    let methods: Vec<_> = pool.services().flat_map(methods).collect();
-    let mut schemas = Schemas::new(methods.iter().map(MethodDescriptor::input), api.refine_text);
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let routes: Vec<Vec<_>> = methods.map(|method| routes(&method)).collect();
+    let requests = routes.iter().flatten().map(|(_, route)| route.method.input());
+    let mut schemas = Schemas::new(requests, api.refine_text);
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeMap::new();
-    for method in &methods {
-        tags.insert(method.parent_service().full_name().to_owned(), tag(method.parent_service()));
-        for (index, binding) in bindings(method).iter().enumerate() {
-            let operation = Operation::new(method, binding, index, &mut schemas, api);
-            paths.entry(operation.path).or_insert_with(|| json!({}))[&binding.verb] = operation.value;
+    for routes in &routes {
+        for (index, (verb, route)) in routes.iter().enumerate() {
+            let service = route.method.parent_service();
+            tags.insert(service.full_name().to_owned(), tag(service));
+            let (path, operation) = operation(route, index, &mut schemas, api);
+            paths.entry(path).or_insert_with(|| json!({}))[verb] = operation;
         }
     }
     let error = error(pool, api.error_details, &mut schemas);
@@ -93,13 +98,18 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
             "securitySchemes": authentication.map(scheme).into_iter().collect::<serde_json::Map<_, _>>(),
             "parameters": headers(api.headers),
             "responses": {"Error": error},
-            "schemas": schemas.into_components(),
+            "schemas": schemas.components,
         },
     })
 }
 
-fn methods(service: ServiceDescriptor) -> Vec<MethodDescriptor> {
-    service.methods().filter(|method| !bindings(method).is_empty()).collect()
+/// The routes of a method that OpenAPI can describe, with their verbs in its spelling.
+fn routes(method: &MethodDescriptor) -> Vec<(String, Route)> {
+    let with_verb = |route: Route| {
+        let verb = route.verb.as_ref()?.as_str().to_ascii_lowercase();
+        VERBS.contains(&verb.as_str()).then_some((verb, route))
+    };
+    Route::all(method).unwrap_or_default().into_iter().filter_map(with_verb).collect()
 }
 
 fn tag(service: &ServiceDescriptor) -> Value {
@@ -127,7 +137,7 @@ fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Valu
         detail
     });
     let details: Vec<_> = details.collect();
-    let detail = if details.is_empty() { well_known::any() } else { json!({"oneOf": details}) };
+    let detail = if details.is_empty() { schema::any() } else { json!({"oneOf": details}) };
     let status = json!({
         "type": "object",
         "title": "Status",
@@ -148,6 +158,6 @@ fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Valu
     });
     json!({
         "description": "The call was refused or failed.",
-        "content": {"application/json": {"schema": schemas.named("google.rpc.Status", status)}},
+        "content": {"application/json": {"schema": schemas.component("google.rpc.Status", |_| status)}},
     })
 }

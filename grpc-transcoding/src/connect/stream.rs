@@ -1,14 +1,9 @@
 //! Connect calls with streams of messages, in one direction or in both. The envelopes are those of gRPC; compression
 //! and the end of a stream differ.
 
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
-
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use futures_util::stream;
 use http::{HeaderMap, Request, Response};
-use http_body::Frame;
 use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
@@ -17,9 +12,8 @@ use super::{Connect, error_json};
 use crate::compression::{self, Encoding};
 use crate::error::Error;
 use crate::framing::{COMPRESSED, wrap};
-use crate::grpc_call::request_messages::RequestMessages;
-use crate::grpc_call::{self, GrpcService, Messages, Part};
-use crate::headers::{CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, GZIP, NOSNIFF};
+use crate::grpc_call::{self, End, GrpcService, request_messages};
+use crate::headers::{CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, GZIP};
 use crate::host::CallHost;
 
 /// The flag of the message that ends an answer.
@@ -35,11 +29,27 @@ pub(crate) async fn answer(
     let (head, body) = request.into_parts();
     let encoding = Encoding::of(&head.headers, CONNECT_CONTENT_ENCODING)?;
     let gzip = compression::accepts_gzip(&head.headers, CONNECT_ACCEPT_ENCODING);
-    let sent = RequestMessages::new(body, encoding, host.clone(), call.decoder());
-    let error = sent.error();
-    let (headers, messages) = grpc_call::streaming(service, head, call.path(), Body::new(sent), host).await;
-    let answered = Answered { call: call.clone(), messages: Some(messages), gzip, error, host: host.clone() };
-    let mut response = start(call, headers, Body::new(answered));
+    let (sent, error) = request_messages::decoded(body, encoding, host.clone(), call.decoder());
+    let (headers, messages) = grpc_call::streaming(service, head, call.path(), sent, host).await;
+    let state = (call.clone(), messages, error);
+    let envelopes = stream::unfold(Some(state), move |state| async move {
+        let (call, mut messages, error) = state?;
+        let written = match messages.next().await {
+            Ok(message) => match call.encode(message, &messages.host) {
+                Ok(message) => Ok(in_envelope(&message, gzip)),
+                Err(status) => Err(status.into()),
+            },
+            Err(End { result, trailers }) => {
+                let result = error.get().map_or(result, |error| Err(messages.host.end_with(error)));
+                Err(End { result, trailers })
+            }
+        };
+        Some(match written {
+            Ok(envelope) => (Ok(envelope), Some((call, messages, error))),
+            Err(end) => (Ok(ending(&call, &end)), None),
+        })
+    });
+    let mut response = compression::response(headers, call.content_type(), grpc_call::body_of(envelopes));
     if gzip {
         response.headers_mut().insert(CONNECT_CONTENT_ENCODING, GZIP);
     }
@@ -48,74 +58,18 @@ pub(crate) async fn answer(
 
 /// The answer to a call that fails before the first message.
 pub(crate) fn failed(call: &Connect, status: &Status) -> Response<Body> {
-    let end = error_json::end_of_stream(call.method.parent_pool(), &Err(status.clone()), &HeaderMap::new());
-    start(call, HeaderMap::new(), Body::new(Full::new(wrap(END, &end))))
+    let end = ending(call, &status.clone().into());
+    compression::response(HeaderMap::new(), call.content_type(), Body::new(Full::new(end)))
 }
 
-fn start(call: &Connect, headers: HeaderMap, body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    *response.headers_mut() = headers;
-    response.headers_mut().insert(CONTENT_TYPE, call.content_type());
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    response
-}
-
-/// The body of the answer: the messages of the service, and its status.
-struct Answered<B, H> {
-    call: Connect,
-    /// None after the end.
-    messages: Option<Messages<B, H>>,
-    gzip: bool,
-    /// The error of a request message, see [`RequestMessages::error`].
-    error: Arc<OnceLock<Error>>,
-    host: H,
-}
-
-impl<B, H: CallHost> Answered<B, H> {
-    fn wrapped(&self, message: Bytes) -> Result<Bytes, Error> {
-        let message = self.call.encode(message, &self.host)?;
-        Ok(match compression::compress(&message, self.gzip) {
-            Some(compressed) => wrap(COMPRESSED, &compressed),
-            None => wrap(0, &message),
-        })
-    }
-
-    fn end(&mut self, result: Result<(), Status>, trailers: &HeaderMap) -> Bytes {
-        self.messages = None;
-        wrap(END, &error_json::end_of_stream(self.call.method.parent_pool(), &result, trailers))
-    }
-
-    fn fail(&self, error: &Error) -> Result<(), Status> {
-        Err(self.host.end_with(error))
+fn in_envelope(message: &[u8], gzip: bool) -> Bytes {
+    match compression::compress(message, gzip) {
+        Some(compressed) => wrap(COMPRESSED, &compressed),
+        None => wrap(0, message),
     }
 }
 
-impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> http_body::Body for Answered<B, H> {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        let Some(messages) = &mut this.messages else {
-            return Poll::Ready(None);
-        };
-        let data = match ready!(messages.poll_next(cx)) {
-            Part::Message(message) => match this.wrapped(message) {
-                Ok(data) => data,
-                Err(error) => {
-                    let failed = this.fail(&error);
-                    this.end(failed, &HeaderMap::new())
-                }
-            },
-            Part::End { result, trailers } => {
-                let result = this.error.get().map_or(result, |error| this.fail(error));
-                this.end(result, &trailers)
-            }
-        };
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.messages.is_none()
-    }
+/// The message that ends an answer.
+fn ending(call: &Connect, end: &End) -> Bytes {
+    wrap(END, &error_json::end_of_stream(call.method.parent_pool(), end))
 }

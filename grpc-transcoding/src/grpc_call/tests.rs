@@ -72,8 +72,8 @@ async fn the_service_sees_a_grpc_request() {
             assert!(headers.iter().map(|(name, value)| (*name, value.to_str().unwrap())).eq(expected), "{headers:?}");
             answered(&[0, 0, 0, 0, 0], &[("grpc-status", "0")])
         });
-        let answer = unary(service, head(request), PATH, sent(b"message"), &DefaultHost::default()).await;
-        assert_eq!(answer.result.unwrap(), "", "{target}");
+        let (_, result, _) = unary(service, head(request), PATH, sent(b"message"), &DefaultHost::default()).await;
+        assert_eq!(result.unwrap(), "", "{target}");
     }
 }
 
@@ -98,13 +98,14 @@ async fn answers_are_taken_apart() {
     ];
     for (body, trailers, expected, kept) in table {
         let service = inside(move |_| answered(body, trailers));
-        let answer = unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
-        let found = answer.result.as_deref().map_err(Status::code);
+        let (headers, result, kept_trailers) =
+            unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
+        let found = result.as_deref().map_err(Status::code);
         assert_eq!(found, expected.map(str::as_bytes), "{body:?} {trailers:?}");
-        assert_eq!((answer.headers.len(), answer.headers["leading"].as_bytes()), (1, &b"1"[..]), "{body:?}");
-        assert_eq!(answer.trailers.contains_key("trailing"), kept, "{body:?} {trailers:?}");
-        assert_eq!(answer.trailers.len(), usize::from(kept), "{body:?} {trailers:?}");
-        if let Err(status) = answer.result {
+        assert_eq!((headers.len(), headers["leading"].as_bytes()), (1, &b"1"[..]), "{body:?}");
+        assert_eq!(kept_trailers.contains_key("trailing"), kept, "{body:?} {trailers:?}");
+        assert_eq!(kept_trailers.len(), usize::from(kept), "{body:?} {trailers:?}");
+        if let Err(status) = result {
             assert_eq!(status.details().is_empty(), status.code() != Code::Internal);
         }
     }
@@ -119,9 +120,10 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
             response.headers_mut().insert("leading", HeaderValue::from_static("1"));
             response
         });
-        let answer = unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
-        assert_eq!(answer.result.unwrap_err().code(), expected);
-        assert_eq!((answer.headers.len(), answer.trailers.len()), (1, 0));
+        let (headers, result, trailers) =
+            unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
+        assert_eq!(result.unwrap_err().code(), expected);
+        assert_eq!((headers.len(), trailers.len()), (1, 0));
     }
 }
 
@@ -131,8 +133,8 @@ async fn a_lazy_message_is_decoded_for_a_service_that_reads_it() {
     let host = DefaultHost::default();
     let refusing = inside(|_| Status::unauthenticated("").into_http());
     let body = lazy_message(host, message());
-    let answer = unary(refusing, head(Request::post("/")), PATH, body, &host).await;
-    assert_eq!(answer.result.unwrap_err().code(), Code::Unauthenticated);
+    let (_, result, _) = unary(refusing, head(Request::post("/")), PATH, body, &host).await;
+    assert_eq!(result.unwrap_err().code(), Code::Unauthenticated);
 
     let body = lazy_message(host, message());
     let read = http_body_util::BodyExt::collect(body).await;

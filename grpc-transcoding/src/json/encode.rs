@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
 use prost_types::Any;
 use serde_json::json;
 use tonic::Status;
@@ -19,6 +19,16 @@ pub fn encode(message: &DynamicMessage) -> Vec<u8> {
         tracing::error!(message = name, %error, "an answer has no canonical JSON");
         opaque(&Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() })
     })
+}
+
+/// Writes a message with the defaults of unset fields; nothing if it has no canonical JSON.
+pub(crate) fn encode_with_defaults(message: &DynamicMessage) -> Vec<u8> {
+    let mut json = serde_json::Serializer::new(Vec::new());
+    let options = SerializeOptions::new().skip_default_fields(false);
+    match message.serialize_with_options(&mut json, &options) {
+        Ok(()) => json.into_inner(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Writes a status with its details as a `google.rpc.Status`. The key `details` is always there.

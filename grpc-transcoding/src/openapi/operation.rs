@@ -1,70 +1,69 @@
 //! One operation: its parameters, its body and its answers.
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::binding::Binding;
 use super::comments::{comment, describe, first_sentence};
-use super::path::Parameter;
+use super::path::{Parameter, Path};
 use super::schema::Schemas;
+use crate::json::single_value;
+use crate::rest::Route;
+use crate::rest::route::Body;
 
 const JSON: &str = "application/json";
 
 /// The content type of a stream of answers: one JSON text a line.
 const JSON_LINES: &str = "application/x-ndjson";
 
-/// An operation and its path.
-pub(crate) struct Operation {
-    pub(crate) path: String,
-    pub(crate) value: Value,
-}
-
-impl Operation {
-    /// `index`: of the binding. The first one has the name of the method alone.
-    pub(crate) fn new(
-        method: &MethodDescriptor,
-        binding: &Binding,
-        index: usize,
-        schemas: &mut Schemas,
-        api: &Api<'_>,
-    ) -> Self {
-        let path = &binding.path;
-        let input = method.input();
-        let comment = comment(&method.parent_file(), method.path());
-        let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
-        let mut parameters: Vec<_> = path.parameters.iter().map(|p| path_parameter(&input, p, schemas)).collect();
-        let elsewhere = [&path.fields[..], std::slice::from_ref(&binding.body)].concat();
-        if binding.body != "*" {
-            query(&input, &mut Vec::new(), &elsewhere, schemas, &mut parameters);
+/// An operation, and its path before it.
+///
+/// `index`: of the route. The first one has the name of the method alone.
+pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api: &Api<'_>) -> (String, Value) {
+    let method = &route.method;
+    let path = Path::of(&route.template);
+    let comment = comment(&method.parent_file(), method.path());
+    let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
+    let mut parameters: Vec<_> = path.parameters.iter().map(|p| path_parameter(route, p, schemas)).collect();
+    let in_path: Vec<_> = route.variables.iter().map(|field| field.json()).collect();
+    let body = match &route.body {
+        Body::None => None,
+        Body::Whole if in_path.is_empty() => Some(schemas.message(&method.input())),
+        Body::Whole => Some(schemas.object(&method.input(), &in_path)),
+        Body::Field(field) => Some(schemas.field(field)),
+    };
+    if route.body != Body::Whole {
+        let mut elsewhere = in_path;
+        if let Body::Field(field) = &route.body {
+            elsewhere.push(field.json_name().to_owned());
         }
-        let headers =
-            api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
-        parameters.extend(headers);
-        let mut value = json!({
-            "operationId": format!("{}_{}{suffix}", method.parent_service().name(), method.name()),
-            "tags": [method.parent_service().full_name()],
-            "summary": first_sentence(&comment),
-            "parameters": parameters,
-            "responses": {
-                "200": answer(method, binding, schemas),
-                "default": {"$ref": "#/components/responses/Error"},
-            },
-        });
-        describe(&mut value, &comment);
-        if let Some(body) = body(&input, binding, &path.fields, schemas) {
-            value["requestBody"] = json!({"required": true, "content": {JSON: {"schema": body}}});
-        }
-        if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
-            value["deprecated"] = true.into();
-        }
-        Self { path: path.text.clone(), value }
+        query(&method.input(), &mut Vec::new(), &elsewhere, schemas, &mut parameters);
     }
+    let headers = api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
+    parameters.extend(headers);
+    let mut value = json!({
+        "operationId": format!("{}_{}{suffix}", method.parent_service().name(), method.name()),
+        "tags": [method.parent_service().full_name()],
+        "summary": first_sentence(&comment),
+        "parameters": parameters,
+        "responses": {
+            "200": answer(route, schemas),
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    });
+    describe(&mut value, &comment);
+    if let Some(body) = body {
+        value["requestBody"] = json!({"required": true, "content": {JSON: {"schema": body}}});
+    }
+    if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
+        value["deprecated"] = true.into();
+    }
+    (path.text, value)
 }
 
-fn path_parameter(input: &MessageDescriptor, parameter: &Parameter, schemas: &mut Schemas) -> Value {
-    let field = parameter.field.as_deref().and_then(|name| field(input, name));
-    let mut schema = match field.as_ref().filter(|_| parameter.whole) {
+fn path_parameter(route: &Route, parameter: &Parameter, schemas: &mut Schemas) -> Value {
+    let field = parameter.variable.map(|variable| route.variables[variable].leaf());
+    let mut schema = match field.filter(|_| parameter.whole) {
         Some(field) => schemas.field(field),
         None => json!({"type": "string"}),
     };
@@ -83,15 +82,8 @@ fn path_parameter(input: &MessageDescriptor, parameter: &Parameter, schemas: &mu
     value
 }
 
-/// The field with this dotted name.
-fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    match name.split_once('.') {
-        None => message.get_field_by_name(name),
-        Some((first, rest)) => field(message.get_field_by_name(first)?.kind().as_message()?, rest),
-    }
-}
-
-/// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body.
+/// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body in
+/// JSON.
 ///
 /// `above`: the fields from the request to the message. A query cannot have maps and lists of messages.
 fn query(
@@ -103,21 +95,21 @@ fn query(
 ) {
     for field in message.fields() {
         above.push(field.clone());
-        let name = |part: fn(&FieldDescriptor) -> &str| above.iter().map(part).collect::<Vec<_>>().join(".");
-        let (name, json_name) = (name(FieldDescriptor::name), name(FieldDescriptor::json_name));
-        if !elsewhere.contains(&name) {
-            match field.kind() {
-                Kind::Message(inner) if !is_one_value(&inner) => {
-                    let again =
-                        above[..above.len() - 1].iter().any(|field| field.kind() == Kind::Message(inner.clone()));
-                    if field.cardinality() != prost_reflect::Cardinality::Repeated && !again {
-                        query(&inner, above, elsewhere, schemas, parameters);
-                    }
-                }
-                _ => {
-                    let mut value = json!({"name": json_name, "in": "query", "schema": schemas.field(&field)});
-                    describe(&mut value, &comment(&field.parent_file(), field.path()));
-                    parameters.push(value);
+        let name = above.iter().map(FieldDescriptor::json_name).collect::<Vec<_>>().join(".");
+        match field.kind() {
+            _ if elsewhere.contains(&name) => {}
+            kind if single_value(kind.clone()).is_some() => {
+                let mut value = json!({"name": name, "in": "query", "schema": schemas.field(&field)});
+                describe(&mut value, &comment(&field.parent_file(), field.path()));
+                parameters.push(value);
+            }
+            kind => {
+                let again = above[..above.len() - 1].iter().any(|field| field.kind() == kind);
+                if let Kind::Message(inner) = &kind
+                    && field.cardinality() != Cardinality::Repeated
+                    && !again
+                {
+                    query(inner, above, elsewhere, schemas, parameters);
                 }
             }
         }
@@ -125,29 +117,14 @@ fn query(
     }
 }
 
-/// Whether the JSON of a message is a text, a number or a boolean.
-fn is_one_value(message: &MessageDescriptor) -> bool {
-    let schema = super::well_known::schema(message.full_name());
-    schema.is_some_and(|schema| !matches!(schema["type"].as_str(), Some("object" | "array")) && schema != json!({}))
-}
-
-fn body(input: &MessageDescriptor, binding: &Binding, in_path: &[String], schemas: &mut Schemas) -> Option<Value> {
-    match binding.body.as_str() {
-        "" => None,
-        "*" if in_path.is_empty() => Some(schemas.message(input)),
-        "*" => Some(schemas.object(input, in_path)),
-        name => Some(schemas.field(&input.get_field_by_name(name)?)),
-    }
-}
-
-fn answer(method: &MethodDescriptor, binding: &Binding, schemas: &mut Schemas) -> Value {
-    let output = method.output();
-    let schema = match output.get_field_by_name(&binding.response_body) {
-        Some(field) => schemas.field(&field),
+fn answer(route: &Route, schemas: &mut Schemas) -> Value {
+    let output = route.method.output();
+    let schema = match &route.response_body {
+        Some(field) => schemas.field(field),
         None => schemas.message(&output),
     };
     let description = comment(&output.parent_file(), output.path());
     let description = if description.is_empty() { "OK".to_owned() } else { description };
-    let content_type = if method.is_server_streaming() { JSON_LINES } else { JSON };
+    let content_type = if route.method.is_server_streaming() { JSON_LINES } else { JSON };
     json!({"description": description, "content": {content_type: {"schema": schema}}})
 }

@@ -9,17 +9,15 @@ pub(crate) struct Path {
     pub(crate) text: String,
     /// The parameters in their order.
     pub(crate) parameters: Vec<Parameter>,
-    /// The fields in the path, by their dotted proto names.
-    pub(crate) fields: Vec<String>,
 }
 
 /// One parameter, for one wildcard of the template.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
-    /// The field with this value, or with this part of its value.
-    pub(crate) field: Option<String>,
-    /// Whether it is the whole value of the field.
+    /// The index of the variable with this value, or with this part of its value.
+    pub(crate) variable: Option<usize>,
+    /// Whether it is the whole value of the variable.
     pub(crate) whole: bool,
 }
 
@@ -29,29 +27,26 @@ impl Path {
     /// A parameter of OpenAPI cannot hold a slash. So the literals of a variable become part of the path, and each of
     /// its wildcards a parameter.
     pub(crate) fn of(template: &Template) -> Self {
-        let mut path = Path { text: String::new(), parameters: Vec::new(), fields: Vec::new() };
-        path.fields.extend(template.variables().iter().map(|variable| variable.field.clone()));
-        for (index, segment) in template.segments().iter().enumerate() {
+        let mut path = Path { text: String::new(), parameters: Vec::new() };
+        for (index, segment) in template.segments.iter().enumerate() {
             path.text.push('/');
-            match (segment, template.variables().iter().find(|variable| variable.segments.contains(&index))) {
-                (Segment::Literal(literal), _) => path.text.push_str(literal),
-                (_, Some(variable)) => {
-                    let (name, whole) = name(variable, index, template.segments());
-                    path.parameter(name, Some(variable.field.clone()), whole);
-                }
-                (_, None) => path.parameter(format!("segment.{}", path.parameters.len() + 1), None, false),
+            if let Segment::Literal(literal) = segment {
+                path.text.push_str(literal);
+                continue;
             }
+            let variable = template.variables.iter().position(|variable| variable.segments.contains(&index));
+            let (name, whole) = match variable {
+                Some(variable) => name(&template.variables[variable], index, &template.segments),
+                None => (format!("segment.{}", path.parameters.len() + 1), false),
+            };
+            path.text.push_str(&format!("{{{name}}}"));
+            path.parameters.push(Parameter { name, variable, whole });
         }
-        if let Some(verb) = template.verb() {
+        if let Some(verb) = &template.verb {
             path.text.push(':');
             path.text.push_str(verb);
         }
         path
-    }
-
-    fn parameter(&mut self, name: String, field: Option<String>, whole: bool) {
-        self.text.push_str(&format!("{{{name}}}"));
-        self.parameters.push(Parameter { name, field, whole });
     }
 }
 
@@ -85,11 +80,13 @@ mod tests {
             ("/v1/*/{id}/**", "/v1/{segment.1}/{id}/{segment.3}", "segment.1 id! segment.3", "id"),
         ];
         for (template, text, parameters, fields) in table {
-            let path = Path::of(&Template::new(template).unwrap());
+            let template_read = Template::new(template).unwrap();
+            let path = Path::of(&template_read);
             assert_eq!(path.text, text, "{template}");
             let names = path.parameters.iter().map(|p| format!("{}{}", p.name, if p.whole { "!" } else { "" }));
             assert_eq!(names.collect::<Vec<_>>().join(" "), parameters, "{template}");
-            assert_eq!(path.fields.join(" "), fields, "{template}");
+            let variables = template_read.variables.iter().map(|variable| variable.field.as_str());
+            assert_eq!(variables.collect::<Vec<_>>().join(" "), fields, "{template}");
         }
     }
 }

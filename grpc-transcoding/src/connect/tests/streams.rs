@@ -16,6 +16,7 @@ use super::support::*;
 use crate::connect::{Connect, error_json};
 use crate::error::{ERROR_DOMAIN, Error};
 use crate::framing::{Envelope, Envelopes, wrap};
+use crate::grpc_call::End;
 
 const JSON: &str = "application/connect+json";
 const PROTO: &str = "application/connect+proto";
@@ -166,6 +167,6 @@ fn trailers_are_told_at_the_end() {
     for (name, value) in [("cost", "237"), ("cost", "238"), ("key-bin", "AQI")] {
         headers.append(name, value.parse().unwrap());
     }
-    let end = error_json::end_of_stream(method(WATCH).parent_pool(), &Ok(()), &headers);
+    let end = error_json::end_of_stream(method(WATCH).parent_pool(), &End { result: Ok(()), trailers: headers });
     assert_eq!(end, r#"{"metadata":{"cost":["237","238"],"key-bin":["AQI"]}}"#);
 }
