@@ -1,6 +1,7 @@
 //! Whole bodies: the content of a request up to a limit, the content of an answer, and gzip in both directions.
 
 use std::io::{Read, Write};
+use std::sync::Arc;
 
 use bytes::buf::Reader;
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -54,6 +55,9 @@ impl Encoding {
     }
 }
 
+/// Turns the content of a request into a gRPC message.
+pub(crate) type Decoder = Arc<dyn Fn(&[u8]) -> Result<Bytes, Error> + Send + Sync>;
+
 /// Content of a request, as it was sent. Empty content is not compressed.
 pub(crate) struct Content {
     pub(crate) encoding: Encoding,
@@ -65,20 +69,16 @@ impl Content {
     /// one. The host of the call limits and counts the bytes.
     ///
     /// `decode`: None for content that needs no decoding.
-    pub(crate) async fn decode(
-        self,
-        host: &impl CallHost,
-        decode: Option<impl FnOnce(Bytes) -> Result<Bytes, Error> + Send + 'static>,
-    ) -> Result<Bytes, Error> {
+    pub(crate) async fn decode(self, host: &impl CallHost, decode: Option<Decoder>) -> Result<Bytes, Error> {
         let Self { encoding, bytes } = self;
         if encoding == Encoding::Identity || bytes.is_empty() {
             return match decode {
-                Some(decode) => host.run(bytes.len(), move || decode(bytes)).await?,
+                Some(decode) => host.run(bytes.len(), move || decode(&bytes)).await?,
                 None => Ok(bytes),
             };
         }
         let decode = |content: Vec<u8>| match decode {
-            Some(decode) => decode(content.into()),
+            Some(decode) => decode(&content),
             None => Ok(content.into()),
         };
         let (sent, limit) = (bytes.len(), host.message_bytes());
@@ -99,9 +99,9 @@ impl Content {
     }
 }
 
-/// Reads the content of a request, up to the limit of the host. The headers name its compression.
-pub(crate) async fn read(mut body: Body, headers: &HeaderMap, host: &impl CallHost) -> Result<Content, Error> {
-    let (encoding, limit) = (Encoding::of(headers, CONTENT_ENCODING)?, host.message_bytes());
+/// Reads the content of a request, up to `limit` bytes. The headers name its compression.
+pub(crate) async fn read(mut body: Body, headers: HeaderMap, limit: usize) -> Result<Content, Error> {
+    let encoding = Encoding::of(&headers, CONTENT_ENCODING)?;
     let mut bytes = Bytes::new();
     while let Some(frame) = body.frame().await {
         let data = frame.map_err(|_| Error::RequestIncomplete)?.into_data().unwrap_or_default();

@@ -1,27 +1,35 @@
 //! The Connect protocol: how its calls are recognised, translated and refused. JSON messages are converted by their
 //! descriptors; protobuf messages pass unchanged.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures_util::stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
 use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Status;
 use tonic::body::Body;
 
+use super::compression::{self, Decoder, Encoding};
 use super::error::Error;
-use super::grpc_call::{self, GrpcService, grpc_path};
-use super::headers::CONNECT_PROTOCOL_VERSION;
+use super::framing::{COMPRESSED, wrap};
+use super::grpc_call::{self, End, GrpcService, grpc_path, request_messages};
+use super::headers::{CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, GZIP};
 use super::host::CallHost;
-use super::{compression, json};
+use super::json;
 
 mod error_json;
 mod query;
-mod stream;
 #[cfg(test)]
 mod tests;
+
+/// The flag of the message that ends a stream.
+const END: u8 = 2;
 
 /// A call in the Connect protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +68,10 @@ impl Connect {
         let form = match (request.method(), method.is_client_streaming() || method.is_server_streaming()) {
             (&Method::POST, false) => Form::Post,
             (&Method::POST, true) => Form::Stream,
-            (&Method::GET | &Method::HEAD, false) if has_no_side_effects(method) => Form::Get,
-            (_, false) if has_no_side_effects(method) => {
-                return Err(Error::VerbNotAllowed(vec![Method::GET, Method::HEAD, Method::POST]));
-            }
+            (verb, false) if has_no_side_effects(method) => match *verb {
+                Method::GET | Method::HEAD => Form::Get,
+                _ => return Err(Error::VerbNotAllowed(vec![Method::GET, Method::HEAD, Method::POST])),
+            },
             _ => return Err(Error::VerbNotAllowed(vec![Method::POST])),
         };
         let content_type = || request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -80,38 +88,27 @@ impl Connect {
     }
 
     /// Calls the service, and translates its answer.
-    pub(crate) async fn answer(
-        self,
-        service: impl GrpcService,
-        request: Request<Body>,
-        host: impl CallHost,
-    ) -> Response<Body> {
-        let answered = match (check_version(&request), self.form) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Form::Post | Form::Get) => Ok(self.answer_unary(service, request, &host).await),
-            (Ok(()), Form::Stream) => stream::answer(&self, service, request, &host).await,
-        };
-        answered.unwrap_or_else(|error| self.refuse(&host.end_with(&error)))
+    pub(crate) async fn answer<H: CallHost>(self, service: impl GrpcService, request: Request<Body>) -> Response<Body> {
+        let host = H::of(request.extensions());
+        match (check_version(&request), self.form) {
+            (Err(error), _) => self.refuse(&host.end_with(&error)),
+            (Ok(()), Form::Post | Form::Get) => self.unary(service, request, &host).await,
+            (Ok(()), Form::Stream) => self.stream(service, request, &host).await,
+        }
     }
 
     /// Answers a call with one message in each direction.
-    async fn answer_unary(
-        &self,
-        service: impl GrpcService,
-        request: Request<Body>,
-        host: &impl CallHost,
-    ) -> Response<Body> {
+    async fn unary(&self, service: impl GrpcService, request: Request<Body>, host: &impl CallHost) -> Response<Body> {
         let (head, body) = request.into_parts();
         let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-        let (uri, sent_headers) = (head.uri.clone(), head.headers.clone());
-        let (call, decoding) = (self.clone(), host.clone());
-        let message = grpc_call::lazy_message(host.clone(), async move {
-            let content = match call.form {
-                Form::Get => query::message(&uri, decoding.message_bytes())?,
-                Form::Post | Form::Stream => compression::read(body, &sent_headers, &decoding).await?,
-            };
-            content.decode(&decoding, call.decoder()).await
-        });
+        let (form, uri, headers, limit) = (self.form, head.uri.clone(), head.headers.clone(), host.message_bytes());
+        let content = async move {
+            match form {
+                Form::Get => query::message(&uri, limit),
+                Form::Post | Form::Stream => compression::read(body, headers, limit).await,
+            }
+        };
+        let message = grpc_call::lazy_message(host.clone(), content, self.decoder());
         let (mut headers, result, trailers) = grpc_call::unary(service, head, self.path(), message, host).await;
         for (name, value) in &trailers {
             // A name that is too long with its prefix is left out.
@@ -125,11 +122,53 @@ impl Connect {
         }
     }
 
+    /// Answers a call with streams of messages, in one direction or in both. The envelopes are those of gRPC;
+    /// compression and the end of a stream differ.
+    async fn stream(&self, service: impl GrpcService, request: Request<Body>, host: &impl CallHost) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let encoding = match Encoding::of(&head.headers, CONNECT_CONTENT_ENCODING) {
+            Ok(encoding) => encoding,
+            Err(error) => return self.refuse(&host.end_with(&error)),
+        };
+        let gzip = compression::accepts_gzip(&head.headers, CONNECT_ACCEPT_ENCODING);
+        let (sent, error) = request_messages::decoded(body, encoding, host.clone(), self.decoder());
+        let (headers, messages) = grpc_call::streaming(service, head, self.path(), sent, host).await;
+        let state = (self.clone(), messages, error);
+        let envelopes = stream::unfold(Some(state), move |state| async move {
+            let (call, mut messages, error) = state?;
+            let written = match messages.next().await {
+                Ok(message) => match call.encode(message, &messages.host) {
+                    Ok(message) => Ok(match compression::compress(&message, gzip) {
+                        Some(compressed) => wrap(COMPRESSED, &compressed),
+                        None => wrap(0, &message),
+                    }),
+                    Err(status) => Err(status.into()),
+                },
+                Err(End { result, trailers }) => {
+                    let result = error.get().map_or(result, |error| Err(messages.host.end_with(error)));
+                    Err(End { result, trailers })
+                }
+            };
+            Some(match written {
+                Ok(envelope) => (Ok(envelope), Some((call, messages, error))),
+                Err(end) => (Ok(call.end(&end)), None),
+            })
+        });
+        let mut response = compression::response(headers, self.content_type(), grpc_call::body_of(envelopes));
+        if gzip {
+            response.headers_mut().insert(CONNECT_CONTENT_ENCODING, GZIP);
+        }
+        response
+    }
+
     /// The answer to a call that never reaches the service.
     pub(crate) fn refuse(&self, status: &Status) -> Response<Body> {
         match self.form {
             Form::Post | Form::Get => self.failed(HeaderMap::new(), status, false),
-            Form::Stream => stream::failed(self, status),
+            Form::Stream => {
+                let end = Body::new(Full::new(self.end(&status.clone().into())));
+                compression::response(HeaderMap::new(), self.content_type(), end)
+            }
         }
     }
 
@@ -139,18 +178,26 @@ impl Connect {
         compression::failed(status.code(), headers, json, gzip)
     }
 
+    /// The message that ends a stream.
+    fn end(&self, end: &End) -> Bytes {
+        wrap(END, &error_json::end_of_stream(self.method.parent_pool(), end))
+    }
+
     /// The gRPC path of the method.
     fn path(&self) -> PathAndQuery {
         PathAndQuery::try_from(grpc_path(&self.method)).expect("names in protobuf are letters, digits and dots")
     }
 
     /// Turns a message of the client into a gRPC message; None if it is one.
-    fn decoder(&self) -> Option<impl FnOnce(Bytes) -> Result<Bytes, Error> + Clone + Send + 'static> {
+    fn decoder(&self) -> Option<Decoder> {
+        if self.codec == Codec::Proto {
+            return None;
+        }
         let input = self.method.input();
-        (self.codec == Codec::Json).then_some(move |content: Bytes| {
-            let message = json::decode(&input, &content).map_err(Error::FieldsInvalid)?;
+        Some(Arc::new(move |content| {
+            let message = json::decode(&input, content).map_err(Error::FieldsInvalid)?;
             Ok(message.encode_to_vec().into())
-        })
+        }))
     }
 
     /// A message of the service, in the codec of the client.

@@ -18,13 +18,6 @@ pub(crate) struct Envelopes {
     limit: usize,
 }
 
-/// A message with its flags.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) flags: u8,
-    pub(crate) message: Bytes,
-}
-
 impl Envelopes {
     /// `limit`: the largest message, in bytes.
     pub(crate) fn new(limit: usize) -> Self {
@@ -36,11 +29,11 @@ impl Envelopes {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next message, if all of it has arrived.
+    /// The flags of the next message and the message, if all of it has arrived.
     ///
     /// # Errors
     /// [`Error::MessageTooLarge`] before the bytes of such a message are buffered.
-    pub(crate) fn next(&mut self) -> Result<Option<Envelope>, Error> {
+    pub(crate) fn next(&mut self) -> Result<Option<(u8, Bytes)>, Error> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else {
             return Ok(None);
         };
@@ -53,7 +46,7 @@ impl Envelopes {
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
-        Ok(Some(Envelope { flags, message: self.buffer.split_to(length).freeze() }))
+        Ok(Some((flags, self.buffer.split_to(length).freeze())))
     }
 
     /// Whether no part of a message is buffered.
@@ -89,8 +82,8 @@ mod tests {
             let mut found = Vec::new();
             for chunk in body.chunks(size) {
                 envelopes.push(chunk);
-                while let Some(Envelope { flags, message }) = envelopes.next().unwrap() {
-                    found.push((flags, message));
+                while let Some(envelope) = envelopes.next().unwrap() {
+                    found.push(envelope);
                 }
             }
             assert!(envelopes.is_empty());

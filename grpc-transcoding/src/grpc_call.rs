@@ -19,8 +19,9 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
+use super::compression::{Content, Decoder};
 use super::error::Error;
-use super::framing::{Envelope, Envelopes, wrap};
+use super::framing::{Envelopes, wrap};
 use super::headers::{
     CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_ACCEPT_ENCODING,
     GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, GRPC_TIMEOUT,
@@ -115,8 +116,9 @@ pub(crate) async fn streaming<H: CallHost>(
     let Ok(response) = service.oneshot(request(head, path, body)).await;
     let (head, body) = response.into_parts();
     // An answer without a body has its status in the headers.
-    let end = Status::from_header_map(&head.headers).map(result_of);
-    let messages = Messages { body: Body::new(body), envelopes: Envelopes::new(usize::MAX), end, host: host.clone() };
+    let status = Status::from_header_map(&head.headers);
+    let envelopes = Envelopes::new(usize::MAX);
+    let messages = Messages { body: Body::new(body), envelopes, status, host: host.clone() };
     (metadata(head.headers), messages)
 }
 
@@ -126,11 +128,13 @@ pub(crate) async fn streaming<H: CallHost>(
 /// the same refusal in every protocol, also for a malformed message.
 pub(crate) fn lazy_message(
     host: impl CallHost,
-    message: impl Future<Output = Result<Bytes, Error>> + Send + 'static,
+    content: impl Future<Output = Result<Content, Error>> + Send + 'static,
+    decode: Option<Decoder>,
 ) -> Body {
-    body_of(stream::once(
-        async move { message.await.map(|message| wrap(0, &message)).map_err(|error| host.status(&error)) },
-    ))
+    body_of(stream::once(async move {
+        let message = async { content.await?.decode(&host, decode).await }.await;
+        message.map(|message| wrap(0, &message)).map_err(|error| host.status(&error))
+    }))
 }
 
 /// A body of these pieces.
@@ -143,7 +147,7 @@ pub(crate) struct Messages<H> {
     body: Body,
     envelopes: Envelopes,
     /// The status, if the headers have it.
-    end: Option<Result<(), Status>>,
+    status: Option<Status>,
     pub(crate) host: H,
 }
 
@@ -168,23 +172,25 @@ impl<H: CallHost> Messages<H> {
     pub(crate) async fn next(&mut self) -> Result<Bytes, End> {
         loop {
             match self.envelopes.next() {
-                Ok(Some(Envelope { flags: 0, message })) => return Ok(message),
+                Ok(Some((0, message))) => return Ok(message),
                 Ok(None) => {}
                 // The request has offered no compression to the service.
                 Ok(Some(_)) | Err(_) => return Err(broken(&self.host).into()),
             }
-            let (end, trailers) = match self.body.frame().await.transpose()?.map(Frame::into_data) {
+            let (status, trailers) = match self.body.frame().await.transpose()?.map(Frame::into_data) {
                 Some(Ok(data)) => {
                     self.envelopes.push(&data);
                     continue;
                 }
                 Some(Err(frame)) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
-                    (Status::from_header_map(&trailers).map(result_of), metadata(trailers))
+                    (Status::from_header_map(&trailers), metadata(trailers))
                 }
-                None => (self.end.take(), HeaderMap::new()),
+                None => (self.status.take(), HeaderMap::new()),
             };
-            return Err(End { result: end.unwrap_or_else(|| Err(broken(&self.host))), trailers });
+            let status = status.unwrap_or_else(|| broken(&self.host));
+            let result = if status.code() == Code::Ok { Ok(()) } else { Err(status) };
+            return Err(End { result, trailers });
         }
     }
 }
@@ -221,10 +227,6 @@ fn metadata(mut headers: HeaderMap) -> HeaderMap {
         headers.remove(name);
     }
     headers
-}
-
-fn result_of(status: Status) -> Result<(), Status> {
-    if status.code() == Code::Ok { Ok(()) } else { Err(status) }
 }
 
 /// The status for a service that violates the gRPC protocol.

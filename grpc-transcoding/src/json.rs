@@ -6,7 +6,6 @@ mod encode;
 mod message;
 mod path;
 mod scalar;
-mod status;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -14,8 +13,7 @@ mod well_known;
 
 pub(crate) use cache::JsonCache;
 pub(crate) use encode::encode_with_defaults;
-pub use encode::{encode, encode_status};
-pub use status::http_status;
+pub use encode::{encode, encode_status, http_status};
 
 use std::cell::RefCell;
 

@@ -107,10 +107,9 @@ impl<S: GrpcService + Clone, H: CallHost> Service<(Protocol, Request<Body>)> for
         // The inner service that is ready takes this call; its clone waits for the next one.
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
-        let host = H::of(request.extensions());
         Either::Right(match protocol {
-            Protocol::Connect(call) => call.answer(inner, request, host).map(translated).boxed(),
-            Protocol::Rest(call) => call.answer(inner, request, host).map(translated).boxed(),
+            Protocol::Connect(call) => call.answer::<H>(inner, request).map(translated).boxed(),
+            Protocol::Rest(call) => call.answer::<H>(inner, request).map(translated).boxed(),
             web => {
                 let sent = if matches!(web, Protocol::GrpcWebText) { grpc_web::TEXT } else { grpc_web::BINARY };
                 let inner = inner.map_request(decompressed::<H>);

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 mod comments;
 mod operation;
-mod path;
 mod schema;
 #[cfg(test)]
 mod tests;

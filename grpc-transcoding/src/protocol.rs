@@ -74,10 +74,7 @@ impl Protocols {
         }
         // The connection leaves out the content of an answer to HEAD, so HEAD is served as GET.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let call = self.routes.find(verb, path).map_err(|error| match error {
-            Error::VerbNotAllowed(verbs) => Error::VerbNotAllowed(with_head(verbs)),
-            error => error,
-        })?;
+        let call = self.routes.find(verb, path)?;
         if call.route.takes_body() {
             // A body without a content type is read as JSON.
             let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
@@ -163,18 +160,15 @@ impl Protocol {
     }
 }
 
-/// Adds HEAD to verbs with GET.
-fn with_head(mut verbs: Vec<Method>) -> Vec<Method> {
-    if let Some(get) = verbs.iter().position(|verb| verb == Method::GET) {
-        verbs.insert(get + 1, Method::HEAD);
-    }
-    verbs
-}
-
-/// The value of the header `allow`. Every path takes OPTIONS, too.
+/// The value of the header `allow`. Every path also takes OPTIONS, and with GET it takes HEAD.
 fn allow(verbs: &[Method]) -> HeaderValue {
-    let verbs = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect::<Vec<_>>().join(", ");
-    verbs.parse().expect("verbs are tokens")
+    let mut verbs: Vec<_> = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
+    if let Some(get) = verbs.iter().position(|verb| *verb == "GET")
+        && !verbs.contains(&"HEAD")
+    {
+        verbs.insert(get + 1, "HEAD");
+    }
+    verbs.join(", ").parse().expect("verbs are tokens")
 }
 
 /// A content type without its parameters.

@@ -10,7 +10,6 @@
 
 mod call;
 pub(crate) mod field;
-mod request;
 pub(crate) mod route;
 #[cfg(test)]
 pub(crate) mod tests;

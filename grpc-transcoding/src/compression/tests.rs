@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
@@ -61,8 +60,6 @@ impl http_body::Body for Pieces {
     }
 }
 
-const NO_DECODING: Option<fn(Bytes) -> Result<Bytes, Error>> = None;
-
 fn zip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(content).unwrap();
@@ -84,8 +81,7 @@ async fn content_is_read_up_to_the_limit() {
     ];
     for (pieces, expected) in table {
         let body = Body::new(Pieces(pieces.iter().copied().collect()));
-        let host = DefaultHost { message_bytes: 5 };
-        let found = read(body, &HeaderMap::new(), &host).await.map(|content| content.bytes);
+        let found = read(body, HeaderMap::new(), 5).await.map(|content| content.bytes);
         let found = found.map_err(|error| error.code());
         assert_eq!(found, expected.map(Bytes::from), "{pieces:?}");
     }
@@ -95,8 +91,8 @@ async fn decode(encoding: Encoding, content: impl Into<Bytes>, limit: usize) -> 
     let host = DefaultHost { message_bytes: limit };
     let bytes = content.into();
     let content = || Content { encoding, bytes: bytes.clone() };
-    let decompressed = content().decode(&host, NO_DECODING).await;
-    let length = content().decode(&host, Some(|content: Bytes| Ok(content.len().to_string().into()))).await;
+    let decompressed = content().decode(&host, None).await;
+    let length = content().decode(&host, Some(Arc::new(|content| Ok(content.len().to_string().into())))).await;
     let expected = decompressed.as_ref().ok().map(|content| Bytes::from(content.len().to_string()));
     assert_eq!(length.ok(), expected, "both ways come to the same");
     decompressed
@@ -138,7 +134,7 @@ async fn content_is_decompressed_up_to_the_limit() {
 async fn decompressed_bytes_are_reserved() {
     let host = Room(Arc::new(AtomicUsize::new(100_000)));
     let content = Bytes::from(zip(&vec![b'x'; 60_000]));
-    let decode = || Content { encoding: Encoding::Gzip, bytes: content.clone() }.decode(&host, NO_DECODING);
+    let decode = || Content { encoding: Encoding::Gzip, bytes: content.clone() }.decode(&host, None);
     decode().await.unwrap();
     assert_eq!(host.0.load(Ordering::Relaxed), 40_000);
     assert!(matches!(decode().await, Err(Error::Overloaded)));

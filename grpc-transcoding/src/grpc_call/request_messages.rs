@@ -9,9 +9,9 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 
 use super::body_of;
-use crate::compression::{Content, Encoding};
+use crate::compression::{Content, Decoder, Encoding};
 use crate::error::Error;
-use crate::framing::{COMPRESSED, Envelope, Envelopes, wrap};
+use crate::framing::{COMPRESSED, Envelopes, wrap};
 use crate::headers::GRPC_ENCODING;
 use crate::host::CallHost;
 
@@ -23,7 +23,7 @@ pub(crate) fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<B
     }
     request.headers_mut().remove(GRPC_ENCODING);
     let host = H::of(request.extensions());
-    request.map(|body| decoded(body, Encoding::Gzip, host, None::<fn(_) -> _>).0)
+    request.map(|body| decoded(body, Encoding::Gzip, host, None).0)
 }
 
 /// The body of the request to the service, and the error of a message that the service did not receive. A service may
@@ -32,11 +32,12 @@ pub(crate) fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<B
 /// * `body`: the body that the client sends.
 /// * `encoding`: how the messages with the flag [`COMPRESSED`] are compressed.
 /// * `decode`: turns a message of the client into a gRPC message; None if it is one.
-pub(crate) fn decoded<H, D>(body: Body, encoding: Encoding, host: H, decode: Option<D>) -> (Body, Arc<OnceLock<Error>>)
-where
-    H: CallHost,
-    D: FnOnce(Bytes) -> Result<Bytes, Error> + Clone + Send + 'static,
-{
+pub(crate) fn decoded(
+    body: Body,
+    encoding: Encoding,
+    host: impl CallHost,
+    decode: Option<Decoder>,
+) -> (Body, Arc<OnceLock<Error>>) {
     let error = Arc::default();
     let envelopes = Envelopes::new(host.message_bytes());
     let messages = Messages { body, envelopes, encoding, host, decode, error: Arc::clone(&error) };
@@ -55,24 +56,20 @@ where
     (body_of(messages), error)
 }
 
-struct Messages<H, D> {
+struct Messages<H> {
     body: Body,
     envelopes: Envelopes,
     encoding: Encoding,
     host: H,
-    decode: Option<D>,
+    decode: Option<Decoder>,
     error: Arc<OnceLock<Error>>,
 }
 
-impl<H, D> Messages<H, D>
-where
-    H: CallHost,
-    D: FnOnce(Bytes) -> Result<Bytes, Error> + Clone + Send + 'static,
-{
+impl<H: CallHost> Messages<H> {
     /// The next message in its envelope, or the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         loop {
-            if let Some(Envelope { flags, message }) = self.envelopes.next()? {
+            if let Some((flags, message)) = self.envelopes.next()? {
                 let encoding = match flags {
                     0 => Encoding::Identity,
                     COMPRESSED if self.encoding == Encoding::Identity => {

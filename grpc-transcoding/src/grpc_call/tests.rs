@@ -6,6 +6,7 @@ use http_body_util::Full;
 use tower::service_fn;
 
 use super::*;
+use crate::compression::Encoding;
 use crate::host::DefaultHost;
 
 const PATH: PathAndQuery = PathAndQuery::from_static("/a.Service/Method");
@@ -29,7 +30,8 @@ fn answered(body: &'static [u8], trailers: &[(&'static str, &'static str)]) -> R
 
 /// A client's message.
 fn sent(message: &'static [u8]) -> Body {
-    lazy_message(DefaultHost::default(), std::future::ready(Ok(message.into())))
+    let content = Content { encoding: Encoding::Identity, bytes: message.into() };
+    lazy_message(DefaultHost::default(), std::future::ready(Ok(content)), None)
 }
 
 fn head(request: http::request::Builder) -> Parts {
@@ -129,14 +131,14 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
 
 #[tokio::test]
 async fn a_lazy_message_is_decoded_for_a_service_that_reads_it() {
-    let message = || async { Err::<Bytes, _>(Error::ContentMalformed("it is wrong")) };
+    let message = || async { Err(Error::ContentMalformed("it is wrong")) };
     let host = DefaultHost::default();
     let refusing = inside(|_| Status::unauthenticated("").into_http());
-    let body = lazy_message(host, message());
+    let body = lazy_message(host, message(), None);
     let (_, result, _) = unary(refusing, head(Request::post("/")), PATH, body, &host).await;
     assert_eq!(result.unwrap_err().code(), Code::Unauthenticated);
 
-    let body = lazy_message(host, message());
+    let body = lazy_message(host, message(), None);
     let read = http_body_util::BodyExt::collect(body).await;
     assert_eq!(Status::from_error(read.unwrap_err().into()).code(), Code::InvalidArgument);
 }

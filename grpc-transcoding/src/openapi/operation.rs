@@ -1,12 +1,14 @@
 //! One operation: its parameters, its body and its answers.
 
+use std::ops::Range;
+
 use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::Api;
 use super::comments::{comment, describe, first_sentence};
-use super::path::{Parameter, Path};
 use super::schema::Schemas;
+use crate::http_rule::template::{Segment, Template, Variable};
 use crate::json::single_value;
 use crate::rest::Route;
 use crate::rest::route::Body;
@@ -21,19 +23,18 @@ const JSON_LINES: &str = "application/x-ndjson";
 /// `index`: of the route. The first one has the name of the method alone.
 pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api: &Api<'_>) -> (String, Value) {
     let method = &route.method;
-    let path = Path::of(&route.template);
+    let (path, in_path) = path(&route.template);
     let comment = comment(&method.parent_file(), method.path());
     let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
-    let mut parameters: Vec<_> = path.parameters.iter().map(|p| path_parameter(route, p, schemas)).collect();
-    let in_path: Vec<_> = route.variables.iter().map(|field| field.json()).collect();
+    let mut parameters: Vec<_> = in_path.iter().map(|p| path_parameter(route, p, schemas)).collect();
+    let mut elsewhere: Vec<_> = route.variables.iter().map(|field| field.json()).collect();
     let body = match &route.body {
         Body::None => None,
-        Body::Whole if in_path.is_empty() => Some(schemas.message(&method.input())),
-        Body::Whole => Some(schemas.object(&method.input(), &in_path)),
+        Body::Whole if elsewhere.is_empty() => Some(schemas.message(&method.input())),
+        Body::Whole => Some(schemas.object(&method.input(), &elsewhere)),
         Body::Field(field) => Some(schemas.field(field)),
     };
     if route.body != Body::Whole {
-        let mut elsewhere = in_path;
         if let Body::Field(field) = &route.body {
             elsewhere.push(field.json_name().to_owned());
         }
@@ -58,11 +59,54 @@ pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api:
     if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
         value["deprecated"] = true.into();
     }
-    (path.text, value)
+    (path, value)
+}
+
+/// One parameter of a path, for one wildcard of the template.
+struct Parameter {
+    name: String,
+    /// The index of the variable with this value, or with this part of its value.
+    variable: Option<usize>,
+    /// Whether it is the whole value of the variable.
+    whole: bool,
+}
+
+/// The path for a template such as `/v1/{name=shelves/*}/books/{book.id}:read`, with each parameter in braces.
+///
+/// A parameter of OpenAPI cannot hold a slash. So the literals of a variable become part of the path, and each of its
+/// wildcards a parameter.
+fn path(template: &Template) -> (String, Vec<Parameter>) {
+    let is_wildcard = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
+    let wildcards = |range: Range<usize>| template.segments[range].iter().filter(is_wildcard).count();
+    let (mut path, mut parameters) = (String::new(), Vec::<Parameter>::new());
+    for (index, segment) in template.segments.iter().enumerate() {
+        path.push('/');
+        if let Segment::Literal(literal) = segment {
+            path.push_str(literal);
+            continue;
+        }
+        let variable = template.variables.iter().position(|variable| variable.segments.contains(&index));
+        let (name, whole) = match variable.map(|variable| &template.variables[variable]) {
+            Some(Variable { field, segments, .. }) if wildcards(segments.clone()) == 1 => {
+                (field.clone(), segments.len() == 1)
+            }
+            Some(Variable { field, segments, .. }) => {
+                (format!("{field}.{}", wildcards(segments.start..index + 1)), false)
+            }
+            None => (format!("segment.{}", parameters.len() + 1), false),
+        };
+        path.push_str(&format!("{{{name}}}"));
+        parameters.push(Parameter { name, variable, whole });
+    }
+    if let Some(verb) = &template.verb {
+        path.push(':');
+        path.push_str(verb);
+    }
+    (path, parameters)
 }
 
 fn path_parameter(route: &Route, parameter: &Parameter, schemas: &mut Schemas) -> Value {
-    let field = parameter.variable.map(|variable| route.variables[variable].leaf());
+    let field = parameter.variable.map(|variable| &route.variables[variable].leaf);
     let mut schema = match field.filter(|_| parameter.whole) {
         Some(field) => schemas.field(field),
         None => json!({"type": "string"}),
@@ -127,4 +171,32 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Value {
     let description = if description.is_empty() { "OK".to_owned() } else { description };
     let content_type = if route.method.is_server_streaming() { JSON_LINES } else { JSON };
     json!({"description": description, "content": {content_type: {"schema": schema}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wildcard_becomes_a_parameter() {
+        let table = [
+            // template, path, parameters (with ! those that are a field's whole value), fields
+            ("/v1/books/all", "/v1/books/all", "", ""),
+            ("/v2/user/{user_id}", "/v2/user/{user_id}", "user_id!", "user_id"),
+            ("/v1/{a.b}:read", "/v1/{a.b}:read", "a.b!", "a.b"),
+            ("/v1/{name=shelves/*}", "/v1/shelves/{name}", "name", "name"),
+            ("/v1/{name=a/*/b/**}:c", "/v1/a/{name.1}/b/{name.2}:c", "name.1 name.2", "name"),
+            ("/v1/{kind=fixed}/{id}", "/v1/fixed/{id}", "id!", "kind id"),
+            ("/v1/*/{id}/**", "/v1/{segment.1}/{id}/{segment.3}", "segment.1 id! segment.3", "id"),
+        ];
+        for (template, text, parameters, fields) in table {
+            let template_read = Template::new(template).unwrap();
+            let (path, found) = path(&template_read);
+            assert_eq!(path, text, "{template}");
+            let names = found.iter().map(|p| format!("{}{}", p.name, if p.whole { "!" } else { "" }));
+            assert_eq!(names.collect::<Vec<_>>().join(" "), parameters, "{template}");
+            let variables = template_read.variables.iter().map(|variable| variable.field.as_str());
+            assert_eq!(variables.collect::<Vec<_>>().join(" "), fields, "{template}");
+        }
+    }
 }

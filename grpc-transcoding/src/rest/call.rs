@@ -1,5 +1,6 @@
-//! A REST call: it becomes a gRPC call, and its answer becomes JSON.
+//! A REST call: its path, query and body become the message of a gRPC call, and the answer becomes JSON.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,16 +11,28 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 use tonic::Status;
 use tonic::body::Body;
+use tonic_types::FieldViolation;
 
 use super::Route;
+use super::field::FieldPath;
+use super::route;
+use crate::compression::{self, Decoder};
 use crate::error::Error;
+use crate::error::client_text::{MAX_CHARS, cut};
 use crate::grpc_call::{self, End, GrpcService, Messages};
 use crate::headers::JSON;
 use crate::host::CallHost;
-use crate::{compression, json};
+use crate::http_rule::percent::{self, Place};
+use crate::json;
 
 /// The content type of a stream: one JSON text a line.
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+
+/// The most parameters of a query.
+const MAX_PARAMETERS: usize = 1_000;
+
+/// The most violations in an answer.
+const MAX_VIOLATIONS: usize = 16;
 
 /// A call of the method of a route.
 #[derive(Debug, Clone)]
@@ -32,24 +45,18 @@ pub struct RestCall {
 
 impl RestCall {
     /// Calls the service, and translates its answer.
-    pub(crate) async fn answer(
-        self,
-        service: impl GrpcService,
-        request: Request<Body>,
-        host: impl CallHost,
-    ) -> Response<Body> {
+    pub(crate) async fn answer<H: CallHost>(self, service: impl GrpcService, request: Request<Body>) -> Response<Body> {
+        let host = H::of(request.extensions());
         let (head, body) = request.into_parts();
         let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
         let path = self.route.grpc_path.clone();
-        let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
-        let (call, decoding) = (self.clone(), host.clone());
-        let message = grpc_call::lazy_message(host.clone(), async move {
-            let decode = move |body: Bytes| {
-                let message = call.request(query.as_deref(), &body).map_err(Error::FieldsInvalid)?;
-                Ok(message.encode_to_vec().into())
-            };
-            compression::read(body, &headers, &decoding).await?.decode(&decoding, Some(decode)).await
+        let (call, query) = (self.clone(), head.uri.query().map(str::to_owned));
+        let decode: Decoder = Arc::new(move |body| {
+            let message = call.request(query.as_deref(), body).map_err(Error::FieldsInvalid)?;
+            Ok(message.encode_to_vec().into())
         });
+        let content = compression::read(body, head.headers.clone(), host.message_bytes());
+        let message = grpc_call::lazy_message(host.clone(), content, Some(decode));
         if self.route.method.is_server_streaming() {
             let (headers, messages) = grpc_call::streaming(service, head, path, message, &host).await;
             return self.stream(headers, messages).await;
@@ -112,6 +119,97 @@ impl RestCall {
     fn encode_status(&self, status: &Status) -> Bytes {
         json::encode_status(self.route.method.parent_pool(), status).into()
     }
+
+    /// The request message. An empty body is an empty message, or an unset field.
+    ///
+    /// Violations name fields of the path and the body by their JSON path, and parameters as the client writes them,
+    /// percent-decoded and cut off.
+    pub fn request(&self, query: Option<&str>, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
+        let mut violations = Vec::new();
+        let mut message = self.read_body(body).unwrap_or_else(|problems| {
+            violations = problems;
+            DynamicMessage::new(self.route.method.input())
+        });
+        let variables = self.route.variables.iter().zip(&self.route.template.variables);
+        for ((field, variable), text) in variables.zip(&self.bindings) {
+            if let Err(problem) = put_variable(field, variable.place, text, &mut message) {
+                violations.push(FieldViolation::new(field.json(), problem));
+            }
+        }
+        self.read_query(query.unwrap_or_default(), &mut message, &mut violations);
+        if violations.is_empty() { Ok(message) } else { Err(violations) }
+    }
+
+    fn read_body(&self, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
+        let input = self.route.method.input();
+        match &self.route.body {
+            route::Body::None if !body.is_empty() && !is_empty_object(body) => {
+                let description = "must be empty or {}: this call takes its fields from the path and the query";
+                Err(vec![FieldViolation::new(json::BODY, description)])
+            }
+            route::Body::Whole if !body.is_empty() => json::decode(&input, body),
+            route::Body::Field(field) if !body.is_empty() => {
+                let value = json::decode_field(field, body)?;
+                let mut message = DynamicMessage::new(input);
+                message.set_field(field, value);
+                Ok(message)
+            }
+            _ => Ok(DynamicMessage::new(input)),
+        }
+    }
+
+    fn read_query(&self, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
+        let mut seen = HashSet::new();
+        let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+        for (index, parameter) in parameters.take(MAX_PARAMETERS + 1).enumerate() {
+            if violations.len() >= MAX_VIOLATIONS {
+                return;
+            }
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let result = match index {
+                MAX_PARAMETERS => Err(format!("is one too many: {MAX_PARAMETERS} can be given")),
+                _ => self.put_parameter(name, value, &mut seen, message),
+            };
+            if let Err(problem) = result {
+                let name = percent::decode(name, Place::Query).unwrap_or(name.into());
+                violations.push(FieldViolation::new(cut(&name, MAX_CHARS), problem));
+            }
+        }
+    }
+
+    fn put_parameter(
+        &self,
+        name: &str,
+        value: &str,
+        seen: &mut HashSet<String>,
+        message: &mut DynamicMessage,
+    ) -> Result<(), String> {
+        let field = FieldPath::resolve(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
+        if self.route.variables.contains(&field) {
+            return Err("is a part of the path".to_owned());
+        }
+        if self.route.body == route::Body::Whole || self.route.body == route::Body::Field(field.root().clone()) {
+            return Err("belongs into the body".to_owned());
+        }
+        if !field.leaf.is_list() && !seen.insert(field.json()) {
+            return Err("is given more than once".to_owned());
+        }
+        field.put(message, field.value(value, Place::Query)?)
+    }
+}
+
+fn put_variable(field: &FieldPath, place: Place, text: &str, message: &mut DynamicMessage) -> Result<(), String> {
+    let value = field.value(text, place)?;
+    match field.get(message) {
+        Some(other) if *other != value => Err("has another value in the body than in the path".to_owned()),
+        _ => field.put(message, value),
+    }
+}
+
+/// Whether a body is the JSON object without fields.
+fn is_empty_object(body: &[u8]) -> bool {
+    let inside = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
 #[cfg(test)]

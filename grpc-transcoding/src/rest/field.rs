@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     parents: Vec<FieldDescriptor>,
-    leaf: FieldDescriptor,
+    pub(crate) leaf: FieldDescriptor,
 }
 
 impl FieldPath {
@@ -52,11 +52,6 @@ impl FieldPath {
     pub(crate) fn json(&self) -> String {
         let names: Vec<&str> = self.parents.iter().chain([&self.leaf]).map(FieldDescriptor::json_name).collect();
         names.join(".")
-    }
-
-    /// The field at the end of the path.
-    pub(crate) fn leaf(&self) -> &FieldDescriptor {
-        &self.leaf
     }
 
     /// The field at the beginning of the path.

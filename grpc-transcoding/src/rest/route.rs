@@ -116,7 +116,7 @@ impl Route {
 /// The field of a variable. The error completes a sentence about it.
 fn variable_field(input: &MessageDescriptor, name: &str, others: &[FieldPath]) -> Result<FieldPath, String> {
     let field = FieldPath::resolve(input, name)?;
-    if field.leaf().is_list() || field.leaf().kind().as_message().is_some() {
+    if field.leaf.is_list() || field.leaf.kind().as_message().is_some() {
         return Err("is no single plain value, so no path can hold it".to_owned());
     }
     if others.contains(&field) {

@@ -15,7 +15,7 @@ use tonic::body::Body;
 use super::support::*;
 use crate::connect::{Connect, error_json};
 use crate::error::{ERROR_DOMAIN, Error};
-use crate::framing::{Envelope, Envelopes, wrap};
+use crate::framing::{Envelopes, wrap};
 use crate::grpc_call::End;
 
 const JSON: &str = "application/connect+json";
@@ -29,7 +29,7 @@ fn taken_apart(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
     let mut envelopes = Envelopes::new(usize::MAX);
     envelopes.push(&answer.body);
     let mut messages = Vec::new();
-    while let Some(Envelope { flags, message }) = envelopes.next().unwrap() {
+    while let Some((flags, message)) = envelopes.next().unwrap() {
         match flags {
             0 => messages.push(message.to_vec()),
             1 => messages.push(gunzipped(&message)),

@@ -47,7 +47,7 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
         request = request.header(name, value);
     }
     let request = request.body(Body::empty()).unwrap();
-    let (head, body) = call.answer(service, request, DefaultHost::default()).await.into_parts();
+    let (head, body) = call.answer::<DefaultHost>(service, request).await.into_parts();
     (head, body.collect().await.unwrap().to_bytes())
 }
 
