@@ -3,13 +3,12 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use bytes::buf::Reader;
 use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use http_body_util::{BodyExt, Full};
 use tonic::Code;
 use tonic::body::Body;
@@ -45,12 +44,10 @@ impl Encoding {
 
     /// The encoding of this name.
     pub(crate) fn parse(name: &[u8]) -> Result<Self, Error> {
-        if name.eq_ignore_ascii_case(b"gzip") {
-            Ok(Encoding::Gzip)
-        } else if name.eq_ignore_ascii_case(b"identity") || name.is_empty() {
-            Ok(Encoding::Identity)
-        } else {
-            Err(Error::EncodingUnknown(String::from_utf8_lossy(name).into_owned()))
+        match name.to_ascii_lowercase().as_slice() {
+            b"gzip" => Ok(Encoding::Gzip),
+            b"identity" | b"" => Ok(Encoding::Identity),
+            _ => Err(Error::EncodingUnknown(String::from_utf8_lossy(name).into_owned())),
         }
     }
 }
@@ -81,22 +78,44 @@ impl Content {
             Some(decode) => decode(&content),
             None => Ok(content.into()),
         };
-        let (sent, limit) = (bytes.len(), host.message_bytes());
-        let decoder = MultiGzDecoder::new(bytes.reader());
-        let mut gunzip = Gunzip { decoder, content: Vec::new(), host: host.clone() };
+        let (sent, limit, own_host) = (bytes.len(), host.message_bytes(), host.clone());
+        let (mut decoder, mut content) = (MultiGzDecoder::new(bytes.reader()), Vec::new());
         // Small content is decompressed at once, and the rest of content that turns out to be large in a job. The size
         // of the input counts too: many empty gzip members are much work without any content.
-        if sent <= SMALL_GZIP && gunzip.reads_all_within(INLINE_BYTES)? {
-            return decode(gunzip.content);
+        if sent <= SMALL_GZIP && gunzip(&mut decoder, &mut content, INLINE_BYTES, host)? {
+            return decode(content);
         }
         let rest = move || {
             // Reserved once: pages that are never written take no memory.
-            gunzip.content.reserve_exact(limit.saturating_sub(gunzip.content.len()));
-            gunzip.reads_all_within(limit)?;
-            decode(gunzip.content)
+            content.reserve_exact(limit.saturating_sub(content.len()));
+            gunzip(&mut decoder, &mut content, limit, &own_host)?;
+            decode(content)
         };
         host.run(usize::MAX, rest).await?
     }
+}
+
+/// Decompresses until the end, or until there are more than `bytes` bytes. Returns whether it reached the end. It never
+/// allocates more than the limit of the host.
+fn gunzip(decoder: &mut impl Read, content: &mut Vec<u8>, bytes: usize, host: &impl CallHost) -> Result<bool, Error> {
+    let (mut chunk, limit) = ([0; CHUNK], host.message_bytes());
+    while content.len() <= bytes {
+        let read = decoder.read(&mut chunk);
+        let read = read.map_err(|_| Error::ContentMalformed("it is said to be gzip and is not"))?;
+        if read == 0 {
+            return Ok(true);
+        }
+        let length = content.len() + read;
+        if length > limit {
+            return Err(Error::MessageTooLarge { limit });
+        }
+        host.reserve_bytes(read)?;
+        if length > content.capacity() {
+            content.reserve_exact((2 * length).min(limit) - content.len());
+        }
+        content.extend_from_slice(&chunk[..read]);
+    }
+    Ok(false)
 }
 
 /// Reads the content of a request, up to `limit` bytes. The headers name its compression.
@@ -133,15 +152,8 @@ pub(crate) fn response(headers: HeaderMap, content_type: HeaderValue, body: Body
 ///
 /// * `headers`: further headers of the answer.
 /// * `gzip`: whether the client accepts gzip ([`accepts_gzip`]). Long content is then compressed.
-pub(crate) fn answer(
-    status: StatusCode,
-    headers: HeaderMap,
-    content_type: HeaderValue,
-    content: Bytes,
-    gzip: bool,
-) -> Response<Body> {
+pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Bytes, gzip: bool) -> Response<Body> {
     let mut response = response(headers, content_type, Body::empty());
-    *response.status_mut() = status;
     if content.len() >= WORTH_COMPRESSING {
         response.headers_mut().append(VARY, HeaderValue::from(ACCEPT_ENCODING));
     }
@@ -159,7 +171,9 @@ pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool
     if code == Code::Unauthenticated {
         headers.insert(WWW_AUTHENTICATE, BEARER);
     }
-    answer(http_status(code), headers, JSON, json, gzip)
+    let mut response = answer(headers, JSON, json, gzip);
+    *response.status_mut() = http_status(code);
+    response
 }
 
 /// Whether a client accepts gzip, by the header of this name.
@@ -170,10 +184,8 @@ pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
 
 /// Compresses long content if the client accepts it (`gzip`).
 pub(crate) fn compress(content: &[u8], gzip: bool) -> Option<Bytes> {
-    if !gzip || content.len() < WORTH_COMPRESSING {
-        return None;
-    }
-    Some(gzip_after(Vec::with_capacity(content.len() / 2), content).into())
+    let is_worth_it = gzip && content.len() >= WORTH_COMPRESSING;
+    is_worth_it.then(|| gzip_after(Vec::with_capacity(content.len() / 2), content).into())
 }
 
 /// Appends compressed content to `start`.
@@ -181,38 +193,6 @@ pub fn gzip_after(start: Vec<u8>, content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(start, Compression::fast());
     let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
     compressed.expect("memory can always be written to")
-}
-
-/// Content that is being decompressed.
-struct Gunzip<H> {
-    decoder: MultiGzDecoder<Reader<Bytes>>,
-    content: Vec<u8>,
-    host: H,
-}
-
-impl<H: CallHost> Gunzip<H> {
-    /// Goes on until the end, or until there are more than `bytes` bytes. Returns whether it reached the end. It never
-    /// allocates more than the limit.
-    fn reads_all_within(&mut self, bytes: usize) -> Result<bool, Error> {
-        let (mut chunk, limit) = ([0; CHUNK], self.host.message_bytes());
-        while self.content.len() <= bytes {
-            let read = match self.decoder.read(&mut chunk) {
-                Ok(0) => return Ok(true),
-                Ok(read) => read,
-                Err(_) => return Err(Error::ContentMalformed("it is said to be gzip and is not")),
-            };
-            let length = self.content.len() + read;
-            if length > limit {
-                return Err(Error::MessageTooLarge { limit });
-            }
-            self.host.reserve_bytes(read)?;
-            if length > self.content.capacity() {
-                self.content.reserve_exact((2 * length).min(limit) - self.content.len());
-            }
-            self.content.extend_from_slice(&chunk[..read]);
-        }
-        Ok(false)
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::Full;
 use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
@@ -65,10 +64,12 @@ impl Connect {
     /// # Errors
     /// [`Error`] says why the request is no call.
     pub(crate) fn of<B>(method: &MethodDescriptor, request: &Request<B>) -> Result<Self, Error> {
+        let options = method.method_descriptor_proto().options.as_ref();
+        let is_safe = options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects);
         let form = match (request.method(), method.is_client_streaming() || method.is_server_streaming()) {
             (&Method::POST, false) => Form::Post,
             (&Method::POST, true) => Form::Stream,
-            (verb, false) if has_no_side_effects(method) => match *verb {
+            (verb, false) if is_safe => match *verb {
                 Method::GET | Method::HEAD => Form::Get,
                 _ => return Err(Error::VerbNotAllowed(vec![Method::GET, Method::HEAD, Method::POST])),
             },
@@ -109,7 +110,8 @@ impl Connect {
             }
         };
         let message = grpc_call::lazy_message(host.clone(), content, self.decoder());
-        let (mut headers, result, trailers) = grpc_call::unary(service, head, self.path(), message, host).await;
+        let (mut headers, result, trailers) =
+            grpc_call::unary(service, head, grpc_path(&self.method), message, host).await;
         for (name, value) in &trailers {
             // A name that is too long with its prefix is left out.
             if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
@@ -117,7 +119,7 @@ impl Connect {
             }
         }
         match result.and_then(|message| self.encode(message, host)) {
-            Ok(content) => compression::answer(StatusCode::OK, headers, self.content_type(), content, gzip),
+            Ok(content) => compression::answer(headers, self.content_type(), content, gzip),
             Err(status) => self.failed(headers, &status, gzip),
         }
     }
@@ -132,27 +134,25 @@ impl Connect {
         };
         let gzip = compression::accepts_gzip(&head.headers, CONNECT_ACCEPT_ENCODING);
         let (sent, error) = request_messages::decoded(body, encoding, host.clone(), self.decoder());
-        let (headers, messages) = grpc_call::streaming(service, head, self.path(), sent, host).await;
+        let (headers, messages) = grpc_call::streaming(service, head, grpc_path(&self.method), sent, host).await;
         let state = (self.clone(), messages, error);
         let envelopes = stream::unfold(Some(state), move |state| async move {
             let (call, mut messages, error) = state?;
             let written = match messages.next().await {
-                Ok(message) => match call.encode(message, &messages.host) {
-                    Ok(message) => Ok(match compression::compress(&message, gzip) {
-                        Some(compressed) => wrap(COMPRESSED, &compressed),
-                        None => wrap(0, &message),
-                    }),
-                    Err(status) => Err(status.into()),
-                },
+                Ok(message) => call.encode(message, &messages.host).map_err(End::from),
                 Err(End { result, trailers }) => {
                     let result = error.get().map_or(result, |error| Err(messages.host.end_with(error)));
                     Err(End { result, trailers })
                 }
             };
-            Some(match written {
-                Ok(envelope) => (Ok(envelope), Some((call, messages, error))),
-                Err(end) => (Ok(call.end(&end)), None),
-            })
+            let envelope = match &written {
+                Ok(message) => match compression::compress(message, gzip) {
+                    Some(compressed) => wrap(COMPRESSED, &compressed),
+                    None => wrap(0, message),
+                },
+                Err(end) => call.end(end),
+            };
+            Some((Ok(envelope), written.is_ok().then_some((call, messages, error))))
         });
         let mut response = compression::response(headers, self.content_type(), grpc_call::body_of(envelopes));
         if gzip {
@@ -183,21 +183,14 @@ impl Connect {
         wrap(END, &error_json::end_of_stream(self.method.parent_pool(), end))
     }
 
-    /// The gRPC path of the method.
-    fn path(&self) -> PathAndQuery {
-        PathAndQuery::try_from(grpc_path(&self.method)).expect("names in protobuf are letters, digits and dots")
-    }
-
     /// Turns a message of the client into a gRPC message; None if it is one.
     fn decoder(&self) -> Option<Decoder> {
-        if self.codec == Codec::Proto {
-            return None;
-        }
         let input = self.method.input();
-        Some(Arc::new(move |content| {
+        let decode: Decoder = Arc::new(move |content| {
             let message = json::decode(&input, content).map_err(Error::FieldsInvalid)?;
             Ok(message.encode_to_vec().into())
-        }))
+        });
+        (self.codec == Codec::Json).then_some(decode)
     }
 
     /// A message of the service, in the codec of the client.
@@ -233,10 +226,8 @@ impl Codec {
         let essence = parts.next().unwrap_or_default();
         let codec = essence.strip_prefix(prefix).and_then(Self::named).ok_or(Error::ContentTypeUnsupported)?;
         let mut charsets = parts.filter_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
-        match charsets.find(|charset| !["utf-8", "utf8"].contains(&charset.as_str())) {
-            Some(other) => Err(Error::CharsetUnsupported(other)),
-            None => Ok(codec),
-        }
+        let other = charsets.find(|charset| !["utf-8", "utf8"].contains(&charset.as_str()));
+        other.map_or(Ok(codec), |charset| Err(Error::CharsetUnsupported(charset)))
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -250,15 +241,8 @@ impl Codec {
 
 /// Checks that a content type is JSON in UTF-8.
 pub(crate) fn check_json(content_type: &str) -> Result<(), Error> {
-    match Codec::of_content_type(content_type, "application/")? {
-        Codec::Json => Ok(()),
-        Codec::Proto => Err(Error::ContentTypeUnsupported),
-    }
-}
-
-fn has_no_side_effects(method: &MethodDescriptor) -> bool {
-    let options = method.method_descriptor_proto().options.as_ref();
-    options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects)
+    let codec = Codec::of_content_type(content_type, "application/")?;
+    if codec == Codec::Json { Ok(()) } else { Err(Error::ContentTypeUnsupported) }
 }
 
 /// Checks the version of the protocol, which is 1 or missing.

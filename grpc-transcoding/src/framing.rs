@@ -1,7 +1,7 @@
 //! The envelopes of gRPC and Connect messages: a byte of flags and a length of four bytes, big-endian, in front of the
 //! message.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use super::error::Error;
 
@@ -57,10 +57,7 @@ impl Envelopes {
 
 /// A message in its envelope.
 pub(crate) fn wrap(flags: u8, message: &[u8]) -> Bytes {
-    let mut envelope = BytesMut::with_capacity(PREFIX + message.len());
-    envelope.put_slice(&prefix(flags, message.len()));
-    envelope.put_slice(message);
-    envelope.freeze()
+    [&prefix(flags, message.len())[..], message].concat().into()
 }
 
 /// What stands in front of a message of this length.

@@ -196,8 +196,9 @@ impl<H: CallHost> Messages<H> {
 }
 
 /// The path that gRPC and Connect call a method by: `/package.Service/Method`.
-pub(crate) fn grpc_path(method: &MethodDescriptor) -> String {
-    format!("/{}/{}", method.parent_service().full_name(), method.name())
+pub(crate) fn grpc_path(method: &MethodDescriptor) -> PathAndQuery {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    path.try_into().expect("names in protobuf are letters, digits and dots")
 }
 
 /// The request to the gRPC service.
@@ -209,17 +210,13 @@ fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
     head.headers.insert(TE, HeaderValue::from_static("trailers"));
     head.method = Method::POST;
     head.version = Version::HTTP_2;
-    head.uri = with_path(head.uri, path);
-    Request::from_parts(head, body)
-}
-
-/// The same host, which services may read, with another path.
-fn with_path(uri: Uri, path: PathAndQuery) -> Uri {
-    let mut parts = uri.into_parts();
-    parts.path_and_query = Some(path);
+    // Services may read the host.
+    let mut uri = head.uri.into_parts();
+    uri.path_and_query = Some(path);
     // A URI with a host and a path needs a scheme.
-    parts.scheme = parts.authority.is_some().then(|| parts.scheme.unwrap_or(Scheme::HTTP));
-    Uri::from_parts(parts).expect("a scheme is there exactly where a host is")
+    uri.scheme = uri.authority.is_some().then(|| uri.scheme.unwrap_or(Scheme::HTTP));
+    head.uri = Uri::from_parts(uri).expect("a scheme is there exactly where a host is");
+    Request::from_parts(head, body)
 }
 
 fn metadata(mut headers: HeaderMap) -> HeaderMap {

@@ -10,9 +10,6 @@ use super::error::Error;
 /// Decoding up to this many bytes takes less than a millisecond, so a host can do it on the thread of the connection.
 pub const INLINE_BYTES: usize = 64 * 1024;
 
-/// The largest message of a request under [`DefaultHost`], in bytes. It is the default of most gRPC servers.
-const DEFAULT_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-
 /// One call, as the server that runs the transcoder sees it: its limits, its threads, its statuses and its log.
 ///
 /// By default a host counts nothing, has no log, and runs every job at once.
@@ -75,7 +72,8 @@ pub struct DefaultHost {
 
 impl Default for DefaultHost {
     fn default() -> Self {
-        Self { message_bytes: DEFAULT_MESSAGE_BYTES }
+        // As most gRPC servers.
+        Self { message_bytes: 4 * 1024 * 1024 }
     }
 }
 

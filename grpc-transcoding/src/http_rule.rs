@@ -5,9 +5,6 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 pub(crate) mod percent;
 pub(crate) mod template;
 
-/// The option of a method with its rules.
-const HTTP_OPTION: &str = "google.api.http";
-
 /// The field with the other rules of a method.
 const ADDITIONAL: &str = "additional_bindings";
 
@@ -32,7 +29,7 @@ pub(crate) struct HttpRule {
 /// # Errors
 /// The error says what is wrong with the option.
 pub(crate) fn rules(method: &MethodDescriptor) -> Result<Vec<HttpRule>, &'static str> {
-    let Some(extension) = method.parent_pool().get_extension_by_name(HTTP_OPTION) else { return Ok(Vec::new()) };
+    let Some(extension) = method.parent_pool().get_extension_by_name("google.api.http") else { return Ok(Vec::new()) };
     let options = method.options();
     if !options.has_extension(&extension) {
         return Ok(Vec::new());

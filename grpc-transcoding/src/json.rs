@@ -20,7 +20,7 @@ use std::cell::RefCell;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
 use tonic_types::FieldViolation;
 
-pub(crate) use self::message::single;
+pub(crate) use self::message::{rival, single};
 use self::path::Path;
 pub(crate) use self::tree::Json;
 pub(crate) use self::well_known::{single_value, wrapped};

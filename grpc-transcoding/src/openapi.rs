@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
 
 mod comments;
@@ -18,14 +18,8 @@ use schema::Schemas;
 
 use crate::rest::Route;
 
-/// The version of OpenAPI.
-const OPENAPI: &str = "3.1.0";
-
 /// The verbs of OpenAPI.
 const VERBS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
-
-/// The prefix of every type name in an `@type`.
-const TYPE_PREFIX: &str = "type.googleapis.com/";
 
 /// The parts of the document that are not in the protos.
 #[derive(Debug, Clone, Copy)]
@@ -66,22 +60,27 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
     let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
     let routes: Vec<Vec<_>> = methods.map(|method| routes(&method)).collect();
     let requests = routes.iter().flatten().map(|(_, route)| route.method.input());
-    let mut schemas = Schemas::new(requests, api.refine_text);
+    let mut schemas = Schemas::new(requests.collect(), api.refine_text);
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeMap::new();
     for routes in &routes {
         for (index, (verb, route)) in routes.iter().enumerate() {
             let service = route.method.parent_service();
-            tags.insert(service.full_name().to_owned(), tag(service));
+            let tag = tags.entry(service.full_name().to_owned()).or_insert(json!({"name": service.full_name()}));
+            describe(tag, &comment(&service.parent_file(), service.path()));
             let (path, operation) = operation(route, index, &mut schemas, api);
             paths.entry(path).or_insert_with(|| json!({}))[verb] = operation;
         }
     }
     let error = error(pool, api.error_details, &mut schemas);
+    let headers = api.headers.iter().map(|&Header { name, description, max_characters }| {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": max_characters});
+        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+    });
     let authentication = api.authentication;
     let scheme = |scheme: &str| (scheme.to_owned(), json!({"type": "http", "scheme": scheme}));
     json!({
-        "openapi": OPENAPI,
+        "openapi": "3.1.0",
         "info": {
             "title": api.title,
             "description": api.description,
@@ -95,7 +94,7 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": authentication.map(scheme).into_iter().collect::<serde_json::Map<_, _>>(),
-            "parameters": headers(api.headers),
+            "parameters": headers.collect::<serde_json::Map<_, _>>(),
             "responses": {"Error": error},
             "schemas": schemas.components,
         },
@@ -111,26 +110,11 @@ fn routes(method: &MethodDescriptor) -> Vec<(String, Route)> {
     Route::all(method).unwrap_or_default().into_iter().filter_map(with_verb).collect()
 }
 
-fn tag(service: &ServiceDescriptor) -> Value {
-    let mut tag = json!({"name": service.full_name()});
-    describe(&mut tag, &comment(&service.parent_file(), service.path()));
-    tag
-}
-
-fn headers(headers: &[Header<'_>]) -> BTreeMap<String, Value> {
-    let parameter = |header: &Header<'_>| {
-        let schema = json!({"type": "string", "minLength": 1, "maxLength": header.max_characters});
-        let Header { name, description, .. } = *header;
-        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
-    };
-    headers.iter().map(parameter).collect()
-}
-
 /// The answer to a failed call: a `google.rpc.Status` whose details have an `@type`.
 fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Value {
     let details = details.iter().filter_map(|name| pool.get_message_by_name(name)).map(|message| {
         let mut detail = schemas.message(&message);
-        let name = format!("{TYPE_PREFIX}{}", message.full_name());
+        let name = format!("type.googleapis.com/{}", message.full_name());
         detail["properties"] = json!({"@type": {"const": name}});
         detail["required"] = json!(["@type"]);
         detail

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::grpc_call::grpc_path;
 use super::headers::{JSON, weighted};
 use super::rest::{RestCall, RouteError, Routes};
-use super::{grpc_web, json};
+use super::{grpc_web, json, rest};
 
 mod timeout;
 
@@ -50,7 +50,7 @@ impl Protocols {
     /// # Errors
     /// [`RouteError`] for an HTTP rule that cannot be served.
     pub fn new(pool: DescriptorPool) -> Result<Self, RouteError> {
-        let by_path = |method| (grpc_path(&method), method);
+        let by_path = |method| (grpc_path(&method).to_string(), method);
         let methods = pool.services().flat_map(|service| service.methods().map(by_path).collect::<Vec<_>>()).collect();
         Ok(Self { methods, routes: Routes::new(&pool)?, pool })
     }
@@ -60,13 +60,11 @@ impl Protocols {
     /// # Errors
     /// [`Error`] says why the request is no call.
     pub fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, Error> {
-        let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| essence(value.as_bytes()));
+        let content_type = request.headers().get(CONTENT_TYPE).map_or(&[][..], |value| value.as_bytes());
         // These protocols use POST only. With other verbs the content type has no meaning.
         if let (&Method::POST, Some(protocol)) = (request.method(), Protocol::of_content_type(content_type)) {
-            return match (protocol, request.version()) {
-                (Protocol::Grpc, version) if version != Version::HTTP_2 => Err(Error::ContentTypeUnsupported),
-                (protocol, _) => Ok(protocol),
-            };
+            let is_served = !matches!(protocol, Protocol::Grpc) || request.version() == Version::HTTP_2;
+            return if is_served { Ok(protocol) } else { Err(Error::ContentTypeUnsupported) };
         }
         let path = request.uri().path();
         if let Some(method) = self.methods.get(path) {
@@ -75,7 +73,7 @@ impl Protocols {
         // The connection leaves out the content of an answer to HEAD, so HEAD is served as GET.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
         let call = self.routes.find(verb, path)?;
-        if call.route.takes_body() {
+        if call.route.body != rest::Body::None {
             // A body without a content type is read as JSON.
             let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
             connect::check_json(content_type.unwrap_or("application/json"))?;
@@ -109,11 +107,14 @@ impl Protocols {
 
 /// An answer with this JSON.
 pub fn json_answer(code: StatusCode, json: Bytes) -> Response<Body> {
-    compression::answer(code, HeaderMap::new(), JSON, json, false)
+    let mut response = compression::answer(HeaderMap::new(), JSON, json, false);
+    *response.status_mut() = code;
+    response
 }
 
 impl Protocol {
-    fn of_content_type(essence: &[u8]) -> Option<Self> {
+    fn of_content_type(content_type: &[u8]) -> Option<Self> {
+        let essence = content_type.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         let is = |name: &str| essence.eq_ignore_ascii_case(name.as_bytes());
         Some(match () {
             () if is("application/grpc") || is("application/grpc+proto") => Protocol::Grpc,
@@ -169,12 +170,6 @@ fn allow(verbs: &[Method]) -> HeaderValue {
         verbs.insert(get + 1, "HEAD");
     }
     verbs.join(", ").parse().expect("verbs are tokens")
-}
-
-/// A content type without its parameters.
-fn essence(value: &[u8]) -> &[u8] {
-    let end = value.iter().position(|&byte| byte == b';').unwrap_or(value.len());
-    value[..end].trim_ascii()
 }
 
 /// Whether a client accepts the content type of the answer: JSON, or lines of JSON for a stream.

@@ -20,6 +20,7 @@ use http::Method;
 use prost_reflect::DescriptorPool;
 
 pub use call::RestCall;
+pub(crate) use route::Body;
 pub use route::Route;
 
 use crate::error::Error;

@@ -37,11 +37,10 @@ pub(crate) fn fields(message: &mut DynamicMessage, members: Vec<(Cow<'_, str>, J
             path.refuse::<()>("the field is given twice");
             continue;
         }
-        if json == Json::Null && (is_many(&field) || !scalar::takes_null(&field.kind())) {
+        if json == Json::Null && (field.is_list() || field.is_map() || !scalar::takes_null(&field.kind())) {
             continue;
         }
-        let rival = field.containing_oneof().and_then(|oneof| oneof.fields().find(|other| message.has_field(other)));
-        let value = match rival {
+        let value = match rival(message, &field) {
             Some(rival) => path.refuse(format_args!("cannot be given together with {}", rival.json_name())),
             None => field_value(&field, json, &path),
         };
@@ -49,6 +48,11 @@ pub(crate) fn fields(message: &mut DynamicMessage, members: Vec<(Cow<'_, str>, J
             message.set_field(&field, value);
         }
     }
+}
+
+/// The other field of a oneof that is set. A new value of this one would silently unset it.
+pub(crate) fn rival(message: &DynamicMessage, field: &FieldDescriptor) -> Option<FieldDescriptor> {
+    field.containing_oneof()?.fields().find(|other| other != field && message.has_field(other))
 }
 
 /// Reads the value of a field: a list, a map, or a single one.
@@ -105,8 +109,4 @@ pub(crate) fn members<'a>(json: Json<'a>, path: &Path<'_>) -> Option<Vec<(Cow<'a
         Json::Object(members) => Some(members),
         other => path.refuse(other.mismatch("an object")),
     }
-}
-
-fn is_many(field: &FieldDescriptor) -> bool {
-    field.is_list() || field.is_map()
 }

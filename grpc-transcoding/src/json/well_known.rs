@@ -1,7 +1,5 @@
 //! The well-known types whose JSON is no object with their fields.
 
-use std::borrow::Cow;
-
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde::de::IntoDeserializer;
@@ -52,12 +50,10 @@ pub(crate) fn wrapped(descriptor: &MessageDescriptor) -> Option<FieldDescriptor>
 /// The kind of a single value in JSON: that inside a wrapper, or the kind itself. None for an array, an object or any
 /// value.
 pub(crate) fn single_value(kind: Kind) -> Option<Kind> {
-    match &kind {
-        Kind::Message(message) => match form(message)? {
-            Form::Text => Some(kind),
-            _ => wrapped(message).map(|field| field.kind()),
-        },
-        _ => Some(kind),
+    let Kind::Message(message) = &kind else { return Some(kind) };
+    match form(message)? {
+        Form::Text => Some(kind),
+        _ => Some(wrapped(message)?.kind()),
     }
 }
 
@@ -136,9 +132,9 @@ fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Optio
         return Some(any);
     }
     let type_path = Path::Key(path, TYPE);
-    let type_url = match take(&mut members, TYPE) {
-        Some(Json::String(url)) => url,
-        Some(other) => return type_path.refuse(other.mismatch("a string")),
+    let type_url = match members.extract_if(.., |(key, _)| key == TYPE).next() {
+        Some((_, Json::String(url))) => url,
+        Some((_, other)) => return type_path.refuse(other.mismatch("a string")),
         None => return type_path.refuse("missing: what type is this?"),
     };
     let name = type_url.rsplit_once('/').map(|(_, name)| name);
@@ -149,12 +145,12 @@ fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Optio
     let is_empty = payload.full_name() == "google.protobuf.Empty";
     let payload = if form(&payload).is_some() || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
         let value_path = Path::Key(path, VALUE);
-        let value = take(&mut members, VALUE);
+        let value = members.extract_if(.., |(key, _)| key == VALUE).next();
         for (key, _) in members {
             Path::Key(path, &key).refuse::<()>(UNKNOWN);
         }
         match value {
-            Some(value) => any_message(&payload, value, &value_path)?,
+            Some((_, value)) => any_message(&payload, value, &value_path)?,
             None => return value_path.refuse("missing"),
         }
     } else {
@@ -165,9 +161,4 @@ fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Optio
     any.set_field_by_name("type_url", Value::String(type_url.into_owned()));
     any.set_field_by_name(VALUE, Value::Bytes(payload.encode_to_vec().into()));
     Some(any)
-}
-
-fn take<'a>(members: &mut Vec<(Cow<'a, str>, Json<'a>)>, key: &str) -> Option<Json<'a>> {
-    let index = members.iter().position(|(name, _)| name == key)?;
-    Some(members.remove(index).1)
 }

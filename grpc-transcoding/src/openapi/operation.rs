@@ -10,8 +10,7 @@ use super::comments::{comment, describe, first_sentence};
 use super::schema::Schemas;
 use crate::http_rule::template::{Segment, Template, Variable};
 use crate::json::single_value;
-use crate::rest::Route;
-use crate::rest::route::Body;
+use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";
 
@@ -87,12 +86,10 @@ fn path(template: &Template) -> (String, Vec<Parameter>) {
         }
         let variable = template.variables.iter().position(|variable| variable.segments.contains(&index));
         let (name, whole) = match variable.map(|variable| &template.variables[variable]) {
-            Some(Variable { field, segments, .. }) if wildcards(segments.clone()) == 1 => {
-                (field.clone(), segments.len() == 1)
-            }
-            Some(Variable { field, segments, .. }) => {
-                (format!("{field}.{}", wildcards(segments.start..index + 1)), false)
-            }
+            Some(Variable { field, segments, .. }) => match wildcards(segments.clone()) {
+                1 => (field.clone(), segments.len() == 1),
+                _ => (format!("{field}.{}", wildcards(segments.start..index + 1)), false),
+            },
             None => (format!("segment.{}", parameters.len() + 1), false),
         };
         path.push_str(&format!("{{{name}}}"));
@@ -140,6 +137,7 @@ fn query(
     for field in message.fields() {
         above.push(field.clone());
         let name = above.iter().map(FieldDescriptor::json_name).collect::<Vec<_>>().join(".");
+        let is_above = |kind: &Kind| above[..above.len() - 1].iter().any(|field| field.kind() == *kind);
         match field.kind() {
             _ if elsewhere.contains(&name) => {}
             kind if single_value(kind.clone()).is_some() => {
@@ -147,15 +145,9 @@ fn query(
                 describe(&mut value, &comment(&field.parent_file(), field.path()));
                 parameters.push(value);
             }
-            kind => {
-                let again = above[..above.len() - 1].iter().any(|field| field.kind() == kind);
-                if let Kind::Message(inner) = &kind
-                    && field.cardinality() != Cardinality::Repeated
-                    && !again
-                {
-                    query(inner, above, elsewhere, schemas, parameters);
-                }
-            }
+            kind if field.cardinality() == Cardinality::Repeated || is_above(&kind) => {}
+            Kind::Message(inner) => query(&inner, above, elsewhere, schemas, parameters),
+            _ => {}
         }
         above.pop();
     }

@@ -20,15 +20,11 @@ pub(crate) struct Schemas {
 
 impl Schemas {
     /// `requests`: the messages of the requests.
-    pub(crate) fn new(
-        requests: impl IntoIterator<Item = MessageDescriptor>,
-        refine_text: fn(&FieldDescriptor, &mut Value),
-    ) -> Self {
+    pub(crate) fn new(mut requests: Vec<MessageDescriptor>, refine_text: fn(&FieldDescriptor, &mut Value)) -> Self {
         let mut closed = BTreeSet::new();
-        let mut waiting: Vec<_> = requests.into_iter().collect();
-        while let Some(message) = waiting.pop() {
+        while let Some(message) = requests.pop() {
             if closed.insert(message.full_name().to_owned()) {
-                waiting.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
+                requests.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
             }
         }
         Self { components: BTreeMap::new(), closed, refine_text }

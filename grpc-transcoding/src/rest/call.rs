@@ -6,16 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::ACCEPT_ENCODING;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use prost::Message;
 use prost_reflect::DynamicMessage;
 use tonic::Status;
 use tonic::body::Body;
 use tonic_types::FieldViolation;
 
-use super::Route;
 use super::field::FieldPath;
-use super::route;
+use super::{Route, route};
 use crate::compression::{self, Decoder};
 use crate::error::Error;
 use crate::error::client_text::{MAX_CHARS, cut};
@@ -64,7 +63,7 @@ impl RestCall {
         let (mut headers, result, trailers) = grpc_call::unary(service, head, path, message, &host).await;
         headers.extend(trailers);
         match result.and_then(|message| self.encode(message, &host)) {
-            Ok(json) => compression::answer(StatusCode::OK, headers, JSON, json, gzip),
+            Ok(json) => compression::answer(headers, JSON, json, gzip),
             Err(status) => self.failed(headers, &status, gzip),
         }
     }
@@ -132,7 +131,11 @@ impl RestCall {
         });
         let variables = self.route.variables.iter().zip(&self.route.template.variables);
         for ((field, variable), text) in variables.zip(&self.bindings) {
-            if let Err(problem) = put_variable(field, variable.place, text, &mut message) {
+            let put = field.value(text, variable.place).and_then(|value| match field.get(&message) {
+                Some(other) if *other != value => Err("has another value in the body than in the path".to_owned()),
+                _ => field.put(&mut message, value),
+            });
+            if let Err(problem) = put {
                 violations.push(FieldViolation::new(field.json(), problem));
             }
         }
@@ -160,6 +163,19 @@ impl RestCall {
 
     fn read_query(&self, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
         let mut seen = HashSet::new();
+        let mut put = |name: &str, value: &str| {
+            let field = FieldPath::resolve(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
+            if self.route.variables.contains(&field) {
+                return Err("is a part of the path".to_owned());
+            }
+            if self.route.body == route::Body::Whole || self.route.body == route::Body::Field(field.root().clone()) {
+                return Err("belongs into the body".to_owned());
+            }
+            if !field.leaf.is_list() && !seen.insert(field.json()) {
+                return Err("is given more than once".to_owned());
+            }
+            field.put(message, field.value(value, Place::Query)?)
+        };
         let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
         for (index, parameter) in parameters.take(MAX_PARAMETERS + 1).enumerate() {
             if violations.len() >= MAX_VIOLATIONS {
@@ -168,7 +184,7 @@ impl RestCall {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             let result = match index {
                 MAX_PARAMETERS => Err(format!("is one too many: {MAX_PARAMETERS} can be given")),
-                _ => self.put_parameter(name, value, &mut seen, message),
+                _ => put(name, value),
             };
             if let Err(problem) = result {
                 let name = percent::decode(name, Place::Query).unwrap_or(name.into());
@@ -176,40 +192,11 @@ impl RestCall {
             }
         }
     }
-
-    fn put_parameter(
-        &self,
-        name: &str,
-        value: &str,
-        seen: &mut HashSet<String>,
-        message: &mut DynamicMessage,
-    ) -> Result<(), String> {
-        let field = FieldPath::resolve(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
-        if self.route.variables.contains(&field) {
-            return Err("is a part of the path".to_owned());
-        }
-        if self.route.body == route::Body::Whole || self.route.body == route::Body::Field(field.root().clone()) {
-            return Err("belongs into the body".to_owned());
-        }
-        if !field.leaf.is_list() && !seen.insert(field.json()) {
-            return Err("is given more than once".to_owned());
-        }
-        field.put(message, field.value(value, Place::Query)?)
-    }
-}
-
-fn put_variable(field: &FieldPath, place: Place, text: &str, message: &mut DynamicMessage) -> Result<(), String> {
-    let value = field.value(text, place)?;
-    match field.get(message) {
-        Some(other) if *other != value => Err("has another value in the body than in the path".to_owned()),
-        _ => field.put(message, value),
-    }
 }
 
 /// Whether a body is the JSON object without fields.
 fn is_empty_object(body: &[u8]) -> bool {
-    let inside = body.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
-    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+    body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 #[cfg(test)]

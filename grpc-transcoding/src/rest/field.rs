@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
 use crate::http_rule::percent::{self, Place};
@@ -37,7 +37,11 @@ impl FieldPath {
             }
             // The fields of a well-known type have no names in JSON.
             message = match field.kind() {
-                Kind::Message(message) if !field.is_list() && !field.is_map() && !is_well_known(&message) => message,
+                Kind::Message(message)
+                    if field.cardinality() != Cardinality::Repeated && message.package_name() != "google.protobuf" =>
+                {
+                    message
+                }
                 _ => return Err(format!("is unknown: '{}' has no fields that can be named", shown())),
             };
             if parents.len() == MAX_DEPTH {
@@ -110,15 +114,10 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Checks that no other field of the same oneof is set: the new value would silently unset it.
+/// Checks that no other field of the same oneof is set.
 fn claim_oneof(message: &DynamicMessage, field: &FieldDescriptor) -> Result<(), String> {
-    let Some(oneof) = field.containing_oneof() else { return Ok(()) };
-    match oneof.fields().find(|other| other != field && message.has_field(other)) {
+    match json::rival(message, field) {
         Some(other) => Err(format!("can't be given together with '{}'", other.json_name())),
         None => Ok(()),
     }
-}
-
-fn is_well_known(message: &MessageDescriptor) -> bool {
-    message.package_name() == "google.protobuf"
 }

@@ -13,9 +13,6 @@ use crate::http_rule::template::Template;
 use crate::http_rule::{self, HttpRule};
 use crate::json::{self, JsonCache};
 
-/// The kind of a custom rule for every verb.
-const ANY_VERB: &str = "*";
-
 /// One HTTP rule of a method.
 #[derive(Debug)]
 pub struct Route {
@@ -57,7 +54,7 @@ impl Route {
             return Err("a stream of requests can't be sent over plain HTTP".to_owned());
         }
         let verb = match rule.verb.as_str() {
-            ANY_VERB => None,
+            "*" => None,
             verb => Some(Method::from_bytes(verb.as_bytes()).map_err(|_| "the rule has no verb with a path")?),
         };
         let template = Template::new(&rule.template);
@@ -78,18 +75,10 @@ impl Route {
         {
             return Err(format!("the field '{}' stands in the path and in the body", field.name()));
         }
-        let response_body = match rule.response_body.as_str() {
-            "" => None,
-            name => Some(top_level(&output, name)?),
-        };
-        let grpc_path = PathAndQuery::try_from(grpc_path(method)).map_err(|_| "its name can't stand in a path")?;
-        let answers = JsonCache::new();
+        let has_field = !rule.response_body.is_empty();
+        let response_body = has_field.then(|| top_level(&output, &rule.response_body)).transpose()?;
+        let (grpc_path, answers) = (grpc_path(method), JsonCache::new());
         Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body, answers })
-    }
-
-    /// Whether a request may have a body.
-    pub(crate) fn takes_body(&self) -> bool {
-        self.body != Body::None
     }
 
     /// The order of routes that match the same path. Routes with the same place in it match the same paths.
