@@ -155,5 +155,6 @@ fn enumeration(members: &EnumDescriptor) -> Value {
 fn default(field: &FieldDescriptor) -> Value {
     let message = DynamicMessage::new(field.parent_message().clone());
     let mut defaults: Value = serde_json::from_slice(&encode_with_defaults(&message)).unwrap_or_default();
-    defaults[field.json_name()].take()
+    // The JSON of `google.protobuf.Any` leaves its fields out: a text, and bytes.
+    defaults.get_mut(field.json_name()).map_or("".into(), Value::take)
 }
