@@ -22,7 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use grpc_transcoding::openapi::{self, Api};
 use grpc_transcoding::protocol::json_answer;
-use grpc_transcoding::{DefaultHost, Protocols, RecognisedCall, Transcode, TranscodedBody};
+use grpc_transcoding::{DefaultHost, Protocols, Transcode, TranscodedBody};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -235,7 +235,7 @@ where
                 request.extensions_mut().insert(Deadline(Instant::now() + timeout));
                 request.extensions_mut().insert(DefaultHost { message_bytes: MAX_MESSAGE_BYTES });
                 let calls = Transcode::<_, DefaultHost>::new(service_fn(greeter));
-                let Ok(response) = calls.oneshot(RecognisedCall { protocol, request: request.map(Body::new) }).await;
+                let Ok(response) = calls.oneshot((protocol, request.map(Body::new))).await;
                 return response;
             }
         },

@@ -7,7 +7,6 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use self::client_text::quoted;
-use crate::json;
 
 pub mod client_text;
 
@@ -71,52 +70,43 @@ impl Error {
         Error::FieldsInvalid(vec![FieldViolation::new(field, description)])
     }
 
-    /// The gRPC code.
-    pub fn code(&self) -> Code {
+    /// The gRPC code, the reason, and the HTTP status where the request is no call. HTTP has statuses of its own for
+    /// most of these errors.
+    fn answer(&self) -> (Code, &'static str, StatusCode) {
         match self {
-            Error::FieldsInvalid(_) | Error::ContentMalformed(_) => Code::InvalidArgument,
-            Error::ContentTypeUnsupported | Error::CharsetUnsupported(_) | Error::NotAcceptable => {
-                Code::InvalidArgument
+            Error::FieldsInvalid(_) | Error::ContentMalformed(_) => {
+                (Code::InvalidArgument, "FIELD_INVALID", StatusCode::BAD_REQUEST)
             }
             // Not CANCELLED: in the body of a request, tonic reads that code as a regular end.
-            Error::RequestIncomplete => Code::InvalidArgument,
-            Error::EncodingUnknown(_) | Error::NotOneMessage | Error::VerbNotAllowed(_) => Code::Unimplemented,
+            Error::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE", StatusCode::BAD_REQUEST),
+            Error::EncodingUnknown(_) => (Code::Unimplemented, "UNIMPLEMENTED", StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Error::NotOneMessage => (Code::Unimplemented, "UNIMPLEMENTED", StatusCode::NOT_IMPLEMENTED),
             // As tonic answers it.
-            Error::MessageTooLarge { .. } => Code::OutOfRange,
-            Error::Overloaded => Code::ResourceExhausted,
-            Error::PathUnknown => Code::NotFound,
-            Error::Internal => Code::Internal,
+            Error::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE", StatusCode::BAD_REQUEST),
+            Error::Overloaded => (Code::ResourceExhausted, "OVERLOADED", StatusCode::TOO_MANY_REQUESTS),
+            Error::PathUnknown => (Code::NotFound, "PATH_UNKNOWN", StatusCode::NOT_FOUND),
+            Error::VerbNotAllowed(_) => (Code::Unimplemented, "VERB_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED),
+            Error::ContentTypeUnsupported | Error::CharsetUnsupported(_) => {
+                (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED", StatusCode::UNSUPPORTED_MEDIA_TYPE)
+            }
+            Error::NotAcceptable => (Code::InvalidArgument, "NOT_ACCEPTABLE", StatusCode::NOT_ACCEPTABLE),
+            Error::Internal => (Code::Internal, "INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
         }
+    }
+
+    /// The gRPC code.
+    pub fn code(&self) -> Code {
+        self.answer().0
     }
 
     /// The reason, for a `google.rpc.ErrorInfo`.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Error::FieldsInvalid(_) | Error::ContentMalformed(_) => "FIELD_INVALID",
-            Error::RequestIncomplete => "REQUEST_INCOMPLETE",
-            Error::EncodingUnknown(_) | Error::NotOneMessage => "UNIMPLEMENTED",
-            Error::MessageTooLarge { .. } => "MESSAGE_TOO_LARGE",
-            Error::Overloaded => "OVERLOADED",
-            Error::PathUnknown => "PATH_UNKNOWN",
-            Error::VerbNotAllowed(_) => "VERB_NOT_ALLOWED",
-            Error::ContentTypeUnsupported | Error::CharsetUnsupported(_) => "CONTENT_TYPE_UNSUPPORTED",
-            Error::NotAcceptable => "NOT_ACCEPTABLE",
-            Error::Internal => "INTERNAL",
-        }
+        self.answer().1
     }
 
-    /// The HTTP status of the answer to a request that is no call. HTTP has statuses of its own for most of these
-    /// errors.
+    /// The HTTP status of the answer to a request that is no call.
     pub fn http_status(&self) -> StatusCode {
-        match self {
-            Error::PathUnknown => StatusCode::NOT_FOUND,
-            Error::VerbNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Error::ContentTypeUnsupported | Error::CharsetUnsupported(_) | Error::EncodingUnknown(_) => {
-                StatusCode::UNSUPPORTED_MEDIA_TYPE
-            }
-            Error::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            _ => json::http_status(self.code()),
-        }
+        self.answer().2
     }
 
     /// The error as a gRPC status with a `google.rpc.ErrorInfo`, and a `google.rpc.BadRequest` for malformed fields.

@@ -1,7 +1,9 @@
 //! The envelopes of gRPC and Connect messages: a byte of flags and a length of four bytes, big-endian, in front of the
 //! message.
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::error::Error;
 
 /// How many bytes stand in front of a message.
 pub const PREFIX: usize = 5;
@@ -16,20 +18,8 @@ pub(crate) struct Envelopes {
     limit: usize,
 }
 
-/// A message with its flags.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Envelope {
-    pub(crate) flags: u8,
-    pub(crate) message: Bytes,
-}
-
-/// The length in a prefix is larger than allowed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a message is larger than allowed")]
-pub(crate) struct TooLarge;
-
 impl Envelopes {
-    /// `limit`: the largest message, in bytes. A larger one is refused by its prefix, before its bytes are buffered.
+    /// `limit`: the largest message, in bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { buffer: BytesMut::new(), limit }
     }
@@ -39,21 +29,24 @@ impl Envelopes {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The next message, if all of it has arrived.
-    pub(crate) fn next(&mut self) -> Result<Option<Envelope>, TooLarge> {
+    /// The flags of the next message and the message, if all of it has arrived.
+    ///
+    /// # Errors
+    /// [`Error::MessageTooLarge`] before the bytes of such a message are buffered.
+    pub(crate) fn next(&mut self) -> Result<Option<(u8, Bytes)>, Error> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else {
             return Ok(None);
         };
         let [flags, length @ ..] = *prefix;
-        let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| TooLarge)?;
+        let length = u32::from_be_bytes(length) as usize;
         if length > self.limit {
-            return Err(TooLarge);
+            return Err(Error::MessageTooLarge { limit: self.limit });
         }
         if rest.len() < length {
             return Ok(None);
         }
         self.buffer.advance(PREFIX);
-        Ok(Some(Envelope { flags, message: self.buffer.split_to(length).freeze() }))
+        Ok(Some((flags, self.buffer.split_to(length).freeze())))
     }
 
     /// Whether no part of a message is buffered.
@@ -64,10 +57,7 @@ impl Envelopes {
 
 /// A message in its envelope.
 pub(crate) fn wrap(flags: u8, message: &[u8]) -> Bytes {
-    let mut envelope = BytesMut::with_capacity(PREFIX + message.len());
-    envelope.put_slice(&prefix(flags, message.len()));
-    envelope.put_slice(message);
-    envelope.freeze()
+    [&prefix(flags, message.len())[..], message].concat().into()
 }
 
 /// What stands in front of a message of this length.
@@ -89,8 +79,8 @@ mod tests {
             let mut found = Vec::new();
             for chunk in body.chunks(size) {
                 envelopes.push(chunk);
-                while let Some(Envelope { flags, message }) = envelopes.next().unwrap() {
-                    found.push((flags, message));
+                while let Some(envelope) = envelopes.next().unwrap() {
+                    found.push(envelope);
                 }
             }
             assert!(envelopes.is_empty());
@@ -103,14 +93,18 @@ mod tests {
         let table: [(&[u8], _); 4] = [
             // prefix, result
             (&[0, 0, 0, 0, 4], Ok(None)),
-            (&[0, 0, 0, 0, 5], Err(TooLarge)),
-            (&[0, 255, 255, 255, 255], Err(TooLarge)),
+            (&[0, 0, 0, 0, 5], Err(4)),
+            (&[0, 255, 255, 255, 255], Err(4)),
             (&[0, 255, 255, 255], Ok(None)),
         ];
         for (prefix, result) in table {
             let mut envelopes = Envelopes::new(4);
             envelopes.push(prefix);
-            assert_eq!(envelopes.next(), result, "{prefix:?}");
+            let found = envelopes.next().map_err(|error| match error {
+                Error::MessageTooLarge { limit } => limit,
+                error => panic!("{error}"),
+            });
+            assert_eq!(found, result, "{prefix:?}");
         }
     }
 }

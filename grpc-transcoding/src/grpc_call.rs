@@ -1,11 +1,10 @@
 //! Calls to the gRPC service, made for clients of other protocols, and the parts of its answers.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::future::Future;
 
 use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
@@ -14,20 +13,21 @@ use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
 use http_body::Frame;
-use pin_project_lite::pin_project;
+use http_body_util::{BodyExt, StreamBody};
+use prost_reflect::MethodDescriptor;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt};
 
+use super::compression::{Content, Decoder};
 use super::error::Error;
-use super::framing::{Envelope, Envelopes, wrap};
+use super::framing::{Envelopes, wrap};
 use super::headers::{
     CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_ACCEPT_ENCODING,
     GRPC_ENCODING, GRPC_MESSAGE, GRPC_STATUS, GRPC_STATUS_DETAILS, GRPC_TIMEOUT,
 };
 use super::host::CallHost;
 
-pub(crate) mod decompression;
 pub(crate) mod request_messages;
 
 /// Headers of a request that describe its connection, body or protocol. The gRPC request has others.
@@ -76,18 +76,8 @@ where
     type Body = B;
 }
 
-/// The answer to a call with one message in each direction.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// The leading metadata of the service. An answer without message and trailers has all metadata here.
-    pub(crate) headers: HeaderMap,
-    /// The message, encoded.
-    pub(crate) result: Result<Bytes, Status>,
-    /// The trailing metadata of the service.
-    pub(crate) trailers: HeaderMap,
-}
-
-/// Calls a method with one message, and waits for its answer, which must be one message too.
+/// Calls a method with one message, and waits for its answer, which must be one message too. Returns the leading
+/// metadata, the message, and the trailing metadata.
 ///
 /// * `head`: the head of the client's request. The call has its metadata and its extensions.
 /// * `path`: the gRPC path of the method.
@@ -98,16 +88,15 @@ pub(crate) async fn unary(
     path: PathAndQuery,
     message: Body,
     host: &impl CallHost,
-) -> Answer {
+) -> (HeaderMap, Result<Bytes, Status>, HeaderMap) {
     let (headers, mut messages) = streaming(service, head, path, message, host).await;
     let mut answered = None;
     loop {
         match messages.next().await {
-            Part::Message(message) if answered.is_none() => answered = Some(message),
-            Part::Message(_) => return Answer { headers, result: Err(broken(host)), trailers: HeaderMap::new() },
-            Part::End { result, trailers } => {
-                let result = result.and_then(|()| answered.ok_or_else(|| broken(host)));
-                return Answer { headers, result, trailers };
+            Ok(message) if answered.is_none() => answered = Some(message),
+            Ok(_) => return (headers, Err(broken(host)), HeaderMap::new()),
+            Err(End { result, trailers }) => {
+                return (headers, result.and_then(|()| answered.ok_or_else(|| broken(host))), trailers);
             }
         }
     }
@@ -117,18 +106,19 @@ pub(crate) async fn unary(
 ///
 /// * `head` and `path`: as for [`unary`].
 /// * `body`: uncompressed messages in envelopes.
-pub(crate) async fn streaming<S: GrpcService, H: CallHost>(
-    service: S,
+pub(crate) async fn streaming<H: CallHost>(
+    service: impl GrpcService,
     head: Parts,
     path: PathAndQuery,
     body: Body,
     host: &H,
-) -> (HeaderMap, Messages<S::Body, H>) {
+) -> (HeaderMap, Messages<H>) {
     let Ok(response) = service.oneshot(request(head, path, body)).await;
     let (head, body) = response.into_parts();
     // An answer without a body has its status in the headers.
-    let end = Status::from_header_map(&head.headers).map(result_of);
-    let messages = Messages { body, envelopes: Envelopes::new(usize::MAX), end, host: host.clone() };
+    let status = Status::from_header_map(&head.headers);
+    let envelopes = Envelopes::new(usize::MAX);
+    let messages = Messages { body: Body::new(body), envelopes, status, host: host.clone() };
     (metadata(head.headers), messages)
 }
 
@@ -138,97 +128,77 @@ pub(crate) async fn streaming<S: GrpcService, H: CallHost>(
 /// the same refusal in every protocol, also for a malformed message.
 pub(crate) fn lazy_message(
     host: impl CallHost,
-    message: impl Future<Output = Result<Bytes, Error>> + Send + 'static,
+    content: impl Future<Output = Result<Content, Error>> + Send + 'static,
+    decode: Option<Decoder>,
 ) -> Body {
-    Body::new(LazyMessage { message: Some(message), host })
+    body_of(stream::once(async move {
+        let message = async { content.await?.decode(&host, decode).await }.await;
+        message.map(|message| wrap(0, &message)).map_err(|error| host.status(&error))
+    }))
 }
 
-pin_project! {
-    /// A body whose only message is decoded on the first poll.
-    struct LazyMessage<F, H> {
-        #[pin]
-        message: Option<F>,
-        host: H,
-    }
-}
-
-impl<F: Future<Output = Result<Bytes, Error>>, H: CallHost> http_body::Body for LazyMessage<F, H> {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut this = self.project();
-        let Some(message) = this.message.as_mut().as_pin_mut() else { return Poll::Ready(None) };
-        let made = ready!(message.poll(cx));
-        this.message.set(None);
-        let frame = made.map(|message| Frame::data(wrap(0, &message)));
-        Poll::Ready(Some(frame.map_err(|error| this.host.status(&error))))
-    }
+/// A body of these pieces.
+pub(crate) fn body_of(pieces: impl Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Body {
+    Body::new(StreamBody::new(pieces.map_ok(Frame::data).fuse()))
 }
 
 /// The messages of an answer, and its status.
-pub(crate) struct Messages<B, H> {
-    body: B,
+pub(crate) struct Messages<H> {
+    body: Body,
     envelopes: Envelopes,
     /// The status, if the headers have it.
-    end: Option<Result<(), Status>>,
-    host: H,
+    status: Option<Status>,
+    pub(crate) host: H,
 }
 
-/// A part of an answer.
+/// The end of an answer.
 #[derive(Debug)]
-pub(crate) enum Part {
-    /// A message, encoded.
-    Message(Bytes),
-    /// The end.
-    End {
-        /// The status of the call.
-        result: Result<(), Status>,
-        /// The trailing metadata of the service.
-        trailers: HeaderMap,
-    },
+pub(crate) struct End {
+    /// The status of the call.
+    pub(crate) result: Result<(), Status>,
+    /// The trailing metadata of the service.
+    pub(crate) trailers: HeaderMap,
 }
 
-impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> Messages<B, H> {
-    /// Waits for the next part. Not to be called after the end.
-    pub(crate) async fn next(&mut self) -> Part {
-        poll_fn(|cx| self.poll_next(cx)).await
+impl From<Status> for End {
+    /// The end of a failed call without metadata.
+    fn from(status: Status) -> Self {
+        Self { result: Err(status), trailers: HeaderMap::new() }
     }
+}
 
-    /// The next part. Not to be called after the end.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Part> {
+impl<H: CallHost> Messages<H> {
+    /// The next message. Not to be called after the end.
+    pub(crate) async fn next(&mut self) -> Result<Bytes, End> {
         loop {
             match self.envelopes.next() {
-                Ok(Some(Envelope { flags: 0, message })) => return Poll::Ready(Part::Message(message)),
+                Ok(Some((0, message))) => return Ok(message),
                 Ok(None) => {}
                 // The request has offered no compression to the service.
-                Ok(Some(_)) | Err(_) => return Poll::Ready(Part::end(Err(broken(&self.host)))),
+                Ok(Some(_)) | Err(_) => return Err(broken(&self.host).into()),
             }
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(Ok(frame)) => frame,
-                Some(Err(status)) => return Poll::Ready(Part::end(Err(status))),
-                None => {
-                    let end = self.end.take().unwrap_or_else(|| Err(broken(&self.host)));
-                    return Poll::Ready(Part::end(end));
+            let (status, trailers) = match self.body.frame().await.transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => {
+                    self.envelopes.push(&data);
+                    continue;
                 }
-            };
-            match frame.into_data() {
-                Ok(data) => self.envelopes.push(&data),
-                Err(frame) => {
+                Some(Err(frame)) => {
                     let trailers = frame.into_trailers().unwrap_or_default();
-                    let result = Status::from_header_map(&trailers).map(result_of);
-                    let result = result.unwrap_or_else(|| Err(broken(&self.host)));
-                    return Poll::Ready(Part::End { result, trailers: metadata(trailers) });
+                    (Status::from_header_map(&trailers), metadata(trailers))
                 }
-            }
+                None => (self.status.take(), HeaderMap::new()),
+            };
+            let status = status.unwrap_or_else(|| broken(&self.host));
+            let result = if status.code() == Code::Ok { Ok(()) } else { Err(status) };
+            return Err(End { result, trailers });
         }
     }
 }
 
-impl Part {
-    fn end(result: Result<(), Status>) -> Self {
-        Part::End { result, trailers: HeaderMap::new() }
-    }
+/// The path that gRPC and Connect call a method by: `/package.Service/Method`.
+pub(crate) fn grpc_path(method: &MethodDescriptor) -> PathAndQuery {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    path.try_into().expect("names in protobuf are letters, digits and dots")
 }
 
 /// The request to the gRPC service.
@@ -240,17 +210,13 @@ fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
     head.headers.insert(TE, HeaderValue::from_static("trailers"));
     head.method = Method::POST;
     head.version = Version::HTTP_2;
-    head.uri = with_path(head.uri, path);
-    Request::from_parts(head, body)
-}
-
-/// The same host, which services may read, with another path.
-fn with_path(uri: Uri, path: PathAndQuery) -> Uri {
-    let mut parts = uri.into_parts();
-    parts.path_and_query = Some(path);
+    // Services may read the host.
+    let mut uri = head.uri.into_parts();
+    uri.path_and_query = Some(path);
     // A URI with a host and a path needs a scheme.
-    parts.scheme = parts.authority.is_some().then(|| parts.scheme.unwrap_or(Scheme::HTTP));
-    Uri::from_parts(parts).expect("a scheme is there exactly where a host is")
+    uri.scheme = uri.authority.is_some().then(|| uri.scheme.unwrap_or(Scheme::HTTP));
+    head.uri = Uri::from_parts(uri).expect("a scheme is there exactly where a host is");
+    Request::from_parts(head, body)
 }
 
 fn metadata(mut headers: HeaderMap) -> HeaderMap {
@@ -258,10 +224,6 @@ fn metadata(mut headers: HeaderMap) -> HeaderMap {
         headers.remove(name);
     }
     headers
-}
-
-fn result_of(status: Status) -> Result<(), Status> {
-    if status.code() == Code::Ok { Ok(()) } else { Err(status) }
 }
 
 /// The status for a service that violates the gRPC protocol.

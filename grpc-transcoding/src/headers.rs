@@ -1,6 +1,6 @@
 //! Header names and values that several protocols use.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The code of a gRPC answer, in its headers or trailers.
 pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -33,3 +33,13 @@ pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// The challenge of an answer with the status 401, which RFC 9110 (section 11.6.1) wants to have one. Credentials of
 /// gRPC calls are bearer credentials.
 pub(crate) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// The elements of a header such as `accept`, each with whether its weight is more than 0.
+pub(crate) fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, bool)> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|element| {
+        let (element, parameters) = element.split_once(';').unwrap_or((element, ""));
+        let weight = parameters.split_once("q=").or_else(|| parameters.split_once("Q="));
+        (element.trim(), !weight.is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32)))
+    })
+}

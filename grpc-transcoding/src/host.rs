@@ -10,10 +10,9 @@ use super::error::Error;
 /// Decoding up to this many bytes takes less than a millisecond, so a host can do it on the thread of the connection.
 pub const INLINE_BYTES: usize = 64 * 1024;
 
-/// The largest message of a request under [`DefaultHost`], in bytes. It is the default of most gRPC servers.
-const DEFAULT_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
-
 /// One call, as the server that runs the transcoder sees it: its limits, its threads, its statuses and its log.
+///
+/// By default a host counts nothing, has no log, and runs every job at once.
 pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     /// The host of the call with these request extensions. Plain gRPC calls need none, unless they are compressed.
     fn of(extensions: &Extensions) -> Self;
@@ -25,7 +24,9 @@ pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     ///
     /// # Errors
     /// [`Error::Overloaded`] when the host has no room for them.
-    fn reserve_bytes(&self, bytes: usize) -> Result<(), Error>;
+    fn reserve_bytes(&self, _bytes: usize) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Runs a job that decodes this many bytes: at once up to [`INLINE_BYTES`], and else wherever the host likes.
     ///
@@ -33,18 +34,24 @@ pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     /// [`Error::Overloaded`] when the host has no capacity for it, and [`Error::Internal`] when the job panics.
     fn run<T: Send + 'static>(
         &self,
-        bytes: usize,
+        _bytes: usize,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, Error>> + Send;
+    ) -> impl Future<Output = Result<T, Error>> + Send {
+        async { Ok(job()) }
+    }
 
     /// The status of an error, with the details that this host adds.
-    fn status(&self, error: &Error) -> Status;
+    fn status(&self, error: &Error) -> Status {
+        error.status()
+    }
 
     /// Notes the code that the call ends with, for the host's log.
-    fn set_code(&self, code: Code);
+    fn set_code(&self, _code: Code) {}
 
     /// Runs code that may write to the log, so that its lines name the call.
-    fn in_span<T>(&self, work: impl FnOnce() -> T) -> T;
+    fn in_span<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
 
     /// The status of the error that ends the call.
     fn end_with(&self, error: &Error) -> Status {
@@ -65,7 +72,8 @@ pub struct DefaultHost {
 
 impl Default for DefaultHost {
     fn default() -> Self {
-        Self { message_bytes: DEFAULT_MESSAGE_BYTES }
+        // As most gRPC servers.
+        Self { message_bytes: 4 * 1024 * 1024 }
     }
 }
 
@@ -76,23 +84,5 @@ impl CallHost for DefaultHost {
 
     fn message_bytes(&self) -> usize {
         self.message_bytes
-    }
-
-    fn reserve_bytes(&self, _: usize) -> Result<(), Error> {
-        Ok(())
-    }
-
-    async fn run<T: Send + 'static>(&self, _: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        Ok(job())
-    }
-
-    fn status(&self, error: &Error) -> Status {
-        error.status()
-    }
-
-    fn set_code(&self, _: Code) {}
-
-    fn in_span<T>(&self, work: impl FnOnce() -> T) -> T {
-        work()
     }
 }

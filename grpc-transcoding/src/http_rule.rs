@@ -5,8 +5,8 @@ use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 pub(crate) mod percent;
 pub(crate) mod template;
 
-/// The option of a method with its rules.
-const HTTP_OPTION: &str = "google.api.http";
+/// The field with the other rules of a method.
+const ADDITIONAL: &str = "additional_bindings";
 
 /// The fields of a rule that are named after the verb they stand for.
 const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -14,8 +14,10 @@ const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 /// One rule of a method.
 #[derive(Debug)]
 pub(crate) struct HttpRule {
-    /// The verb in upper case, or the kind of a custom rule, and the path template; None if the rule has neither.
-    pub(crate) pattern: Option<(String, String)>,
+    /// The verb in upper case, or the kind of a custom rule. Empty, as the template is, if the rule has neither.
+    pub(crate) verb: String,
+    /// The path template.
+    pub(crate) template: String,
     /// The request field in the body: `*` for all fields outside of the path, empty for no body.
     pub(crate) body: String,
     /// The response field in the body; empty for the whole response.
@@ -27,43 +29,39 @@ pub(crate) struct HttpRule {
 /// # Errors
 /// The error says what is wrong with the option.
 pub(crate) fn rules(method: &MethodDescriptor) -> Result<Vec<HttpRule>, &'static str> {
-    let Some(extension) = method.parent_pool().get_extension_by_name(HTTP_OPTION) else { return Ok(Vec::new()) };
+    let Some(extension) = method.parent_pool().get_extension_by_name("google.api.http") else { return Ok(Vec::new()) };
     let options = method.options();
     if !options.has_extension(&extension) {
         return Ok(Vec::new());
     }
-    let value = options.get_extension(&extension);
-    let unreadable = "the option google.api.http can't be read";
-    let message = value.as_message().ok_or(unreadable)?;
-    let mut rules = vec![HttpRule::read(message).ok_or(unreadable)?];
-    let additional = message.get_field_by_name("additional_bindings").ok_or(unreadable)?;
-    for binding in additional.as_list().ok_or(unreadable)? {
-        let binding = binding.as_message().ok_or(unreadable)?;
-        if binding.has_field_by_name("additional_bindings") {
+    let option = options.get_extension(&extension);
+    let rule = option.as_message().ok_or("the option google.api.http can't be read")?;
+    let mut rules = vec![HttpRule::read(rule)];
+    let additional = rule.get_field_by_name(ADDITIONAL);
+    for binding in additional.iter().filter_map(|bindings| bindings.as_list()).flatten().filter_map(Value::as_message) {
+        if binding.has_field_by_name(ADDITIONAL) {
             return Err("an additional binding has additional bindings");
         }
-        rules.push(HttpRule::read(binding).ok_or(unreadable)?);
+        rules.push(HttpRule::read(binding));
     }
     Ok(rules)
 }
 
 impl HttpRule {
-    /// Reads a `google.api.HttpRule`; None if the message lacks its fields.
-    fn read(rule: &DynamicMessage) -> Option<Self> {
+    /// Reads a `google.api.HttpRule`.
+    fn read(rule: &DynamicMessage) -> Self {
+        let custom = rule.get_field_by_name("custom");
+        let custom =
+            custom.as_deref().and_then(Value::as_message).map(|custom| (text(custom, "kind"), text(custom, "path")));
         let verb = VERBS.into_iter().find(|verb| rule.has_field_by_name(verb));
-        let pattern = match verb {
-            Some(verb) => Some((verb.to_ascii_uppercase(), text(rule, verb)?)),
-            None if rule.has_field_by_name("custom") => {
-                let custom = rule.get_field_by_name("custom")?;
-                let custom = custom.as_message()?;
-                Some((text(custom, "kind")?, text(custom, "path")?))
-            }
-            None => None,
+        let (verb, template) = match verb {
+            Some(verb) => (verb.to_ascii_uppercase(), text(rule, verb)),
+            None => custom.unwrap_or_default(),
         };
-        Some(Self { pattern, body: text(rule, "body")?, response_body: text(rule, "response_body")? })
+        Self { verb, template, body: text(rule, "body"), response_body: text(rule, "response_body") }
     }
 }
 
-fn text(message: &DynamicMessage, field: &str) -> Option<String> {
-    message.get_field_by_name(field).as_deref().and_then(Value::as_str).map(str::to_owned)
+fn text(message: &DynamicMessage, field: &str) -> String {
+    message.get_field_by_name(field).as_deref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }

@@ -6,20 +6,24 @@ mod encode;
 mod message;
 mod path;
 mod scalar;
-mod status;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod well_known;
 
 pub(crate) use cache::JsonCache;
-pub use encode::{encode, encode_status};
-pub use status::http_status;
+pub(crate) use encode::encode_with_defaults;
+pub use encode::{encode, encode_status, http_status};
+
+use std::cell::RefCell;
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, Value};
 use tonic_types::FieldViolation;
 
-use self::path::{Path, Violations};
+pub(crate) use self::message::{rival, single};
+use self::path::Path;
+pub(crate) use self::tree::Json;
+pub(crate) use self::well_known::{single_value, wrapped};
 
 /// The path of a violation that is about the whole text, for example when it is no JSON.
 pub const BODY: &str = "body";
@@ -29,22 +33,23 @@ pub const BODY: &str = "body";
 /// A violation names the exact path in the spelling of the client, such as `author.names[2]`, or [`BODY`] for the whole
 /// text. The first violations are returned, up to a limit.
 pub fn decode(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
-    let tree = tree::parse(json).map_err(whole)?;
-    let mut violations = Violations::default();
-    let message = message::message(descriptor, tree, Path::Root, &mut violations);
-    violations.or(message)
+    read(|root| message::message(descriptor, tree(json, root)?, root))
 }
 
 /// Reads the value of one field from its JSON. The paths of violations begin with the JSON name of the field.
 ///
 /// `null` is a violation, since the field has to have a value.
 pub fn decode_field(field: &FieldDescriptor, json: &[u8]) -> Result<Value, Vec<FieldViolation>> {
-    let tree = tree::parse(json).map_err(whole)?;
-    let mut violations = Violations::default();
-    let value = message::field_value(field, tree, Path::Key(&Path::Root, field.json_name()), &mut violations);
-    violations.or(value)
+    read(|root| message::field_value(field, tree(json, root)?, &Path::Key(root, field.json_name())))
 }
 
-fn whole(error: tree::NotJson) -> Vec<FieldViolation> {
-    vec![FieldViolation::new(BODY, error.to_string())]
+/// Runs `reader` on the root of a text. The value counts only if there are no violations.
+pub(crate) fn read<T>(reader: impl FnOnce(&Path<'_>) -> Option<T>) -> Result<T, Vec<FieldViolation>> {
+    let violations = RefCell::default();
+    let value = reader(&Path::Root(&violations));
+    value.filter(|_| violations.borrow().is_empty()).ok_or(violations.into_inner())
+}
+
+fn tree<'t>(json: &'t [u8], root: &Path<'_>) -> Option<Json<'t>> {
+    tree::parse(json).map_or_else(|error| root.refuse(error), Some)
 }

@@ -1,23 +1,25 @@
 //! The tower layer: it turns calls in every protocol into gRPC calls, and the answers back.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::ready;
+use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, Map};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use pin_project_lite::pin_project;
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::{Layer, Service, ServiceExt};
 
 use super::grpc_call::GrpcService;
-use super::grpc_call::decompression::Decompression;
-use super::grpc_web::{self, WebFuture};
+use super::grpc_call::request_messages::decompressed;
+use super::grpc_web;
 use super::host::{CallHost, DefaultHost};
 use super::protocol::{Protocol, Protocols};
 
@@ -57,7 +59,7 @@ where
 {
     type Response = Response<TranscodedBody<S::Body>>;
     type Error = Infallible;
-    type Future = TranscodeFuture<S, DefaultHost>;
+    type Future = TranscodeFuture<S, S::Body>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.inner.poll_ready(cx)
@@ -65,108 +67,72 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         match self.protocols.recognise(&request) {
-            Ok(protocol) => self.inner.call(RecognisedCall { protocol, request: request.map(Body::new) }),
+            Ok(protocol) => self.inner.call((protocol, request.map(Body::new))),
             Err(error) => {
-                let status = error.status();
-                let response = self.protocols.answer_no_call(&error, &status, request.method());
-                TranscodeFuture { state: State::NoCall { response: Some(response) } }
+                let response = self.protocols.answer_no_call(&error, &error.status(), request.method());
+                Either::Right(ready(translated(response)).boxed())
             }
         }
     }
 }
 
-/// A request and its protocol.
-#[derive(Debug)]
-pub struct RecognisedCall {
-    /// What [`Protocols::recognise`] has found.
-    pub protocol: Protocol,
-    /// The request, as the client sent it.
-    pub request: Request<Body>,
-}
-
-/// Serves a gRPC service in all protocols, for calls whose protocol is known. It decompresses messages, too.
-#[derive(Debug)]
+/// Serves a gRPC service in all protocols, for calls whose protocol [`Protocols::recognise`] has found. It decompresses
+/// messages, too.
+#[derive(Debug, Clone)]
 pub struct Transcode<S, H> {
-    inner: Decompression<S, H>,
+    inner: S,
+    host: PhantomData<fn() -> H>,
 }
 
 impl<S, H> Transcode<S, H> {
     /// Puts the transcoder in front of a gRPC service.
     pub fn new(inner: S) -> Self {
-        Self { inner: Decompression::new(inner) }
+        Self { inner, host: PhantomData }
     }
 }
 
-impl<S: Clone, H> Clone for Transcode<S, H> {
-    fn clone(&self) -> Self {
-        Self { inner: self.inner.clone() }
-    }
-}
-
-impl<S: GrpcService + Clone, H: CallHost> Service<RecognisedCall> for Transcode<S, H> {
+impl<S: GrpcService + Clone, H: CallHost> Service<(Protocol, Request<Body>)> for Transcode<S, H> {
     type Response = Response<TranscodedBody<S::Body>>;
     type Error = Infallible;
-    type Future = TranscodeFuture<S, H>;
+    type Future = TranscodeFuture<S, S::Body>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, call: RecognisedCall) -> Self::Future {
-        let RecognisedCall { protocol, request } = call;
+    fn call(&mut self, (protocol, request): (Protocol, Request<Body>)) -> Self::Future {
         if matches!(protocol, Protocol::Grpc) {
-            return TranscodeFuture { state: State::Grpc { future: self.inner.call(request) } };
+            return Either::Left(self.inner.call(decompressed::<H>(request)).map(unchanged as fn(_) -> _));
         }
         // The inner service that is ready takes this call; its clone waits for the next one.
         let next = self.inner.clone();
         let inner = mem::replace(&mut self.inner, next);
-        let state = match protocol {
-            Protocol::Connect(call) => {
-                let host = H::of(request.extensions());
-                State::Json { future: Box::pin(call.answer(inner, request, host)) }
+        Either::Right(match protocol {
+            Protocol::Connect(call) => call.answer::<H>(inner, request).map(translated).boxed(),
+            Protocol::Rest(call) => call.answer::<H>(inner, request).map(translated).boxed(),
+            web => {
+                let sent = if matches!(web, Protocol::GrpcWebText) { grpc_web::TEXT } else { grpc_web::BINARY };
+                let inner = inner.map_request(decompressed::<H>);
+                grpc_web::answer(inner, request, sent).map(translated).boxed()
             }
-            Protocol::Rest(call) => {
-                let host = H::of(request.extensions());
-                State::Json { future: Box::pin(call.answer(inner, request, host)) }
-            }
-            web => State::GrpcWeb { future: grpc_web::call(inner, request, &web) },
-        };
-        TranscodeFuture { state }
+        })
     }
 }
 
-pin_project! {
-    /// The answer to a call, under way.
-    pub struct TranscodeFuture<S: GrpcService, H: CallHost> {
-        #[pin]
-        state: State<S, H>,
-    }
+type Answered<B> = Result<Response<B>, Infallible>;
+
+/// The answer to a call, under way. That to a plain gRPC call needs no allocation.
+type TranscodeFuture<S, B> = Either<
+    Map<<S as Service<Request<Body>>>::Future, fn(Answered<B>) -> Answered<TranscodedBody<B>>>,
+    BoxFuture<'static, Answered<TranscodedBody<B>>>,
+>;
+
+fn unchanged<B>(answer: Answered<B>) -> Answered<TranscodedBody<B>> {
+    answer.map(|response| response.map(TranscodedBody::Grpc))
 }
 
-pin_project! {
-    #[project = StateProjected]
-    enum State<S: GrpcService, H: CallHost> {
-        Grpc { #[pin] future: S::Future },
-        GrpcWeb { #[pin] future: WebFuture<Decompression<S, H>> },
-        Json { future: Pin<Box<dyn Future<Output = Response<Body>> + Send>> },
-        NoCall { response: Option<Response<Body>> },
-    }
-}
-
-impl<S: GrpcService, H: CallHost> Future for TranscodeFuture<S, H> {
-    type Output = Result<Response<TranscodedBody<S::Body>>, Infallible>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let translated = match self.project().state.project() {
-            StateProjected::Grpc { future } => {
-                return Poll::Ready(ready!(future.poll(cx)).map(|response| response.map(TranscodedBody::Grpc)));
-            }
-            StateProjected::GrpcWeb { future } => ready!(future.poll(cx))?,
-            StateProjected::Json { future } => ready!(future.as_mut().poll(cx)),
-            StateProjected::NoCall { response } => response.take().expect("a future is not polled after it was ready"),
-        };
-        Poll::Ready(Ok(translated.map(TranscodedBody::Translated)))
-    }
+fn translated<B>(response: Response<Body>) -> Answered<TranscodedBody<B>> {
+    Ok(response.map(TranscodedBody::Translated))
 }
 
 /// The body of an answer: that of the gRPC service as it is, or a translated one.

@@ -125,5 +125,5 @@ pub use connect::Connect;
 pub use error::Error;
 pub use grpc_call::GrpcService;
 pub use host::{CallHost, DefaultHost};
-pub use layer::{RecognisedCall, Transcode, TranscodeLayer, TranscodeService, TranscodedBody};
+pub use layer::{Transcode, TranscodeLayer, TranscodeService, TranscodedBody};
 pub use protocol::{Protocol, Protocols};

@@ -3,28 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
 
-mod binding;
 mod comments;
 mod operation;
-mod path;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod well_known;
 
-use binding::bindings;
 use comments::{comment, describe};
-use operation::Operation;
+use operation::operation;
 use schema::Schemas;
 
-/// The version of OpenAPI.
-const OPENAPI: &str = "3.1.0";
+use crate::rest::Route;
 
-/// The prefix of every type name in an `@type`.
-const TYPE_PREFIX: &str = "type.googleapis.com/";
+/// The verbs of OpenAPI.
+const VERBS: [&str; 8] = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
 
 /// The parts of the document that are not in the protos.
 #[derive(Debug, Clone, Copy)]
@@ -62,22 +57,30 @@ pub struct Header<'a> {
 ///
 /// The same pool gives the same document, byte for byte.
 pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
-    let methods: Vec<_> = pool.services().flat_map(methods).collect();
-    let mut schemas = Schemas::new(methods.iter().map(MethodDescriptor::input), api.refine_text);
+    let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let routes: Vec<Vec<_>> = methods.map(|method| routes(&method)).collect();
+    let requests = routes.iter().flatten().map(|(_, route)| route.method.input());
+    let mut schemas = Schemas::new(requests.collect(), api.refine_text);
     let mut paths: BTreeMap<String, Value> = BTreeMap::new();
     let mut tags = BTreeMap::new();
-    for method in &methods {
-        tags.insert(method.parent_service().full_name().to_owned(), tag(method.parent_service()));
-        for (index, binding) in bindings(method).iter().enumerate() {
-            let operation = Operation::new(method, binding, index, &mut schemas, api);
-            paths.entry(operation.path).or_insert_with(|| json!({}))[&binding.verb] = operation.value;
+    for routes in &routes {
+        for (index, (verb, route)) in routes.iter().enumerate() {
+            let service = route.method.parent_service();
+            let tag = tags.entry(service.full_name().to_owned()).or_insert(json!({"name": service.full_name()}));
+            describe(tag, &comment(&service.parent_file(), service.path()));
+            let (path, operation) = operation(route, index, &mut schemas, api);
+            paths.entry(path).or_insert_with(|| json!({}))[verb] = operation;
         }
     }
     let error = error(pool, api.error_details, &mut schemas);
+    let headers = api.headers.iter().map(|&Header { name, description, max_characters }| {
+        let schema = json!({"type": "string", "minLength": 1, "maxLength": max_characters});
+        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+    });
     let authentication = api.authentication;
     let scheme = |scheme: &str| (scheme.to_owned(), json!({"type": "http", "scheme": scheme}));
     json!({
-        "openapi": OPENAPI,
+        "openapi": "3.1.0",
         "info": {
             "title": api.title,
             "description": api.description,
@@ -91,43 +94,33 @@ pub fn document(pool: &DescriptorPool, api: &Api<'_>) -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": authentication.map(scheme).into_iter().collect::<serde_json::Map<_, _>>(),
-            "parameters": headers(api.headers),
+            "parameters": headers.collect::<serde_json::Map<_, _>>(),
             "responses": {"Error": error},
-            "schemas": schemas.into_components(),
+            "schemas": schemas.components,
         },
     })
 }
 
-fn methods(service: ServiceDescriptor) -> Vec<MethodDescriptor> {
-    service.methods().filter(|method| !bindings(method).is_empty()).collect()
-}
-
-fn tag(service: &ServiceDescriptor) -> Value {
-    let mut tag = json!({"name": service.full_name()});
-    describe(&mut tag, &comment(&service.parent_file(), service.path()));
-    tag
-}
-
-fn headers(headers: &[Header<'_>]) -> BTreeMap<String, Value> {
-    let parameter = |header: &Header<'_>| {
-        let schema = json!({"type": "string", "minLength": 1, "maxLength": header.max_characters});
-        let Header { name, description, .. } = *header;
-        (name.to_owned(), json!({"name": name, "in": "header", "description": description, "schema": schema}))
+/// The routes of a method that OpenAPI can describe, with their verbs in its spelling.
+fn routes(method: &MethodDescriptor) -> Vec<(String, Route)> {
+    let with_verb = |route: Route| {
+        let verb = route.verb.as_ref()?.as_str().to_ascii_lowercase();
+        VERBS.contains(&verb.as_str()).then_some((verb, route))
     };
-    headers.iter().map(parameter).collect()
+    Route::all(method).unwrap_or_default().into_iter().filter_map(with_verb).collect()
 }
 
 /// The answer to a failed call: a `google.rpc.Status` whose details have an `@type`.
 fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Value {
     let details = details.iter().filter_map(|name| pool.get_message_by_name(name)).map(|message| {
         let mut detail = schemas.message(&message);
-        let name = format!("{TYPE_PREFIX}{}", message.full_name());
+        let name = format!("type.googleapis.com/{}", message.full_name());
         detail["properties"] = json!({"@type": {"const": name}});
         detail["required"] = json!(["@type"]);
         detail
     });
     let details: Vec<_> = details.collect();
-    let detail = if details.is_empty() { well_known::any() } else { json!({"oneOf": details}) };
+    let detail = if details.is_empty() { schema::any() } else { json!({"oneOf": details}) };
     let status = json!({
         "type": "object",
         "title": "Status",
@@ -148,6 +141,6 @@ fn error(pool: &DescriptorPool, details: &[&str], schemas: &mut Schemas) -> Valu
     });
     json!({
         "description": "The call was refused or failed.",
-        "content": {"application/json": {"schema": schemas.named("google.rpc.Status", status)}},
+        "content": {"application/json": {"schema": schemas.component("google.rpc.Status", |_| status)}},
     })
 }

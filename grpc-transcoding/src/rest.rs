@@ -8,10 +8,9 @@
 //! - Malformed percent-encoding never matches a literal; in a variable or a parameter it is a violation.
 //! - An unset field of a response body is its default, or `null` if the field can be absent.
 
-pub(crate) mod call;
-mod field;
-mod parameters;
-mod route;
+mod call;
+pub(crate) mod field;
+pub(crate) mod route;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -21,9 +20,11 @@ use http::Method;
 use prost_reflect::DescriptorPool;
 
 pub use call::RestCall;
-pub use route::{Body, Route};
+pub(crate) use route::Body;
+pub use route::Route;
 
-use crate::http_rule::{self, template};
+use crate::error::Error;
+use crate::http_rule::template;
 
 /// All routes of all methods.
 #[derive(Debug)]
@@ -32,65 +33,14 @@ pub struct Routes {
     routes: Vec<Arc<Route>>,
 }
 
-/// The route for a verb and a path.
-#[derive(Debug)]
-pub enum Found<'r> {
-    /// A route, and the values of its path variables.
-    Route(&'r Arc<Route>, Bindings),
-    /// The path exists, but not with this verb.
-    WrongVerb {
-        /// The verbs of the path, sorted.
-        allow: Vec<Method>,
-    },
-    /// No route has this path.
-    Nothing,
-}
-
-/// The values of path variables, in their order and percent-encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bindings(Vec<String>);
-
 /// Why the HTTP rules of a method cannot be served. A server finds this at its start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RouteError {
-    /// The rule itself is wrong.
-    #[error("{method}: {problem}")]
-    Rule {
-        /// The method's full name.
-        method: String,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// The path template is malformed.
-    #[error("{method}: the template '{template}' {problem}")]
-    Template {
-        /// The method's full name.
-        method: String,
-        /// The template.
-        template: String,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// A field cannot have this place in the rule.
-    #[error("{method}: the field '{field}' {problem}")]
-    Field {
-        /// The method's full name.
-        method: String,
-        /// The field's path.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// Two rules have the same verb and match the same paths.
-    #[error("{method}: the template '{template}' matches what {other} has with the same verb")]
-    Ambiguous {
-        /// The full name of the method with the second rule.
-        method: String,
-        /// The second template.
-        template: String,
-        /// The full name of the method with the first rule.
-        other: String,
-    },
+#[error("{method}: {problem}")]
+pub struct RouteError {
+    /// The method's full name.
+    pub method: String,
+    /// What is wrong with its rules.
+    pub problem: String,
 }
 
 impl Routes {
@@ -98,15 +48,15 @@ impl Routes {
     pub fn new(pool: &DescriptorPool) -> Result<Self, RouteError> {
         let mut routes: Vec<Arc<Route>> = Vec::new();
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
-            let rule_error = |problem| RouteError::Rule { method: method.full_name().to_owned(), problem };
-            for rule in http_rule::rules(&method).map_err(rule_error)? {
-                let route = Route::new(&method, &rule)?;
-                if let Some(other) = routes.iter().find(|other| other.same_calls(&route)) {
-                    return Err(RouteError::Ambiguous {
-                        method: method.full_name().to_owned(),
-                        template: route.template().to_owned(),
-                        other: other.method.full_name().to_owned(),
-                    });
+            let error = |problem| RouteError { method: method.full_name().to_owned(), problem };
+            for route in Route::all(&method).map_err(error)? {
+                let is_same =
+                    |other: &&Arc<Route>| other.precedence() == route.precedence() && other.verb == route.verb;
+                if let Some(other) = routes.iter().find(is_same) {
+                    let (template, other) = (&route.template.text, other.method.full_name());
+                    return Err(error(format!(
+                        "the template '{template}' matches what {other} has with the same verb"
+                    )));
                 }
                 routes.push(Arc::new(route));
             }
@@ -120,22 +70,25 @@ impl Routes {
         self.routes.iter().map(Arc::as_ref)
     }
 
-    /// The route for a verb and a path without its query, in time proportional to the length of the path.
-    pub fn find(&self, verb: &Method, path: &str) -> Found<'_> {
+    /// The call by a verb and a path without its query, in time proportional to the length of the path.
+    ///
+    /// # Errors
+    /// [`Error::PathUnknown`], or [`Error::VerbNotAllowed`] with the verbs of the path, sorted.
+    pub fn find(&self, verb: &Method, path: &str) -> Result<RestCall, Error> {
         let path = template::Path::new(path);
         let mut allow = Vec::new();
         for route in &self.routes {
             let Some(segments) = route.template.matches(&path) else { continue };
-            match route.verb() {
+            match &route.verb {
                 Some(other) if other != verb => allow.push(other.clone()),
-                _ => return Found::Route(route, Bindings(route.template.bind(segments))),
+                _ => return Ok(RestCall { route: Arc::clone(route), bindings: route.template.bind(segments) }),
             }
         }
         if allow.is_empty() {
-            return Found::Nothing;
+            return Err(Error::PathUnknown);
         }
         allow.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         allow.dedup();
-        Found::WrongVerb { allow }
+        Err(Error::VerbNotAllowed(allow))
     }
 }

@@ -9,12 +9,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::Either;
-use grpc_transcoding::{Protocol, RecognisedCall, TranscodedBody};
+use grpc_transcoding::{Protocol, TranscodedBody};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
 use http_body::Body as _;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
+use tonic::body::Body;
 use tower::Service;
 
 use crate::call_context::{CallContext, Client};
@@ -74,7 +75,7 @@ impl Bounds {
 
 impl<S> Service<Recognised> for AdmissionService<S>
 where
-    S: Service<RecognisedCall, Response = Response<TranscodedBody<StreamEnd>>, Error = Infallible>,
+    S: Service<(Protocol, Request<Body>), Response = Response<TranscodedBody<StreamEnd>>, Error = Infallible>,
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
@@ -118,7 +119,7 @@ where
             request = Request::from_parts(head, body);
         }
         Either::Left(AdmittedFuture {
-            inner: self.inner.call(RecognisedCall { protocol: protocol.clone(), request }),
+            inner: self.inner.call((protocol.clone(), request)),
             call: Call {
                 permit,
                 guard: Some(guard),

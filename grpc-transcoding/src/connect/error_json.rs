@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
-use http::HeaderMap;
 use prost::Message as _;
 use prost_reflect::prost_types::Any;
 use prost_reflect::{DescriptorPool, DynamicMessage};
@@ -13,6 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tonic::{Code, Status};
 
+use crate::grpc_call::End;
 use crate::json;
 
 #[derive(Serialize)]
@@ -34,7 +34,7 @@ struct Detail {
 }
 
 #[derive(Serialize)]
-struct End<'a> {
+struct EndOfStream<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Error<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -49,13 +49,13 @@ pub(crate) fn body(pool: &DescriptorPool, status: &Status) -> Bytes {
 }
 
 /// The last message of a stream.
-pub(crate) fn end_of_stream(pool: &DescriptorPool, result: &Result<(), Status>, trailers: &HeaderMap) -> Bytes {
+pub(crate) fn end_of_stream(pool: &DescriptorPool, end: &End) -> Bytes {
     let mut metadata: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, value) in trailers {
+    for (name, value) in &end.trailers {
         // Metadata is text. JSON could not hold anything else.
         metadata.entry(name.as_str()).or_default().extend(value.to_str().ok());
     }
-    to_json(&End { error: result.as_ref().err().map(|status| error(pool, status)), metadata })
+    to_json(&EndOfStream { error: end.result.as_ref().err().map(|status| error(pool, status)), metadata })
 }
 
 fn error<'a>(pool: &DescriptorPool, status: &'a Status) -> Error<'a> {

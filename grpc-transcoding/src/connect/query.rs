@@ -39,9 +39,7 @@ pub(crate) fn value(uri: &Uri, name: &str) -> Option<String> {
 }
 
 fn bytes(uri: &Uri, name: &str) -> Option<Vec<u8>> {
-    let pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs
-        .filter(|pair| percent::decode_lossy(pair.0) == name.as_bytes())
-        .map(|pair| percent::decode_lossy(pair.1))
-        .next()
+    let mut pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.find(|(key, _)| percent::decode_lossy(key) == name.as_bytes())?;
+    Some(percent::decode_lossy(value))
 }

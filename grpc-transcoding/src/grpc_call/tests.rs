@@ -6,6 +6,7 @@ use http_body_util::Full;
 use tower::service_fn;
 
 use super::*;
+use crate::compression::Encoding;
 use crate::host::DefaultHost;
 
 const PATH: PathAndQuery = PathAndQuery::from_static("/a.Service/Method");
@@ -29,7 +30,8 @@ fn answered(body: &'static [u8], trailers: &[(&'static str, &'static str)]) -> R
 
 /// A client's message.
 fn sent(message: &'static [u8]) -> Body {
-    lazy_message(DefaultHost::default(), std::future::ready(Ok(message.into())))
+    let content = Content { encoding: Encoding::Identity, bytes: message.into() };
+    lazy_message(DefaultHost::default(), std::future::ready(Ok(content)), None)
 }
 
 fn head(request: http::request::Builder) -> Parts {
@@ -72,8 +74,8 @@ async fn the_service_sees_a_grpc_request() {
             assert!(headers.iter().map(|(name, value)| (*name, value.to_str().unwrap())).eq(expected), "{headers:?}");
             answered(&[0, 0, 0, 0, 0], &[("grpc-status", "0")])
         });
-        let answer = unary(service, head(request), PATH, sent(b"message"), &DefaultHost::default()).await;
-        assert_eq!(answer.result.unwrap(), "", "{target}");
+        let (_, result, _) = unary(service, head(request), PATH, sent(b"message"), &DefaultHost::default()).await;
+        assert_eq!(result.unwrap(), "", "{target}");
     }
 }
 
@@ -98,13 +100,14 @@ async fn answers_are_taken_apart() {
     ];
     for (body, trailers, expected, kept) in table {
         let service = inside(move |_| answered(body, trailers));
-        let answer = unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
-        let found = answer.result.as_deref().map_err(Status::code);
+        let (headers, result, kept_trailers) =
+            unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
+        let found = result.as_deref().map_err(Status::code);
         assert_eq!(found, expected.map(str::as_bytes), "{body:?} {trailers:?}");
-        assert_eq!((answer.headers.len(), answer.headers["leading"].as_bytes()), (1, &b"1"[..]), "{body:?}");
-        assert_eq!(answer.trailers.contains_key("trailing"), kept, "{body:?} {trailers:?}");
-        assert_eq!(answer.trailers.len(), usize::from(kept), "{body:?} {trailers:?}");
-        if let Err(status) = answer.result {
+        assert_eq!((headers.len(), headers["leading"].as_bytes()), (1, &b"1"[..]), "{body:?}");
+        assert_eq!(kept_trailers.contains_key("trailing"), kept, "{body:?} {trailers:?}");
+        assert_eq!(kept_trailers.len(), usize::from(kept), "{body:?} {trailers:?}");
+        if let Err(status) = result {
             assert_eq!(status.details().is_empty(), status.code() != Code::Internal);
         }
     }
@@ -119,22 +122,23 @@ async fn an_answer_of_headers_alone_has_its_status_there() {
             response.headers_mut().insert("leading", HeaderValue::from_static("1"));
             response
         });
-        let answer = unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
-        assert_eq!(answer.result.unwrap_err().code(), expected);
-        assert_eq!((answer.headers.len(), answer.trailers.len()), (1, 0));
+        let (headers, result, trailers) =
+            unary(service, head(Request::post("/")), PATH, sent(b""), &DefaultHost::default()).await;
+        assert_eq!(result.unwrap_err().code(), expected);
+        assert_eq!((headers.len(), trailers.len()), (1, 0));
     }
 }
 
 #[tokio::test]
 async fn a_lazy_message_is_decoded_for_a_service_that_reads_it() {
-    let message = || async { Err::<Bytes, _>(Error::ContentMalformed("it is wrong")) };
+    let message = || async { Err(Error::ContentMalformed("it is wrong")) };
     let host = DefaultHost::default();
     let refusing = inside(|_| Status::unauthenticated("").into_http());
-    let body = lazy_message(host, message());
-    let answer = unary(refusing, head(Request::post("/")), PATH, body, &host).await;
-    assert_eq!(answer.result.unwrap_err().code(), Code::Unauthenticated);
+    let body = lazy_message(host, message(), None);
+    let (_, result, _) = unary(refusing, head(Request::post("/")), PATH, body, &host).await;
+    assert_eq!(result.unwrap_err().code(), Code::Unauthenticated);
 
-    let body = lazy_message(host, message());
+    let body = lazy_message(host, message(), None);
     let read = http_body_util::BodyExt::collect(body).await;
     assert_eq!(Status::from_error(read.unwrap_err().into()).code(), Code::InvalidArgument);
 }

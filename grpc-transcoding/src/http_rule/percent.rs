@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 /// The place of a text, which decides what stays encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -13,66 +15,30 @@ pub(crate) enum Place {
     Query,
 }
 
-/// Why a text can't be decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Malformed {
-    #[error("has a '%' that two hexadecimal digits don't follow")]
-    Percent,
-    #[error("is not UTF-8 once it is percent-decoded")]
-    Utf8,
-}
+/// The errors of [`decode`], which complete a sentence about the text.
+const MALFORMED: &str = "has a '%' that two hexadecimal digits don't follow";
+const NO_UTF8: &str = "is not UTF-8 once it is percent-decoded";
 
 /// Decodes a text.
-pub(crate) fn decode(text: &str, place: Place) -> Result<Cow<'_, str>, Malformed> {
+pub(crate) fn decode(text: &str, place: Place) -> Result<Cow<'_, str>, &'static str> {
     if !text.contains(['%', '+']) {
         return Ok(Cow::Borrowed(text));
     }
-    let (bytes, malformed) = decode_bytes(text, place);
-    if malformed {
-        return Err(Malformed::Percent);
+    let digits = |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(digits) {
+        return Err(MALFORMED);
     }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| Malformed::Utf8)
+    let decoded = match place {
+        Place::Segment => percent_decode_str(text).collect(),
+        Place::Segments => percent_decode_str(&text.replace("%2F", "%252F").replace("%2f", "%252f")).collect(),
+        Place::Query => decode_lossy(text),
+    };
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| NO_UTF8)
 }
 
 /// Decodes a text of a query into bytes, of which UTF-8 is not required. A malformed `%` stays.
 pub(crate) fn decode_lossy(text: &str) -> Vec<u8> {
-    decode_bytes(text, Place::Query).0
-}
-
-/// The decoded bytes, and whether there is a `%` without its digits.
-fn decode_bytes(text: &str, place: Place) -> (Vec<u8>, bool) {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut malformed = false;
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'+' if place == Place::Query => bytes.push(b' '),
-            b'%' => {
-                match rest.split_first_chunk().and_then(|(digits, after)| Some((hexadecimal(*digits)?, digits, after)))
-                {
-                    Some((decoded, digits, after)) => {
-                        match decoded {
-                            b'/' if place == Place::Segments => bytes.extend([b'%', digits[0], digits[1]]),
-                            decoded => bytes.push(decoded),
-                        }
-                        rest = after;
-                    }
-                    None => {
-                        malformed = true;
-                        bytes.push(b'%');
-                    }
-                }
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    (bytes, malformed)
-}
-
-fn hexadecimal(digits: [u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high? * 16 + low?).ok()
+    percent_decode_str(&text.replace('+', " ")).collect()
 }
 
 #[cfg(test)]
@@ -105,13 +71,13 @@ mod tests {
             ("a+b%2B", Segment, Ok("a+b+")),
             ("a+b%2B", Segments, Ok("a+b+")),
             ("a+b%2B%2F", Query, Ok("a b+/")),
-            ("%", Segment, Err(Malformed::Percent)),
-            ("a%2", Segment, Err(Malformed::Percent)),
-            ("%zz", Query, Err(Malformed::Percent)),
-            ("%+1", Query, Err(Malformed::Percent)),
-            ("%2ä", Segment, Err(Malformed::Percent)),
-            ("%ff", Segment, Err(Malformed::Utf8)),
-            ("%c3", Segments, Err(Malformed::Utf8)),
+            ("%", Segment, Err(MALFORMED)),
+            ("a%2", Segment, Err(MALFORMED)),
+            ("%zz", Query, Err(MALFORMED)),
+            ("%+1", Query, Err(MALFORMED)),
+            ("%2ä", Segment, Err(MALFORMED)),
+            ("%ff", Segment, Err(NO_UTF8)),
+            ("%c3", Segments, Err(NO_UTF8)),
         ];
         for (text, place, decoded) in table {
             assert_eq!(decode(text, place).as_deref(), decoded.as_ref().copied(), "{text} {place:?}");

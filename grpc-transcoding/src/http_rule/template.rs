@@ -13,10 +13,14 @@ const LITERAL_SIGNS: &str = "-._~!$&'()+,;@";
 /// A template such as `/v1/{name=shelves/*}/books/{book}:archive`.
 #[derive(Debug)]
 pub(crate) struct Template {
-    text: String,
-    segments: Vec<Segment>,
-    verb: Option<String>,
-    variables: Vec<Variable>,
+    /// The template as it was written.
+    pub(crate) text: String,
+    /// All segments, those of variables included.
+    pub(crate) segments: Vec<Segment>,
+    /// The verb after the colon.
+    pub(crate) verb: Option<String>,
+    /// The variables, from left to right.
+    pub(crate) variables: Vec<Variable>,
 }
 
 /// One segment of a template. The variants are in the order of precedence.
@@ -74,9 +78,12 @@ impl Template {
         };
         let mut template = Self { text: text.to_owned(), segments: Vec::new(), verb, variables: Vec::new() };
         loop {
-            rest = match rest.strip_prefix('{') {
-                Some(variable) => template.read_variable(variable)?,
-                None => template.read_segment(rest)?,
+            rest = if let Some(variable) = rest.strip_prefix('{') {
+                template.read_variable(variable)?
+            } else {
+                let (segment, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                template.segments.push(Segment::new(segment)?);
+                rest
             };
             if rest.is_empty() {
                 break;
@@ -106,33 +113,6 @@ impl Template {
         let place = if single { Place::Segment } else { Place::Segments };
         self.variables.push(Variable { field: field.to_owned(), segments, place });
         Ok(rest)
-    }
-
-    /// Reads a segment outside of variables, and returns the rest.
-    fn read_segment<'t>(&mut self, text: &'t str) -> Result<&'t str, &'static str> {
-        let (segment, rest) = text.split_at(text.find('/').unwrap_or(text.len()));
-        self.segments.push(Segment::new(segment)?);
-        Ok(rest)
-    }
-
-    /// The template as it was written.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// All segments, those of variables included.
-    pub(crate) fn segments(&self) -> &[Segment] {
-        &self.segments
-    }
-
-    /// The verb after the colon.
-    pub(crate) fn verb(&self) -> Option<&str> {
-        self.verb.as_deref()
-    }
-
-    /// The variables, from left to right.
-    pub(crate) fn variables(&self) -> &[Variable] {
-        &self.variables
     }
 
     /// The order of templates that match the same path: one with a verb comes first, then one with a literal at the

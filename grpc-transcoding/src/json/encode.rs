@@ -1,12 +1,13 @@
-//! JSON from messages and statuses.
+//! JSON from messages and statuses, and the HTTP statuses of gRPC codes.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http::StatusCode;
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage};
+use prost_reflect::{DescriptorPool, DynamicMessage, ReflectMessage, SerializeOptions};
 use prost_types::Any;
 use serde_json::json;
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// Writes a message: lowerCamelCase, 64-bit integers as strings, enums by name, times by RFC 3339, unset fields left
 /// out.
@@ -19,6 +20,16 @@ pub fn encode(message: &DynamicMessage) -> Vec<u8> {
         tracing::error!(message = name, %error, "an answer has no canonical JSON");
         opaque(&Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() })
     })
+}
+
+/// Writes a message with the defaults of unset fields; nothing if it has no canonical JSON.
+pub(crate) fn encode_with_defaults(message: &DynamicMessage) -> Vec<u8> {
+    let mut json = serde_json::Serializer::new(Vec::new());
+    let options = SerializeOptions::new().skip_default_fields(false);
+    match message.serialize_with_options(&mut json, &options) {
+        Ok(()) => json.into_inner(),
+        Err(_) => Vec::new(),
+    }
 }
 
 /// Writes a status with its details as a `google.rpc.Status`. The key `details` is always there.
@@ -44,4 +55,55 @@ fn encode_detail(pool: &DescriptorPool, detail: &Any) -> Vec<u8> {
 /// A message as its bytes.
 fn opaque(message: &Any) -> Vec<u8> {
     json!({ "@type": message.type_url, "value": BASE64_STANDARD.encode(&message.value) }).to_string().into_bytes()
+}
+
+/// The HTTP status of a code, as `google.rpc.Code` documents it.
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        // Not registered, but common: the client has cancelled the call.
+        Code::Cancelled => StatusCode::from_u16(499).expect("499 is within the range of statuses"),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status() {
+        let table = [
+            // code, status
+            (Code::Ok, 200),
+            (Code::Cancelled, 499),
+            (Code::Unknown, 500),
+            (Code::InvalidArgument, 400),
+            (Code::DeadlineExceeded, 504),
+            (Code::NotFound, 404),
+            (Code::AlreadyExists, 409),
+            (Code::PermissionDenied, 403),
+            (Code::ResourceExhausted, 429),
+            (Code::FailedPrecondition, 400),
+            (Code::Aborted, 409),
+            (Code::OutOfRange, 400),
+            (Code::Unimplemented, 501),
+            (Code::Internal, 500),
+            (Code::Unavailable, 503),
+            (Code::DataLoss, 500),
+            (Code::Unauthenticated, 401),
+        ];
+        for (code, status) in table {
+            assert_eq!(http_status(code).as_u16(), status, "{code:?}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value};
 
-use super::path::{Path, Violations};
+use super::path::Path;
 use super::scalar;
 use super::tree::Json;
 use super::well_known;
@@ -14,127 +14,99 @@ use super::well_known;
 pub(crate) const UNKNOWN: &str = "unknown field";
 
 /// Reads a message. None: a violation says why.
-pub(crate) fn message(
-    descriptor: &MessageDescriptor,
-    json: Json<'_>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) -> Option<DynamicMessage> {
-    if well_known::is_special(descriptor) {
-        return well_known::message(descriptor, json, path, violations);
+pub(crate) fn message(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
+    if let Some(form) = well_known::form(descriptor) {
+        return well_known::message(descriptor, form, json, path);
     }
     let mut message = DynamicMessage::new(descriptor.clone());
-    fields(&mut message, members(json, path, violations)?, path, violations);
+    fields(&mut message, members(json, path)?, path);
     Some(message)
 }
 
 /// Reads the fields of a message. A wrong field is left out and adds a violation.
-pub(crate) fn fields(
-    message: &mut DynamicMessage,
-    members: Vec<(Cow<'_, str>, Json<'_>)>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) {
+pub(crate) fn fields(message: &mut DynamicMessage, members: Vec<(Cow<'_, str>, Json<'_>)>, path: &Path<'_>) {
     let descriptor = message.descriptor();
     let mut seen = BTreeSet::new();
     for (key, json) in members {
-        let path = Path::Key(&path, &key);
+        let path = Path::Key(path, &key);
         let Some(field) = descriptor.get_field_by_json_name(&key).or_else(|| descriptor.get_field_by_name(&key)) else {
-            violations.add(path, UNKNOWN);
+            path.refuse::<()>(UNKNOWN);
             continue;
         };
         if !seen.insert(field.number()) {
-            violations.add(path, "the field is given twice");
+            path.refuse::<()>("the field is given twice");
             continue;
         }
-        if json == Json::Null && (is_many(&field) || !scalar::takes_null(&field.kind())) {
+        if json == Json::Null && (field.is_list() || field.is_map() || !scalar::takes_null(&field.kind())) {
             continue;
         }
-        let rival = field.containing_oneof().and_then(|oneof| oneof.fields().find(|other| message.has_field(other)));
-        if let Some(rival) = rival {
-            violations.add(path, format_args!("cannot be given together with {}", rival.json_name()));
-            continue;
-        }
-        if let Some(value) = field_value(&field, json, path, violations) {
+        let value = match rival(message, &field) {
+            Some(rival) => path.refuse(format_args!("cannot be given together with {}", rival.json_name())),
+            None => field_value(&field, json, &path),
+        };
+        if let Some(value) = value {
             message.set_field(&field, value);
         }
     }
 }
 
+/// The other field of a oneof that is set. A new value of this one would silently unset it.
+pub(crate) fn rival(message: &DynamicMessage, field: &FieldDescriptor) -> Option<FieldDescriptor> {
+    field.containing_oneof()?.fields().find(|other| other != field && message.has_field(other))
+}
+
 /// Reads the value of a field: a list, a map, or a single one.
-pub(crate) fn field_value(
-    field: &FieldDescriptor,
-    json: Json<'_>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) -> Option<Value> {
+pub(crate) fn field_value(field: &FieldDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<Value> {
     if field.is_map() {
-        map(field, json, path, violations)
+        map(field, json, path)
     } else if field.is_list() {
-        list(field, json, path, violations)
+        list(field, json, path)
     } else {
-        single(&field.kind(), json, path, violations)
+        single(&field.kind(), json, path)
     }
 }
 
-fn list(field: &FieldDescriptor, json: Json<'_>, path: Path<'_>, violations: &mut Violations) -> Option<Value> {
-    let Json::Array(elements) = json else {
-        violations.add(path, format_args!("expected an array, found {}", json.kind()));
-        return None;
-    };
+fn list(field: &FieldDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<Value> {
+    let Json::Array(elements) = json else { return path.refuse(json.mismatch("an array")) };
     let kind = field.kind();
     let elements = elements.into_iter().enumerate();
-    let values = elements.filter_map(|(index, element)| single(&kind, element, Path::Index(&path, index), violations));
+    let values = elements.filter_map(|(index, element)| single(&kind, element, &Path::Index(path, index)));
     Some(Value::List(values.collect()))
 }
 
-fn map(field: &FieldDescriptor, json: Json<'_>, path: Path<'_>, violations: &mut Violations) -> Option<Value> {
+fn map(field: &FieldDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<Value> {
     let kind = field.kind();
     let entry = kind.as_message().expect("the kind of a map field is the message of its entries");
     let (key_kind, value_kind) = (entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind());
     let mut map: HashMap<MapKey, Value> = HashMap::new();
-    for (name, json) in members(json, path, violations)? {
-        let path = Path::Key(&path, &name);
+    for (name, json) in members(json, path)? {
+        let path = Path::Key(path, &name);
         let key = match scalar::map_key(&key_kind, &name) {
-            Ok(key) if !map.contains_key(&key) => key,
-            Ok(_) => {
-                violations.add(path, "the key is given twice");
-                continue;
-            }
-            Err(error) => {
-                violations.add(path, format_args!("the key is wrong: {error}"));
-                continue;
-            }
+            Ok(key) if !map.contains_key(&key) => Some(key),
+            Ok(_) => path.refuse("the key is given twice"),
+            Err(error) => path.refuse(format_args!("the key is wrong: {error}")),
         };
-        if let Some(value) = single(&value_kind, json, path, violations) {
+        if let Some(key) = key
+            && let Some(value) = single(&value_kind, json, &path)
+        {
             map.insert(key, value);
         }
     }
     Some(Value::Map(map))
 }
 
-fn single(kind: &Kind, json: Json<'_>, path: Path<'_>, violations: &mut Violations) -> Option<Value> {
+/// Reads a value outside of lists and maps, or an element of one.
+pub(crate) fn single(kind: &Kind, json: Json<'_>, path: &Path<'_>) -> Option<Value> {
     if let Kind::Message(descriptor) = kind {
-        return message(descriptor, json, path, violations).map(Value::Message);
+        return message(descriptor, json, path).map(Value::Message);
     }
-    scalar::scalar(kind, &json).map_err(|error| violations.add(path, error)).ok()
+    scalar::scalar(kind, &json).map_or_else(|error| path.refuse(error), Some)
 }
 
 /// The members of an object.
-pub(crate) fn members<'a>(
-    json: Json<'a>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) -> Option<Vec<(Cow<'a, str>, Json<'a>)>> {
+pub(crate) fn members<'a>(json: Json<'a>, path: &Path<'_>) -> Option<Vec<(Cow<'a, str>, Json<'a>)>> {
     match json {
         Json::Object(members) => Some(members),
-        other => {
-            violations.add(path, format_args!("expected an object, found {}", other.kind()));
-            None
-        }
+        other => path.refuse(other.mismatch("an object")),
     }
-}
-
-fn is_many(field: &FieldDescriptor) -> bool {
-    field.is_list() || field.is_map()
 }

@@ -38,13 +38,13 @@ pub(crate) fn scalar(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
         (Kind::Uint32 | Kind::Fixed32, _) => integer(json).map(Value::U32),
         (Kind::Uint64 | Kind::Fixed64, _) => integer(json).map(Value::U64),
         (Kind::Bool, Json::Bool(value)) => Ok(Value::Bool(*value)),
-        (Kind::Bool, _) => Err(expected("a boolean", json)),
+        (Kind::Bool, _) => Err(json.mismatch("a boolean")),
         (Kind::String, Json::String(text)) => Ok(Value::String(text.clone().into_owned())),
-        (Kind::String, _) => Err(expected("a string", json)),
+        (Kind::String, _) => Err(json.mismatch("a string")),
         (Kind::Bytes, Json::String(text)) => bytes(text),
-        (Kind::Bytes, _) => Err(expected("a base64 string", json)),
+        (Kind::Bytes, _) => Err(json.mismatch("a base64 string")),
         (Kind::Enum(descriptor), _) => enumeration(descriptor, json).map(Value::EnumNumber),
-        (Kind::Message(descriptor), _) => Err(expected(descriptor.full_name(), json)),
+        (Kind::Message(descriptor), _) => Err(json.mismatch(descriptor.full_name())),
     }
 }
 
@@ -96,7 +96,7 @@ fn number(json: &Json<'_>, what: &str) -> Result<Number, String> {
     match json {
         Json::Number(number) => Ok(number.clone()),
         Json::String(text) => text.parse().map_err(|_| format!("expected {what}, found {}", quoted(text))),
-        _ => Err(expected(what, json)),
+        _ => Err(json.mismatch(what)),
     }
 }
 
@@ -115,10 +115,6 @@ fn enumeration(descriptor: &EnumDescriptor, json: &Json<'_>) -> Result<i32, Stri
             Some(value) => Ok(value.number()),
             None => Err(format!("{} is no value of {}", quoted(name), descriptor.full_name())),
         },
-        _ => Err(expected("the name or number of an enum value", json)),
+        _ => Err(json.mismatch("the name or number of an enum value")),
     }
-}
-
-fn expected(what: &str, json: &Json<'_>) -> String {
-    format!("expected {what}, found {}", json.kind())
 }

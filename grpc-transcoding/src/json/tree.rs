@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
-use std::str::Utf8Error;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
@@ -27,34 +26,27 @@ pub(crate) enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Why a text is refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NotJson {
-    #[error("not UTF-8 from byte {} on", .0.valid_up_to())]
-    Encoding(#[from] Utf8Error),
-    #[error("not readable as JSON: {0}")]
-    Syntax(#[from] serde_json::Error),
-}
-
-/// Reads a text that is one JSON value.
-pub(crate) fn parse(text: &[u8]) -> Result<Json<'_>, NotJson> {
-    let mut deserializer = serde_json::Deserializer::from_str(std::str::from_utf8(text)?);
-    let tree = Node { depth: 0, values_left: &Cell::new(MAX_VALUES) }.deserialize(&mut deserializer)?;
-    deserializer.end()?;
-    Ok(tree)
+/// Reads a text that is one JSON value. The error says why it is none.
+pub(crate) fn parse(text: &[u8]) -> Result<Json<'_>, String> {
+    let text = str::from_utf8(text).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let tree = Node { depth: 0, values_left: &Cell::new(MAX_VALUES) }.deserialize(&mut deserializer);
+    let tree = tree.and_then(|tree| deserializer.end().map(|()| tree));
+    tree.map_err(|error| format!("not readable as JSON: {error}"))
 }
 
 impl Json<'_> {
-    /// The kind of the value, in words.
-    pub(crate) fn kind(&self) -> &'static str {
-        match self {
+    /// The violation of a value that should be of another kind.
+    pub(crate) fn mismatch(&self, expected: &str) -> String {
+        let found = match self {
             Json::Null => "null",
             Json::Bool(_) => "a boolean",
             Json::Number(_) => "a number",
             Json::String(_) => "a string",
             Json::Array(_) => "an array",
             Json::Object(_) => "an object",
-        }
+        };
+        format!("expected {expected}, found {found}")
     }
 }
 

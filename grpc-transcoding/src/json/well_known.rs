@@ -1,14 +1,12 @@
 //! The well-known types whose JSON is no object with their fields.
 
-use std::borrow::Cow;
-
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, MessageDescriptor, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
 use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
-use super::path::{Path, Violations};
+use super::path::Path;
 use super::tree::Json;
 use crate::error::client_text::quoted;
 
@@ -19,7 +17,7 @@ const TYPE: &str = "@type";
 const VALUE: &str = "value";
 
 /// The form of a type in JSON.
-enum Form {
+pub(crate) enum Form {
     /// A string with a syntax of its own.
     Text,
     /// The value of the one field of this name.
@@ -30,11 +28,12 @@ enum Form {
     Any,
 }
 
-fn form(descriptor: &MessageDescriptor) -> Option<Form> {
+/// The form of a special type. None: its JSON is an object with its fields.
+pub(crate) fn form(descriptor: &MessageDescriptor) -> Option<Form> {
     Some(match descriptor.full_name().strip_prefix("google.protobuf.")? {
         "Timestamp" | "Duration" | "FieldMask" => Form::Text,
         "DoubleValue" | "FloatValue" | "Int64Value" | "UInt64Value" | "Int32Value" | "UInt32Value" | "BoolValue"
-        | "StringValue" | "BytesValue" => Form::Field("value"),
+        | "StringValue" | "BytesValue" => Form::Field(VALUE),
         "Struct" => Form::Field("fields"),
         "ListValue" => Form::Field("values"),
         "Value" => Form::Choice,
@@ -43,21 +42,31 @@ fn form(descriptor: &MessageDescriptor) -> Option<Form> {
     })
 }
 
-/// Whether the JSON of a type is special.
-pub(crate) fn is_special(descriptor: &MessageDescriptor) -> bool {
-    form(descriptor).is_some()
+/// The field with the value of a wrapper such as `google.protobuf.StringValue`.
+pub(crate) fn wrapped(descriptor: &MessageDescriptor) -> Option<FieldDescriptor> {
+    matches!(form(descriptor)?, Form::Field(VALUE)).then(|| descriptor.get_field_by_name(VALUE))?
+}
+
+/// The kind of a single value in JSON: that inside a wrapper, or the kind itself. None for an array, an object or any
+/// value.
+pub(crate) fn single_value(kind: Kind) -> Option<Kind> {
+    let Kind::Message(message) = &kind else { return Some(kind) };
+    match form(message)? {
+        Form::Text => Some(kind),
+        _ => Some(wrapped(message)?.kind()),
+    }
 }
 
 /// Reads a message of a special type. None: a violation says why.
 pub(crate) fn message(
     descriptor: &MessageDescriptor,
+    form: Form,
     json: Json<'_>,
-    path: Path<'_>,
-    violations: &mut Violations,
+    path: &Path<'_>,
 ) -> Option<DynamicMessage> {
-    let field = match form(descriptor)? {
-        Form::Text => return text(descriptor, json, path, violations),
-        Form::Any => return any(descriptor, json, path, violations),
+    let field = match form {
+        Form::Text => return text(descriptor, json, path),
+        Form::Any => return any(descriptor, json, path),
         Form::Field(name) => name,
         Form::Choice => match json {
             Json::Null => "null_value",
@@ -69,41 +78,31 @@ pub(crate) fn message(
         },
     };
     let field = descriptor.get_field_by_name(field).expect("the well-known types are the same everywhere");
-    let value = field_value(&field, json, path, violations)?;
+    let value = field_value(&field, json, path)?;
     let mut message = DynamicMessage::new(descriptor.clone());
     message.set_field(&field, value);
     Some(message)
 }
 
-fn text(
-    descriptor: &MessageDescriptor,
-    json: Json<'_>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) -> Option<DynamicMessage> {
-    let Json::String(text) = json else {
-        violations.add(path, format_args!("expected a string, found {}", json.kind()));
-        return None;
-    };
-    if descriptor.name() == "Timestamp" && !is_exact_time(&text) {
-        violations.add(path, format_args!("{}: more than 9 digits of a second, or a leap second", quoted(&text)));
-        return None;
-    }
-    if descriptor.name() == "FieldMask" && text.split(',').nth(MAX_PATHS).is_some() {
-        violations.add(path, format_args!("has more than {MAX_PATHS} paths"));
-        return None;
-    }
-    if descriptor.name() == "FieldMask"
-        && let Some(wrong) = text.split(',').find(|path| path.contains('_'))
-    {
-        let hint = camel_case(wrong).map(|spelt| format!(": send {}", quoted(&spelt))).unwrap_or_default();
-        let problem = "in JSON the paths of a field mask are in lowerCamelCase";
-        violations.add(path, format_args!("{}: {problem}{hint}", quoted(wrong)));
-        return None;
+fn text(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
+    let Json::String(text) = json else { return path.refuse(json.mismatch("a string")) };
+    match descriptor.name() {
+        "Timestamp" if !is_exact_time(&text) => {
+            return path.refuse(format_args!("{}: more than 9 digits of a second, or a leap second", quoted(&text)));
+        }
+        "FieldMask" if text.split(',').nth(MAX_PATHS).is_some() => {
+            return path.refuse(format_args!("has more than {MAX_PATHS} paths"));
+        }
+        "FieldMask" if let Some(wrong) = text.split(',').find(|path| path.contains('_')) => {
+            let hint = camel_case(wrong).map(|spelt| format!(": send {}", quoted(&spelt))).unwrap_or_default();
+            let problem = "in JSON the paths of a field mask are in lowerCamelCase";
+            return path.refuse(format_args!("{}: {problem}{hint}", quoted(wrong)));
+        }
+        _ => {}
     }
     let deserializer: StrDeserializer<'_, Error> = text.as_ref().into_deserializer();
     let message = DynamicMessage::deserialize(descriptor.clone(), deserializer);
-    message.map_err(|error| violations.add(path, format_args!("{}: {error}", quoted(&text)))).ok()
+    message.map_or_else(|error| path.refuse(format_args!("{}: {error}", quoted(&text))), Some)
 }
 
 /// A path of a field mask in the spelling of JSON, if it has one: each underscore stands before a small letter.
@@ -126,60 +125,40 @@ fn is_exact_time(text: &str) -> bool {
     fraction.bytes().take_while(u8::is_ascii_digit).count() <= 9 && text.get(17..19) != Some("60")
 }
 
-fn any(
-    descriptor: &MessageDescriptor,
-    json: Json<'_>,
-    path: Path<'_>,
-    violations: &mut Violations,
-) -> Option<DynamicMessage> {
-    let mut members = members(json, path, violations)?;
+fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
+    let mut members = members(json, path)?;
     let mut any = DynamicMessage::new(descriptor.clone());
     if members.is_empty() {
         return Some(any);
     }
-    let type_path = Path::Key(&path, TYPE);
-    let type_url = match take(&mut members, TYPE) {
-        Some(Json::String(url)) => url,
-        Some(other) => {
-            violations.add(type_path, format_args!("expected a string, found {}", other.kind()));
-            return None;
-        }
-        None => {
-            violations.add(type_path, "missing: what type is this?");
-            return None;
-        }
+    let type_path = Path::Key(path, TYPE);
+    let type_url = match members.extract_if(.., |(key, _)| key == TYPE).next() {
+        Some((_, Json::String(url))) => url,
+        Some((_, other)) => return type_path.refuse(other.mismatch("a string")),
+        None => return type_path.refuse("missing: what type is this?"),
     };
     let name = type_url.rsplit_once('/').map(|(_, name)| name);
     let Some(payload) = name.and_then(|name| descriptor.parent_pool().get_message_by_name(name)) else {
-        violations.add(type_path, format_args!("the type {} is not known", quoted(&type_url)));
-        return None;
+        return type_path.refuse(format_args!("the type {} is not known", quoted(&type_url)));
     };
     // Implementations differ for Empty: some write an empty "value", some no field. Both are read.
     let is_empty = payload.full_name() == "google.protobuf.Empty";
-    let payload = if is_special(&payload) || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
-        let value_path = Path::Key(&path, VALUE);
-        let value = take(&mut members, VALUE);
+    let payload = if form(&payload).is_some() || (is_empty && members.iter().any(|(key, _)| key == VALUE)) {
+        let value_path = Path::Key(path, VALUE);
+        let value = members.extract_if(.., |(key, _)| key == VALUE).next();
         for (key, _) in members {
-            violations.add(Path::Key(&path, &key), UNKNOWN);
+            Path::Key(path, &key).refuse::<()>(UNKNOWN);
         }
         match value {
-            Some(value) => any_message(&payload, value, value_path, violations)?,
-            None => {
-                violations.add(value_path, "missing");
-                return None;
-            }
+            Some((_, value)) => any_message(&payload, value, &value_path)?,
+            None => return value_path.refuse("missing"),
         }
     } else {
         let mut message = DynamicMessage::new(payload);
-        fields(&mut message, members, path, violations);
+        fields(&mut message, members, path);
         message
     };
     any.set_field_by_name("type_url", Value::String(type_url.into_owned()));
     any.set_field_by_name(VALUE, Value::Bytes(payload.encode_to_vec().into()));
     Some(any)
-}
-
-fn take<'a>(members: &mut Vec<(Cow<'a, str>, Json<'a>)>, key: &str) -> Option<Json<'a>> {
-    let index = members.iter().position(|(name, _)| name == key)?;
-    Some(members.remove(index).1)
 }

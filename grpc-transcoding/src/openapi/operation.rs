@@ -1,70 +1,110 @@
 //! One operation: its parameters, its body and its answers.
 
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
+use std::ops::Range;
+
+use prost_reflect::{Cardinality, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::Api;
-use super::binding::Binding;
 use super::comments::{comment, describe, first_sentence};
-use super::path::Parameter;
 use super::schema::Schemas;
+use crate::http_rule::template::{Segment, Template, Variable};
+use crate::json::single_value;
+use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";
 
 /// The content type of a stream of answers: one JSON text a line.
 const JSON_LINES: &str = "application/x-ndjson";
 
-/// An operation and its path.
-pub(crate) struct Operation {
-    pub(crate) path: String,
-    pub(crate) value: Value,
-}
-
-impl Operation {
-    /// `index`: of the binding. The first one has the name of the method alone.
-    pub(crate) fn new(
-        method: &MethodDescriptor,
-        binding: &Binding,
-        index: usize,
-        schemas: &mut Schemas,
-        api: &Api<'_>,
-    ) -> Self {
-        let path = &binding.path;
-        let input = method.input();
-        let comment = comment(&method.parent_file(), method.path());
-        let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
-        let mut parameters: Vec<_> = path.parameters.iter().map(|p| path_parameter(&input, p, schemas)).collect();
-        let elsewhere = [&path.fields[..], std::slice::from_ref(&binding.body)].concat();
-        if binding.body != "*" {
-            query(&input, &mut Vec::new(), &elsewhere, schemas, &mut parameters);
+/// An operation, and its path before it.
+///
+/// `index`: of the route. The first one has the name of the method alone.
+pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api: &Api<'_>) -> (String, Value) {
+    let method = &route.method;
+    let (path, in_path) = path(&route.template);
+    let comment = comment(&method.parent_file(), method.path());
+    let suffix = if index == 0 { String::new() } else { format!("_{}", index + 1) };
+    let mut parameters: Vec<_> = in_path.iter().map(|p| path_parameter(route, p, schemas)).collect();
+    let mut elsewhere: Vec<_> = route.variables.iter().map(|field| field.json()).collect();
+    let body = match &route.body {
+        Body::None => None,
+        Body::Whole if elsewhere.is_empty() => Some(schemas.message(&method.input())),
+        Body::Whole => Some(schemas.object(&method.input(), &elsewhere)),
+        Body::Field(field) => Some(schemas.field(field)),
+    };
+    if route.body != Body::Whole {
+        if let Body::Field(field) = &route.body {
+            elsewhere.push(field.json_name().to_owned());
         }
-        let headers =
-            api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
-        parameters.extend(headers);
-        let mut value = json!({
-            "operationId": format!("{}_{}{suffix}", method.parent_service().name(), method.name()),
-            "tags": [method.parent_service().full_name()],
-            "summary": first_sentence(&comment),
-            "parameters": parameters,
-            "responses": {
-                "200": answer(method, binding, schemas),
-                "default": {"$ref": "#/components/responses/Error"},
-            },
-        });
-        describe(&mut value, &comment);
-        if let Some(body) = body(&input, binding, &path.fields, schemas) {
-            value["requestBody"] = json!({"required": true, "content": {JSON: {"schema": body}}});
-        }
-        if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
-            value["deprecated"] = true.into();
-        }
-        Self { path: path.text.clone(), value }
+        query(&method.input(), &mut Vec::new(), &elsewhere, schemas, &mut parameters);
     }
+    let headers = api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
+    parameters.extend(headers);
+    let mut value = json!({
+        "operationId": format!("{}_{}{suffix}", method.parent_service().name(), method.name()),
+        "tags": [method.parent_service().full_name()],
+        "summary": first_sentence(&comment),
+        "parameters": parameters,
+        "responses": {
+            "200": answer(route, schemas),
+            "default": {"$ref": "#/components/responses/Error"},
+        },
+    });
+    describe(&mut value, &comment);
+    if let Some(body) = body {
+        value["requestBody"] = json!({"required": true, "content": {JSON: {"schema": body}}});
+    }
+    if method.method_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
+        value["deprecated"] = true.into();
+    }
+    (path, value)
 }
 
-fn path_parameter(input: &MessageDescriptor, parameter: &Parameter, schemas: &mut Schemas) -> Value {
-    let field = parameter.field.as_deref().and_then(|name| field(input, name));
-    let mut schema = match field.as_ref().filter(|_| parameter.whole) {
+/// One parameter of a path, for one wildcard of the template.
+struct Parameter {
+    name: String,
+    /// The index of the variable with this value, or with this part of its value.
+    variable: Option<usize>,
+    /// Whether it is the whole value of the variable.
+    whole: bool,
+}
+
+/// The path for a template such as `/v1/{name=shelves/*}/books/{book.id}:read`, with each parameter in braces.
+///
+/// A parameter of OpenAPI cannot hold a slash. So the literals of a variable become part of the path, and each of its
+/// wildcards a parameter.
+fn path(template: &Template) -> (String, Vec<Parameter>) {
+    let is_wildcard = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
+    let wildcards = |range: Range<usize>| template.segments[range].iter().filter(is_wildcard).count();
+    let (mut path, mut parameters) = (String::new(), Vec::<Parameter>::new());
+    for (index, segment) in template.segments.iter().enumerate() {
+        path.push('/');
+        if let Segment::Literal(literal) = segment {
+            path.push_str(literal);
+            continue;
+        }
+        let variable = template.variables.iter().position(|variable| variable.segments.contains(&index));
+        let (name, whole) = match variable.map(|variable| &template.variables[variable]) {
+            Some(Variable { field, segments, .. }) => match wildcards(segments.clone()) {
+                1 => (field.clone(), segments.len() == 1),
+                _ => (format!("{field}.{}", wildcards(segments.start..index + 1)), false),
+            },
+            None => (format!("segment.{}", parameters.len() + 1), false),
+        };
+        path.push_str(&format!("{{{name}}}"));
+        parameters.push(Parameter { name, variable, whole });
+    }
+    if let Some(verb) = &template.verb {
+        path.push(':');
+        path.push_str(verb);
+    }
+    (path, parameters)
+}
+
+fn path_parameter(route: &Route, parameter: &Parameter, schemas: &mut Schemas) -> Value {
+    let field = parameter.variable.map(|variable| &route.variables[variable].leaf);
+    let mut schema = match field.filter(|_| parameter.whole) {
         Some(field) => schemas.field(field),
         None => json!({"type": "string"}),
     };
@@ -83,15 +123,8 @@ fn path_parameter(input: &MessageDescriptor, parameter: &Parameter, schemas: &mu
     value
 }
 
-/// The field with this dotted name.
-fn field(message: &MessageDescriptor, name: &str) -> Option<FieldDescriptor> {
-    match name.split_once('.') {
-        None => message.get_field_by_name(name),
-        Some((first, rest)) => field(message.get_field_by_name(first)?.kind().as_message()?, rest),
-    }
-}
-
-/// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body.
+/// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body in
+/// JSON.
 ///
 /// `above`: the fields from the request to the message. A query cannot have maps and lists of messages.
 fn query(
@@ -103,51 +136,59 @@ fn query(
 ) {
     for field in message.fields() {
         above.push(field.clone());
-        let name = |part: fn(&FieldDescriptor) -> &str| above.iter().map(part).collect::<Vec<_>>().join(".");
-        let (name, json_name) = (name(FieldDescriptor::name), name(FieldDescriptor::json_name));
-        if !elsewhere.contains(&name) {
-            match field.kind() {
-                Kind::Message(inner) if !is_one_value(&inner) => {
-                    let again =
-                        above[..above.len() - 1].iter().any(|field| field.kind() == Kind::Message(inner.clone()));
-                    if field.cardinality() != prost_reflect::Cardinality::Repeated && !again {
-                        query(&inner, above, elsewhere, schemas, parameters);
-                    }
-                }
-                _ => {
-                    let mut value = json!({"name": json_name, "in": "query", "schema": schemas.field(&field)});
-                    describe(&mut value, &comment(&field.parent_file(), field.path()));
-                    parameters.push(value);
-                }
+        let name = above.iter().map(FieldDescriptor::json_name).collect::<Vec<_>>().join(".");
+        let is_above = |kind: &Kind| above[..above.len() - 1].iter().any(|field| field.kind() == *kind);
+        match field.kind() {
+            _ if elsewhere.contains(&name) => {}
+            kind if single_value(kind.clone()).is_some() => {
+                let mut value = json!({"name": name, "in": "query", "schema": schemas.field(&field)});
+                describe(&mut value, &comment(&field.parent_file(), field.path()));
+                parameters.push(value);
             }
+            kind if field.cardinality() == Cardinality::Repeated || is_above(&kind) => {}
+            Kind::Message(inner) => query(&inner, above, elsewhere, schemas, parameters),
+            _ => {}
         }
         above.pop();
     }
 }
 
-/// Whether the JSON of a message is a text, a number or a boolean.
-fn is_one_value(message: &MessageDescriptor) -> bool {
-    let schema = super::well_known::schema(message.full_name());
-    schema.is_some_and(|schema| !matches!(schema["type"].as_str(), Some("object" | "array")) && schema != json!({}))
-}
-
-fn body(input: &MessageDescriptor, binding: &Binding, in_path: &[String], schemas: &mut Schemas) -> Option<Value> {
-    match binding.body.as_str() {
-        "" => None,
-        "*" if in_path.is_empty() => Some(schemas.message(input)),
-        "*" => Some(schemas.object(input, in_path)),
-        name => Some(schemas.field(&input.get_field_by_name(name)?)),
-    }
-}
-
-fn answer(method: &MethodDescriptor, binding: &Binding, schemas: &mut Schemas) -> Value {
-    let output = method.output();
-    let schema = match output.get_field_by_name(&binding.response_body) {
-        Some(field) => schemas.field(&field),
+fn answer(route: &Route, schemas: &mut Schemas) -> Value {
+    let output = route.method.output();
+    let schema = match &route.response_body {
+        Some(field) => schemas.field(field),
         None => schemas.message(&output),
     };
     let description = comment(&output.parent_file(), output.path());
     let description = if description.is_empty() { "OK".to_owned() } else { description };
-    let content_type = if method.is_server_streaming() { JSON_LINES } else { JSON };
+    let content_type = if route.method.is_server_streaming() { JSON_LINES } else { JSON };
     json!({"description": description, "content": {content_type: {"schema": schema}}})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_wildcard_becomes_a_parameter() {
+        let table = [
+            // template, path, parameters (with ! those that are a field's whole value), fields
+            ("/v1/books/all", "/v1/books/all", "", ""),
+            ("/v2/user/{user_id}", "/v2/user/{user_id}", "user_id!", "user_id"),
+            ("/v1/{a.b}:read", "/v1/{a.b}:read", "a.b!", "a.b"),
+            ("/v1/{name=shelves/*}", "/v1/shelves/{name}", "name", "name"),
+            ("/v1/{name=a/*/b/**}:c", "/v1/a/{name.1}/b/{name.2}:c", "name.1 name.2", "name"),
+            ("/v1/{kind=fixed}/{id}", "/v1/fixed/{id}", "id!", "kind id"),
+            ("/v1/*/{id}/**", "/v1/{segment.1}/{id}/{segment.3}", "segment.1 id! segment.3", "id"),
+        ];
+        for (template, text, parameters, fields) in table {
+            let template_read = Template::new(template).unwrap();
+            let (path, found) = path(&template_read);
+            assert_eq!(path, text, "{template}");
+            let names = found.iter().map(|p| format!("{}{}", p.name, if p.whole { "!" } else { "" }));
+            assert_eq!(names.collect::<Vec<_>>().join(" "), parameters, "{template}");
+            let variables = template_read.variables.iter().map(|variable| variable.field.as_str());
+            assert_eq!(variables.collect::<Vec<_>>().join(" "), fields, "{template}");
+        }
+    }
 }

@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use serde_json::{Value, json};
 
 use super::comments::{comment, describe};
-use super::well_known;
+use crate::json::{encode_with_defaults, wrapped};
 
 /// The schemas of messages and enums, and of all messages and enums inside them.
 pub(crate) struct Schemas {
-    components: BTreeMap<String, Value>,
+    /// By the full names of their messages and enums.
+    pub(crate) components: BTreeMap<String, Value>,
     /// The messages of requests. An unknown key in them is an error, while answers may gain keys.
     closed: BTreeSet<String>,
     /// See [`Api::refine_text`](super::Api::refine_text).
@@ -19,43 +20,39 @@ pub(crate) struct Schemas {
 
 impl Schemas {
     /// `requests`: the messages of the requests.
-    pub(crate) fn new(
-        requests: impl IntoIterator<Item = MessageDescriptor>,
-        refine_text: fn(&FieldDescriptor, &mut Value),
-    ) -> Self {
+    pub(crate) fn new(mut requests: Vec<MessageDescriptor>, refine_text: fn(&FieldDescriptor, &mut Value)) -> Self {
         let mut closed = BTreeSet::new();
-        let mut waiting: Vec<_> = requests.into_iter().collect();
-        while let Some(message) = waiting.pop() {
+        while let Some(message) = requests.pop() {
             if closed.insert(message.full_name().to_owned()) {
-                waiting.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
+                requests.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
             }
         }
         Self { components: BTreeMap::new(), closed, refine_text }
     }
 
-    /// All schemas, by the full names of their messages and enums.
-    pub(crate) fn into_components(self) -> BTreeMap<String, Value> {
-        self.components
-    }
-
-    /// Adds a schema under this name, and refers to it.
-    pub(crate) fn named(&mut self, name: &str, schema: Value) -> Value {
-        self.component(name, |_| schema)
-    }
-
     /// A schema that refers to a message.
     pub(crate) fn message(&mut self, message: &MessageDescriptor) -> Value {
-        match well_known::schema(message.full_name()) {
-            Some(schema) => schema,
-            None => self.component(message.full_name(), |schemas| schemas.object(message, &[])),
+        match message.full_name() {
+            "google.protobuf.Timestamp" => json!({"type": "string", "format": "date-time"}),
+            "google.protobuf.Duration" => json!({"type": "string", "pattern": r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$"}),
+            // Names in lowerCamelCase, separated by commas.
+            "google.protobuf.FieldMask" => json!({"type": "string", "format": "field-mask"}),
+            "google.protobuf.Any" => any(),
+            "google.protobuf.Struct" => json!({"type": "object"}),
+            "google.protobuf.ListValue" => json!({"type": "array"}),
+            "google.protobuf.Value" => json!({}),
+            name => match wrapped(message) {
+                Some(value) => self.single(&value),
+                None => self.component(name, |schemas| schemas.object(message, &[])),
+            },
         }
     }
 
-    /// A message as an object, without some of its fields.
+    /// A message as an object, without the fields of these JSON names.
     pub(crate) fn object(&mut self, message: &MessageDescriptor, without: &[String]) -> Value {
         let mut properties = serde_json::Map::new();
         let mut required = Vec::new();
-        for field in message.fields().filter(|field| !without.iter().any(|name| name == field.name())) {
+        for field in message.fields().filter(|field| !without.iter().any(|name| name == field.json_name())) {
             let mut schema = self.field(&field);
             describe(&mut schema, &comment(&field.parent_file(), field.path()));
             properties.insert(field.json_name().to_owned(), schema);
@@ -97,26 +94,32 @@ impl Schemas {
     /// One value of a field or list.
     fn single(&mut self, field: &FieldDescriptor) -> Value {
         match field.kind() {
-            Kind::Double => well_known::floating("double"),
-            Kind::Float => well_known::floating("float"),
+            Kind::Double => floating("double"),
+            Kind::Float => floating("float"),
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => json!({"type": "integer", "format": "int32"}),
             Kind::Uint32 | Kind::Fixed32 => json!({"type": "integer", "format": "uint32", "minimum": 0}),
-            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => well_known::int64(),
-            Kind::Uint64 | Kind::Fixed64 => well_known::uint64(),
+            // 64 bits do not fit the numbers of JavaScript, so they are texts.
+            Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => {
+                json!({"type": "string", "format": "int64", "pattern": "^(0|-?[1-9][0-9]{0,18})$"})
+            }
+            Kind::Uint64 | Kind::Fixed64 => {
+                json!({"type": "string", "format": "uint64", "pattern": "^(0|[1-9][0-9]{0,19})$"})
+            }
             Kind::Bool => json!({"type": "boolean"}),
             Kind::String => {
                 let mut schema = json!({"type": "string"});
                 (self.refine_text)(field, &mut schema);
                 schema
             }
-            Kind::Bytes => well_known::bytes(),
+            Kind::Bytes => json!({"type": "string", "contentEncoding": "base64"}),
             Kind::Message(message) => self.message(&message),
             Kind::Enum(members) if members.full_name() == "google.protobuf.NullValue" => json!({"type": "null"}),
             Kind::Enum(members) => self.component(members.full_name(), |_| enumeration(&members)),
         }
     }
 
-    fn component(&mut self, name: &str, schema: impl FnOnce(&mut Self) -> Value) -> Value {
+    /// Adds a schema under this name, if there is none, and refers to it.
+    pub(crate) fn component(&mut self, name: &str, schema: impl FnOnce(&mut Self) -> Value) -> Value {
         if !self.components.contains_key(name) {
             // The name is taken first, because a message may contain itself.
             self.components.insert(name.to_owned(), Value::Null);
@@ -125,6 +128,16 @@ impl Schemas {
         }
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
+}
+
+/// Any message, together with its type.
+pub(crate) fn any() -> Value {
+    json!({"type": "object", "properties": {"@type": {"type": "string"}}, "required": ["@type"]})
+}
+
+/// JSON has no numbers for the last three.
+fn floating(format: &str) -> Value {
+    json!({"oneOf": [{"type": "number", "format": format}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
 fn enumeration(members: &EnumDescriptor) -> Value {
@@ -138,20 +151,10 @@ fn enumeration(members: &EnumDescriptor) -> Value {
     json!({"type": "string", "title": members.name(), "enum": names, "description": description.trim()})
 }
 
+/// The value of a field that is left out.
 fn default(field: &FieldDescriptor) -> Value {
-    match field.default_value() {
-        prost_reflect::Value::Bool(value) => value.into(),
-        prost_reflect::Value::I32(value) => value.into(),
-        prost_reflect::Value::U32(value) => value.into(),
-        prost_reflect::Value::I64(value) => value.to_string().into(),
-        prost_reflect::Value::U64(value) => value.to_string().into(),
-        prost_reflect::Value::F32(value) => value.into(),
-        prost_reflect::Value::F64(value) => value.into(),
-        prost_reflect::Value::EnumNumber(number) => {
-            let kind = field.kind();
-            let member = kind.as_enum().and_then(|members| members.get_value(number));
-            member.map_or(Value::Null, |member| member.name().into())
-        }
-        _ => "".into(),
-    }
+    let message = DynamicMessage::new(field.parent_message().clone());
+    let mut defaults: Value = serde_json::from_slice(&encode_with_defaults(&message)).unwrap_or_default();
+    // The JSON of `google.protobuf.Any` leaves its fields out: a text, and bytes.
+    defaults.get_mut(field.json_name()).map_or("".into(), Value::take)
 }

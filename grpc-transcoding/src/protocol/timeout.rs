@@ -2,41 +2,39 @@
 
 use std::time::Duration;
 
-use http::header::ValueIter;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use crate::error::Error;
 use crate::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT};
 
 /// The timeout of a gRPC, gRPC-Web or REST call.
 pub(crate) fn grpc(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let description = "must be given once, as 1 to 8 digits and one of the units H, M, S, m, u, n";
-    only(headers.get_all(GRPC_TIMEOUT).iter(), parse).ok_or_else(|| Error::field(GRPC_TIMEOUT.as_str(), description))
+    only(headers, GRPC_TIMEOUT, parse, "must be given once, as 1 to 8 digits and one of the units H, M, S, m, u, n")
 }
 
 /// The timeout of a Connect call.
 pub(crate) fn connect(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let description = "must be given once, as 1 to 10 digits";
-    only(headers.get_all(CONNECT_TIMEOUT).iter(), milliseconds)
-        .ok_or_else(|| Error::field(CONNECT_TIMEOUT.as_str(), description))
+    let milliseconds = |value: &[u8]| number(value, 10).map(Duration::from_millis);
+    only(headers, CONNECT_TIMEOUT, milliseconds, "must be given once, as 1 to 10 digits")
 }
 
-/// The meaning of the only value. `Some(None)`: there is no value; `None`: it is malformed, or there are several.
-fn only(mut values: ValueIter<'_, HeaderValue>, parse: fn(&[u8]) -> Option<Duration>) -> Option<Option<Duration>> {
-    let Some(value) = values.next() else { return Some(None) };
-    let timeout = parse(value.as_bytes())?;
-    values.next().is_none().then_some(Some(timeout))
+/// The meaning of the only value of a header. The error is `problem` if it is malformed, or if there are several.
+fn only(
+    headers: &HeaderMap,
+    name: HeaderName,
+    parse: impl FnOnce(&[u8]) -> Option<Duration>,
+    problem: &str,
+) -> Result<Option<Duration>, Error> {
+    let mut values = headers.get_all(&name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let timeout = parse(value.as_bytes()).filter(|_| values.next().is_none());
+    timeout.map(Some).ok_or_else(|| Error::field(name.as_str(), problem))
 }
 
 /// Reads a timeout as the gRPC protocol writes it.
-///
-/// The protocol says 'positive', yet clients whose time is up send 0, and mean it.
 fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
-    if !(1..=8).contains(&digits.len()) || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
+    let number = number(digits, 8)?;
     match unit {
         b'H' => Some(Duration::from_secs(number * 60 * 60)),
         b'M' => Some(Duration::from_secs(number * 60)),
@@ -48,11 +46,10 @@ fn parse(value: &[u8]) -> Option<Duration> {
     }
 }
 
-/// Reads a timeout as the Connect protocol writes it. As in gRPC, clients also send 0.
-fn milliseconds(digits: &[u8]) -> Option<Duration> {
-    let is_number = (1..=10).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    let number = || digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
-    is_number.then(|| Duration::from_millis(number()))
+/// Reads 1 to `most` digits. The gRPC protocol says 'positive', yet clients whose time is up send 0, and mean it.
+fn number(digits: &[u8], most: usize) -> Option<u64> {
+    let is_number = (1..=most).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]

@@ -1,74 +1,69 @@
-//! A REST call: it becomes a gRPC call, and its answer becomes JSON.
+//! A REST call: its path, query and body become the message of a gRPC call, and the answer becomes JSON.
 
-use std::pin::Pin;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
-use http_body::Frame;
+use futures_util::stream;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use prost::Message;
 use prost_reflect::DynamicMessage;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
+use tonic_types::FieldViolation;
 
-use super::{Bindings, Route};
+use super::field::FieldPath;
+use super::{Route, route};
+use crate::compression::{self, Decoder};
 use crate::error::Error;
-use crate::grpc_call::{self, Answer, GrpcService, Messages, Part};
-use crate::headers::{BEARER, JSON, NOSNIFF};
+use crate::error::client_text::{MAX_CHARS, cut};
+use crate::grpc_call::{self, End, GrpcService, Messages};
+use crate::headers::JSON;
 use crate::host::CallHost;
-use crate::{compression, json};
+use crate::http_rule::percent::{self, Place};
+use crate::json;
 
 /// The content type of a stream: one JSON text a line.
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
+/// The most parameters of a query.
+const MAX_PARAMETERS: usize = 1_000;
+
+/// The most violations in an answer.
+const MAX_VIOLATIONS: usize = 16;
+
 /// A call of the method of a route.
 #[derive(Debug, Clone)]
 pub struct RestCall {
-    route: Arc<Route>,
-    bindings: Bindings,
+    /// The route of the call.
+    pub route: Arc<Route>,
+    /// The values of the path variables, in their order and percent-encoded.
+    pub(crate) bindings: Vec<String>,
 }
 
 impl RestCall {
-    /// A call by `route`, with these values of its path variables.
-    pub(crate) fn new(route: Arc<Route>, bindings: Bindings) -> Self {
-        Self { route, bindings }
-    }
-
-    /// The gRPC path of the method.
-    pub(crate) fn grpc_path(&self) -> &PathAndQuery {
-        self.route.grpc_path()
-    }
-
     /// Calls the service, and translates its answer.
-    pub(crate) async fn answer(
-        self,
-        service: impl GrpcService,
-        request: Request<Body>,
-        host: impl CallHost,
-    ) -> Response<Body> {
+    pub(crate) async fn answer<H: CallHost>(self, service: impl GrpcService, request: Request<Body>) -> Response<Body> {
+        let host = H::of(request.extensions());
         let (head, body) = request.into_parts();
         let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
-        let path = self.route.grpc_path().clone();
-        let (headers, query) = (head.headers.clone(), head.uri.query().map(str::to_owned));
-        let (call, decoding) = (self.clone(), host.clone());
-        let message = grpc_call::lazy_message(host.clone(), async move {
-            let decode = move |body: Bytes| {
-                let message = call.route.request(&call.bindings, query.as_deref(), &body);
-                message.map(|message| message.encode_to_vec().into()).map_err(Error::FieldsInvalid)
-            };
-            compression::read(body, &headers, &decoding).await?.decode(&decoding, decode).await
+        let path = self.route.grpc_path.clone();
+        let (call, query) = (self.clone(), head.uri.query().map(str::to_owned));
+        let decode: Decoder = Arc::new(move |body| {
+            let message = call.request(query.as_deref(), body).map_err(Error::FieldsInvalid)?;
+            Ok(message.encode_to_vec().into())
         });
-        if self.route.is_server_streaming() {
+        let content = compression::read(body, head.headers.clone(), host.message_bytes());
+        let message = grpc_call::lazy_message(host.clone(), content, Some(decode));
+        if self.route.method.is_server_streaming() {
             let (headers, messages) = grpc_call::streaming(service, head, path, message, &host).await;
-            return self.stream(headers, messages, host).await;
+            return self.stream(headers, messages).await;
         }
-        let Answer { mut headers, result, trailers } = grpc_call::unary(service, head, path, message, &host).await;
+        let (mut headers, result, trailers) = grpc_call::unary(service, head, path, message, &host).await;
         headers.extend(trailers);
         match result.and_then(|message| self.encode(message, &host)) {
-            Ok(json) => compression::answer(StatusCode::OK, headers, JSON, json, gzip),
+            Ok(json) => compression::answer(headers, JSON, json, gzip),
             Err(status) => self.failed(headers, &status, gzip),
         }
     }
@@ -78,29 +73,36 @@ impl RestCall {
         self.failed(HeaderMap::new(), status, false)
     }
 
-    fn failed(&self, mut headers: HeaderMap, status: &Status, gzip: bool) -> Response<Body> {
-        if status.code() == Code::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, BEARER);
-        }
-        compression::answer(json::http_status(status.code()), headers, JSON, self.encode_status(status), gzip)
+    fn failed(&self, headers: HeaderMap, status: &Status, gzip: bool) -> Response<Body> {
+        compression::failed(status.code(), headers, self.encode_status(status), gzip)
     }
 
-    /// The answer to a streaming call. If the stream fails before its first message, it is that of any failed call.
-    async fn stream<B, H>(self, headers: HeaderMap, mut messages: Messages<B, H>, host: H) -> Response<Body>
-    where
-        B: http_body::Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,
-        H: CallHost,
-    {
+    /// The answer to a streaming call: one JSON text a line, and after a failure the line `{"error": STATUS}`. If the
+    /// stream fails before its first message, it is that of any failed call.
+    async fn stream(self, headers: HeaderMap, mut messages: Messages<impl CallHost>) -> Response<Body> {
         let first = messages.next().await;
-        if let Part::End { result: Err(status), .. } = &first {
+        if let Err(End { result: Err(status), .. }) = &first {
             return self.failed(headers, status, false);
         }
-        let lines = Lines { call: self, first: Some(first), messages, ended: false, host };
-        let mut response = Response::new(Body::new(lines));
-        *response.headers_mut() = headers;
-        response.headers_mut().insert(CONTENT_TYPE, LINES);
-        response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        response
+        let lines = stream::unfold(Some((self, Some(first), messages)), |state| async {
+            let (call, first, mut messages) = state?;
+            let next = match first {
+                Some(first) => first,
+                None => messages.next().await,
+            };
+            let json = match next {
+                Ok(message) => call.encode(message, &messages.host),
+                Err(end) => Err(end.result.err()?),
+            };
+            Some(match json {
+                Ok(json) => (Ok([&json[..], b"\n"].concat().into()), Some((call, None, messages))),
+                Err(status) => {
+                    let error = call.encode_status(&status);
+                    (Ok([b"{\"error\":", &error[..], b"}\n"].concat().into()), None)
+                }
+            })
+        });
+        compression::response(headers, LINES, grpc_call::body_of(lines))
     }
 
     fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {
@@ -116,44 +118,85 @@ impl RestCall {
     fn encode_status(&self, status: &Status) -> Bytes {
         json::encode_status(self.route.method.parent_pool(), status).into()
     }
-}
 
-/// The body of a streaming answer: one JSON text a line. The last line of a failed stream is `{"error": STATUS}`.
-struct Lines<B, H> {
-    call: RestCall,
-    first: Option<Part>,
-    messages: Messages<B, H>,
-    ended: bool,
-    host: H,
-}
-
-impl<B: http_body::Body<Data = Bytes, Error = Status> + Unpin, H: CallHost> http_body::Body for Lines<B, H> {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
-        if this.ended {
-            return Poll::Ready(None);
-        }
-        let part = match this.first.take() {
-            Some(part) => part,
-            None => ready!(this.messages.poll_next(cx)),
-        };
-        let json = match part {
-            Part::Message(message) => this.call.encode(message, &this.host),
-            Part::End { result: Ok(()), .. } => {
-                this.ended = true;
-                return Poll::Ready(None);
-            }
-            Part::End { result: Err(status), .. } => Err(status),
-        };
-        let line = json.map(|json| [&json[..], b"\n"].concat()).unwrap_or_else(|status| {
-            this.ended = true;
-            [b"{\"error\":", &this.call.encode_status(&status)[..], b"}\n"].concat()
+    /// The request message. An empty body is an empty message, or an unset field.
+    ///
+    /// Violations name fields of the path and the body by their JSON path, and parameters as the client writes them,
+    /// percent-decoded and cut off.
+    pub fn request(&self, query: Option<&str>, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
+        let mut violations = Vec::new();
+        let mut message = self.read_body(body).unwrap_or_else(|problems| {
+            violations = problems;
+            DynamicMessage::new(self.route.method.input())
         });
-        Poll::Ready(Some(Ok(Frame::data(line.into()))))
+        let variables = self.route.variables.iter().zip(&self.route.template.variables);
+        for ((field, variable), text) in variables.zip(&self.bindings) {
+            let put = field.value(text, variable.place).and_then(|value| match field.get(&message) {
+                Some(other) if *other != value => Err("has another value in the body than in the path".to_owned()),
+                _ => field.put(&mut message, value),
+            });
+            if let Err(problem) = put {
+                violations.push(FieldViolation::new(field.json(), problem));
+            }
+        }
+        self.read_query(query.unwrap_or_default(), &mut message, &mut violations);
+        if violations.is_empty() { Ok(message) } else { Err(violations) }
     }
+
+    fn read_body(&self, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
+        let input = self.route.method.input();
+        match &self.route.body {
+            route::Body::None if !body.is_empty() && !is_empty_object(body) => {
+                let description = "must be empty or {}: this call takes its fields from the path and the query";
+                Err(vec![FieldViolation::new(json::BODY, description)])
+            }
+            route::Body::Whole if !body.is_empty() => json::decode(&input, body),
+            route::Body::Field(field) if !body.is_empty() => {
+                let value = json::decode_field(field, body)?;
+                let mut message = DynamicMessage::new(input);
+                message.set_field(field, value);
+                Ok(message)
+            }
+            _ => Ok(DynamicMessage::new(input)),
+        }
+    }
+
+    fn read_query(&self, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
+        let mut seen = HashSet::new();
+        let mut put = |name: &str, value: &str| {
+            let field = FieldPath::resolve(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
+            if self.route.variables.contains(&field) {
+                return Err("is a part of the path".to_owned());
+            }
+            if self.route.body == route::Body::Whole || self.route.body == route::Body::Field(field.root().clone()) {
+                return Err("belongs into the body".to_owned());
+            }
+            if !field.leaf.is_list() && !seen.insert(field.json()) {
+                return Err("is given more than once".to_owned());
+            }
+            field.put(message, field.value(value, Place::Query)?)
+        };
+        let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+        for (index, parameter) in parameters.take(MAX_PARAMETERS + 1).enumerate() {
+            if violations.len() >= MAX_VIOLATIONS {
+                return;
+            }
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let result = match index {
+                MAX_PARAMETERS => Err(format!("is one too many: {MAX_PARAMETERS} can be given")),
+                _ => put(name, value),
+            };
+            if let Err(problem) = result {
+                let name = percent::decode(name, Place::Query).unwrap_or(name.into());
+                violations.push(FieldViolation::new(cut(&name, MAX_CHARS), problem));
+            }
+        }
+    }
+}
+
+/// Whether a body is the JSON object without fields.
+fn is_empty_object(body: &[u8]) -> bool {
+    body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
-use crate::json;
+use crate::http_rule::percent::{self, Place};
+use crate::json::{self, Json};
 
 /// The most parents of a field.
 const MAX_DEPTH: usize = 64;
@@ -14,33 +15,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldPath {
     parents: Vec<FieldDescriptor>,
-    leaf: FieldDescriptor,
-}
-
-/// The conversion of a text to JSON.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    /// The content of a JSON string. Numbers and many well-known types are written as strings, too.
-    Text,
-    Bool,
-    /// A name, or a number.
-    Enum,
-}
-
-impl Form {
-    fn of(kind: &Kind) -> Option<Self> {
-        match kind {
-            Kind::Bool => Some(Form::Bool),
-            Kind::Enum(_) => Some(Form::Enum),
-            Kind::Message(message) => match message.full_name().strip_prefix("google.protobuf.")? {
-                "BoolValue" => Some(Form::Bool),
-                "Timestamp" | "Duration" | "FieldMask" | "StringValue" | "BytesValue" | "Int32Value" | "Int64Value"
-                | "UInt32Value" | "UInt64Value" | "FloatValue" | "DoubleValue" => Some(Form::Text),
-                _ => None,
-            },
-            _ => Some(Form::Text),
-        }
-    }
+    pub(crate) leaf: FieldDescriptor,
 }
 
 impl FieldPath {
@@ -54,16 +29,19 @@ impl FieldPath {
             let shown = || cut(name, MAX_CHARS);
             let field =
                 field.ok_or_else(|| format!("is unknown: {} has no field '{}'", message.full_name(), shown()))?;
-            let kind = field.kind();
             if names.peek().is_none() {
-                return match Form::of(&kind) {
-                    Some(_) if !field.is_map() => Ok(Self { parents, leaf: field }),
-                    _ => Err("is a message: give its fields, or send it in a body".to_owned()),
+                return match json::single_value(field.kind()) {
+                    Some(_) => Ok(Self { parents, leaf: field }),
+                    None => Err("is a message: give its fields, or send it in a body".to_owned()),
                 };
             }
             // The fields of a well-known type have no names in JSON.
-            message = match kind {
-                Kind::Message(message) if !field.is_list() && !field.is_map() && !is_well_known(&message) => message,
+            message = match field.kind() {
+                Kind::Message(message)
+                    if field.cardinality() != Cardinality::Repeated && message.package_name() != "google.protobuf" =>
+                {
+                    message
+                }
                 _ => return Err(format!("is unknown: '{}' has no fields that can be named", shown())),
             };
             if parents.len() == MAX_DEPTH {
@@ -80,35 +58,23 @@ impl FieldPath {
         names.join(".")
     }
 
-    /// The field at the end of the path.
-    pub(crate) fn leaf(&self) -> &FieldDescriptor {
-        &self.leaf
-    }
-
     /// The field at the beginning of the path.
     pub(crate) fn root(&self) -> &FieldDescriptor {
         self.parents.first().unwrap_or(&self.leaf)
     }
 
-    /// A value of the field, of one element where the field is a list. The error says what is wrong with the text.
-    pub(crate) fn value(&self, text: &str) -> Result<Value, String> {
-        let kind = self.leaf.kind();
-        if matches!(kind, Kind::String) {
-            return Ok(Value::String(text.to_owned()));
-        }
-        let json = match Form::of(&kind).expect("a path leads to a field that takes a text") {
-            Form::Bool => boolean(text).ok_or("must be true or false")?.to_string(),
-            Form::Enum if let Ok(number) = text.parse::<i32>() => number.to_string(),
-            Form::Enum | Form::Text => serde_json::Value::from(text).to_string(),
+    /// The value of a percent-encoded text, of one element where the field is a list. The error says what is wrong.
+    pub(crate) fn value(&self, text: &str, place: Place) -> Result<Value, String> {
+        let text = percent::decode(text, place)?;
+        let json = match json::single_value(self.leaf.kind()).expect("a path leads to a field that takes a text") {
+            Kind::Bool => Json::Bool(boolean(&text).ok_or("must be true or false")?),
+            Kind::Enum(_) if let Ok(number) = text.parse::<i32>() => Json::Number(number.into()),
+            // Numbers and many well-known types are written as strings, too.
+            _ => Json::String(text),
         };
-        let json = if self.leaf.is_list() { format!("[{json}]") } else { json };
-        let value = json::decode_field(&self.leaf, json.as_bytes()).map_err(|violations| {
+        json::read(|root| json::single(&self.leaf.kind(), json, root)).map_err(|violations| {
             violations.into_iter().map(|violation| violation.description).collect::<Vec<_>>().join("; ")
-        })?;
-        match value {
-            Value::List(mut elements) => elements.pop().ok_or_else(|| "has no value".to_owned()),
-            value => Ok(value),
-        }
+        })
     }
 
     /// The value that is set in a message.
@@ -148,15 +114,10 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// Checks that no other field of the same oneof is set: the new value would silently unset it.
+/// Checks that no other field of the same oneof is set.
 fn claim_oneof(message: &DynamicMessage, field: &FieldDescriptor) -> Result<(), String> {
-    let Some(oneof) = field.containing_oneof() else { return Ok(()) };
-    match oneof.fields().find(|other| other != field && message.has_field(other)) {
+    match json::rival(message, field) {
         Some(other) => Err(format!("can't be given together with '{}'", other.json_name())),
         None => Ok(()),
     }
-}
-
-fn is_well_known(message: &MessageDescriptor) -> bool {
-    message.package_name() == "google.protobuf"
 }

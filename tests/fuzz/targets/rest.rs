@@ -6,8 +6,9 @@
 use std::sync::LazyLock;
 
 use feature_server::services::descriptors;
+use grpc_transcoding::Error;
 use grpc_transcoding::json::encode;
-use grpc_transcoding::rest::{Found, Routes};
+use grpc_transcoding::rest::Routes;
 use http::{Method, Uri};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
@@ -24,18 +25,19 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     // Requests as the HTTP library passes them on; no other request reaches a route.
     let (Ok(verb), Ok(uri)) = (Method::from_bytes(verb), Uri::try_from(target)) else { return Corpus::Reject };
     match ROUTES.find(&verb, uri.path()) {
-        Found::Route(route, bindings) => match route.request(&bindings, uri.query(), body) {
+        Ok(call) => match call.request(uri.query(), body) {
             Ok(message) => drop(encode(&message)),
             Err(violations) => assert!(!violations.is_empty(), "a refusal says why"),
         },
-        Found::WrongVerb { allow } => {
+        Err(Error::VerbNotAllowed(allow)) => {
             assert!(!allow.is_empty() && !allow.contains(&verb), "{verb} is wrong, but {allow:?} are right");
             for verb in allow {
-                assert!(matches!(ROUTES.find(&verb, uri.path()), Found::Route(..)), "{verb} {uri}");
+                assert!(ROUTES.find(&verb, uri.path()).is_ok(), "{verb} {uri}");
             }
         }
-        Found::Nothing => {
-            assert!(matches!(ROUTES.find(&Method::GET, uri.path()), Found::Nothing), "{uri} is known with GET");
+        Err(_) => {
+            let found = ROUTES.find(&Method::GET, uri.path());
+            assert!(matches!(found, Err(Error::PathUnknown)), "{uri} is known with GET");
         }
     }
     Corpus::Keep

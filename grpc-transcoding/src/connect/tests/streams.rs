@@ -15,7 +15,8 @@ use tonic::body::Body;
 use super::support::*;
 use crate::connect::{Connect, error_json};
 use crate::error::{ERROR_DOMAIN, Error};
-use crate::framing::{Envelope, Envelopes, wrap};
+use crate::framing::{Envelopes, wrap};
+use crate::grpc_call::End;
 
 const JSON: &str = "application/connect+json";
 const PROTO: &str = "application/connect+proto";
@@ -28,7 +29,7 @@ fn taken_apart(answer: &Answer) -> (Vec<Vec<u8>>, Value) {
     let mut envelopes = Envelopes::new(usize::MAX);
     envelopes.push(&answer.body);
     let mut messages = Vec::new();
-    while let Some(Envelope { flags, message }) = envelopes.next().unwrap() {
+    while let Some((flags, message)) = envelopes.next().unwrap() {
         match flags {
             0 => messages.push(message.to_vec()),
             1 => messages.push(gunzipped(&message)),
@@ -168,6 +169,6 @@ fn trailers_are_told_at_the_end() {
     for (name, value) in [("cost", "237"), ("cost", "238"), ("key-bin", "AQI")] {
         headers.append(name, value.parse().unwrap());
     }
-    let end = error_json::end_of_stream(method(WATCH).parent_pool(), &Ok(()), &headers);
+    let end = error_json::end_of_stream(method(WATCH).parent_pool(), &End { result: Ok(()), trailers: headers });
     assert_eq!(end, r#"{"metadata":{"cost":["237","238"],"key-bin":["AQI"]}}"#);
 }

@@ -13,9 +13,10 @@ pub use crate::layer::tests::greeter::{Answer, CHAT, GREET, WATCH, greeter, gunz
 pub const LIMIT: usize = 4000;
 
 /// The answer to a call, up to its beginning.
-pub async fn begin(request: Request<Body>) -> Response<Body> {
+pub async fn begin(mut request: Request<Body>) -> Response<Body> {
+    request.extensions_mut().insert(DefaultHost { message_bytes: LIMIT });
     let call = Connect::of(&method(request.uri().path()), &request).unwrap();
-    call.answer(greeter(), request, DefaultHost { message_bytes: LIMIT }).await
+    call.answer::<DefaultHost>(greeter(), request).await
 }
 
 /// The answer to a call.

@@ -2,17 +2,18 @@
 
 use std::convert::Infallible;
 
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderName, Method};
 use http_body_util::{BodyExt, Full};
 use prost_reflect::Value;
+use tonic::Code;
 use tower::service_fn;
 
 use super::*;
 use crate::framing::wrap;
 use crate::host::DefaultHost;
+use crate::rest::Routes;
 use crate::rest::tests::support::compile;
-use crate::rest::{Found, Routes};
 
 /// The answer of the service: a message for each total, and a status.
 #[derive(Clone)]
@@ -28,7 +29,7 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
     ));
     let answer = pool.get_message_by_name("test.Answer").unwrap();
     let routes = Routes::new(&pool).unwrap();
-    let Found::Route(route, bindings) = routes.find(&Method::GET, "/watch") else { panic!("there is a route") };
+    let call = routes.find(&Method::GET, "/watch").unwrap();
     let service = service_fn(move |_| {
         let mut body = Vec::new();
         for total in &inside.totals {
@@ -45,9 +46,8 @@ async fn call(stream: &str, inside: Inside, header: Option<(HeaderName, &str)>) 
     if let Some((name, value)) = header {
         request = request.header(name, value);
     }
-    let call = RestCall::new(route.clone(), bindings);
     let request = request.body(Body::empty()).unwrap();
-    let (head, body) = call.answer(service, request, DefaultHost::default()).await.into_parts();
+    let (head, body) = call.answer::<DefaultHost>(service, request).await.into_parts();
     (head, body.collect().await.unwrap().to_bytes())
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use prost_reflect::Value;
 
 use super::support::{call, routes};
-use crate::rest::{Found, Routes};
+use crate::rest::Routes;
 
 static ROUTES: LazyLock<Routes> = LazyLock::new(|| {
     routes(&[
@@ -32,13 +32,13 @@ fn encode(text: &str, kept: &str) -> String {
 
 /// The method of a path, and its values of `a`, `b` and `inner.name`.
 fn found(path: &str) -> Option<(String, [String; 3])> {
-    let Found::Route(route, bindings) = ROUTES.find(&Method::GET, path) else { return None };
-    let message = route.request(&bindings, None, b"").ok()?;
+    let call = ROUTES.find(&Method::GET, path).ok()?;
+    let message = call.request(None, b"").ok()?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let inner = message.get_field_by_name("inner")?;
     let name = inner.as_message()?.get_field_by_name("name")?.into_owned();
     let own = |name: &str| message.get_field_by_name(name).map(|value| text(&value)).unwrap_or_default();
-    Some((route.method.name().to_owned(), [own("a"), own("b"), text(&name)]))
+    Some((call.route.method.name().to_owned(), [own("a"), own("b"), text(&name)]))
 }
 
 /// Pieces with a meaning, mixed with any others.

@@ -77,7 +77,7 @@ fn streams_of_answers_have_routes_and_streams_of_requests_have_none() {
         Routes::new(&compile(&method.replace("KIND", kind)))
     };
     let routes = method("Request) returns (stream Answer").unwrap();
-    let streaming: Vec<bool> = routes.iter().map(|route| route.is_server_streaming()).collect();
+    let streaming: Vec<bool> = routes.iter().map(|route| route.method.is_server_streaming()).collect();
     assert_eq!(streaming, [true]);
     let error = method("stream Request) returns (Answer").unwrap_err();
     assert_eq!(error.to_string(), "test.Test.A: a stream of requests can't be sent over plain HTTP");

@@ -5,8 +5,9 @@ use std::fs;
 use http::Method;
 use prost_reflect::DescriptorPool;
 
+use crate::error::Error;
 use crate::json;
-use crate::rest::{Found, RouteError, Routes};
+use crate::rest::{RouteError, Routes};
 
 const MESSAGES: &str = r#"
     syntax = "proto3";
@@ -94,15 +95,15 @@ pub(crate) fn routes(methods: &[(&str, &str)]) -> Result<Routes, RouteError> {
 pub(crate) fn call(routes: &Routes, call: &str, body: &str) -> String {
     let (verb, target) = call.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let (route, bindings) = match routes.find(&Method::from_bytes(verb.as_bytes()).unwrap(), path) {
-        Found::Route(route, bindings) => (route, bindings),
-        Found::WrongVerb { allow } => {
+    let call = match routes.find(&Method::from_bytes(verb.as_bytes()).unwrap(), path) {
+        Ok(call) => call,
+        Err(Error::VerbNotAllowed(allow)) => {
             return format!("405 {}", allow.iter().map(Method::as_str).collect::<Vec<_>>().join(" "));
         }
-        Found::Nothing => return "404".to_owned(),
+        Err(error) => return error.http_status().as_u16().to_string(),
     };
-    match route.request(&bindings, query, body.as_bytes()) {
-        Ok(message) => format!("{} {}", route.method.name(), String::from_utf8(json::encode(&message)).unwrap()),
+    match call.request(query, body.as_bytes()) {
+        Ok(message) => format!("{} {}", call.route.method.name(), String::from_utf8(json::encode(&message)).unwrap()),
         Err(violations) => {
             let lines = violations.iter().map(|v| format!("{}: {}", v.field, v.description));
             format!("! {}", lines.collect::<Vec<_>>().join("; "))

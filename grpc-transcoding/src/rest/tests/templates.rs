@@ -71,7 +71,7 @@ fn matches_and_binds() {
         let template = Template::new(template).unwrap_or_else(|problem| panic!("{template} {problem}"));
         let found = template.matches(&Path::new(path)).map(|segments| template.bind(segments));
         let expected = bound.map(|texts| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
-        assert_eq!(found, expected, "{} {path}", template.text());
+        assert_eq!(found, expected, "{} {path}", template.text);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The routes of this server.
 
-use grpc_transcoding::json;
-use grpc_transcoding::rest::{Found, Routes};
+use grpc_transcoding::rest::Routes;
+use grpc_transcoding::{Error, json};
 use http::Method;
 
 use crate::services::descriptors;
@@ -10,15 +10,15 @@ use crate::services::descriptors;
 fn call(routes: &Routes, call: &str, body: &str) -> String {
     let (verb, target) = call.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
-    let (route, bindings) = match routes.find(&Method::from_bytes(verb.as_bytes()).unwrap(), path) {
-        Found::Route(route, bindings) => (route, bindings),
-        Found::WrongVerb { allow } => {
+    let call = match routes.find(&Method::from_bytes(verb.as_bytes()).unwrap(), path) {
+        Ok(call) => call,
+        Err(Error::VerbNotAllowed(allow)) => {
             return format!("405 {}", allow.iter().map(Method::as_str).collect::<Vec<_>>().join(" "));
         }
-        Found::Nothing => return "404".to_owned(),
+        Err(error) => return error.http_status().as_u16().to_string(),
     };
-    match route.request(&bindings, query, body.as_bytes()) {
-        Ok(message) => format!("{} {}", route.method.name(), String::from_utf8(json::encode(&message)).unwrap()),
+    match call.request(query, body.as_bytes()) {
+        Ok(message) => format!("{} {}", call.route.method.name(), String::from_utf8(json::encode(&message)).unwrap()),
         Err(violations) => {
             let lines = violations.iter().map(|v| format!("{}: {}", v.field, v.description));
             format!("! {}", lines.collect::<Vec<_>>().join("; "))
@@ -80,7 +80,7 @@ fn routes_lead_to_the_methods_of_the_contract() {
             ),
         ],
     );
-    let mut paths: Vec<&str> = routes.iter().map(|route| route.grpc_path().as_str()).collect();
+    let mut paths: Vec<&str> = routes.iter().map(|route| route.grpc_path.as_str()).collect();
     paths.sort_unstable();
     paths.dedup();
     assert_eq!(paths.len(), 12, "{paths:?}");
