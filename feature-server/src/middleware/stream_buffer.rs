@@ -4,13 +4,12 @@
 //! bytes of memory even if it is almost empty. So frames never stay unread in hyper; a client that sends more than the
 //! service can take is refused.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::stream;
 use http_body::Frame;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::Status;
@@ -36,7 +35,22 @@ pub(crate) struct ReadTask {
 /// refused before costs no task. The body ends with [`Failure::Overloaded`] if too much of it waits for the service.
 pub(crate) fn read(body: Body, context: CallContext) -> (Body, ReadTask) {
     let (_ends, ended) = oneshot::channel();
-    (Body::new(StreamBuffer::Unread(Some(Unread { body, context, ended }))), ReadTask { _ends })
+    let unread = Request::Unread { body, context, ended };
+    let frames = stream::unfold(unread, |request| async move {
+        let mut frames = match request {
+            Request::Unread { body, context, ended } => start(body, context, ended),
+            Request::Read(frames) => frames,
+        };
+        // The frame's bytes are free as soon as the service has the frame.
+        let (frame, _permit) = frames.recv().await?;
+        Some((frame, Request::Read(frames)))
+    });
+    (Body::new(StreamBody::new(frames)), ReadTask { _ends })
+}
+
+enum Request {
+    Unread { body: Body, context: CallContext, ended: oneshot::Receiver<()> },
+    Read(UnboundedReceiver<Item>),
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -62,49 +76,22 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, context: CallCon
     }
 }
 
-enum StreamBuffer {
-    /// `None` only during the change to `Read`.
-    Unread(Option<Unread>),
-    Read(UnboundedReceiver<Item>),
-}
-
-struct Unread {
-    body: Body,
-    context: CallContext,
-    ended: oneshot::Receiver<()>,
-}
-
-impl Unread {
-    fn begin(self) -> UnboundedReceiver<Item> {
-        let (sender, frames) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = forward(self.body, sender, self.context) => {}
-                _ = self.ended => {}
-            }
-        });
-        frames
-    }
-}
-
-impl http_body::Body for StreamBuffer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let StreamBuffer::Unread(unread) = &mut *self {
-            let unread = unread.take().expect("it is read from then on");
-            *self = StreamBuffer::Read(unread.begin());
+fn start(body: Body, context: CallContext, ended: oneshot::Receiver<()>) -> UnboundedReceiver<Item> {
+    let (sender, frames) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = forward(body, sender, context) => {}
+            _ = ended => {}
         }
-        let StreamBuffer::Read(frames) = &mut *self else { return Poll::Ready(None) };
-        // The frame's bytes are free as soon as the service has the frame.
-        frames.poll_recv(cx).map(|item| item.map(|(frame, _permit)| frame))
-    }
+    });
+    frames
 }
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
 
     use tokio::task::yield_now;
     use tonic::Code;

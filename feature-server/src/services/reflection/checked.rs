@@ -2,15 +2,16 @@
 //! question for the end of the stream, and answers status OK.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::stream;
 use grpc_transcoding::headers::GRPC_ENCODING;
 use http::{Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
+use http_body_util::StreamBody;
 use prost::Message;
 use tonic::body::Body;
 use tonic::codec::Streaming;
@@ -54,58 +55,28 @@ where
             return Box::pin(self.0.call(request));
         }
         let (head, body) = request.into_parts();
-        let failure = Arc::new(OnceLock::new());
-        let questions = Questions {
-            next: next(Streaming::new_request(BytesCodec, body, None, Some(PUBLIC_MESSAGE_BYTES))),
-            failure: Arc::clone(&failure),
-            context: CallContext::of(&head.extensions),
-        };
-        let answered = self.0.call(Request::from_parts(head, Body::new(questions)));
+        let failure = Arc::default();
+        let messages = Streaming::new_request(BytesCodec, body, None, Some(PUBLIC_MESSAGE_BYTES));
+        let questions = questions(messages, CallContext::of(&head.extensions), Arc::clone(&failure));
+        let answered = self.0.call(Request::from_parts(head, questions));
         Box::pin(async move { answered.await.map(|answer| answer.map(|body| Body::new(Answers { body, failure }))) })
     }
 }
 
-/// The next message of a stream, and the rest of the stream.
-type Next = Pin<Box<dyn Future<Output = (Result<Option<Bytes>, Status>, Streaming<Bytes>)> + Send>>;
-
-fn next(mut messages: Streaming<Bytes>) -> Next {
-    Box::pin(async move { (messages.message().await, messages) })
-}
-
-/// The questions that the service receives. They end at the first bad one.
-struct Questions {
-    next: Next,
-    failure: Arc<OnceLock<Status>>,
-    context: CallContext,
-}
-
-impl Questions {
-    fn check(&self, message: Result<Option<Bytes>, Status>) -> Result<Option<Frame>, Status> {
-        let question = message?.map(ServerReflectionRequest::decode).transpose();
-        let malformed = |_| Failure::MessageMalformed(QUESTION.to_owned()).status(self.context.request_id());
-        question.map(|question| question.map(|question| Frame::of(&question))).map_err(malformed)
-    }
-}
-
-impl http_body::Body for Questions {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        if self.failure.get().is_some() {
-            return Poll::Ready(None);
-        }
-        let (message, messages) = ready!(self.next.as_mut().poll(cx));
-        self.next = next(messages);
-        Poll::Ready(match self.check(message) {
-            Ok(question) => question.map(|question| Ok(BodyFrame::data(question.into_bytes()))),
-            Err(status) => {
-                // Set only once: nothing is read after the first failure.
-                let _ = self.failure.set(status);
-                None
-            }
-        })
-    }
+/// The questions that the service receives. They end at the first bad one, whose error is set in `failure`.
+fn questions(messages: Streaming<Bytes>, context: CallContext, failure: Arc<OnceLock<Status>>) -> Body {
+    let questions = stream::unfold((messages, context, failure), |(mut messages, context, failure)| async move {
+        let malformed = |_| Failure::MessageMalformed(QUESTION.to_owned()).status(context.request_id());
+        let question = match messages.message().await {
+            Ok(message) => ServerReflectionRequest::decode(message?).map_err(malformed),
+            Err(status) => Err(status),
+        };
+        // Set only once: nothing is read after the first failure.
+        let question = question.map_err(|status| failure.set(status)).ok()?;
+        let frame = BodyFrame::data(Frame::of(&question).into_bytes());
+        Some((Ok::<_, Status>(frame), (messages, context, failure)))
+    });
+    Body::new(StreamBody::new(questions))
 }
 
 /// The service's answers, followed by the error of a bad question.
