@@ -54,6 +54,10 @@ impl Revocations {
         Ok(Self { file: file.map(Path::to_owned), current, last: Mutex::default() })
     }
 
+    pub(crate) fn has_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Reads the file again if it has changed. Blocks.
     pub(crate) fn reload(&self) {
         let Some(file) = &self.file else { return };
@@ -74,6 +78,10 @@ impl Revocations {
                 self.current.store(Arc::new(ListSnapshot { list, version: current.version + 1 }));
             }
             Err(error) => {
+                if let ListError::Io(_) = error {
+                    // The same file may be readable the next time.
+                    last.stamp = None;
+                }
                 // The log has the name of the file, never its content.
                 let problem = Some(format!("auth.revocation_file {} {error}", file.display()));
                 if let Some(problem) = problem.as_ref().filter(|_| last.problem != problem) {

@@ -40,8 +40,6 @@ pub(crate) struct Permits {
     jobs: Bound,
     workers: Workers,
     unauthenticated: Arc<Slots>,
-    /// What a stream takes of them; however few there are, one address can have a stream.
-    slots_of_stream: usize,
     /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
 }
@@ -93,7 +91,7 @@ pub(crate) struct PermitGuard {
 impl Permits {
     pub(crate) fn new(limits: &Limits) -> Arc<Self> {
         let calls = limits.unauthenticated_calls;
-        let per_address = calls.div_ceil(ADDRESSES);
+        let per_address = (calls / ADDRESSES).max(1);
         let unauthenticated = || Slots::new(calls, per_address);
         Arc::new(Self {
             used: Usage::default(),
@@ -103,7 +101,6 @@ impl Permits {
             jobs: Bound::new(JOBS, 1),
             workers: Workers::new(available_parallelism().map_or(1, usize::from)),
             unauthenticated: unauthenticated(),
-            slots_of_stream: SLOTS_OF_STREAM.min(per_address),
             brief: unauthenticated(),
         })
     }
@@ -118,7 +115,7 @@ impl Permits {
         sends_stream: bool,
         message_bytes: usize,
     ) -> (Permit, PermitGuard) {
-        let slots = if sends_stream { self.slots_of_stream } else { 1 };
+        let slots = if sends_stream { SLOTS_OF_STREAM } else { 1 };
         let permits = self.clone();
         let permit = Permit(Arc::new(Inner { permits, address, slots, message_bytes, held: Mutex::default() }));
         (permit.clone(), PermitGuard { permit, read_task: None })

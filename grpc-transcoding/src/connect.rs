@@ -118,8 +118,9 @@ impl Connect {
                 headers.append(name, value.clone());
             }
         }
-        match result.and_then(|message| self.encode(message, host)) {
-            Ok(content) => compression::answer(headers, self.content_type(), content, gzip),
+        match result.map(|message| self.encode(message, host)) {
+            Ok(Ok(content)) => compression::answer(headers, self.content_type(), content, gzip),
+            Ok(Err(status)) => self.refuse(&status),
             Err(status) => self.failed(headers, &status, gzip),
         }
     }

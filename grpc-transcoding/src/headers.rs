@@ -39,7 +39,8 @@ pub(crate) fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl It
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(|element| {
         let (element, parameters) = element.split_once(';').unwrap_or((element, ""));
-        let weight = parameters.split_once("q=").or_else(|| parameters.split_once("Q="));
-        (element.trim(), !weight.is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32)))
+        let mut parameters = parameters.split(';').map(str::trim);
+        let weight = parameters.find_map(|it| it.strip_prefix("q=").or_else(|| it.strip_prefix("Q=")));
+        (element.trim(), !weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32)))
     })
 }

@@ -12,7 +12,7 @@ pub const INLINE_BYTES: usize = 64 * 1024;
 
 /// One call, as the server that runs the transcoder sees it: its limits, its threads, its statuses and its log.
 ///
-/// By default a host counts nothing, has no log, and runs every job at once.
+/// By default a host has no log.
 pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     /// The host of the call with these request extensions. Plain gRPC calls need none, unless they are compressed.
     fn of(extensions: &Extensions) -> Self;
@@ -24,9 +24,7 @@ pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     ///
     /// # Errors
     /// [`Error::Overloaded`] when the host has no room for them.
-    fn reserve_bytes(&self, _bytes: usize) -> Result<(), Error> {
-        Ok(())
-    }
+    fn reserve_bytes(&self, bytes: usize) -> Result<(), Error>;
 
     /// Runs a job that decodes this many bytes: at once up to [`INLINE_BYTES`], and else wherever the host likes.
     ///
@@ -34,11 +32,9 @@ pub trait CallHost: Clone + Send + Sync + Unpin + 'static {
     /// [`Error::Overloaded`] when the host has no capacity for it, and [`Error::Internal`] when the job panics.
     fn run<T: Send + 'static>(
         &self,
-        _bytes: usize,
+        bytes: usize,
         job: impl FnOnce() -> T + Send + 'static,
-    ) -> impl Future<Output = Result<T, Error>> + Send {
-        async { Ok(job()) }
-    }
+    ) -> impl Future<Output = Result<T, Error>> + Send;
 
     /// The status of an error, with the details that this host adds.
     fn status(&self, error: &Error) -> Status {
@@ -84,5 +80,13 @@ impl CallHost for DefaultHost {
 
     fn message_bytes(&self) -> usize {
         self.message_bytes
+    }
+
+    fn reserve_bytes(&self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn run<T: Send + 'static>(&self, _: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+        Ok(job())
     }
 }

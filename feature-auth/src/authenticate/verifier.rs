@@ -109,6 +109,9 @@ impl Verifier {
                 issuer.keys.refresh(now);
             }
         }
+        if !self.revocations.has_file() {
+            return;
+        }
         // The join fails only after a panic. Then the last good list stays.
         let _ = spawn_blocking(move || self.revocations.reload()).await;
     }

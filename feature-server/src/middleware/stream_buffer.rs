@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -35,20 +35,20 @@ pub(crate) struct ReadTask {
 /// refused before costs no task. The body ends with [`Failure::Overloaded`] if too much of it waits for the service.
 pub(crate) fn read(body: Body, context: CallContext) -> (Body, ReadTask) {
     let (_ends, ended) = oneshot::channel();
-    let unread = Request::Unread { body, context, ended };
-    let frames = stream::unfold(unread, |request| async move {
-        let mut frames = match request {
-            Request::Unread { body, context, ended } => start(body, context, ended),
-            Request::Read(frames) => frames,
+    let unread = Reading::Unread { body, context, ended };
+    let frames = stream::unfold(unread, |reading| async move {
+        let mut frames = match reading {
+            Reading::Unread { body, context, ended } => start(body, context, ended),
+            Reading::Read(frames) => frames,
         };
         // The frame's bytes are free as soon as the service has the frame.
         let (frame, _permit) = frames.recv().await?;
-        Some((frame, Request::Read(frames)))
+        Some((frame, Reading::Read(frames)))
     });
-    (Body::new(StreamBody::new(frames)), ReadTask { _ends })
+    (Body::new(StreamBody::new(frames.fuse())), ReadTask { _ends })
 }
 
-enum Request {
+enum Reading {
     Unread { body: Body, context: CallContext, ended: oneshot::Receiver<()> },
     Read(UnboundedReceiver<Item>),
 }

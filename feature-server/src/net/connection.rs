@@ -143,7 +143,7 @@ impl ConnectionServer {
             let busy = of_calls.begin_call();
             let mut request = match acceptable(request) {
                 Ok(request) => request,
-                Err(refusal) => return Either::Left(ready(Ok(answered(refusal, busy)))),
+                Err(refusal) => return Either::Left(ready(Ok(answered(*refusal, busy)))),
             };
             let is_head = request.method() == Method::HEAD;
             let context = CallContext::from_request(&request, client.clone());
@@ -183,9 +183,9 @@ impl ConnectionServer {
 }
 
 /// The request, unless it has too many headers or a bad `Transfer-Encoding`.
-fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Response<CallBody>> {
+fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Box<Response<CallBody>>> {
     if request.headers().len() > HEADERS {
-        return Err(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        return Err(bare(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE).into());
     }
     if request.version() == Version::HTTP_11
         && let Some(status) = bad_coding(request.headers())
@@ -193,7 +193,7 @@ fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Response<
         drop(drained(request));
         let mut response = bare(status);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return Err(response);
+        return Err(response.into());
     }
     Ok(request)
 }

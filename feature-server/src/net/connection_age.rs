@@ -10,7 +10,7 @@ use crate::config::settings::Limits;
 /// How long a connection without calls stays open after its GOAWAY.
 const GOAWAY_GRACE: Duration = Duration::from_secs(5);
 
-/// How long the calls on a connection that is too old may go on. It is the longest deadline by default.
+/// The least time for which calls may go on, on a connection that is too old.
 const AGE_GRACE: Duration = Duration::from_secs(60);
 
 /// The age of a connection, and whether its GOAWAY has been sent.
@@ -63,7 +63,7 @@ impl<'l> ConnectionAge<'l> {
             }
             send_goaway();
             self.goaway_sent_at = Some(now);
-            self.ends = Some(now + AGE_GRACE);
+            self.ends = Some(now + AGE_GRACE.max(Duration::from_millis(self.limits.max_deadline_ms)));
             return self.step(activity, send_goaway);
         }
         // A connection with calls may become idle at any time, and then stays open for at least this long.

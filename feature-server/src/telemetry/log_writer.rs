@@ -65,6 +65,7 @@ impl LogWriter {
     pub(super) fn push(&self, room: usize, line: &[u8]) {
         let mut state = self.state();
         if state.has_no_thread {
+            drop(state);
             // An error cannot be reported anywhere.
             let _ = io::stderr().write_all(line);
         } else if state.waiting.len() + line.len() > room {

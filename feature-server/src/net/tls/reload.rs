@@ -62,7 +62,7 @@ impl Reload {
                 let changed = self.look();
                 (self, changed)
             });
-            // Fails only when the runtime ends.
+            // Fails when the runtime ends, and after a panic, which is in the log.
             let Ok((reload, changed)) = looked.await else { return };
             self = reload;
             match changed {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use grpc_transcoding::headers::GRPC_ENCODING;
 use http::{Request, Response};
 use http_body::{Frame as BodyFrame, SizeHint};
@@ -76,7 +76,7 @@ fn questions(messages: Streaming<Bytes>, context: CallContext, failure: Arc<Once
         let frame = BodyFrame::data(Frame::of(&question).into_bytes());
         Some((Ok::<_, Status>(frame), (messages, context, failure)))
     });
-    Body::new(StreamBody::new(questions))
+    Body::new(StreamBody::new(questions.fuse()))
 }
 
 /// The service's answers, followed by the error of a bad question.
