@@ -4,7 +4,7 @@
 mod cache;
 mod encode;
 mod message;
-mod path;
+pub(crate) mod path;
 mod scalar;
 #[cfg(test)]
 mod tests;

@@ -28,7 +28,10 @@ fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
     // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
     let is_bad_setting =
         |error: &_| matches!(error, ServerError::Auth(SetupError::Setting { .. }) | ServerError::Tls(_));
-    let is_bad_token = |error: &_| !matches!(error, MintError::Key(_));
+    let is_bad_token = |error: &_| match error {
+        MintError::LifetimeTooLong(..) | MintError::LifetimeTooShort | MintError::RoleUnknown(..) => true,
+        MintError::Key(_) => false,
+    };
     let is_usage = error.is::<ConfigError>()
         || error.downcast_ref().is_some_and(is_bad_setting)
         || error.downcast_ref().is_some_and(is_bad_token);

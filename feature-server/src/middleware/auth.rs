@@ -4,8 +4,7 @@ pub mod instances;
 pub mod rules;
 
 use std::convert::Infallible;
-use std::future::{Future, ready};
-use std::pin::Pin;
+use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,7 +16,7 @@ use feature_auth::{
     AuthError, Authentication, Authenticator, CertificateNames, Certificates, PendingAuthentication, Principal,
     SetupError, Timestamp,
 };
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
@@ -180,7 +179,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<S::Future, Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response<Body>, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)

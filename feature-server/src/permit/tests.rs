@@ -149,3 +149,13 @@ fn however_little_there_is_one_call_with_one_message_has_room() {
     permit.authenticate(Arc::default(), 1).unwrap();
     permit.reserve_bytes(10).unwrap();
 }
+
+#[test]
+fn an_anonymous_stream_needs_a_slot_before_it_begins_however_few_there_are() {
+    for unauthenticated_calls in [1, 8, 128] {
+        let permits = Permits::new(&Limits { unauthenticated_calls, ..Limits::default() });
+        let [(first, _first), (second, _second)] = [(); 2].map(|()| permits.permit(ATTACKER, true, 1 << 20));
+        first.begin_without_token().expect("one address can have a stream");
+        assert!(overloaded(second.begin_without_token()), "{unauthenticated_calls} calls");
+    }
+}

@@ -22,16 +22,13 @@ use crate::grpc_call::{self, End, GrpcService, Messages};
 use crate::headers::JSON;
 use crate::host::CallHost;
 use crate::http_rule::percent::{self, Place};
-use crate::json;
+use crate::json::{self, path::MAX_VIOLATIONS};
 
 /// The content type of a stream: one JSON text a line.
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// The most parameters of a query.
 const MAX_PARAMETERS: usize = 1_000;
-
-/// The most violations in an answer.
-const MAX_VIOLATIONS: usize = 16;
 
 /// A call of the method of a route.
 #[derive(Debug, Clone)]
