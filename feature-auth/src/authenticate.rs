@@ -9,7 +9,7 @@ mod role_claims;
 mod verifier;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::principal::Principal;
 use self::verifier::{Unverified, Verifier};
@@ -21,7 +21,7 @@ use crate::keys::jwks_cache::LoadEnd;
 use crate::roles::Roles;
 
 /// Authenticates calls by their tokens.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Authenticator(Arc<Verifier>);
 
 /// The result of [`Authenticator::authenticate`].
@@ -62,6 +62,11 @@ impl Authenticator {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         });
+    }
+
+    /// The issuers of the settings, each with the time since its keys were last loaded; `None` before the first time.
+    pub fn jwks_ages(&self, now: Instant) -> Vec<(&str, Option<Duration>)> {
+        self.0.jwks_ages(now)
     }
 
     /// Authenticates a call by its token. Must be called on a tokio runtime.

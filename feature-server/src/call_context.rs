@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::Duration;
 
 use feature_auth::CertificateNames;
+use grpc_transcoding::Protocol;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderName, HeaderValue, Request};
 use tonic::Code;
 use tracing::Span;
 use uuid::Uuid;
+
+use crate::monitoring::call_counters::CallCounters;
 
 /// The header that carries a request's id in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,6 +24,9 @@ const REQUEST_ID_MAX_CHARS: usize = 128;
 
 /// Stands for a code that is not set yet.
 const NO_CODE: i32 = -1;
+
+/// Stands for a method that is not set yet.
+const NO_METHOD: usize = usize::MAX;
 
 /// The context of one call. The connection puts it into the extensions of every request.
 #[derive(Clone)]
@@ -35,6 +42,10 @@ struct Inner {
     principal: OnceLock<Box<str>>,
     /// The status of the call, once it has one. Inner layers set it, and the log, an outer layer, reads it.
     code: AtomicI32,
+    /// The counters of the core that serves the connection.
+    counters: Arc<CallCounters>,
+    /// The number of the method, once it is recognised.
+    method: AtomicUsize,
 }
 
 /// The client of a connection.
@@ -64,13 +75,23 @@ impl CallContext {
 
     /// A context for a request of this client: with its `x-request-id` if that is short and visible ASCII, else with a
     /// new id.
-    pub fn from_request<B>(request: &Request<B>, client: Client) -> Self {
+    ///
+    /// `counters`: of the core that serves the connection.
+    pub fn from_request<B>(request: &Request<B>, client: Client, counters: Arc<CallCounters>) -> Self {
         let sane = |value: &&HeaderValue| {
             (1..=REQUEST_ID_MAX_CHARS).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
         let request_id = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_request_id);
         let path = request.uri().path_and_query().cloned();
-        Self(Arc::new(Inner { request_id, path, client, principal: OnceLock::new(), code: AtomicI32::new(NO_CODE) }))
+        Self(Arc::new(Inner {
+            request_id,
+            path,
+            client,
+            principal: OnceLock::new(),
+            code: AtomicI32::new(NO_CODE),
+            counters,
+            method: AtomicUsize::new(NO_METHOD),
+        }))
     }
 
     /// The request's id: 1 to 128 visible ASCII characters.
@@ -106,6 +127,38 @@ impl CallContext {
         }
     }
 
+    /// Counts the start of the call.
+    ///
+    /// `method`: its number; `None` for an unknown method.
+    pub(crate) fn started(&self, method: Option<usize>, protocol: &Protocol) {
+        let method = method.unwrap_or_else(|| self.0.counters.unknown_method());
+        self.0.method.store(method, Ordering::Relaxed);
+        self.0.counters.started(method, protocol);
+    }
+
+    /// Counts the end of the request: of a call with its code, CANCELLED if it has none.
+    pub(crate) fn ended(&self, took: Duration) {
+        match self.0.method.load(Ordering::Relaxed) {
+            NO_METHOD => self.0.counters.other_request(),
+            method => self.0.counters.handled(method, self.code().unwrap_or(Code::Cancelled), took),
+        }
+    }
+
+    /// Counts messages that the service has received.
+    pub fn received(&self, messages: u64) {
+        self.0.counters.received(self.0.method.load(Ordering::Relaxed), messages);
+    }
+
+    /// Counts messages that the service has sent.
+    pub fn sent(&self, messages: u64) {
+        self.0.counters.sent(self.0.method.load(Ordering::Relaxed), messages);
+    }
+
+    /// The counters of the core that serves the connection.
+    pub fn counters(&self) -> &CallCounters {
+        &self.0.counters
+    }
+
     /// Runs `work` in the span of the call, so that its log lines name the call.
     ///
     /// A span costs more than the rest of a quick call, and few calls log a line. So calls have no span unless the log
@@ -128,7 +181,7 @@ impl CallContext {
     /// The context of a call for unit tests.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        Self::from_request(&Request::new(()), Client::default())
+        Self::from_request(&Request::new(()), Client::default(), Arc::new(CallCounters::new(0)))
     }
 }
 

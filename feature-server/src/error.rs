@@ -241,6 +241,11 @@ impl From<ReadError> for Failure {
     }
 }
 
+/// The reason that a refusal names.
+pub fn reason(error: &AuthError) -> &'static str {
+    auth_code_and_reason(error).1
+}
+
 fn auth_code_and_reason(error: &AuthError) -> (Code, &'static str) {
     match error {
         AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),

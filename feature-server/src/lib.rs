@@ -8,6 +8,7 @@ pub mod config;
 pub mod error;
 pub mod host;
 pub mod middleware;
+pub mod monitoring;
 pub mod net;
 pub mod pages;
 pub mod permit;

@@ -73,6 +73,9 @@ async fn serve(settings: &Settings) -> Result<()> {
     let data = settings.server.data.display();
     print(&format!("data folder {data}\n"))?;
     print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
+    if let Some(address) = server.metrics_address() {
+        print(&format!("metrics and probes on http://{address}\n"))?;
+    }
     print(&format!("listening on {}\n", server.address()))?;
     Ok(server.run(settings, stop(signals)).await?)
 }

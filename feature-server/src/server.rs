@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use grpc_transcoding::rest::RouteError;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::Routes;
 
@@ -24,6 +26,9 @@ use crate::middleware::auth::{self, AuthLayer};
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
+use crate::monitoring::call_counters::methods_in;
+use crate::monitoring::store_metrics::{GroupCounters, StoreMetrics};
+use crate::monitoring::{Monitoring, ServerMetrics};
 use crate::net::tls::{Tls, TlsError};
 use crate::net::workers::Workers;
 use crate::pages::Pages;
@@ -71,6 +76,14 @@ pub enum ServerError {
         /// The operating system's error.
         reason: io::Error,
     },
+    /// The address for metrics is not available.
+    #[error("cannot listen on {address} for metrics: {reason}; choose another address with metrics.listen, or \"off\"")]
+    ListenForMetrics {
+        /// The configured address.
+        address: SocketAddr,
+        /// The operating system's error.
+        reason: io::Error,
+    },
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -92,10 +105,12 @@ pub struct Server {
     workers: Workers,
     address: SocketAddr,
     committer: Arc<Committer>,
+    source: (Arc<dyn FeatureStore>, Arc<Readers>),
     features: GrpcFeatureService,
     identity: AuthLayer,
     recogniser: Recogniser,
     tls: Option<Arc<Tls>>,
+    monitoring: Monitoring,
 }
 
 impl Server {
@@ -107,8 +122,13 @@ impl Server {
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
         // A bad TLS setting fails before the data folder is created.
         let tls = Tls::open(settings)?;
-        let store = JournalStore::open(&settings.server.data, memory_for_records(settings.store.cache_bytes))?;
-        Self::over(settings, Arc::new(store), tls, QUEUED).await
+        let monitoring = Monitoring::open(settings.metrics.listen).await;
+        let monitoring = monitoring.map_err(|(address, reason)| ServerError::ListenForMetrics { address, reason })?;
+        let (folder, cache_bytes) = (settings.server.data.clone(), memory_for_records(settings.store.cache_bytes));
+        // On a thread of its own, since it may take a minute: meanwhile the probes answer.
+        let opened = spawn_blocking(move || JournalStore::open(&folder, cache_bytes)).await;
+        let store = opened.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
+        Self::over(settings, Arc::new(store), tls, monitoring, QUEUED).await
     }
 
     /// Like [`Server::open`], for a store that is already open and queues of this length.
@@ -116,6 +136,7 @@ impl Server {
         settings: &Settings,
         store: Arc<dyn FeatureStore>,
         tls: Option<Arc<Tls>>,
+        monitoring: Monitoring,
         queue: NonZeroUsize,
     ) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
@@ -125,27 +146,45 @@ impl Server {
         let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
         let store: Arc<dyn FeatureStore> = store;
         let readers = Readers::start(Arc::clone(&store), reading_threads(), queue).map_err(ServerError::Thread)?;
-        let workers = Workers::start(cores()).map_err(ServerError::Thread)?;
+        let readers = Arc::new(readers);
+        let pool = descriptors::pool();
+        let methods = methods_in(&pool).count();
+        let workers = Workers::start(cores(), methods, &settings.limits).map_err(ServerError::Thread)?;
         let loops = Arc::new(RuntimeLoops(workers.runtimes()));
-        let committer = Arc::new(Committer::start_for(loops, store, queue).map_err(ServerError::Thread)?);
-        let features = FeatureService::new(schema, Arc::new(readers), Arc::clone(&committer), answers);
+        let groups = Arc::new(GroupCounters::default());
+        let committer = Committer::start_for(loops, groups.clone(), store.clone(), queue);
+        let committer = Arc::new(committer.map_err(ServerError::Thread)?);
+        monitoring.metrics.register_calls(&pool, workers.counters());
+        monitoring.metrics.register(ServerMetrics {
+            connections: workers.connections(),
+            tls: tls.clone(),
+            authenticator: identity.authenticator().clone(),
+        });
+        monitoring.metrics.register(StoreMetrics::new(Arc::clone(&store), Arc::clone(&committer), groups));
+        let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers);
         let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let pool = descriptors::pool();
         let pages = Pages::new(&pool, address, tls.is_some());
         let message_bytes = MessageBytes {
             default: settings.limits.message_bytes,
             of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
-        let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, workers, address, committer, features, identity, recogniser, tls })
+        let readiness = Arc::clone(&monitoring.readiness);
+        let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings), readiness)?;
+        let source = (store, readers);
+        Ok(Self { listener, workers, address, committer, source, features, identity, recogniser, tls, monitoring })
     }
 
     /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address that metrics are served on; `None` if they are off.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.monitoring.address
     }
 
     /// Answers calls until `shutdown`, lets running calls finish, and closes the data folder. Each of the two may take
@@ -154,7 +193,8 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, committer, features, identity, recogniser, tls, .. } = self;
+        let Self { listener, workers, committer, source, features, identity, recogniser, tls, monitoring, .. } = self;
+        tokio::spawn(monitoring.readiness.clone().after_a_read(source, committer.accepts_writes()));
         let (drain, draining) = watch::channel(false);
         let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
@@ -163,6 +203,7 @@ impl Server {
         let service = stack::authorised(AllServices::new(features, others), &identity);
         let shutdown = async {
             shutdown.await;
+            monitoring.readiness.drain();
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };

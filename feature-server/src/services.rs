@@ -15,6 +15,7 @@ pub const REFLECTION: [&str; 2] = ["grpc.reflection.v1.ServerReflection", "grpc.
 /// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+mod counted_body;
 pub mod descriptors;
 pub mod feature;
 pub mod frame;

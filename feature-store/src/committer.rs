@@ -52,34 +52,54 @@ pub struct Committer {
     accepts_writes: watch::Receiver<bool>,
 }
 
+/// Observes the groups of a committer, on its thread.
+pub trait GroupObserver: Send + Sync {
+    /// A group of writes has become durable.
+    ///
+    /// * `writes`: how many callers get a reply, refused writes included.
+    /// * `took`: how long the append with its sync took.
+    fn committed(&self, writes: usize, took: Duration);
+}
+
+/// Observes nothing.
+pub(crate) struct NoObserver;
+
+impl GroupObserver for NoObserver {
+    fn committed(&self, _: usize, _: Duration) {}
+}
+
 impl Committer {
     /// Starts the threads. At most `queue` writes wait; more are turned away at once.
     ///
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start(store: Arc<dyn FeatureStore>, queue: NonZeroUsize) -> io::Result<Self> {
-        Self::start_for(Arc::new(NoEventLoops), store, queue)
+        Self::start_for(Arc::new(NoEventLoops), Arc::new(NoObserver), store, queue)
     }
 
     /// As [`Committer::start`], for callers in these event loops: the replies of a group reach them through those.
+    ///
+    /// `observer`: observes the groups.
     ///
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start_for(
         event_loops: Arc<dyn EventLoops>,
+        observer: Arc<dyn GroupObserver>,
         store: Arc<dyn FeatureStore>,
         queue: NonZeroUsize,
     ) -> io::Result<Self> {
-        Self::start_with_timeout(event_loops, store, queue, TURN_TIMEOUT)
+        Self::start_with_timeout(event_loops, observer, store, queue, TURN_TIMEOUT)
     }
 
     pub(crate) fn start_with_timeout(
         event_loops: Arc<dyn EventLoops>,
+        observer: Arc<dyn GroupObserver>,
         store: Arc<dyn FeatureStore>,
         queue: NonZeroUsize,
         timeout: Duration,
     ) -> io::Result<Self> {
-        let (committer, worker) = Self::new(event_loops, store, queue);
+        let (committer, worker) = Self::new(event_loops, observer, store, queue);
         let watchdog = worker.watchdog();
         thread::Builder::new().name("watchdog".to_owned()).spawn(move || watchdog.run(timeout))?;
         thread::Builder::new().name("committer".to_owned()).spawn(move || worker.run())?;
@@ -89,11 +109,12 @@ impl Committer {
     /// A committer without its threads: the caller runs the worker.
     pub(crate) fn new(
         event_loops: Arc<dyn EventLoops>,
+        observer: Arc<dyn GroupObserver>,
         store: Arc<dyn FeatureStore>,
         queue: NonZeroUsize,
     ) -> (Self, Worker) {
         let (jobs, waiting) = mpsc::channel(queue.get());
-        let worker = Worker::new(store, waiting, Arc::clone(&event_loops));
+        let worker = Worker::new(store, waiting, Arc::clone(&event_loops), observer);
         (Self { jobs, event_loops, accepts_writes: worker.accepts_writes() }, worker)
     }
 
@@ -115,6 +136,11 @@ impl Committer {
             TrySendError::Closed(_) => CommitError::Closed,
         })?;
         Ok(reply)
+    }
+
+    /// How many writes wait for their turn.
+    pub fn queue_length(&self) -> usize {
+        self.jobs.max_capacity() - self.jobs.capacity()
     }
 
     /// Whether writes are accepted: `false` while a write has been under way for more than five seconds, and for good

@@ -9,13 +9,14 @@ mod history;
 mod mark;
 mod recovery;
 mod scan;
+mod segment;
 #[cfg(test)]
 mod tests;
 
 use std::mem;
 use std::path::{Path, PathBuf};
 
-use feature_core::Event;
+use feature_core::{Event, Timestamp};
 use uuid::Uuid;
 
 use crate::error::OpenError;
@@ -25,6 +26,7 @@ use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
 use mark::{Mark, Position};
 use recovery::{CheckedJournal, check_journal};
 use scan::{Scan, Tail};
+use segment::{read_segment, segment_path, segments_in, start_of, start_segment};
 
 pub(crate) use backup_copy::Extent;
 pub(crate) use history::Location;
@@ -56,6 +58,10 @@ pub(crate) struct Journal {
     /// The length of the last segment. From the end on it has zeros, the space for later frames.
     length: u64,
     revision: u64,
+    /// The bytes of the segments before the last one.
+    earlier_bytes: u64,
+    /// The time of the last event.
+    newest_event: Option<Timestamp>,
     sealed: bool,
     mark: Mark,
 }
@@ -81,7 +87,8 @@ impl Journal {
     /// [`OpenError`] when the journal is not what was once durable. Then no file was changed.
     pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
         let seed = frame::seed(store);
-        let CheckedJournal { segments, last, bytes, scan, half_made, .. } = check_journal(folder, store)?;
+        let checked = check_journal(folder, store)?;
+        let CheckedJournal { segments, last, bytes, scan, half_made, total_bytes, newest_event } = checked;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
             start_segment(folder, store, last)?;
@@ -104,13 +111,37 @@ impl Journal {
         mark.write(end)?;
         let folder = folder.to_owned();
         let Scan { revision, sealed, .. } = scan;
-        let length = end.offset;
-        Ok(Self { folder, store, seed, segment_bytes, segments, file, end, length, revision, sealed, mark })
+        let (length, earlier_bytes) = (end.offset, total_bytes - end.offset);
+        Ok(Self {
+            folder,
+            store,
+            seed,
+            segment_bytes,
+            segments,
+            file,
+            end,
+            length,
+            revision,
+            earlier_bytes,
+            newest_event,
+            sealed,
+            mark,
+        })
     }
 
     /// The revision of the last event; 0 when there is none.
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The bytes of all frames.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.earlier_bytes + self.end.offset
+    }
+
+    /// The time of the last event; `None` when there is none.
+    pub(crate) fn newest_event(&self) -> Option<Timestamp> {
+        self.newest_event
     }
 
     /// The store that it belongs to.
@@ -139,9 +170,9 @@ impl Journal {
             self.roll()?;
         }
         let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
-        let mut revision = self.revision;
+        let (mut revision, mut newest_event) = (self.revision, self.newest_event);
         for event in events {
-            revision = event.revision;
+            (revision, newest_event) = (event.revision, Some(event.time));
             let payload = encode_event(event);
             self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
         }
@@ -151,7 +182,7 @@ impl Journal {
             buffer.resize((self.length - self.end.offset) as usize, 0);
         }
         self.write(&buffer, end)?;
-        self.revision = revision;
+        (self.revision, self.newest_event) = (revision, newest_event);
         self.sealed = false;
         Ok(())
     }
@@ -225,51 +256,13 @@ impl Journal {
     fn roll(&mut self) -> Result<(), FileError> {
         self.give_back_space()?;
         let first = self.revision + 1;
+        self.earlier_bytes += self.end.offset;
         self.file = start_segment(&self.folder, self.store, first)?;
         self.end = start_of(first);
         self.length = self.end.offset;
         self.segments.push(first);
         Ok(())
     }
-}
-
-/// Creates a segment without frames, or empties a half-made one. The result is durable.
-fn start_segment(folder: &Path, store: Uuid, first: u64) -> Result<DataFile, FileError> {
-    let file = DataFile::open(&segment_path(folder, first))?;
-    file.truncate(0)?;
-    file.write_at(&frame::segment_header(store, first), 0)?;
-    file.sync_all()?;
-    files::sync_folder(folder)?;
-    Ok(file)
-}
-
-fn start_of(segment: u64) -> Position {
-    Position { segment, offset: SEGMENT_HEADER as u64 }
-}
-
-fn segment_name(first: u64) -> String {
-    format!("{first:020}.log")
-}
-
-fn segment_path(folder: &Path, first: u64) -> PathBuf {
-    folder.join(segment_name(first))
-}
-
-/// The revisions that name the segments in a folder, ascending. Other files are ignored.
-fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
-    let names = files::names(folder)?;
-    let revision = |name: &String| name.strip_suffix(".log")?.parse().ok();
-    // `1.log` and `+1.log` parse too, but the segment of that revision has another name.
-    let segment = |name| revision(name).filter(|first| segment_name(*first) == *name);
-    let mut segments: Vec<_> = names.iter().filter_map(segment).collect();
-    segments.sort_unstable();
-    Ok(segments)
-}
-
-/// Reads a whole segment: its size is bounded, and one read gets the full speed of the disk.
-fn read_segment(folder: &Path, first: u64) -> Result<Vec<u8>, OpenError> {
-    let path = segment_path(folder, first);
-    files::read(&path)?.ok_or(OpenError::JournalMissing { path })
 }
 
 fn corrupt(folder: &Path, first: u64, offset: usize, reason: &str) -> OpenError {

@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use feature_core::{Record, Scope};
+use feature_core::{Record, Scope, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
@@ -14,9 +14,9 @@ use crate::files::{self, DataFile};
 use crate::format::identity;
 use crate::journal::Journal;
 use crate::projection::Projection;
-use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use crate::store::limits::{SIZES, Sizes};
+use crate::store::{FeatureStore, StoreStatus};
 use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
@@ -25,6 +25,9 @@ pub struct JournalStore {
     sizes: Sizes,
     /// The revision of the last visible event.
     revision: AtomicU64,
+    journal_bytes: AtomicU64,
+    /// The time of the last visible event in nanoseconds, see [`Timestamp`].
+    newest_event: AtomicI64,
     /// Shows the records of the journal. It is a store, but not a durable one.
     projection: Box<dyn FeatureStore>,
     journal: Mutex<Journal>,
@@ -85,6 +88,8 @@ impl JournalStore {
             folder: folder.to_owned(),
             sizes,
             revision: AtomicU64::new(journal.revision()),
+            journal_bytes: AtomicU64::new(journal.bytes()),
+            newest_event: AtomicI64::new(nanos(journal.newest_event())),
             projection,
             journal: Mutex::new(journal),
             failed: OnceLock::new(),
@@ -104,6 +109,8 @@ impl JournalStore {
     fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
         journal.append(batch.events())?;
         self.projection.append(batch)?;
+        self.journal_bytes.store(journal.bytes(), Ordering::Relaxed);
+        self.newest_event.store(nanos(journal.newest_event()), Ordering::Relaxed);
         self.revision.store(batch.revision(), Ordering::Release);
         Ok(())
     }
@@ -111,6 +118,13 @@ impl JournalStore {
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().expect("a panic in an append ends the committer, the only writer")
     }
+}
+
+/// Stands for no event.
+const NEVER: Timestamp = Timestamp::from_unix_nanos(i64::MIN);
+
+fn nanos(newest_event: Option<Timestamp>) -> i64 {
+    newest_event.unwrap_or(NEVER).unix_nanos()
 }
 
 /// Makes a new store. The identity comes last, so a folder with an identity has had a journal.
@@ -130,6 +144,20 @@ impl FeatureStore for JournalStore {
 
     fn revision(&self) -> u64 {
         self.revision.load(Ordering::Acquire)
+    }
+
+    fn status(&self) -> StoreStatus {
+        let newest_event = Timestamp::from_unix_nanos(self.newest_event.load(Ordering::Relaxed));
+        StoreStatus {
+            revision: self.revision(),
+            newest_event: Some(newest_event).filter(|time| *time != NEVER),
+            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            projection_lag: self.projection.status().projection_lag,
+        }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        files::free_bytes(&self.folder).ok()
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -27,7 +27,7 @@ mod versioned;
 mod write_behind;
 
 pub use committer::reply::EventLoops;
-pub use committer::{CommitError, Committer};
+pub use committer::{CommitError, Committer, GroupObserver};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};
@@ -38,7 +38,7 @@ pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
-pub use store::FeatureStore;
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use store::{FeatureStore, StoreStatus};
 pub use versioned::{Version, Versioned};

@@ -4,7 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod fold;
 pub(crate) mod limits;
 
-use feature_core::{Record, Scope};
+use feature_core::{Record, Scope, Timestamp};
 
 use crate::error::StoreError;
 use batch::Batch;
@@ -37,6 +37,16 @@ pub trait FeatureStore: Send + Sync {
     /// further appends fail with [`StoreError::RefusingWrites`], and reads go on.
     fn append(&self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// What an operator watches, from memory.
+    fn status(&self) -> StoreStatus {
+        StoreStatus { revision: self.revision(), ..StoreStatus::default() }
+    }
+
+    /// The bytes that are free on the disk; `None` without a disk, or if it does not say so. Waits for the disk.
+    fn free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// The failure since which the store refuses all writes; `None` while it accepts them.
     fn write_failure(&self) -> Option<StoreError>;
 
@@ -45,4 +55,17 @@ pub trait FeatureStore: Send + Sync {
     /// # Errors
     /// [`StoreError`] when that fails. Every event is durable nevertheless.
     fn close(&self) -> Result<(), StoreError>;
+}
+
+/// What an operator watches of a store. What a store does not know or have stays 0 or `None`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// The revision of the last committed event.
+    pub revision: u64,
+    /// The time of the last committed event.
+    pub newest_event: Option<Timestamp>,
+    /// The bytes of all events on the disk.
+    pub journal_bytes: u64,
+    /// Events that are visible, and that the projection on the disk does not have yet.
+    pub projection_lag: u64,
 }

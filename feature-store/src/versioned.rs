@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use feature_core::{Record, Scope};
 
 use crate::error::StoreError;
-use crate::store::FeatureStore;
 use crate::store::batch::Batch;
+use crate::store::{FeatureStore, StoreStatus};
 
 /// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
 const STRIPES: usize = 65_536;
@@ -64,6 +64,14 @@ impl FeatureStore for Versioned {
 
     fn revision(&self) -> u64 {
         self.store.revision()
+    }
+
+    fn status(&self) -> StoreStatus {
+        self.store.status()
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.store.free_bytes()
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -14,8 +14,8 @@ use std::{fmt, io, mem};
 use feature_core::{Record, Scope};
 
 use crate::error::StoreError;
-use crate::store::FeatureStore;
 use crate::store::batch::Batch;
+use crate::store::{FeatureStore, StoreStatus};
 
 /// How long batches wait for more, so that all events of a scope are one change to sled. While sled works, calls wait
 /// for a core, and that should happen to far fewer than one in a hundred.
@@ -104,6 +104,12 @@ impl FeatureStore for WriteBehind {
 
     fn revision(&self) -> u64 {
         self.handover.queue().waiting.revision()
+    }
+
+    fn status(&self) -> StoreStatus {
+        let revision = self.revision();
+        let projection_lag = revision.saturating_sub(self.handover.slower.revision());
+        StoreStatus { revision, projection_lag, ..StoreStatus::default() }
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {

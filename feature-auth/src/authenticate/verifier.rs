@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::Weighter;
@@ -114,6 +115,12 @@ impl Verifier {
         }
         // The join fails only after a panic. Then the last good list stays.
         let _ = spawn_blocking(move || self.revocations.reload()).await;
+    }
+
+    /// The issuers of the settings, each with the time since its keys were last loaded.
+    pub(crate) fn jwks_ages(&self, now: Instant) -> Vec<(&str, Option<Duration>)> {
+        let issuers = self.config.issuers.iter().map(|entry| entry.issuer.as_str());
+        issuers.map(|issuer| (issuer, self.issuers[issuer].keys.age(now))).collect()
     }
 
     /// Whether the keys, the revocations and the validity of a cached token are still those of its verification.

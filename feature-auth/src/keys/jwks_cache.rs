@@ -90,6 +90,11 @@ impl JwksCache {
         Arc::new(Self { issuer, source, max_stale, current, loads: Mutex::default() })
     }
 
+    /// The time since the keys were last loaded; `None` before the first time.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        self.current.load().loaded.map(|loaded| now.saturating_duration_since(loaded))
+    }
+
     /// The current keys. Loads old keys again in the background. Must be called on a tokio runtime.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use feature_auth::{Authentication, Authenticator, Timestamp};
 use feature_server::call_context::{CallContext, Client};
 use feature_server::config::Settings;
 use feature_server::middleware::auth::rules;
+use feature_server::monitoring::call_counters::CallCounters;
 use feature_server::services::feature::{Answers, FeatureService};
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
 use http::Request;
@@ -28,7 +29,7 @@ const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
 pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
     let caller = caller(&schema);
-    let context = CallContext::from_request(&Request::new(()), Client::default());
+    let context = CallContext::from_request(&Request::new(()), Client::default(), Arc::new(CallCounters::new(32)));
     let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
     let remembered = Settings::default().limits.answer_cache_bytes;
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]

@@ -34,6 +34,8 @@ pub struct Settings {
     pub roles: BTreeMap<String, RoleSettings>,
     /// What is logged, and how.
     pub log: Log,
+    /// The listener for operators.
+    pub metrics: Metrics,
 }
 
 /// Where and how the server runs.
@@ -228,4 +230,40 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// The listener for operators: metrics and probes, in clear text and without credentials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Metrics {
+    /// Its address.
+    pub listen: MetricsListen,
+}
+
+/// The address of the listener for operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum MetricsListen {
+    /// There is none.
+    Off,
+    /// This one; port 0 picks a free one.
+    At(SocketAddr),
+}
+
+impl TryFrom<String> for MetricsListen {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let allowed = "must be an IP address with a port, such as 127.0.0.1:9464, or \"off\"";
+        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At).map_err(|_| allowed) }
+    }
+}
+
+impl From<MetricsListen> for String {
+    fn from(listen: MetricsListen) -> Self {
+        match listen {
+            MetricsListen::Off => "off".to_owned(),
+            MetricsListen::At(address) => address.to_string(),
+        }
+    }
 }

@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::middleware::rate_limit::CallRates;
 use crate::permit::{Permit, Usage};
 
@@ -69,6 +69,13 @@ impl<S> Layer<S> for AuthLayer {
 
     fn layer(&self, inner: S) -> AuthService<S> {
         AuthService { gate: Arc::clone(&self.gate), inner }
+    }
+}
+
+impl AuthLayer {
+    /// Authenticates tokens.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.gate.authenticator
     }
 }
 
@@ -206,7 +213,13 @@ where
 }
 
 fn refusal(failure: &Failure, request: &Request<Body>) -> Response<Body> {
-    failure.status(CallContext::of(request.extensions()).request_id()).into_http()
+    let context = CallContext::of(request.extensions());
+    match failure {
+        Failure::Auth(error) => context.counters().auth_failure(error::reason(error)),
+        Failure::RateExceeded { .. } => context.counters().rate_limited(),
+        _ => {}
+    }
+    failure.status(context.request_id()).into_http()
 }
 
 /// The token in the one `authorization` header (RFC 6750, section 2.1).

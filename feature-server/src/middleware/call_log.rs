@@ -110,7 +110,9 @@ impl CallLog {
 impl Drop for CallLog {
     fn drop(&mut self) {
         let _entered = self.span.enter();
-        let duration_us = self.started.elapsed().as_micros() as u64;
+        let took = self.started.elapsed();
+        self.context.ended(took);
+        let duration_us = took.as_micros() as u64;
         match (self.context.code(), self.answered) {
             (Some(code @ (Code::Internal | Code::Unknown | Code::DataLoss)), _) => {
                 self.context.in_span(|| tracing::warn!(?code, duration_us, "call failed inside the server"));

@@ -22,6 +22,8 @@ use self::allowed_hosts::Hosts;
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::middleware::response_body::CallBody;
+use crate::monitoring::call_counters::methods_in;
+use crate::monitoring::readiness::{Readiness, is_probe};
 use crate::pages::{self, Pages};
 
 pub mod allowed_hosts;
@@ -39,6 +41,7 @@ pub struct Recogniser {
     pages: Pages,
     hosts: Hosts,
     path_unknown: Prepared,
+    readiness: Arc<Readiness>,
 }
 
 /// A call, with the results of this layer.
@@ -51,7 +54,8 @@ pub(crate) struct Recognised {
 }
 
 impl Recogniser {
-    /// Recognises calls of the services in `pool`, and requests for `pages`, under the names in `hosts`.
+    /// Recognises calls of the services in `pool`, and requests for `pages`, under the names in `hosts`. Probes are
+    /// answered under any name, because what probes knows only an address.
     ///
     /// # Errors
     /// [`RouteError`] for an HTTP rule that cannot be served.
@@ -60,10 +64,11 @@ impl Recogniser {
         message_bytes: MessageBytes<'_>,
         pages: Pages,
         hosts: Hosts,
+        readiness: Arc<Readiness>,
     ) -> Result<Self, RouteError> {
         let methods = Methods::new(&pool, message_bytes);
         let path_unknown = Prepared::new(&pool, &Failure::PathUnknown);
-        Ok(Self { protocols: Protocols::new(pool)?, methods, pages, hosts, path_unknown })
+        Ok(Self { protocols: Protocols::new(pool)?, methods, pages, hosts, path_unknown, readiness })
     }
 
     /// The protocol of a request.
@@ -72,7 +77,7 @@ impl Recogniser {
     /// [`Error`] says why the request is no call.
     pub fn protocol<B>(&self, request: &Request<B>) -> Result<Protocol, Error> {
         self.protocols.recognise(request).map_err(|error| match error {
-            Error::PathUnknown if pages::is_page(request.uri().path()) => {
+            Error::PathUnknown if pages::is_page(request.uri().path()) || is_probe(request.uri().path()) => {
                 Error::VerbNotAllowed(vec![Method::GET, Method::HEAD])
             }
             error => error,
@@ -82,6 +87,11 @@ impl Recogniser {
     /// The protocol of a call; the answer to any other request.
     fn recognise<B>(&self, request: &Request<B>) -> Result<Protocol, Box<Response<Body>>> {
         let recognised = self.protocol(request);
+        if recognised.is_err()
+            && let Some(answer) = self.readiness.answer(request)
+        {
+            return Err(Box::new(answer.map(|probe| Body::new(Full::new(probe)))));
+        }
         let is_grpc = matches!(recognised, Ok(Protocol::Grpc));
         if let Err(failure) = self.hosts.check(request, is_grpc) {
             let context = CallContext::of(request.extensions());
@@ -150,6 +160,7 @@ where
         match self.recogniser.recognise(&request) {
             Ok(protocol) => {
                 let method = self.recogniser.methods.get(protocol.grpc_path(request.uri().path()));
+                CallContext::of(request.extensions()).started(method.map(|method| method.number), &protocol);
                 Either::Left(self.inner.call(Recognised { request, protocol, method }))
             }
             Err(answer) => {
@@ -167,17 +178,17 @@ struct Methods(HashMap<String, ServedMethod>);
 impl Methods {
     /// The methods of all services in a pool.
     fn new(pool: &DescriptorPool, message_bytes: MessageBytes<'_>) -> Self {
-        let methods = pool.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-        let by_path = |method: MethodDescriptor| {
+        let by_path = |(number, method): (usize, MethodDescriptor)| {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
             let served = ServedMethod {
+                number,
                 sends_stream: method.is_client_streaming(),
                 gets_stream: method.is_server_streaming(),
                 message_bytes: message_bytes.of(&method),
             };
             (path, served)
         };
-        Self(methods.map(by_path).collect())
+        Self(methods_in(pool).enumerate().map(by_path).collect())
     }
 
     /// The method with this gRPC path.
@@ -189,6 +200,8 @@ impl Methods {
 /// A method.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ServedMethod {
+    /// Its number among the methods of the descriptors, by which its calls are counted.
+    pub(crate) number: usize,
     /// Whether requests are streams.
     pub(crate) sends_stream: bool,
     /// Whether answers are streams.

@@ -28,6 +28,7 @@ use super::request_drain::drained;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
+use crate::monitoring::call_counters::CallCounters;
 use crate::net::connection_age::ConnectionAge;
 use crate::net::idle_connections::IdleConnections;
 use crate::net::inline_executor::{self, CallQueue};
@@ -101,7 +102,9 @@ impl ConnectionServer {
     }
 
     /// Serves a connection until it is closed. It begins with a handshake if TLS is on.
-    pub(crate) async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S)
+    ///
+    /// `counters`: of the core that serves it.
+    pub(crate) async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S, counters: Arc<CallCounters>)
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
@@ -125,12 +128,17 @@ impl ConnectionServer {
             return;
         };
         // Boxed, so that the task is small until the first byte arrives.
-        Box::pin(self.serve_http(io, activity, client, service)).await;
+        Box::pin(self.serve_http(io, activity, (client, counters), service)).await;
     }
 
     /// Serves a connection that has received its first byte.
-    async fn serve_http<Io, S>(&self, io: Listening<Io>, activity: Arc<Activity>, client: Client, service: S)
-    where
+    async fn serve_http<Io, S>(
+        &self,
+        io: Listening<Io>,
+        activity: Arc<Activity>,
+        (client, counters): (Client, Arc<CallCounters>),
+        service: S,
+    ) where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
         S::Future: Send,
@@ -146,7 +154,7 @@ impl ConnectionServer {
                 Err(refusal) => return Either::Left(ready(Ok(answered(*refusal, busy)))),
             };
             let is_head = request.method() == Method::HEAD;
-            let context = CallContext::from_request(&request, client.clone());
+            let context = CallContext::from_request(&request, client.clone(), Arc::clone(&counters));
             request.extensions_mut().insert(context);
             let mut service = service.borrow_mut();
             let polled = service.poll_ready(&mut Context::from_waker(Waker::noop()));

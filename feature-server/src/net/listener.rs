@@ -22,7 +22,6 @@ use super::tls::Tls;
 use crate::config::settings::Settings;
 use crate::middleware::response_body::CallBody;
 use crate::net::shutdown::{Drain, Phase};
-use crate::net::slots::Slots;
 use crate::net::workers::Workers;
 
 /// How long the loop waits after it could not accept, at first and at most. The pause doubles with each failure.
@@ -76,7 +75,6 @@ where
 {
     let limits = &settings.limits;
     let server = Arc::new(ConnectionServer::new(limits, tls, drain.clone()));
-    let slots = Slots::new(limits.connections, limits.connections_per_address);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut pause = FIRST_PAUSE;
@@ -90,16 +88,16 @@ where
         match accepted {
             Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
-                match slots.take(address.ip()) {
-                    Ok(slot) => {
-                        let (server, service, worker) = (server.clone(), service.clone(), workers.slot());
-                        let runtime = worker.runtime.clone();
+                match workers.slot(address.ip()) {
+                    Ok(worker) => {
+                        let (server, service) = (server.clone(), service.clone());
+                        let (runtime, counters) = (worker.runtime.clone(), Arc::clone(&worker.counters));
                         let serve = async move {
                             match A::Io::try_from(socket) {
-                                Ok(io) => server.serve(io, address, service).await,
+                                Ok(io) => server.serve(io, address, service, counters).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
-                            drop((slot, worker));
+                            drop(worker);
                         };
                         connections.spawn_on(serve, &runtime);
                     }

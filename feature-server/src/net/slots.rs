@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The slots that are taken, and their limits.
 #[derive(Debug)]
-pub(crate) struct Slots {
+pub struct Slots {
     limit: usize,
     limit_per_address: usize,
     counts: Mutex<Counts>,
@@ -51,6 +51,12 @@ impl Slots {
         counts.all += count;
         counts.by_address.insert(address, from_address + count);
         Ok(Slot { slots: self.clone(), address, count })
+    }
+
+    /// How many slots are taken, and how many were refused so far.
+    pub(crate) fn open_and_refused(&self) -> (usize, u64) {
+        let counts = self.counts();
+        (counts.all, counts.refused)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -39,6 +40,8 @@ pub(crate) type Stream<Io> = Either<Io, Box<TlsStream<Io>>>;
 /// TLS as configured by the settings.
 pub struct Tls {
     config: ArcSwap<ServerConfig>,
+    /// When the certificate expires, in seconds since 1970; 0 if that cannot be read.
+    expires_at: AtomicU64,
     handshake_timeout: Duration,
 }
 
@@ -51,9 +54,15 @@ impl Tls {
     pub fn open(settings: &Settings) -> Result<Option<Arc<Self>>, TlsError> {
         let Some((reload, config)) = Reload::begin(&settings.tls)? else { return Ok(None) };
         let handshake_timeout = Duration::from_millis(settings.limits.receive_timeout_ms);
-        let tls = Arc::new(Self { config: ArcSwap::from_pointee(config), handshake_timeout });
+        let (config, expires_at) = (ArcSwap::from_pointee(config), AtomicU64::new(reload.expires_at()));
+        let tls = Arc::new(Self { config, expires_at, handshake_timeout });
         tokio::spawn(reload.run(Arc::clone(&tls)));
         Ok(Some(tls))
+    }
+
+    /// When the certificate in use expires, in seconds since 1970, if that can be read.
+    pub fn expires_at(&self) -> Option<u64> {
+        Some(self.expires_at.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0)
     }
 
     /// Opens a connection by a handshake; `None` if the connection is to be closed. Returns the encrypted stream, and

@@ -4,6 +4,7 @@
 //! price: a worker with busy connections gets no help from the others.
 
 use std::io;
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +12,10 @@ use std::thread;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::config::settings::Limits;
 use crate::middleware::fair_share;
+use crate::monitoring::call_counters::CallCounters;
+use crate::net::slots::{Slot, Slots};
 use crate::permit::decode_pool;
 
 /// How many ready tasks run before the runtime polls for new I/O. A task is a connection with all the calls that it has
@@ -22,48 +26,73 @@ const TASKS_BETWEEN_LOOKS: u32 = 11;
 /// disk may hang.
 const BLOCKING_THREADS: usize = 2;
 
-/// The worker threads of a server.
-pub struct Workers(Vec<Worker>);
+/// The worker threads of a server, and the connections that they may have.
+pub struct Workers {
+    threads: Vec<Worker>,
+    slots: Arc<Slots>,
+}
 
 struct Worker {
     runtime: Handle,
+    counters: Arc<CallCounters>,
     /// Each connection on this worker holds a clone.
     connections: Arc<()>,
     /// Ends the thread when it is dropped.
     _running: Option<oneshot::Sender<()>>,
 }
 
-/// The worker of one connection. The connection counts there until this is dropped.
+/// The worker of one connection. The connection counts, there and in all, until this is dropped.
 pub(crate) struct WorkerSlot {
     pub(crate) runtime: Handle,
-    _connection: Arc<()>,
+    /// Counts the calls of the connection.
+    pub(crate) counters: Arc<CallCounters>,
+    _connection: (Arc<()>, Slot),
 }
 
 impl Workers {
     /// Starts the threads. Dropping this ends them, with all tasks that still run on them.
     ///
+    /// * `methods`: how many methods have calls to count.
+    /// * `limits`: bound the connections.
+    ///
     /// # Errors
     /// Those of the operating system.
-    pub fn start(count: NonZeroUsize) -> io::Result<Self> {
-        (0..count.get()).map(Worker::start).collect::<io::Result<_>>().map(Self)
+    pub fn start(count: NonZeroUsize, methods: usize, limits: &Limits) -> io::Result<Self> {
+        let threads = (0..count.get()).map(|number| Worker::start(number, methods)).collect::<io::Result<_>>()?;
+        Ok(Self { threads, slots: Slots::new(limits.connections, limits.connections_per_address) })
+    }
+
+    /// Counts the connections.
+    pub fn connections(&self) -> Arc<Slots> {
+        Arc::clone(&self.slots)
+    }
+
+    /// The counters of each thread.
+    pub fn counters(&self) -> Vec<Arc<CallCounters>> {
+        self.threads.iter().map(|worker| Arc::clone(&worker.counters)).collect()
     }
 
     /// A single worker, on the current runtime.
     #[cfg(test)]
-    pub(crate) fn here() -> Self {
-        Self(vec![Worker { runtime: Handle::current(), connections: Arc::default(), _running: None }])
+    pub(crate) fn here(limits: &Limits) -> Self {
+        let counters = Arc::new(CallCounters::new(32));
+        let worker = Worker { runtime: Handle::current(), counters, connections: Arc::default(), _running: None };
+        Self { threads: vec![worker], slots: Slots::new(limits.connections, limits.connections_per_address) }
     }
 
     /// The runtime of each thread.
     pub(crate) fn runtimes(&self) -> Vec<Handle> {
-        self.0.iter().map(|worker| worker.runtime.clone()).collect()
+        self.threads.iter().map(|worker| worker.runtime.clone()).collect()
     }
 
-    /// A slot on the worker with the fewest connections.
-    pub(crate) fn slot(&self) -> WorkerSlot {
-        let worker = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
-        let Worker { runtime, connections, .. } = worker.expect("there is at least one");
-        WorkerSlot { runtime: runtime.clone(), _connection: connections.clone() }
+    /// A slot on the worker with the fewest connections, for a client's address. If there is none, the error is the
+    /// number of refusals so far.
+    pub(crate) fn slot(&self, address: IpAddr) -> Result<WorkerSlot, u64> {
+        let slot = self.slots.take(address)?;
+        let worker = self.threads.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
+        let Worker { runtime, counters, connections, .. } = worker.expect("there is at least one");
+        let _connection = (connections.clone(), slot);
+        Ok(WorkerSlot { runtime: runtime.clone(), counters: counters.clone(), _connection })
     }
 }
 
@@ -75,7 +104,7 @@ fn before_sleep() {
 }
 
 impl Worker {
-    fn start(number: usize) -> io::Result<Self> {
+    fn start(number: usize, methods: usize) -> io::Result<Self> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all().event_interval(TASKS_BETWEEN_LOOKS);
         builder.on_thread_park(before_sleep);
@@ -88,27 +117,36 @@ impl Worker {
             // Does not wait for a blocking thread that reads a file on a disk that hangs.
             runtime.shutdown_background();
         })?;
-        Ok(Self { runtime: handle, connections: Arc::default(), _running: Some(running) })
+        let counters = Arc::new(CallCounters::new(methods));
+        Ok(Self { runtime: handle, counters, connections: Arc::default(), _running: Some(running) })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
+    use crate::config::settings::Settings;
 
     fn workers(count: usize) -> Workers {
-        Workers::start(NonZeroUsize::new(count).unwrap()).unwrap()
+        Workers::start(NonZeroUsize::new(count).unwrap(), 0, &Settings::default().limits).unwrap()
+    }
+
+    fn slot(workers: &Workers) -> WorkerSlot {
+        workers.slot(Ipv4Addr::LOCALHOST.into()).unwrap()
     }
 
     #[test]
     fn a_connection_goes_to_the_worker_with_the_fewest() {
         let workers = workers(3);
-        let mut slots: Vec<_> = (0..7).map(|_| workers.slot()).collect();
-        let counts = || workers.0.iter().map(|worker| Arc::strong_count(&worker.connections) - 1).collect::<Vec<_>>();
+        let mut slots: Vec<_> = (0..7).map(|_| slot(&workers)).collect();
+        let counts =
+            || workers.threads.iter().map(|worker| Arc::strong_count(&worker.connections) - 1).collect::<Vec<_>>();
         assert_eq!(counts(), [3, 2, 2]);
         // Both are connections of the second worker.
         drop((slots.remove(4), slots.remove(1)));
-        let _more = [workers.slot(), workers.slot()];
+        let _more = [slot(&workers), slot(&workers)];
         assert_eq!(counts(), [3, 2, 2]);
     }
 
@@ -116,14 +154,14 @@ mod tests {
     async fn each_worker_is_a_thread_that_ends_with_all_its_tasks() {
         let workers = workers(2);
         let thread = async || {
-            let slot = workers.slot();
+            let slot = slot(&workers);
             (slot.runtime.spawn(async { thread::current().id() }).await.unwrap(), slot)
         };
         let ((first, _slot), (second, _other)) = (thread().await, thread().await);
         assert!(first != second && first != thread::current().id());
 
         let (held, released) = oneshot::channel::<()>();
-        workers.slot().runtime.spawn(async move {
+        slot(&workers).runtime.spawn(async move {
             std::future::pending::<()>().await;
             drop(held);
         });

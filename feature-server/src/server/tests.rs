@@ -100,7 +100,9 @@ impl Bench {
         // A cached answer would not read the store.
         settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
-        let server = Server::over(&settings, store.clone(), None, QUEUE).await.expect("the server starts");
+        let server = Server::over(&settings, store.clone(), None, Monitoring::default(), QUEUE)
+            .await
+            .expect("the server starts");
         let asked = TokenRequest {
             roles: vec!["IAM_OWNER".to_owned()],
             instance: InstanceId::new("demo").ok(),

@@ -73,6 +73,7 @@ impl FeatureService {
         if operation == Operation::Get
             && let Some(answer) = self.answers.find(&question)
         {
+            context.counters().answered(true);
             return Ok(answer);
         }
         // Boxed, because most calls end before it, and every future is as large as its largest part.
@@ -106,10 +107,10 @@ impl FeatureService {
         resource: Resource,
         request: &Request,
         question: &Question<'_>,
-        context: &CallContext,
+        call: &CallContext,
     ) -> Result<Frame, Failure> {
         let features = self.schema.level(resource.scope().level());
-        let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), context.clone());
+        let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), call.clone());
         let read = self.readers.read(move |_| {
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
@@ -121,6 +122,7 @@ impl FeatureService {
         let answer = response::features(&method.response, features, &details, &resolved, every_feature);
         let frame = Frame::of(&answer);
         self.answers.keep(question, &frame, basis);
+        call.counters().answered(false);
         Ok(frame)
     }
 

@@ -92,13 +92,21 @@ async fn answer(
     extensions: &Extensions,
     message: &Bytes,
 ) -> Result<Frame, Status> {
+    let context = CallContext::of(extensions);
+    context.received(1);
     let answered = match (service.method(path), extensions.get::<Caller>()) {
         // Without the layer that authorises, every call is refused.
         (_, None) => Err(AuthError::TokenMissing.into()),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
-        (Some(method), Some(caller)) => service.call(method, caller, &CallContext::of(extensions), message).await,
+        (Some(method), Some(caller)) => service.call(method, caller, &context, message).await,
     };
-    answered.map_err(|failure| failure.status(CallContext::of(extensions).request_id()))
+    match answered {
+        Ok(frame) => {
+            context.sent(1);
+            Ok(frame)
+        }
+        Err(failure) => Err(failure.status(context.request_id())),
+    }
 }
 
 /// A call whose message tonic receives.

@@ -10,7 +10,9 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::Answer;
+use super::counted_body::CountedBody;
 use super::grpc::GrpcFeatureService;
+use crate::call_context::CallContext;
 
 /// The feature service, which receives nearly all calls, and a router for the others.
 #[derive(Clone)]
@@ -41,7 +43,14 @@ impl Service<Request<Body>> for AllServices {
             |path: &str| path.strip_prefix('/')?.strip_prefix(GrpcFeatureService::NAME)?.strip_prefix('/').map(drop);
         match of_service(request.uri().path()) {
             Some(()) => self.features.call(request),
-            None => Box::pin(self.others.call(request)),
+            None => {
+                let context = CallContext::of(request.extensions());
+                let received = |body| CountedBody::new(body, context.clone(), CallContext::received);
+                let answer = self.others.call(request.map(received));
+                Box::pin(
+                    async move { Ok(answer.await?.map(|body| CountedBody::new(body, context, CallContext::sent))) },
+                )
+            }
         }
     }
 }

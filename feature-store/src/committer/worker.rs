@@ -1,16 +1,16 @@
 //! The turns of the committer, without its thread: one group, its append, its replies, and the end.
 //!
-//! A turn has no clock and no thread: the same jobs, times and store give the same outcome.
+//! A turn has no thread, and its outcome no clock: the same jobs, times and store give the same outcome.
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use feature_core::{Details, Timestamp, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::CommitError;
 use super::group::Group;
+use super::{CommitError, GroupObserver};
 use crate::committer::reply::{EventLoops, ReplySender, send_all};
 use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
@@ -29,6 +29,7 @@ pub(crate) struct Worker {
     store: Arc<dyn FeatureStore>,
     pub(crate) waiting: mpsc::Receiver<Job>,
     event_loops: Arc<dyn EventLoops>,
+    observer: Arc<dyn GroupObserver>,
     health: WriteHealth,
     closing: Option<CloseReply>,
 }
@@ -38,8 +39,9 @@ impl Worker {
         store: Arc<dyn FeatureStore>,
         waiting: mpsc::Receiver<Job>,
         event_loops: Arc<dyn EventLoops>,
+        observer: Arc<dyn GroupObserver>,
     ) -> Self {
-        Self { store, waiting, event_loops, health: WriteHealth::new(), closing: None }
+        Self { store, waiting, event_loops, observer, health: WriteHealth::new(), closing: None }
     }
 
     pub(super) fn accepts_writes(&self) -> watch::Receiver<bool> {
@@ -95,13 +97,20 @@ impl Worker {
         let appended = match self.store.write_failure() {
             Some(cause) => Err(cause.refusing_writes()),
             None if batch.is_empty() => Ok(()),
-            None => self.store.append(batch),
+            None => self.append(batch, outcomes.len()),
         };
         let Err(error) = appended else { return outcomes };
         if !error.is_refusal() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
         outcomes.iter().map(|_| Err(error.clone().into())).collect()
+    }
+
+    fn append(&self, batch: &Batch, writes: usize) -> Result<(), StoreError> {
+        let began = Instant::now();
+        self.store.append(batch)?;
+        self.observer.committed(writes, began.elapsed());
+        Ok(())
     }
 
     fn finish(mut self) {

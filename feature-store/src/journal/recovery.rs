@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use feature_core::Timestamp;
 use uuid::Uuid;
 
-use super::frame::{self, SEGMENT_HEADER};
+use super::frame::{self, Frame, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::scan::{Scan, Tail, scan};
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
+use crate::format::encoding::decode_event;
 
 /// A journal that has everything that was once durable, and perhaps a torn end.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct CheckedJournal {
     pub(super) half_made: bool,
     /// The bytes of all segments up to the end of the last good frame.
     pub(super) total_bytes: u64,
+    /// The time of the last event, if this version understands it.
+    pub(super) newest_event: Option<Timestamp>,
 }
 
 /// Checks every frame of the journal in `folder`.
@@ -36,7 +40,7 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
     let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
     let proven = Mark::read(folder, frame::seed(store))?;
     let mut revision = 0;
-    let mut total_bytes = 0;
+    let (mut total_bytes, mut newest_event) = (0, None);
     for &first in &segments[..segments.len() - 1] {
         let bytes = read_segment(folder, first)?;
         let scan = check_segment(folder, store, first, &bytes, revision)?;
@@ -46,6 +50,7 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
         }
         revision = scan.revision;
         total_bytes += scan.end as u64;
+        newest_event = time_of_last_event(&bytes, &scan, store).or(newest_event);
     }
 
     let mut bytes = read_segment(folder, last)?;
@@ -55,6 +60,7 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
     }
     let scan = check_segment(folder, store, last, &bytes, revision)?;
     total_bytes += scan.end as u64;
+    newest_event = time_of_last_event(&bytes, &scan, store).or(newest_event);
     let end = Position { segment: last, offset: scan.end as u64 };
     if let Some(proven) = proven
         && proven > end
@@ -63,7 +69,12 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
         let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
         return Err(corrupt(folder, last, scan.end, &reason));
     }
-    Ok(CheckedJournal { segments, last, bytes, scan, half_made, total_bytes })
+    Ok(CheckedJournal { segments, last, bytes, scan, half_made, total_bytes, newest_event })
+}
+
+fn time_of_last_event(bytes: &[u8], scan: &Scan, store: Uuid) -> Option<Timestamp> {
+    let frame = Frame::read(bytes, scan.last_event?, frame::seed(store))?;
+    decode_event(frame.revision, frame.payload).ok().map(|event| event.time)
 }
 
 fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {

@@ -9,6 +9,8 @@ pub(super) struct Scan {
     pub(super) end: usize,
     /// The revision of the last event up to there.
     pub(super) revision: u64,
+    /// The offset of the last event up to there.
+    pub(super) last_event: Option<usize>,
     /// The offset up to which these frames prove that the segment was durable.
     pub(super) durable: usize,
     /// Whether the last frame is a seal.
@@ -32,7 +34,14 @@ pub(super) enum Tail {
 
 /// Scans a segment that continues the history after revision `revision`.
 pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
-    let mut scan = Scan { end: SEGMENT_HEADER, revision, durable: SEGMENT_HEADER, sealed: false, tail: Tail::Nothing };
+    let mut scan = Scan {
+        end: SEGMENT_HEADER,
+        revision,
+        last_event: None,
+        durable: SEGMENT_HEADER,
+        sealed: false,
+        tail: Tail::Nothing,
+    };
     while scan.end < bytes.len() {
         let Some(frame) = Frame::read(bytes, scan.end, seed) else {
             scan.tail = after_damage(bytes, seed, scan.end);
@@ -53,6 +62,9 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
         }
         scan.durable = scan.durable.max(durable);
         scan.revision = frame.revision;
+        if frame.kind == KIND_EVENT {
+            scan.last_event = Some(scan.end);
+        }
         scan.sealed = frame.kind == KIND_SEAL;
         scan.end += frame.size();
     }

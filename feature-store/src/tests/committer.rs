@@ -13,6 +13,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::conformance::every_store;
 use super::fixtures::{scopes, write};
+use crate::committer::NoObserver;
 use crate::committer::reply::NoEventLoops;
 use crate::{Batch, CommitError, Committer, FeatureStore, MemoryStore, StoreError, VALUE_MAX_BYTES};
 
@@ -243,7 +244,9 @@ fn writes_count_as_not_accepted_while_the_disk_hangs() {
     let runtime = Runtime::new().unwrap();
     let store = Arc::new(Gated::default());
     let (event_loops, timeout) = (Arc::new(NoEventLoops), Duration::from_millis(20));
-    let committer = Committer::start_with_timeout(event_loops, store.clone(), NonZeroUsize::MIN, timeout).unwrap();
+    let committer =
+        Committer::start_with_timeout(event_loops, Arc::new(NoObserver), store.clone(), NonZeroUsize::MIN, timeout)
+            .unwrap();
     let mut accepts = committer.accepts_writes();
     let mut until = |expected| *runtime.block_on(accepts.wait_for(|accepts| *accepts == expected)).unwrap();
     for sequence in 1..=2 {

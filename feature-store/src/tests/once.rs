@@ -8,6 +8,7 @@ use feature_core::{Record, Scope, Timestamp, Value};
 use uuid::Uuid;
 
 use super::fixtures::{scopes, write};
+use crate::committer::NoObserver;
 use crate::committer::reply::NoEventLoops;
 use crate::format::encoding::tests::ENCODED;
 use crate::projection::Projection;
@@ -70,7 +71,8 @@ fn a_record_is_made_once_for_a_write() {
     });
     let (above, below, handing_on) = (Spy::new(store.unwrap()), below.unwrap(), handing_on.unwrap());
     let store = Versioned::new(above.clone());
-    let (committer, mut worker) = Committer::new(Arc::new(NoEventLoops), store, NonZeroUsize::MIN.saturating_add(9));
+    let (committer, mut worker) =
+        Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), store, NonZeroUsize::MIN.saturating_add(9));
 
     // Five writes to two scopes, in one group: four of them change something.
     let (one, other) = (&scopes()[1], &scopes()[4]);

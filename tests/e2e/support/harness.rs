@@ -97,6 +97,8 @@ impl Folder {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FEATURE_SERVER")) {
             command.env_remove(name);
         }
+        // Tests run servers side by side, and each needs a port of its own.
+        command.env("FEATURE_SERVER__METRICS__LISTEN", "127.0.0.1:0");
     }
 }
 

@@ -119,6 +119,8 @@ impl Binary {
         command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
         // The server must not read a configuration file in this program's working directory.
         command.current_dir("/");
+        // Several servers run at once, and each needs a port of its own.
+        command.env("FEATURE_SERVER__METRICS__LISTEN", "127.0.0.1:0");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().with_context(|| format!("starting {}", words[0].display()))?;

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use crate::config::Settings;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, Reflection, RoleSettings,
-    Server, Store, Tls,
+    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen, Presence,
+    Reflection, RoleSettings, Server, Store, Tls,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -91,5 +91,6 @@ pub(super) fn full() -> Settings {
             ("Mixed.Case role".to_owned(), role(Bound::Everything, "system.feature.delete")),
         ]),
         log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
+        metrics: Metrics { listen: MetricsListen::Off },
     }
 }

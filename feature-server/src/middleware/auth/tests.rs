@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::*;
 use crate::call_context::Client;
+use crate::monitoring::call_counters::CallCounters;
 use crate::services::testing::schema;
 
 struct Setup {
@@ -210,7 +211,7 @@ fn certificate_does_not_count_beside_a_token_or_for_a_page() {
         let mut request = Request::builder().header(header, "x").body(()).unwrap();
         let shown = CertificateNames { subject: "CN=ann".to_owned(), uris: Vec::new(), expires_at: 7 };
         let client = Client { certificate: Some(shown.into()), ..Client::default() };
-        let context = CallContext::from_request(&request, client);
+        let context = CallContext::from_request(&request, client, Arc::new(CallCounters::new(32)));
         request.extensions_mut().insert(context);
         certificate(&request).map(|names| (names.subject.clone(), names.expires_at))
     };

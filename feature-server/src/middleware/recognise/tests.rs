@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::call_context::Client;
 use crate::config::settings::Settings;
+use crate::monitoring::call_counters::CallCounters;
 
 mod routes;
 
@@ -15,7 +16,7 @@ fn recogniser() -> Recogniser {
     let pool = crate::services::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    Recogniser::new(pool, message_bytes, pages, Hosts::new(&Settings::default())).unwrap()
+    Recogniser::new(pool, message_bytes, pages, Hosts::new(&Settings::default()), Arc::default()).unwrap()
 }
 
 #[test]
@@ -108,7 +109,7 @@ async fn an_unknown_path_is_answered_as_any_other_failure() {
     let (recogniser, pool) = (recogniser(), crate::services::descriptors::pool());
     for id in ["r1", "a\"b\\c", "\u{7e}"] {
         let mut request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
-        let context = CallContext::from_request(&request, Client::default());
+        let context = CallContext::from_request(&request, Client::default(), Arc::new(CallCounters::new(32)));
         request.extensions_mut().insert(context.clone());
         let answer = recogniser.answer_no_call(Error::PathUnknown, &request);
         let made = json::encode_status(&pool, &Failure::PathUnknown.status(context.request_id()));

@@ -48,7 +48,9 @@ impl Memory {
             let drain = Drain::new();
             let service = layers(service(), recogniser(), &limits, &[], drain.clone());
             let shutdown = async { drop(stopped.await) };
-            run(Incoming(incoming), Workers::here(), service, None, &settings(limits), drain, shutdown).await
+            let settings = settings(limits);
+            let workers = Workers::here(&settings.limits);
+            run(Incoming(incoming), workers, service, None, &settings, drain, shutdown).await
         });
         Self { connect, stop, task }
     }
@@ -189,7 +191,7 @@ async fn the_accept_loop_waits_when_there_are_no_file_descriptors() {
     let drain = Drain::new();
     let service = layers(service(), recogniser(), &limits(), &[], drain.clone());
     let shutdown = sleep(10 * SECOND);
-    run(Exhausted(tries.clone()), Workers::here(), service, None, &settings(limits()), drain, shutdown).await;
+    run(Exhausted(tries.clone()), Workers::here(&limits()), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);
     assert!((10..20).contains(&tries), "{tries} tries in 10 seconds");
 }

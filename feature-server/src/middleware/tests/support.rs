@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -33,6 +33,7 @@ use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
+use crate::monitoring::call_counters::CallCounters;
 use crate::net::shutdown::Drain;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
@@ -210,12 +211,13 @@ pub fn recogniser() -> Recogniser {
 pub fn recogniser_of(pool: DescriptorPool, hosts: Hosts) -> Recogniser {
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&["grpc.health.v1.Health"], 100) };
-    Recogniser::new(pool, message_bytes, pages, hosts).unwrap()
+    Recogniser::new(pool, message_bytes, pages, hosts, Arc::default()).unwrap()
 }
 
 /// A request as the connection of a client with this address passes it on.
 pub fn sent_by(address: IpAddr, mut request: Request<Body>) -> Request<Body> {
-    let context = CallContext::from_request(&request, Client { address, certificate: None });
+    let context =
+        CallContext::from_request(&request, Client { address, certificate: None }, Arc::new(CallCounters::new(32)));
     request.extensions_mut().insert(context);
     request
 }
@@ -246,7 +248,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, Workers::here(), service(), recogniser(), None, &settings, shutdown).await
+            serve(listener, Workers::here(&settings.limits), service(), recogniser(), None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ServerConfig;
@@ -68,6 +69,7 @@ impl Reload {
             match changed {
                 Some(Ok(changed)) => {
                     tls.config.store(Arc::new(changed));
+                    tls.expires_at.store(self.expires_at(), Ordering::Relaxed);
                     tracing::info!("the files of TLS have changed: new connections use the new ones");
                 }
                 Some(Err(error)) => {
@@ -76,6 +78,12 @@ impl Reload {
                 None => {}
             }
         }
+    }
+
+    /// When the certificate in use expires, in seconds since 1970; 0 if that cannot be read.
+    pub(crate) fn expires_at(&self) -> u64 {
+        let end = self.validity.as_ref().and_then(|validity| validity.end.duration_since(SystemTime::UNIX_EPOCH).ok());
+        end.map_or(0, |end| end.as_secs())
     }
 
     /// Reads the files once; `None` if there is no new content to try.

@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::projection::{Faulty, Projections};
 use super::reader::{Reader, Sight};
 use super::switch;
+use crate::committer::NoObserver;
 use crate::committer::Worker;
 use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
@@ -66,7 +67,8 @@ impl Process {
         let (projection, write_behind) = layers.expect("an open store has a projection");
         let store = Versioned::new(Arc::new(store));
         let reader = Arc::new(Reader::new(Arc::clone(&store)));
-        let (committer, worker) = Committer::new(Arc::new(NoEventLoops), Arc::clone(&store) as _, QUEUE);
+        let (committer, worker) =
+            Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&store) as _, QUEUE);
         let (disk, waiting) = (disk.clone(), Vec::new());
         Ok(Self { disk, store, projection, write_behind, committer, worker, waiting, reader, found })
     }

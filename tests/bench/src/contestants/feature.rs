@@ -13,9 +13,13 @@ use tokio::process::Command;
 use super::built;
 use crate::process::Process;
 
-/// One identity makes all calls, more at once than the default limit allows.
-const UNLIMITED: [(&str, &str); 2] =
-    [("FEATURE_SERVER__LIMITS__CALLS_PER_SECOND_PER_IDENTITY", "1000000"), ("FEATURE_SERVER__LIMITS__CALLS", "100000")];
+/// One identity makes all calls, more at once than the default limit allows. Several servers run at once, so each serves
+/// its metrics on a port of its own.
+const SETTINGS: [(&str, &str); 3] = [
+    ("FEATURE_SERVER__LIMITS__CALLS_PER_SECOND_PER_IDENTITY", "1000000"),
+    ("FEATURE_SERVER__LIMITS__CALLS", "100000"),
+    ("FEATURE_SERVER__METRICS__LISTEN", "127.0.0.1:0"),
+];
 
 /// A data folder and a token for it. Dropping it removes the folder.
 pub struct Data {
@@ -54,7 +58,7 @@ impl Data {
     pub async fn serve(self, environment: &[(&str, &str)]) -> Result<Feature> {
         let mut command = Command::new(&self.binary);
         command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(self.folder.path());
-        command.envs(UNLIMITED).envs(environment.iter().copied());
+        command.envs(SETTINGS).envs(environment.iter().copied());
         Ok(Feature { process: Process::start(command).await?, data: self })
     }
 }

@@ -1,0 +1,51 @@
+//! What operators see of a running server: metrics, and probes that say whether it runs and can answer.
+
+pub mod call_counters;
+mod call_metrics;
+mod histogram;
+mod listener;
+mod metrics;
+mod process;
+pub mod readiness;
+mod server_metrics;
+pub mod store_metrics;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use metrics::Metrics;
+use process::ProcessMetrics;
+use readiness::Readiness;
+pub use server_metrics::ServerMetrics;
+
+use crate::config::settings::MetricsListen;
+
+/// Metrics and probes, and where they are served.
+#[derive(Debug, Default)]
+pub struct Monitoring {
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether the server can serve calls.
+    pub readiness: Arc<Readiness>,
+    /// The address of their listener; `None` if it is off.
+    pub address: Option<SocketAddr>,
+}
+
+impl Monitoring {
+    /// Serves metrics and probes for as long as the runtime runs, before anything else is open.
+    ///
+    /// # Errors
+    /// The address that cannot be bound, with the error of the operating system.
+    pub async fn open(listen: MetricsListen) -> Result<Self, (SocketAddr, io::Error)> {
+        let mut monitoring = Self::default();
+        monitoring.metrics.register(ProcessMetrics);
+        if let MetricsListen::At(address) = listen {
+            let (listener, address) = listener::bind(address).await.map_err(|reason| (address, reason))?;
+            monitoring.address = Some(address);
+            let (metrics, readiness) = (Arc::clone(&monitoring.metrics), Arc::clone(&monitoring.readiness));
+            tokio::spawn(listener::run(listener, metrics, readiness));
+        }
+        Ok(monitoring)
+    }
+}

@@ -1,0 +1,65 @@
+//! The metrics of the process, by the names that Prometheus recommends to all clients, and the build.
+
+use std::fmt;
+
+use procfs::process::{LimitValue, Process};
+use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::metrics::Family;
+
+/// This process.
+#[derive(Debug)]
+pub(super) struct ProcessMetrics;
+
+/// What the kernel says about this process.
+struct Usage {
+    cpu_seconds: f64,
+    resident_bytes: u64,
+    virtual_bytes: u64,
+    threads: i64,
+    started_at: f64,
+    open_files: usize,
+    max_files: u64,
+}
+
+impl Usage {
+    fn read() -> ProcResult<Self> {
+        let process = Process::myself()?;
+        let (stat, limits) = (process.stat()?, process.limits()?);
+        let ticks = ticks_per_second() as f64;
+        Ok(Self {
+            cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
+            resident_bytes: stat.rss * page_size(),
+            virtual_bytes: stat.vsize,
+            threads: stat.num_threads,
+            started_at: boot_time_secs()? as f64 + stat.starttime as f64 / ticks,
+            open_files: process.fd_count()?,
+            max_files: match limits.max_open_files.soft_limit {
+                LimitValue::Value(limit) => limit,
+                LimitValue::Unlimited => u64::MAX,
+            },
+        })
+    }
+}
+
+impl Collector for ProcessMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let encoder = &mut encoder;
+        Family::gauge(encoder, "feature_build_info", "The version of the server")?
+            .value_of(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?;
+        // Where the kernel does not say, these are left out.
+        let Ok(usage) = Usage::read() else { return Ok(()) };
+        Family::counter(encoder, "process_cpu_seconds", "Processor time in seconds")?.seconds(usage.cpu_seconds)?;
+        let gauges = [
+            ("process_resident_memory_bytes", "Memory in use", usage.resident_bytes as f64),
+            ("process_virtual_memory_bytes", "Address space in use", usage.virtual_bytes as f64),
+            ("process_threads", "Threads", usage.threads as f64),
+            ("process_start_time_seconds", "When the process started, in seconds since 1970", usage.started_at),
+            ("process_open_fds", "Open file descriptors", usage.open_files as f64),
+            ("process_max_fds", "The most file descriptors that may be open", usage.max_files as f64),
+        ];
+        gauges.into_iter().try_for_each(|(name, help, value)| Family::gauge(encoder, name, help)?.value(value))
+    }
+}
