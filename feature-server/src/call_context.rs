@@ -136,12 +136,14 @@ impl CallContext {
         self.0.counters.started(method, protocol);
     }
 
-    /// Counts the end of the request: of a call with its code, CANCELLED if it has none.
-    pub(crate) fn ended(&self, took: Duration) {
-        match self.0.method.load(Ordering::Relaxed) {
+    /// Counts the end of the request, of a call with its code: CANCELLED if it has none. Returns whether it is a call.
+    pub(crate) fn ended(&self, took: Duration) -> bool {
+        let method = self.0.method.load(Ordering::Relaxed);
+        match method {
             NO_METHOD => self.0.counters.other_request(),
             method => self.0.counters.handled(method, self.code().unwrap_or(Code::Cancelled), took),
         }
+        method != NO_METHOD
     }
 
     /// Counts messages that the service has received.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::config::Flags;
 pub mod commands;
 mod examples;
 pub mod exit;
+pub mod probe;
 
 /// The lifetime of a token for which the command line gives none.
 const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
@@ -63,6 +65,13 @@ pub enum Command {
     /// Print the effective configuration as TOML, with the origin of each value
     #[command(after_help = examples::CONFIG)]
     Config(Listen),
+    /// Ask a running server whether it can serve calls
+    #[command(after_help = examples::PROBE)]
+    Probe {
+        /// The address to ask, over plain HTTP [default: metrics.listen; server.listen if that is off]
+        #[arg(long, value_name = "ADDRESS")]
+        address: Option<SocketAddr>,
+    },
     /// Copy the data folder, while a server runs on it or not, and check the copy
     #[command(after_help = examples::BACKUP)]
     Backup {

@@ -12,6 +12,7 @@ use feature_auth::Timestamp;
 use feature_auth::keys::{KeyFolder, OwnKey};
 use feature_auth::mint::TokenRequest;
 use feature_auth::roles::Roles;
+use feature_server::cli::probe::probe;
 use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands};
 use feature_server::config::settings::Settings;
 use feature_server::server::Server;
@@ -54,6 +55,10 @@ fn run(line: CommandLine) -> Result<()> {
         Command::Token(TokenArgs { keys: Some(KeysCommand::Keys), .. }) => list_keys(settings),
         Command::Token(arguments) => mint(settings, arguments),
         Command::Config(_) => print(&configuration.to_toml()),
+        Command::Probe { address } => {
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            print(&format!("{}\n", runtime.block_on(probe(settings, address))?))
+        }
         Command::Export { output } => Ok(commands::export(&settings.server.data, output.as_deref())?),
         Command::Import { file } => print(&commands::import(&settings.server.data, &file)?),
         Command::Verify { folder } => verify(folder.as_deref().unwrap_or(&settings.server.data)),

@@ -12,7 +12,8 @@ use crate::shell::{Workspace, on_path, run_quietly};
 type Packages = &'static [(&'static str, &'static str)];
 
 /// systemd is needed for `systemd-analyze`, which checks the unit. No service is started.
-const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl"), ("systemd", "systemd-analyze")];
+const FOR_TESTS: Packages =
+    &[("chromium", "chromium"), ("curl", "curl"), ("prometheus", "prometheus"), ("systemd", "systemd-analyze")];
 
 /// Only root can cut the power of a file system, and only root certainly has these on the path.
 const FOR_CAMPAIGNS: Packages =

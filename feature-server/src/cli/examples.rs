@@ -37,6 +37,15 @@ Examples:
   feature-server config --config /etc/feature-server.toml
   FEATURE_SERVER__LIMITS__CALLS=100 feature-server config --listen 127.0.0.1:0";
 
+pub(super) const PROBE: &str = "\
+Examples:
+  feature-server probe
+  feature-server probe --config /etc/feature-server.toml
+  feature-server probe --address 127.0.0.1:8080
+
+It prints what /readyz answers, and waits five seconds at most.
+Exit codes: 0 ready, 64 bad usage or configuration, 1 not ready, or no answer.";
+
 pub(super) const BACKUP: &str = "\
 Examples:
   feature-server backup /var/backups/features/monday

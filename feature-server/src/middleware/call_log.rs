@@ -111,15 +111,15 @@ impl Drop for CallLog {
     fn drop(&mut self) {
         let _entered = self.span.enter();
         let took = self.started.elapsed();
-        self.context.ended(took);
+        let is_call = self.context.ended(took);
         let duration_us = took.as_micros() as u64;
         match (self.context.code(), self.answered) {
             (Some(code @ (Code::Internal | Code::Unknown | Code::DataLoss)), _) => {
                 self.context.in_span(|| tracing::warn!(?code, duration_us, "call failed inside the server"));
             }
             (Some(code), _) => tracing::debug!(?code, duration_us, "call finished"),
-            (None, Some(status)) if status != StatusCode::OK => {
-                tracing::debug!(http_status = status.as_u16(), duration_us, "call refused");
+            (None, Some(status)) if !is_call => {
+                tracing::debug!(http_status = status.as_u16(), duration_us, "request answered, which is no call");
             }
             // The call has no outcome, so it was cancelled: the client or the connection is gone.
             (None, _) => tracing::debug!(code = ?Code::Cancelled, duration_us, "call given up"),

@@ -108,6 +108,8 @@ pub struct Server {
     folder: Folder,
     process: Child,
     address: String,
+    /// The address of metrics and probes.
+    monitoring: String,
     /// The lines of standard output; the channel closes when the process ends.
     lines: Receiver<String>,
     log: Arc<Mutex<String>>,
@@ -135,14 +137,21 @@ impl Server {
             let log = log.clone();
             thread::spawn(move || keep(stderr, &log))
         });
-        let mut server = Self { folder, process, address: String::new(), lines, log, log_reader };
-        server.address = server.wait_for_address();
+        let (address, monitoring) = (String::new(), String::new());
+        let mut server = Self { folder, process, address, monitoring, lines, log, log_reader };
+        server.monitoring = server.wait_for_line("metrics and probes on ");
+        server.address = server.wait_for_line("listening on ");
         server
     }
 
     /// The server's address, as `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The URL of metrics and probes, without a path.
+    pub fn monitoring(&self) -> &str {
+        &self.monitoring
     }
 
     /// The id of the process.
@@ -208,15 +217,16 @@ impl Server {
         self.folder.clone()
     }
 
-    fn wait_for_address(&self) -> String {
+    /// The rest of the next line of standard output that has this text.
+    fn wait_for_line(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => match line.split_once("listening on ") {
-                    Some((_, address)) => return address.trim().to_owned(),
+                Ok(line) => match line.split_once(text) {
+                    Some((_, rest)) => return rest.trim().to_owned(),
                     None => continue,
                 },
-                Err(RecvTimeoutError::Timeout) => panic!("the server did not say 'listening on' in {PATIENCE:?}"),
+                Err(RecvTimeoutError::Timeout) => panic!("the server did not say '{text}' in {PATIENCE:?}"),
                 Err(RecvTimeoutError::Disconnected) => panic!("the server ended before it listened"),
             }
         }
