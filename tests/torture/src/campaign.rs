@@ -6,3 +6,5 @@ pub mod io;
 pub mod kill;
 pub mod power;
 pub mod projection;
+pub mod series;
+pub mod starts;

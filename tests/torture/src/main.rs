@@ -87,6 +87,10 @@ enum Campaign {
     Full,
     /// Spoil sled's files, or make the disk hang; needs strace
     Projection,
+    /// Start and stop a server, and ask all the time whether it is ready
+    Starts,
+    /// Send strange paths, ids and tokens, a thousand in each cycle, and look for new series of metrics
+    Series,
     /// Attack the listener in many ways while a good client calls, and check the client's latency against bounds
     Attack(attack::Options),
 }
@@ -101,6 +105,8 @@ impl Campaign {
             Self::Io,
             Self::Full,
             Self::Projection,
+            Self::Starts,
+            Self::Series,
             Self::Attack(attack::Options::default()),
         ]
     }
@@ -115,6 +121,8 @@ impl Campaign {
             Self::Io => (40, 10_000),
             Self::Full => (12, 120),
             Self::Projection => (16, 1000),
+            Self::Starts => (100, 1000),
+            Self::Series => (100, 1000),
             // In the long form, each attack takes longer.
             Self::Attack(_) => (1, 1),
         }
@@ -132,6 +140,8 @@ impl Campaign {
             Self::Io => campaign::io::run(&binary, cycles, seed).await,
             Self::Full => campaign::full::run(&binary, cycles, seed).await,
             Self::Projection => campaign::projection::run(&binary, cycles, seed).await,
+            Self::Starts => campaign::starts::starts(&binary, cycles, seed).await,
+            Self::Series => campaign::series::series(&binary, cycles, seed).await,
             Self::Attack(options) => attack::attack(&binary, options, cycles, shared.long, seed).await,
         }
     }

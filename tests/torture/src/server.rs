@@ -63,6 +63,8 @@ pub struct Server {
     process: Child,
     binary: Binary,
     address: String,
+    /// The address of metrics and probes.
+    monitoring: String,
     /// Read continuously, so that the server never blocks on a full pipe.
     stdout: Lines<BufReader<ChildStdout>>,
     log: JoinHandle<String>,
@@ -113,10 +115,15 @@ impl Binary {
 
     /// Starts a server on a data folder without waiting for it.
     pub fn start(&self, data: &Path) -> Result<Starting> {
+        self.start_at(data, "127.0.0.1:0")
+    }
+
+    /// As [`Binary::start`], at this address.
+    pub fn start_at(&self, data: &Path, address: &str) -> Result<Starting> {
         let mut words = self.wrapper.clone();
         words.push(self.path.clone().into());
         let mut command = Command::new(&words[0]);
-        command.args(&words[1..]).args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data);
+        command.args(&words[1..]).args(["serve", "--listen", address, "--data"]).arg(data);
         // The server must not read a configuration file in this program's working directory.
         command.current_dir("/");
         // Several servers run at once, and each needs a port of its own.
@@ -126,8 +133,8 @@ impl Binary {
         let mut process = command.spawn().with_context(|| format!("starting {}", words[0].display()))?;
         let stdout = BufReader::new(process.stdout.take().context("standard output is piped")?).lines();
         let log = tokio::spawn(collect(process.stderr.take().context("standard error is piped")?));
-        let (data, binary, address) = (data.to_owned(), self.clone(), String::new());
-        Ok(Starting(Server { data, process, binary, address, stdout, log }))
+        let (data, binary, address, monitoring) = (data.to_owned(), self.clone(), String::new(), String::new());
+        Ok(Starting(Server { data, process, binary, address, monitoring, stdout, log }))
     }
 }
 
@@ -144,6 +151,9 @@ impl Starting {
                 .context("the server did not say 'listening on'")??
             {
                 Some(line) => {
+                    if let Some((_, monitoring)) = line.split_once("metrics and probes on http://") {
+                        server.monitoring = monitoring.trim().to_owned();
+                    }
                     let Some((_, address)) = line.split_once("listening on ") else { continue };
                     server.address = address.trim().to_owned();
                     return Ok(server);
@@ -166,6 +176,11 @@ impl Server {
     /// The server's address, as `127.0.0.1:PORT`.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The address of metrics and probes, as `127.0.0.1:PORT`.
+    pub fn monitoring(&self) -> &str {
+        &self.monitoring
     }
 
     /// The id of the process, or of its wrapper.

@@ -1,0 +1,104 @@
+//! Starts and stops: `/readyz` says 200 only between the first read that works and the order to stop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use fastrand::Rng;
+use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
+use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
+use http::Request;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::time::sleep;
+
+use crate::progress::Progress;
+use crate::report::Report;
+use crate::server::{Binary, PATIENCE, Server};
+
+/// The longest time between readiness and the order to stop, in milliseconds.
+const LIFE_MS: u64 = 20;
+
+/// Starts and stops a server again and again, and asks for its readiness all the time.
+pub async fn starts(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
+    let folder = TempDir::new()?;
+    let data = folder.path().join("data");
+    let token = binary.token(&data, "--role IAM_OWNER --instance demo").await?;
+    let mut report = Report::new("starts and stops");
+    let progress = Progress::new("starts and stops", cycles);
+    let mut rng = Rng::with_seed(seed);
+    for cycle in 1..=cycles {
+        progress.cycle(cycle);
+        if let Err(error) = start_and_stop(binary, &data, &token, &mut rng).await {
+            report.broken.push(format!("cycle {cycle}: {error:#}"));
+            break;
+        }
+        report.cycles = cycle;
+    }
+    report.notes.push(format!("seed {seed}"));
+    Ok(report)
+}
+
+async fn start_and_stop(binary: &Binary, data: &Path, token: &str, rng: &mut Rng) -> Result<()> {
+    // On a terminal's side nothing says when the listener is there, so the port is chosen here, and asked at once.
+    let monitoring = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let calls = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    let mut binary = binary.clone();
+    binary.environment.push(("FEATURE_SERVER__METRICS__LISTEN".to_owned(), monitoring.clone()));
+    let starting = binary.start_at(data, &calls)?;
+    let ready = async {
+        while readyz(&monitoring).await.is_none_or(|status| status != 200) {}
+        read(&calls, token).await.context("/readyz says 200, and a read fails")
+    };
+    let (ready, listening) = tokio::join!(tokio::time::timeout(PATIENCE, ready), starting.listening());
+    let server = listening?;
+    ready.context("the server does not get ready")??;
+    sleep(Duration::from_millis(rng.u64(..LIFE_MS))).await;
+    stop(server, &monitoring).await
+}
+
+async fn stop(server: Server, monitoring: &str) -> Result<()> {
+    server.terminate().await?;
+    let ended = server.ended();
+    tokio::pin!(ended);
+    let mut was_draining = false;
+    loop {
+        tokio::select! {
+            ended = &mut ended => {
+                let (status, log) = ended?;
+                ensure!(status.success(), "the server ended with {status}:\n{log}");
+                return Ok(());
+            }
+            status = readyz(monitoring) => match status {
+                Some(200) if was_draining => bail!("/readyz says 200 after it has said that the server stops"),
+                Some(503) => was_draining = true,
+                _ => {}
+            },
+        }
+    }
+}
+
+/// A read by a caller of the server.
+async fn read(address: &str, token: &str) -> Result<()> {
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}"))?.connect().await?;
+    let mut client = FeatureServiceClient::new(channel);
+    let mut request = tonic::Request::new(GetInstanceFeaturesRequest { inheritance: true });
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    client.get_instance_features(request).await?;
+    Ok(())
+}
+
+/// The status of `/readyz`; `None` without an answer.
+async fn readyz(address: &str) -> Option<u16> {
+    let socket = TcpStream::connect(address).await.ok()?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.ok()?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get("/readyz").header("host", address).body(Full::<Bytes>::default()).ok()?;
+    let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
+    connection.abort();
+    status
+}
