@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::Request;
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
@@ -12,19 +11,7 @@ use super::body_of;
 use crate::compression::{Content, Decoder, Encoding};
 use crate::error::Error;
 use crate::framing::{COMPRESSED, Envelopes, wrap};
-use crate::headers::GRPC_ENCODING;
 use crate::host::CallHost;
-
-/// Decompresses the messages of a gRPC request. The service itself refuses an unsupported encoding, since a gRPC server
-/// has to name the encodings that it supports.
-pub(crate) fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<Body> {
-    if !matches!(Encoding::of(request.headers(), GRPC_ENCODING), Ok(Encoding::Gzip)) {
-        return request;
-    }
-    request.headers_mut().remove(GRPC_ENCODING);
-    let host = H::of(request.extensions());
-    request.map(|body| decoded(body, Encoding::Gzip, host, None, false).0)
-}
 
 /// The body of the request to the service, and the error of a message that the service did not receive. A service may
 /// take such an error for the end of the messages, and then answers as if the call had succeeded.
