@@ -11,6 +11,7 @@
 mod call;
 pub(crate) mod field;
 pub(crate) mod route;
+pub(crate) mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,7 +25,6 @@ pub(crate) use route::Body;
 pub use route::Route;
 
 use crate::error::Error;
-use crate::http_rule::template;
 
 /// All routes of all methods.
 #[derive(Debug)]

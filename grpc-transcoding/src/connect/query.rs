@@ -8,7 +8,7 @@ use http::Uri;
 
 use crate::compression::{Content, Encoding};
 use crate::error::Error;
-use crate::http_rule::percent;
+use crate::percent;
 
 /// The message in the query, of at most `limit` bytes.
 pub(crate) fn message(uri: &Uri, limit: usize) -> Result<Content, Error> {

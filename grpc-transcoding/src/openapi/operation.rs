@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::Api;
 use super::comments::{comment, describe, first_sentence};
 use super::schema::Schemas;
-use crate::http_rule::template::{Segment, Template, Variable};
 use crate::json::single_value;
+use crate::rest::template::{Segment, Template, Variable};
 use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";

@@ -21,8 +21,8 @@ use crate::error::client_text::{MAX_CHARS, cut};
 use crate::grpc_call::{self, End, GrpcService, Messages};
 use crate::headers::JSON;
 use crate::host::CallHost;
-use crate::http_rule::percent::{self, Place};
 use crate::json::{self, path::MAX_VIOLATIONS};
+use crate::percent::{self, Place};
 
 /// The content type of a stream: one JSON text a line.
 const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");

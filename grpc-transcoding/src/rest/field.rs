@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
-use crate::http_rule::percent::{self, Place};
 use crate::json::{self, Json};
+use crate::percent::{self, Place};
 
 /// The most parents of a field.
 const MAX_DEPTH: usize = 64;

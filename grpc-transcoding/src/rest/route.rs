@@ -4,14 +4,19 @@ use std::collections::HashMap;
 
 use http::Method;
 use http::uri::PathAndQuery;
-use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
 use serde_json::value::RawValue;
 
 use super::field::FieldPath;
+use super::template::Template;
 use crate::grpc_call::grpc_path;
-use crate::http_rule::template::Template;
-use crate::http_rule::{self, HttpRule};
 use crate::json::{self, JsonCache};
+
+/// The field of a rule with the other rules of its method.
+const ADDITIONAL: &str = "additional_bindings";
+
+/// The fields of a rule that are named after the verb they stand for.
+const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 /// One HTTP rule of a method.
 #[derive(Debug)]
@@ -44,28 +49,54 @@ pub(crate) enum Body {
 }
 
 impl Route {
-    /// The routes of a method. The error says what is wrong with its rules.
+    /// The routes of a method, from its option `google.api.http`: its rule and the additional bindings. The error says
+    /// what is wrong with the option.
     pub(crate) fn all(method: &MethodDescriptor) -> Result<Vec<Self>, String> {
-        http_rule::rules(method)?.iter().map(|rule| Self::new(method, rule)).collect()
+        let options = method.options();
+        let extension = method.parent_pool().get_extension_by_name("google.api.http");
+        let Some(extension) = extension.filter(|extension| options.has_extension(extension)) else {
+            return Ok(Vec::new());
+        };
+        let option = options.get_extension(&extension);
+        let rule = option.as_message().ok_or("the option google.api.http can't be read")?;
+        let additional = rule.get_field_by_name(ADDITIONAL);
+        let additional = additional.as_deref().and_then(Value::as_list).unwrap_or_default();
+        let rules: Vec<_> = [rule].into_iter().chain(additional.iter().filter_map(Value::as_message)).collect();
+        if rules[1..].iter().any(|binding| binding.has_field_by_name(ADDITIONAL)) {
+            return Err("an additional binding has additional bindings".to_owned());
+        }
+        rules.into_iter().map(|rule| Self::new(method, rule)).collect()
     }
 
-    fn new(method: &MethodDescriptor, rule: &HttpRule) -> Result<Self, String> {
+    fn new(method: &MethodDescriptor, rule: &DynamicMessage) -> Result<Self, String> {
         if method.is_client_streaming() {
             return Err("a stream of requests can't be sent over plain HTTP".to_owned());
         }
-        let verb = match rule.verb.as_str() {
+        let custom = rule.get_field_by_name("custom");
+        let (verb, template) = match (VERBS.into_iter().find(|verb| rule.has_field_by_name(verb)), custom.as_deref()) {
+            (Some(verb), _) => (verb.to_ascii_uppercase(), text(rule, verb)),
+            (None, Some(Value::Message(custom))) => (text(custom, "kind"), text(custom, "path")),
+            _ => Default::default(),
+        };
+        let verb = match verb.as_str() {
             "*" => None,
             verb => Some(Method::from_bytes(verb.as_bytes()).map_err(|_| "the rule has no verb with a path")?),
         };
-        let template = Template::new(&rule.template);
-        let template = template.map_err(|problem| format!("the template '{}' {problem}", rule.template))?;
+        let template = Template::new(&template).map_err(|problem| format!("the template '{template}' {problem}"))?;
         let (input, output) = (method.input(), method.output());
         let mut variables = Vec::new();
         for variable in &template.variables {
-            let field = variable_field(&input, &variable.field, &variables);
-            variables.push(field.map_err(|problem| format!("the field '{}' {problem}", variable.field))?);
+            let wrong = |problem: &str| format!("the field '{}' {problem}", variable.field);
+            let field = FieldPath::resolve(&input, &variable.field).map_err(|problem| wrong(&problem))?;
+            if field.leaf.is_list() || field.leaf.kind().as_message().is_some() {
+                return Err(wrong("is no single plain value, so no path can hold it"));
+            }
+            if variables.contains(&field) {
+                return Err(wrong("stands in the path twice"));
+            }
+            variables.push(field);
         }
-        let body = match rule.body.as_str() {
+        let body = match text(rule, "body").as_str() {
             "" => Body::None,
             "*" => Body::Whole,
             name => Body::Field(top_level(&input, name)?),
@@ -75,8 +106,10 @@ impl Route {
         {
             return Err(format!("the field '{}' stands in the path and in the body", field.name()));
         }
-        let has_field = !rule.response_body.is_empty();
-        let response_body = has_field.then(|| top_level(&output, &rule.response_body)).transpose()?;
+        let response_body = match text(rule, "response_body").as_str() {
+            "" => None,
+            name => Some(top_level(&output, name)?),
+        };
         let (grpc_path, answers) = (grpc_path(method), JsonCache::new());
         Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body, answers })
     }
@@ -102,16 +135,9 @@ impl Route {
     }
 }
 
-/// The field of a variable. The error completes a sentence about it.
-fn variable_field(input: &MessageDescriptor, name: &str, others: &[FieldPath]) -> Result<FieldPath, String> {
-    let field = FieldPath::resolve(input, name)?;
-    if field.leaf.is_list() || field.leaf.kind().as_message().is_some() {
-        return Err("is no single plain value, so no path can hold it".to_owned());
-    }
-    if others.contains(&field) {
-        return Err("stands in the path twice".to_owned());
-    }
-    Ok(field)
+/// A text field of a rule; empty if the rule does not have it.
+fn text(rule: &DynamicMessage, field: &str) -> String {
+    rule.get_field_by_name(field).as_deref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn top_level(message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor, String> {
