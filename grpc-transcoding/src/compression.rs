@@ -14,7 +14,7 @@ use tonic::Code;
 use tonic::body::Body;
 
 use super::error::Error;
-use super::headers::{BEARER, GZIP, JSON, NOSNIFF, weighted};
+use super::headers::{GZIP, JSON, accepted};
 use super::host::{CallHost, INLINE_BYTES};
 use super::json::http_status;
 
@@ -144,7 +144,8 @@ pub(crate) fn response(headers: HeaderMap, content_type: HeaderValue, body: Body
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    // No browser takes the content for a page.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
@@ -169,7 +170,8 @@ pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Byt
 /// `json`: its status.
 pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool) -> Response<Body> {
     if code == Code::Unauthenticated {
-        headers.insert(WWW_AUTHENTICATE, BEARER);
+        // RFC 9110 (section 11.6.1) wants a challenge. Credentials of gRPC calls are bearer credentials.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     let mut response = answer(headers, JSON, json, gzip);
     *response.status_mut() = http_status(code);
@@ -178,8 +180,7 @@ pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool
 
 /// Whether a client accepts gzip, by the header of this name.
 pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
-    let accepted = |coding: &str| weighted(headers, &name).find(|(found, _)| found.eq_ignore_ascii_case(coding));
-    accepted("gzip").or_else(|| accepted("*")).is_some_and(|(_, accepted)| accepted)
+    accepted(headers, &name, &["gzip", "*"]).unwrap_or(false)
 }
 
 /// Compresses long content if the client accepts it (`gzip`).

@@ -14,7 +14,7 @@ use super::compression::{self, Encoding};
 use super::connect::{self, Connect};
 use super::error::Error;
 use super::grpc_call::grpc_path;
-use super::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT, JSON, weighted};
+use super::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT, JSON, JSON_LINES, accepted, weighted};
 use super::rest::{RestCall, RouteError, Routes};
 use super::{grpc_web, json, rest};
 
@@ -76,7 +76,10 @@ impl Protocols {
             let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
             connect::check_json(content_type.unwrap_or("application/json"))?;
         }
-        if !accepts(request.headers(), call.route.method.is_server_streaming()) {
+        let content_type = if call.route.method.is_server_streaming() { JSON_LINES } else { "application/json" };
+        // The most specific range counts (RFC 9110, section 12.5.1).
+        let accepted = accepted(request.headers(), &ACCEPT, &[content_type, "application/*", "*/*"]);
+        if !accepted.unwrap_or_else(|| weighted(request.headers(), &ACCEPT).next().is_none()) {
             return Err(Error::NotAcceptable);
         }
         Encoding::of(request.headers(), CONTENT_ENCODING)?;
@@ -192,16 +195,6 @@ fn grpc_timeout(value: &[u8]) -> Option<Duration> {
 fn number(digits: &[u8], most: usize) -> Option<u64> {
     let is_number = (1..=most).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
     is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
-}
-
-/// Whether a client accepts the content type of the answer: JSON, or lines of JSON for a stream.
-fn accepts(headers: &HeaderMap, stream: bool) -> bool {
-    let ranges: Vec<_> = weighted(headers, &ACCEPT).collect();
-    // The most specific range counts (RFC 9110, section 12.5.1).
-    let of_json = [if stream { "application/x-ndjson" } else { "application/json" }, "application/*", "*/*"];
-    let weight =
-        |name: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)).map(|(_, accepted)| *accepted);
-    ranges.is_empty() || of_json.into_iter().find_map(weight).unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! A cache of JSON texts: to write the JSON of a message takes longer than the rest of a call, and many answers are
 //! equal.
 
-use std::fmt;
-
 use bytes::Bytes;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -14,6 +12,7 @@ const MAX_BYTES: u64 = 1024 * 1024;
 const ENTRY_BYTES: usize = 128;
 
 /// The JSON texts of encoded messages of one type. Texts that are seldom used are evicted first.
+#[derive(Debug)]
 pub(crate) struct JsonCache(Cache<Bytes, Bytes, Weight>);
 
 #[derive(Clone)]
@@ -26,15 +25,11 @@ impl Weighter<Bytes, Bytes> for Weight {
 }
 
 impl JsonCache {
-    /// An empty cache.
     pub(crate) fn new() -> Self {
         Self(Cache::with_weighter(MAX_BYTES as usize / 1024, MAX_BYTES, Weight))
     }
 
-    /// The JSON of a message; `make` writes it if the cache does not have it.
-    ///
-    /// # Errors
-    /// Errors of `make`, which are not cached.
+    /// The JSON of a message; `make` writes it if the cache does not have it. Its errors are not cached.
     pub(crate) fn json<E>(&self, message: &Bytes, make: impl FnOnce(Bytes) -> Result<Vec<u8>, E>) -> Result<Bytes, E> {
         if let Some(json) = self.0.get(message) {
             return Ok(json);
@@ -43,12 +38,6 @@ impl JsonCache {
         // A copy, because the message may be a slice of a larger buffer.
         self.0.insert(Bytes::copy_from_slice(message), json.clone());
         Ok(json)
-    }
-}
-
-impl fmt::Debug for JsonCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonCache").field("messages", &self.0.len()).finish_non_exhaustive()
     }
 }
 

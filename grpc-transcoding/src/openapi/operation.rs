@@ -8,14 +8,12 @@ use serde_json::{Value, json};
 use super::Api;
 use super::comments::{comment, describe, first_sentence};
 use super::schema::Schemas;
+use crate::headers::JSON_LINES;
 use crate::json::single_value;
 use crate::rest::template::{Segment, Template, Variable};
 use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";
-
-/// The content type of a stream of answers: one JSON text a line.
-const JSON_LINES: &str = "application/x-ndjson";
 
 /// An operation, and its path before it.
 ///

@@ -19,13 +19,10 @@ use crate::compression::{self, Decoder};
 use crate::error::Error;
 use crate::error::client_text::{MAX_CHARS, cut};
 use crate::grpc_call::{self, End, GrpcService, Messages};
-use crate::headers::JSON;
+use crate::headers::{JSON, JSON_LINES};
 use crate::host::CallHost;
 use crate::json::{self, path::MAX_VIOLATIONS};
 use crate::percent::{self, Place};
-
-/// The content type of a stream: one JSON text a line.
-const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// The most parameters of a query.
 const MAX_PARAMETERS: usize = 1_000;
@@ -99,7 +96,7 @@ impl RestCall {
                 }
             })
         });
-        compression::response(headers, LINES, grpc_call::body_of(lines))
+        compression::response(headers, HeaderValue::from_static(JSON_LINES), grpc_call::body_of(lines))
     }
 
     fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {
