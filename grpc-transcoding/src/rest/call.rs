@@ -100,13 +100,17 @@ impl RestCall {
     }
 
     fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {
-        self.route.answers.json(&message, |message| match DynamicMessage::decode(self.route.method.output(), message) {
-            Ok(message) => Ok(host.in_span(|| self.route.response(&message))),
-            Err(error) => {
-                host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
-                Err(host.end_with(&Error::Internal))
-            }
-        })
+        if let Some(json) = self.route.answers.get(&message) {
+            return Ok(json);
+        }
+        let decoded = DynamicMessage::decode(self.route.method.output(), message.clone()).map_err(|error| {
+            host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+            host.end_with(&Error::Internal)
+        })?;
+        let json = Bytes::from(host.in_span(|| self.route.response(&decoded)));
+        // A copy, because the message may be a slice of a larger buffer.
+        self.route.answers.insert(Bytes::copy_from_slice(&message), json.clone());
+        Ok(json)
     }
 
     fn encode_status(&self, status: &Status) -> Bytes {
@@ -140,18 +144,20 @@ impl RestCall {
     fn read_body(&self, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
         let input = self.route.method.input();
         match &self.route.body {
-            route::Body::None if !body.is_empty() && !is_empty_object(body) => {
+            _ if body.is_empty() => Ok(DynamicMessage::new(input)),
+            route::Body::None if body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}") => {
+                Ok(DynamicMessage::new(input))
+            }
+            route::Body::None => {
                 let description = "must be empty or {}: this call takes its fields from the path and the query";
                 Err(vec![FieldViolation::new(json::BODY, description)])
             }
-            route::Body::Whole if !body.is_empty() => json::decode(&input, body),
-            route::Body::Field(field) if !body.is_empty() => {
-                let value = json::decode_field(field, body)?;
+            route::Body::Whole => json::decode(&input, body),
+            route::Body::Field(field) => {
                 let mut message = DynamicMessage::new(input);
-                message.set_field(field, value);
+                message.set_field(field, json::decode_field(field, body)?);
                 Ok(message)
             }
-            _ => Ok(DynamicMessage::new(input)),
         }
     }
 
@@ -186,11 +192,6 @@ impl RestCall {
             }
         }
     }
-}
-
-/// Whether a body is the JSON object without fields.
-fn is_empty_object(body: &[u8]) -> bool {
-    body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 #[cfg(test)]

@@ -2,21 +2,30 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use http::Method;
 use http::uri::PathAndQuery;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use serde_json::value::RawValue;
 
 use super::field::FieldPath;
 use super::template::Template;
 use crate::grpc_call::grpc_path;
-use crate::json::{self, JsonCache};
+use crate::json;
 
 /// The field of a rule with the other rules of its method.
 const ADDITIONAL: &str = "additional_bindings";
 
 /// The fields of a rule that are named after the verb they stand for.
 const VERBS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
+
+/// The size of all cached answers of a route together, in bytes.
+pub(crate) const MAX_CACHED_BYTES: u64 = 1024 * 1024;
+
+/// The overhead of a cached answer, in bytes; an upper estimate.
+const ENTRY_BYTES: usize = 128;
 
 /// One HTTP rule of a method.
 #[derive(Debug)]
@@ -33,8 +42,19 @@ pub struct Route {
     pub(crate) body: Body,
     /// The field in the body of an answer; None for the whole response.
     pub(crate) response_body: Option<FieldDescriptor>,
-    /// The results of [`Route::response`].
-    pub(crate) answers: JsonCache,
+    /// The JSON of answers by their encoded messages: to write it takes longer than the rest of a call, and many answers
+    /// are equal. JSON that is seldom used is evicted first.
+    pub(crate) answers: Cache<Bytes, Bytes, Weight>,
+}
+
+/// The weight of a cached answer is its size.
+#[derive(Debug, Clone)]
+pub(crate) struct Weight;
+
+impl Weighter<Bytes, Bytes> for Weight {
+    fn weight(&self, message: &Bytes, json: &Bytes) -> u64 {
+        (ENTRY_BYTES + message.len() + json.len()) as u64
+    }
 }
 
 /// The fields in the body of a request.
@@ -110,7 +130,8 @@ impl Route {
             "" => None,
             name => Some(top_level(&output, name)?),
         };
-        let (grpc_path, answers) = (grpc_path(method), JsonCache::new());
+        let grpc_path = grpc_path(method);
+        let answers = Cache::with_weighter(MAX_CACHED_BYTES as usize / 1024, MAX_CACHED_BYTES, Weight);
         Ok(Self { method: method.clone(), grpc_path, verb, template, variables, body, response_body, answers })
     }
 
