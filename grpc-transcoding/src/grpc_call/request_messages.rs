@@ -31,15 +31,14 @@ pub(crate) fn decoded(
     let envelopes = Envelopes::new(host.message_bytes());
     let error_inside = Arc::clone(&error);
     let messages = Messages { body, envelopes, encoding, host, decode, single, count: 0, error: error_inside };
-    let messages = stream::unfold(Some(messages), |messages| async {
-        let mut messages = messages?;
+    let messages = stream::try_unfold(messages, |mut messages| async {
         match messages.next().await {
-            Ok(message) => message.map(|message| (Ok(message), Some(messages))),
+            Ok(message) => Ok(message.map(|message| (message, messages))),
             Err(error) => {
                 let status = messages.host.status(&error);
                 // The cell is empty: no message is read after the first error.
                 let _ = messages.error.set(error);
-                Some((Err(status), None))
+                Err(status)
             }
         }
     });

@@ -29,12 +29,12 @@ pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api:
         Body::None => None,
         Body::Whole if elsewhere.is_empty() => Some(schemas.message(&method.input())),
         Body::Whole => Some(schemas.object(&method.input(), &elsewhere)),
-        Body::Field(field) => Some(schemas.field(field)),
+        Body::Field(field) => {
+            elsewhere.push(field.json_name().to_owned());
+            Some(schemas.field(field))
+        }
     };
     if route.body != Body::Whole {
-        if let Body::Field(field) = &route.body {
-            elsewhere.push(field.json_name().to_owned());
-        }
         query(&method.input(), &mut Vec::new(), &elsewhere, schemas, &mut parameters);
     }
     let headers = api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
@@ -143,8 +143,9 @@ fn query(
                 describe(&mut value, &comment(&field.parent_file(), field.path()));
                 parameters.push(value);
             }
-            kind if field.cardinality() == Cardinality::Repeated || is_above(&kind) => {}
-            Kind::Message(inner) => query(&inner, above, elsewhere, schemas, parameters),
+            Kind::Message(inner) if field.cardinality() != Cardinality::Repeated && !is_above(&field.kind()) => {
+                query(&inner, above, elsewhere, schemas, parameters);
+            }
             _ => {}
         }
         above.pop();
