@@ -30,29 +30,17 @@ use super::host::CallHost;
 
 pub(crate) mod request_messages;
 
-/// Headers of a request that describe its connection, body or protocol. The gRPC request has others.
-const NOT_FORWARDED: [HeaderName; 19] = [
-    ACCEPT,
-    ACCEPT_ENCODING,
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    EXPECT,
-    GRPC_ACCEPT_ENCODING,
-    GRPC_ENCODING,
-    // The host sets the deadline of the call, in every protocol of the client.
-    GRPC_TIMEOUT,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    CONNECT_ACCEPT_ENCODING,
-    CONNECT_CONTENT_ENCODING,
-    CONNECT_PROTOCOL_VERSION,
-    CONNECT_TIMEOUT,
-];
+/// Headers of a request that are about its connection. The gRPC request has others, also in place of the next two groups.
+const OF_CONNECTION: [HeaderName; 7] =
+    [CONNECTION, EXPECT, HeaderName::from_static("keep-alive"), TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// Headers of a request that are about its body and that of the answer.
+const OF_BODY: [HeaderName; 7] =
+    [ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, GRPC_ACCEPT_ENCODING, GRPC_ENCODING];
+
+/// Headers of a request that are about its protocol. The host sets the deadline of the call, in every protocol.
+const OF_PROTOCOL: [HeaderName; 5] =
+    [CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_TIMEOUT];
 
 /// Headers and trailers of a gRPC answer that are no metadata of the service.
 const NOT_METADATA: [HeaderName; 7] =
@@ -203,7 +191,7 @@ pub(crate) fn grpc_path(method: &MethodDescriptor) -> PathAndQuery {
 
 /// The request to the gRPC service.
 fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
-    for name in NOT_FORWARDED {
+    for name in OF_CONNECTION.into_iter().chain(OF_BODY).chain(OF_PROTOCOL) {
         head.headers.remove(name);
     }
     head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

@@ -10,7 +10,7 @@ mod tests;
 mod tree;
 mod well_known;
 
-pub(crate) use encode::encode_with_defaults;
+pub(crate) use encode::{code_in_http, encode_with_defaults};
 pub use encode::{encode, encode_status, http_status};
 
 use std::cell::RefCell;
