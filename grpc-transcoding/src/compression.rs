@@ -30,9 +30,7 @@ const CHUNK: usize = 8 * 1024;
 /// How content is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Not at all.
     Identity,
-    /// With gzip.
     Gzip,
 }
 
@@ -62,10 +60,8 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Decompresses and decodes it. For large content both are one job: decompressed bytes do not wait for a second
-    /// one. The host of the call limits and counts the bytes.
-    ///
-    /// `decode`: None for content that needs no decoding.
+    /// Decompresses it, and decodes it if there is a decoder. For large content both are one job: decompressed bytes do
+    /// not wait for a second one. The host of the call limits and counts the bytes.
     pub(crate) async fn decode(self, host: &impl CallHost, decode: Option<Decoder>) -> Result<Bytes, Error> {
         let Self { encoding, bytes } = self;
         if encoding == Encoding::Identity || bytes.is_empty() {
@@ -149,10 +145,7 @@ pub(crate) fn response(headers: HeaderMap, content_type: HeaderValue, body: Body
     response
 }
 
-/// An answer with this content.
-///
-/// * `headers`: further headers of the answer.
-/// * `gzip`: whether the client accepts gzip ([`accepts_gzip`]). Long content is then compressed.
+/// An answer with this content. Long content is compressed if the client accepts it ([`accepts_gzip`]).
 pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Bytes, gzip: bool) -> Response<Body> {
     let mut response = response(headers, content_type, Body::empty());
     if content.len() >= WORTH_COMPRESSING {
@@ -165,9 +158,7 @@ pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Byt
     response.map(|_| Body::new(Full::new(compressed.unwrap_or(content))))
 }
 
-/// The answer to a call that failed with this code.
-///
-/// `json`: its status.
+/// The answer to a call that failed with this code, and its status as JSON.
 pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool) -> Response<Body> {
     if code == Code::Unauthenticated {
         // RFC 9110 (section 11.6.1) wants a challenge. Credentials of gRPC calls are bearer credentials.

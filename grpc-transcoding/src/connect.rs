@@ -75,7 +75,7 @@ impl Connect {
         let codec = match form {
             Form::Post => Codec::of_content_type(content_type().unwrap_or_default(), "application/")?,
             Form::Stream => Codec::of_content_type(content_type().unwrap_or_default(), "application/connect+")?,
-            Form::Get if has_no_query(request.uri()) => Codec::Json,
+            Form::Get if request.uri().query().is_none_or(str::is_empty) => Codec::Json,
             Form::Get => {
                 let name = query_value(request.uri(), "encoding");
                 name.and_then(|name| Codec::named(&name)).ok_or(Error::ContentTypeUnsupported)?
@@ -260,7 +260,7 @@ fn check_version<B>(request: &Request<B>) -> Result<(), Error> {
 /// The message in the query of a GET request, of at most `limit` bytes. Unknown parameters are ignored, as the protocol
 /// asks for. A request without a query is a call with an empty message in JSON: health checkers send such requests.
 fn query_message(uri: &Uri, limit: usize) -> Result<Content, Error> {
-    if has_no_query(uri) {
+    if uri.query().is_none_or(str::is_empty) {
         return Ok(Content { encoding: Encoding::Identity, bytes: Bytes::from_static(b"{}") });
     }
     let message = query_bytes(uri, "message").ok_or(Error::ContentMalformed("the parameter 'message' is missing"))?;
@@ -274,11 +274,6 @@ fn query_message(uri: &Uri, limit: usize) -> Result<Content, Error> {
         return Err(Error::MessageTooLarge { limit });
     }
     Ok(Content { encoding, bytes: message.into() })
-}
-
-/// Whether the query is missing or empty.
-fn has_no_query(uri: &Uri) -> bool {
-    uri.query().is_none_or(str::is_empty)
 }
 
 /// The first value of a parameter, if it is text.

@@ -86,9 +86,7 @@ impl Protocols {
         Ok(Protocol::Rest(call))
     }
 
-    /// The answer to a request that is no call: the HTTP status of the error, and `status` as JSON.
-    ///
-    /// `verb`: of the request.
+    /// The answer to a request with this verb that is no call: the HTTP status of the error, and `status` as JSON.
     pub fn answer_no_call(&self, error: &Error, status: &Status, verb: &Method) -> Response<Body> {
         let mut response = self.answer(error.http_status(), status);
         let Error::VerbNotAllowed(allowed) = error else { return response };
@@ -132,9 +130,7 @@ impl Protocol {
         })
     }
 
-    /// The gRPC path of the called method.
-    ///
-    /// `path`: of the request.
+    /// The gRPC path of the called method, for the path of the request.
     pub fn grpc_path<'a>(&'a self, path: &'a str) -> &'a str {
         match self {
             Protocol::Rest(call) => call.route.grpc_path.path(),

@@ -41,9 +41,7 @@ struct EndOfStream<'a> {
     metadata: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-/// A status as the body of an answer.
-///
-/// `pool`: has the descriptors of its details.
+/// A status as the body of an answer. The pool has the descriptors of its details.
 pub(crate) fn body(pool: &DescriptorPool, status: &Status) -> Bytes {
     to_json(&error(pool, status))
 }

@@ -15,9 +15,7 @@ use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";
 
-/// An operation, and its path before it.
-///
-/// `index`: of the route. The first one has the name of the method alone.
+/// The path and the operation of a route. The first route of a method (`index` 0) has the method's name alone.
 pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api: &Api<'_>) -> (String, Value) {
     let method = &route.method;
     let (path, in_path) = path(&route.template);

@@ -5,11 +5,8 @@ use std::borrow::Cow;
 use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
-use crate::json::{self, Json};
+use crate::json::{self, Json, MAX_DEPTH};
 use crate::percent::{self, Place};
-
-/// The most parents of a field.
-const MAX_DEPTH: usize = 64;
 
 /// The fields from a message to one inside it, outermost first. All but the last are single messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
