@@ -27,10 +27,9 @@ pub(crate) fn decoded(
     decode: Option<Decoder>,
     single: bool,
 ) -> (Body, Arc<OnceLock<Error>>) {
-    let error = Arc::default();
+    let error = Arc::new(OnceLock::new());
     let envelopes = Envelopes::new(host.message_bytes());
-    let error_inside = Arc::clone(&error);
-    let messages = Messages { body, envelopes, encoding, host, decode, single, count: 0, error: error_inside };
+    let messages = Messages { body, envelopes, encoding, host, decode, single, count: 0, error: Arc::clone(&error) };
     let messages = stream::try_unfold(messages, |mut messages| async {
         match messages.next().await {
             Ok(message) => Ok(message.map(|message| (message, messages))),
@@ -82,11 +81,9 @@ impl<H: CallHost> Messages<H> {
                 // The trailers of a request have no meaning.
                 Some(Ok(frame)) => self.envelopes.push(&frame.into_data().unwrap_or_default()),
                 Some(Err(_)) => return Err(Error::RequestIncomplete),
-                None if self.envelopes.is_empty() && self.single && self.count == 0 => {
-                    return Err(Error::NotOneMessage);
-                }
-                None if self.envelopes.is_empty() => return Ok(None),
-                None => return Err(Error::ContentMalformed("it ends within a message")),
+                None if !self.envelopes.is_empty() => return Err(Error::ContentMalformed("it ends within a message")),
+                None if self.single && self.count == 0 => return Err(Error::NotOneMessage),
+                None => return Ok(None),
             }
         }
     }
