@@ -9,8 +9,7 @@ use serde_json::Number;
 
 use super::path::Path;
 
-/// The deepest nesting of arrays and objects, and of a field in a path. It bounds the recursion of all code that walks a
-/// tree.
+/// The deepest nesting of arrays, objects and fields. It bounds the recursion of all code that walks a tree.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// The most values of a text, keys included. A value of two bytes in the text takes 64 bytes in memory.

@@ -42,8 +42,8 @@ pub struct Route {
     pub(crate) body: Body,
     /// The field in the body of an answer; None for the whole response.
     pub(crate) response_body: Option<FieldDescriptor>,
-    /// The JSON of answers by their encoded messages: to write it takes longer than the rest of a call, and many answers
-    /// are equal. JSON that is seldom used is evicted first.
+    /// The JSON of answers by their encoded messages: to write it takes longer than the rest of a call, and many
+    /// answers are equal. JSON that is seldom used is evicted first.
     pub(crate) answers: Cache<Bytes, Bytes, Weight>,
 }
 
