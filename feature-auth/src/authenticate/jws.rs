@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use crate::error::AuthError;
-use crate::keys::key_set::{VerifyingKey, algorithm};
+use crate::keys::jwks::{VerifyingKey, algorithm};
 
 /// The accepted types of tokens. Others, such as the logout tokens of OIDC, are signed by the same keys for the same
 /// audience and mean something else (RFC 8725, section 3.11).

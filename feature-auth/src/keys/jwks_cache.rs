@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::jwks::{self, KeySet};
 use super::jwks_http::Fetcher;
-use super::key_set::KeySet;
-use super::{KeyFolder, LoadError, jwks};
+use super::{KeyFolder, LoadError};
 
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -133,6 +133,7 @@ impl JwksCache {
         Some(end)
     }
 
+    /// Loads the keys and puts them into use. Logs a failure once, and its end.
     async fn load(self: &Arc<Self>, now: Instant) {
         let loaded = match &self.source {
             Source::Url(fetcher) => fetcher.fetch().await.and_then(|json| jwks::parse(&json)),
@@ -143,11 +144,6 @@ impl JwksCache {
                 loaded.map(Option::unwrap_or_default)
             }
         };
-        self.keep(loaded, now);
-    }
-
-    /// Puts loaded keys into use. Logs a failure once, and its end.
-    fn keep(&self, loaded: Result<KeySet, LoadError>, now: Instant) {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let (issuer, last) = (&self.issuer, self.current.load());
         match loaded {
