@@ -18,7 +18,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use uuid::Uuid;
 
-use super::key_set::{KeySet, VerifyingKey};
+use super::jwks::{KeySet, VerifyingKey};
 use crate::text_file;
 
 /// Why the server's own keys cannot be used.
@@ -105,9 +105,11 @@ impl KeyFolder {
     /// [`KeysError`] if the folder or the key cannot be made.
     pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
-        let next = folder.numbers()?.last().map_or(1, |last| last + 1);
+        let last = folder.numbers()?.last().copied().unwrap_or_default();
         // Another process may take some numbers at the same time.
-        (next..).find_map(|number| folder.write(number).transpose()).expect("not all numbers are taken")
+        let added = (last..u32::MAX).find_map(|before| folder.write(before + 1).transpose());
+        let full = || io_error("add a key to", &folder.path)(io::Error::other("no larger number is left"));
+        added.unwrap_or_else(|| Err(full()))
     }
 
     /// The number of keys in a data folder. Reads all of them, and makes nothing.
