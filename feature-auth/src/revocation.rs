@@ -58,7 +58,6 @@ type Stamp = ([u64; 3], [i64; 4]);
 impl Revocations {
     /// Reads the file. Without a file no token is revoked.
     pub(crate) fn open(file: Option<&Path>, now: Timestamp) -> Result<Self, ListError> {
-        // Taken before the content, so that a change in between causes another reading.
         let stamp = file.and_then(|file| stamp(file, now));
         let list = file.map(read).transpose()?.unwrap_or_default();
         let current = ArcSwap::from_pointee(ListSnapshot { list, version: 0 });
@@ -69,7 +68,6 @@ impl Revocations {
     pub(crate) fn reload(&self, now: Timestamp) {
         let Some(file) = &self.file else { return };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken before the content, as at the start.
         let stamp = stamp(file, now);
         if stamp.is_some() && last.stamp == stamp {
             return;
@@ -109,8 +107,8 @@ fn read(path: &Path) -> Result<RevocationList, ListError> {
     RevocationList::parse(text, ENTRIES_MAX)
 }
 
-/// The stamp of a file; `None` if it has just been changed: another change may follow within the same tick of the file
-/// system's clock.
+/// The stamp of a file, taken before its content is read, so that a change in between causes another reading. `None` if
+/// it has just been changed: another change may follow within the same tick of the file system's clock.
 fn stamp(path: &Path, now: Timestamp) -> Option<Stamp> {
     let file = fs::metadata(path).ok()?;
     let is_settled = file.mtime().max(file.ctime()).saturating_add(2) < now.unix_s as i64;

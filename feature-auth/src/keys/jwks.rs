@@ -77,12 +77,6 @@ impl KeySet {
         let first = candidates.clone().next();
         candidates.find(|key| key.algorithms.contains(&algorithm)).or(first)
     }
-
-    /// The ids of the keys, in the order of the set.
-    #[cfg(test)]
-    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(|key| key.id.as_deref().unwrap_or_default())
-    }
 }
 
 #[derive(Deserialize)]
