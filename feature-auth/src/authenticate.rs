@@ -4,9 +4,7 @@
 pub(crate) mod certificates;
 pub(crate) mod claims;
 pub(crate) mod issuer;
-mod jws;
 pub(crate) mod principal;
-mod role_claims;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,9 +15,8 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::task::spawn_blocking;
 
-use self::claims::{Claims, has_expired};
+use self::claims::{Claims, Jws, has_expired};
 use self::issuer::{Issuer, OWN_ISSUER};
-use self::jws::Jws;
 use self::principal::Principal;
 use crate::clock::Timestamp;
 use crate::config::Auth;
@@ -100,10 +97,8 @@ impl From<AuthError> for Unverified {
 }
 
 impl Authenticator {
-    /// Opens the keys of all issuers, and the list of revoked tokens. Keys behind URLs need not be reachable yet.
-    ///
-    /// * `roles`: all roles.
-    /// * `keys`: the server's own keys.
+    /// Opens the server's own `keys`, those of all issuers, and the list of revoked tokens. Keys behind URLs need not be
+    /// reachable yet. `roles` are all roles.
     ///
     /// # Errors
     /// [`SetupError`] names the setting that does not work, or says what is wrong with the server's own keys.
