@@ -35,10 +35,7 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Prepares fetches.
-    ///
-    /// * `url`: an https URL.
-    /// * `ca_file`: the PEM root certificates of the server, instead of the machine's.
+    /// Prepares fetches. `ca_file` has the PEM root certificates of the server, instead of the machine's.
     pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, LoadError> {
         let url = url.parse().ok().filter(|_| (HttpsUrl::ACCEPTS)(url)).ok_or(LoadError::Url)?;
         let builder = HttpsConnectorBuilder::new();

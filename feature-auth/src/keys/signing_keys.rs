@@ -72,9 +72,6 @@ impl KeyFolder {
     /// none.
     ///
     /// Several processes may do this at the same time: they all use the same first key.
-    ///
-    /// # Errors
-    /// [`KeysError`] if a folder or key cannot be made, or a key cannot be read.
     pub fn open_or_create(data: &Path) -> Result<Self, KeysError> {
         let folder = Self::make(data)?;
         if folder.numbers()?.is_empty() {
@@ -91,18 +88,12 @@ impl KeyFolder {
     }
 
     /// The keys of a data folder in ascending order: the last one signs. Makes nothing.
-    ///
-    /// # Errors
-    /// [`KeysError`] if the folder or a key cannot be read.
     pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
         let folder = Self { path: data.join("keys") };
         folder.numbers()?.into_iter().map(|number| folder.own_key(number)).collect()
     }
 
     /// Adds a key with the next number to a data folder. From then on it signs.
-    ///
-    /// # Errors
-    /// [`KeysError`] if the folder or the key cannot be made.
     pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
         let last = folder.numbers()?.last().copied().unwrap_or_default();
@@ -113,17 +104,11 @@ impl KeyFolder {
     }
 
     /// The number of keys in a data folder. Reads all of them, and makes nothing.
-    ///
-    /// # Errors
-    /// [`KeysError`] if one cannot be read.
     pub fn count(data: &Path) -> Result<usize, KeysError> {
         if data.join("keys").exists() { Ok(Self::list(data)?.len()) } else { Ok(0) }
     }
 
-    /// The key that signs: the one with the largest number.
-    ///
-    /// # Errors
-    /// [`KeysError`] if there is none, or it cannot be read.
+    /// The key that signs: the one with the largest number. A folder without keys is an error.
     pub fn signing(&self) -> Result<SigningKey, KeysError> {
         let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
         Ok(self.read(number)?.0)
