@@ -53,7 +53,9 @@ impl Roles {
             let permissions = settings.permissions.iter().cloned().collect();
             Role { name: name.clone(), bound: settings.bound_to, permissions }
         });
-        Self { by_name: built_in.chain(configured).map(|role| (role.name.clone(), Arc::new(role))).collect() }
+        let mut by_name = BTreeMap::new();
+        by_name.extend(built_in.chain(configured).map(|role| (role.name.clone(), Arc::new(role))));
+        Self { by_name }
     }
 
     /// The same roles for an issuer that is bound to one instance: none of them reaches beyond it.
