@@ -97,8 +97,8 @@ impl From<AuthError> for Unverified {
 }
 
 impl Authenticator {
-    /// Opens the server's own `keys`, those of all issuers, and the list of revoked tokens. Keys behind URLs need not be
-    /// reachable yet. `roles` are all roles.
+    /// Opens the server's own `keys`, those of all issuers, and the list of revoked tokens. Keys behind URLs need not
+    /// be reachable yet. `roles` are all roles.
     ///
     /// # Errors
     /// [`SetupError`] names the setting that does not work, or says what is wrong with the server's own keys.
@@ -144,9 +144,7 @@ impl Authenticator {
 }
 
 impl PendingAuthentication {
-    /// Waits for the end of the load, and verifies the token with the keys of then.
-    ///
-    /// # Errors
+    /// Waits for the end of the load, and verifies the token with the keys of then. The error is
     /// [`AuthError::TokenInvalid`] or [`AuthError::TokenExpired`].
     pub async fn finish(mut self) -> Result<Arc<Principal>, AuthError> {
         // An error means the end.

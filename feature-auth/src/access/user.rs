@@ -99,10 +99,8 @@ impl UserAccess {
 
     /// The organization that the answer names as the user's owner; `None` for the recorded one.
     ///
-    /// Only a right on the instance shows where a user is recorded. Other callers see the organization that they read
+    /// Only a right on the instance shows where a user is recorded. Other callers see the `organization` that they read
     /// or write through.
-    ///
-    /// `organization`: the organization that the call reads or writes through.
     pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
         organization.filter(|_| !self.whole_instance)
     }

@@ -90,8 +90,8 @@ impl JwksCache {
         Arc::new(Self { issuer, source, max_stale, current, loads: Mutex::default() })
     }
 
-    /// The current keys, or why none may be used, as a reason to refuse a token. Loads old keys again in the background.
-    /// Must be called on a tokio runtime.
+    /// The current keys, or why none may be used, as a reason to refuse a token. Loads old keys again in the
+    /// background. Must be called on a tokio runtime.
     pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Result<Guard<Arc<Snapshot>>, &'static str> {
         let snapshot = self.current.load();
         let loaded = snapshot.loaded.ok_or("the keys of its issuer cannot be loaded at the moment")?;
