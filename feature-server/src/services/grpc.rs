@@ -3,19 +3,19 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use feature_auth::AuthError;
 use feature_auth::access::Caller;
+use futures_util::{StreamExt, stream};
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue};
-use http_body::{Body as _, Frame as BodyFrame};
-use http_body_util::{BodyExt, Full};
+use http_body::Body as _;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
 use tonic::server::{Grpc, NamedService, UnaryService};
@@ -143,7 +143,10 @@ async fn receive(request: http::Request<Body>, limit: usize) -> Received {
     };
     match whole.and_then(|data| Frame::only_message(data, limit)) {
         Some(message) => Received::Message(head, message),
-        None => Received::Unusual(http::Request::from_parts(head, Body::new(Resumed { first, rest: body }))),
+        None => {
+            let frames = stream::iter(first).chain(BodyStream::new(body));
+            Received::Unusual(http::Request::from_parts(head, Body::new(StreamBody::new(frames))))
+        }
     }
 }
 
@@ -164,26 +167,4 @@ fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(GRPC_ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
-}
-
-/// A body whose first part has been read already.
-struct Resumed {
-    first: Option<Result<BodyFrame<Bytes>, Status>>,
-    rest: Body,
-}
-
-impl http_body::Body for Resumed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
-    }
 }

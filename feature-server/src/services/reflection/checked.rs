@@ -2,16 +2,15 @@
 //! question for the end of the stream, and answers status OK.
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use grpc_transcoding::headers::GRPC_ENCODING;
 use http::{Request, Response};
-use http_body::{Frame as BodyFrame, SizeHint};
-use http_body_util::StreamBody;
+use http_body::{Body as _, Frame as BodyFrame};
+use http_body_util::{BodyStream, StreamBody};
 use prost::Message;
 use tonic::body::Body;
 use tonic::codec::Streaming;
@@ -22,8 +21,7 @@ use tower::Service;
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::frame::BytesCodec;
-use crate::services::frame::Frame;
+use crate::services::frame::{BytesCodec, Frame};
 use crate::services::{Answer, PUBLIC_MESSAGE_BYTES};
 
 const QUESTION: &str = "grpc.reflection.v1.ServerReflectionRequest";
@@ -59,7 +57,7 @@ where
         let messages = Streaming::new_request(BytesCodec, body, None, Some(PUBLIC_MESSAGE_BYTES));
         let questions = questions(messages, CallContext::of(&head.extensions), Arc::clone(&failure));
         let answered = self.0.call(Request::from_parts(head, questions));
-        Box::pin(async move { answered.await.map(|answer| answer.map(|body| Body::new(Answers { body, failure }))) })
+        Box::pin(async move { answered.await.map(|answer| answer.map(|body| answers(body, failure))) })
     }
 }
 
@@ -80,32 +78,17 @@ fn questions(messages: Streaming<Bytes>, context: CallContext, failure: Arc<Once
 }
 
 /// The service's answers, followed by the error of a bad question.
-struct Answers {
-    body: Body,
-    failure: Arc<OnceLock<Status>>,
-}
-
-impl http_body::Body for Answers {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        let polled = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let ends_well = |frame: &BodyFrame<Bytes>| {
-            let status = frame.trailers_ref().and_then(Status::from_header_map);
-            status.is_some_and(|status| status.code() == Code::Ok)
-        };
-        Poll::Ready(match (polled, self.failure.get()) {
-            (Some(Ok(frame)), Some(failure)) if ends_well(&frame) => Some(Err(failure.clone())),
-            (polled, _) => polled,
-        })
+fn answers(body: Body, failure: Arc<OnceLock<Status>>) -> Body {
+    if body.is_end_stream() {
+        return body;
     }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
+    let ends_well = |frame: &BodyFrame<Bytes>| {
+        let status = frame.trailers_ref().and_then(Status::from_header_map);
+        status.is_some_and(|status| status.code() == Code::Ok)
+    };
+    let frames = BodyStream::new(body).map(move |frame| match (frame, failure.get()) {
+        (Ok(frame), Some(failure)) if ends_well(&frame) => Err(failure.clone()),
+        (frame, _) => frame,
+    });
+    Body::new(StreamBody::new(frames))
 }
