@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
+use grpc_transcoding::Error;
 use http::Extensions;
 
 pub use self::usage::Usage;
@@ -191,7 +192,7 @@ impl Permit {
     /// Reserves memory for bytes of the request.
     ///
     /// # Errors
-    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Failure::MessageTooLarge`] at the
+    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Error::MessageTooLarge`] at the
     /// limit of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
@@ -204,7 +205,7 @@ impl Permit {
                 permits.request_bytes.take(bytes, &permits.used.request_bytes, &identity.request_bytes)
             }
             _ if held.bytes + bytes <= UNAUTHENTICATED_BYTES => Ok(()),
-            _ => Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }),
+            _ => Err(Failure::Request(Error::MessageTooLarge { limit: UNAUTHENTICATED_BYTES })),
         };
         if received.is_ok() {
             held.bytes += bytes;
