@@ -8,20 +8,22 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_transcoding::headers::{GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
 use crate::call_context::CallContext;
+use crate::config::settings::Limits;
 use crate::error::{self, Failure};
-use crate::middleware::deadline::{Deadline, Ending};
 use crate::net::shutdown::{Drain, Phase};
 
 /// Answers for a service that panics, and completes its failed answers.
@@ -217,5 +219,81 @@ impl http_body::Body for StreamEnd {
         // A stream may end early, so its size is unknown. An empty body has an exact size: the status is in the
         // headers.
         if self.inner.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
+
+/// The deadline of a call, in the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// When the answer must have begun.
+    pub(crate) answer: Instant,
+    /// When a stream of answers ends; `None` without a timeout of the client.
+    pub(crate) stream: Option<Instant>,
+}
+
+impl Deadline {
+    /// The deadline of a call that begins now. `asked`: how long the client waits, if it says so.
+    pub(crate) fn new(asked: Option<Duration>, limits: &Limits) -> Result<Self, Failure> {
+        if asked == Some(Duration::ZERO) {
+            return Err(Failure::DeadlineExceeded);
+        }
+        let (default, max) = (limits.default_deadline_ms, limits.max_deadline_ms);
+        let now = Instant::now();
+        Ok(Self {
+            answer: now + asked.unwrap_or(Duration::from_millis(default)).min(Duration::from_millis(max)),
+            // A deadline in thousands of years may not fit into an instant; it then counts as no deadline.
+            stream: asked.and_then(|asked| now.checked_add(asked)),
+        })
+    }
+}
+
+/// What ends a call from outside: its deadline, or the end of the drain period.
+///
+/// The timer is created at the first poll. A call that never waits is not polled here, so it costs nothing.
+#[derive(Default)]
+pub(crate) struct Ending(Option<Pin<Box<dyn Future<Output = Failure> + Send>>>);
+
+impl Ending {
+    /// Ready when the deadline has passed or the drain period has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
+        let wait = self.0.get_or_insert_with(|| {
+            let ended = drain.clone().reached(Phase::Ended);
+            // Runs outside of the task's budget: a call that has used up the budget would starve the timer.
+            Box::pin(unconstrained(async move {
+                let Some(deadline) = deadline else {
+                    ended.await;
+                    return Failure::ShuttingDown;
+                };
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline) => Failure::DeadlineExceeded,
+                    () = ended => Failure::ShuttingDown,
+                }
+            }))
+        });
+        wait.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_bounds_the_answer_and_the_client_the_stream() {
+        let limits = Limits { default_deadline_ms: 10_000, max_deadline_ms: 60_000, ..Limits::default() };
+        let now = Instant::now();
+        let table = [
+            // asked, answer after, stream ends after
+            (None, 10, None),
+            (Some(1), 1, Some(1)),
+            (Some(600), 60, Some(600)),
+        ];
+        for (asked, answer, stream) in table {
+            let deadline = Deadline::new(asked.map(Duration::from_secs), &limits).unwrap();
+            assert_eq!(deadline.answer, now + Duration::from_secs(answer), "{asked:?}");
+            assert_eq!(deadline.stream, stream.map(|s| now + Duration::from_secs(s)), "{asked:?}");
+        }
+        assert!(matches!(Deadline::new(Some(Duration::ZERO), &limits), Err(Failure::DeadlineExceeded)));
+        assert!(Deadline::new(Some(Duration::MAX), &limits).unwrap().stream.is_none());
     }
 }
