@@ -9,8 +9,7 @@
 //! - `print` writes the effective configuration.
 
 mod check;
-mod forms;
-pub(crate) mod log_filter;
+pub(crate) mod forms;
 mod print;
 mod rules;
 mod schema;
@@ -18,7 +17,6 @@ pub mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
-pub(crate) mod text_file;
 
 pub use settings::Settings;
 pub use sources::{Flags, load};

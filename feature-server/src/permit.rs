@@ -9,17 +9,17 @@ use std::thread::available_parallelism;
 
 use grpc_transcoding::Error;
 use http::Extensions;
+use tokio::sync::Semaphore;
 
-pub use self::usage::Usage;
-use self::usage::{Bound, Job, LARGE_BYTES, give_back};
 use crate::config::settings::Limits;
 use crate::error::Failure;
+pub use crate::middleware::rate_limit::Usage;
+use crate::middleware::rate_limit::{Bound, LARGE_BYTES, give_back};
 use crate::middleware::stream_buffer::ReadTask;
 use crate::net::slots::{Slot, Slots};
-use crate::permit::decode_pool::{JOBS, Workers};
+use crate::permit::decode_pool::JOBS;
 
 pub(crate) mod decode_pool;
-mod usage;
 
 /// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much
 /// memory as this many other calls.
@@ -39,7 +39,8 @@ pub(crate) struct Permits {
     calls: Bound,
     request_bytes: Bound,
     jobs: Bound,
-    workers: Workers,
+    /// A permit for each thread that may decode at a time.
+    workers: Arc<Semaphore>,
     unauthenticated: Arc<Slots>,
     /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
@@ -100,7 +101,7 @@ impl Permits {
             // One identity's part has room for at least one message.
             request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
             jobs: Bound::new(JOBS, 1),
-            workers: Workers::new(available_parallelism().map_or(1, usize::from)),
+            workers: Arc::new(Semaphore::new(available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)))),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
         })
@@ -165,7 +166,7 @@ impl Permit {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
             let Inner { permits, address, slots, .. } = &*self.0;
-            let slot = permits.unauthenticated.take_many(*address, *slots).map_err(|_| Failure::Overloaded)?;
+            let slot = permits.unauthenticated.take(*address, *slots).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Lasting { _slot: slot };
         }
         Ok(())
@@ -178,7 +179,7 @@ impl Permit {
     pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
-            let slot = self.0.permits.brief.take(self.0.address).map_err(|_| Failure::Overloaded)?;
+            let slot = self.0.permits.brief.take(self.0.address, 1).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Brief { _slot: slot };
         }
         Ok(())
@@ -229,26 +230,6 @@ impl Permit {
             Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
             _ => None,
         }
-    }
-
-    /// Takes a place in the queue for decoding.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if the queue is full, in total or for this identity.
-    pub(crate) fn take_job(&self) -> Result<Job, Failure> {
-        let identity = match &self.held().standing {
-            Standing::Authenticated { identity, .. } => Arc::clone(identity),
-            // Messages of public methods are small.
-            _ => return Err(Failure::Overloaded),
-        };
-        let permits = &self.0.permits;
-        permits.jobs.take(1, &permits.used.jobs, &identity.jobs)?;
-        Ok(Job { permits: Arc::clone(permits), identity })
-    }
-
-    /// The workers that decode.
-    pub(crate) fn workers(&self) -> &Workers {
-        &self.0.permits.workers
     }
 
     /// Ends the call: nothing more of its request is read.

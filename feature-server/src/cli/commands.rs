@@ -2,15 +2,14 @@
 //! feature-store does the work on stores.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use feature_auth::keys::{KeyFolder, KeysError};
+use feature_auth::text_file::without_mark;
 use feature_store::{ExportError, History, ImportError, OpenError, ProjectionState};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
-
-use crate::config::text_file;
 
 /// The failure of a command on a data folder.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +85,9 @@ pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
     let file = File::open(path).map_err(&error)?;
     let bar = bar("import", file.metadata().map_err(&error)?.len(), "bytes");
     let mut source = BufReader::new(file);
-    text_file::skip_mark(&mut source).map_err(&error)?;
+    let text = source.fill_buf().map_err(&error)?;
+    let byte_order_mark = text.len() - without_mark(text).len();
+    source.consume(byte_order_mark);
     let revision = feature_store::import(&mut source, data, &mut |done| bar.set_position(done))?;
     Ok(format!("imported into {}, up to revision {revision}\n", data.display()))
 }

@@ -30,10 +30,7 @@ impl CallHost for ServerHost {
     }
 
     async fn run<T: Send + 'static>(&self, bytes: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        decode_pool::run(&self.permit, bytes, job).await.map_err(|failure| match failure {
-            Failure::Overloaded => Error::Overloaded,
-            _ => Error::Internal,
-        })
+        decode_pool::run(&self.permit, bytes, job).await
     }
 
     fn status(&self, error: &Error) -> Status {

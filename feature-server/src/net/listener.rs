@@ -90,7 +90,7 @@ where
         match accepted {
             Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
-                match slots.take(address.ip()) {
+                match slots.take(address.ip(), 1) {
                     Ok(slot) => {
                         let (server, service, worker) = (server.clone(), service.clone(), workers.slot());
                         let runtime = worker.runtime.clone();
