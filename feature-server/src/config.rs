@@ -59,11 +59,6 @@ impl Configuration {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
-
-    /// The settings as TOML that can be used as a configuration file; after each value stands where it comes from.
-    pub fn to_toml(&self) -> String {
-        print::to_toml(self)
-    }
 }
 
 /// Where the values of keys come from.

@@ -54,13 +54,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = CallContext::of(request.extensions());
         let stream_deadline = request.extensions().get::<Deadline>().and_then(|deadline| deadline.stream);
-        let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
-            Ok(future) => Some(future),
-            Err(panic) => {
-                log_panic(panic.as_ref(), &context);
-                None
-            }
-        };
+        let inner = catch(&context, || self.inner.call(request));
         ErrorsFuture { inner, context, stream_deadline, drain: self.drain.clone() }
     }
 }
@@ -85,28 +79,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = this.inner.as_pin_mut().map(|inner| catch_unwind(AssertUnwindSafe(|| inner.poll(cx))));
-        let mut response = match polled {
-            Some(Ok(Poll::Pending)) => return Poll::Pending,
-            Some(Ok(Poll::Ready(Ok(response)))) => response,
-            Some(Err(panic)) => {
-                log_panic(panic.as_ref(), this.context);
-                Failure::Internal.status(this.context.request_id()).into_http()
-            }
+        let mut response = match this.inner.as_pin_mut().and_then(|inner| catch(this.context, || inner.poll(cx))) {
+            Some(Poll::Pending) => return Poll::Pending,
+            Some(Poll::Ready(Ok(response))) => response,
             None => Failure::Internal.status(this.context.request_id()).into_http(),
         };
         complete(response.headers_mut(), this.context);
-        let end = |body| StreamEnd::new(body, this.context.clone(), *this.stream_deadline, this.drain.clone());
-        Poll::Ready(Ok(response.map(end)))
+        Poll::Ready(Ok(response.map(|inner| StreamEnd {
+            inner,
+            context: this.context.clone(),
+            deadline: *this.stream_deadline,
+            drain: this.drain.clone(),
+            ending: Ending::default(),
+            messages: 0,
+        })))
     }
 }
 
 /// Records the code in the headers or trailers of an answer, if there is one, and adds the details that a failed answer
 /// lacks.
-pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
-    let Some(code) = headers.get(GRPC_STATUS) else {
-        return;
-    };
+fn complete(headers: &mut HeaderMap, context: &CallContext) {
+    let Some(code) = headers.get(GRPC_STATUS) else { return };
     let code = Code::from_bytes(code.as_bytes());
     context.set_code(code);
     if code == Code::Ok || headers.contains_key(GRPC_STATUS_DETAILS) {
@@ -120,18 +113,19 @@ pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
 }
 
 /// Writes a status into the headers or trailers of an answer.
-pub(crate) fn write(status: &Status, headers: &mut HeaderMap) {
+fn write(status: &Status, headers: &mut HeaderMap) {
     // The message is percent-encoded and the details are base64, so that both fit into a header.
     status.add_header(headers).expect("a status can be written as headers");
 }
 
-/// Logs a panic of a service. The panic hook logs its location.
-///
-/// `context`: of the call that the panic has ended.
-pub(crate) fn log_panic(panic: &(dyn Any + Send), context: &CallContext) {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
-    context.in_span(|| tracing::error!(message, "a service panicked"));
+/// Runs a part of a call; `None` if it panics. The panic hook logs the location of the panic.
+fn catch<T>(context: &CallContext, part: impl FnOnce() -> T) -> Option<T> {
+    let log = |panic: &Box<dyn Any + Send>| {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
+        context.in_span(|| tracing::error!(message, "a service panicked"));
+    };
+    catch_unwind(AssertUnwindSafe(part)).inspect_err(log).ok()
 }
 
 /// The body of an answer that ends with a status in its trailers, also if the client's deadline passes, the server
@@ -149,10 +143,6 @@ pub(crate) struct StreamEnd {
 }
 
 impl StreamEnd {
-    pub(crate) fn new(inner: Body, context: CallContext, deadline: Option<Instant>, drain: Drain) -> Self {
-        Self { inner, context, deadline, drain, ending: Ending::default(), messages: 0 }
-    }
-
     /// Checks the deadline of a stream that always has something to send, and so never waits.
     ///
     /// A unary answer has only one message and is not checked.
@@ -187,8 +177,7 @@ impl http_body::Body for StreamEnd {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
-        let Ok(polled) = polled.inspect_err(|panic| log_panic(panic.as_ref(), &this.context)) else {
+        let Some(polled) = catch(&this.context, || Pin::new(&mut this.inner).poll_frame(cx)) else {
             return this.fail(&Failure::Internal);
         };
         match polled {

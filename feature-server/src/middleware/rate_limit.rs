@@ -59,13 +59,7 @@ impl CallRates {
     /// # Errors
     /// How long to wait for the next one, when none is left.
     pub fn take(&self, identity: &Identity, now: Instant) -> Result<(Arc<Usage>, u64), Duration> {
-        let bucket = match self.buckets.get(identity) {
-            Some(bucket) => bucket,
-            None => self
-                .buckets
-                .get_or_insert_with(identity, || Ok::<_, Infallible>(Arc::default()))
-                .unwrap_or_else(|never| match never {}),
-        };
+        let Ok(bucket) = self.buckets.get_or_insert_with(identity, || Ok::<Arc<Bucket>, Infallible>(Arc::default()));
         let cost = bucket.usage.take_cost();
         if let Some(interval_ns) = self.interval_ns {
             let now_ns = nanoseconds(now.saturating_duration_since(self.start));
