@@ -106,7 +106,17 @@ impl Failure {
 
     fn code_and_reason(&self) -> (Code, &'static str) {
         match self {
-            Failure::Auth(error) => auth_code_and_reason(error),
+            Failure::Auth(error) => match error {
+                AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
+                AuthError::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
+                AuthError::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+                AuthError::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+                AuthError::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
+                AuthError::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
+                AuthError::FieldInvalid { .. } => FIELD_INVALID,
+                AuthError::MethodUnknown(_) => METHOD_UNKNOWN,
+                AuthError::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
+            },
             Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
@@ -123,9 +133,7 @@ impl Failure {
         }
     }
 
-    /// The failure as clients see it, with its `google.rpc` details.
-    ///
-    /// `request_id`: the id of the failed request.
+    /// The failure of the request with this id as clients see it, with its `google.rpc` details.
     pub fn status(&self, request_id: &str) -> Status {
         let (code, reason) = self.code_and_reason();
         let mut details = ErrorDetails::new();
@@ -210,20 +218,6 @@ impl From<ReadError> for Failure {
             ReadError::QueueFull => Failure::Overloaded,
             ReadError::Panicked => Failure::StoreUnavailable,
         }
-    }
-}
-
-fn auth_code_and_reason(error: &AuthError) -> (Code, &'static str) {
-    match error {
-        AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
-        AuthError::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
-        AuthError::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
-        AuthError::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
-        AuthError::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
-        AuthError::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
-        AuthError::FieldInvalid { .. } => FIELD_INVALID,
-        AuthError::MethodUnknown(_) => METHOD_UNKNOWN,
-        AuthError::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
     }
 }
 

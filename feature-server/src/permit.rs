@@ -107,10 +107,7 @@ impl Permits {
         })
     }
 
-    /// The permit of a new call.
-    ///
-    /// * `sends_stream`: whether its request is a stream.
-    /// * `message_bytes`: the largest message of a request of its method, in bytes.
+    /// The permit of a new call. A message of its request may have `message_bytes`.
     pub(crate) fn permit(
         self: &Arc<Self>,
         address: IpAddr,
@@ -130,18 +127,8 @@ impl Permit {
         extensions.get()
     }
 
-    /// The permit of a call that passed the layer `admission`.
-    pub(crate) fn of_call(extensions: &Extensions) -> Self {
-        Self::of(extensions).cloned().expect("the layer admission gives each call its permit")
-    }
-
-    /// Counts the call as an authenticated one from now on.
-    ///
-    /// * `identity`: the use by all calls of the caller's identity.
-    /// * `cost`: the cost of the call, in calls.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] at the limit of authenticated calls, in total or of this identity.
+    /// Counts the call, with its cost in calls, as an authenticated one from now on. It is [`Failure::Overloaded`] at
+    /// the limit of authenticated calls, in total or of this identity.
     pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
         let permits = &self.0.permits;
         permits.calls.take(1, &permits.used.calls, &identity.calls)?;
@@ -150,18 +137,13 @@ impl Permit {
     }
 
     /// Lets an anonymous call go on to its service. A stream needs its slot before, because the work that a service
-    /// starts for it may take a while to end.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// starts for it may take a while to end. It is [`Failure::Overloaded`] if there is no slot.
     pub fn begin_without_token(&self) -> Result<(), Failure> {
         if self.0.slots == 1 { Ok(()) } else { self.acquire_long_running() }
     }
 
-    /// Acquires a slot for a call that does not end at once. An authenticated call has one already.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// Acquires a slot for a call that does not end at once; [`Failure::Overloaded`] if there is none. An authenticated
+    /// call has one already.
     pub(crate) fn acquire_long_running(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
@@ -172,10 +154,8 @@ impl Permit {
         Ok(())
     }
 
-    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it;
+    /// [`Failure::Overloaded`] if there is none of these either.
     pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
@@ -190,11 +170,8 @@ impl Permit {
         self.0.message_bytes
     }
 
-    /// Reserves memory for bytes of the request.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Error::MessageTooLarge`] at the
-    /// limit of an anonymous call.
+    /// Reserves memory for bytes of the request. It is [`Failure::Overloaded`] at the limit of all requests or of the
+    /// identity, [`Error::MessageTooLarge`] at that of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let permits = &self.0.permits;
@@ -216,9 +193,6 @@ impl Permit {
 
     /// Reserves memory for bytes that decompression adds to the request. For an anonymous call,
     /// [`Permit::message_bytes`] is the limit.
-    ///
-    /// # Errors
-    /// As for [`Permit::reserve_bytes`].
     pub(crate) fn reserve_decompressed_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let is_authenticated = matches!(self.held().standing, Standing::Authenticated { .. });
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }

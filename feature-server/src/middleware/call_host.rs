@@ -17,7 +17,8 @@ pub(crate) struct ServerHost {
 
 impl CallHost for ServerHost {
     fn of(extensions: &Extensions) -> Self {
-        Self { context: CallContext::of(extensions), permit: Permit::of_call(extensions) }
+        let permit = Permit::of(extensions).cloned().expect("the layer admission gives each call its permit");
+        Self { context: CallContext::of(extensions), permit }
     }
 
     fn message_bytes(&self) -> usize {

@@ -18,9 +18,9 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
-use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
-use tower::Service;
+use tower::{Service, service_fn};
 
 use super::Answer;
 use super::frame::{BytesCodec, Frame};
@@ -82,7 +82,12 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     let mut grpc =
         Grpc::new(BytesCodec).apply_compression_config(gzip, gzip).apply_max_message_size_config(Some(limit), None);
     let path = request.uri().path().to_owned();
-    grpc.unary(Unusual { service, path }, request).await
+    let answered = service_fn(|request: Request<Bytes>| {
+        let (service, path) = (&service, &path);
+        let (_, extensions, message) = request.into_parts();
+        async move { answer(service, path, &extensions, &message).await.map(|frame| Response::new(frame.message())) }
+    });
+    grpc.unary(answered, request).await
 }
 
 /// Answers one call whose message has been received.
@@ -101,25 +106,6 @@ async fn answer(
     answered.map_err(|failure| failure.status(CallContext::of(extensions).request_id()))
 }
 
-/// A call whose message tonic receives.
-struct Unusual {
-    service: Arc<FeatureService>,
-    path: String,
-}
-
-impl UnaryService<Bytes> for Unusual {
-    type Response = Bytes;
-    type Future = Answer<Result<Response<Bytes>, Status>>;
-
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (service, path) = (Arc::clone(&self.service), std::mem::take(&mut self.path));
-        let (_, extensions, message) = request.into_parts();
-        Box::pin(async move {
-            answer(&service, &path, &extensions, &message).await.map(|frame| Response::new(frame.message()))
-        })
-    }
-}
-
 /// A request after its first read.
 enum Received {
     /// The whole request, with its message.
@@ -128,9 +114,7 @@ enum Received {
     Unusual(http::Request<Body>),
 }
 
-/// Receives a request.
-///
-/// `limit`: the largest message, in bytes.
+/// Receives a request whose message may have `limit` bytes.
 async fn receive(request: http::Request<Body>, limit: usize) -> Received {
     let (head, mut body) = request.into_parts();
     if head.headers.contains_key(GRPC_ENCODING) {
@@ -150,9 +134,7 @@ async fn receive(request: http::Request<Body>, limit: usize) -> Received {
     }
 }
 
-/// The response with this message, compressed if the client accepts that and it saves bytes.
-///
-/// `headers`: of the request.
+/// The response to a request with these headers, compressed if the client accepts that and it saves bytes.
 fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
     let compressed = if frame.is_worth_compressing() && takes_gzip(headers) { Some(frame.gzip()) } else { None };
     let encoding = compressed.is_some().then_some(GZIP);
