@@ -36,9 +36,6 @@ pub enum HostError {
 
 /// The host that a request is for: the host of its target, or else of its `Host` header; the two must not contradict
 /// each other. Over HTTP/2 the target has the `:authority`.
-///
-/// # Errors
-/// [`HostError`] if the request has no single, well-formed host.
 pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, HostError> {
     let mut given = headers.get_all(HOST).iter();
     let (header, second) = (given.next(), given.next());
@@ -60,9 +57,6 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
 
 impl Host {
     /// Parses a host.
-    ///
-    /// # Errors
-    /// [`HostError`] says what is wrong with the text.
     pub fn parse(text: &[u8]) -> Result<Self, HostError> {
         Self::of_authority(Authority::try_from(text).map_err(|_| HostError::Malformed)?)
     }

@@ -87,7 +87,7 @@ enum Standing {
 pub(crate) struct PermitGuard {
     permit: Permit,
     /// The task that reads the request, if it is a stream.
-    read_task: Option<ReadTask>,
+    pub(crate) read_task: Option<ReadTask>,
 }
 
 impl Permits {
@@ -219,13 +219,6 @@ impl Permit {
     fn held(&self) -> MutexGuard<'_, Held> {
         // No code panics between two changes that belong together.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PermitGuard {
-    /// Ends the task that reads the request with the call.
-    pub(crate) fn and_end(&mut self, read_task: ReadTask) {
-        self.read_task = Some(read_task);
     }
 }
 

@@ -65,10 +65,8 @@ impl DataError {
     }
 }
 
-/// Copies the data folder, also while a server runs on it, checks the copy, and returns a report.
-///
-/// # Errors
-/// [`DataError`]; then there is no backup.
+/// Copies the data folder, also while a server runs on it, checks the copy, and returns a report. After an error there
+/// is no backup.
 pub fn backup(data: &Path, target: &Path, with_keys: bool) -> Result<String, DataError> {
     let also: &[&str] = if with_keys { &["keys"] } else { &[] };
     let bar = bar("backup", 0, "bytes");
@@ -76,10 +74,8 @@ pub fn backup(data: &Path, target: &Path, with_keys: bool) -> Result<String, Dat
     Ok(format!("backup of {} in {}, up to revision {revision}\n", data.display(), target.display()))
 }
 
-/// Creates a store from an export, in a data folder that is missing or empty, and returns a report.
-///
-/// # Errors
-/// [`DataError`]; then the folder is unchanged.
+/// Creates a store from an export, in a data folder that is missing or empty, and returns a report. After an error the
+/// folder is unchanged.
 pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
     let error = file_error("read", path);
     let file = File::open(path).map_err(&error)?;
@@ -93,10 +89,7 @@ pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
 }
 
 /// Writes the whole data folder to a file, or to standard output if none is named. A file gets its name only when it is
-/// complete and on the disk.
-///
-/// # Errors
-/// [`DataError`]; then no new file has the name.
+/// complete and on the disk: after an error no new file has it.
 pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let history = History::open(data)?;
     let bar = || bar("export", history.revision(), "events");
@@ -132,10 +125,7 @@ pub struct Verified {
     pub outcome: Result<(), DataError>,
 }
 
-/// Checks a data folder or a backup, and changes nothing.
-///
-/// # Errors
-/// [`DataError`] names what is damaged.
+/// Checks a data folder or a backup, and changes nothing. The error names what is damaged.
 pub fn verify(data: &Path) -> Result<Verified, DataError> {
     let history = History::open(data)?;
     let temporary = std::env::temp_dir();

@@ -29,10 +29,8 @@ pub struct Flags {
     pub data: Option<String>,
 }
 
-/// The configuration from defaults, file, environment and flags; the later counts.
-///
-/// # Errors
-/// [`ConfigError`] tells the first thing that is wrong.
+/// The configuration from defaults, file, environment and flags; the later counts. The error is the first thing that is
+/// wrong.
 pub fn load(flags: &Flags) -> Result<Configuration, ConfigError> {
     load_from(flags, Path::new(DEFAULT_FILE), env::vars_os())
 }

@@ -100,7 +100,7 @@ where
         if sends_stream {
             request = request.map(|body| {
                 let (body, read_task) = stream_buffer::read(body, context.clone());
-                guard.and_end(read_task);
+                guard.read_task = Some(read_task);
                 body
             });
         }

@@ -85,7 +85,7 @@ pub struct FairShare<S> {
 }
 
 impl<S> FairShare<S> {
-    /// `inner`: receives calls with an authenticated caller.
+    /// `inner` receives calls with an authenticated caller.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }

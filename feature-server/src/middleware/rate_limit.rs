@@ -54,10 +54,7 @@ impl CallRates {
     }
 
     /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what
-    /// its calls hold, and the cost, in calls.
-    ///
-    /// # Errors
-    /// How long to wait for the next one, when none is left.
+    /// its calls hold, and the cost, in calls. When none is left, the error is how long to wait for the next one.
     pub fn take(&self, identity: &Identity, now: Instant) -> Result<(Arc<Usage>, u64), Duration> {
         let Ok(bucket) = self.buckets.get_or_insert_with(identity, || Ok::<Arc<Bucket>, Infallible>(Arc::default()));
         let cost = bucket.usage.take_cost();

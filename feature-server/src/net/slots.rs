@@ -49,8 +49,7 @@ impl Slots {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // No code panics between two changes that belong together, so the counts are consistent even after a panic
-        // elsewhere.
+        // No code panics between two changes that belong together, so the counts are consistent even after a panic.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,17 +5,20 @@ use prost_reflect::prost::Message;
 use prost_reflect::prost_types::FileDescriptorSet;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
 
+/// Health, both versions of reflection, and the details of errors, so that generic clients can show them.
+pub(super) const OF_LIBRARIES: [&[u8]; 4] = [
+    tonic_types::pb::FILE_DESCRIPTOR_SET,
+    tonic_health::pb::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+];
+
 /// One pool with the descriptors of all services and of all messages that an error may carry.
 ///
 /// The options of this project's own protos are kept; they are what authorisation and HTTP paths come from.
 pub fn pool() -> DescriptorPool {
     let mut pool = feature_api::descriptor_pool();
-    for set in [
-        tonic_types::pb::FILE_DESCRIPTOR_SET,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
-    ] {
+    for set in OF_LIBRARIES {
         let mut set = FileDescriptorSet::decode(set).expect("the build made this descriptor set");
         let health = set.file.iter_mut().filter(|file| file.package() == "grpc.health.v1");
         let methods = health.flat_map(|file| &mut file.service).flat_map(|service| &mut service.method);

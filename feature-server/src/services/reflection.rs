@@ -22,6 +22,7 @@ use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 use tower::Service;
 
+use super::descriptors::OF_LIBRARIES;
 use super::frame::{BytesCodec, Frame};
 use super::{Answer, PUBLIC_MESSAGE_BYTES};
 use crate::call_context::CallContext;
@@ -29,14 +30,9 @@ use crate::error::Failure;
 
 /// Every descriptor set with a service of this server.
 fn builder() -> Builder<'static> {
-    Builder::configure()
-        .register_encoded_file_descriptor_set(feature_api::DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // Error details, so that generic clients can show them.
-        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
-        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
-        .include_reflection_service(false)
+    let own = Builder::configure().register_encoded_file_descriptor_set(feature_api::DESCRIPTOR_SET);
+    let all = OF_LIBRARIES.into_iter().fold(own, |builder, set| builder.register_encoded_file_descriptor_set(set));
+    all.include_reflection_service(false)
 }
 
 /// Reflection as `grpc.reflection.v1`.
