@@ -58,9 +58,7 @@ impl Accept for TcpListener {
 
 /// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest. Returns
 /// how many connections were cut off, because they did not end in time.
-///
-/// * `workers`: the threads that serve connections.
-/// * `tls`: encrypts connections; `None` means clear text.
+/// Without `tls`, connections are in clear text.
 pub(crate) async fn run<A, S>(
     mut incoming: A,
     workers: Workers,
@@ -90,16 +88,16 @@ where
         match accepted {
             Ok((socket, address)) => {
                 pause = FIRST_PAUSE;
-                match slots.take(address.ip()) {
+                match slots.take(address.ip(), 1) {
                     Ok(slot) => {
-                        let (server, service, worker) = (server.clone(), service.clone(), workers.slot());
-                        let runtime = worker.runtime.clone();
+                        let (server, service) = (server.clone(), service.clone());
+                        let (runtime, worker_slot) = workers.slot();
                         let serve = async move {
                             match A::Io::try_from(socket) {
                                 Ok(io) => server.serve(io, address, service).await,
                                 Err(error) => tracing::warn!(%error, "a connection could not be opened"),
                             }
-                            drop((slot, worker));
+                            drop((slot, worker_slot));
                         };
                         connections.spawn_on(serve, &runtime);
                     }

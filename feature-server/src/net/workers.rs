@@ -33,17 +33,8 @@ struct Worker {
     _running: Option<oneshot::Sender<()>>,
 }
 
-/// The worker of one connection. The connection counts there until this is dropped.
-pub(crate) struct WorkerSlot {
-    pub(crate) runtime: Handle,
-    _connection: Arc<()>,
-}
-
 impl Workers {
     /// Starts the threads. Dropping this ends them, with all tasks that still run on them.
-    ///
-    /// # Errors
-    /// Those of the operating system.
     pub fn start(count: NonZeroUsize) -> io::Result<Self> {
         (0..count.get()).map(Worker::start).collect::<io::Result<_>>().map(Self)
     }
@@ -59,11 +50,11 @@ impl Workers {
         self.0.iter().map(|worker| worker.runtime.clone()).collect()
     }
 
-    /// A slot on the worker with the fewest connections.
-    pub(crate) fn slot(&self) -> WorkerSlot {
+    /// The runtime of the worker with the fewest connections, and the slot of a connection there, until it is dropped.
+    pub(crate) fn slot(&self) -> (Handle, Arc<()>) {
         let worker = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
         let Worker { runtime, connections, .. } = worker.expect("there is at least one");
-        WorkerSlot { runtime: runtime.clone(), _connection: connections.clone() }
+        (runtime.clone(), connections.clone())
     }
 }
 
@@ -117,13 +108,13 @@ mod tests {
         let workers = workers(2);
         let thread = async || {
             let slot = workers.slot();
-            (slot.runtime.spawn(async { thread::current().id() }).await.unwrap(), slot)
+            (slot.0.spawn(async { thread::current().id() }).await.unwrap(), slot)
         };
         let ((first, _slot), (second, _other)) = (thread().await, thread().await);
         assert!(first != second && first != thread::current().id());
 
         let (held, released) = oneshot::channel::<()>();
-        workers.slot().runtime.spawn(async move {
+        workers.slot().0.spawn(async move {
             std::future::pending::<()>().await;
             drop(held);
         });
