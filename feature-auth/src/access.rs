@@ -2,16 +2,14 @@
 //!
 //! The right is checked before an id is read, so that a caller without a right learns nothing about ids.
 
-mod rule;
 mod user;
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use feature_core::{InstanceId, Level, OrganizationId, Scope, UserId};
+use feature_core::{InstanceId, Level, OrganizationId, Scope};
 
-pub use self::rule::{AccessRules, Exemption, Rule};
 pub use self::user::UserAccess;
 use crate::authenticate::principal::Principal;
 use crate::error::AuthError;
@@ -22,30 +20,22 @@ pub const INSTANCE_METADATA: &str = "x-zitadel-instance-id";
 /// The metadata that names an organization.
 pub const ORGANIZATION_METADATA: &str = "x-zitadel-orgid";
 
-/// What a call says about the place of its resource. Each name is none unless it is implemented.
+/// What a call says about the place of its resource. Each name is none unless it is implemented. A malformed one is
+/// [`AuthError::FieldInvalid`].
 ///
 /// [`Caller::admit`] reads a name only if the method needs it, and only after the right to call the method.
 pub trait CallNames {
     /// The instance that the call names.
-    ///
-    /// # Errors
-    /// [`AuthError::FieldInvalid`] if the name is malformed.
     fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
         Ok(None)
     }
 
     /// The instance of a call that names none and whose credential has none.
-    ///
-    /// # Errors
-    /// [`AuthError::FieldInvalid`] if the name that it depends on is malformed.
     fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
         Ok(None)
     }
 
     /// The organization that the call names.
-    ///
-    /// # Errors
-    /// [`AuthError::FieldInvalid`] if the name is malformed.
     fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
         Ok(None)
     }
@@ -54,7 +44,8 @@ pub trait CallNames {
 /// A call that names nothing.
 impl CallNames for () {}
 
-/// The caller of a method, with its rights on the method's resources.
+/// The caller of a method, with its rights on the method's resources. Without the right, a resource is
+/// [`AuthError::PermissionMissing`].
 ///
 /// Equal callers have equal rights, so the same request gets the same answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +61,8 @@ pub struct Caller {
 impl Caller {
     /// Admits a principal to a method, unless no resource could be within its rights.
     ///
-    /// # Errors [`AuthError::PermissionMissing`] if no grant could be enough or the credential belongs to another
+    /// # Errors
+    /// [`AuthError::PermissionMissing`] if no grant could be enough or the credential belongs to another
     /// instance than the call names, [`AuthError::InstanceUnknown`], or [`AuthError::FieldInvalid`] for a malformed
     /// name.
     pub fn admit(principal: Arc<Principal>, rule: Arc<Rule>, names: &impl CallNames) -> Result<Self, AuthError> {
@@ -99,9 +91,6 @@ impl Caller {
     }
 
     /// The system, if the caller has the right on it.
-    ///
-    /// # Errors
-    /// [`AuthError::PermissionMissing`].
     pub fn system(&self) -> Result<Scope, AuthError> {
         let may = self.rule.permission.as_ref().is_none_or(|permission| self.principal.holds_everywhere(permission));
         self.demand(may)?;
@@ -109,9 +98,6 @@ impl Caller {
     }
 
     /// The instance of the call, if the caller has the right on it.
-    ///
-    /// # Errors
-    /// [`AuthError::PermissionMissing`].
     pub fn instance(&self) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
         self.demand(self.holds_whole_instance())?;
@@ -131,24 +117,6 @@ impl Caller {
         self.demand(self.holds_whole_instance() || by_role || member)?;
         let id = OrganizationId::new(raw_id).map_err(|error| AuthError::field("organization_id", error))?;
         Ok(Scope::Organization(instance.clone(), id))
-    }
-
-    /// The user with this id in the instance of the call, if the caller may have a right on the user: by a role in the
-    /// instance, by a role in some organization or, if the rule exempts it, as that user. The extent of the right
-    /// depends on the user's organization, see [`UserAccess`].
-    ///
-    /// # Errors
-    /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `user_id`.
-    pub fn user(&self, raw_id: &str) -> Result<UserAccess, AuthError> {
-        let instance = self.instance_id()?;
-        let whole_instance = self.holds_whole_instance();
-        let granted: BTreeSet<_> = self.granted_organizations().cloned().collect();
-        let own = self.principal.user.as_ref().map(UserId::as_str);
-        let self_access = self.is_exempt(Exemption::SelfAccess) && own == Some(raw_id);
-        self.demand(whole_instance || !granted.is_empty() || self_access)?;
-        let id = UserId::new(raw_id).map_err(|error| AuthError::field("user_id", error))?;
-        let scope = Scope::User(instance.clone(), id);
-        Ok(UserAccess { scope, caller: self.clone(), whole_instance, granted, self_access })
     }
 
     fn demand(&self, may: bool) -> Result<(), AuthError> {
@@ -201,6 +169,118 @@ fn instance_of_call(principal: &Principal, rule: &Rule, names: &impl CallNames) 
         (Some(own), _) => Ok(own.clone()),
         (None, Some(named)) => Ok(named),
         (None, None) => names.default_instance()?.ok_or(AuthError::InstanceUnknown),
+    }
+}
+
+/// The rule of a method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    permission: Option<String>,
+    exemption: Option<Exemption>,
+    level: Option<Level>,
+}
+
+/// Callers that need no permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exemption {
+    /// Members of the organization that the request names.
+    Member,
+    /// The user that the request names.
+    SelfAccess,
+}
+
+/// The rules of all methods, by path.
+#[derive(Debug, Clone)]
+pub struct AccessRules {
+    by_path: HashMap<String, Option<Arc<Rule>>>,
+    public_services: Vec<&'static str>,
+}
+
+impl AccessRules {
+    /// The rules of all methods.
+    ///
+    /// * `rules`: the path of each method, such as `/package.Service/Method`, and its rule. A method without a rule is
+    ///   closed.
+    /// * `public_services`: the full names of the services that need no credential.
+    pub fn new(
+        rules: impl IntoIterator<Item = (String, Option<Rule>)>,
+        public_services: impl IntoIterator<Item = &'static str>,
+    ) -> Self {
+        let by_path = rules.into_iter().map(|(path, rule)| (path, rule.map(Arc::new))).collect();
+        Self { by_path, public_services: public_services.into_iter().collect() }
+    }
+
+    /// The rule of the method at this path; `None` if it is public.
+    ///
+    /// # Errors
+    /// [`AuthError::MethodUnknown`] and [`AuthError::MethodWithoutAccess`]: a path without a rule is closed.
+    pub fn find(&self, path: &str) -> Result<Option<Arc<Rule>>, AuthError> {
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
+        if service.is_some_and(|service| self.public_services.contains(&service)) {
+            return Ok(None);
+        }
+        match self.by_path.get(path) {
+            Some(Some(rule)) => Ok(Some(Arc::clone(rule))),
+            Some(None) => Err(AuthError::MethodWithoutAccess(path.to_owned())),
+            None => Err(AuthError::MethodUnknown(path.to_owned())),
+        }
+    }
+}
+
+impl Rule {
+    /// A rule.
+    ///
+    /// * `permission`: the permission that callers need; `None` if every valid credential is enough.
+    /// * `exemption`: callers that do not need the permission.
+    /// * `level`: the level of the method's resource; `None` if the resource does not lie in an instance.
+    pub fn new(permission: Option<String>, exemption: Option<Exemption>, level: Option<Level>) -> Self {
+        Self { permission, exemption, level }
+    }
+
+    /// The error of a caller without the right.
+    fn missing(&self, why: &'static str) -> AuthError {
+        let permission = self.permission.as_deref().unwrap_or("authenticated").to_owned();
+        AuthError::PermissionMissing { permission, why }
+    }
+
+    /// Whether the principal could have the right on some resource of the method's level.
+    fn may_suffice(&self, principal: &Principal) -> bool {
+        let Some(permission) = &self.permission else { return true };
+        let in_any = || principal.holds_in_organizations(permission).next().is_some();
+        self.exemption.is_some()
+            || match self.level {
+                None | Some(Level::System) => principal.holds_everywhere(permission),
+                Some(Level::Instance) => principal.holds_in_instance(permission),
+                Some(Level::Organization | Level::User) => principal.holds_in_instance(permission) || in_any(),
+            }
+    }
+
+    /// The error of a principal whose grants are not enough.
+    fn denied(&self, principal: &Principal) -> AuthError {
+        self.missing(self.why_not(principal))
+    }
+
+    fn why_not(&self, principal: &Principal) -> &'static str {
+        let Some(permission) = &self.permission else { return "nothing is needed" };
+        if !principal.holds(permission) {
+            return match self.exemption {
+                Some(Exemption::Member) => {
+                    "no role of the token holds it, and the token is of no member of the organization"
+                }
+                Some(Exemption::SelfAccess) => "no role of the token holds it, and the token is not of that user",
+                None => "no role of the token holds it",
+            };
+        }
+        if principal.instance.is_none() {
+            return "a role holds it, but is bound to an instance, and the token belongs to none: \
+                    get a token of an instance";
+        }
+        match self.level {
+            None | Some(Level::System) => "a role holds it, but is bound to its instance",
+            Some(Level::Instance) => "a role holds it, but is bound to its organization",
+            Some(Level::Organization) => "a role holds it, but is bound to another organization",
+            Some(Level::User) => "a role holds it, but is bound to an organization, and was granted in none",
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The crate's errors: why a call is refused, and why a configuration does not work.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use feature_core::IdError;
 
@@ -83,8 +83,7 @@ impl SetupError {
 
     /// An optional setting whose file does not work.
     pub(crate) fn file(key: impl Into<String>, file: &Option<PathBuf>, problem: impl ToString) -> Self {
-        let file = file.as_ref().map(|file| file.display().to_string());
-        Self::setting(key, file.unwrap_or_default(), problem)
+        Self::setting(key, file.as_deref().unwrap_or(Path::new("")).display(), problem)
     }
 
     /// Reads the id in an optional setting.

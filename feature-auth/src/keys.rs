@@ -3,7 +3,6 @@
 pub(crate) mod jwks;
 pub(crate) mod jwks_cache;
 pub(crate) mod jwks_http;
-pub(crate) mod key_set;
 mod signing_keys;
 
 use std::error::Error;

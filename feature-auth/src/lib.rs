@@ -21,7 +21,6 @@
 //! use feature_auth::{Authentication, Authenticator, Timestamp};
 //! use feature_core::{InstanceId, Level, Scope};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let data = tempfile::tempdir()?;
 //! # let runtime = tokio::runtime::Runtime::new()?;
 //! # let _entered = runtime.enter();
@@ -49,8 +48,7 @@
 //! let caller = Caller::admit(principal?, Arc::new(rule), &())?;
 //! assert_eq!(caller.instance()?, Scope::Instance(demo));
 //! assert!(caller.system().is_err());
-//! # Ok(())
-//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #![forbid(unsafe_code)]

@@ -59,12 +59,7 @@ pub enum MintError {
     Key(#[from] jsonwebtoken::errors::Error),
 }
 
-/// Makes a token.
-///
-/// `roles`: all roles.
-///
-/// # Errors
-/// [`MintError`] if the request is not allowed or the key does not work.
+/// Makes a token. `roles` are all roles.
 pub fn mint(
     key: &SigningKey,
     config: &Auth,
@@ -107,15 +102,13 @@ fn hints(roles: &Roles, asked: &TokenRequest) -> Result<Vec<String>, MintError> 
     for name in &asked.roles {
         let unknown = || MintError::RoleUnknown(name.clone(), roles.names().join(", "));
         let role = roles.get(name).ok_or_else(unknown)?;
-        let lacks = [
-            ("an instance", role.bound != Bound::Everything && asked.instance.is_none()),
-            ("an organization", role.bound == Bound::Organization && asked.organization.is_none()),
-        ];
-        let lacks: Vec<&str> = lacks.into_iter().filter_map(|(what, lacks)| lacks.then_some(what)).collect();
-        if !lacks.is_empty() {
-            let lacks = lacks.join(" and ");
-            hints.push(format!("{name} counts only in a token with {lacks}, and this one has none"));
-        }
+        let lacks = match (role.bound, &asked.instance, &asked.organization) {
+            (Bound::Organization, None, None) => "an instance and an organization",
+            (Bound::Organization, Some(_), None) => "an organization",
+            (Bound::Organization | Bound::Instance, None, _) => "an instance",
+            _ => continue,
+        };
+        hints.push(format!("{name} counts only in a token with {lacks}, and this one has none"));
     }
     Ok(hints)
 }

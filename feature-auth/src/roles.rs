@@ -45,23 +45,17 @@ pub struct Roles {
 impl Roles {
     /// The built-in roles and the configured ones. A configured role replaces the built-in one of its name.
     pub fn new(configured: &BTreeMap<String, RoleSettings>) -> Self {
-        let mut roles = Self { by_name: BTreeMap::new() };
-        for (name, bound, cells) in &DEFAULTS {
-            roles.add(
-                name,
-                *bound,
-                RESOURCES.iter().zip(cells).flat_map(|(resource, cell)| permissions(resource, cell)),
-            );
-        }
-        for (name, settings) in configured {
-            roles.add(name, settings.bound_to, settings.permissions.iter().cloned());
-        }
-        roles
-    }
-
-    fn add(&mut self, name: &str, bound: Bound, permissions: impl Iterator<Item = String>) {
-        let role = Role { name: name.to_owned(), bound, permissions: permissions.collect() };
-        self.by_name.insert(role.name.clone(), Arc::new(role));
+        let built_in = DEFAULTS.iter().map(|(name, bound, cells)| {
+            let permissions = RESOURCES.iter().zip(cells).flat_map(|(resource, cell)| permissions(resource, cell));
+            Role { name: (*name).to_owned(), bound: *bound, permissions: permissions.collect() }
+        });
+        let configured = configured.iter().map(|(name, settings)| {
+            let permissions = settings.permissions.iter().cloned().collect();
+            Role { name: name.clone(), bound: settings.bound_to, permissions }
+        });
+        let mut by_name = BTreeMap::new();
+        by_name.extend(built_in.chain(configured).map(|role| (role.name.clone(), Arc::new(role))));
+        Self { by_name }
     }
 
     /// The same roles for an issuer that is bound to one instance: none of them reaches beyond it.

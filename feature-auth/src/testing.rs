@@ -29,6 +29,7 @@ use crate::authenticate::{Authentication, Authenticator};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::error::AuthError;
+use crate::keys::jwks::KeySet;
 use crate::roles::Roles;
 
 /// The time of the tests: 2027-01-15T08:00:00Z.
@@ -42,6 +43,13 @@ impl Timestamp {
     /// The time after this duration.
     pub fn after(self, duration: Duration) -> Self {
         Self { unix_s: self.unix_s + duration.as_secs(), monotonic: self.monotonic + duration }
+    }
+}
+
+impl KeySet {
+    /// The ids of the keys, in the order of the set.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_deref().unwrap_or_default())
     }
 }
 

@@ -4,9 +4,6 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Reads a file without its byte order mark.
-///
-/// # Errors
-/// If the file cannot be read.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(without_mark(&fs::read(path)?).to_vec())
 }

@@ -143,10 +143,8 @@ pub enum KeysCommand {
 }
 
 impl CommandLine {
-    /// Parses the arguments of this process, and prints the help or an error if that is the result.
-    ///
-    /// # Errors
-    /// The exit code, if the process has to end here.
+    /// Parses the arguments of this process, and prints the help or an error if that is the result. The error is the
+    /// exit code, if the process has to end here.
     pub fn parse() -> Result<Self, u8> {
         Self::try_parse_from(std::env::args_os()).map_err(|error| {
             // If this fails, there is nowhere to report it.
@@ -155,10 +153,8 @@ impl CommandLine {
         })
     }
 
-    /// Parses these arguments, the first of which is the program's name.
-    ///
-    /// # Errors
-    /// What is wrong with the arguments; or the help or the version, if they ask for it.
+    /// Parses these arguments, the first of which is the program's name. The error is what is wrong with them; or the
+    /// help or the version, if they ask for it.
     pub fn try_parse_from(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {

@@ -9,8 +9,7 @@
 //! - `print` writes the effective configuration.
 
 mod check;
-mod forms;
-pub(crate) mod log_filter;
+pub(crate) mod forms;
 mod print;
 mod rules;
 mod schema;
@@ -18,7 +17,6 @@ pub mod settings;
 mod sources;
 #[cfg(test)]
 mod tests;
-pub(crate) mod text_file;
 
 pub use settings::Settings;
 pub use sources::{Flags, load};
@@ -60,11 +58,6 @@ impl Configuration {
     /// The settings: every value by itself and all of them together are allowed.
     pub fn settings(&self) -> &Settings {
         &self.settings
-    }
-
-    /// The settings as TOML that can be used as a configuration file; after each value stands where it comes from.
-    pub fn to_toml(&self) -> String {
-        print::to_toml(self)
     }
 }
 

@@ -54,24 +54,12 @@ pub enum Failure {
     /// A Set names nothing to change.
     #[error("{0}")]
     NoChanges(PatchError),
-    /// The request is malformed.
-    #[error("{}", list(.0))]
-    FieldsInvalid(Vec<FieldViolation>),
+    /// The request is malformed, incomplete, too large or not supported. The transcoder has the words for it.
+    #[error(transparent)]
+    Request(Error),
     /// The request is no message of the method's type.
     #[error("the request is no valid protobuf message of the type {0}")]
     MessageMalformed(String),
-    /// The content of the request is not what its protocol makes of one.
-    #[error("the content of the request is malformed: {0}")]
-    ContentMalformed(&'static str),
-    /// The request's message is larger than allowed.
-    #[error("the message is too large: the limit is {limit} bytes")]
-    MessageTooLarge {
-        /// The most bytes that a message may have.
-        limit: usize,
-    },
-    /// The client has gone, or has given up, before all of its request was here.
-    #[error("the request ended before it was complete")]
-    RequestIncomplete,
     /// The client takes too long to send its request.
     #[error("the rest of the request did not come in time: the limit is {} ms", .timeout.as_millis())]
     RequestTooSlow {
@@ -102,9 +90,6 @@ pub enum Failure {
     /// Nothing is at the path of a request.
     #[error("nothing is here: /openapi.json lists the paths, and gRPC reflection the methods")]
     PathUnknown,
-    /// The head of the request, its encoding or what it accepts, is not supported. Only the transcoder finds this.
-    #[error(transparent)]
-    Unsupported(Error),
     /// There is no such method.
     #[error("there is no method {}", cut(.0, PATH_MAX_CHARS))]
     MethodUnknown(String),
@@ -116,36 +101,44 @@ pub enum Failure {
 impl Failure {
     /// A failure of one field.
     pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Failure::FieldsInvalid(vec![FieldViolation::new(field, description)])
+        Failure::Request(Error::field(field, description))
     }
 
     fn code_and_reason(&self) -> (Code, &'static str) {
         match self {
-            Failure::Auth(error) => auth_code_and_reason(error),
+            Failure::Auth(error) => match error {
+                AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
+                AuthError::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
+                AuthError::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+                AuthError::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+                AuthError::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
+                AuthError::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
+                AuthError::FieldInvalid { .. } => FIELD_INVALID,
+                AuthError::MethodUnknown(_) => METHOD_UNKNOWN,
+                AuthError::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
+            },
             Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
-            Failure::FieldsInvalid(_) | Failure::MessageMalformed(_) | Failure::ContentMalformed(_) => FIELD_INVALID,
-            // Not CANCELLED: in a request's body tonic takes that for its proper end.
-            Failure::RequestIncomplete => (Code::InvalidArgument, "REQUEST_INCOMPLETE"),
+            Failure::Request(error) => (error.code(), error.reason()),
+            Failure::MessageMalformed(_) => FIELD_INVALID,
             Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
-            // As `complete` has it for the answers of tonic.
-            Failure::MessageTooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
-            Failure::StoreUnavailable => (Code::Unavailable, "STORE_UNAVAILABLE"),
-            Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
+            Failure::StoreUnavailable | Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
-            Failure::Unsupported(error) => (error.code(), error.reason()),
             Failure::MethodUnknown(_) => METHOD_UNKNOWN,
             Failure::Internal => (Code::Internal, "INTERNAL"),
         }
     }
 
-    /// The failure as clients see it, with its `google.rpc` details.
-    ///
-    /// `request_id`: the id of the failed request.
+    /// The reason that the failure's details name.
+    pub(crate) fn reason(&self) -> &'static str {
+        self.code_and_reason().1
+    }
+
+    /// The failure of the request with this id as clients see it, with its `google.rpc` details.
     pub fn status(&self, request_id: &str) -> Status {
         let (code, reason) = self.code_and_reason();
         let mut details = ErrorDetails::new();
@@ -157,7 +150,7 @@ impl Failure {
             Failure::NoFeaturesSet { level, resource } => {
                 details.set_resource_info(format!("{ERROR_DOMAIN}/{level}"), resource, "", self.to_string());
             }
-            Failure::FieldsInvalid(violations) => {
+            Failure::Request(Error::FieldsInvalid(violations)) => {
                 details.set_bad_request(violations.clone());
             }
             Failure::RateExceeded { retry_after } => {
@@ -177,19 +170,10 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::FieldsInvalid(violations) => Failure::FieldsInvalid(violations),
-            Error::ContentMalformed(why) => Failure::ContentMalformed(why),
-            Error::MessageTooLarge { limit } => Failure::MessageTooLarge { limit },
-            Error::RequestIncomplete => Failure::RequestIncomplete,
             Error::Overloaded => Failure::Overloaded,
             Error::PathUnknown => Failure::PathUnknown,
             Error::Internal => Failure::Internal,
-            Error::EncodingUnknown(_)
-            | Error::NotOneMessage
-            | Error::VerbNotAllowed(_)
-            | Error::ContentTypeUnsupported
-            | Error::CharsetUnsupported(_)
-            | Error::NotAcceptable => Failure::Unsupported(error),
+            error => Failure::Request(error),
         }
     }
 }
@@ -200,9 +184,10 @@ impl From<RequestError> for Failure {
             RequestError::Malformed(message) => Failure::MessageMalformed(message),
             error @ RequestError::TooManyFields(_) => Failure::field("body", error.to_string()),
             RequestError::NoChanges(error) => Failure::NoChanges(error),
-            RequestError::Invalid(violations) => Failure::FieldsInvalid(
-                violations.into_iter().map(|v| FieldViolation::new(v.field, v.description)).collect(),
-            ),
+            RequestError::Invalid(violations) => {
+                let violations = violations.into_iter().map(|v| FieldViolation::new(v.field, v.description));
+                Failure::Request(Error::FieldsInvalid(violations.collect()))
+            }
         }
     }
 }
@@ -239,29 +224,6 @@ impl From<ReadError> for Failure {
             ReadError::Panicked => Failure::StoreUnavailable,
         }
     }
-}
-
-/// The reason that a refusal names.
-pub fn reason(error: &AuthError) -> &'static str {
-    auth_code_and_reason(error).1
-}
-
-fn auth_code_and_reason(error: &AuthError) -> (Code, &'static str) {
-    match error {
-        AuthError::TokenMissing => (Code::Unauthenticated, "TOKEN_MISSING"),
-        AuthError::TokenInvalid(_) => (Code::Unauthenticated, "TOKEN_INVALID"),
-        AuthError::TokenExpired => (Code::Unauthenticated, "TOKEN_EXPIRED"),
-        AuthError::CertificateExpired => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
-        AuthError::PermissionMissing { .. } => (Code::PermissionDenied, "PERMISSION_MISSING"),
-        AuthError::InstanceUnknown => (Code::FailedPrecondition, "INSTANCE_UNKNOWN"),
-        AuthError::FieldInvalid { .. } => FIELD_INVALID,
-        AuthError::MethodUnknown(_) => METHOD_UNKNOWN,
-        AuthError::MethodWithoutAccess(_) => (Code::PermissionDenied, "METHOD_WITHOUT_ACCESS"),
-    }
-}
-
-fn list(violations: &[FieldViolation]) -> String {
-    violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -36,16 +36,13 @@ pub enum HostError {
 
 /// The host that a request is for: the host of its target, or else of its `Host` header; the two must not contradict
 /// each other. Over HTTP/2 the target has the `:authority`.
-///
-/// # Errors
-/// [`HostError`] if the request has no single, well-formed host.
 pub fn host_of(target: &Uri, headers: &HeaderMap) -> Result<Option<Host>, HostError> {
     let mut given = headers.get_all(HOST).iter();
     let (header, second) = (given.next(), given.next());
     if second.is_some() {
         return Err(HostError::Repeated);
     }
-    let target = target.authority().cloned().map(Host::try_from).transpose()?;
+    let target = target.authority().cloned().map(Host::of_authority).transpose()?;
     match (target, header.map(|value| Host::parse(value.as_bytes())).transpose()?) {
         (Some(target), Some(header)) if target != header => Err(HostError::Contradictory),
         (target, header) => Ok(target.or(header)),
@@ -60,11 +57,20 @@ pub fn canonical_name(name: &str) -> Cow<'_, str> {
 
 impl Host {
     /// Parses a host.
-    ///
-    /// # Errors
-    /// [`HostError`] says what is wrong with the text.
     pub fn parse(text: &[u8]) -> Result<Self, HostError> {
-        Authority::try_from(text).map_err(|_| HostError::Malformed)?.try_into()
+        Self::of_authority(Authority::try_from(text).map_err(|_| HostError::Malformed)?)
+    }
+
+    fn of_authority(authority: Authority) -> Result<Self, HostError> {
+        if authority.as_str().contains('@') {
+            return Err(HostError::UserInfo);
+        }
+        let host = Self(authority);
+        let after_name = host.as_str().strip_prefix(host.0.host()).unwrap_or_default();
+        let port = after_name.strip_prefix(':').unwrap_or(after_name);
+        let is_port = port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && host.port().is_some());
+        let good = is_port && !host.name().is_empty() && host.as_str().len() <= MAX_BYTES;
+        if good { Ok(host) } else { Err(HostError::Malformed) }
     }
 
     /// The name or address, in lower case and without a final dot. An IPv6 address is in brackets.
@@ -80,22 +86,6 @@ impl Host {
     /// The host as it was written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
-    }
-}
-
-impl TryFrom<Authority> for Host {
-    type Error = HostError;
-
-    fn try_from(authority: Authority) -> Result<Self, HostError> {
-        if authority.as_str().contains('@') {
-            return Err(HostError::UserInfo);
-        }
-        let host = Self(authority);
-        let after_name = host.as_str().strip_prefix(host.0.host()).unwrap_or_default();
-        let port = after_name.strip_prefix(':').unwrap_or(after_name);
-        let is_port = port.is_empty() || (port.bytes().all(|byte| byte.is_ascii_digit()) && host.port().is_some());
-        let good = is_port && !host.name().is_empty() && host.as_str().len() <= MAX_BYTES;
-        if good { Ok(host) } else { Err(HostError::Malformed) }
     }
 }
 
@@ -124,7 +114,7 @@ impl Origin {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let host = Host::try_from(uri.authority()?.clone()).ok()?;
+        let host = Host::of_authority(uri.authority()?.clone()).ok()?;
         if uri.path().len() > 1 || uri.query().is_some() {
             return None;
         }

@@ -7,18 +7,19 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::available_parallelism;
 
+use grpc_transcoding::Error;
 use http::Extensions;
+use tokio::sync::Semaphore;
 
-pub use self::usage::Usage;
-use self::usage::{Bound, Job, LARGE_BYTES, give_back};
 use crate::config::settings::Limits;
 use crate::error::Failure;
+pub use crate::middleware::rate_limit::Usage;
+use crate::middleware::rate_limit::{Bound, LARGE_BYTES, give_back};
 use crate::middleware::stream_buffer::ReadTask;
 use crate::net::slots::{Slot, Slots};
-use crate::permit::decode_pool::{JOBS, Workers};
+use crate::permit::decode_pool::JOBS;
 
 pub(crate) mod decode_pool;
-mod usage;
 
 /// The slots of an anonymous call with a stream of requests. Its buffered requests and answers take about as much
 /// memory as this many other calls.
@@ -38,7 +39,8 @@ pub(crate) struct Permits {
     calls: Bound,
     request_bytes: Bound,
     jobs: Bound,
-    workers: Workers,
+    /// A permit for each thread that may decode at a time.
+    workers: Arc<Semaphore>,
     unauthenticated: Arc<Slots>,
     /// For anonymous calls that found no slot in `unauthenticated` and end within a moment.
     brief: Arc<Slots>,
@@ -85,7 +87,7 @@ enum Standing {
 pub(crate) struct PermitGuard {
     permit: Permit,
     /// The task that reads the request, if it is a stream.
-    read_task: Option<ReadTask>,
+    pub(crate) read_task: Option<ReadTask>,
 }
 
 impl Permits {
@@ -99,16 +101,13 @@ impl Permits {
             // One identity's part has room for at least one message.
             request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
             jobs: Bound::new(JOBS, 1),
-            workers: Workers::new(available_parallelism().map_or(1, usize::from)),
+            workers: Arc::new(Semaphore::new(available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)))),
             unauthenticated: unauthenticated(),
             brief: unauthenticated(),
         })
     }
 
-    /// The permit of a new call.
-    ///
-    /// * `sends_stream`: whether its request is a stream.
-    /// * `message_bytes`: the largest message of a request of its method, in bytes.
+    /// The permit of a new call. A message of its request may have `message_bytes`.
     pub(crate) fn permit(
         self: &Arc<Self>,
         address: IpAddr,
@@ -128,18 +127,8 @@ impl Permit {
         extensions.get()
     }
 
-    /// The permit of a call that passed the layer `admission`.
-    pub(crate) fn of_call(extensions: &Extensions) -> Self {
-        Self::of(extensions).cloned().expect("the layer admission gives each call its permit")
-    }
-
-    /// Counts the call as an authenticated one from now on.
-    ///
-    /// * `identity`: the use by all calls of the caller's identity.
-    /// * `cost`: the cost of the call, in calls.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] at the limit of authenticated calls, in total or of this identity.
+    /// Counts the call, with its cost in calls, as an authenticated one from now on. It is [`Failure::Overloaded`] at
+    /// the limit of authenticated calls, in total or of this identity.
     pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
         let permits = &self.0.permits;
         permits.calls.take(1, &permits.used.calls, &identity.calls)?;
@@ -148,36 +137,29 @@ impl Permit {
     }
 
     /// Lets an anonymous call go on to its service. A stream needs its slot before, because the work that a service
-    /// starts for it may take a while to end.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// starts for it may take a while to end. It is [`Failure::Overloaded`] if there is no slot.
     pub fn begin_without_token(&self) -> Result<(), Failure> {
         if self.0.slots == 1 { Ok(()) } else { self.acquire_long_running() }
     }
 
-    /// Acquires a slot for a call that does not end at once. An authenticated call has one already.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// Acquires a slot for a call that does not end at once; [`Failure::Overloaded`] if there is none. An authenticated
+    /// call has one already.
     pub(crate) fn acquire_long_running(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
             let Inner { permits, address, slots, .. } = &*self.0;
-            let slot = permits.unauthenticated.take_many(*address, *slots).map_err(|_| Failure::Overloaded)?;
+            let slot = permits.unauthenticated.take(*address, *slots).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Lasting { _slot: slot };
         }
         Ok(())
     }
 
-    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if there is no slot.
+    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it;
+    /// [`Failure::Overloaded`] if there is none of these either.
     pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
-            let slot = self.0.permits.brief.take(self.0.address).map_err(|_| Failure::Overloaded)?;
+            let slot = self.0.permits.brief.take(self.0.address, 1).map_err(|_| Failure::Overloaded)?;
             held.standing = Standing::Brief { _slot: slot };
         }
         Ok(())
@@ -188,11 +170,8 @@ impl Permit {
         self.0.message_bytes
     }
 
-    /// Reserves memory for bytes of the request.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] at the limit of all requests or of the identity; [`Failure::MessageTooLarge`] at the
-    /// limit of an anonymous call.
+    /// Reserves memory for bytes of the request. It is [`Failure::Overloaded`] at the limit of all requests or of the
+    /// identity, [`Error::MessageTooLarge`] at that of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let permits = &self.0.permits;
@@ -204,7 +183,7 @@ impl Permit {
                 permits.request_bytes.take(bytes, &permits.used.request_bytes, &identity.request_bytes)
             }
             _ if held.bytes + bytes <= UNAUTHENTICATED_BYTES => Ok(()),
-            _ => Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }),
+            _ => Err(Failure::Request(Error::MessageTooLarge { limit: UNAUTHENTICATED_BYTES })),
         };
         if received.is_ok() {
             held.bytes += bytes;
@@ -214,9 +193,6 @@ impl Permit {
 
     /// Reserves memory for bytes that decompression adds to the request. For an anonymous call,
     /// [`Permit::message_bytes`] is the limit.
-    ///
-    /// # Errors
-    /// As for [`Permit::reserve_bytes`].
     pub(crate) fn reserve_decompressed_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let is_authenticated = matches!(self.held().standing, Standing::Authenticated { .. });
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
@@ -228,26 +204,6 @@ impl Permit {
             Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
             _ => None,
         }
-    }
-
-    /// Takes a place in the queue for decoding.
-    ///
-    /// # Errors
-    /// [`Failure::Overloaded`] if the queue is full, in total or for this identity.
-    pub(crate) fn take_job(&self) -> Result<Job, Failure> {
-        let identity = match &self.held().standing {
-            Standing::Authenticated { identity, .. } => Arc::clone(identity),
-            // Messages of public methods are small.
-            _ => return Err(Failure::Overloaded),
-        };
-        let permits = &self.0.permits;
-        permits.jobs.take(1, &permits.used.jobs, &identity.jobs)?;
-        Ok(Job { permits: Arc::clone(permits), identity })
-    }
-
-    /// The workers that decode.
-    pub(crate) fn workers(&self) -> &Workers {
-        &self.0.permits.workers
     }
 
     /// Ends the call: nothing more of its request is read.
@@ -263,13 +219,6 @@ impl Permit {
     fn held(&self) -> MutexGuard<'_, Held> {
         // No code panics between two changes that belong together.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PermitGuard {
-    /// Ends the task that reads the request with the call.
-    pub(crate) fn and_end(&mut self, read_task: ReadTask) {
-        self.read_task = Some(read_task);
     }
 }
 

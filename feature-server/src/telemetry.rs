@@ -24,7 +24,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line_limit::LineLimit;
 use self::log_writer::{LogWriter, WAITING_BYTES};
-use crate::config::log_filter;
+use crate::config::forms::log_filter;
 use crate::config::settings::{Log, LogFormat};
 
 /// The prefix of the targets of this project's crates.
@@ -92,7 +92,7 @@ fn subscriber<W>(log: &Log, terminal: bool, writer: W, lines: &'static LineLimit
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = log_filter::parse(&log.filter).expect("the settings were checked when they were loaded");
+    let filter = log_filter(&log.filter).expect("the settings were checked when they were loaded");
     let builder = tracing_subscriber::fmt().with_writer(writer).with_ansi(terminal).log_internal_errors(false);
     let builder = builder.with_env_filter(filter);
     // Blocks events of libraries below `info`, for every filter.

@@ -14,7 +14,7 @@ use tonic::Code;
 use tonic::body::Body;
 
 use super::error::Error;
-use super::headers::{BEARER, GZIP, JSON, NOSNIFF, weighted};
+use super::headers::{GZIP, JSON, accepted};
 use super::host::{CallHost, INLINE_BYTES};
 use super::json::http_status;
 
@@ -30,9 +30,7 @@ const CHUNK: usize = 8 * 1024;
 /// How content is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// Not at all.
     Identity,
-    /// With gzip.
     Gzip,
 }
 
@@ -62,10 +60,8 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// Decompresses and decodes it. For large content both are one job: decompressed bytes do not wait for a second
-    /// one. The host of the call limits and counts the bytes.
-    ///
-    /// `decode`: None for content that needs no decoding.
+    /// Decompresses it, and decodes it if there is a decoder. For large content both are one job: decompressed bytes do
+    /// not wait for a second one. The host of the call limits and counts the bytes.
     pub(crate) async fn decode(self, host: &impl CallHost, decode: Option<Decoder>) -> Result<Bytes, Error> {
         let Self { encoding, bytes } = self;
         if encoding == Encoding::Identity || bytes.is_empty() {
@@ -144,14 +140,12 @@ pub(crate) fn response(headers: HeaderMap, content_type: HeaderValue, body: Body
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    // No browser takes the content for a page.
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
-/// An answer with this content.
-///
-/// * `headers`: further headers of the answer.
-/// * `gzip`: whether the client accepts gzip ([`accepts_gzip`]). Long content is then compressed.
+/// An answer with this content. Long content is compressed if the client accepts it ([`accepts_gzip`]).
 pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Bytes, gzip: bool) -> Response<Body> {
     let mut response = response(headers, content_type, Body::empty());
     if content.len() >= WORTH_COMPRESSING {
@@ -164,12 +158,11 @@ pub(crate) fn answer(headers: HeaderMap, content_type: HeaderValue, content: Byt
     response.map(|_| Body::new(Full::new(compressed.unwrap_or(content))))
 }
 
-/// The answer to a call that failed with this code.
-///
-/// `json`: its status.
+/// The answer to a call that failed with this code, and its status as JSON.
 pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool) -> Response<Body> {
     if code == Code::Unauthenticated {
-        headers.insert(WWW_AUTHENTICATE, BEARER);
+        // RFC 9110 (section 11.6.1) wants a challenge. Credentials of gRPC calls are bearer credentials.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     let mut response = answer(headers, JSON, json, gzip);
     *response.status_mut() = http_status(code);
@@ -178,8 +171,7 @@ pub(crate) fn failed(code: Code, mut headers: HeaderMap, json: Bytes, gzip: bool
 
 /// Whether a client accepts gzip, by the header of this name.
 pub(crate) fn accepts_gzip(headers: &HeaderMap, name: HeaderName) -> bool {
-    let accepted = |coding: &str| weighted(headers, &name).find(|(found, _)| found.eq_ignore_ascii_case(coding));
-    accepted("gzip").or_else(|| accepted("*")).is_some_and(|(_, accepted)| accepted)
+    accepted(headers, &name, &["gzip", "*"]).unwrap_or(false)
 }
 
 /// Compresses long content if the client accepts it (`gzip`).

@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD_INDIFFERENT;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::Full;
 use prost::Message as _;
 use prost_reflect::prost_types::method_options::IdempotencyLevel;
@@ -14,16 +16,15 @@ use prost_reflect::{DynamicMessage, MethodDescriptor};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::compression::{self, Decoder, Encoding};
+use super::compression::{self, Content, Decoder, Encoding};
 use super::error::Error;
 use super::framing::{COMPRESSED, wrap};
 use super::grpc_call::{self, End, GrpcService, grpc_path, request_messages};
 use super::headers::{CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, GZIP};
 use super::host::CallHost;
-use super::json;
+use super::{json, percent};
 
 mod error_json;
-mod query;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +44,7 @@ pub struct Connect {
 enum Form {
     /// The body is one message.
     Post,
-    /// The query has one message. A missing query stands for an empty message in JSON.
+    /// The query has one message.
     Get,
     /// The body is a stream of messages in envelopes.
     Stream,
@@ -57,12 +58,7 @@ enum Codec {
 }
 
 impl Connect {
-    /// Recognises a call.
-    ///
-    /// `method`: the method with the path of the request.
-    ///
-    /// # Errors
-    /// [`Error`] says why the request is no call.
+    /// Recognises a call of the method with the path of the request. The error says why the request is no call.
     pub(crate) fn of<B>(method: &MethodDescriptor, request: &Request<B>) -> Result<Self, Error> {
         let options = method.method_descriptor_proto().options.as_ref();
         let is_safe = options.is_some_and(|options| options.idempotency_level() == IdempotencyLevel::NoSideEffects);
@@ -79,9 +75,9 @@ impl Connect {
         let codec = match form {
             Form::Post => Codec::of_content_type(content_type().unwrap_or_default(), "application/")?,
             Form::Stream => Codec::of_content_type(content_type().unwrap_or_default(), "application/connect+")?,
-            Form::Get if query::is_absent(request.uri()) => Codec::Json,
+            Form::Get if request.uri().query().is_none_or(str::is_empty) => Codec::Json,
             Form::Get => {
-                let name = query::value(request.uri(), "encoding");
+                let name = query_value(request.uri(), "encoding");
                 name.and_then(|name| Codec::named(&name)).ok_or(Error::ContentTypeUnsupported)?
             }
         };
@@ -105,7 +101,7 @@ impl Connect {
         let (form, uri, headers, limit) = (self.form, head.uri.clone(), head.headers.clone(), host.message_bytes());
         let content = async move {
             match form {
-                Form::Get => query::message(&uri, limit),
+                Form::Get => query_message(&uri, limit),
                 Form::Post | Form::Stream => compression::read(body, headers, limit).await,
             }
         };
@@ -254,10 +250,39 @@ fn check_version<B>(request: &Request<B>) -> Result<(), Error> {
     if request.headers().get(CONNECT_PROTOCOL_VERSION).is_some_and(|version| version != "1") {
         return Err(Error::field(CONNECT_PROTOCOL_VERSION.as_str(), "must be 1"));
     }
-    if *request.method() != Method::POST
-        && query::value(request.uri(), "connect").is_some_and(|version| version != "v1")
+    if *request.method() != Method::POST && query_value(request.uri(), "connect").is_some_and(|version| version != "v1")
     {
         return Err(Error::field("connect", "must be v1"));
     }
     Ok(())
+}
+
+/// The message in the query of a GET request, of at most `limit` bytes. Unknown parameters are ignored, as the protocol
+/// asks for. A request without a query is a call with an empty message in JSON: health checkers send such requests.
+fn query_message(uri: &Uri, limit: usize) -> Result<Content, Error> {
+    if uri.query().is_none_or(str::is_empty) {
+        return Ok(Content { encoding: Encoding::Identity, bytes: Bytes::from_static(b"{}") });
+    }
+    let message = query_bytes(uri, "message").ok_or(Error::ContentMalformed("the parameter 'message' is missing"))?;
+    let encoding = Encoding::parse(&query_bytes(uri, "compression").unwrap_or_default())?;
+    let malformed = |_| Error::ContentMalformed("the parameter 'message' is not base64 in its URL-safe form");
+    let message = match query_value(uri, "base64").as_deref() {
+        Some("1") => URL_SAFE_NO_PAD_INDIFFERENT.decode(message).map_err(malformed)?,
+        _ => message,
+    };
+    if message.len() > limit {
+        return Err(Error::MessageTooLarge { limit });
+    }
+    Ok(Content { encoding, bytes: message.into() })
+}
+
+/// The first value of a parameter, if it is text.
+fn query_value(uri: &Uri, name: &str) -> Option<String> {
+    String::from_utf8(query_bytes(uri, name)?).ok()
+}
+
+fn query_bytes(uri: &Uri, name: &str) -> Option<Vec<u8>> {
+    let mut pairs = uri.query()?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let (_, value) = pairs.find(|(key, _)| percent::decode_lossy(key) == name.as_bytes())?;
+    Some(percent::decode_lossy(value))
 }

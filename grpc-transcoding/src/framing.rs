@@ -29,10 +29,8 @@ impl Envelopes {
         self.buffer.extend_from_slice(chunk);
     }
 
-    /// The flags of the next message and the message, if all of it has arrived.
-    ///
-    /// # Errors
-    /// [`Error::MessageTooLarge`] before the bytes of such a message are buffered.
+    /// The flags of the next message and the message, if all of it has arrived. A message over the limit is an error
+    /// before its bytes are buffered.
     pub(crate) fn next(&mut self) -> Result<Option<(u8, Bytes)>, Error> {
         let Some((prefix, rest)) = self.buffer.split_first_chunk::<PREFIX>() else {
             return Ok(None);

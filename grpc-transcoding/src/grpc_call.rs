@@ -30,29 +30,17 @@ use super::host::CallHost;
 
 pub(crate) mod request_messages;
 
-/// Headers of a request that describe its connection, body or protocol. The gRPC request has others.
-const NOT_FORWARDED: [HeaderName; 19] = [
-    ACCEPT,
-    ACCEPT_ENCODING,
-    CONNECTION,
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_TYPE,
-    EXPECT,
-    GRPC_ACCEPT_ENCODING,
-    GRPC_ENCODING,
-    // The host sets the deadline of the call, in every protocol of the client.
-    GRPC_TIMEOUT,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    CONNECT_ACCEPT_ENCODING,
-    CONNECT_CONTENT_ENCODING,
-    CONNECT_PROTOCOL_VERSION,
-    CONNECT_TIMEOUT,
-];
+/// Headers of a request that are about its connection. Like those of the next two lists they are not forwarded.
+const OF_CONNECTION: [HeaderName; 7] =
+    [CONNECTION, EXPECT, HeaderName::from_static("keep-alive"), TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// Headers of a request that are about its body and that of the answer.
+const OF_BODY: [HeaderName; 7] =
+    [ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, GRPC_ACCEPT_ENCODING, GRPC_ENCODING];
+
+/// Headers of a request that are about its protocol. The host sets the deadline of the call, in every protocol.
+const OF_PROTOCOL: [HeaderName; 5] =
+    [CONNECT_ACCEPT_ENCODING, CONNECT_CONTENT_ENCODING, CONNECT_PROTOCOL_VERSION, CONNECT_TIMEOUT, GRPC_TIMEOUT];
 
 /// Headers and trailers of a gRPC answer that are no metadata of the service.
 const NOT_METADATA: [HeaderName; 7] =
@@ -108,12 +96,25 @@ pub(crate) async fn unary(
 /// * `body`: uncompressed messages in envelopes.
 pub(crate) async fn streaming<H: CallHost>(
     service: impl GrpcService,
-    head: Parts,
+    mut head: Parts,
     path: PathAndQuery,
     body: Body,
     host: &H,
 ) -> (HeaderMap, Messages<H>) {
-    let Ok(response) = service.oneshot(request(head, path, body)).await;
+    for name in OF_CONNECTION.into_iter().chain(OF_BODY).chain(OF_PROTOCOL) {
+        head.headers.remove(name);
+    }
+    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    head.headers.insert(TE, HeaderValue::from_static("trailers"));
+    head.method = Method::POST;
+    head.version = Version::HTTP_2;
+    // Services may read the host.
+    let mut uri = head.uri.into_parts();
+    uri.path_and_query = Some(path);
+    // A URI with a host and a path needs a scheme.
+    uri.scheme = uri.authority.is_some().then(|| uri.scheme.unwrap_or(Scheme::HTTP));
+    head.uri = Uri::from_parts(uri).expect("a scheme is there exactly where a host is");
+    let Ok(response) = service.oneshot(Request::from_parts(head, body)).await;
     let (head, body) = response.into_parts();
     // An answer without a body has its status in the headers.
     let status = Status::from_header_map(&head.headers);
@@ -199,24 +200,6 @@ impl<H: CallHost> Messages<H> {
 pub(crate) fn grpc_path(method: &MethodDescriptor) -> PathAndQuery {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     path.try_into().expect("names in protobuf are letters, digits and dots")
-}
-
-/// The request to the gRPC service.
-fn request(mut head: Parts, path: PathAndQuery, body: Body) -> Request<Body> {
-    for name in NOT_FORWARDED {
-        head.headers.remove(name);
-    }
-    head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    head.headers.insert(TE, HeaderValue::from_static("trailers"));
-    head.method = Method::POST;
-    head.version = Version::HTTP_2;
-    // Services may read the host.
-    let mut uri = head.uri.into_parts();
-    uri.path_and_query = Some(path);
-    // A URI with a host and a path needs a scheme.
-    uri.scheme = uri.authority.is_some().then(|| uri.scheme.unwrap_or(Scheme::HTTP));
-    head.uri = Uri::from_parts(uri).expect("a scheme is there exactly where a host is");
-    Request::from_parts(head, body)
 }
 
 fn metadata(mut headers: HeaderMap) -> HeaderMap {

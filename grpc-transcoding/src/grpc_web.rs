@@ -14,10 +14,7 @@ pub(crate) const BINARY: HeaderValue = HeaderValue::from_static("application/grp
 /// The content type of messages in base64.
 pub(crate) const TEXT: HeaderValue = HeaderValue::from_static("application/grpc-web-text+proto");
 
-/// Calls the service, and translates its answer.
-///
-/// * `inner`: the service for the gRPC call.
-/// * `sent`: the content type of the request: [`BINARY`] or [`TEXT`].
+/// Calls the service, and translates its answer. The request is `sent` as [`BINARY`] or [`TEXT`].
 pub(crate) async fn answer(inner: impl GrpcService, mut request: Request<Body>, sent: HeaderValue) -> Response<Body> {
     let answered = answer_type(request.headers(), &sent);
     // tonic-web knows one spelling of each content type, and services expect HTTP/2.

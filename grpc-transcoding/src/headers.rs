@@ -15,24 +15,22 @@ pub const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accep
 /// How long a gRPC or gRPC-Web client waits.
 pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// The version of the Connect protocol.
 pub(crate) const CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
-/// How long a Connect client waits.
 pub(crate) const CONNECT_TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
-/// How the messages of a Connect stream are compressed.
 pub(crate) const CONNECT_CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
-/// The compressions that the client of a Connect stream accepts.
 pub(crate) const CONNECT_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("connect-accept-encoding");
 
-/// The content type of JSON.
+/// The content type of a stream over REST: one JSON text a line.
+pub(crate) const JSON_LINES: &str = "application/x-ndjson";
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The value of `x-content-type-options` in every answer with content that a browser could take for a page.
-pub(crate) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// The one supported compression.
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
-/// The challenge of an answer with the status 401, which RFC 9110 (section 11.6.1) wants to have one. Credentials of
-/// gRPC calls are bearer credentials.
-pub(crate) const BEARER: HeaderValue = HeaderValue::from_static("Bearer");
+
+/// Whether a header such as `accept` has more than the weight 0 for the first of these names that it lists. None if it
+/// lists none of them.
+pub(crate) fn accepted(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
+    let weight = |name: &&str| weighted(headers, header).find(|(listed, _)| listed.eq_ignore_ascii_case(name));
+    names.iter().find_map(weight).map(|(_, accepted)| accepted)
+}
 
 /// The elements of a header such as `accept`, each with whether its weight is more than 0.
 pub(crate) fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, bool)> {

@@ -11,15 +11,17 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, Map};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Layer, Service, ServiceExt};
 
+use super::compression::Encoding;
 use super::grpc_call::GrpcService;
-use super::grpc_call::request_messages::decompressed;
+use super::grpc_call::request_messages::decoded;
 use super::grpc_web;
+use super::headers::GRPC_ENCODING;
 use super::host::{CallHost, DefaultHost};
 use super::protocol::{Protocol, Protocols};
 
@@ -117,6 +119,18 @@ impl<S: GrpcService + Clone, H: CallHost> Service<(Protocol, Request<Body>)> for
             }
         })
     }
+}
+
+/// Decompresses the messages of a gRPC request. The service itself refuses an unsupported encoding, since a gRPC server
+/// has to name the encodings that it supports.
+fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<Body> {
+    let is_gzip = |encoding: &HeaderValue| encoding.as_bytes().eq_ignore_ascii_case(b"gzip");
+    if !request.headers().get(GRPC_ENCODING).is_some_and(is_gzip) {
+        return request;
+    }
+    request.headers_mut().remove(GRPC_ENCODING);
+    let host = H::of(request.extensions());
+    request.map(|body| decoded(body, Encoding::Gzip, host, None, false).0)
 }
 
 type Answered<B> = Result<Response<B>, Infallible>;

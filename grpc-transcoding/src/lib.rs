@@ -114,10 +114,10 @@ mod grpc_call;
 mod grpc_web;
 pub mod headers;
 pub mod host;
-mod http_rule;
 pub mod json;
 pub mod layer;
 pub mod openapi;
+mod percent;
 pub mod protocol;
 pub mod rest;
 

@@ -14,11 +14,9 @@ use super::compression::{self, Encoding};
 use super::connect::{self, Connect};
 use super::error::Error;
 use super::grpc_call::grpc_path;
-use super::headers::{JSON, weighted};
+use super::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT, JSON, JSON_LINES, accepted, weighted};
 use super::rest::{RestCall, RouteError, Routes};
 use super::{grpc_web, json, rest};
-
-mod timeout;
 
 /// The protocol of a call, with the data for its translation.
 #[derive(Debug, Clone)]
@@ -78,24 +76,32 @@ impl Protocols {
             let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
             connect::check_json(content_type.unwrap_or("application/json"))?;
         }
-        if !accepts(request.headers(), call.route.method.is_server_streaming()) {
+        let content_type = if call.route.method.is_server_streaming() { JSON_LINES } else { "application/json" };
+        // The most specific range counts (RFC 9110, section 12.5.1).
+        let accepted = accepted(request.headers(), &ACCEPT, &[content_type, "application/*", "*/*"]);
+        if !accepted.unwrap_or_else(|| weighted(request.headers(), &ACCEPT).next().is_none()) {
             return Err(Error::NotAcceptable);
         }
         Encoding::of(request.headers(), CONTENT_ENCODING)?;
         Ok(Protocol::Rest(call))
     }
 
-    /// The answer to a request that is no call: the HTTP status of the error, and `status` as JSON.
-    ///
-    /// `verb`: of the request.
+    /// The answer to a request with this verb that is no call: the HTTP status of the error, and `status` as JSON.
     pub fn answer_no_call(&self, error: &Error, status: &Status, verb: &Method) -> Response<Body> {
-        let Error::VerbNotAllowed(allowed) = error else { return self.answer(error.http_status(), status) };
         let mut response = self.answer(error.http_status(), status);
+        let Error::VerbNotAllowed(allowed) = error else { return response };
         if verb == Method::OPTIONS {
             response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
-        response.headers_mut().insert(ALLOW, allow(allowed));
+        // Every path also takes OPTIONS, and with GET it takes HEAD.
+        let mut verbs: Vec<_> = allowed.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
+        if let Some(get) = verbs.iter().position(|verb| *verb == "GET")
+            && !verbs.contains(&"HEAD")
+        {
+            verbs.insert(get + 1, "HEAD");
+        }
+        response.headers_mut().insert(ALLOW, verbs.join(", ").parse().expect("verbs are tokens"));
         response
     }
 
@@ -124,9 +130,7 @@ impl Protocol {
         })
     }
 
-    /// The gRPC path of the called method.
-    ///
-    /// `path`: of the request.
+    /// The gRPC path of the called method, for the path of the request.
     pub fn grpc_path<'a>(&'a self, path: &'a str) -> &'a str {
         match self {
             Protocol::Rest(call) => call.route.grpc_path.path(),
@@ -139,10 +143,17 @@ impl Protocol {
     /// # Errors
     /// [`Error::FieldsInvalid`] names the malformed header.
     pub fn timeout(&self, headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-        match self {
-            Protocol::Connect(_) => timeout::connect(headers),
-            _ => timeout::grpc(headers),
-        }
+        let (name, problem) = match self {
+            Protocol::Connect(_) => (CONNECT_TIMEOUT, "must be given once, as 1 to 10 digits"),
+            _ => (GRPC_TIMEOUT, "must be given once, as 1 to 8 digits and one of the units H, M, S, m, u, n"),
+        };
+        let mut values = headers.get_all(&name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let timeout = match self {
+            Protocol::Connect(_) => number(value.as_bytes(), 10).map(Duration::from_millis),
+            _ => grpc_timeout(value.as_bytes()),
+        };
+        timeout.filter(|_| values.next().is_none()).map(Some).ok_or_else(|| Error::field(name.as_str(), problem))
     }
 
     /// The answer to a call that never reaches the service.
@@ -161,25 +172,25 @@ impl Protocol {
     }
 }
 
-/// The value of the header `allow`. Every path also takes OPTIONS, and with GET it takes HEAD.
-fn allow(verbs: &[Method]) -> HeaderValue {
-    let mut verbs: Vec<_> = verbs.iter().chain([&Method::OPTIONS]).map(Method::as_str).collect();
-    if let Some(get) = verbs.iter().position(|verb| *verb == "GET")
-        && !verbs.contains(&"HEAD")
-    {
-        verbs.insert(get + 1, "HEAD");
+/// Reads a timeout as the gRPC protocol writes it.
+fn grpc_timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    let number = number(digits, 8)?;
+    match unit {
+        b'H' => Some(Duration::from_secs(number * 60 * 60)),
+        b'M' => Some(Duration::from_secs(number * 60)),
+        b'S' => Some(Duration::from_secs(number)),
+        b'm' => Some(Duration::from_millis(number)),
+        b'u' => Some(Duration::from_micros(number)),
+        b'n' => Some(Duration::from_nanos(number)),
+        _ => None,
     }
-    verbs.join(", ").parse().expect("verbs are tokens")
 }
 
-/// Whether a client accepts the content type of the answer: JSON, or lines of JSON for a stream.
-fn accepts(headers: &HeaderMap, stream: bool) -> bool {
-    let ranges: Vec<_> = weighted(headers, &ACCEPT).collect();
-    // The most specific range counts (RFC 9110, section 12.5.1).
-    let of_json = [if stream { "application/x-ndjson" } else { "application/json" }, "application/*", "*/*"];
-    let weight =
-        |name: &str| ranges.iter().find(|(range, _)| range.eq_ignore_ascii_case(name)).map(|(_, accepted)| *accepted);
-    ranges.is_empty() || of_json.into_iter().find_map(weight).unwrap_or(false)
+/// Reads 1 to `most` digits. The gRPC protocol says 'positive', yet clients whose time is up send 0, and mean it.
+fn number(digits: &[u8], most: usize) -> Option<u64> {
+    let is_number = (1..=most).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
 #[cfg(test)]

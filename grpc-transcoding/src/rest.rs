@@ -11,6 +11,7 @@
 mod call;
 pub(crate) mod field;
 pub(crate) mod route;
+pub(crate) mod template;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,7 +25,6 @@ pub(crate) use route::Body;
 pub use route::Route;
 
 use crate::error::Error;
-use crate::http_rule::template;
 
 /// All routes of all methods.
 #[derive(Debug)]
@@ -50,13 +50,11 @@ impl Routes {
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
             let error = |problem| RouteError { method: method.full_name().to_owned(), problem };
             for route in Route::all(&method).map_err(error)? {
-                let is_same =
-                    |other: &&Arc<Route>| other.precedence() == route.precedence() && other.verb == route.verb;
-                if let Some(other) = routes.iter().find(is_same) {
+                let same = |other: &&Arc<Route>| other.precedence() == route.precedence() && other.verb == route.verb;
+                if let Some(other) = routes.iter().find(same) {
                     let (template, other) = (&route.template.text, other.method.full_name());
-                    return Err(error(format!(
-                        "the template '{template}' matches what {other} has with the same verb"
-                    )));
+                    let problem = format!("the template '{template}' matches what {other} has with the same verb");
+                    return Err(error(problem));
                 }
                 routes.push(Arc::new(route));
             }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use feature_core::{OrganizationId, Placement, Scope};
+use feature_core::{OrganizationId, Placement, Scope, UserId};
 
-use super::{Caller, ORGANIZATION_METADATA};
+use super::{Caller, Exemption, ORGANIZATION_METADATA};
 use crate::error::AuthError;
 
 /// A right on one user, or at least on some users of the instance.
@@ -13,13 +13,33 @@ use crate::error::AuthError;
 pub struct UserAccess {
     /// The user.
     pub scope: Scope,
-    pub(super) caller: Caller,
+    caller: Caller,
     /// Whether a role gives the right on the whole instance. Then nothing below counts.
-    pub(super) whole_instance: bool,
+    whole_instance: bool,
     /// The organizations in which a role gives the right.
-    pub(super) granted: BTreeSet<OrganizationId>,
+    granted: BTreeSet<OrganizationId>,
     /// Whether the caller has the right as that user.
-    pub(super) self_access: bool,
+    self_access: bool,
+}
+
+impl Caller {
+    /// The user with this id in the instance of the call, if the caller may have a right on the user: by a role in the
+    /// instance, by a role in some organization or, if the rule exempts it, as that user. The extent of the right
+    /// depends on the user's organization, see [`UserAccess`].
+    ///
+    /// # Errors
+    /// [`AuthError::PermissionMissing`], and then [`AuthError::FieldInvalid`] for `user_id`.
+    pub fn user(&self, raw_id: &str) -> Result<UserAccess, AuthError> {
+        let instance = self.instance_id()?;
+        let whole_instance = self.holds_whole_instance();
+        let granted: BTreeSet<_> = self.granted_organizations().cloned().collect();
+        let own = self.principal.user.as_ref().map(UserId::as_str);
+        let self_access = self.is_exempt(Exemption::SelfAccess) && own == Some(raw_id);
+        self.demand(whole_instance || !granted.is_empty() || self_access)?;
+        let id = UserId::new(raw_id).map_err(|error| AuthError::field("user_id", error))?;
+        let scope = Scope::User(instance.clone(), id);
+        Ok(UserAccess { scope, caller: self.clone(), whole_instance, granted, self_access })
+    }
 }
 
 impl UserAccess {
@@ -79,10 +99,8 @@ impl UserAccess {
 
     /// The organization that the answer names as the user's owner; `None` for the recorded one.
     ///
-    /// Only a right on the instance shows where a user is recorded. Other callers see the organization that they read
+    /// Only a right on the instance shows where a user is recorded. Other callers see the `organization` that they read
     /// or write through.
-    ///
-    /// `organization`: the organization that the call reads or writes through.
     pub fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
         organization.filter(|_| !self.whole_instance)
     }

@@ -32,9 +32,6 @@ pub struct CertificateNames {
 
 impl Certificates {
     /// Reads the configured clients.
-    ///
-    /// # Errors
-    /// [`SetupError`] names the setting that does not work.
     pub fn new(entries: &[config::Certificate], roles: &Roles) -> Result<Self, SetupError> {
         let mut certificates = Self::default();
         for (index, entry) in entries.iter().enumerate() {
@@ -49,19 +46,13 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it.
-    ///
-    /// # Errors
-    /// [`AuthError::CertificateExpired`] if it has expired since the handshake.
-    pub fn authenticate(
-        &self,
-        certificate: &CertificateNames,
-        now: Timestamp,
-    ) -> Option<Result<Arc<Principal>, AuthError>> {
-        let by_uri = certificate.uris.iter().find_map(|uri| self.by_uri.get(uri));
-        let principal = by_uri.or_else(|| self.by_subject.get(&certificate.subject))?;
+    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it. A
+    /// certificate that has expired since the handshake is [`AuthError::CertificateExpired`].
+    pub fn authenticate(&self, names: &CertificateNames, now: Timestamp) -> Option<Result<Arc<Principal>, AuthError>> {
+        let by_uri = names.uris.iter().find_map(|uri| self.by_uri.get(uri));
+        let principal = by_uri.or_else(|| self.by_subject.get(&names.subject))?;
         // The certificate was valid when the connection was opened, which may be long ago.
-        let expired = certificate.expires_at <= now.unix_s;
+        let expired = names.expires_at <= now.unix_s;
         Some(if expired { Err(AuthError::CertificateExpired) } else { Ok(Arc::clone(principal)) })
     }
 }

@@ -1,5 +1,7 @@
 //! Tokens of issuers: which are accepted, and which principals they make.
 
+mod token_cache;
+
 use std::sync::LazyLock;
 use std::time::Duration;
 

@@ -11,9 +11,6 @@ use serde_json::Value;
 use x509_cert::name::Name;
 
 /// A whole number from `MIN` to `MAX`.
-///
-/// # Errors
-/// If it is another value.
 pub fn number<'de, const MIN: u64, const MAX: u64, T, D>(source: D) -> Result<T, D::Error>
 where
     T: TryFrom<u64>,
@@ -25,42 +22,27 @@ where
 }
 
 /// A text of a form.
-///
-/// # Errors
-/// If it is another value.
 pub fn text<'de, F: Form, T: From<String>, D: Deserializer<'de>>(source: D) -> Result<T, D::Error> {
     Checked::<F>::deserialize(source).map(|text| text.0.into())
 }
 
 /// A path.
-///
-/// # Errors
-/// If it is another value.
 pub fn path<'de, T: From<PathBuf>, D: Deserializer<'de>>(source: D) -> Result<T, D::Error> {
     text::<Path, PathBuf, D>(source).map(T::from)
 }
 
 /// A list of texts of a form.
-///
-/// # Errors
-/// If it is another value.
 pub fn list<'de, F: Form, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
     Ok(Vec::<Checked<F>>::deserialize(source)?.into_iter().map(String::from).collect())
 }
 
 /// The permissions of a role.
-///
-/// # Errors
-/// If it is another value.
 pub fn permissions<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
     let permissions = list::<Permission, D>(source)?;
     if permissions.is_empty() { Err(Error::custom("a list of at least one permission")) } else { Ok(permissions) }
 }
 
 /// A table whose names are texts of a form.
-///
-/// # Errors
-/// If it is another value.
 pub fn map<'de, F, V, T, D>(source: D) -> Result<BTreeMap<String, T>, D::Error>
 where
     F: Form + Ord,

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::jwks::{self, KeySet};
 use super::jwks_http::Fetcher;
-use super::key_set::KeySet;
-use super::{KeyFolder, LoadError, jwks};
+use super::{KeyFolder, LoadError};
 
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -95,10 +95,8 @@ impl JwksCache {
         self.current.load().loaded.map(|loaded| now.saturating_duration_since(loaded))
     }
 
-    /// The current keys. Loads old keys again in the background. Must be called on a tokio runtime.
-    ///
-    /// # Errors
-    /// Why no keys may be used, as a reason to refuse a token.
+    /// The current keys, or why none may be used, as a reason to refuse a token. Loads old keys again in the
+    /// background. Must be called on a tokio runtime.
     pub(crate) fn current(self: &Arc<Self>, now: Instant) -> Result<Guard<Arc<Snapshot>>, &'static str> {
         let snapshot = self.current.load();
         let loaded = snapshot.loaded.ok_or("the keys of its issuer cannot be loaded at the moment")?;
@@ -129,30 +127,22 @@ impl JwksCache {
         }
         let (running, end) = watch::channel(());
         loads.last = Some((now, end.clone()));
-        let this = Arc::clone(self);
         // A task of its own: other callers wait for the load even if this one goes away.
-        tokio::spawn(async move {
-            this.load(now).await;
-            drop(running);
-        });
+        tokio::spawn(Arc::clone(self).load(now, running));
         Some(end)
     }
 
-    async fn load(self: &Arc<Self>, now: Instant) {
+    /// Loads the keys and puts them into use. Logs a failure once, and its end. The load ends with `_running`.
+    async fn load(self: Arc<Self>, now: Instant, _running: watch::Sender<()>) {
         let loaded = match &self.source {
             Source::Url(fetcher) => fetcher.fetch().await.and_then(|json| jwks::parse(&json)),
             Source::Folder(_) | Source::File(_) => {
-                let this = Arc::clone(self);
+                let this = Arc::clone(&self);
                 // The task fails only while the runtime stops.
                 let Ok(loaded) = tokio::task::spawn_blocking(move || this.source.read()).await else { return };
                 loaded.map(Option::unwrap_or_default)
             }
         };
-        self.keep(loaded, now);
-    }
-
-    /// Puts loaded keys into use. Logs a failure once, and its end.
-    fn keep(&self, loaded: Result<KeySet, LoadError>, now: Instant) {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         let (issuer, last) = (&self.issuer, self.current.load());
         match loaded {

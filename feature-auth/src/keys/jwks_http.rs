@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::ACCEPT;
-use http::uri::Scheme;
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -20,6 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::LoadError;
+use crate::config::values::{Form, HttpsUrl};
 use crate::text_file;
 
 /// How long a fetch may take, from the name lookup to the last byte.
@@ -35,16 +35,9 @@ pub(crate) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Prepares fetches.
-    ///
-    /// * `url`: an https URL.
-    /// * `ca_file`: the PEM root certificates of the server, instead of the machine's.
+    /// Prepares fetches. `ca_file` has the PEM root certificates of the server, instead of the machine's.
     pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, LoadError> {
-        let url: Uri = url.parse().map_err(|_| LoadError::Url)?;
-        let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        if url.scheme() != Some(&Scheme::HTTPS) || !plain {
-            return Err(LoadError::Url);
-        }
+        let url = url.parse().ok().filter(|_| (HttpsUrl::ACCEPTS)(url)).ok_or(LoadError::Url)?;
         let builder = HttpsConnectorBuilder::new();
         let builder = match ca_file {
             Some(file) => builder.with_tls_config(trusting(file).map_err(LoadError::CaFile)?),

@@ -18,7 +18,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use rustls::pki_types::pem::PemObject;
 use uuid::Uuid;
 
-use super::key_set::{KeySet, VerifyingKey};
+use super::jwks::{KeySet, VerifyingKey};
 use crate::text_file;
 
 /// Why the server's own keys cannot be used.
@@ -72,9 +72,6 @@ impl KeyFolder {
     /// none.
     ///
     /// Several processes may do this at the same time: they all use the same first key.
-    ///
-    /// # Errors
-    /// [`KeysError`] if a folder or key cannot be made, or a key cannot be read.
     pub fn open_or_create(data: &Path) -> Result<Self, KeysError> {
         let folder = Self::make(data)?;
         if folder.numbers()?.is_empty() {
@@ -91,37 +88,27 @@ impl KeyFolder {
     }
 
     /// The keys of a data folder in ascending order: the last one signs. Makes nothing.
-    ///
-    /// # Errors
-    /// [`KeysError`] if the folder or a key cannot be read.
     pub fn list(data: &Path) -> Result<Vec<OwnKey>, KeysError> {
         let folder = Self { path: data.join("keys") };
         folder.numbers()?.into_iter().map(|number| folder.own_key(number)).collect()
     }
 
     /// Adds a key with the next number to a data folder. From then on it signs.
-    ///
-    /// # Errors
-    /// [`KeysError`] if the folder or the key cannot be made.
     pub fn add(data: &Path) -> Result<OwnKey, KeysError> {
         let folder = Self::make(data)?;
-        let next = folder.numbers()?.last().map_or(1, |last| last + 1);
+        let last = folder.numbers()?.last().copied().unwrap_or_default();
         // Another process may take some numbers at the same time.
-        (next..).find_map(|number| folder.write(number).transpose()).expect("not all numbers are taken")
+        let added = (last..u32::MAX).find_map(|before| folder.write(before + 1).transpose());
+        let full = || io_error("add a key to", &folder.path)(io::Error::other("no larger number is left"));
+        added.unwrap_or_else(|| Err(full()))
     }
 
     /// The number of keys in a data folder. Reads all of them, and makes nothing.
-    ///
-    /// # Errors
-    /// [`KeysError`] if one cannot be read.
     pub fn count(data: &Path) -> Result<usize, KeysError> {
         if data.join("keys").exists() { Ok(Self::list(data)?.len()) } else { Ok(0) }
     }
 
-    /// The key that signs: the one with the largest number.
-    ///
-    /// # Errors
-    /// [`KeysError`] if there is none, or it cannot be read.
+    /// The key that signs: the one with the largest number. A folder without keys is an error.
     pub fn signing(&self) -> Result<SigningKey, KeysError> {
         let number = self.numbers()?.last().copied().ok_or_else(|| KeysError::Empty(self.path.clone()))?;
         Ok(self.read(number)?.0)

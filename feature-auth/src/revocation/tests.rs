@@ -1,6 +1,8 @@
 //! The list after its file has changed, broken or disappeared.
 
-use std::time::{Duration, SystemTime};
+mod list;
+
+use std::time::Duration;
 
 use super::*;
 
@@ -14,7 +16,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("revoked");
         std::fs::write(&path, text).unwrap();
-        Self { revocations: Revocations::open(Some(&path)).unwrap(), folder }
+        Self { revocations: Revocations::open(Some(&path), Timestamp::now()).unwrap(), folder }
     }
 
     fn path(&self) -> PathBuf {
@@ -58,7 +60,7 @@ fn changed_file_replaces_the_list_and_a_broken_or_missing_one_does_not() {
     ];
     for (what, change, revoked) in table {
         change();
-        setup.revocations.reload();
+        setup.revocations.reload(Timestamp::now());
         assert_eq!(setup.revoked(), revoked, "{what}");
     }
 }
@@ -70,28 +72,45 @@ fn replace(path: &Path, text: &str) {
 }
 
 #[test]
-fn unchanged_file_is_not_read_again() {
+fn unchanged_file_is_read_once() {
     let setup = Setup::new("jti a\n");
-    let past = SystemTime::now() - Duration::from_secs(60);
-    File::options().write(true).open(setup.path()).unwrap().set_modified(past).unwrap();
-    // The change of its times is itself a change, which only age settles: so that is done by hand here.
-    setup.revocations.reload();
-    let version = setup.revocations.current.load().version;
-    setup.revocations.last.lock().unwrap().stamp = Some(stamp(&setup.path().metadata().unwrap()));
-    setup.revocations.reload();
-    assert_eq!(setup.revocations.current.load().version, version);
-    std::fs::write(setup.path(), "jti b\n").unwrap();
-    setup.revocations.reload();
-    assert_eq!((setup.revoked(), setup.revocations.current.load().version), ("b".to_owned(), version + 1));
+    let later = Timestamp::now().after(Duration::from_secs(60));
+    let revocations = Revocations::open(Some(&setup.path()), later).unwrap();
+    let version = || revocations.current.load().version;
+    revocations.reload(later);
+    assert_eq!(version(), 0, "the reading at the start counts");
+    // The size differs: the time of this change may be that of the first one.
+    std::fs::write(setup.path(), "jti bb\n").unwrap();
+    for _ in 0..2 {
+        revocations.reload(later);
+        assert_eq!(version(), 1);
+    }
+}
+
+#[test]
+fn file_that_has_just_been_changed_is_read_again() {
+    let setup = Setup::new("jti a\n");
+    let later = Timestamp::now().after(Duration::from_secs(60));
+    let table = [
+        // at                readings in all
+        (Timestamp::now(), 1),
+        (Timestamp::now(), 2),
+        (later, 3),
+        (later, 3),
+    ];
+    for (at, readings) in table {
+        setup.revocations.reload(at);
+        assert_eq!(setup.revocations.current.load().version, readings);
+    }
 }
 
 #[test]
 fn start_needs_a_good_file_if_one_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("revoked");
-    let open = || Revocations::open(Some(&path)).unwrap_err().to_string();
+    let open = || Revocations::open(Some(&path), Timestamp::now()).unwrap_err().to_string();
     assert!(open().starts_with("cannot be read: "), "{}", open());
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
-    assert_eq!(Revocations::open(None).unwrap().current.load().list.len(), 0);
+    assert_eq!(Revocations::open(None, Timestamp::now()).unwrap().current.load().list.len(), 0);
 }

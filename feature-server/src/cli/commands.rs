@@ -2,15 +2,14 @@
 //! feature-store does the work on stores.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use feature_auth::keys::{KeyFolder, KeysError};
+use feature_auth::text_file::without_mark;
 use feature_store::{ExportError, History, ImportError, OpenError, ProjectionState};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
-
-use crate::config::text_file;
 
 /// The failure of a command on a data folder.
 #[derive(Debug, thiserror::Error)]
@@ -66,10 +65,8 @@ impl DataError {
     }
 }
 
-/// Copies the data folder, also while a server runs on it, checks the copy, and returns a report.
-///
-/// # Errors
-/// [`DataError`]; then there is no backup.
+/// Copies the data folder, also while a server runs on it, checks the copy, and returns a report. After an error there
+/// is no backup.
 pub fn backup(data: &Path, target: &Path, with_keys: bool) -> Result<String, DataError> {
     let also: &[&str] = if with_keys { &["keys"] } else { &[] };
     let bar = bar("backup", 0, "bytes");
@@ -77,25 +74,22 @@ pub fn backup(data: &Path, target: &Path, with_keys: bool) -> Result<String, Dat
     Ok(format!("backup of {} in {}, up to revision {revision}\n", data.display(), target.display()))
 }
 
-/// Creates a store from an export, in a data folder that is missing or empty, and returns a report.
-///
-/// # Errors
-/// [`DataError`]; then the folder is unchanged.
+/// Creates a store from an export, in a data folder that is missing or empty, and returns a report. After an error the
+/// folder is unchanged.
 pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
     let error = file_error("read", path);
     let file = File::open(path).map_err(&error)?;
     let bar = bar("import", file.metadata().map_err(&error)?.len(), "bytes");
     let mut source = BufReader::new(file);
-    text_file::skip_mark(&mut source).map_err(&error)?;
+    let text = source.fill_buf().map_err(&error)?;
+    let byte_order_mark = text.len() - without_mark(text).len();
+    source.consume(byte_order_mark);
     let revision = feature_store::import(&mut source, data, &mut |done| bar.set_position(done))?;
     Ok(format!("imported into {}, up to revision {revision}\n", data.display()))
 }
 
 /// Writes the whole data folder to a file, or to standard output if none is named. A file gets its name only when it is
-/// complete and on the disk.
-///
-/// # Errors
-/// [`DataError`]; then no new file has the name.
+/// complete and on the disk: after an error no new file has it.
 pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let history = History::open(data)?;
     let bar = || bar("export", history.revision(), "events");
@@ -131,10 +125,7 @@ pub struct Verified {
     pub outcome: Result<(), DataError>,
 }
 
-/// Checks a data folder or a backup, and changes nothing.
-///
-/// # Errors
-/// [`DataError`] names what is damaged.
+/// Checks a data folder or a backup, and changes nothing. The error names what is damaged.
 pub fn verify(data: &Path) -> Result<Verified, DataError> {
     let history = History::open(data)?;
     let temporary = std::env::temp_dir();

@@ -5,12 +5,14 @@ use toml::{Table, Value};
 use super::schema::{self, join};
 use super::{Configuration, Origins};
 
-/// The whole configuration. Used as a configuration file it gives the same settings again.
-pub(super) fn to_toml(configuration: &Configuration) -> String {
-    let mut lines = vec!["# The effective configuration. After each value stands where it comes from.".to_owned()];
-    let print = Print { keys: schema::keys(), origins: &configuration.origins };
-    print.table("", &configuration.values, &mut lines);
-    lines.join("\n") + "\n"
+impl Configuration {
+    /// The settings as TOML that can be used as a configuration file; after each value stands where it comes from.
+    pub fn to_toml(&self) -> String {
+        let mut lines = vec!["# The effective configuration. After each value stands where it comes from.".to_owned()];
+        let print = Print { keys: schema::keys(), origins: &self.origins };
+        print.table("", &self.values, &mut lines);
+        lines.join("\n") + "\n"
+    }
 }
 
 struct Print<'c> {

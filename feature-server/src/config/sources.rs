@@ -1,13 +1,15 @@
 //! Reads the configuration file and the environment: the only file of the project that does.
 
+use std::env;
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::{env, io};
 
+use feature_auth::text_file;
 use toml::{Table, Value};
 
 use super::check::{check, merge};
-use super::{ConfigError, Configuration, Origins, rules, schema, text_file};
+use super::{ConfigError, Configuration, Origins, rules, schema};
 
 /// The file that is read when none is named and it exists.
 const DEFAULT_FILE: &str = "feature-server.toml";
@@ -27,10 +29,8 @@ pub struct Flags {
     pub data: Option<String>,
 }
 
-/// The configuration from defaults, file, environment and flags; the later counts.
-///
-/// # Errors
-/// [`ConfigError`] tells the first thing that is wrong.
+/// The configuration from defaults, file, environment and flags; the later counts. The error is the first thing that is
+/// wrong.
 pub fn load(flags: &Flags) -> Result<Configuration, ConfigError> {
     load_from(flags, Path::new(DEFAULT_FILE), env::vars_os())
 }
@@ -73,9 +73,10 @@ fn one_value(origin: &str, path: &str, value: Value) -> Result<Source, ConfigErr
 fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Source>, ConfigError> {
     let path = named.unwrap_or(default_file);
     let origin = one_line(&path.to_string_lossy());
-    let text = match text_file::read_to_string(path) {
+    let utf8 = |bytes| String::from_utf8(bytes).map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"));
+    let text = match text_file::read(path).and_then(utf8) {
         Ok(text) => text,
-        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(ConfigError::new(origin, format!("the configuration file cannot be read: {error}"))),
     };
     let source = text.parse().map_err(|error: toml::de::Error| {

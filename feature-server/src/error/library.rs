@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use grpc_transcoding::Error;
 use grpc_transcoding::error::client_text::cut;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -26,16 +27,17 @@ const UNDECODABLE: [&str; 1] = ["failed to decode Protobuf message: "];
 /// The client's fault that a status of a library stands for, if it does.
 fn fault_of_client(status: &Status) -> Option<Failure> {
     let begins = |all: &[&str]| all.iter().any(|words| status.message().starts_with(words));
-    match status.code() {
+    let error = match status.code() {
         Code::Internal if begins(&MALFORMED) => {
-            Some(Failure::ContentMalformed("it is no sequence of messages, or not compressed as its headers say"))
+            Error::ContentMalformed("it is no sequence of messages, or not compressed as its headers say")
         }
         Code::Internal if begins(&UNDECODABLE) => {
-            Some(Failure::ContentMalformed("a message is not valid protobuf of the method's type"))
+            Error::ContentMalformed("a message is not valid protobuf of the method's type")
         }
-        Code::Internal | Code::Unknown if begins(&BROKEN_OFF) => Some(Failure::RequestIncomplete),
-        _ => None,
-    }
+        Code::Internal | Code::Unknown if begins(&BROKEN_OFF) => Error::RequestIncomplete,
+        _ => return None,
+    };
+    Some(Failure::Request(error))
 }
 
 /// Adds the details that every failed answer has to a status that a library made.

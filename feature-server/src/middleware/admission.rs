@@ -8,23 +8,23 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::Either;
 use grpc_transcoding::{Protocol, TranscodedBody};
 use http::header::AUTHORIZATION;
 use http::{Request, Response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
+use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
 use crate::call_context::{CallContext, Client};
-use crate::config::settings;
+use crate::config::settings::Limits;
 use crate::error::Failure;
-use crate::middleware::deadline::{Deadline, Ending};
-use crate::middleware::error_details::StreamEnd;
+use crate::middleware::error_details::{Deadline, Ending, StreamEnd};
 use crate::middleware::recognise::Recognised;
-use crate::middleware::request_body;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;
 use crate::net::shutdown::Drain;
@@ -43,33 +43,14 @@ pub(crate) struct AdmissionService<S> {
 #[derive(Debug)]
 struct Bounds {
     permits: Arc<Permits>,
-    body_timeout: Duration,
-    default_deadline: Duration,
-    max_deadline: Duration,
+    limits: Limits,
     drain: Drain,
 }
 
 impl<S> AdmissionService<S> {
-    pub(crate) fn new(inner: S, limits: &settings::Limits, drain: Drain) -> Self {
-        let bounds = Bounds {
-            permits: Permits::new(limits),
-            body_timeout: Duration::from_millis(limits.receive_timeout_ms),
-            default_deadline: Duration::from_millis(limits.default_deadline_ms),
-            max_deadline: Duration::from_millis(limits.max_deadline_ms),
-            drain,
-        };
+    pub(crate) fn new(inner: S, limits: &Limits, drain: Drain) -> Self {
+        let bounds = Bounds { permits: Permits::new(limits), limits: limits.clone(), drain };
         Self { inner, bounds: Arc::new(bounds) }
-    }
-}
-
-impl Bounds {
-    /// The deadline of a call.
-    fn deadline<B>(&self, protocol: &Protocol, request: &Request<B>) -> Result<Deadline, Failure> {
-        let asked = protocol.timeout(request.headers())?;
-        if asked == Some(Duration::ZERO) {
-            return Err(Failure::DeadlineExceeded);
-        }
-        Ok(Deadline::new(asked, self.default_deadline, self.max_deadline))
     }
 }
 
@@ -88,7 +69,9 @@ where
     fn call(&mut self, recognised: Recognised) -> Self::Future {
         let Recognised { mut request, protocol, method } = recognised;
         let context = CallContext::of(request.extensions());
-        let deadline = match self.bounds.deadline(&protocol, &request) {
+        let limits = &self.bounds.limits;
+        let asked = protocol.timeout(request.headers()).map_err(Failure::from);
+        let deadline = match asked.and_then(|asked| Deadline::new(asked, limits)) {
             Ok(deadline) => deadline,
             Err(failure) => return Either::Right(future::ready(Ok(refuse(&protocol, &failure, &context)))),
         };
@@ -109,14 +92,17 @@ where
         }
         request.extensions_mut().insert(deadline);
         request.extensions_mut().insert(permit.clone());
-        let body_timeout = (!sends_stream).then_some(self.bounds.body_timeout);
-        let mut request =
-            request.map(|body| request_body::bounded(body, permit.clone(), context.clone(), body_timeout));
+        if !request.body().is_end_stream() {
+            let timeout = (!sends_stream).then_some(Duration::from_millis(limits.receive_timeout_ms));
+            let (permit, context) = (permit.clone(), context.clone());
+            request = request.map(|body| Body::new(Arriving { body, permit, context, timeout, wait: None }));
+        }
         if sends_stream {
-            let (head, body) = request.into_parts();
-            let (body, read_task) = stream_buffer::read(body, context.clone());
-            guard.and_end(read_task);
-            request = Request::from_parts(head, body);
+            request = request.map(|body| {
+                let (body, read_task) = stream_buffer::read(body, context.clone());
+                guard.read_task = Some(read_task);
+                body
+            });
         }
         Either::Left(AdmittedFuture {
             inner: self.inner.call((protocol.clone(), request)),
@@ -213,5 +199,54 @@ where
             (None, Poll::Pending) => Err(ready!(call.poll_end(cx))),
         };
         Poll::Ready(Ok(call.finish(answered)))
+    }
+}
+
+/// The body of a request, within its permit.
+struct Arriving {
+    body: Body,
+    /// Records why the body was not received to its end.
+    permit: Permit,
+    context: CallContext,
+    /// How long the service may have to wait for the body; `None` for a body that lasts as long as the call.
+    timeout: Option<Duration>,
+    /// Starts when the service first has to wait, so that a client is not blamed for a service that reads late.
+    wait: Option<Pin<Box<Sleep>>>,
+}
+
+impl Arriving {
+    fn refuse(&self, failure: Failure) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let status = failure.status(self.context.request_id());
+        self.permit.refuse(failure);
+        Poll::Ready(Some(Err(status)))
+    }
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => match this.permit.reserve_bytes(frame.data_ref().map_or(0, Bytes::len)) {
+                Ok(()) => Poll::Ready(Some(Ok(frame))),
+                Err(failure) => this.refuse(failure),
+            },
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => {
+                let Some(timeout) = this.timeout else { return Poll::Pending };
+                ready!(this.wait.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx));
+                this.refuse(Failure::RequestTooSlow { timeout })
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }

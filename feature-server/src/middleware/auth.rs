@@ -25,7 +25,7 @@ use tower::{Layer, Service};
 use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
-use crate::error::{self, Failure};
+use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
 use crate::permit::{Permit, Usage};
 
@@ -215,7 +215,7 @@ where
 fn refusal(failure: &Failure, request: &Request<Body>) -> Response<Body> {
     let context = CallContext::of(request.extensions());
     match failure {
-        Failure::Auth(error) => context.counters().auth_failure(error::reason(error)),
+        Failure::Auth(_) => context.counters().auth_failure(failure.reason()),
         Failure::RateExceeded { .. } => context.counters().rate_limited(),
         _ => {}
     }

@@ -17,7 +17,8 @@ pub(crate) struct ServerHost {
 
 impl CallHost for ServerHost {
     fn of(extensions: &Extensions) -> Self {
-        Self { context: CallContext::of(extensions), permit: Permit::of_call(extensions) }
+        let permit = Permit::of(extensions).cloned().expect("the layer admission gives each call its permit");
+        Self { context: CallContext::of(extensions), permit }
     }
 
     fn message_bytes(&self) -> usize {
@@ -30,10 +31,7 @@ impl CallHost for ServerHost {
     }
 
     async fn run<T: Send + 'static>(&self, bytes: usize, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
-        decode_pool::run(&self.permit, bytes, job).await.map_err(|failure| match failure {
-            Failure::Overloaded => Error::Overloaded,
-            _ => Error::Internal,
-        })
+        decode_pool::run(&self.permit, bytes, job).await
     }
 
     fn status(&self, error: &Error) -> Status {

@@ -65,15 +65,6 @@ impl<S> Cors<S> {
     }
 }
 
-impl AllowedOrigins {
-    /// Whether the page that made the request may read the answer. A request without an origin is not made by a page.
-    fn contain_that_of<B>(&self, request: &Request<B>) -> bool {
-        Origin::of(request).is_some_and(|origin| {
-            origin.is_loopback() || self.configured.contains(&origin) || origin.is_of_server(request)
-        })
-    }
-}
-
 impl<S> Service<Request<Body>> for Cors<S>
 where
     S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone,
@@ -87,12 +78,16 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if !self.origins.contain_that_of(&request) {
+        let AllowedOrigins { configured, layer } = &*self.origins;
+        let is_allowed =
+            |origin: &Origin| origin.is_loopback() || configured.contains(origin) || origin.is_of_server(&request);
+        // A request without an origin is not made by a page.
+        if !Origin::of(&request).as_ref().is_some_and(is_allowed) {
             return Either::Left(self.inner.call(request));
         }
         // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        Either::Right(self.origins.layer.layer(ready).call(request))
+        Either::Right(layer.layer(ready).call(request))
     }
 }

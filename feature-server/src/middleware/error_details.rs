@@ -8,20 +8,22 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_transcoding::headers::{GRPC_STATUS, GRPC_STATUS_DETAILS};
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
 
 use crate::call_context::CallContext;
+use crate::config::settings::Limits;
 use crate::error::{self, Failure};
-use crate::middleware::deadline::{Deadline, Ending};
 use crate::net::shutdown::{Drain, Phase};
 
 /// Answers for a service that panics, and completes its failed answers.
@@ -52,13 +54,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let context = CallContext::of(request.extensions());
         let stream_deadline = request.extensions().get::<Deadline>().and_then(|deadline| deadline.stream);
-        let inner = match catch_unwind(AssertUnwindSafe(|| self.inner.call(request))) {
-            Ok(future) => Some(future),
-            Err(panic) => {
-                log_panic(panic.as_ref(), &context);
-                None
-            }
-        };
+        let inner = catch(&context, || self.inner.call(request));
         ErrorsFuture { inner, context, stream_deadline, drain: self.drain.clone() }
     }
 }
@@ -83,28 +79,27 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let polled = this.inner.as_pin_mut().map(|inner| catch_unwind(AssertUnwindSafe(|| inner.poll(cx))));
-        let mut response = match polled {
-            Some(Ok(Poll::Pending)) => return Poll::Pending,
-            Some(Ok(Poll::Ready(Ok(response)))) => response,
-            Some(Err(panic)) => {
-                log_panic(panic.as_ref(), this.context);
-                Failure::Internal.status(this.context.request_id()).into_http()
-            }
+        let mut response = match this.inner.as_pin_mut().and_then(|inner| catch(this.context, || inner.poll(cx))) {
+            Some(Poll::Pending) => return Poll::Pending,
+            Some(Poll::Ready(Ok(response))) => response,
             None => Failure::Internal.status(this.context.request_id()).into_http(),
         };
         complete(response.headers_mut(), this.context);
-        let end = |body| StreamEnd::new(body, this.context.clone(), *this.stream_deadline, this.drain.clone());
-        Poll::Ready(Ok(response.map(end)))
+        Poll::Ready(Ok(response.map(|inner| StreamEnd {
+            inner,
+            context: this.context.clone(),
+            deadline: *this.stream_deadline,
+            drain: this.drain.clone(),
+            ending: Ending::default(),
+            messages: 0,
+        })))
     }
 }
 
 /// Records the code in the headers or trailers of an answer, if there is one, and adds the details that a failed answer
 /// lacks.
-pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
-    let Some(code) = headers.get(GRPC_STATUS) else {
-        return;
-    };
+fn complete(headers: &mut HeaderMap, context: &CallContext) {
+    let Some(code) = headers.get(GRPC_STATUS) else { return };
     let code = Code::from_bytes(code.as_bytes());
     context.set_code(code);
     if code == Code::Ok || headers.contains_key(GRPC_STATUS_DETAILS) {
@@ -118,18 +113,19 @@ pub(crate) fn complete(headers: &mut HeaderMap, context: &CallContext) {
 }
 
 /// Writes a status into the headers or trailers of an answer.
-pub(crate) fn write(status: &Status, headers: &mut HeaderMap) {
+fn write(status: &Status, headers: &mut HeaderMap) {
     // The message is percent-encoded and the details are base64, so that both fit into a header.
     status.add_header(headers).expect("a status can be written as headers");
 }
 
-/// Logs a panic of a service. The panic hook logs its location.
-///
-/// `context`: of the call that the panic has ended.
-pub(crate) fn log_panic(panic: &(dyn Any + Send), context: &CallContext) {
-    let message = panic.downcast_ref::<&str>().copied();
-    let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
-    context.in_span(|| tracing::error!(message, "a service panicked"));
+/// Runs a part of a call; `None` if it panics. The panic hook logs the location of the panic.
+fn catch<T>(context: &CallContext, part: impl FnOnce() -> T) -> Option<T> {
+    let log = |panic: &Box<dyn Any + Send>| {
+        let message = panic.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("(no message)");
+        context.in_span(|| tracing::error!(message, "a service panicked"));
+    };
+    catch_unwind(AssertUnwindSafe(part)).inspect_err(log).ok()
 }
 
 /// The body of an answer that ends with a status in its trailers, also if the client's deadline passes, the server
@@ -147,10 +143,6 @@ pub(crate) struct StreamEnd {
 }
 
 impl StreamEnd {
-    pub(crate) fn new(inner: Body, context: CallContext, deadline: Option<Instant>, drain: Drain) -> Self {
-        Self { inner, context, deadline, drain, ending: Ending::default(), messages: 0 }
-    }
-
     /// Checks the deadline of a stream that always has something to send, and so never waits.
     ///
     /// A unary answer has only one message and is not checked.
@@ -185,8 +177,7 @@ impl http_body::Body for StreamEnd {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = self.get_mut();
-        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut this.inner).poll_frame(cx)));
-        let Ok(polled) = polled.inspect_err(|panic| log_panic(panic.as_ref(), &this.context)) else {
+        let Some(polled) = catch(&this.context, || Pin::new(&mut this.inner).poll_frame(cx)) else {
             return this.fail(&Failure::Internal);
         };
         match polled {
@@ -217,5 +208,81 @@ impl http_body::Body for StreamEnd {
         // A stream may end early, so its size is unknown. An empty body has an exact size: the status is in the
         // headers.
         if self.inner.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
+
+/// The deadline of a call, in the extensions of every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadline {
+    /// When the answer must have begun.
+    pub(crate) answer: Instant,
+    /// When a stream of answers ends; `None` without a timeout of the client.
+    pub(crate) stream: Option<Instant>,
+}
+
+impl Deadline {
+    /// The deadline of a call that begins now. `asked`: how long the client waits, if it says so.
+    pub(crate) fn new(asked: Option<Duration>, limits: &Limits) -> Result<Self, Failure> {
+        if asked == Some(Duration::ZERO) {
+            return Err(Failure::DeadlineExceeded);
+        }
+        let (default, max) = (limits.default_deadline_ms, limits.max_deadline_ms);
+        let now = Instant::now();
+        Ok(Self {
+            answer: now + asked.unwrap_or(Duration::from_millis(default)).min(Duration::from_millis(max)),
+            // A deadline in thousands of years may not fit into an instant; it then counts as no deadline.
+            stream: asked.and_then(|asked| now.checked_add(asked)),
+        })
+    }
+}
+
+/// What ends a call from outside: its deadline, or the end of the drain period.
+///
+/// The timer is created at the first poll. A call that never waits is not polled here, so it costs nothing.
+#[derive(Default)]
+pub(crate) struct Ending(Option<Pin<Box<dyn Future<Output = Failure> + Send>>>);
+
+impl Ending {
+    /// Ready when the deadline has passed or the drain period has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
+        let wait = self.0.get_or_insert_with(|| {
+            let ended = drain.clone().reached(Phase::Ended);
+            // Runs outside of the task's budget: a call that has used up the budget would starve the timer.
+            Box::pin(unconstrained(async move {
+                let Some(deadline) = deadline else {
+                    ended.await;
+                    return Failure::ShuttingDown;
+                };
+                tokio::select! {
+                    () = tokio::time::sleep_until(deadline) => Failure::DeadlineExceeded,
+                    () = ended => Failure::ShuttingDown,
+                }
+            }))
+        });
+        wait.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_server_bounds_the_answer_and_the_client_the_stream() {
+        let limits = Limits { default_deadline_ms: 10_000, max_deadline_ms: 60_000, ..Limits::default() };
+        let now = Instant::now();
+        let table = [
+            // asked, answer after, stream ends after
+            (None, 10, None),
+            (Some(1), 1, Some(1)),
+            (Some(600), 60, Some(600)),
+        ];
+        for (asked, answer, stream) in table {
+            let deadline = Deadline::new(asked.map(Duration::from_secs), &limits).unwrap();
+            assert_eq!(deadline.answer, now + Duration::from_secs(answer), "{asked:?}");
+            assert_eq!(deadline.stream, stream.map(|s| now + Duration::from_secs(s)), "{asked:?}");
+        }
+        assert!(matches!(Deadline::new(Some(Duration::ZERO), &limits), Err(Failure::DeadlineExceeded)));
+        assert!(Deadline::new(Some(Duration::MAX), &limits).unwrap().stream.is_none());
     }
 }

@@ -38,19 +38,14 @@ struct WorkerCalls {
 }
 
 impl WorkerCalls {
-    /// Counts a call. Returns the turn that it has to wait for, if it has to.
-    ///
-    /// * `identity`: of the caller.
-    /// * `cost`: in calls.
+    /// Counts a call of an identity, with its cost in calls. Returns the turn that it has to wait for, if it has to.
     fn begin(&mut self, identity: usize, cost: u64) -> Option<oneshot::Receiver<()>> {
         self.served += cost;
         if self.served <= BUSY {
             return None;
         }
         if self.served > BUSY + WINDOW {
-            self.served = BUSY + cost;
-            self.of_identities.clear();
-            self.guard();
+            self.restart(BUSY + cost);
         }
         let had = self.of_identities.entry(identity).or_default();
         *had += cost;
@@ -64,14 +59,10 @@ impl WorkerCalls {
         Some(turn)
     }
 
-    /// Called when the worker has nothing else to do.
-    fn idle(&mut self) {
-        self.served = 0;
+    /// Counts anew, and releases calls that wait.
+    fn restart(&mut self, served: u64) {
+        self.served = served;
         self.of_identities.clear();
-        self.guard();
-    }
-
-    fn guard(&mut self) {
         let mut released = 0;
         while released < RELEASED
             && let Some(waiting) = self.waiting.pop_front()
@@ -84,7 +75,7 @@ impl WorkerCalls {
 
 /// Releases waiting calls. The runtime of this thread calls it before it sleeps.
 pub(crate) fn idle() {
-    WORKER.with_borrow_mut(WorkerCalls::idle);
+    WORKER.with_borrow_mut(|worker| worker.restart(0));
 }
 
 /// Delays the calls of identities that have had more than their permit of a busy worker.
@@ -94,7 +85,7 @@ pub struct FairShare<S> {
 }
 
 impl<S> FairShare<S> {
-    /// `inner`: receives calls with an authenticated caller.
+    /// `inner` receives calls with an authenticated caller.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -166,7 +157,7 @@ mod tests {
         goes_on(&mut worker, ann, 1, &mut turns);
         assert_eq!(goes_on(&mut worker, mallory, 100, &mut turns), 0);
         let mut released = |worker: &mut WorkerCalls| {
-            worker.idle();
+            worker.restart(0);
             turns.iter_mut().map(|turn| usize::from(turn.try_recv().is_ok())).sum::<usize>()
         };
         assert_eq!([released(&mut worker), released(&mut worker), released(&mut worker)], [64, 36, 0]);

@@ -5,19 +5,28 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use feature_auth::Identity;
 use quick_cache::sync::Cache;
 
-use crate::permit::Usage;
+use crate::error::Failure;
 
 /// The buckets that are kept. The one of an identity that calls seldom is forgotten first, and is full the next time.
 const BUCKETS: usize = 65_536;
 
 /// How long an identity that was quiet can save up calls.
 const SAVED_UP: Duration = Duration::from_secs(2);
+
+/// Of the places and the room for those with a token, one identity gets at most one part in so many.
+const PARTS: usize = 4;
+
+/// A request of fewer bytes costs hardly more than its call.
+pub(crate) const LARGE_BYTES: usize = 4 * 1024;
+
+/// A large request costs one more call for each of so many bytes, decompressed: they take about as long as a call.
+const BYTES_OF_A_CALL: u64 = 8 * 1024;
 
 /// The share of each identity.
 #[derive(Debug)]
@@ -45,18 +54,9 @@ impl CallRates {
     }
 
     /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what
-    /// its calls hold, and the cost, in calls.
-    ///
-    /// # Errors
-    /// How long to wait for the next one, when none is left.
+    /// its calls hold, and the cost, in calls. When none is left, the error is how long to wait for the next one.
     pub fn take(&self, identity: &Identity, now: Instant) -> Result<(Arc<Usage>, u64), Duration> {
-        let bucket = match self.buckets.get(identity) {
-            Some(bucket) => bucket,
-            None => self
-                .buckets
-                .get_or_insert_with(identity, || Ok::<_, Infallible>(Arc::default()))
-                .unwrap_or_else(|never| match never {}),
-        };
+        let Ok(bucket) = self.buckets.get_or_insert_with(identity, || Ok::<Arc<Bucket>, Infallible>(Arc::default()));
         let cost = bucket.usage.take_cost();
         if let Some(interval_ns) = self.interval_ns {
             let now_ns = nanoseconds(now.saturating_duration_since(self.start));
@@ -86,6 +86,64 @@ impl Bucket {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).expect("no process runs for 500 years")
+}
+
+/// What calls with a valid token hold together: all of them, or those of one identity.
+#[derive(Debug, Default)]
+pub struct Usage {
+    pub(crate) calls: AtomicUsize,
+    pub(crate) request_bytes: AtomicUsize,
+    pub(crate) jobs: AtomicUsize,
+    /// The bytes of large requests that no call has been charged for.
+    large_bytes: AtomicU64,
+}
+
+impl Usage {
+    /// What the next call costs, in calls: one, and what the large requests before it have cost.
+    pub fn take_cost(&self) -> u64 {
+        // Mostly there are none, and looking costs less than taking.
+        let is_none = self.large_bytes.load(Ordering::Relaxed) == 0;
+        let large = if is_none { 0 } else { self.large_bytes.swap(0, Ordering::Relaxed) };
+        1 + large / BYTES_OF_A_CALL
+    }
+
+    /// Notes the bytes of a large request, or of a part of it.
+    pub fn add_large_bytes(&self, bytes: usize) {
+        self.large_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// How much may be held.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    in_all: usize,
+    per_identity: usize,
+}
+
+impl Bound {
+    /// * `least`: what one identity gets, however small its part is.
+    pub(crate) fn new(in_all: usize, least: usize) -> Self {
+        Self { in_all, per_identity: least.max(in_all / PARTS).min(in_all) }
+    }
+
+    pub(crate) fn take(self, count: usize, all: &AtomicUsize, identity: &AtomicUsize) -> Result<(), Failure> {
+        take(identity, count, self.per_identity)?;
+        take(all, count, self.in_all).inspect_err(|_| give_back(identity, count))
+    }
+}
+
+fn take(from: &AtomicUsize, count: usize, limit: usize) -> Result<(), Failure> {
+    // Counted first and taken back when it was too much, so that two calls never permit what is left.
+    let before = from.fetch_add(count, Ordering::Relaxed);
+    if before + count <= limit {
+        return Ok(());
+    }
+    give_back(from, count);
+    Err(Failure::Overloaded)
+}
+
+pub(crate) fn give_back(to: &AtomicUsize, count: usize) {
+    to.fetch_sub(count, Ordering::Relaxed);
 }
 
 #[cfg(test)]

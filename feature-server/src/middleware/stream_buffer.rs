@@ -7,10 +7,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future, stream};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tonic::Status;
 use tonic::body::Body;
@@ -35,22 +35,18 @@ pub(crate) struct ReadTask {
 /// refused before costs no task. The body ends with [`Failure::Overloaded`] if too much of it waits for the service.
 pub(crate) fn read(body: Body, context: CallContext) -> (Body, ReadTask) {
     let (_ends, ended) = oneshot::channel();
-    let unread = Reading::Unread { body, context, ended };
-    let frames = stream::unfold(unread, |reading| async move {
-        let mut frames = match reading {
-            Reading::Unread { body, context, ended } => start(body, context, ended),
-            Reading::Read(frames) => frames,
-        };
+    let frames = future::lazy(|_| {
+        let (sender, mut frames) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = forward(body, sender, context) => {}
+                _ = ended => {}
+            }
+        });
         // The frame's bytes are free as soon as the service has the frame.
-        let (frame, _permit) = frames.recv().await?;
-        Some((frame, Reading::Read(frames)))
+        stream::poll_fn(move |cx| frames.poll_recv(cx)).map(|(frame, _permit)| frame)
     });
-    (Body::new(StreamBody::new(frames.fuse())), ReadTask { _ends })
-}
-
-enum Reading {
-    Unread { body: Body, context: CallContext, ended: oneshot::Receiver<()> },
-    Read(UnboundedReceiver<Item>),
+    (Body::new(StreamBody::new(frames.flatten_stream())), ReadTask { _ends })
 }
 
 type Item = (Result<Frame<Bytes>, Status>, Option<OwnedSemaphorePermit>);
@@ -74,17 +70,6 @@ async fn forward(mut body: Body, sender: UnboundedSender<Item>, context: CallCon
             return;
         }
     }
-}
-
-fn start(body: Body, context: CallContext, ended: oneshot::Receiver<()>) -> UnboundedReceiver<Item> {
-    let (sender, frames) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        tokio::select! {
-            () = forward(body, sender, context) => {}
-            _ = ended => {}
-        }
-    });
-    frames
 }
 
 #[cfg(test)]

@@ -175,10 +175,7 @@ pub(crate) struct Listening<Io> {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Listening<Io> {
-    /// Waits for the first byte. Cancel-safe.
-    ///
-    /// # Errors
-    /// Those of the stream, and its end before the first byte.
+    /// Waits for the first byte; the end of the stream before it is an error. Cancel-safe.
     pub(crate) async fn hear(&mut self) -> io::Result<()> {
         self.first = Some(self.read_u8().await?);
         Ok(())

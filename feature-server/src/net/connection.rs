@@ -107,8 +107,10 @@ impl ConnectionServer {
     pub(crate) async fn serve<Io, S>(&self, io: Io, address: SocketAddr, service: S, counters: Arc<CallCounters>)
     where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
     {
         let opened = match &self.tls {
             None => Some((Either::Left(io), None)),
@@ -140,8 +142,10 @@ impl ConnectionServer {
         service: S,
     ) where
         Io: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible> + Clone + Send + 'static,
-        S::Future: Send,
+        S: Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send>
+            + Clone
+            + Send
+            + 'static,
     {
         // Not cloned for each call, because a clone costs more than the borrow; one connection makes one call after the
         // other.

@@ -43,7 +43,6 @@ pub(crate) struct Registration {
 }
 
 impl IdleConnections {
-    /// * `limit`: the most idle connections.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self { limit, registered: Mutex::default(), left: Notify::new() })
     }

@@ -33,9 +33,8 @@ where
 }
 
 /// Polls a connection, and then the calls that it has accepted; those that have to wait are spawned. The connection has
-/// read everything that its client has sent so far, so the answers leave together.
-///
-/// * `connection`: spawns its calls with [`CallQueue`].
+/// read everything that its client has sent so far, so the answers leave together. It spawns its calls with
+/// [`CallQueue`].
 pub(crate) fn poll<C: Future>(connection: Pin<&mut C>, cx: &mut Context<'_>) -> Poll<C::Output> {
     let done = connection.poll(cx);
     let mut accepted = QUEUE.take();

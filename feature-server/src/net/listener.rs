@@ -57,9 +57,7 @@ impl Accept for TcpListener {
 
 /// Serves connections until `shutdown`, lets their calls continue for the grace period, and then ends the rest. Returns
 /// how many connections were cut off, because they did not end in time.
-///
-/// * `workers`: the threads that serve connections.
-/// * `tls`: encrypts connections; `None` means clear text.
+/// Without `tls`, connections are in clear text.
 pub(crate) async fn run<A, S>(
     mut incoming: A,
     workers: Workers,

@@ -60,14 +60,11 @@ impl Drop for Drained {
         let rest = self.0.take().filter(|body| !body.is_end_stream());
         if let (Some(rest), Ok(runtime), Ok(permit)) = (rest, Handle::try_current(), DRAINS.try_acquire()) {
             runtime.spawn(async move {
-                let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(rest)).await;
+                let mut rest = Limited::new(rest, DRAINED_BYTES_MAX);
+                let drained = async { while let Some(Ok(_)) = rest.frame().await {} };
+                let _ = tokio::time::timeout(DRAIN_TIMEOUT, drained).await;
                 drop(permit);
             });
         }
     }
-}
-
-async fn drain(body: Incoming) {
-    let mut body = Limited::new(body, DRAINED_BYTES_MAX);
-    while let Some(Ok(_)) = body.frame().await {}
 }

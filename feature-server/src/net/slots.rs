@@ -32,14 +32,9 @@ impl Slots {
         Arc::new(Self { limit, limit_per_address, counts: Mutex::default() })
     }
 
-    /// Takes a slot for an address. If there is none, the error is the number of refusals so far.
-    pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Result<Slot, u64> {
-        self.take_many(address, 1)
-    }
-
-    /// Like [`Slots::take`] for a call that needs several slots: `count` of them, or the limit of an address if that is
-    /// less.
-    pub(crate) fn take_many(self: &Arc<Self>, address: IpAddr, count: usize) -> Result<Slot, u64> {
+    /// Takes `count` slots for an address, or its limit if that is less. If there are not so many, the error is the
+    /// number of refusals so far.
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr, count: usize) -> Result<Slot, u64> {
         let count = count.min(self.limit_per_address).min(self.limit);
         let address = accountable(address);
         let mut counts = self.counts();
@@ -60,8 +55,7 @@ impl Slots {
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // No code panics between two changes that belong together, so the counts are consistent even after a panic
-        // elsewhere.
+        // No code panics between two changes that belong together, so the counts are consistent even after a panic.
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,9 +71,7 @@ impl Drop for Slot {
     }
 }
 
-/// The address that a client is counted by.
-///
-/// A client with IPv6 usually holds a whole /64, so all its addresses count as one.
+/// The address that a client is counted by. With IPv6 it usually holds a whole /64, so all those count as one.
 fn accountable(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -97,7 +89,7 @@ mod tests {
     #[test]
     fn counts_in_all_and_per_address() {
         let slots = Slots::new(3, 2);
-        let take = |address: &str| slots.take(address.parse().unwrap());
+        let take = |address: &str| slots.take(address.parse().unwrap(), 1);
         let first = take("10.0.0.1").unwrap();
         let _second = take("::ffff:10.0.0.1").unwrap();
         assert_eq!(take("10.0.0.1").unwrap_err(), 1, "two from one address, however it is written");
@@ -111,7 +103,7 @@ mod tests {
     #[test]
     fn several_slots_count_as_several() {
         let slots = Slots::new(6, 4);
-        let take = |address: &str, count| slots.take_many(address.parse().unwrap(), count);
+        let take = |address: &str, count| slots.take(address.parse().unwrap(), count);
         let all_of_an_address = take("10.0.0.1", 16).unwrap();
         take("10.0.0.1", 1).unwrap_err();
         take("10.0.0.2", 3).unwrap_err();
@@ -123,7 +115,7 @@ mod tests {
     #[test]
     fn one_network_of_ipv6_is_one_address() {
         let slots = Slots::new(9, 1);
-        let take = |address: &str| slots.take(address.parse().unwrap());
+        let take = |address: &str| slots.take(address.parse().unwrap(), 1);
         let _first = take("2001:db8:1:2::3").unwrap();
         take("2001:db8:1:2:ffff::4").unwrap_err();
         take("2001:db8:1:3::3").unwrap();

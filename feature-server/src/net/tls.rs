@@ -1,7 +1,6 @@
 //! TLS on connections: the handshake, and the client's certificate.
 //!
-//! `files` builds the configuration from the files, and `reload` keeps it current. Only `hello` knows HTTP, for its
-//! answer to a client that does not speak TLS.
+//! `files` builds the configuration from the files, and `reload` keeps it current.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +11,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use feature_auth::CertificateNames;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustls::server::{Accepted, Acceptor};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
@@ -26,13 +26,23 @@ use crate::config::settings::Settings;
 use crate::net::shutdown::{Drain, Phase};
 
 mod files;
-mod hello;
 mod reload;
 #[cfg(test)]
 mod tests;
 
 pub use files::TlsError;
 use reload::Reload;
+
+/// The bytes of one read. A usual first message fits.
+const CHUNK: usize = 4096;
+
+/// The answer to HTTP without TLS: browsers and curl show it to the user.
+const NOT_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+    content-type: text/plain\r\n\
+    content-length: 36\r\n\
+    connection: close\r\n\
+    \r\n\
+    this port speaks TLS: call https://\n";
 
 /// A connection's stream, with or without TLS. The TLS state is boxed, so that a connection without it is not larger.
 pub(crate) type Stream<Io> = Either<Io, Box<TlsStream<Io>>>;
@@ -79,7 +89,7 @@ impl Tls {
         Io: AsyncRead + AsyncWrite + Unpin,
     {
         let handshake = async {
-            let hello = hello::read(&mut io).await?;
+            let hello = first_message(&mut io).await?;
             StartHandshake::from_parts(hello, io).into_stream(self.config.load_full()).await
         };
         let made = tokio::select! {
@@ -94,6 +104,44 @@ impl Tls {
         let names = leaf.and_then(|leaf| names_in(leaf).inspect_err(unreadable).ok());
         Some((Either::Right(Box::new(stream)), names.map(Arc::new)))
     }
+}
+
+/// Reads the first message of a client. If it is wrong, the client has received an alert by then, or an answer that it
+/// can show.
+async fn first_message<Io: AsyncRead + AsyncWrite + Unpin>(io: &mut Io) -> io::Result<Accepted> {
+    let mut acceptor = Acceptor::default();
+    let mut chunk = vec![0; CHUNK];
+    let mut beginning = true;
+    loop {
+        let length = io.read(&mut chunk).await?;
+        let mut bytes = &chunk[..length];
+        let Some(first) = bytes.first() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        // HTTP begins with the name of a method or `PRI`, always in capitals. No TLS record begins with a capital
+        // letter.
+        if beginning && first.is_ascii_uppercase() {
+            tell(io, NOT_TLS).await?;
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the client does not speak TLS"));
+        }
+        beginning = false;
+        while !bytes.is_empty() {
+            acceptor.read_tls(&mut bytes)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(accepted),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut words = Vec::new();
+                alert.write_all(&mut words)?;
+                tell(io, &words).await?;
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
+}
+
+async fn tell<Io: AsyncWrite + Unpin>(io: &mut Io, words: &[u8]) -> io::Result<()> {
+    io.write_all(words).await?;
+    io.shutdown().await
 }
 
 /// The names in a client's certificate, which the handshake has verified.

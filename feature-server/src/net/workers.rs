@@ -88,7 +88,7 @@ impl Workers {
     /// A slot on the worker with the fewest connections, for a client's address. If there is none, the error is the
     /// number of refusals so far.
     pub(crate) fn slot(&self, address: IpAddr) -> Result<WorkerSlot, u64> {
-        let slot = self.slots.take(address)?;
+        let slot = self.slots.take(address, 1)?;
         let worker = self.threads.iter().min_by_key(|worker| Arc::strong_count(&worker.connections));
         let Worker { runtime, counters, connections, .. } = worker.expect("there is at least one");
         let _connection = (connections.clone(), slot);

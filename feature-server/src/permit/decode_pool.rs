@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use grpc_transcoding::Error;
 use grpc_transcoding::host::INLINE_BYTES;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::error::Failure;
-use crate::permit::Permit;
+use super::{Permit, Permits, Standing};
+use crate::middleware::rate_limit::{Usage, give_back};
 
 /// The most jobs that run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(crate) const JOBS: usize = 32;
@@ -22,34 +22,26 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::nice(NICENESS);
 }
 
-/// The threads that jobs run on: half of the cores.
-#[derive(Debug)]
-pub(crate) struct Workers(Arc<Semaphore>);
-
-impl Workers {
-    /// `cores`: how many there are.
-    pub(crate) fn new(cores: usize) -> Self {
-        Self(Arc::new(Semaphore::new((cores / 2).max(1))))
-    }
-}
-
-/// Runs a job for a call: at once up to [`INLINE_BYTES`], else on one of the [`Workers`].
-///
-/// `bytes`: the size of the decoded data.
-///
-/// # Errors
-/// [`Failure::Overloaded`] when there are too many jobs, in all or of this identity.
+/// Runs a job that decodes so many bytes for a call: at once up to [`INLINE_BYTES`], else on a thread of its own. The
+/// call is [`Error::Overloaded`] when there are too many jobs, in all or of its identity.
 pub(crate) async fn run<T: Send + 'static>(
     permit: &Permit,
     bytes: usize,
     job: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<T, Error> {
     if bytes <= INLINE_BYTES {
         return Ok(job());
     }
-    let place = permit.take_job()?;
-    let Workers(free) = permit.workers();
-    let worker = Arc::clone(free).acquire_owned().await.expect("the semaphore is never closed");
+    let identity = match &permit.held().standing {
+        Standing::Authenticated { identity, .. } => Arc::clone(identity),
+        // Messages of public methods are small.
+        _ => return Err(Error::Overloaded),
+    };
+    let permits = Arc::clone(&permit.0.permits);
+    permits.jobs.take(1, &permits.used.jobs, &identity.jobs).map_err(|_| Error::Overloaded)?;
+    let workers = Arc::clone(&permits.workers);
+    let place = Job { permits, identity };
+    let worker = workers.acquire_owned().await.expect("the semaphore is never closed");
     let done = spawn_blocking(move || {
         let done = job();
         // Both are held until the job is done, even if its call is gone by then.
@@ -57,7 +49,20 @@ pub(crate) async fn run<T: Send + 'static>(
         done
     });
     // The job ends early only by a panic, which the panic hook has logged, or because the server stops.
-    done.await.map_err(|_| Failure::Internal)
+    done.await.map_err(|_| Error::Internal)
+}
+
+/// A place among the jobs of large work, until it is dropped.
+struct Job {
+    permits: Arc<Permits>,
+    identity: Arc<Usage>,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        give_back(&self.permits.used.jobs, 1);
+        give_back(&self.identity.jobs, 1);
+    }
 }
 
 #[cfg(test)]
@@ -66,7 +71,6 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::permit::Permits;
 
     #[tokio::test]
     async fn only_large_jobs_leave_the_thread() {
@@ -103,7 +107,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         let (permit, _guard) = call(&mallory);
-        assert!(matches!(run(&permit, usize::MAX, || ()).await, Err(Failure::Overloaded)));
+        assert!(matches!(run(&permit, usize::MAX, || ()).await, Err(Error::Overloaded)));
         let (permit, _guard) = call(&ann);
         let other = tokio::spawn(async move { run(&permit, usize::MAX, || "answered").await.unwrap() });
         drop(end);

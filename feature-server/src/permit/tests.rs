@@ -109,7 +109,8 @@ fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
     let permits = permits();
     let (anonymous, _guard) = permits.permit(ATTACKER, false, 1 << 20);
     anonymous.reserve_bytes(UNAUTHENTICATED_BYTES).unwrap();
-    assert!(matches!(anonymous.reserve_bytes(1), Err(Failure::MessageTooLarge { limit: UNAUTHENTICATED_BYTES })));
+    let refused = anonymous.reserve_bytes(1);
+    assert!(matches!(refused, Err(Failure::Request(Error::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }))));
 
     let (first, guard) = permits.permit(OTHER, false, 1 << 20);
     first.authenticate(Arc::default(), 1).unwrap();

@@ -22,9 +22,8 @@ impl Frame {
         Self(frame.freeze())
     }
 
-    /// The message of a body that is exactly one uncompressed frame; `None` if tonic has to handle the body.
-    ///
-    /// `limit`: the largest message, in bytes.
+    /// The message of a body that is exactly one uncompressed frame of at most `limit` bytes; `None` if tonic has to
+    /// handle the body.
     pub fn only_message(body: &Bytes, limit: usize) -> Option<Bytes> {
         let ([0, length @ ..], message) = body.split_first_chunk::<PREFIX>()? else { return None };
         let whole = u32::from_be_bytes(*length) as usize == message.len() && message.len() <= limit;
@@ -59,10 +58,6 @@ impl Frame {
         self.0.len()
     }
 }
-
-/// The buffer for a message whose length is unknown, and the size at which encoded bytes are sent. Each call whose
-/// message does not arrive would hold tonic's default of 8 KiB.
-const BUFFERS: (usize, usize) = (512, 32 * 1024);
 
 /// Passes messages through as their encoded bytes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,8 +97,9 @@ impl Decoder for BytesCodec {
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        let (first, sent_at) = BUFFERS;
-        BufferSettings::new(first, sent_at)
+        // The buffer for a message whose length is unknown, and the size at which encoded bytes are sent. Each call
+        // whose message does not arrive would hold tonic's default of 8 KiB.
+        BufferSettings::new(512, 32 * 1024)
     }
 }
 

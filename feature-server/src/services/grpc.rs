@@ -3,24 +3,24 @@
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use feature_auth::AuthError;
 use feature_auth::access::Caller;
+use futures_util::{StreamExt, stream};
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderValue};
-use http_body::{Body as _, Frame as BodyFrame};
-use http_body_util::{BodyExt, Full};
+use http_body::Body as _;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
-use tonic::server::{Grpc, NamedService, UnaryService};
+use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
-use tower::Service;
+use tower::{Service, service_fn};
 
 use super::Answer;
 use super::frame::{BytesCodec, Frame};
@@ -82,7 +82,12 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     let mut grpc =
         Grpc::new(BytesCodec).apply_compression_config(gzip, gzip).apply_max_message_size_config(Some(limit), None);
     let path = request.uri().path().to_owned();
-    grpc.unary(Unusual { service, path }, request).await
+    let answered = service_fn(|request: Request<Bytes>| {
+        let (service, path) = (&service, &path);
+        let (_, extensions, message) = request.into_parts();
+        async move { answer(service, path, &extensions, &message).await.map(|frame| Response::new(frame.message())) }
+    });
+    grpc.unary(answered, request).await
 }
 
 /// Answers one call whose message has been received.
@@ -100,32 +105,12 @@ async fn answer(
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
         (Some(method), Some(caller)) => service.call(method, caller, &context, message).await,
     };
-    match answered {
-        Ok(frame) => {
-            context.sent(1);
-            Ok(frame)
-        }
-        Err(failure) => Err(failure.status(context.request_id())),
+    match &answered {
+        Ok(_) => context.sent(1),
+        Err(failure @ Failure::Auth(_)) => context.counters().auth_failure(failure.reason()),
+        Err(_) => {}
     }
-}
-
-/// A call whose message tonic receives.
-struct Unusual {
-    service: Arc<FeatureService>,
-    path: String,
-}
-
-impl UnaryService<Bytes> for Unusual {
-    type Response = Bytes;
-    type Future = Answer<Result<Response<Bytes>, Status>>;
-
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let (service, path) = (Arc::clone(&self.service), std::mem::take(&mut self.path));
-        let (_, extensions, message) = request.into_parts();
-        Box::pin(async move {
-            answer(&service, &path, &extensions, &message).await.map(|frame| Response::new(frame.message()))
-        })
-    }
+    answered.map_err(|failure| failure.status(context.request_id()))
 }
 
 /// A request after its first read.
@@ -136,9 +121,7 @@ enum Received {
     Unusual(http::Request<Body>),
 }
 
-/// Receives a request.
-///
-/// `limit`: the largest message, in bytes.
+/// Receives a request whose message may have `limit` bytes.
 async fn receive(request: http::Request<Body>, limit: usize) -> Received {
     let (head, mut body) = request.into_parts();
     if head.headers.contains_key(GRPC_ENCODING) {
@@ -151,13 +134,14 @@ async fn receive(request: http::Request<Body>, limit: usize) -> Received {
     };
     match whole.and_then(|data| Frame::only_message(data, limit)) {
         Some(message) => Received::Message(head, message),
-        None => Received::Unusual(http::Request::from_parts(head, Body::new(Resumed { first, rest: body }))),
+        None => {
+            let frames = stream::iter(first).chain(BodyStream::new(body));
+            Received::Unusual(http::Request::from_parts(head, Body::new(StreamBody::new(frames))))
+        }
     }
 }
 
-/// The response with this message, compressed if the client accepts that and it saves bytes.
-///
-/// `headers`: of the request.
+/// The response to a request with these headers, compressed if the client accepts that and it saves bytes.
 fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
     let compressed = if frame.is_worth_compressing() && takes_gzip(headers) { Some(frame.gzip()) } else { None };
     let encoding = compressed.is_some().then_some(GZIP);
@@ -172,26 +156,4 @@ fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(GRPC_ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
-}
-
-/// A body whose first part has been read already.
-struct Resumed {
-    first: Option<Result<BodyFrame<Bytes>, Status>>,
-    rest: Body,
-}
-
-impl http_body::Body for Resumed {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<BodyFrame<Bytes>, Status>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(first)),
-            None => Pin::new(&mut self.rest).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.first.is_none() && self.rest.is_end_stream()
-    }
 }

@@ -10,7 +10,7 @@ use prost_reflect::prost_types::Any;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::grpc_call::End;
 use crate::json;
@@ -41,9 +41,7 @@ struct EndOfStream<'a> {
     metadata: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
-/// A status as the body of an answer.
-///
-/// `pool`: has the descriptors of its details.
+/// A status as the body of an answer. The pool has the descriptors of its details.
 pub(crate) fn body(pool: &DescriptorPool, status: &Status) -> Bytes {
     to_json(&error(pool, status))
 }
@@ -61,7 +59,7 @@ pub(crate) fn end_of_stream(pool: &DescriptorPool, end: &End) -> Bytes {
 fn error<'a>(pool: &DescriptorPool, status: &'a Status) -> Error<'a> {
     let details = tonic_types::pb::Status::decode(status.details()).unwrap_or_default().details;
     let details = details.into_iter().map(|any| detail(pool, &any)).collect();
-    Error { code: name(status.code()), message: status.message(), details }
+    Error { code: json::code_in_http(status.code()).1, message: status.message(), details }
 }
 
 fn detail(pool: &DescriptorPool, any: &Any) -> Detail {
@@ -74,27 +72,4 @@ fn detail(pool: &DescriptorPool, any: &Any) -> Detail {
 
 fn to_json(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).expect("these structures have text keys only").into()
-}
-
-/// The name of a code in this protocol.
-pub(crate) fn name(code: Code) -> &'static str {
-    match code {
-        Code::Cancelled => "canceled",
-        // A failure is never OK.
-        Code::Unknown | Code::Ok => "unknown",
-        Code::InvalidArgument => "invalid_argument",
-        Code::DeadlineExceeded => "deadline_exceeded",
-        Code::NotFound => "not_found",
-        Code::AlreadyExists => "already_exists",
-        Code::PermissionDenied => "permission_denied",
-        Code::ResourceExhausted => "resource_exhausted",
-        Code::FailedPrecondition => "failed_precondition",
-        Code::Aborted => "aborted",
-        Code::OutOfRange => "out_of_range",
-        Code::Unimplemented => "unimplemented",
-        Code::Internal => "internal",
-        Code::Unavailable => "unavailable",
-        Code::DataLoss => "data_loss",
-        Code::Unauthenticated => "unauthenticated",
-    }
 }

@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::Request;
 use http_body_util::BodyExt;
 use tonic::body::Body;
 
@@ -12,19 +11,7 @@ use super::body_of;
 use crate::compression::{Content, Decoder, Encoding};
 use crate::error::Error;
 use crate::framing::{COMPRESSED, Envelopes, wrap};
-use crate::headers::GRPC_ENCODING;
 use crate::host::CallHost;
-
-/// Decompresses the messages of a gRPC request. The service itself refuses an unsupported encoding, since a gRPC server
-/// has to name the encodings that it supports.
-pub(crate) fn decompressed<H: CallHost>(mut request: Request<Body>) -> Request<Body> {
-    if !matches!(Encoding::of(request.headers(), GRPC_ENCODING), Ok(Encoding::Gzip)) {
-        return request;
-    }
-    request.headers_mut().remove(GRPC_ENCODING);
-    let host = H::of(request.extensions());
-    request.map(|body| decoded(body, Encoding::Gzip, host, None, false).0)
-}
 
 /// The body of the request to the service, and the error of a message that the service did not receive. A service may
 /// take such an error for the end of the messages, and then answers as if the call had succeeded.
@@ -40,19 +27,17 @@ pub(crate) fn decoded(
     decode: Option<Decoder>,
     single: bool,
 ) -> (Body, Arc<OnceLock<Error>>) {
-    let error = Arc::default();
+    let error = Arc::new(OnceLock::new());
     let envelopes = Envelopes::new(host.message_bytes());
-    let error_inside = Arc::clone(&error);
-    let messages = Messages { body, envelopes, encoding, host, decode, single, count: 0, error: error_inside };
-    let messages = stream::unfold(Some(messages), |messages| async {
-        let mut messages = messages?;
+    let messages = Messages { body, envelopes, encoding, host, decode, single, count: 0, error: Arc::clone(&error) };
+    let messages = stream::try_unfold(messages, |mut messages| async {
         match messages.next().await {
-            Ok(message) => message.map(|message| (Ok(message), Some(messages))),
+            Ok(message) => Ok(message.map(|message| (message, messages))),
             Err(error) => {
                 let status = messages.host.status(&error);
                 // The cell is empty: no message is read after the first error.
                 let _ = messages.error.set(error);
-                Some((Err(status), None))
+                Err(status)
             }
         }
     });
@@ -96,11 +81,9 @@ impl<H: CallHost> Messages<H> {
                 // The trailers of a request have no meaning.
                 Some(Ok(frame)) => self.envelopes.push(&frame.into_data().unwrap_or_default()),
                 Some(Err(_)) => return Err(Error::RequestIncomplete),
-                None if self.envelopes.is_empty() && self.single && self.count == 0 => {
-                    return Err(Error::NotOneMessage);
-                }
-                None if self.envelopes.is_empty() => return Ok(None),
-                None => return Err(Error::ContentMalformed("it ends within a message")),
+                None if !self.envelopes.is_empty() => return Err(Error::ContentMalformed("it ends within a message")),
+                None if self.single && self.count == 0 => return Err(Error::NotOneMessage),
+                None => return Ok(None),
             }
         }
     }

@@ -50,7 +50,7 @@ async fn the_service_sees_a_grpc_request() {
     ];
     for (target, expected, version) in table {
         let mut request = Request::put(target).version(version).extension(7_u8);
-        for name in NOT_FORWARDED {
+        for name in OF_CONNECTION.into_iter().chain(OF_BODY).chain(OF_PROTOCOL) {
             request = request.header(name, "x");
         }
         for name in ["authorization", "host", "x-request-id", "grpc-trace-bin", "traceparent"] {

@@ -1,4 +1,4 @@
-//! JSON from messages and statuses, and the HTTP statuses of gRPC codes.
+//! JSON from messages and statuses, and gRPC codes in HTTP.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -26,10 +26,8 @@ pub fn encode(message: &DynamicMessage) -> Vec<u8> {
 pub(crate) fn encode_with_defaults(message: &DynamicMessage) -> Vec<u8> {
     let mut json = serde_json::Serializer::new(Vec::new());
     let options = SerializeOptions::new().skip_default_fields(false);
-    match message.serialize_with_options(&mut json, &options) {
-        Ok(()) => json.into_inner(),
-        Err(_) => Vec::new(),
-    }
+    let written = message.serialize_with_options(&mut json, &options);
+    written.map(|()| json.into_inner()).unwrap_or_default()
 }
 
 /// Writes a status with its details as a `google.rpc.Status`. The key `details` is always there.
@@ -59,20 +57,31 @@ fn opaque(message: &Any) -> Vec<u8> {
 
 /// The HTTP status of a code, as `google.rpc.Code` documents it.
 pub fn http_status(code: Code) -> StatusCode {
+    StatusCode::from_u16(code_in_http(code).0).expect("all of them are statuses")
+}
+
+/// The HTTP status of a code, and its name in the Connect protocol.
+pub(crate) fn code_in_http(code: Code) -> (u16, &'static str) {
     match code {
-        Code::Ok => StatusCode::OK,
+        // In Connect a failure is never OK.
+        Code::Ok => (200, "unknown"),
         // Not registered, but common: the client has cancelled the call.
-        Code::Cancelled => StatusCode::from_u16(499).expect("499 is within the range of statuses"),
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::PermissionDenied => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
-        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
-        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Cancelled => (499, "canceled"),
+        Code::Unknown => (500, "unknown"),
+        Code::InvalidArgument => (400, "invalid_argument"),
+        Code::DeadlineExceeded => (504, "deadline_exceeded"),
+        Code::NotFound => (404, "not_found"),
+        Code::AlreadyExists => (409, "already_exists"),
+        Code::PermissionDenied => (403, "permission_denied"),
+        Code::ResourceExhausted => (429, "resource_exhausted"),
+        Code::FailedPrecondition => (400, "failed_precondition"),
+        Code::Aborted => (409, "aborted"),
+        Code::OutOfRange => (400, "out_of_range"),
+        Code::Unimplemented => (501, "unimplemented"),
+        Code::Internal => (500, "internal"),
+        Code::Unavailable => (503, "unavailable"),
+        Code::DataLoss => (500, "data_loss"),
+        Code::Unauthenticated => (401, "unauthenticated"),
     }
 }
 

@@ -8,18 +8,33 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use super::path::Path;
 use super::scalar;
 use super::tree::Json;
-use super::well_known;
+use super::well_known::{self, Form};
 
 /// The violation of a key without a field.
 pub(crate) const UNKNOWN: &str = "unknown field";
 
 /// Reads a message. None: a violation says why.
 pub(crate) fn message(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
-    if let Some(form) = well_known::form(descriptor) {
-        return well_known::message(descriptor, form, json, path);
-    }
     let mut message = DynamicMessage::new(descriptor.clone());
-    fields(&mut message, members(json, path)?, path);
+    let field = match well_known::form(descriptor) {
+        None => {
+            fields(&mut message, members(json, path)?, path);
+            return Some(message);
+        }
+        Some(Form::Text) => return well_known::text(descriptor, json, path),
+        Some(Form::Any) => return well_known::any(descriptor, json, path),
+        Some(Form::Field(name)) => name,
+        Some(Form::Choice) => match json {
+            Json::Null => "null_value",
+            Json::Bool(_) => "bool_value",
+            Json::Number(_) => "number_value",
+            Json::String(_) => "string_value",
+            Json::Array(_) => "list_value",
+            Json::Object(_) => "struct_value",
+        },
+    };
+    let field = descriptor.get_field_by_name(field).expect("the well-known types are the same everywhere");
+    message.set_field(&field, field_value(&field, json, path)?);
     Some(message)
 }
 

@@ -32,7 +32,10 @@ pub(crate) fn takes_null(kind: &Kind) -> bool {
 pub(crate) fn scalar(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
     match (kind, json) {
         (Kind::Double, _) => float(json).map(Value::F64),
-        (Kind::Float, _) => narrow(float(json)?).map(Value::F32),
+        (Kind::Float, _) => match float(json)? {
+            wide if wide.is_finite() && wide.abs() > f32::MAX.into() => Err(format!("{wide} is out of range")),
+            wide => Ok(Value::F32(wide as f32)),
+        },
         (Kind::Int32 | Kind::Sint32 | Kind::Sfixed32, _) => integer(json).map(Value::I32),
         (Kind::Int64 | Kind::Sint64 | Kind::Sfixed64, _) => integer(json).map(Value::I64),
         (Kind::Uint32 | Kind::Fixed32, _) => integer(json).map(Value::U32),
@@ -41,7 +44,11 @@ pub(crate) fn scalar(kind: &Kind, json: &Json<'_>) -> Result<Value, String> {
         (Kind::Bool, _) => Err(json.mismatch("a boolean")),
         (Kind::String, Json::String(text)) => Ok(Value::String(text.clone().into_owned())),
         (Kind::String, _) => Err(json.mismatch("a string")),
-        (Kind::Bytes, Json::String(text)) => bytes(text),
+        (Kind::Bytes, Json::String(text)) => {
+            // The URL-safe alphabet is accepted, too.
+            let bytes = BASE64.decode(text.replace('-', "+").replace('_', "/"));
+            bytes.map(|bytes| Value::Bytes(bytes.into())).map_err(|error| format!("expected base64: {error}"))
+        }
         (Kind::Bytes, _) => Err(json.mismatch("a base64 string")),
         (Kind::Enum(descriptor), _) => enumeration(descriptor, json).map(Value::EnumNumber),
         (Kind::Message(descriptor), _) => Err(json.mismatch(descriptor.full_name())),
@@ -84,13 +91,6 @@ fn float(json: &Json<'_>) -> Result<f64, String> {
     }
 }
 
-fn narrow(wide: f64) -> Result<f32, String> {
-    if wide.is_finite() && wide.abs() > f32::MAX.into() {
-        return Err(format!("{wide} is out of range"));
-    }
-    Ok(wide as f32)
-}
-
 /// A number, or a string with a number.
 fn number(json: &Json<'_>, what: &str) -> Result<Number, String> {
     match json {
@@ -98,13 +98,6 @@ fn number(json: &Json<'_>, what: &str) -> Result<Number, String> {
         Json::String(text) => text.parse().map_err(|_| format!("expected {what}, found {}", quoted(text))),
         _ => Err(json.mismatch(what)),
     }
-}
-
-fn bytes(text: &str) -> Result<Value, String> {
-    // The URL-safe alphabet is accepted, too.
-    let text = text.replace('-', "+").replace('_', "/");
-    let bytes = BASE64.decode(text).map_err(|error| format!("expected base64: {error}"))?;
-    Ok(Value::Bytes(bytes.into()))
 }
 
 fn enumeration(descriptor: &EnumDescriptor, json: &Json<'_>) -> Result<i32, String> {

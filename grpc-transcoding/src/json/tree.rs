@@ -7,7 +7,9 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// The deepest nesting of arrays and objects. It bounds the recursion of all code that walks a tree.
+use super::path::Path;
+
+/// The deepest nesting of arrays, objects and fields. It bounds the recursion of all code that walks a tree.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// The most values of a text, keys included. A value of two bytes in the text takes 64 bytes in memory.
@@ -26,13 +28,16 @@ pub(crate) enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// Reads a text that is one JSON value. The error says why it is none.
-pub(crate) fn parse(text: &[u8]) -> Result<Json<'_>, String> {
-    let text = str::from_utf8(text).map_err(|error| format!("not UTF-8 from byte {} on", error.valid_up_to()))?;
+/// Reads a text that is one JSON value. None: a violation at `root` says why it is none.
+pub(crate) fn parse<'t>(text: &'t [u8], root: &Path<'_>) -> Option<Json<'t>> {
+    let text = match str::from_utf8(text) {
+        Ok(text) => text,
+        Err(error) => return root.refuse(format_args!("not UTF-8 from byte {} on", error.valid_up_to())),
+    };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let tree = Node { depth: 0, values_left: &Cell::new(MAX_VALUES) }.deserialize(&mut deserializer);
     let tree = tree.and_then(|tree| deserializer.end().map(|()| tree));
-    tree.map_err(|error| format!("not readable as JSON: {error}"))
+    tree.map_or_else(|error| root.refuse(format_args!("not readable as JSON: {error}")), Some)
 }
 
 impl Json<'_> {

@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error, StrDeserializer};
 
-use super::message::{UNKNOWN, field_value, fields, members, message as any_message};
+use super::message::{UNKNOWN, fields, members, message as any_message};
 use super::path::Path;
 use super::tree::Json;
 use crate::error::client_text::quoted;
@@ -57,34 +57,8 @@ pub(crate) fn single_value(kind: Kind) -> Option<Kind> {
     }
 }
 
-/// Reads a message of a special type. None: a violation says why.
-pub(crate) fn message(
-    descriptor: &MessageDescriptor,
-    form: Form,
-    json: Json<'_>,
-    path: &Path<'_>,
-) -> Option<DynamicMessage> {
-    let field = match form {
-        Form::Text => return text(descriptor, json, path),
-        Form::Any => return any(descriptor, json, path),
-        Form::Field(name) => name,
-        Form::Choice => match json {
-            Json::Null => "null_value",
-            Json::Bool(_) => "bool_value",
-            Json::Number(_) => "number_value",
-            Json::String(_) => "string_value",
-            Json::Array(_) => "list_value",
-            Json::Object(_) => "struct_value",
-        },
-    };
-    let field = descriptor.get_field_by_name(field).expect("the well-known types are the same everywhere");
-    let value = field_value(&field, json, path)?;
-    let mut message = DynamicMessage::new(descriptor.clone());
-    message.set_field(&field, value);
-    Some(message)
-}
-
-fn text(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
+/// Reads a message of [`Form::Text`].
+pub(crate) fn text(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
     let Json::String(text) = json else { return path.refuse(json.mismatch("a string")) };
     match descriptor.name() {
         "Timestamp" if !is_exact_time(&text) => {
@@ -125,7 +99,8 @@ fn is_exact_time(text: &str) -> bool {
     fraction.bytes().take_while(u8::is_ascii_digit).count() <= 9 && text.get(17..19) != Some("60")
 }
 
-fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
+/// Reads a message of [`Form::Any`].
+pub(crate) fn any(descriptor: &MessageDescriptor, json: Json<'_>, path: &Path<'_>) -> Option<DynamicMessage> {
     let mut members = members(json, path)?;
     let mut any = DynamicMessage::new(descriptor.clone());
     if members.is_empty() {

@@ -8,18 +8,14 @@ use serde_json::{Value, json};
 use super::Api;
 use super::comments::{comment, describe, first_sentence};
 use super::schema::Schemas;
-use crate::http_rule::template::{Segment, Template, Variable};
+use crate::headers::JSON_LINES;
 use crate::json::single_value;
+use crate::rest::template::{Segment, Template, Variable};
 use crate::rest::{Body, Route};
 
 const JSON: &str = "application/json";
 
-/// The content type of a stream of answers: one JSON text a line.
-const JSON_LINES: &str = "application/x-ndjson";
-
-/// An operation, and its path before it.
-///
-/// `index`: of the route. The first one has the name of the method alone.
+/// The path and the operation of a route. The first route of a method (`index` 0) has the method's name alone.
 pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api: &Api<'_>) -> (String, Value) {
     let method = &route.method;
     let (path, in_path) = path(&route.template);
@@ -31,12 +27,12 @@ pub(crate) fn operation(route: &Route, index: usize, schemas: &mut Schemas, api:
         Body::None => None,
         Body::Whole if elsewhere.is_empty() => Some(schemas.message(&method.input())),
         Body::Whole => Some(schemas.object(&method.input(), &elsewhere)),
-        Body::Field(field) => Some(schemas.field(field)),
+        Body::Field(field) => {
+            elsewhere.push(field.json_name().to_owned());
+            Some(schemas.field(field))
+        }
     };
     if route.body != Body::Whole {
-        if let Body::Field(field) = &route.body {
-            elsewhere.push(field.json_name().to_owned());
-        }
         query(&method.input(), &mut Vec::new(), &elsewhere, schemas, &mut parameters);
     }
     let headers = api.headers.iter().map(|header| json!({"$ref": format!("#/components/parameters/{}", header.name)}));
@@ -145,8 +141,9 @@ fn query(
                 describe(&mut value, &comment(&field.parent_file(), field.path()));
                 parameters.push(value);
             }
-            kind if field.cardinality() == Cardinality::Repeated || is_above(&kind) => {}
-            Kind::Message(inner) => query(&inner, above, elsewhere, schemas, parameters),
+            Kind::Message(inner) if field.cardinality() != Cardinality::Repeated && !is_above(&field.kind()) => {
+                query(&inner, above, elsewhere, schemas, parameters);
+            }
             _ => {}
         }
         above.pop();

@@ -83,7 +83,10 @@ impl Schemas {
         };
         // The value of such a field is its default if it is left out. Other fields are unset then.
         if !field.supports_presence() && !field.is_list() && !field.is_map() && schema["type"] != "null" {
-            schema["default"] = default(field);
+            let message = DynamicMessage::new(field.parent_message().clone());
+            let mut defaults: Value = serde_json::from_slice(&encode_with_defaults(&message)).unwrap_or_default();
+            // The JSON of `google.protobuf.Any` leaves its fields out: a text, and bytes.
+            schema["default"] = defaults.get_mut(field.json_name()).map_or("".into(), Value::take);
         }
         if field.field_descriptor_proto().options.as_ref().is_some_and(|options| options.deprecated()) {
             schema["deprecated"] = true.into();
@@ -149,12 +152,4 @@ fn enumeration(members: &EnumDescriptor) -> Value {
     let comment = comment(&members.parent_file(), members.path());
     let description = format!("{comment}\n\n{}", lines.collect::<Vec<_>>().join("\n"));
     json!({"type": "string", "title": members.name(), "enum": names, "description": description.trim()})
-}
-
-/// The value of a field that is left out.
-fn default(field: &FieldDescriptor) -> Value {
-    let message = DynamicMessage::new(field.parent_message().clone());
-    let mut defaults: Value = serde_json::from_slice(&encode_with_defaults(&message)).unwrap_or_default();
-    // The JSON of `google.protobuf.Any` leaves its fields out: a text, and bytes.
-    defaults.get_mut(field.json_name()).map_or("".into(), Value::take)
 }

@@ -1,4 +1,4 @@
-//! Which requests are which calls.
+//! Which requests are which calls, and how long their clients wait.
 
 use super::*;
 use crate::layer::tests::greeter::{GREET, POOL, WATCH};
@@ -55,5 +55,79 @@ fn protocols_are_recognised() {
             Err(error) => &error.http_status().as_u16().to_string(),
         };
         assert_eq!(found, expected, "{version:?} {verb} {path} {content_type:?} {accept:?}");
+    }
+}
+
+#[test]
+fn grpc_timeouts_are_read() {
+    let s = Duration::from_secs;
+    let table = [
+        // value, meaning
+        ("1H", Some(s(3600))),
+        ("2M", Some(s(120))),
+        ("3S", Some(s(3))),
+        ("250m", Some(Duration::from_millis(250))),
+        ("7u", Some(Duration::from_micros(7))),
+        ("9n", Some(Duration::from_nanos(9))),
+        ("00000001S", Some(s(1))),
+        ("99999999H", Some(s(99_999_999 * 3600))),
+        ("0n", Some(s(0))),
+        ("100000000S", None),
+        ("", None),
+        ("S", None),
+        ("1", None),
+        ("1s", None),
+        ("1h", None),
+        ("-1S", None),
+        ("+1S", None),
+        ("1.5S", None),
+        (" 1S", None),
+        ("1 S", None),
+        ("1SS", None),
+        ("٣S", None),
+    ];
+    for (value, meaning) in table {
+        assert_eq!(grpc_timeout(value.as_bytes()), meaning, "{value:?}");
+    }
+}
+
+#[test]
+fn a_malformed_or_repeated_timeout_is_named() {
+    for values in [&["soon"][..], &["1S", "2S"]] {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(GRPC_TIMEOUT, value.parse().unwrap());
+        }
+        let error = Protocol::Grpc.timeout(&headers).unwrap_err();
+        assert!(error.to_string().starts_with("grpc-timeout: "), "{error}");
+    }
+}
+
+#[test]
+fn connect_timeouts_are_read() {
+    let ms = |number| Some(Some(Duration::from_millis(number)));
+    let table: [(&[&str], _); 11] = [
+        // values, milliseconds
+        (&[], Some(None)),
+        (&["1"], ms(1)),
+        (&["0"], ms(0)),
+        (&["0005000"], ms(5000)),
+        (&["9999999999"], ms(9_999_999_999)),
+        (&["10000000000"], None),
+        (&[""], None),
+        (&["-1"], None),
+        (&["+1"], None),
+        (&["1.5"], None),
+        (&["1", "2"], None),
+    ];
+    let request = Request::get(GREET).body(()).unwrap();
+    let connect = Protocols::new(POOL.clone()).unwrap().recognise(&request).unwrap();
+    for (values, expected) in table {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append("connect-timeout-ms", value.parse().unwrap());
+        }
+        let found = connect.timeout(&headers).map_err(|error| error.to_string());
+        assert_eq!(found.clone().ok(), expected, "{values:?}: {found:?}");
     }
 }

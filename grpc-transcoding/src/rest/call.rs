@@ -19,13 +19,10 @@ use crate::compression::{self, Decoder};
 use crate::error::Error;
 use crate::error::client_text::{MAX_CHARS, cut};
 use crate::grpc_call::{self, End, GrpcService, Messages};
-use crate::headers::JSON;
+use crate::headers::{JSON, JSON_LINES};
 use crate::host::CallHost;
-use crate::http_rule::percent::{self, Place};
 use crate::json::{self, path::MAX_VIOLATIONS};
-
-/// The content type of a stream: one JSON text a line.
-const LINES: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+use crate::percent::{self, Place};
 
 /// The most parameters of a query.
 const MAX_PARAMETERS: usize = 1_000;
@@ -99,17 +96,21 @@ impl RestCall {
                 }
             })
         });
-        compression::response(headers, LINES, grpc_call::body_of(lines))
+        compression::response(headers, HeaderValue::from_static(JSON_LINES), grpc_call::body_of(lines))
     }
 
     fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {
-        self.route.answers.json(&message, |message| match DynamicMessage::decode(self.route.method.output(), message) {
-            Ok(message) => Ok(host.in_span(|| self.route.response(&message))),
-            Err(error) => {
-                host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
-                Err(host.end_with(&Error::Internal))
-            }
-        })
+        if let Some(json) = self.route.answers.get(&message) {
+            return Ok(json);
+        }
+        let decoded = DynamicMessage::decode(self.route.method.output(), message.clone()).map_err(|error| {
+            host.in_span(|| tracing::error!(%error, "the service's answer is not of its method's type"));
+            host.end_with(&Error::Internal)
+        })?;
+        let json = Bytes::from(host.in_span(|| self.route.response(&decoded)));
+        // A copy, because the message may be a slice of a larger buffer.
+        self.route.answers.insert(Bytes::copy_from_slice(&message), json.clone());
+        Ok(json)
     }
 
     fn encode_status(&self, status: &Status) -> Bytes {
@@ -143,18 +144,20 @@ impl RestCall {
     fn read_body(&self, body: &[u8]) -> Result<DynamicMessage, Vec<FieldViolation>> {
         let input = self.route.method.input();
         match &self.route.body {
-            route::Body::None if !body.is_empty() && !is_empty_object(body) => {
+            _ if body.is_empty() => Ok(DynamicMessage::new(input)),
+            route::Body::None if body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}") => {
+                Ok(DynamicMessage::new(input))
+            }
+            route::Body::None => {
                 let description = "must be empty or {}: this call takes its fields from the path and the query";
                 Err(vec![FieldViolation::new(json::BODY, description)])
             }
-            route::Body::Whole if !body.is_empty() => json::decode(&input, body),
-            route::Body::Field(field) if !body.is_empty() => {
-                let value = json::decode_field(field, body)?;
+            route::Body::Whole => json::decode(&input, body),
+            route::Body::Field(field) => {
                 let mut message = DynamicMessage::new(input);
-                message.set_field(field, value);
+                message.set_field(field, json::decode_field(field, body)?);
                 Ok(message)
             }
-            _ => Ok(DynamicMessage::new(input)),
         }
     }
 
@@ -189,11 +192,6 @@ impl RestCall {
             }
         }
     }
-}
-
-/// Whether a body is the JSON object without fields.
-fn is_empty_object(body: &[u8]) -> bool {
-    body.iter().filter(|byte| !byte.is_ascii_whitespace()).eq(b"{}")
 }
 
 #[cfg(test)]

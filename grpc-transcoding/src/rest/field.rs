@@ -5,11 +5,8 @@ use std::borrow::Cow;
 use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
-use crate::http_rule::percent::{self, Place};
-use crate::json::{self, Json};
-
-/// The most parents of a field.
-const MAX_DEPTH: usize = 64;
+use crate::json::{self, Json, MAX_DEPTH};
+use crate::percent::{self, Place};
 
 /// The fields from a message to one inside it, outermost first. All but the last are single messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +64,12 @@ impl FieldPath {
     pub(crate) fn value(&self, text: &str, place: Place) -> Result<Value, String> {
         let text = percent::decode(text, place)?;
         let json = match json::single_value(self.leaf.kind()).expect("a path leads to a field that takes a text") {
-            Kind::Bool => Json::Bool(boolean(&text).ok_or("must be true or false")?),
+            // As the query parsers of most languages read it. JSON has only `true` and `false`.
+            Kind::Bool => match &*text {
+                "true" | "True" | "TRUE" | "t" | "T" | "1" => Json::Bool(true),
+                "false" | "False" | "FALSE" | "f" | "F" | "0" => Json::Bool(false),
+                _ => return Err("must be true or false".to_owned()),
+            },
             Kind::Enum(_) if let Ok(number) = text.parse::<i32>() => Json::Number(number.into()),
             // Numbers and many well-known types are written as strings, too.
             _ => Json::String(text),
@@ -102,15 +104,6 @@ impl FieldPath {
             place => *place = value,
         }
         Ok(())
-    }
-}
-
-/// Reads a boolean like the query parsers of most languages. JSON has only `true` and `false`.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "true" | "True" | "TRUE" | "t" | "T" | "1" => Some(true),
-        "false" | "False" | "FALSE" | "f" | "F" | "0" => Some(false),
-        _ => None,
     }
 }
 

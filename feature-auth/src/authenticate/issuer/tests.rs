@@ -1,5 +1,7 @@
 //! Settings of issuers that do not work.
 
+mod role_claims;
+
 use std::path::Path;
 
 use super::*;

@@ -25,6 +25,7 @@ fn fetcher_needs_an_https_url_and_a_file_with_certificates() {
         ("issuer.example", None, "must be an https URL"),
         ("/keys", None, "must be an https URL"),
         ("https://", None, "must be an https URL"),
+        ("https://:8443/keys", None, "must be an https URL"),
         ("https://name:secret@issuer.example/", None, "must be an https URL"),
         ("file:///keys", None, "must be an https URL"),
         (url, Some(&empty), "is no file with PEM certificates"),

@@ -65,6 +65,20 @@ fn added_keys_get_the_next_numbers_and_the_largest_signs() {
 }
 
 #[test]
+fn key_with_the_largest_number_signs_and_none_is_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let first = KeyFolder::add(data).unwrap();
+    fs::rename(&first.path, data.join("keys/4294967294.pem")).unwrap();
+    let last = KeyFolder::add(data).unwrap();
+    assert_eq!(last.path, data.join("keys/4294967295.pem"));
+    let error = KeyFolder::add(data).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot add a key to {}: no larger number is left", data.join("keys").display()));
+    assert_eq!(names(data), ["4294967294.pem", "4294967295.pem"]);
+    assert_eq!(KeyFolder::open_or_create(data).unwrap().signing().unwrap().id, last.id);
+}
+
+#[test]
 fn concurrently_added_keys_do_not_replace_each_other() {
     let folder = tempfile::tempdir().unwrap();
     std::thread::scope(|scope| {

@@ -33,12 +33,11 @@ impl Hosts {
         Self { names, closed: on_loopback || !settings.server.allowed_hosts.is_empty() }
     }
 
-    /// Refuses a request for another host, or for more than one.
-    ///
-    /// `grpc`: whether it is a plain gRPC call. Browsers make none, and gRPC clients use any host name.
+    /// Refuses a request for another host, or for more than one. `grpc`: whether it is a plain gRPC call. Browsers make
+    /// none, and gRPC clients use any host name.
     ///
     /// # Errors
-    /// [`Failure::HostUnknown`] or, if the request contradicts itself, [`Failure::FieldsInvalid`].
+    /// [`Failure::HostUnknown`]; or the failure of the field `host`, if the request contradicts itself.
     pub fn check<B>(&self, request: &Request<B>, grpc: bool) -> Result<(), Failure> {
         let Some(host) = host_of(request.uri(), request.headers())? else {
             // HTTP/1.0 does not require a host.
@@ -52,30 +51,23 @@ impl Hosts {
         if is_literal_or_loopback(&name) || self.names.contains(&*name) {
             return Ok(());
         }
-        if self.closed || is_of_page_at(request) {
+        // Pages loaded over TLS are exempt: their server has shown a certificate for the name.
+        let is_of_page_here = |page: Origin| page.scheme == "http" && page.is_of_server(request);
+        if self.closed || Origin::of(request).is_some_and(is_of_page_here) {
             return Err(Failure::HostUnknown(name.into_owned()));
         }
         Ok(())
     }
 }
 
-/// Whether an attacker cannot point this name here: an address needs no DNS, and browsers resolve loopback names to
-/// their own machine.
-///
-/// `host`: in the spelling of [`crate::host`].
+/// Whether an attacker cannot point this name, in the spelling of [`crate::host`], here: an address needs no DNS, and
+/// browsers resolve loopback names to their own machine.
 fn is_literal_or_loopback(host: &str) -> bool {
     let is_ipv6 = || {
         let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inside.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
     };
     host == "localhost" || host.ends_with(".localhost") || host.parse::<Ipv4Addr>().is_ok() || is_ipv6()
-}
-
-/// Whether the request comes from a page that the browser has loaded in clear text from the same host and port.
-///
-/// Pages loaded over TLS are exempt: their server has shown a certificate for the name.
-fn is_of_page_at<B>(request: &Request<B>) -> bool {
-    Origin::of(request).is_some_and(|page| page.scheme == "http" && page.is_of_server(request))
 }
 
 #[cfg(test)]

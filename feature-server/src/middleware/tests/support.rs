@@ -28,7 +28,7 @@ use tower::{Service, ServiceExt, service_fn};
 
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Settings;
-use crate::middleware::deadline::Deadline;
+use crate::middleware::error_details::Deadline;
 use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;

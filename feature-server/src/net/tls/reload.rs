@@ -42,9 +42,6 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// Reads the files that the settings name for the first time; `None` if they name none.
-    ///
-    /// # Errors
-    /// [`TlsError`] when they cannot be used.
     pub(crate) fn begin(settings: &settings::Tls) -> Result<Option<(Self, ServerConfig)>, TlsError> {
         let Some(files) = Files::read(settings).transpose()? else { return Ok(None) };
         let (config, validity) = files.make()?;

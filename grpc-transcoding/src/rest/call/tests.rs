@@ -13,7 +13,8 @@ use super::*;
 use crate::framing::wrap;
 use crate::host::DefaultHost;
 use crate::rest::Routes;
-use crate::rest::tests::support::compile;
+use crate::rest::route::MAX_CACHED_BYTES;
+use crate::rest::tests::support::{compile, routes};
 
 /// The answer of the service: a message for each total, and a status.
 #[derive(Clone)]
@@ -112,4 +113,22 @@ async fn a_call_is_answered_with_its_message_or_its_failure() {
 async fn only_an_answer_that_is_worth_it_is_compressed() {
     let (head, _) = call("", Inside { totals: vec![7], end: Code::Ok }, Some((ACCEPT_ENCODING, "gzip"))).await;
     assert!(!head.headers.contains_key(CONTENT_ENCODING));
+}
+
+#[test]
+fn cached_answers_are_bounded() {
+    let routes = routes(&[("A", r#"get: "/a""#)]).unwrap();
+    let call = routes.find(&Method::GET, "/a").unwrap();
+    let mut message = DynamicMessage::new(call.route.method.output());
+    for number in 0..2_000 {
+        message.set_field_by_name("note", Value::String(format!("{number:01000}")));
+        let encoded = Bytes::from(message.encode_to_vec());
+        let json = call.encode(encoded.clone(), &DefaultHost::default()).unwrap();
+        assert_eq!(json, json::encode(&message));
+        assert_eq!(call.route.answers.get(&encoded), Some(json));
+    }
+    assert!(call.route.answers.weight() <= MAX_CACHED_BYTES);
+    let malformed = Bytes::from_static(b"no message");
+    assert!(call.encode(malformed.clone(), &DefaultHost::default()).is_err());
+    assert_eq!(call.route.answers.get(&malformed), None);
 }

@@ -1,6 +1,6 @@
 //! How a list is written, and which tokens it revokes.
 
-use super::*;
+use crate::revocation::*;
 
 const A: &str = "https://a.example";
 const B: &str = "https://b.example";

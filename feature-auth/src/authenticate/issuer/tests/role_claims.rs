@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::*;
+use crate::authenticate::issuer::*;
 
 /// The grants as `ROLE@organization`, then the unreadable claims.
 fn read(claims: &str) -> String {

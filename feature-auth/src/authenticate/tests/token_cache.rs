@@ -6,8 +6,8 @@ use std::time::Duration;
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
-use super::*;
 use crate::authenticate::principal::Grant;
+use crate::authenticate::*;
 use crate::config;
 use crate::testing::{NOW, Signer, issuer, jwks, now, roles};
 
@@ -16,7 +16,7 @@ const ISSUER: &str = "https://issuer.example";
 struct Setup {
     folder: tempfile::TempDir,
     key: Signer,
-    verifier: Verifier,
+    verifier: Arc<Verifier>,
     start: Timestamp,
 }
 
@@ -32,7 +32,7 @@ impl Setup {
         config.revocation_file = Some(revoked);
         change(&mut config);
         let (keys, start) = (KeyFolder::open_or_create(folder.path()).unwrap(), now());
-        Self { verifier: Verifier::new(&config, &roles(), keys, start).unwrap(), folder, key, start }
+        Self { verifier: Authenticator::new(&config, &roles(), keys, start).unwrap().0, folder, key, start }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -101,7 +101,7 @@ async fn verified_token_is_cached_until_something_changes() {
         }
         match file {
             "jwks.json" => setup.load(at_s).await,
-            "revoked" => setup.verifier.revocations.reload(),
+            "revoked" => setup.verifier.revocations.reload(setup.start),
             _ => {}
         }
         let actual = setup.verifier.verify(&token, setup.start.after(Duration::from_secs(at_s)));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::percent::{self, Place};
+use crate::percent::{self, Place};
 
 /// How many variables a template may have.
 const MAX_VARIABLES: usize = 16;
