@@ -1,17 +1,20 @@
-//! Builds and runs the benchmarks of the crate `bench` against the release build of the server.
+//! Builds and runs the benchmarks of the crate `bench` against the server as it is shipped.
 
 use anyhow::Result;
 
 use crate::install;
 use crate::shell::{Workspace, run};
 
-/// The profile of the baseline that is built without our settings for a release.
-const PLAIN: [&str; 7] = ["--profile", "plain", "--locked", "--package", "bench", "--bin", "bare"];
+/// The server, the load and the baselines, as they are shipped.
+const CONTESTANTS: [&str; 7] = ["--profile", "dist", "--locked", "--package", "feature-server", "--package", "bench"];
+
+/// The baseline that is built in the compiler's own profile for a release.
+const DEFAULT_BASELINE: [&str; 6] = ["--release", "--locked", "--package", "bench", "--bin", "bare"];
 
 /// Builds the contestants and compares them.
 pub fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     install::install_for_benchmarks()?;
-    run(workspace.cargo("build").args(["--release", "--locked", "--package", "feature-server", "--package", "bench"]))?;
-    run(workspace.cargo("build").args(PLAIN))?;
-    run(workspace.command(workspace.target("release/bench")).args(arguments))
+    run(workspace.cargo("build").args(CONTESTANTS))?;
+    run(workspace.cargo("build").args(DEFAULT_BASELINE))?;
+    run(workspace.command(workspace.target("dist/bench")).args(arguments))
 }
