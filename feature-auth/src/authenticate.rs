@@ -64,6 +64,11 @@ impl Authenticator {
         });
     }
 
+    /// Whether the token needs no verification, because the result of an earlier one still holds.
+    pub fn remembers(&self, token: &str, now: Timestamp) -> bool {
+        self.0.remembers(token, now)
+    }
+
     /// Authenticates a call by its token. Must be called on a tokio runtime.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
         let Unverified { error, issuer } = match self.0.verify(token, now) {

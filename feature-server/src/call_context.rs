@@ -1,4 +1,5 @@
-//! The context of a call: its request id, its client, its caller for the log, and its status code once it has one.
+//! The context of a call: its request id, its client, its caller for the log, its status code once it has one, and its
+//! trace if it is sampled.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -11,6 +12,8 @@ use http::{Extensions, HeaderName, HeaderValue, Request};
 use tonic::Code;
 use tracing::Span;
 use uuid::Uuid;
+
+use crate::telemetry::traces::CallTrace;
 
 /// The header that carries a request's id in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,6 +38,8 @@ struct Inner {
     principal: OnceLock<Box<str>>,
     /// The status of the call, once it has one. Inner layers set it, and the log, an outer layer, reads it.
     code: AtomicI32,
+    /// The trace of a sampled call.
+    trace: OnceLock<Box<CallTrace>>,
 }
 
 /// The client of a connection.
@@ -70,7 +75,8 @@ impl CallContext {
         };
         let request_id = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_request_id);
         let path = request.uri().path_and_query().cloned();
-        Self(Arc::new(Inner { request_id, path, client, principal: OnceLock::new(), code: AtomicI32::new(NO_CODE) }))
+        let (principal, code, trace) = (OnceLock::new(), AtomicI32::new(NO_CODE), OnceLock::new());
+        Self(Arc::new(Inner { request_id, path, client, principal, code, trace }))
     }
 
     /// The request's id: 1 to 128 visible ASCII characters.
@@ -106,6 +112,16 @@ impl CallContext {
         }
     }
 
+    /// Sets the trace of a sampled call.
+    pub(crate) fn set_trace(&self, trace: CallTrace) {
+        let _ = self.0.trace.set(Box::new(trace));
+    }
+
+    /// The trace of the call, if it is sampled.
+    pub(crate) fn trace(&self) -> Option<&CallTrace> {
+        self.0.trace.get().map(|trace| &**trace)
+    }
+
     /// Runs `work` in the span of the call, so that its log lines name the call.
     ///
     /// A span costs more than the rest of a quick call, and few calls log a line. So calls have no span unless the log
@@ -122,6 +138,8 @@ impl CallContext {
             request_id = self.request_id(),
             scope = tracing::field::Empty,
             principal = self.0.principal.get().map(|principal| &**principal),
+            trace_id = self.trace().map(|trace| tracing::field::display(trace.trace_id())),
+            span_id = self.trace().map(|trace| tracing::field::display(trace.span_id())),
         )
     }
 

@@ -33,6 +33,7 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::system::memory_for_records;
+use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.
@@ -63,6 +64,9 @@ pub enum ServerError {
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Calls cannot be traced as configured.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The address is not available.
     #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
     Listen {
@@ -96,6 +100,7 @@ pub struct Server {
     identity: AuthLayer,
     recogniser: Recogniser,
     tls: Option<Arc<Tls>>,
+    traces: Option<(Arc<Tracer>, TraceExport)>,
 }
 
 impl Server {
@@ -133,6 +138,7 @@ impl Server {
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let traces = Tracer::start(&settings.traces)?;
         let pool = descriptors::pool();
         let pages = Pages::new(&pool, address, tls.is_some());
         let message_bytes = MessageBytes {
@@ -140,7 +146,7 @@ impl Server {
             of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
         let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings))?;
-        Ok(Self { listener, workers, address, committer, features, identity, recogniser, tls })
+        Ok(Self { listener, workers, address, committer, features, identity, recogniser, tls, traces })
     }
 
     /// The address that the server listens on.
@@ -154,7 +160,8 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, committer, features, identity, recogniser, tls, .. } = self;
+        let Self { listener, workers, committer, features, identity, recogniser, tls, traces, .. } = self;
+        let (tracer, trace_export) = traces.unzip();
         let (drain, draining) = watch::channel(false);
         let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
             .add_service(reflection::v1())
@@ -166,12 +173,17 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let connections = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
+        let connections = stack::serve(listener, workers, service, (recogniser, tracer), tls, settings, shutdown).await;
         if connections > 0 {
             tracing::warn!(connections, "connections were cut off at the end of the grace period");
         }
         let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-        close(&committer, grace.max(LEAST_PATIENCE)).await
+        let export = async {
+            if let Some(export) = trace_export {
+                export.finish(grace).await;
+            }
+        };
+        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0
     }
 }
 

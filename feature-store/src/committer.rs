@@ -10,7 +10,7 @@ mod write_health;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use feature_core::{Details, Rejection, Write};
@@ -43,6 +43,26 @@ pub enum CommitError {
     /// The committer takes no writes any more, because it was closed or has ended.
     #[error("the store is closed for writes")]
     Closed,
+}
+
+/// A write that is durable and visible.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The details of its scope.
+    pub details: Details,
+    /// The group that it was committed with.
+    pub group: GroupCommit,
+}
+
+/// A group of writes that was committed.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupCommit {
+    /// How many writes it had, refused ones included.
+    pub writes: usize,
+    /// The revision of the store after it.
+    pub revision: u64,
+    /// When its append began, and when its events were durable and visible. `None`: it had no events.
+    pub append: Option<(Instant, Instant)>,
 }
 
 /// Makes all writes to a store. Dropping it lets the queued writes finish, but does not close the store.
@@ -97,13 +117,12 @@ impl Committer {
         (Self { jobs, event_loops, accepts_writes: worker.accepts_writes() }, worker)
     }
 
-    /// Commits a write and returns the details of its scope, once the write and all that it was decided upon are
-    /// durable and visible. When a caller stops waiting before the write's turn has come, nothing is written; after
+    /// Commits a write. Returns once the write and all that it was decided upon are durable and visible. When a caller stops waiting before the write's turn has come, nothing is written; after
     /// that it does not stop its write.
     ///
     /// # Errors
     /// [`CommitError`]. A full queue is an error at once.
-    pub async fn commit(&self, write: Write) -> Result<Details, CommitError> {
+    pub async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
         self.send(write)?.await.unwrap_or(Err(CommitError::Closed))
     }
 

@@ -1,5 +1,6 @@
-//! What an operator sees: failing starts, the log, the systemd unit.
+//! What an operator sees: failing starts, the log, traces, the systemd unit.
 
 mod logs;
 mod service;
 mod startup;
+mod traces;

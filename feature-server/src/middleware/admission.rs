@@ -88,6 +88,9 @@ where
     fn call(&mut self, recognised: Recognised) -> Self::Future {
         let Recognised { mut request, protocol, method } = recognised;
         let context = CallContext::of(request.extensions());
+        if let Some(trace) = context.trace() {
+            trace.set_method(method.map(|_| protocol.grpc_path(request.uri().path())));
+        }
         let deadline = match self.bounds.deadline(&protocol, &request) {
             Ok(deadline) => deadline,
             Err(failure) => return Either::Right(future::ready(Ok(refuse(&protocol, &failure, &context)))),

@@ -1,16 +1,16 @@
 //! The turns of the committer, without its thread: one group, its append, its replies, and the end.
 //!
-//! A turn has no clock and no thread: the same jobs, times and store give the same outcome.
+//! A turn has no thread, and no outcome depends on a clock: the same jobs, times and store give the same outcome.
 
 use std::sync::Arc;
 use std::thread;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use feature_core::{Details, Timestamp, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::CommitError;
 use super::group::Group;
+use super::{CommitError, Committed, GroupCommit};
 use crate::committer::reply::{EventLoops, ReplySender, send_all};
 use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
@@ -91,17 +91,35 @@ impl Worker {
 
     /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the
     /// others.
-    fn commit(&self, batch: &Batch, outcomes: Vec<Result<Details, CommitError>>) -> Vec<Result<Details, CommitError>> {
+    fn commit(
+        &self,
+        batch: &Batch,
+        outcomes: Vec<Result<Details, CommitError>>,
+    ) -> Vec<Result<Committed, CommitError>> {
         let appended = match self.store.write_failure() {
             Some(cause) => Err(cause.refusing_writes()),
-            None if batch.is_empty() => Ok(()),
-            None => self.store.append(batch),
+            None if batch.is_empty() => Ok(None),
+            None => self.append(batch).map(Some),
         };
-        let Err(error) = appended else { return outcomes };
+        let error = match appended {
+            Ok(append) => {
+                let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
+                let committed = |details| Committed { details, group };
+                return outcomes.into_iter().map(|outcome| outcome.map(committed)).collect();
+            }
+            Err(error) => error,
+        };
         if !error.is_refusal() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
         outcomes.iter().map(|_| Err(error.clone().into())).collect()
+    }
+
+    /// Returns when the append began and when it ended.
+    fn append(&self, batch: &Batch) -> Result<(Instant, Instant), StoreError> {
+        let began = Instant::now();
+        self.store.append(batch)?;
+        Ok((began, Instant::now()))
     }
 
     fn finish(mut self) {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::config::settings::{
     Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Presence, Reflection, RoleSettings,
-    Server, Store, Tls,
+    Server, Store, Tls, TraceSampler, Traces,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -91,5 +91,11 @@ pub(super) fn full() -> Settings {
             ("Mixed.Case role".to_owned(), role(Bound::Everything, "system.feature.delete")),
         ]),
         log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
+        traces: Traces {
+            endpoint: "http://127.0.0.1:4317".to_owned(),
+            service_name: "another name".to_owned(),
+            sampler: TraceSampler::TraceIdRatio,
+            sampler_ratio: 0.25,
+        },
     }
 }
