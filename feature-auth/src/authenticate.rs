@@ -134,6 +134,11 @@ impl Authenticator {
         self.0.jwks_ages(now)
     }
 
+    /// Whether the token needs no verification, because the result of an earlier one still holds.
+    pub fn remembers(&self, token: &str, now: Timestamp) -> bool {
+        self.0.remembered(&digest_of(token), now).is_some()
+    }
+
     /// Authenticates a call by its token. Must be called on a tokio runtime.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
         let Unverified { error, issuer } = match self.0.verify(token, now) {
@@ -161,16 +166,18 @@ impl PendingAuthentication {
 impl Verifier {
     /// The principal of a token. Must be called on a tokio runtime.
     fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Principal>, Unverified> {
-        let digest = digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes");
-        if let Some(verified) = self.token_cache.get(&digest)
-            && self.is_current(&verified, now)
-        {
+        let digest = digest_of(token);
+        if let Some(verified) = self.remembered(&digest, now) {
             return Ok(Arc::clone(&verified.principal));
         }
         let verified = self.verify_anew(token, now)?;
         let principal = Arc::clone(&verified.principal);
         self.token_cache.insert(digest, Arc::new(verified));
         Ok(principal)
+    }
+
+    fn remembered(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Verified>> {
+        self.token_cache.get(digest).filter(|verified| self.is_current(verified, now))
     }
 
     /// Looks after keys and files, so that a removed key or a revoked token does not stay valid until the next call.
@@ -219,6 +226,10 @@ impl Verifier {
         let (keys_version, revocations_version) = (snapshot.version, revocations.version);
         Ok(Verified { principal, issuer: Arc::clone(issuer), keys_version, revocations_version })
     }
+}
+
+fn digest_of(token: &str) -> [u8; 32] {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 #[cfg(test)]

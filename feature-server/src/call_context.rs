@@ -1,4 +1,5 @@
-//! The context of a call: its request id, its client, its caller for the log, and its status code once it has one.
+//! The context of a call: its request id, its client, its caller for the log, its status code once it has one, and its
+//! trace if it is sampled.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,6 +16,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use crate::monitoring::call_counters::CallCounters;
+use crate::telemetry::traces::CallTrace;
 
 /// The header that carries a request's id in both directions.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,6 +48,8 @@ struct Inner {
     counters: Arc<CallCounters>,
     /// The number of the method, once it is recognised.
     method: AtomicUsize,
+    /// The trace of a sampled call.
+    trace: OnceLock<Box<CallTrace>>,
 }
 
 /// The client of a connection.
@@ -83,15 +87,9 @@ impl CallContext {
         };
         let request_id = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_request_id);
         let path = request.uri().path_and_query().cloned();
-        Self(Arc::new(Inner {
-            request_id,
-            path,
-            client,
-            principal: OnceLock::new(),
-            code: AtomicI32::new(NO_CODE),
-            counters,
-            method: AtomicUsize::new(NO_METHOD),
-        }))
+        let (principal, code, trace) = (OnceLock::new(), AtomicI32::new(NO_CODE), OnceLock::new());
+        let method = AtomicUsize::new(NO_METHOD);
+        Self(Arc::new(Inner { request_id, path, client, principal, code, counters, method, trace }))
     }
 
     /// The request's id: 1 to 128 visible ASCII characters.
@@ -161,6 +159,16 @@ impl CallContext {
         &self.0.counters
     }
 
+    /// Sets the trace of a sampled call.
+    pub(crate) fn set_trace(&self, trace: CallTrace) {
+        let _ = self.0.trace.set(Box::new(trace));
+    }
+
+    /// The trace of the call, if it is sampled.
+    pub(crate) fn trace(&self) -> Option<&CallTrace> {
+        self.0.trace.get().map(|trace| &**trace)
+    }
+
     /// Runs `work` in the span of the call, so that its log lines name the call.
     ///
     /// A span costs more than the rest of a quick call, and few calls log a line. So calls have no span unless the log
@@ -177,6 +185,8 @@ impl CallContext {
             request_id = self.request_id(),
             scope = tracing::field::Empty,
             principal = self.0.principal.get().map(|principal| &**principal),
+            trace_id = self.trace().map(|trace| tracing::field::display(trace.trace_id())),
+            span_id = self.trace().map(|trace| tracing::field::display(trace.span_id())),
         )
     }
 

@@ -38,6 +38,7 @@ use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::system::memory_for_records;
+use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.
@@ -68,6 +69,9 @@ pub enum ServerError {
     /// The files of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Calls cannot be traced as configured.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The address is not available.
     #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
     Listen {
@@ -111,6 +115,7 @@ pub struct Server {
     recogniser: Recogniser,
     tls: Option<Arc<Tls>>,
     monitoring: Monitoring,
+    traces: Option<(Arc<Tracer>, TraceExport)>,
 }
 
 impl Server {
@@ -166,6 +171,7 @@ impl Server {
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
+        let traces = Tracer::start(&settings.traces)?;
         let pages = Pages::new(&pool, address, tls.is_some());
         let message_bytes = MessageBytes {
             default: settings.limits.message_bytes,
@@ -174,7 +180,19 @@ impl Server {
         let readiness = Arc::clone(&monitoring.readiness);
         let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings), readiness)?;
         let source = (store, readers);
-        Ok(Self { listener, workers, address, committer, source, features, identity, recogniser, tls, monitoring })
+        Ok(Self {
+            listener,
+            workers,
+            address,
+            committer,
+            source,
+            features,
+            identity,
+            recogniser,
+            tls,
+            monitoring,
+            traces,
+        })
     }
 
     /// The address that the server listens on.
@@ -193,7 +211,10 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, workers, committer, source, features, identity, recogniser, tls, monitoring, .. } = self;
+        let Self {
+            listener, workers, committer, source, features, identity, recogniser, tls, monitoring, traces, ..
+        } = self;
+        let (tracer, trace_export) = traces.unzip();
         tokio::spawn(monitoring.readiness.clone().after_a_read(source, committer.accepts_writes()));
         let (drain, draining) = watch::channel(false);
         let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
@@ -207,12 +228,17 @@ impl Server {
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
         };
-        let connections = stack::serve(listener, workers, service, recogniser, tls, settings, shutdown).await;
+        let connections = stack::serve(listener, workers, service, (recogniser, tracer), tls, settings, shutdown).await;
         if connections > 0 {
             tracing::warn!(connections, "connections were cut off at the end of the grace period");
         }
         let grace = Duration::from_millis(settings.server.shutdown_grace_ms);
-        close(&committer, grace.max(LEAST_PATIENCE)).await
+        let export = async {
+            if let Some(export) = trace_export {
+                export.finish(grace).await;
+            }
+        };
+        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0
     }
 }
 

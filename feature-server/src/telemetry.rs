@@ -1,4 +1,4 @@
-//! The logs of the process: their format, their filter and their output.
+//! The logs of the process: their format, their filter and their output. `traces` sends the traces of calls.
 //!
 //! Logs go to standard error, because scripts read standard output. Libraries log at `info` and above only: at lower
 //! levels some of them log secrets, such as headers with tokens.
@@ -8,6 +8,7 @@
 
 mod line_limit;
 mod log_writer;
+pub mod traces;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};

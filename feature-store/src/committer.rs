@@ -10,7 +10,7 @@ mod write_health;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, io, thread};
 
 use feature_core::{Details, Rejection, Write};
@@ -45,6 +45,26 @@ pub enum CommitError {
     Closed,
 }
 
+/// A write that is durable and visible.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// The details of its scope.
+    pub details: Details,
+    /// The group that it was committed with.
+    pub group: GroupCommit,
+}
+
+/// A group of writes that was committed.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupCommit {
+    /// How many writes it had, refused ones included.
+    pub writes: usize,
+    /// The revision of the store after it.
+    pub revision: u64,
+    /// When its append began, and when its events were durable and visible. `None`: it had no events.
+    pub append: Option<(Instant, Instant)>,
+}
+
 /// Makes all writes to a store. Dropping it lets the queued writes finish, but does not close the store.
 pub struct Committer {
     jobs: mpsc::Sender<Job>,
@@ -54,18 +74,15 @@ pub struct Committer {
 
 /// Observes the groups of a committer, on its thread.
 pub trait GroupObserver: Send + Sync {
-    /// A group of writes has become durable.
-    ///
-    /// * `writes`: how many callers get a reply, refused writes included.
-    /// * `took`: how long the append with its sync took.
-    fn committed(&self, writes: usize, took: Duration);
+    /// A group was committed.
+    fn committed(&self, group: &GroupCommit);
 }
 
 /// Observes nothing.
 pub(crate) struct NoObserver;
 
 impl GroupObserver for NoObserver {
-    fn committed(&self, _: usize, _: Duration) {}
+    fn committed(&self, _: &GroupCommit) {}
 }
 
 impl Committer {
@@ -118,13 +135,12 @@ impl Committer {
         (Self { jobs, event_loops, accepts_writes: worker.accepts_writes() }, worker)
     }
 
-    /// Commits a write and returns the details of its scope, once the write and all that it was decided upon are
-    /// durable and visible. When a caller stops waiting before the write's turn has come, nothing is written; after
+    /// Commits a write. Returns once the write and all that it was decided upon are durable and visible. When a caller stops waiting before the write's turn has come, nothing is written; after
     /// that it does not stop its write.
     ///
     /// # Errors
     /// [`CommitError`]. A full queue is an error at once.
-    pub async fn commit(&self, write: Write) -> Result<Details, CommitError> {
+    pub async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
         self.send(write)?.await.unwrap_or(Err(CommitError::Closed))
     }
 

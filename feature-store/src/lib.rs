@@ -27,7 +27,7 @@ mod versioned;
 mod write_behind;
 
 pub use committer::reply::EventLoops;
-pub use committer::{CommitError, Committer, GroupObserver};
+pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};

@@ -72,6 +72,8 @@ fn other_type(value: &Value, read: &Value) -> Option<Vec<Segment>> {
             let mut pairs = values.iter().zip(read).enumerate();
             pairs.find_map(|(index, (value, read))| below(Segment::Seq { index }, other_type(value, read)))
         }
+        // A whole number may stand for one with a fraction.
+        (Value::Integer(_), Value::Float(_)) => None,
         _ => (!value.same_type(read)).then(Vec::new),
     }
 }

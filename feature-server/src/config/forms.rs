@@ -1,8 +1,10 @@
-//! What the server's own settings may hold: hosts, origins, log filters, and the ranges of most numbers.
+//! What the server's own settings may hold: hosts, origins, endpoints, log filters, and the ranges of most numbers.
 
 use feature_auth::config::values::{Form, number};
 use http::Uri;
-use serde::Deserializer;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use toml::Value;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -14,6 +16,17 @@ pub(super) fn count<'de, T: TryFrom<u64>, D: Deserializer<'de>>(source: D) -> Re
 /// At most a day: longer is a typing error, and far longer overflows clocks.
 pub(super) fn milliseconds<'de, T: TryFrom<u64>, D: Deserializer<'de>>(source: D) -> Result<T, D::Error> {
     number::<1, 86_400_000, T, D>(source)
+}
+
+/// A part of the whole.
+pub(super) fn ratio<'de, D: Deserializer<'de>>(source: D) -> Result<f64, D::Error> {
+    let ratio = match Value::deserialize(source)? {
+        Value::Float(ratio) => Some(ratio),
+        Value::Integer(ratio) => Some(ratio as f64),
+        _ => None,
+    };
+    let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| Error::custom("a number from 0 to 1, such as 0.01"))
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +59,27 @@ impl Form for Origin {
         let spelt_so = format!("{scheme}://{host}{port}") == text;
         ["https", "http"].contains(&scheme) && (Host::ACCEPTS)(host) && !is_default && spelt_so
     };
+}
+
+pub(super) enum Endpoint {}
+
+impl Form for Endpoint {
+    const ALLOWED: &'static str = "empty, or a URL of http with nothing after the port, such as http://127.0.0.1:4317";
+    const ACCEPTS: fn(&str) -> bool = |text| {
+        let Ok(uri) = text.parse::<Uri>() else { return text.is_empty() };
+        let host = uri.host().unwrap_or_default();
+        let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+        // A user's name and password, a path or a query would make it longer.
+        !host.is_empty() && format!("http://{host}{port}") == text.trim_end_matches('/')
+    };
+}
+
+pub(super) enum ServiceName {}
+
+impl Form for ServiceName {
+    const ALLOWED: &'static str = "a name of 1 to 200 characters without control characters";
+    const ACCEPTS: fn(&str) -> bool =
+        |text| (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
 }
 
 pub(super) enum Filter {}
@@ -130,6 +164,28 @@ mod tests {
             ("https://a..b", false),
             ("ftp://console.example.com", false),
             ("https://[0:0:0:0:0:0:0:1]", false),
+        ]);
+    }
+
+    #[test]
+    fn an_endpoint_is_a_host_and_a_port_at_most() {
+        check::<Endpoint>(&[
+            // (text, is an endpoint)
+            ("", true),
+            ("http://127.0.0.1:4317", true),
+            ("http://collector:4317/", true),
+            ("http://[::1]:4317", true),
+            ("http://collector", true),
+            ("https://collector:4317", false),
+            ("collector:4317", false),
+            ("http://", false),
+            ("http://:4317", false),
+            ("http://me:secret@collector:4317", false),
+            ("http://collector:4317/v1/traces", false),
+            ("http://collector:4317?a=b", false),
+            ("http://collector:port", false),
+            ("http://collector:0800", false),
+            ("unix:///run/collector", false),
         ]);
     }
 

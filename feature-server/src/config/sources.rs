@@ -18,6 +18,15 @@ const DEFAULT_FILE: &str = "feature-server.toml";
 /// `feature-server` puts `FEATURE_SERVER_PORT` and the like into the environment of every container.
 const PREFIX: &str = "FEATURE_SERVER__";
 
+/// OpenTelemetry's own variables, each with the key whose default it sets. Of two for one key the later counts.
+const OPENTELEMETRY: [(&str, &str); 5] = [
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces.endpoint"),
+    ("OTEL_SERVICE_NAME", "traces.service_name"),
+    ("OTEL_TRACES_SAMPLER", "traces.sampler"),
+    ("OTEL_TRACES_SAMPLER_ARG", "traces.sampler_ratio"),
+];
+
 /// What the command line says about the configuration. It counts more than every other source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -41,7 +50,14 @@ pub(super) fn load_from(
     default_file: &Path,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Configuration, ConfigError> {
+    let variables: Vec<(OsString, OsString)> = variables.into_iter().collect();
     let mut sources = Vec::new();
+    // They are said to every program of a machine, so what is said to this one counts more.
+    for (name, path) in OPENTELEMETRY {
+        if let Some((_, value)) = variables.iter().find(|(known, _)| known == name) {
+            sources.extend(read_text(name, path, value.clone())?);
+        }
+    }
     sources.extend(read_file(flags.config.as_deref(), default_file)?);
     sources.extend(read_environment(variables)?);
     for (flag, path, text) in [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)] {
@@ -106,10 +122,15 @@ fn read_variable(name: &str, value: OsString) -> Result<Option<Source>, ConfigEr
         let problem = format!("unknown environment variable; the nearest known one is {}", nearest_variable(name));
         return Err(ConfigError::new(one_line(name), problem));
     };
+    read_text(name, &path, value)
+}
+
+/// What a variable says about a key.
+fn read_text(name: &str, path: &str, value: OsString) -> Result<Option<Source>, ConfigError> {
     let Ok(text) = value.into_string() else {
         return Err(ConfigError::new(name, "the environment variable must be valid Unicode"));
     };
-    if text.is_empty() { Ok(None) } else { parse_variable(name, &path, &text).map(Some) }
+    if text.is_empty() { Ok(None) } else { parse_variable(name, path, &text).map(Some) }
 }
 
 /// What a variable says whose text is a plain text, TOML or a list with commas: the first of these that is allowed.

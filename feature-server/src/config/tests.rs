@@ -7,7 +7,7 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::settings::{Bound, Limits, LogFormat, Server};
+use super::settings::{Bound, Limits, LogFormat, Server, TraceSampler};
 use super::sources::{load_from, variable};
 use super::{Configuration, Flags, Settings, schema};
 
@@ -106,6 +106,32 @@ fn variables_hold_every_kind_of_value() {
     for (variable, value, holds) in table {
         let settings = loaded("", &[(&format!("FEATURE_SERVER__{variable}"), value)], &[]);
         assert!(holds(&settings), "{variable}={value}: {settings:?}");
+    }
+}
+
+#[test]
+fn variables_of_opentelemetry_take_the_place_of_defaults() {
+    let (endpoint, other) = ("http://one:4317", "http://two:4317");
+    let file = format!("traces.endpoint = '{other}'");
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
+    let table = [
+        // (file, variables, the endpoint)
+        ("", vec![], ""),
+        ("", vec![general], endpoint),
+        ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", other)], other),
+        ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")], endpoint),
+        (&file, vec![general], other),
+        ("traces.endpoint = ''", vec![general], ""),
+        (&file, vec![general, ("FEATURE_SERVER__TRACES__ENDPOINT", "http://three:4317")], "http://three:4317"),
+    ];
+    for (file, variables, expected) in table {
+        assert_eq!(loaded(file, &variables, &[]).traces.endpoint, expected, "{file} {variables:?}");
+    }
+    let named = [("OTEL_SERVICE_NAME", "a, b"), ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")];
+    for (ratio, expected) in [("0.01", 0.01), ("1", 1.0), ("0", 0.0)] {
+        let traces = loaded("", &[named[0], named[1], ("OTEL_TRACES_SAMPLER_ARG", ratio)], &[]).traces;
+        let sampler = (traces.sampler, traces.sampler_ratio);
+        assert_eq!((&*traces.service_name, sampler), ("a, b", (TraceSampler::ParentBasedTraceIdRatio, expected)));
     }
 }
 

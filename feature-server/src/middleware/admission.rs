@@ -69,6 +69,9 @@ where
     fn call(&mut self, recognised: Recognised) -> Self::Future {
         let Recognised { mut request, protocol, method } = recognised;
         let context = CallContext::of(request.extensions());
+        if let Some(trace) = context.trace() {
+            trace.set_method(method.map(|_| protocol.grpc_path(request.uri().path())));
+        }
         let limits = &self.bounds.limits;
         let asked = protocol.timeout(request.headers()).map_err(Failure::from);
         let deadline = match asked.and_then(|asked| Deadline::new(asked, limits)) {

@@ -28,6 +28,7 @@ use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::middleware::rate_limit::CallRates;
 use crate::permit::{Permit, Usage};
+use crate::telemetry::traces::ChildSpan;
 
 /// The layer for the methods in `schema`. Must be called on a tokio runtime, which keeps keys and revocations up to
 /// date.
@@ -111,8 +112,11 @@ impl Gate {
     }
 
     fn authenticate(&self, request: &Request<Body>, now: Timestamp) -> Authentication {
-        if let Some(names) = certificate(request) {
+        let context = request.extensions().get::<CallContext>();
+        let mut span = context.and_then(CallContext::trace).map(|trace| trace.child("authentication"));
+        if let Some(names) = context.and_then(|context| certificate(context, request.headers())) {
             if let Some(principal) = self.certificates.authenticate(names, now) {
+                set_credential(&mut span, "certificate");
                 return Authentication::Ready(principal);
             }
             tracing::debug!(
@@ -120,10 +124,16 @@ impl Gate {
                 "auth.certificates does not name the client's certificate"
             );
         }
-        match bearer(request.headers()) {
-            Ok(token) => self.authenticator.authenticate(token, now),
-            Err(error) => Authentication::Ready(Err(error)),
-        }
+        let token = match bearer(request.headers()) {
+            Ok(token) => token,
+            Err(error) => {
+                set_credential(&mut span, "none");
+                return Authentication::Ready(Err(error));
+            }
+        };
+        let remembered = span.is_some() && self.authenticator.remembers(token, now);
+        set_credential(&mut span, if remembered { "remembered" } else { "verified" });
+        self.authenticator.authenticate(token, now)
     }
 
     /// Admits a call of a public method. With a valid credential it counts among the calls of its identity, otherwise
@@ -203,12 +213,23 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let gate = Arc::clone(&self.gate);
         Either::Right(Box::pin(async move {
-            let principal = pending.finish().await.map_err(Failure::from);
+            let principal = {
+                let context = CallContext::of(request.extensions());
+                let _span = context.trace().map(|trace| trace.child("issuer keys"));
+                pending.finish().await.map_err(Failure::from)
+            };
             match principal.and_then(|principal| gate.admit(principal, rule, &mut request, Timestamp::now())) {
                 Ok(()) => inner.call(request).await,
                 Err(failure) => Ok(refusal(&failure, &request)),
             }
         }))
+    }
+}
+
+/// Says in the span of an authentication what kind of credential the call has.
+fn set_credential(span: &mut Option<ChildSpan<'_>>, credential: &'static str) {
+    if let Some(span) = span {
+        span.set("feature.credential", credential);
     }
 }
 
@@ -243,9 +264,8 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, AuthError> {
 ///
 /// It does not count beside a token, which is more specific, nor in a request of a web page: a browser adds the
 /// certificate of its user to the requests of any page, so a page needs a token.
-fn certificate<B>(request: &Request<B>) -> Option<&CertificateNames> {
-    let certificate = request.extensions().get::<CallContext>()?.client().certificate.as_deref()?;
-    let headers = request.headers();
+fn certificate<'c>(context: &'c CallContext, headers: &HeaderMap) -> Option<&'c CertificateNames> {
+    let certificate = context.client().certificate.as_deref()?;
     let counts = !headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
     counts.then_some(certificate)
 }

@@ -1,9 +1,10 @@
-//! Writes one log line for each call, when the call is over. Headers and bodies are never logged, so tokens and values
+//! Writes one log line for each call, when the call is over, and ends the trace of a sampled one. Headers and bodies are never logged, so tokens and values
 //! cannot leak.
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -19,16 +20,19 @@ use tracing::span::Entered;
 
 use super::response_body::CallBody;
 use crate::call_context::{CallContext, REQUEST_ID};
+use crate::telemetry::traces::Tracer;
 
 /// Gives each call its span, and logs how the call ended.
 #[derive(Debug, Clone)]
 pub(crate) struct CallLogService<S> {
     inner: S,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl<S> CallLogService<S> {
-    pub(crate) fn new(inner: S) -> Self {
-        Self { inner }
+    /// `tracer`: begins the traces of sampled calls; `None` if traces are off.
+    pub(crate) fn new(inner: S, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { inner, tracer }
     }
 }
 
@@ -45,9 +49,14 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let context = CallContext::of(request.extensions());
+        let (context, started) = (CallContext::of(request.extensions()), Instant::now());
+        if let Some(tracer) = &self.tracer
+            && let Some(trace) = tracer.begin(request.headers(), started)
+        {
+            context.set_trace(trace);
+        }
         let span = if LevelFilter::current() > LevelFilter::INFO { context.span() } else { Span::none() };
-        let log = CallLog { context, span, started: Instant::now(), answered: None };
+        let log = CallLog { context, span, started, answered: None };
         let inner = log.span.in_scope(|| self.inner.call(request));
         CallLogFuture { inner, log: Some(log) }
     }
@@ -110,6 +119,9 @@ impl CallLog {
 impl Drop for CallLog {
     fn drop(&mut self) {
         let _entered = self.span.enter();
+        if let Some(trace) = self.context.trace() {
+            trace.end(self.context.code().unwrap_or(Code::Cancelled));
+        }
         let took = self.started.elapsed();
         let is_call = self.context.ended(took);
         let duration_us = took.as_micros() as u64;

@@ -20,11 +20,13 @@ use crate::net::listener;
 use crate::net::shutdown;
 use crate::net::tls::Tls;
 use crate::net::workers::Workers;
+use crate::telemetry::traces::Tracer;
 
 /// Serves a gRPC service on a listener until `shutdown` is ready and the calls that run by then have ended.
 ///
 /// * `workers`: the threads that serve connections.
 /// * `recogniser`: recognises the calls of the service.
+/// * `tracer`: begins the traces of sampled calls; `None` if traces are off.
 /// * `tls`: encrypts connections; `None` means clear text.
 ///
 /// After `shutdown` no connection is accepted. Running calls may continue for the grace period of the settings; then
@@ -33,7 +35,7 @@ pub async fn serve<S>(
     listener: TcpListener,
     workers: Workers,
     service: S,
-    recogniser: Recogniser,
+    (recogniser, tracer): (Recogniser, Option<Arc<Tracer>>),
     tls: Option<Arc<Tls>>,
     settings: &Settings,
     shutdown: impl Future<Output = ()>,
@@ -43,7 +45,7 @@ where
     S::Future: Send,
 {
     let drain = shutdown::Drain::new();
-    let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone());
+    let service = layers(service, recogniser, &settings.limits, &settings.cors.allowed_origins, drain.clone(), tracer);
     listener::run(listener, workers, service, tls, settings, drain, shutdown).await
 }
 
@@ -69,6 +71,7 @@ pub(crate) fn layers<S>(
     limits: &Limits,
     allowed_origins: &[String],
     drain: shutdown::Drain,
+    tracer: Option<Arc<Tracer>>,
 ) -> impl Service<Request<Body>, Response = Response<response_body::CallBody>, Error = Infallible, Future: Send>
 + Clone
 + Send
@@ -86,8 +89,8 @@ where
     let service = admission::AdmissionService::new(service, limits, drain);
     // A request for a page or an unknown path is answered here and gets no permit.
     let service = Recognition::new(service, recogniser);
-    // Every answer has a request id and a line in the log, pages and refusals included.
-    let service = call_log::CallLogService::new(service);
+    // Every answer has a request id and a line in the log, pages and refusals included; a sampled call has a trace.
+    let service = call_log::CallLogService::new(service, tracer);
     // Pages of allowed origins can read all answers.
     cors::Cors::new(service, allowed_origins)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use feature_store::{Committer, FeatureStore, GroupObserver};
+use feature_store::{Committer, FeatureStore, GroupCommit, GroupObserver};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use tokio::time::sleep;
@@ -56,9 +56,12 @@ impl Default for GroupCounters {
 }
 
 impl GroupObserver for GroupCounters {
-    fn committed(&self, writes: usize, took: Duration) {
-        self.durable.observe(took.as_nanos() as u64);
-        self.writes.observe(writes as u64);
+    /// A group without events needs no sync, and counts as none.
+    fn committed(&self, group: &GroupCommit) {
+        if let Some((began, durable)) = group.append {
+            self.durable.observe(durable.duration_since(began).as_nanos() as u64);
+            self.writes.observe(group.writes as u64);
+        }
     }
 }
 

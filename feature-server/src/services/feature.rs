@@ -3,6 +3,7 @@
 //! A method is an operation on a level, so there is code for three operations, and none for a single method or feature.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use feature_api::request::Request;
 use feature_api::response;
@@ -11,11 +12,12 @@ use feature_auth::access::{Caller, UserAccess};
 use feature_core::{
     Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
 };
-use feature_store::{CommitError, Committer, Readers};
+use feature_store::{CommitError, Committed, Committer, GroupCommit, Readers};
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::frame::Frame;
+use crate::telemetry::traces::ChildSpan;
 
 mod get;
 mod response_cache;
@@ -111,13 +113,19 @@ impl FeatureService {
     ) -> Result<Frame, Failure> {
         let features = self.schema.level(resource.scope().level());
         let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), call.clone());
+        let span = call.trace().map(|trace| trace.child("store read"));
         let read = self.readers.read(move |_| {
+            let began = context.trace().map(|_| Instant::now());
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
             let found = context.in_span(|| Found::find(&resource, inheritance, record));
-            found.map(|found| (found, basis))
+            (found.map(|found| (found, basis)), began)
         });
-        let (Found { details, layers, every_feature }, basis) = read.await??;
+        let (found, began) = read.await?;
+        if let (Some(mut span), Some(began)) = (span, began) {
+            span.set("feature.queue_us", microseconds(began - span.began()));
+        }
+        let (Found { details, layers, every_feature }, basis) = found?;
         let resolved = resolve(layers.iter().map(|(level, layer)| (*level, layer)));
         let answer = response::features(&method.response, features, &details, &resolved, every_feature);
         let frame = Frame::of(&answer);
@@ -147,8 +155,12 @@ impl FeatureService {
             actor: caller.subject().to_owned(),
             request_id: context.request_id().to_owned(),
         };
-        let details = self.committer.commit(write).await;
-        let details = details.map_err(|error| context.in_span(|| refused(caller, error)))?;
+        let span = context.trace().map(|trace| trace.child("group commit"));
+        let committed = self.committer.commit(write).await;
+        let Committed { details, group } = committed.map_err(|error| context.in_span(|| refused(caller, error)))?;
+        if let Some(span) = span {
+            trace_group(span, &group);
+        }
         Ok(details.owned_by(resource.owner(placement.organization())))
     }
 }
@@ -177,6 +189,20 @@ fn resource(caller: &Caller, level: Level, id: &str) -> Result<Resource, Failure
         Level::Organization => Resource::Plain(caller.organization(id)?),
         Level::User => Resource::User(caller.user(id)?),
     })
+}
+
+/// Ends the span of a write with its group's commit.
+fn trace_group(mut span: ChildSpan<'_>, group: &GroupCommit) {
+    span.set("feature.group_writes", group.writes as i64);
+    span.set("feature.revision", group.revision as i64);
+    if let Some(append) = group.append {
+        span.set("feature.queue_us", microseconds(append.0.saturating_duration_since(span.began())));
+        span.add_child("sync", append);
+    }
+}
+
+fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
 fn refused(caller: &Caller, error: CommitError) -> Failure {

@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 
-use feature_core::Details;
 use tokio::sync::oneshot;
 
-use super::CommitError;
+use super::{CommitError, Committed};
 
-type Outcome = Result<Details, CommitError>;
+type Outcome = Result<Committed, CommitError>;
 
 /// The future reply to a write.
 pub(crate) type Reply = oneshot::Receiver<Outcome>;

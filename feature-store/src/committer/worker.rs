@@ -10,7 +10,7 @@ use feature_core::{Details, Timestamp, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::group::Group;
-use super::{CommitError, GroupObserver};
+use super::{CommitError, Committed, GroupCommit, GroupObserver};
 use crate::committer::reply::{EventLoops, ReplySender, send_all};
 use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
@@ -93,24 +93,36 @@ impl Worker {
 
     /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the
     /// others.
-    fn commit(&self, batch: &Batch, outcomes: Vec<Result<Details, CommitError>>) -> Vec<Result<Details, CommitError>> {
+    fn commit(
+        &self,
+        batch: &Batch,
+        outcomes: Vec<Result<Details, CommitError>>,
+    ) -> Vec<Result<Committed, CommitError>> {
         let appended = match self.store.write_failure() {
             Some(cause) => Err(cause.refusing_writes()),
-            None if batch.is_empty() => Ok(()),
-            None => self.append(batch, outcomes.len()),
+            None if batch.is_empty() => Ok(None),
+            None => self.append(batch).map(Some),
         };
-        let Err(error) = appended else { return outcomes };
+        let error = match appended {
+            Ok(append) => {
+                let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
+                self.observer.committed(&group);
+                let committed = |details| Committed { details, group };
+                return outcomes.into_iter().map(|outcome| outcome.map(committed)).collect();
+            }
+            Err(error) => error,
+        };
         if !error.is_refusal() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
         outcomes.iter().map(|_| Err(error.clone().into())).collect()
     }
 
-    fn append(&self, batch: &Batch, writes: usize) -> Result<(), StoreError> {
+    /// Returns when the append began and when it ended.
+    fn append(&self, batch: &Batch) -> Result<(Instant, Instant), StoreError> {
         let began = Instant::now();
         self.store.append(batch)?;
-        self.observer.committed(writes, began.elapsed());
-        Ok(())
+        Ok((began, Instant::now()))
     }
 
     fn finish(mut self) {

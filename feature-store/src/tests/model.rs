@@ -87,7 +87,7 @@ impl Bench {
     fn commit(&self, committer: &Arc<Committer>, writes: &[Write]) -> Vec<Result<Details, String>> {
         let commit = |write: &Write| {
             let (committer, write) = (committer.clone(), write.clone());
-            self.runtime.spawn(async move { committer.commit(write).await })
+            self.runtime.spawn(async move { committer.commit(write).await.map(|committed| committed.details) })
         };
         let answers: Vec<_> = writes.iter().map(commit).collect();
         let answer = |task: JoinHandle<Result<Details, CommitError>>| {

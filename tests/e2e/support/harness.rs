@@ -94,8 +94,10 @@ impl Folder {
     fn settle(&self, command: &mut Command, line: &str) {
         command.args(line.split_whitespace()).arg("--data").arg(self.data()).current_dir(self.0.path());
         command.stdin(Stdio::null());
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FEATURE_SERVER")) {
-            command.env_remove(name);
+        for (name, _) in std::env::vars_os() {
+            if ["FEATURE_SERVER", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(name);
+            }
         }
         // Tests run servers side by side, and each needs a port of its own.
         command.env("FEATURE_SERVER__METRICS__LISTEN", "127.0.0.1:0");

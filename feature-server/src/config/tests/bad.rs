@@ -162,6 +162,9 @@ fn variables_and_flags_are_named_as_the_origin() {
     let count = "a whole number from 1 to 1000000";
     let address = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
     let calls = "FEATURE_SERVER__LIMITS__CALLS";
+    let samplers = "\"always_on\", \"always_off\", \"traceidratio\", \"parentbased_always_on\", \
+                    \"parentbased_always_off\", \"parentbased_traceidratio\"";
+    let endpoint = "empty, or a URL of http with nothing after the port, such as http://127.0.0.1:4317";
     let table = [
         // (variable, value, what is said)
         (calls, "many", format!("limits.calls = \"many\" ({calls}): must be {count}")),
@@ -172,6 +175,22 @@ fn variables_and_flags_are_named_as_the_origin() {
             "TRUE",
             "server.allow_cleartext = \"TRUE\" (FEATURE_SERVER__SERVER__ALLOW_CLEARTEXT): must be true or false"
                 .to_owned(),
+        ),
+        (
+            "OTEL_TRACES_SAMPLER",
+            "jaeger_remote",
+            format!("traces.sampler = \"jaeger_remote\" (OTEL_TRACES_SAMPLER): must be one of {samplers}"),
+        ),
+        (
+            "OTEL_TRACES_SAMPLER_ARG",
+            "1.5",
+            "traces.sampler_ratio = 1.5 (OTEL_TRACES_SAMPLER_ARG): must be a number from 0 to 1, such as 0.01"
+                .to_owned(),
+        ),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "collector:4317",
+            format!("traces.endpoint = \"collector:4317\" (OTEL_EXPORTER_OTLP_ENDPOINT): must be {endpoint}"),
         ),
         (
             "FEATURE_SERVER__ROLES",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::config::settings::{
     Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen, Presence,
-    Reflection, RoleSettings, Server, Store, Tls,
+    Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -92,5 +92,11 @@ pub(super) fn full() -> Settings {
         ]),
         log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
         metrics: Metrics { listen: MetricsListen::Off },
+        traces: Traces {
+            endpoint: "http://127.0.0.1:4317".to_owned(),
+            service_name: "another name".to_owned(),
+            sampler: TraceSampler::TraceIdRatio,
+            sampler_ratio: 0.25,
+        },
     }
 }

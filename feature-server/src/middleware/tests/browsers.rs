@@ -125,7 +125,7 @@ async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_proto
     let settings = Settings::default();
     let on_loopback = || {
         let recogniser = recogniser_of(crate::services::descriptors::pool(), Hosts::new(&settings));
-        layers(service(), recogniser, &settings.limits, &[], Drain::new())
+        layers(service(), recogniser, &settings.limits, &[], Drain::new(), None)
     };
     let json = "application/json";
     let table = [

@@ -46,7 +46,7 @@ impl Memory {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let drain = Drain::new();
-            let service = layers(service(), recogniser(), &limits, &[], drain.clone());
+            let service = layers(service(), recogniser(), &limits, &[], drain.clone(), None);
             let shutdown = async { drop(stopped.await) };
             let settings = settings(limits);
             let workers = Workers::here(&settings.limits);
@@ -189,7 +189,7 @@ impl Accept for Exhausted {
 async fn the_accept_loop_waits_when_there_are_no_file_descriptors() {
     let tries = Arc::new(AtomicUsize::new(0));
     let drain = Drain::new();
-    let service = layers(service(), recogniser(), &limits(), &[], drain.clone());
+    let service = layers(service(), recogniser(), &limits(), &[], drain.clone(), None);
     let shutdown = sleep(10 * SECOND);
     run(Exhausted(tries.clone()), Workers::here(&limits()), service, None, &settings(limits()), drain, shutdown).await;
     let tries = tries.load(Ordering::Relaxed);

@@ -43,7 +43,7 @@ const EACH_PROTOCOL: [(&str, &str, &str); 6] = [
 struct Calls(BoxCloneService<Request<Body>, Response<CallBody>, Infallible>);
 
 fn calls(limits: Limits) -> Calls {
-    Calls(BoxCloneService::new(layers(service(), recogniser(), &limits, &[], Drain::new())))
+    Calls(BoxCloneService::new(layers(service(), recogniser(), &limits, &[], Drain::new(), None)))
 }
 
 impl Calls {

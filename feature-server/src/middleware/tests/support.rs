@@ -229,7 +229,7 @@ pub async fn call(settings: &Settings, request: Request<Body>) -> Answer {
 
 /// The same up to the beginning of the answer.
 pub async fn call_with(settings: &Settings, drain: Drain, request: Request<Body>) -> Response<CallBody> {
-    let service = layers(service(), recogniser(), &settings.limits, &settings.cors.allowed_origins, drain);
+    let service = layers(service(), recogniser(), &settings.limits, &settings.cors.allowed_origins, drain, None);
     let Ok(response) = service.oneshot(sent_by(Ipv4Addr::LOCALHOST.into(), request)).await;
     response
 }
@@ -248,7 +248,8 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async { drop(stopped.await) };
-            serve(listener, Workers::here(&settings.limits), service(), recogniser(), None, &settings, shutdown).await
+            let (workers, entry) = (Workers::here(&settings.limits), (recogniser(), None));
+            serve(listener, workers, service(), entry, None, &settings, shutdown).await
         });
         Self { address, stop, task }
     }

@@ -56,7 +56,7 @@ fn served()
 {
     let settings = Settings::default();
     let recogniser = recogniser_of(pool(), Hosts::new(&settings));
-    layers(service(), recogniser, &settings.limits, &[], Drain::new())
+    layers(service(), recogniser, &settings.limits, &[], Drain::new(), None)
 }
 
 fn post(path: &str, content_type: &str) -> http::request::Builder {

@@ -19,7 +19,7 @@ use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
 use crate::store::limits::Sizes;
 use crate::write_behind::WriteBehind;
-use crate::{CommitError, Committer, FeatureStore, JournalStore, Versioned};
+use crate::{CommitError, Committed, Committer, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.
 pub(super) const SIZES: Sizes = Sizes { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
@@ -40,7 +40,7 @@ pub(super) struct Process {
     pub(super) found: Vec<Event>,
 }
 
-type Reply = Receiver<Result<Details, CommitError>>;
+type Reply = Receiver<Result<Committed, CommitError>>;
 
 /// The outcome of a turn of the committer.
 pub(super) struct Turn {
@@ -102,7 +102,10 @@ impl Process {
         let first = self.worker.waiting.try_recv().expect("a write waits");
         let (disk, reader, worker) = (self.disk.clone(), &self.reader, &mut self.worker);
         let ((), sights) = watched(&disk, reader, || worker.turn(first, now));
-        let answer = |(_, mut reply): (_, Reply)| reply.try_recv().expect("every write has its reply");
+        let answer = |(_, mut reply): (_, Reply)| {
+            let committed = reply.try_recv().expect("every write has its reply")?;
+            Ok(committed.details)
+        };
         Turn { answers: self.waiting.drain(..).map(answer).collect(), sights }
     }
 
