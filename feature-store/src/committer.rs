@@ -135,8 +135,8 @@ impl Committer {
         (Self { jobs, event_loops, accepts_writes: worker.accepts_writes() }, worker)
     }
 
-    /// Commits a write. Returns once the write and all that it was decided upon are durable and visible. When a caller stops waiting before the write's turn has come, nothing is written; after
-    /// that it does not stop its write.
+    /// Commits a write. Returns once the write and all that it was decided upon are durable and visible. When a caller
+    /// stops waiting before the write's turn has come, nothing is written; after that it does not stop its write.
     ///
     /// # Errors
     /// [`CommitError`]. A full queue is an error at once.

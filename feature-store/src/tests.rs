@@ -5,6 +5,7 @@ mod conformance;
 mod doubtful;
 pub(crate) mod fixtures;
 mod folder;
+mod group;
 mod model;
 mod once;
 mod readers;

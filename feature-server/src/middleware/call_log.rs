@@ -1,5 +1,5 @@
-//! Writes one log line for each call, when the call is over, and ends the trace of a sampled one. Headers and bodies are never logged, so tokens and values
-//! cannot leak.
+//! Writes one log line for each call, when the call is over, and ends the trace of a sampled one. Headers and bodies
+//! are never logged, so tokens and values cannot leak.
 
 use std::convert::Infallible;
 use std::future::Future;

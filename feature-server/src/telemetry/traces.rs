@@ -1,7 +1,8 @@
 //! Traces by OpenTelemetry: decides which calls are traced, and sends their spans to a collector. Off unless
 //! `traces.endpoint` names one.
 //!
-//! Spans are made here and not by the SDK's tracer: the decision comes first, so a call that is not sampled has no span.
+//! The SDK's tracer is not used: here the decision comes first, so a call that is not sampled has no span. Nor is its
+//! batching, which has a thread of its own, blocks at its end and does not report how many spans were lost.
 
 mod call_trace;
 mod export;

@@ -94,6 +94,7 @@ async fn verified_token_is_cached_until_something_changes() {
     for (file, becomes, at_s, expected) in table {
         let setup = Setup::new(|_| {});
         let token = setup.token(json!({}));
+        assert!(!setup.verifier.remembers(&token, setup.start));
         let before = setup.verifier.verify(&token, setup.start).unwrap();
         let what = String::from_utf8_lossy(&becomes).into_owned();
         if !becomes.is_empty() {
@@ -104,8 +105,9 @@ async fn verified_token_is_cached_until_something_changes() {
             "revoked" => setup.verifier.revocations.reload(setup.start),
             _ => {}
         }
-        let actual = setup.verifier.verify(&token, setup.start.after(Duration::from_secs(at_s)));
-        assert_eq!(outcome(actual, &before), expected, "{file} {what} {at_s}");
+        let at = setup.start.after(Duration::from_secs(at_s));
+        assert_eq!(setup.verifier.remembers(&token, at), expected == "cached", "{file} {what} {at_s}");
+        assert_eq!(outcome(setup.verifier.verify(&token, at), &before), expected, "{file} {what} {at_s}");
     }
 }
 
