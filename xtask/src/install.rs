@@ -11,8 +11,14 @@ use crate::shell::{Workspace, on_path, run_quietly};
 /// Debian packages, each with a program that shows that it is installed.
 type Packages = &'static [(&'static str, &'static str)];
 
-/// systemd is needed for `systemd-analyze`, which checks the unit. No service is started.
-const FOR_TESTS: Packages = &[("chromium", "chromium"), ("curl", "curl"), ("systemd", "systemd-analyze")];
+/// systemd is needed for `systemd-analyze`, which checks the unit. No service is started. bubblewrap plays a container.
+const FOR_TESTS: Packages = &[
+    ("bubblewrap", "bwrap"),
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("systemd", "systemd-analyze"),
+    ("util-linux", "nsenter"),
+];
 
 /// Only root can cut the power of a file system, and only root certainly has these on the path.
 const FOR_CAMPAIGNS: Packages =

@@ -40,6 +40,11 @@ pub fn grpcurl() -> Command {
     outside(installed(&python_environment().join("bin/grpcurl")))
 }
 
+/// `hadolint` from the Python packages.
+pub fn hadolint() -> Command {
+    outside(installed(&python_environment().join("bin/hadolint")))
+}
+
 /// The calls of the README's first screen, with this server's address and the path of the test's binary.
 pub fn readme(server: &Server) -> Command {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
