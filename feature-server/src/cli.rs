@@ -146,6 +146,11 @@ impl CommandLine {
         })
     }
 
+    /// The definition of the command line, from which the manual and the completions are made.
+    pub fn definition() -> clap::Command {
+        Arguments::command()
+    }
+
     /// Parses these arguments, the first of which is the program's name.
     ///
     /// # Errors

@@ -60,6 +60,8 @@ pub fn cargo_tool(workspace: &Workspace, name: &str, version: &str, program: &st
     if !path.exists() {
         println!("installing from crates.io: {name} {version}");
         let mut command = workspace.cargo("install");
+        // Tools run for seconds and compile for minutes, half of them in the optimizer.
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_LTO", "off");
         run_quietly(command.args([name, "--locked", "--version", version, "--root"]).arg(&root))?;
     }
     Ok(path)

@@ -1,0 +1,51 @@
+//! Installs the Debian package, runs the service's command as its user, upgrades, removes and purges it.
+//!
+//! This happens in a throwaway layer over the root file system, so the machine stays as it is. systemd does not run
+//! there: the script does for the unit what systemd would do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{debian_package, files, time_of_the_commit};
+use crate::shell::{Workspace, run};
+
+/// The steps, inside of the layer.
+const STEPS: &str = include_str!("package_check.sh");
+
+/// Makes the layer in the folder `$1`, copies the files from there, and runs the steps. The mounts end with the
+/// process, since they are in a namespace of its own.
+const LAYER: &str = r#"set -eu
+mount -t tmpfs -o mode=0755 layer "$1/layer"
+cd "$1/layer"
+mkdir above work root
+mount -t overlay -o lowerdir=/,upperdir=above,workdir=work layer root
+mkdir root/package-check
+cp "$1"/*.deb "$1"/steps root/package-check/
+for folder in dev proc; do mount --rbind "/$folder" "root/$folder"; done
+exec chroot root bash /package-check/steps
+"#;
+
+/// Checks the package in `target/dist`.
+pub fn check(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.target("package-check");
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder.join("layer")).with_context(|| format!("creating {}", folder.display()))?;
+    let package = the_package(&workspace.target("dist"))?;
+    fs::copy(&package, folder.join("first.deb")).with_context(|| format!("copying {}", package.display()))?;
+    debian_package(workspace, &folder.join("second.deb"), Some("999.0.0-1"), &time_of_the_commit(workspace)?)?;
+    let (steps, script) = (folder.join("steps"), folder.join("script"));
+    fs::write(steps, STEPS).context("writing the steps")?;
+    fs::write(&script, LAYER).context("writing the script")?;
+    run(Command::new("unshare").args(["--mount", "bash"]).arg(script).arg(&folder))
+        .context("the check needs root and overlayfs")
+}
+
+fn the_package(folder: &Path) -> Result<PathBuf> {
+    let package = files(folder)?.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "deb"));
+    package.context("there is a package")
+}
