@@ -1,5 +1,6 @@
-//! What an operator sees: failing starts, the log, the systemd unit, the container image.
+//! What an operator sees: failing starts, the log, the systemd unit, the container image, the Helm chart.
 
+mod chart;
 mod image;
 mod logs;
 mod service;

@@ -109,7 +109,8 @@ fn installed(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn repository(path: &str) -> PathBuf {
+/// A path in the repository.
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
