@@ -44,18 +44,14 @@ pub fn dist(workspace: &Workspace, build: bool) -> Result<()> {
     if !binary.exists() {
         bail!("{} is missing: leave --no-build out", binary.display());
     }
-    let folder = workspace.target("dist");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    let folder = empty(workspace.target("dist"))?;
     let time = time_of_the_commit(workspace)?;
     manual(workspace)?;
     let name = format!("feature-server-{}-linux-{}", version(workspace)?, std::env::consts::ARCH);
     tarball(workspace, &folder, &name, &time)?;
     debian_package(workspace, &folder, None, &time)?;
     bill_of_materials(workspace, &folder.join(format!("{name}.cdx.json")), &time)?;
-    let names: Vec<_> = artifacts(&folder)?;
+    let names = artifacts(&folder)?;
     let sums = output(Command::new("sha256sum").args(&names).current_dir(&folder))?;
     fs::write(folder.join("SHA256SUMS"), sums).context("writing SHA256SUMS")?;
     for name in names {
@@ -84,7 +80,15 @@ fn time_of_the_commit(workspace: &Workspace) -> Result<String> {
 /// whole workspace, what the tests have compiled is used again.
 fn manual(workspace: &Workspace) -> Result<()> {
     run(workspace.cargo("build").args(["--quiet", "--locked", "--workspace", "--example", "manual"]))?;
-    run(workspace.command(workspace.target("debug/examples/manual")).arg(workspace.target(MANUAL)))
+    let folder = empty(workspace.target(MANUAL))?;
+    run(workspace.command(workspace.target("debug/examples/manual")).arg(&folder))?;
+    // Debian's manual pages are compressed; cargo-deb leaves files below `target/release` as they are.
+    let pages = files(&folder)?.into_iter().filter(|path| is_page(path));
+    run(Command::new("gzip").args(["-9", "--no-name", "--keep"]).args(pages))
+}
+
+fn is_page(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "1")
 }
 
 fn tarball(workspace: &Workspace, folder: &Path, name: &str, time: &str) -> Result<()> {
@@ -100,12 +104,14 @@ fn tarball(workspace: &Workspace, folder: &Path, name: &str, time: &str) -> Resu
     for document in files(&workspace.path("docs"))? {
         place("644", &document, "docs")?;
     }
-    for page in files(&workspace.target(MANUAL))? {
-        let subfolder = if page.extension().is_some_and(|ending| ending == "1") { "man" } else { "completions" };
-        place("644", &page, subfolder)?;
+    for file in files(&workspace.target(MANUAL))? {
+        if file.extension().is_none_or(|ending| ending != "gz") {
+            place("644", &file, if is_page(&file) { "man" } else { "completions" })?;
+        }
     }
     let mut tar = Command::new("tar");
-    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", &format!("--mtime=@{time}")]);
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "--mode=a+rX,go-w"]);
+    tar.arg(format!("--mtime=@{time}"));
     // Without its name and time in the header.
     tar.args(["--use-compress-program", "gzip -9 --no-name", "--create", "--file", &format!("{name}.tar.gz"), name]);
     run(tar.current_dir(folder))?;
@@ -143,6 +149,15 @@ fn bill_of_materials(workspace: &Workspace, target: &Path, time: &str) -> Result
         fs::remove_file(&written).with_context(|| format!("removing {written}"))?;
     }
     Ok(())
+}
+
+/// Makes a folder, or empties it.
+fn empty(folder: PathBuf) -> Result<PathBuf> {
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    Ok(folder)
 }
 
 /// The names of the files in the folder of artifacts.

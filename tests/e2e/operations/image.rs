@@ -22,8 +22,8 @@ const USER: u32 = 48_217;
 /// The last instruction of this name, in one line.
 fn instruction(name: &str) -> String {
     let text = CONTAINERFILE.replace("\\\n", " ");
-    let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    lines.last().unwrap_or_else(|| panic!("the image has {name}")).to_owned()
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    lines.next_back().unwrap_or_else(|| panic!("the image has {name}")).to_owned()
 }
 
 /// The words of an instruction in the form that needs no shell.

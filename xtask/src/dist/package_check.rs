@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{debian_package, files, time_of_the_commit};
+use super::{debian_package, empty, files, time_of_the_commit};
 use crate::shell::{Workspace, run};
 
 /// The steps, inside of the layer.
@@ -30,11 +30,8 @@ exec chroot root bash /package-check/steps
 
 /// Checks the package in `target/dist`.
 pub fn check(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.target("package-check");
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
-    }
-    fs::create_dir_all(folder.join("layer")).with_context(|| format!("creating {}", folder.display()))?;
+    let folder = empty(workspace.target("package-check"))?;
+    fs::create_dir(folder.join("layer")).context("creating the folder of the layer")?;
     let package = the_package(&workspace.target("dist"))?;
     fs::copy(&package, folder.join("first.deb")).with_context(|| format!("copying {}", package.display()))?;
     debian_package(workspace, &folder.join("second.deb"), Some("999.0.0-1"), &time_of_the_commit(workspace)?)?;

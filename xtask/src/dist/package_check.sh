@@ -58,7 +58,7 @@ dpkg --install first.deb >/dev/null
 getent passwd feature-server | grep -q ":$data:" || fail "there is no user"
 [ -L "$enabled" ] || fail "the unit is not enabled"
 systemd-analyze verify --man=no "$unit"
-for path in bin/feature-server lib/sysusers.d/feature-server.conf share/man/man1/feature-server.1 \
+for path in bin/feature-server lib/sysusers.d/feature-server.conf share/man/man1/feature-server.1.gz \
     share/bash-completion/completions/feature-server share/zsh/vendor-completions/_feature-server \
     share/fish/vendor_completions.d/feature-server.fish share/doc/feature-server/copyright; do
     dpkg --listfiles feature-server | grep -qx "/usr/$path" || fail "the package has no /usr/$path"
