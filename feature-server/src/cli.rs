@@ -153,6 +153,11 @@ impl CommandLine {
         })
     }
 
+    /// The definition of the command line, from which the manual and the completions are made.
+    pub fn definition() -> clap::Command {
+        Arguments::command()
+    }
+
     /// Parses these arguments, the first of which is the program's name. The error is what is wrong with them; or the
     /// help or the version, if they ask for it.
     pub fn try_parse_from(

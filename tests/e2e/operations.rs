@@ -1,5 +1,8 @@
-//! What an operator sees: failing starts, the log, traces, the systemd unit.
+//! What an operator sees: failing starts, the log, metrics, probes, traces, the systemd unit, the container image, the
+//! Helm chart.
 
+mod chart;
+mod image;
 mod logs;
 mod metrics;
 mod probes;

@@ -6,7 +6,7 @@ use crate::install;
 use crate::shell::{Workspace, run};
 
 /// The server, the load and the baselines, as they are shipped.
-const CONTESTANTS: [&str; 7] = ["--profile", "dist", "--locked", "--package", "feature-server", "--package", "bench"];
+const CONTESTANTS: [&str; 7] = ["--profile", "production", "--locked", "--package", "feature-server", "--package", "bench"];
 
 /// The baseline that is built in the compiler's own profile for a release.
 const DEFAULT_BASELINE: [&str; 6] = ["--release", "--locked", "--package", "bench", "--bin", "bare"];
@@ -16,5 +16,5 @@ pub fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     install::install_for_benchmarks()?;
     run(workspace.cargo("build").args(CONTESTANTS))?;
     run(workspace.cargo("build").args(DEFAULT_BASELINE))?;
-    run(workspace.command(workspace.target("dist/bench")).args(arguments))
+    run(workspace.command(workspace.target("production/bench")).args(arguments))
 }

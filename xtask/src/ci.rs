@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::shell::{Workspace, run};
 use crate::torture::torture;
-use crate::{deny, edges, files, install, modules, prose};
+use crate::{deny, dist, edges, files, install, modules, prose};
 
 /// The name of a step, and its function.
 type Step = (&'static str, fn(&Workspace) -> Result<()>);
@@ -22,7 +22,7 @@ const QUICK: [Step; 6] = [
 ];
 
 /// Everything else, the quick ones first.
-const SLOW: [Step; 7] = [
+const SLOW: [Step; 8] = [
     ("install", install::install),
     ("supply chain", deny::deny),
     ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),
@@ -33,6 +33,8 @@ const SLOW: [Step; 7] = [
     ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
     ("test", |workspace| test(workspace, &[])),
     ("torture", |workspace| torture(workspace, &["ci".into()])),
+    // The release binary is the one that the campaigns have built.
+    ("packages", |workspace| dist::dist(workspace, dist::RELEASE).and_then(|()| dist::check(workspace, dist::RELEASE))),
 ];
 
 /// Runs every step until one fails. Prints the times in either case.

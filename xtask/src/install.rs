@@ -11,9 +11,15 @@ use crate::shell::{Workspace, on_path, run_quietly};
 /// Debian packages, each with a program that shows that it is installed.
 type Packages = &'static [(&'static str, &'static str)];
 
-/// systemd is needed for `systemd-analyze`, which checks the unit. No service is started.
-const FOR_TESTS: Packages =
-    &[("chromium", "chromium"), ("curl", "curl"), ("prometheus", "prometheus"), ("systemd", "systemd-analyze")];
+/// systemd is needed for `systemd-analyze`, which checks the unit. No service is started. bubblewrap plays a container.
+const FOR_TESTS: Packages = &[
+    ("bubblewrap", "bwrap"),
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("prometheus", "prometheus"),
+    ("systemd", "systemd-analyze"),
+    ("util-linux", "nsenter"),
+];
 
 /// Only root can cut the power of a file system, and only root certainly has these on the path.
 const FOR_CAMPAIGNS: Packages =
@@ -55,6 +61,8 @@ pub fn cargo_tool(workspace: &Workspace, name: &str, version: &str, program: &st
     if !path.exists() {
         println!("installing from crates.io: {name} {version}");
         let mut command = workspace.cargo("install");
+        // Tools run for seconds and compile for minutes, half of them in the optimizer.
+        command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0").env("CARGO_PROFILE_RELEASE_LTO", "off");
         run_quietly(command.args([name, "--locked", "--version", version, "--root"]).arg(&root))?;
     }
     Ok(path)

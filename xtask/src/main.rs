@@ -1,11 +1,12 @@
 //! The developers' commands: `cargo xtask test`, `cargo xtask ci`, `cargo xtask openapi`, `cargo xtask fuzz`,
-//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask profile`, `cargo xtask help`.
+//! `cargo xtask torture`, `cargo xtask bench`, `cargo xtask profile`, `cargo xtask dist`, `cargo xtask help`.
 
 #![forbid(unsafe_code)]
 
 mod bench;
 mod ci;
 mod deny;
+mod dist;
 mod edges;
 mod files;
 mod fuzz;
@@ -36,7 +37,7 @@ enum Command {
     /// Run every test, after installing missing test clients.
     ///
     /// Installs the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the target
-    /// folder), and from Debian chromium, curl and systemd. Skips programs that are installed already.
+    /// folder), and from Debian bubblewrap, chromium, curl and systemd. Skips programs that are installed already.
     #[command(after_help = "\
 Examples:
   cargo xtask test                               everything
@@ -53,8 +54,8 @@ Examples:
     Check,
     /// Check everything that a change must pass, and print how long each step took.
     ///
-    /// The steps: those of `check`, installation of what is missing, supply chain, proto
-    /// style, clippy, descriptors, all tests, and the short form of the campaigns. The first that fails ends the run.
+    /// The steps: those of `check`, installation of what is missing, supply chain, proto style, clippy, descriptors,
+    /// all tests, the short form of the campaigns, and the packages. The first that fails ends the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
@@ -110,6 +111,21 @@ Examples:
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Make what a release consists of, in target/dist: a tarball, a Debian package, a bill of materials, checksums.
+    ///
+    /// Installs cargo-deb and cargo-cyclonedx from crates.io if they are missing, which takes minutes.
+    #[command(after_help = "\
+Examples:
+  cargo xtask dist                     builds the release binary first
+  cargo xtask dist --no-build --check  takes target/release/feature-server as it is, and tests the package")]
+    Dist {
+        /// Take the binary of `cargo build --release` that is there, which is quicker to build and not what is shipped.
+        #[arg(long)]
+        no_build: bool,
+        /// Also install, upgrade and purge the package, in a throwaway layer over this machine. Needs root.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 /// An example of feature-server prints the document: it needs the server's code, which xtask does not depend on.
@@ -139,6 +155,11 @@ fn execute(command: Command) -> Result<()> {
         Command::Bench { args } => bench::bench(&workspace, &args),
         Command::Profile { load, seconds } => profile::profile(&workspace, &load, seconds),
         Command::Torture { args } => torture::torture(&workspace, &args),
+        Command::Dist { no_build, check } => {
+            let profile = if no_build { dist::RELEASE } else { dist::PRODUCTION };
+            dist::dist(&workspace, profile)?;
+            if check { dist::check(&workspace, profile) } else { Ok(()) }
+        }
         Command::Openapi => run(workspace.cargo("run").args(OPENAPI)),
     }
 }

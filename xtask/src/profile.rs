@@ -20,14 +20,14 @@ pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     // A separate target folder: these builds share nothing with others.
     let target = workspace.target("profile");
     let mut build = workspace.cargo("build");
-    build.args(["--profile", "dist", "--locked", "--package", "feature-server", "--package", "bench"]);
+    build.args(["--profile", "production", "--locked", "--package", "feature-server", "--package", "bench"]);
     // The profile of what is shipped, with the symbols that call stacks need.
-    build.args(["--config", "profile.dist.debug='line-tables-only'", "--config", "profile.dist.strip='none'"]);
+    build.args(["--config", "profile.production.debug='line-tables-only'", "--config", "profile.production.strip='none'"]);
     build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-C force-frame-pointers=yes");
     run(&mut build)?;
     let file = |extension| target.join(format!("{load}.{extension}"));
     let (samples, folded, graph) = (file("perf"), file("folded"), file("svg"));
-    let mut record = workspace.command(target.join("dist/bench"));
+    let mut record = workspace.command(target.join("production/bench"));
     run(record.args(["record", load, "--seconds", &seconds.to_string(), "--output"]).arg(&samples))?;
     // Inlined functions are not resolved, since that takes minutes.
     let mut script = Command::new("perf");

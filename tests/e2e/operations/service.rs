@@ -28,7 +28,7 @@ fn value(name: &str) -> &'static str {
 fn analyze(arguments: &[&str], more: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let unit = folder.path().join("feature-server.service");
-    let text = UNIT.replace("ExecStart=/usr/local/bin/feature-server ", &format!("ExecStart={BINARY} "));
+    let text = UNIT.replace("ExecStart=/usr/bin/feature-server ", &format!("ExecStart={BINARY} "));
     assert_ne!(text, UNIT, "the unit starts the binary");
     fs::write(&unit, text + more).expect("the folder is writable");
     limited("systemd-analyze").args(arguments).arg(&unit).output().expect("systemd-analyze starts")
@@ -80,7 +80,7 @@ fn the_units_command_works_and_bad_configuration_is_not_retried() {
     let folder = Folder::new("[limits]\ncalls = 0\n");
     let config = folder.file("feature-server.toml");
     let mut words = value("ExecStart").split(' ');
-    assert_eq!(words.next(), Some("/usr/local/bin/feature-server"));
+    assert_eq!(words.next(), Some("/usr/bin/feature-server"));
     let words = words.map(|word| match word {
         "/etc/feature-server/feature-server.toml" => config.clone().into_os_string(),
         "/var/lib/feature-server" => folder.data().into_os_string(),

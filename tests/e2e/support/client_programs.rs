@@ -40,6 +40,11 @@ pub fn grpcurl() -> Command {
     outside(installed(&python_environment().join("bin/grpcurl")))
 }
 
+/// `hadolint` from the Python packages.
+pub fn hadolint() -> Command {
+    outside(installed(&python_environment().join("bin/hadolint")))
+}
+
 /// The calls of the README's first screen, with this server's address and the path of the test's binary.
 pub fn readme(server: &Server) -> Command {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
@@ -104,7 +109,8 @@ fn installed(path: &Path) -> PathBuf {
     path.to_owned()
 }
 
-fn repository(path: &str) -> PathBuf {
+/// A path in the repository.
+pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 

@@ -8,7 +8,7 @@ use crate::process::Process;
 
 /// Starts the server.
 ///
-/// * `profile`: the folder of the build profile; `dist` is the profile of the feature server.
+/// * `profile`: the folder of the build profile; `production` is the profile of the feature server.
 /// * `message`: the answer.
 pub async fn bare(profile: &str, message: &[u8]) -> Result<Process> {
     let hex: String = message.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -38,7 +38,7 @@ pub struct Feature {
 impl Data {
     /// A new folder in `parent`.
     pub async fn new(parent: &Path) -> Result<Self> {
-        let (folder, binary) = (tempfile::tempdir_in(parent)?, built("dist", "feature-server")?);
+        let (folder, binary) = (tempfile::tempdir_in(parent)?, built("production", "feature-server")?);
         let mut minting = Command::new(&binary);
         minting.args(["token", "--role", "SYSTEM_OWNER", "--data"]).arg(folder.path());
         let minted = minting.output().await?;

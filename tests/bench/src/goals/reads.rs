@@ -45,7 +45,7 @@ pub(super) async fn against_tonic(plan: &Plan) -> Result<Vec<Row>> {
     }
     let server = Feature::start(&disk()?, &[]).await?;
     let call = server.get().await?;
-    let baseline = bare("dist", message(content(&call))?).await?;
+    let baseline = bare("production", message(content(&call))?).await?;
     let sides = [Side { process: &server.process, call: &call }, Side { process: &baseline, call: &call }];
     let goals = [(CPU, Goal::at_most(1.45).aiming_at(1.20)), (RATE, Goal::at_least(0.70).aiming_at(0.85))];
     for load in loads {
