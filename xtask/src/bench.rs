@@ -6,7 +6,8 @@ use crate::install;
 use crate::shell::{Workspace, run};
 
 /// The server, the load and the baselines, as they are shipped.
-const CONTESTANTS: [&str; 7] = ["--profile", "production", "--locked", "--package", "feature-server", "--package", "bench"];
+const CONTESTANTS: [&str; 7] =
+    ["--profile", "production", "--locked", "--package", "feature-server", "--package", "bench"];
 
 /// The baseline that is built in the compiler's own profile for a release.
 const DEFAULT_BASELINE: [&str; 6] = ["--release", "--locked", "--package", "bench", "--bin", "bare"];

@@ -22,7 +22,12 @@ pub fn profile(workspace: &Workspace, load: &str, seconds: u32) -> Result<()> {
     let mut build = workspace.cargo("build");
     build.args(["--profile", "production", "--locked", "--package", "feature-server", "--package", "bench"]);
     // The profile of what is shipped, with the symbols that call stacks need.
-    build.args(["--config", "profile.production.debug='line-tables-only'", "--config", "profile.production.strip='none'"]);
+    build.args([
+        "--config",
+        "profile.production.debug='line-tables-only'",
+        "--config",
+        "profile.production.strip='none'",
+    ]);
     build.env("CARGO_TARGET_DIR", &target).env("RUSTFLAGS", "-C force-frame-pointers=yes");
     run(&mut build)?;
     let file = |extension| target.join(format!("{load}.{extension}"));
