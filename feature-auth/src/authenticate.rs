@@ -136,7 +136,7 @@ impl Authenticator {
 
     /// Whether the token needs no verification, because the result of an earlier one still holds.
     pub fn remembers(&self, token: &str, now: Timestamp) -> bool {
-        self.0.remembered(&digest_of(token), now).is_some()
+        self.0.remembers(token, now)
     }
 
     /// Authenticates a call by its token. Must be called on a tokio runtime.
@@ -174,6 +174,11 @@ impl Verifier {
         let principal = Arc::clone(&verified.principal);
         self.token_cache.insert(digest, Arc::new(verified));
         Ok(principal)
+    }
+
+    /// Whether the result of an earlier verification still holds.
+    fn remembers(&self, token: &str, now: Timestamp) -> bool {
+        self.remembered(&digest_of(token), now).is_some()
     }
 
     fn remembered(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<Verified>> {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use feature_core::{Scope, Timestamp, Value, Write};
 
 use super::fixtures::write;
+use crate::committer::NoObserver;
 use crate::committer::reply::NoEventLoops;
 use crate::{Committer, GroupCommit, MemoryStore};
 
 #[test]
 fn writes_of_one_group_report_the_same_commit() {
     let queue = NonZeroUsize::new(9).unwrap();
-    let (committer, mut worker) = Committer::new(Arc::new(NoEventLoops), Arc::new(MemoryStore::default()), queue);
+    let (committer, mut worker) =
+        Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::new(MemoryStore::default()), queue);
     let mut groups_of = |writes: Vec<Write>| {
         let replies: Vec<_> = writes.into_iter().map(|write| committer.send(write).unwrap()).collect();
         let first = worker.waiting.try_recv().unwrap();
