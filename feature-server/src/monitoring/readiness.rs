@@ -1,7 +1,7 @@
 //! The probes: `/healthz` says that the process answers, `/readyz` whether it can serve calls.
 //!
 //! The server is ready once its store is open, its projection has every event, and one read has been answered; and
-//! until it is told to stop. It stays ready when only writes are refused, because reads go on: health over gRPC says
+//! until it begins to stop. It stays ready when only writes are refused, because reads go on: health over gRPC says
 //! which.
 
 use std::fmt;
