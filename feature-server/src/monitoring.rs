@@ -13,10 +13,11 @@ pub mod store_metrics;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 pub use metrics::Metrics;
 use process::ProcessMetrics;
-use readiness::Readiness;
+use readiness::{Readiness, ReadinessMetric};
 pub use server_metrics::ServerMetrics;
 
 use crate::config::settings::MetricsListen;
@@ -39,7 +40,8 @@ impl Monitoring {
     /// The address that cannot be bound, with the error of the operating system.
     pub async fn open(listen: MetricsListen) -> Result<Self, (SocketAddr, io::Error)> {
         let mut monitoring = Self::default();
-        monitoring.metrics.register(ProcessMetrics);
+        monitoring.metrics.register(ProcessMetrics { started: SystemTime::now() });
+        monitoring.metrics.register(ReadinessMetric(Arc::clone(&monitoring.readiness)));
         if let MetricsListen::At(address) = listen {
             let (listener, address) = listener::bind(address).await.map_err(|reason| (address, reason))?;
             monitoring.address = Some(address);

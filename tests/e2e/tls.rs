@@ -18,13 +18,13 @@ use authority::Authority;
 use connection::{channel, connected, shown};
 
 /// The lines of the configuration that enable TLS, with the files of [`served`].
-const TLS: &str = "[tls]\ncertificate_file = 'cert.pem'\nkey_file = 'key.pem'\n";
+pub const TLS: &str = "[tls]\ncertificate_file = 'cert.pem'\nkey_file = 'key.pem'\n";
 
 /// The maximum time to wait for an expected event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with TLS, and the authority that signed its certificate.
-fn served(config: &str) -> (Server, Authority) {
+pub fn served(config: &str) -> (Server, Authority) {
     let authority = Authority::new();
     let folder = Folder::new(config);
     renew(&folder, &authority);

@@ -131,7 +131,7 @@ impl Drop for CallLog {
             }
             (Some(code), _) => tracing::debug!(?code, duration_us, "call finished"),
             (None, Some(status)) if !is_call => {
-                tracing::debug!(http_status = status.as_u16(), duration_us, "request answered, which is no call");
+                tracing::debug!(http_status = status.as_u16(), duration_us, "request answered, which calls no method");
             }
             // The call has no outcome, so it was cancelled: the client or the connection is gone.
             (None, _) => tracing::debug!(code = ?Code::Cancelled, duration_us, "call given up"),

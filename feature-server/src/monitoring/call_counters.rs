@@ -113,7 +113,7 @@ impl CallCounters {
         self.methods.len() - 1
     }
 
-    /// Counts a request that is no call of a method.
+    /// Counts a request that calls no method.
     pub fn other_request(&self) {
         add(&self.requests[PROTOCOLS.len() - 1], 1);
     }

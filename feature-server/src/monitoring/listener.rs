@@ -63,7 +63,7 @@ pub async fn run(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Re
             let service = service_fn(move |request| ready(Ok::<_, Infallible>(answer(&request, &metrics, &readiness))));
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).keep_alive(false).max_buf_size(HEAD_BYTES);
-            // The peer is gone, or was too slow: either way there is nobody to tell.
+            // An error means that the peer is gone, and a timeout that it was too slow: neither needs an answer.
             let _ = timeout(PATIENCE, http.serve_connection(TokioIo::new(socket), service)).await;
             drop(slot);
         });

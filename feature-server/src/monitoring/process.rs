@@ -1,9 +1,10 @@
 //! The metrics of the process, by the names that Prometheus recommends to all clients, and the build.
 
 use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use procfs::process::{LimitValue, Process};
-use procfs::{ProcResult, boot_time_secs, page_size, ticks_per_second};
+use procfs::{ProcResult, page_size, ticks_per_second};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
@@ -11,7 +12,10 @@ use super::metrics::Family;
 
 /// This process.
 #[derive(Debug)]
-pub(super) struct ProcessMetrics;
+pub(super) struct ProcessMetrics {
+    /// When it started. Taken from the clock, because the unit for systemd hides the files that have it.
+    pub(super) started: SystemTime,
+}
 
 /// What the kernel says about this process.
 struct Usage {
@@ -19,7 +23,6 @@ struct Usage {
     resident_bytes: u64,
     virtual_bytes: u64,
     threads: i64,
-    started_at: f64,
     open_files: usize,
     max_files: u64,
 }
@@ -34,7 +37,6 @@ impl Usage {
             resident_bytes: stat.rss * page_size(),
             virtual_bytes: stat.vsize,
             threads: stat.num_threads,
-            started_at: boot_time_secs()? as f64 + stat.starttime as f64 / ticks,
             open_files: process.fd_count()?,
             max_files: match limits.max_open_files.soft_limit {
                 LimitValue::Value(limit) => limit,
@@ -49,6 +51,9 @@ impl Collector for ProcessMetrics {
         let encoder = &mut encoder;
         Family::gauge(encoder, "feature_build_info", "The version of the server")?
             .value_of(&[("version", env!("CARGO_PKG_VERSION"))], 1.0)?;
+        let started_at = self.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Family::gauge(encoder, "process_start_time_seconds", "When the process started, in seconds since 1970")?
+            .value(started_at)?;
         // Where the kernel does not say, these are left out.
         let Ok(usage) = Usage::read() else { return Ok(()) };
         Family::counter(encoder, "process_cpu_seconds", "Processor time in seconds")?.seconds(usage.cpu_seconds)?;
@@ -56,7 +61,6 @@ impl Collector for ProcessMetrics {
             ("process_resident_memory_bytes", "Memory in use", usage.resident_bytes as f64),
             ("process_virtual_memory_bytes", "Address space in use", usage.virtual_bytes as f64),
             ("process_threads", "Threads", usage.threads as f64),
-            ("process_start_time_seconds", "When the process started, in seconds since 1970", usage.started_at),
             ("process_open_fds", "Open file descriptors", usage.open_files as f64),
             ("process_max_fds", "The most file descriptors that may be open", usage.max_files as f64),
         ];

@@ -1,7 +1,7 @@
 //! The probes: `/healthz` says that the process answers, `/readyz` whether it can serve calls.
 //!
 //! The server is ready once its store is open, its projection has every event, and one read has been answered; and
-//! until it is told to stop. It stays ready when only writes are refused, because reads go on: health over gRPC says
+//! until it begins to stop. It stays ready when only writes are refused, because reads go on: health over gRPC says
 //! which.
 
 use std::fmt;
@@ -14,9 +14,13 @@ use feature_core::{Scope, Timestamp};
 use feature_store::{FeatureStore, Readers};
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::sleep;
+
+use super::metrics::Family;
 
 /// The path that says whether the process answers.
 pub const HEALTHZ: &str = "/healthz";
@@ -103,6 +107,18 @@ impl Readiness {
             "accepts_writes": *accepts_writes.borrow(),
         });
         (StatusCode::OK, report)
+    }
+}
+
+/// The metric that says the same as `/readyz`, for those who only scrape.
+#[derive(Debug)]
+pub(super) struct ReadinessMetric(pub(super) Arc<Readiness>);
+
+impl Collector for ReadinessMetric {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let ready = self.0.readyz().0 == StatusCode::OK;
+        Family::gauge(&mut encoder, "feature_server_ready", "1 while /readyz answers 200, else 0")?
+            .value(f64::from(u8::from(ready)))
     }
 }
 

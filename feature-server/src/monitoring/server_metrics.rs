@@ -37,11 +37,10 @@ impl Collector for ServerMetrics {
         }
         let ages = self.authenticator.jwks_ages(Instant::now());
         if !ages.is_empty() {
-            let help = "Seconds since the issuer's keys were last loaded; left out before the first time";
+            let help = "Seconds since the issuer's keys were last loaded; infinite before the first time";
             let mut family = Family::gauge(encoder, "feature_jwks_age_seconds", help)?;
             for (issuer, age) in ages {
-                let Some(age) = age else { continue };
-                family.value_of(&[("issuer", issuer)], age.as_secs_f64())?;
+                family.value_of(&[("issuer", issuer)], age.map_or(f64::INFINITY, |age| age.as_secs_f64()))?;
             }
         }
         Ok(())

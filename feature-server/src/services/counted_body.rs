@@ -57,7 +57,7 @@ impl Position {
 
 impl CountedBody {
     /// Counts the messages of a body for a call.
-    pub(super) fn new(body: Body, context: CallContext, count: Count) -> Body {
+    pub(super) fn wrap(body: Body, context: CallContext, count: Count) -> Body {
         if body.is_end_stream() {
             return body;
         }

@@ -45,10 +45,10 @@ impl Service<Request<Body>> for AllServices {
             Some(()) => self.features.call(request),
             None => {
                 let context = CallContext::of(request.extensions());
-                let received = |body| CountedBody::new(body, context.clone(), CallContext::received);
+                let received = |body| CountedBody::wrap(body, context.clone(), CallContext::received);
                 let answer = self.others.call(request.map(received));
                 Box::pin(
-                    async move { Ok(answer.await?.map(|body| CountedBody::new(body, context, CallContext::sent))) },
+                    async move { Ok(answer.await?.map(|body| CountedBody::wrap(body, context, CallContext::sent))) },
                 )
             }
         }

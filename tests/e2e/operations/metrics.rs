@@ -14,7 +14,7 @@ use crate::support::curl::{Curl, Version};
 use crate::support::harness::{Bearer, Folder, Server, limited};
 
 /// How long a condition may take to come about before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What curl prints for a URL.
 fn get(url: &str, more: &[&str]) -> String {
@@ -24,7 +24,7 @@ fn get(url: &str, more: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("metrics are text")
 }
 
-fn scrape(server: &Server) -> String {
+pub(super) fn scrape(server: &Server) -> String {
     get(&format!("{}/metrics", server.monitoring()), &[])
 }
 
@@ -103,19 +103,19 @@ fn promtool_finds_nothing_wrong_and_openmetrics_is_served_on_request() {
 }
 
 /// A Prometheus that scrapes a server. It ends with this.
-struct Prometheus {
+pub(super) struct Prometheus {
     process: Child,
     address: String,
     _folder: tempfile::TempDir,
 }
 
 impl Prometheus {
-    fn of(server: &Server) -> Self {
+    pub(super) fn of(server: &Server) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let target = server.monitoring().trim_start_matches("http://");
         let config = format!(
             "global: {{ scrape_interval: 1s }}\n\
-             scrape_configs: [{{ job_name: features, static_configs: [{{ targets: ['{target}'] }}] }}]\n"
+             scrape_configs: [{{ job_name: feature-server, static_configs: [{{ targets: ['{target}'] }}] }}]\n"
         );
         std::fs::write(folder.path().join("prometheus.yml"), config).expect("the folder is writable");
         // Prometheus does not say which port it got, so it gets one that was free a moment ago.
@@ -128,10 +128,12 @@ impl Prometheus {
         Self { process, address: free.to_string(), _folder: folder }
     }
 
-    /// The value of a query's only result, if it has one.
-    fn query(&self, query: &str) -> Option<String> {
-        let url = format!("http://{}/api/v1/query?query={query}", self.address);
-        let output = limited("curl").args(["--disable", "--silent", &url]).output().expect("curl starts");
+    /// The value of a query's first result, if it has one.
+    pub(super) fn query(&self, query: &str) -> Option<String> {
+        let url = format!("http://{}/api/v1/query", self.address);
+        let query = format!("query={query}");
+        let arguments = ["--disable", "--silent", "--get", "--data-urlencode", &query, &url];
+        let output = limited("curl").args(arguments).output().expect("curl starts");
         let answer: Json = serde_json::from_slice(&output.stdout).ok()?;
         answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
     }

@@ -1,4 +1,4 @@
-//! Probes of the real server: ready from the first read on until it is told to stop, on both listeners.
+//! Probes of the real server: ready from the first read on until it begins to stop, on both listeners.
 
 use std::net::TcpStream;
 use std::thread;

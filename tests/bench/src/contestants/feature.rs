@@ -13,8 +13,8 @@ use tokio::process::Command;
 use super::built;
 use crate::process::Process;
 
-/// One identity makes all calls, more at once than the default limit allows. Several servers run at once, so each serves
-/// its metrics on a port of its own.
+/// One identity makes all calls, more at once than the default limit allows. Several servers run at once, so each
+/// serves its metrics on a port of its own.
 const SETTINGS: [(&str, &str); 3] = [
     ("FEATURE_SERVER__LIMITS__CALLS_PER_SECOND_PER_IDENTITY", "1000000"),
     ("FEATURE_SERVER__LIMITS__CALLS", "100000"),
