@@ -14,5 +14,4 @@ pub mod pages;
 pub mod permit;
 pub mod server;
 pub mod services;
-pub mod system;
 pub mod telemetry;

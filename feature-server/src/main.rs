@@ -16,7 +16,7 @@ use feature_server::cli::probe::probe;
 use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands};
 use feature_server::config::settings::Settings;
 use feature_server::server::Server;
-use feature_server::system::room_for_connections;
+use feature_server::server::system::room_for_connections;
 use feature_server::{config, telemetry};
 use rustix::fs::Mode;
 use rustix::process::umask;

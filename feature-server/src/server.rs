@@ -37,8 +37,11 @@ use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::GrpcFeatureService;
 use crate::services::router::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
-use crate::system::memory_for_records;
 use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
+
+pub mod system;
+
+use system::memory_for_records;
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.

@@ -9,7 +9,11 @@ use feature_auth::config::values::{Checked, Id, Role, list, map, number, path, t
 pub use feature_auth::config::{Auth, Bound, Certificate, Issuer, RoleSettings};
 use serde::{Deserialize, Serialize};
 
-use super::forms::{Endpoint, Filter, Host, Origin, ServiceName, count, milliseconds, ratio};
+use super::forms::{Filter, Host, Origin, count, milliseconds};
+
+mod traces;
+
+pub use traces::{TraceSampler, Traces};
 
 /// Everything that can be configured. Keys in the file are the fields' names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -268,43 +272,4 @@ impl From<MetricsListen> for String {
             MetricsListen::At(address) => address.to_string(),
         }
     }
-}
-
-/// Which calls are traced, and where their traces go.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Traces {
-    /// The URL of an OpenTelemetry collector that speaks OTLP over gRPC; empty: no call is traced.
-    #[serde(deserialize_with = "text::<Endpoint, _, _>")]
-    pub endpoint: String,
-    /// The name of this service in traces.
-    #[serde(deserialize_with = "text::<ServiceName, _, _>")]
-    pub service_name: String,
-    /// Which calls are sampled.
-    pub sampler: TraceSampler,
-    /// The part of calls that a sampler with a ratio samples.
-    #[serde(deserialize_with = "ratio")]
-    pub sampler_ratio: f64,
-}
-
-/// Which calls are sampled: the names and meanings of OpenTelemetry's `OTEL_TRACES_SAMPLER`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TraceSampler {
-    /// All.
-    AlwaysOn,
-    /// None.
-    AlwaysOff,
-    /// A part, chosen by the trace's id.
-    #[serde(rename = "traceidratio")]
-    TraceIdRatio,
-    /// As the client decided; without its decision, all.
-    #[serde(rename = "parentbased_always_on")]
-    ParentBasedAlwaysOn,
-    /// As the client decided; without its decision, none.
-    #[serde(rename = "parentbased_always_off")]
-    ParentBasedAlwaysOff,
-    /// As the client decided; without its decision, a part, chosen by the trace's id.
-    #[serde(rename = "parentbased_traceidratio")]
-    ParentBasedTraceIdRatio,
 }

@@ -13,8 +13,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::conformance::every_store;
 use super::fixtures::{scopes, write};
-use crate::committer::NoObserver;
-use crate::committer::reply::NoEventLoops;
+use crate::committer::{NoObserver, reply::NoEventLoops};
 use crate::{Batch, CommitError, Committer, FeatureStore, MemoryStore, StoreError, VALUE_MAX_BYTES};
 
 /// A memory store whose appends wait for a gate, are counted, and fail when told to.
@@ -291,10 +290,7 @@ fn a_committer_that_panics_says_so() {
     let bench = Bench::new(1);
     // A panic with the lock of the failures makes the next append panic.
     thread::scope(|threads| {
-        let lock = || {
-            let _guard = bench.store.failures.lock();
-            panic!("on purpose");
-        };
+        let lock = || drop(bench.store.failures.lock().map(|_guard| panic!("on purpose")));
         threads.spawn(lock).join().unwrap_err();
     });
     assert!(matches!(bench.wait(bench.send(flag("a"))), Err(CommitError::Closed)));

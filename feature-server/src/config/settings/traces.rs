@@ -1,0 +1,45 @@
+//! The settings of traces.
+
+use feature_auth::config::values::text;
+use serde::{Deserialize, Serialize};
+
+use crate::config::forms::{Endpoint, ServiceName, ratio};
+
+/// Which calls are traced, and where their traces go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Traces {
+    /// The URL of an OpenTelemetry collector that speaks OTLP over gRPC; empty: no call is traced.
+    #[serde(deserialize_with = "text::<Endpoint, _, _>")]
+    pub endpoint: String,
+    /// The name of this service in traces.
+    #[serde(deserialize_with = "text::<ServiceName, _, _>")]
+    pub service_name: String,
+    /// Which calls are sampled.
+    pub sampler: TraceSampler,
+    /// The part of calls that a sampler with a ratio samples.
+    #[serde(deserialize_with = "ratio")]
+    pub sampler_ratio: f64,
+}
+
+/// Which calls are sampled: the names and meanings of OpenTelemetry's `OTEL_TRACES_SAMPLER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceSampler {
+    /// All.
+    AlwaysOn,
+    /// None.
+    AlwaysOff,
+    /// A part, chosen by the trace's id.
+    #[serde(rename = "traceidratio")]
+    TraceIdRatio,
+    /// As the client decided; without its decision, all.
+    #[serde(rename = "parentbased_always_on")]
+    ParentBasedAlwaysOn,
+    /// As the client decided; without its decision, none.
+    #[serde(rename = "parentbased_always_off")]
+    ParentBasedAlwaysOff,
+    /// As the client decided; without its decision, a part, chosen by the trace's id.
+    #[serde(rename = "parentbased_traceidratio")]
+    ParentBasedTraceIdRatio,
+}
