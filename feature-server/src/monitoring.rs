@@ -46,7 +46,7 @@ impl Monitoring {
             let (listener, address) = listener::bind(address).await.map_err(|reason| (address, reason))?;
             monitoring.address = Some(address);
             let (metrics, readiness) = (Arc::clone(&monitoring.metrics), Arc::clone(&monitoring.readiness));
-            tokio::spawn(listener::run(listener, metrics, readiness));
+            tokio::spawn(listener::run(listener, address.ip().to_canonical().is_loopback(), metrics, readiness));
         }
         Ok(monitoring)
     }

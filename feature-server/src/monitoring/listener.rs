@@ -24,6 +24,8 @@ use tokio::time::{sleep, timeout};
 
 use super::Metrics;
 use super::readiness::{Readiness, is_probe};
+use crate::host::host_of;
+use crate::middleware::recognise::allowed_hosts::is_literal_or_loopback;
 
 /// The most connections at once; more are closed at once.
 const CONNECTIONS: usize = 32;
@@ -50,7 +52,9 @@ pub async fn bind(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> 
 }
 
 /// Answers requests for as long as the runtime runs.
-pub async fn run(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+///
+/// `local`: whether only programs of this machine reach the listener. Then it answers under local names only.
+pub async fn run(listener: TcpListener, local: bool, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((socket, _)) = listener.accept().await else {
@@ -60,7 +64,11 @@ pub async fn run(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Re
         let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
         let (metrics, readiness) = (Arc::clone(&metrics), Arc::clone(&readiness));
         tokio::spawn(async move {
-            let service = service_fn(move |request| ready(Ok::<_, Infallible>(answer(&request, &metrics, &readiness))));
+            let service = service_fn(move |request| {
+                let is_foreign = local && !is_for_this_machine(&request);
+                let answer = if is_foreign { misdirected() } else { answer(&request, &metrics, &readiness) };
+                ready(Ok::<_, Infallible>(answer))
+            });
             let mut http = http1::Builder::new();
             http.timer(TokioTimer::new()).keep_alive(false).max_buf_size(HEAD_BYTES);
             // An error means that the peer is gone, and a timeout that it was too slow: neither needs an answer.
@@ -68,6 +76,17 @@ pub async fn run(listener: TcpListener, metrics: Arc<Metrics>, readiness: Arc<Re
             drop(slot);
         });
     }
+}
+
+/// Whether the request names this machine by an address or by a loopback name. A page in a browser on this machine
+/// could else read the answer under a name of its own (DNS rebinding).
+fn is_for_this_machine(request: &Request<Incoming>) -> bool {
+    let host = host_of(request.uri(), request.headers());
+    host.is_ok_and(|host| host.is_none_or(|host| is_literal_or_loopback(&host.name())))
+}
+
+fn misdirected() -> Response<Full<Bytes>> {
+    plain(StatusCode::MISDIRECTED_REQUEST, "this listener is on loopback: call it by its address or as localhost\n")
 }
 
 fn answer(request: &Request<Incoming>, metrics: &Metrics, readiness: &Readiness) -> Response<Full<Bytes>> {

@@ -173,6 +173,19 @@ fn scrapers_that_hang_hold_nothing() {
 }
 
 #[test]
+fn a_page_that_points_its_own_name_here_reads_nothing() {
+    let server = Server::new();
+    let status = |host: &str| {
+        let more = ["--header", &format!("host: {host}"), "--output", "/dev/null", "--write-out", "%{http_code}"];
+        get(&format!("{}/metrics", server.monitoring()), &more)
+    };
+    for (host, expected) in [("localhost:9464", "200"), ("127.0.0.1", "200"), ("evil.example", "421")] {
+        assert_eq!(status(host), expected, "{host}");
+    }
+    server.stop();
+}
+
+#[test]
 fn a_taken_port_ends_the_start_with_a_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address");

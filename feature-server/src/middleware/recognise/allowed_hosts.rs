@@ -62,7 +62,7 @@ impl Hosts {
 
 /// Whether an attacker cannot point this name, in the spelling of [`crate::host`], here: an address needs no DNS, and
 /// browsers resolve loopback names to their own machine.
-fn is_literal_or_loopback(host: &str) -> bool {
+pub(crate) fn is_literal_or_loopback(host: &str) -> bool {
     let is_ipv6 = || {
         let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         inside.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
