@@ -52,9 +52,15 @@ pub struct Configuration {
     /// The settings as they were given.
     values: Table,
     origins: Origins,
+    ignored_variables: Vec<&'static str>,
 }
 
 impl Configuration {
+    /// The variables of OpenTelemetry with values that the server does not take.
+    pub fn ignored_variables(&self) -> &[&'static str] {
+        &self.ignored_variables
+    }
+
     /// The settings: every value by itself and all of them together are allowed.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -50,7 +50,16 @@ fn run(line: CommandLine) -> Result<()> {
     let settings = configuration.settings();
     telemetry::init(&settings.log);
     match line.command {
-        Command::Serve(_) => Builder::new_current_thread().enable_all().build()?.block_on(serve(settings)),
+        Command::Serve(_) => {
+            for variable in configuration.ignored_variables() {
+                tracing::warn!(variable, "the variable has a value that this server does not take, and is left out");
+            }
+            let runtime = Builder::new_current_thread().enable_all().build()?;
+            let ended = runtime.block_on(serve(settings));
+            // Does not wait for a blocking thread that reads from a disk that hangs.
+            runtime.shutdown_background();
+            ended
+        }
         Command::Token(TokenArgs { keys: Some(KeysCommand::Keygen), .. }) => generate_key(settings),
         Command::Token(TokenArgs { keys: Some(KeysCommand::Keys), .. }) => list_keys(settings),
         Command::Token(arguments) => mint(settings, arguments),

@@ -134,7 +134,7 @@ impl Journal {
         self.revision
     }
 
-    /// The bytes of all frames.
+    /// The bytes of all segments, without the space for later frames.
     pub(crate) fn bytes(&self) -> u64 {
         self.earlier_bytes + self.end.offset
     }

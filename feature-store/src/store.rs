@@ -64,7 +64,7 @@ pub struct StoreStatus {
     pub revision: u64,
     /// The time of the last committed event.
     pub newest_event: Option<Timestamp>,
-    /// The bytes of all events on the disk.
+    /// The bytes of the journal, without the space for later events.
     pub journal_bytes: u64,
     /// Events that are visible, and that the projection on the disk does not have yet.
     pub projection_lag: u64,

@@ -1,6 +1,6 @@
 //! Makes what a release consists of, in `target/dist`: a tarball, a Debian package, a bill of materials, checksums.
 //!
-//! The same commit with the same compiler gives the same bytes.
+//! The same commit gives the same bytes on the same machine.
 
 mod package_check;
 
@@ -29,9 +29,12 @@ pub const PRODUCTION: &str = "production";
 pub const RELEASE: &str = "release";
 
 /// What the tarball has beside the binary, the manual and the documents: the file, its folder in the tarball.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 9] = [
     ("README.md", ""),
     ("CHANGELOG.md", ""),
+    ("SECURITY.md", ""),
+    ("deploy/grafana-dashboard.json", "deploy"),
+    ("deploy/prometheus-rules.yml", "deploy"),
     ("LICENSE", ""),
     ("feature-server.toml", ""),
     ("deploy/feature-server.service", "systemd"),
@@ -155,7 +158,7 @@ fn debian_package(
 fn bill_of_materials(workspace: &Workspace, target: &Path, time: &str) -> Result<()> {
     let tool = install::cargo_tool(workspace, "cargo-cyclonedx", CARGO_CYCLONEDX, "cargo-cyclonedx")?;
     let mut command = workspace.command(tool);
-    command.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5"]);
+    command.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5", "--no-build-deps"]);
     command.args(["--override-filename", "bill-of-materials", "--manifest-path", "feature-server/Cargo.toml"]);
     run(command.env("SOURCE_DATE_EPOCH", time))?;
     // The tool writes a file beside the manifest of each member, with the path of this machine.

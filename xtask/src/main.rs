@@ -76,7 +76,7 @@ Examples:
         /// The target to run: the name of a file in tests/fuzz/targets. Without it, all targets.
         target: Option<String>,
     },
-    /// Compare the release build of the server with tonic alone and with etcd, and print a table of the goals.
+    /// Compare the server as it is shipped with tonic alone and with etcd, and print a table of the goals.
     ///
     /// Takes six to seven minutes after the build. `cargo xtask bench --help` lists the options. Installs etcd from
     /// Debian's packages if it is missing.
@@ -116,7 +116,7 @@ Examples:
     /// Installs cargo-deb and cargo-cyclonedx from crates.io if they are missing, which takes minutes.
     #[command(after_help = "\
 Examples:
-  cargo xtask dist                     builds the release binary first
+  cargo xtask dist                     builds the binary that is shipped first
   cargo xtask dist --no-build --check  takes target/release/feature-server as it is, and tests the package")]
     Dist {
         /// Take the binary of `cargo build --release` that is there, which is quicker to build and not what is shipped.

@@ -18,7 +18,7 @@ const DEFAULT_FILE: &str = "feature-server.toml";
 /// `feature-server` puts `FEATURE_SERVER_PORT` and the like into the environment of every container.
 const PREFIX: &str = "FEATURE_SERVER__";
 
-/// OpenTelemetry's own variables, each with the key whose default it sets. Of two for one key the later counts.
+/// OpenTelemetry's own variables, each with its key. Of two for one key the later counts.
 const OPENTELEMETRY: [(&str, &str); 5] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces.endpoint"),
@@ -52,13 +52,18 @@ pub(super) fn load_from(
 ) -> Result<Configuration, ConfigError> {
     let variables: Vec<(OsString, OsString)> = variables.into_iter().collect();
     let mut sources = Vec::new();
-    // They are said to every program of a machine, so what is said to this one counts more.
+    sources.extend(read_file(flags.config.as_deref(), default_file)?);
+    // Variables count more than the file, and those of this server more than those that all programs read. What only
+    // other programs understand is left out, as OpenTelemetry demands.
+    let mut ignored_variables = Vec::new();
     for (name, path) in OPENTELEMETRY {
         if let Some((_, value)) = variables.iter().find(|(known, _)| known == name) {
-            sources.extend(read_text(name, path, value.clone())?);
+            match read_text(name, path, value.clone()) {
+                Ok(source) => sources.extend(source),
+                Err(_) => ignored_variables.push(name),
+            }
         }
     }
-    sources.extend(read_file(flags.config.as_deref(), default_file)?);
     sources.extend(read_environment(variables)?);
     for (flag, path, text) in [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)] {
         if let Some(text) = text {
@@ -72,7 +77,7 @@ pub(super) fn load_from(
     }
     let settings = values.clone().try_into().expect("values that are allowed one by one are allowed together");
     rules::check(&settings, &origins)?;
-    Ok(Configuration { settings, values, origins })
+    Ok(Configuration { settings, values, origins, ignored_variables })
 }
 
 /// What a file, a variable or a flag says, with its name. It is allowed by itself.

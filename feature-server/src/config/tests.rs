@@ -110,7 +110,7 @@ fn variables_hold_every_kind_of_value() {
 }
 
 #[test]
-fn variables_of_opentelemetry_take_the_place_of_defaults() {
+fn variables_of_opentelemetry_count_more_than_the_file_and_less_than_those_of_the_server() {
     let (endpoint, other) = ("http://one:4317", "http://two:4317");
     let file = format!("traces.endpoint = '{other}'");
     let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
@@ -120,8 +120,8 @@ fn variables_of_opentelemetry_take_the_place_of_defaults() {
         ("", vec![general], endpoint),
         ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", other)], other),
         ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")], endpoint),
-        (&file, vec![general], other),
-        ("traces.endpoint = ''", vec![general], ""),
+        (&file, vec![general], endpoint),
+        (&file, vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "")], other),
         (&file, vec![general, ("FEATURE_SERVER__TRACES__ENDPOINT", "http://three:4317")], "http://three:4317"),
     ];
     for (file, variables, expected) in table {
@@ -133,6 +133,21 @@ fn variables_of_opentelemetry_take_the_place_of_defaults() {
         let sampler = (traces.sampler, traces.sampler_ratio);
         assert_eq!((&*traces.service_name, sampler), ("a, b", (TraceSampler::ParentBasedTraceIdRatio, expected)));
     }
+}
+
+#[test]
+fn variables_of_opentelemetry_that_only_others_understand_are_left_out_and_named() {
+    let given = [
+        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
+        ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:secret@collector:4317"),
+    ];
+    let variables = given.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let configuration = load_from(&Flags::default(), Path::new("no such file"), variables).unwrap();
+    assert_eq!(*configuration.settings(), Settings::default());
+    let mut names = configuration.ignored_variables().to_vec();
+    names.sort_unstable();
+    assert_eq!(names, ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"]);
 }
 
 #[test]
@@ -220,7 +235,13 @@ fn the_effective_configuration_names_origins() {
 fn the_effective_configuration_can_be_fed_back() {
     for settings in [Settings::default(), full()] {
         let values = Table::try_from(&settings).unwrap();
-        let text = Configuration { settings: settings.clone(), values, origins: Default::default() }.to_toml();
+        let text = Configuration {
+            settings: settings.clone(),
+            values,
+            origins: Default::default(),
+            ignored_variables: Vec::new(),
+        }
+        .to_toml();
         assert_eq!(loaded(&text, &[], &[]), settings, "{text}");
     }
 }

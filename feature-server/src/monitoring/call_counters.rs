@@ -1,4 +1,4 @@
-//! Counts calls. Each core has counters of its own, so that no call waits for another core's cache line; they are
+//! Counts calls. Each core has counters of its own, so that cores rarely wait for each other's cache lines; they are
 //! summed up when they are read.
 
 use std::sync::atomic::{AtomicU64, Ordering};

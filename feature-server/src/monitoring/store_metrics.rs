@@ -108,7 +108,7 @@ impl Collector for StoreMetrics {
         }
         Family::histogram(encoder, "feature_store_durable_seconds", "How long a group of writes took to be durable")?
             .total(&Total::of(&DURABLE_SECONDS, [&self.groups.durable]))?;
-        Family::histogram(encoder, "feature_store_group_size", "Writes that became durable with one sync")?
+        Family::histogram(encoder, "feature_store_group_size", "Writes decided together, with one sync")?
             .total(&Total::of(&GROUP_WRITES, [&self.groups.writes]))?;
         Family::gauge(encoder, "feature_store_queue_length", "Writes that wait for their turn")?
             .value(self.committer.queue_length() as f64)?;
@@ -118,7 +118,7 @@ impl Collector for StoreMetrics {
         let accepts = *self.committer.accepts_writes().borrow();
         Family::gauge(encoder, "feature_store_accepts_writes", "0 while writes are refused, or one hangs")?
             .value(f64::from(u8::from(accepts)))?;
-        Family::gauge(encoder, "feature_store_journal_bytes", "The bytes of all events on the disk")?
+        Family::gauge(encoder, "feature_store_journal_bytes", "The bytes of the journal")?
             .value(status.journal_bytes as f64)?;
         let free = self.free_bytes.load(Ordering::Relaxed);
         if free != UNKNOWN {

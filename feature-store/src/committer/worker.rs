@@ -1,6 +1,7 @@
 //! The turns of the committer, without its thread: one group, its append, its replies, and the end.
 //!
-//! A turn has no thread, and its outcome no clock: the same jobs, times and store give the same outcome.
+//! A turn has no thread. The same jobs, times and store give the same outcome, but for the moments in a
+//! [`GroupCommit`].
 
 use std::sync::Arc;
 use std::thread;

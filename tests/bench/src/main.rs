@@ -1,4 +1,4 @@
-//! Benchmarks of the release build of the feature server against baselines, which run in the same minute.
+//! Benchmarks of the feature server as it is shipped, against baselines, which run in the same minute.
 //!
 //! `cargo xtask bench` builds the contestants and runs this program. The server runs as a process of its own.
 

@@ -66,7 +66,8 @@ def main():
         pod = one(resources, "StatefulSet")["spec"]["template"]["spec"]
         check_restricted(pod)
         check_probes(pod, port)
-        check_configuration(pod, one(resources, "ConfigMap"))
+        check_configuration(pod, one(resources, "ConfigMap"), values)
+        check_monitoring(resources)
     refused({"tls": {"clientCaSecretName": "clients"}, **NOTHING}, "the probes need metrics.enabled")
     check_document()
     print("the chart is sound")
@@ -113,7 +114,7 @@ def check_restricted(pod):
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
-    allowed = {"configMap", "secret"}
+    allowed = {"configMap", "emptyDir", "secret"}
     for volume in pod["volumes"]:
         assert set(volume) - {"name"} <= allowed, volume
     mounted = {mount["name"] for mount in container["volumeMounts"]}
@@ -132,7 +133,19 @@ def check_probes(pod, port):
     assert container["startupProbe"]["periodSeconds"] == 1, "failureThreshold counts seconds"
 
 
-def check_configuration(pod, config_map):
+def check_monitoring(resources):
+    """Prometheus finds the metrics, callers do not."""
+    with_metrics = [
+        service["metadata"]["name"]
+        for service in resources
+        if service["kind"] == "Service" and "metrics" in {port["name"] for port in service["spec"]["ports"]}
+    ]
+    assert all(name.endswith("-headless") for name in with_metrics), with_metrics
+    for monitor in (resource for resource in resources if resource["kind"] == FOREIGN):
+        assert with_metrics and monitor["spec"]["jobLabel"] == "app.kubernetes.io/name", monitor
+
+
+def check_configuration(pod, config_map, values):
     """The server itself reads the file and the variables of the container."""
     [container] = pod["containers"]
     variables = {variable["name"]: variable["value"] for variable in container["env"]}
@@ -143,6 +156,8 @@ def check_configuration(pod, config_map):
         output = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert output.returncode == 0, (output.stderr, json.dumps(variables))
     assert 'data = "/var/lib/feature-server/data"' in output.stdout, output.stdout
+    endpoint = values.get("traces", {}).get("endpoint", "")
+    assert f'endpoint = "{endpoint}"' in output.stdout, output.stdout
 
 
 def check_document():

@@ -1,10 +1,11 @@
 //! Probes of the real server: ready from the first read on until it begins to stop, on both listeners.
 
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::curl::{Curl, Version};
 use crate::support::harness::{Folder, Server, limited};
@@ -94,19 +95,25 @@ fn the_command_probe_says_whether_the_server_is_ready() {
     assert!(String::from_utf8_lossy(&output.stderr).contains(&format!("no answer from {address}")));
 }
 
-#[test]
-fn a_server_that_stops_is_not_ready_but_alive() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_is_not_ready_but_alive() {
     let server = Folder::new("[server]\nshutdown_grace_ms = 60000\n").serve();
     ready_report(&server);
     // A stream that is open keeps the server from ending.
-    let _stream = TcpStream::connect(server.address()).expect("a connection");
+    let mut health = HealthClient::new(server.channel().await);
+    let stream = health.watch(HealthCheckRequest::default()).await.expect("a stream").into_inner();
     server.signal(Signal::TERM);
-    let mut seen_draining = false;
-    while let Some((status, report)) = get(&format!("{}/readyz", server.monitoring())) {
-        seen_draining |= status == 503;
-        assert!(!seen_draining || status == 503, "ready again after {report}");
-        if seen_draining {
-            assert_eq!(report, "{\"status\":\"draining\"}\n");
-        }
+    let probe = |path: &str| get(&format!("{}{path}", server.monitoring())).expect("the server has not ended");
+    let deadline = Instant::now() + PATIENCE;
+    while probe("/readyz").0 == 200 {
+        assert!(Instant::now() < deadline, "the server is still ready");
+    }
+    for _ in 0..10 {
+        assert_eq!(probe("/readyz"), (503, "{\"status\":\"draining\"}\n".to_owned()));
+        assert_eq!(probe("/healthz").0, 200);
+    }
+    drop((stream, health));
+    while get(&format!("{}/healthz", server.monitoring())).is_some() {
+        assert!(Instant::now() < deadline, "the server does not end");
     }
 }

@@ -11,6 +11,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -219,8 +220,14 @@ async fn a_collector_that_is_away_costs_one_line_a_minute_and_no_call() {
             server.wait_for_log(LOST, 1);
         }
     }
-    assert_eq!(server.log().lines().filter(|line| line.contains(LOST)).count(), 1);
-    server.stop();
+    server.signal(Signal::TERM);
+    // The second line is the one at the end.
+    server.wait_for_log(LOST, 2);
+    server.wait_for_log("shutting down", 1);
+    let log = server.log();
+    let place = |text: &str| log.rfind(text);
+    assert!(place(LOST) > place("shutting down"), "{log}");
+    assert_eq!(log.lines().filter(|line| line.contains(LOST)).count(), 2, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

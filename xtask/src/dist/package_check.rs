@@ -40,7 +40,7 @@ pub fn check(workspace: &Workspace, profile: &str) -> Result<()> {
     fs::write(steps, STEPS).context("writing the steps")?;
     fs::write(&script, LAYER).context("writing the script")?;
     run(Command::new("unshare").args(["--mount", "bash"]).arg(script).arg(&folder))
-        .context("the check needs root and overlayfs")
+        .context("the check of the package failed; it needs root and overlayfs")
 }
 
 fn the_package(folder: &Path) -> Result<PathBuf> {

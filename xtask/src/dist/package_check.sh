@@ -18,7 +18,7 @@ fail() {
 # Gives a command the rights that the unit has.
 as_service=(setpriv --reuid feature-server --regid feature-server --clear-groups --bounding-set=-all --no-new-privs)
 
-# Starts the unit's command as systemd would, on a free port, and waits until it listens.
+# Starts the unit's command as systemd would, on free ports, and waits until it listens.
 start() {
     install -d -m 0700 -o feature-server -g feature-server "$data"
     local command line
@@ -26,7 +26,8 @@ start() {
     rm -f said && mkfifo said
     # The words of the command have no quotes.
     # shellcheck disable=SC2086
-    "${as_service[@]}" env FEATURE_SERVER__SERVER__LISTEN=127.0.0.1:0 $command >said 2>log &
+    "${as_service[@]}" env FEATURE_SERVER__SERVER__LISTEN=127.0.0.1:0 \
+        FEATURE_SERVER__METRICS__LISTEN=127.0.0.1:0 $command >said 2>log &
     server=$!
     exec 3<said
     address=

@@ -1,9 +1,9 @@
-{{- /* The name of all resources: the release's, with the chart's unless it is in there. */}}
+{{- /* The name of all resources: the release's, with the chart's unless it is in there. Kubernetes adds to it. */}}
 {{- define "feature-server.name" -}}
 {{- if contains .Chart.Name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 52 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 

@@ -177,20 +177,22 @@ fn variables_and_flags_are_named_as_the_origin() {
                 .to_owned(),
         ),
         (
-            "OTEL_TRACES_SAMPLER",
+            "FEATURE_SERVER__TRACES__SAMPLER",
             "jaeger_remote",
-            format!("traces.sampler = \"jaeger_remote\" (OTEL_TRACES_SAMPLER): must be one of {samplers}"),
+            format!(
+                "traces.sampler = \"jaeger_remote\" (FEATURE_SERVER__TRACES__SAMPLER): must be one of {samplers}"
+            ),
         ),
         (
-            "OTEL_TRACES_SAMPLER_ARG",
+            "FEATURE_SERVER__TRACES__SAMPLER_RATIO",
             "1.5",
-            "traces.sampler_ratio = 1.5 (OTEL_TRACES_SAMPLER_ARG): must be a number from 0 to 1, such as 0.01"
+            "traces.sampler_ratio = 1.5 (FEATURE_SERVER__TRACES__SAMPLER_RATIO): must be a number from 0 to 1, such as 0.01"
                 .to_owned(),
         ),
         (
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "FEATURE_SERVER__TRACES__ENDPOINT",
             "collector:4317",
-            format!("traces.endpoint = \"collector:4317\" (OTEL_EXPORTER_OTLP_ENDPOINT): must be {endpoint}"),
+            format!("traces.endpoint = \"collector:4317\" (FEATURE_SERVER__TRACES__ENDPOINT): must be {endpoint}"),
         ),
         (
             "FEATURE_SERVER__ROLES",

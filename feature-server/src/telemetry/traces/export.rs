@@ -95,7 +95,7 @@ pub(super) async fn run(
                 reason = error;
             }
         }
-        if lost > 0 && reported.is_none_or(|at| at.elapsed() >= REPORT_PAUSE) {
+        if lost > 0 && (ends || reported.is_none_or(|at| at.elapsed() >= REPORT_PAUSE)) {
             report(mem::take(&mut lost), &reason);
             reported = Some(Instant::now());
         }

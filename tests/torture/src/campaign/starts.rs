@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use fastrand::Rng;
 use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
@@ -14,7 +14,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::progress::Progress;
 use crate::report::Report;
@@ -44,28 +46,39 @@ pub async fn starts(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
 }
 
 async fn start_and_stop(binary: &Binary, data: &Path, token: &str, rng: &mut Rng) -> Result<()> {
-    // On a terminal's side nothing says when the listener is there, so the port is chosen here, and asked at once.
-    let monitoring = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let calls = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+    // The server prints its addresses when it is ready, and this asks before. So the ports are chosen here.
+    let free = [std::net::TcpListener::bind("127.0.0.1:0")?, std::net::TcpListener::bind("127.0.0.1:0")?];
+    let [monitoring, calls] = [free[0].local_addr()?.to_string(), free[1].local_addr()?.to_string()];
+    drop(free);
     let mut binary = binary.clone();
     binary.environment.push(("FEATURE_SERVER__METRICS__LISTEN".to_owned(), monitoring.clone()));
     let starting = binary.start_at(data, &calls)?;
     let ready = async {
-        while readyz(&monitoring).await.is_none_or(|status| status != 200) {}
+        while readyz(&monitoring).await.is_none_or(|status| status != 200) {
+            sleep(Duration::from_millis(1)).await;
+        }
         read(&calls, token).await.context("/readyz says 200, and a read fails")
     };
-    let (ready, listening) = tokio::join!(tokio::time::timeout(PATIENCE, ready), starting.listening());
-    let server = listening?;
-    ready.context("the server does not get ready")??;
+    let ready = async { timeout(PATIENCE, ready).await.context("the server does not get ready")? };
+    let ((), server) = tokio::try_join!(ready, starting.listening())?;
     sleep(Duration::from_millis(rng.u64(..LIFE_MS))).await;
     stop(server, &monitoring).await
 }
 
+/// Stops a server, which a stream keeps alive until `/readyz` has said that it stops.
 async fn stop(server: Server, monitoring: &str) -> Result<()> {
+    let mut health = HealthClient::new(server.channel()?);
+    let stream = health.watch(HealthCheckRequest::default()).await?.into_inner();
     server.terminate().await?;
+    let draining = async {
+        while readyz(monitoring).await != Some(503) {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, draining).await.context("/readyz does not say that the server stops")?;
+    drop((stream, health));
     let ended = server.ended();
     tokio::pin!(ended);
-    let mut was_draining = false;
     loop {
         tokio::select! {
             ended = &mut ended => {
@@ -73,11 +86,9 @@ async fn stop(server: Server, monitoring: &str) -> Result<()> {
                 ensure!(status.success(), "the server ended with {status}:\n{log}");
                 return Ok(());
             }
-            status = readyz(monitoring) => match status {
-                Some(200) if was_draining => bail!("/readyz says 200 after it has said that the server stops"),
-                Some(503) => was_draining = true,
-                _ => {}
-            },
+            status = readyz(monitoring) => {
+                ensure!(status != Some(200), "/readyz says 200 after it has said that the server stops");
+            }
         }
     }
 }
