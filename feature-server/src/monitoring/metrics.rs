@@ -7,7 +7,7 @@ use http::HeaderMap;
 use http::header::ACCEPT;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, prometheus_text, text,
+    DescriptorEncoder, EncodeCounterValue, EncodeLabelSet, MetricEncoder, NoLabelSet, prometheus_text, text,
 };
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
@@ -84,12 +84,7 @@ impl<'a> Family<'a> {
     }
 
     /// The only sample of a counter.
-    pub(super) fn count(mut self, value: u64) -> fmt::Result {
-        self.0.encode_counter(&value, NO_EXEMPLAR)
-    }
-
-    /// The only sample of a counter of seconds.
-    pub(super) fn seconds(mut self, value: f64) -> fmt::Result {
+    pub(super) fn count(mut self, value: impl EncodeCounterValue) -> fmt::Result {
         self.0.encode_counter(&value, NO_EXEMPLAR)
     }
 

@@ -56,7 +56,7 @@ impl Collector for ProcessMetrics {
             .value(started_at)?;
         // Where the kernel does not say, these are left out.
         let Ok(usage) = Usage::read() else { return Ok(()) };
-        Family::counter(encoder, "process_cpu_seconds", "Processor time in seconds")?.seconds(usage.cpu_seconds)?;
+        Family::counter(encoder, "process_cpu_seconds", "Processor time in seconds")?.count(usage.cpu_seconds)?;
         let gauges = [
             ("process_resident_memory_bytes", "Memory in use", usage.resident_bytes as f64),
             ("process_virtual_memory_bytes", "Address space in use", usage.virtual_bytes as f64),
