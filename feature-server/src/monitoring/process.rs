@@ -1,12 +1,12 @@
 //! The metrics of the process, by the names that Prometheus recommends to all clients, and the build.
 
-use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fmt, fs};
 
-use procfs::process::{LimitValue, Process};
-use procfs::{ProcResult, page_size, ticks_per_second};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
+use rustix::param::{clock_ticks_per_second, page_size};
+use rustix::process::{Resource, getrlimit};
 
 use super::metrics::Family;
 
@@ -22,26 +22,26 @@ struct Usage {
     cpu_seconds: f64,
     resident_bytes: u64,
     virtual_bytes: u64,
-    threads: i64,
+    threads: u64,
     open_files: usize,
     max_files: u64,
 }
 
 impl Usage {
-    fn read() -> ProcResult<Self> {
-        let process = Process::myself()?;
-        let (stat, limits) = (process.stat()?, process.limits()?);
-        let ticks = ticks_per_second() as f64;
-        Ok(Self {
-            cpu_seconds: (stat.utime + stat.stime) as f64 / ticks,
-            resident_bytes: stat.rss * page_size(),
-            virtual_bytes: stat.vsize,
-            threads: stat.num_threads,
-            open_files: process.fd_count()?,
-            max_files: match limits.max_open_files.soft_limit {
-                LimitValue::Value(limit) => limit,
-                LimitValue::Unlimited => u64::MAX,
-            },
+    /// `None` where the kernel hides the files, as the unit for systemd may ask it to.
+    fn read() -> Option<Self> {
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // proc_pid_stat(5). The second field is the name, in parentheses; it may have any characters.
+        let (_, after_name) = stat.rsplit_once(") ")?;
+        let fields: Vec<_> = after_name.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        Some(Self {
+            cpu_seconds: (field(14)? + field(15)?) as f64 / clock_ticks_per_second() as f64,
+            resident_bytes: field(24)? * page_size() as u64,
+            virtual_bytes: field(23)?,
+            threads: field(20)?,
+            open_files: fs::read_dir("/proc/self/fd").ok()?.count(),
+            max_files: getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX),
         })
     }
 }
@@ -55,7 +55,7 @@ impl Collector for ProcessMetrics {
         Family::gauge(encoder, "process_start_time_seconds", "When the process started, in seconds since 1970")?
             .value(started_at)?;
         // Where the kernel does not say, these are left out.
-        let Ok(usage) = Usage::read() else { return Ok(()) };
+        let Some(usage) = Usage::read() else { return Ok(()) };
         Family::counter(encoder, "process_cpu_seconds", "Processor time in seconds")?.count(usage.cpu_seconds)?;
         let gauges = [
             ("process_resident_memory_bytes", "Memory in use", usage.resident_bytes as f64),
