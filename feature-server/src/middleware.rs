@@ -2,9 +2,9 @@
 
 pub(crate) mod admission;
 pub mod auth;
+pub mod browsers;
 pub(crate) mod call_host;
 pub(crate) mod call_log;
-pub(crate) mod cors;
 pub(crate) mod error_details;
 pub mod fair_share;
 pub(crate) mod rate_limit;

@@ -23,7 +23,7 @@ use tonic::service::Routes;
 
 use crate::config::settings::Settings;
 use crate::middleware::auth::{self, AuthLayer};
-use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::monitoring::call_counters::methods_in;

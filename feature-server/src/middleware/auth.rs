@@ -1,6 +1,5 @@
 //! The layer that authenticates and authorises every call before its message is decoded.
 
-pub mod instances;
 pub mod rules;
 
 use std::convert::Infallible;
@@ -22,10 +21,10 @@ use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
 use tower::{Layer, Service};
 
-use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
+use crate::host::Instances;
 use crate::middleware::rate_limit::CallRates;
 use crate::permit::{Permit, Usage};
 use crate::telemetry::traces::ChildSpan;

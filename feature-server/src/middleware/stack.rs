@@ -15,7 +15,7 @@ use crate::middleware::auth::AuthLayer;
 use crate::middleware::call_host::ServerHost;
 use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::{Recogniser, Recognition};
-use crate::middleware::{admission, call_log, cors, error_details, response_body};
+use crate::middleware::{admission, browsers, call_log, error_details, response_body};
 use crate::net::listener;
 use crate::net::shutdown;
 use crate::net::tls::Tls;
@@ -92,5 +92,5 @@ where
     // Every answer has a request id and a line in the log, pages and refusals included; a sampled call has a trace.
     let service = call_log::CallLogService::new(service, tracer);
     // Pages of allowed origins can read all answers.
-    cors::Cors::new(service, allowed_origins)
+    browsers::Cors::new(service, allowed_origins)
 }
