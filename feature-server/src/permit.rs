@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 
 use crate::config::settings::Limits;
 use crate::error::Failure;
-pub use crate::middleware::rate_limit::Usage;
-use crate::middleware::rate_limit::{Bound, LARGE_BYTES, give_back};
+pub use crate::middleware::identity_share::Usage;
+use crate::middleware::identity_share::{Bound, LARGE_BYTES, give_back};
 use crate::middleware::stream_buffer::ReadTask;
 use crate::net::slots::{Slot, Slots};
 use crate::permit::decode_pool::JOBS;
@@ -79,7 +79,7 @@ enum Standing {
     /// Anonymous, in a slot for as long as the call lasts.
     Lasting { _slot: Slot },
     /// Authenticated. `identity` counts all calls of the identity.
-    Authenticated { identity: Arc<Usage>, cost: u64 },
+    Authenticated { identity: Arc<Usage> },
 }
 
 /// Returns the slot and the memory of a call when it is dropped: at the end of the call.
@@ -127,12 +127,12 @@ impl Permit {
         extensions.get()
     }
 
-    /// Counts the call, with its cost in calls, as an authenticated one from now on. It is [`Failure::Overloaded`] at
-    /// the limit of authenticated calls, in total or of this identity.
-    pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
+    /// Counts the call as an authenticated one from now on. Fails with [`Failure::Overloaded`] at the limit of
+    /// authenticated calls, in total or of this identity.
+    pub fn authenticate(&self, identity: Arc<Usage>) -> Result<(), Failure> {
         let permits = &self.0.permits;
         permits.calls.take(1, &permits.used.calls, &identity.calls)?;
-        self.held().standing = Standing::Authenticated { identity, cost };
+        self.held().standing = Standing::Authenticated { identity };
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Permit {
         let mut held = self.held();
         let permits = &self.0.permits;
         let received = match &held.standing {
-            Standing::Authenticated { identity, .. } => {
+            Standing::Authenticated { identity } => {
                 if bytes >= LARGE_BYTES {
                     identity.add_large_bytes(bytes);
                 }
@@ -198,14 +198,6 @@ impl Permit {
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
     }
 
-    /// A number that stands for the call's identity, and the cost of the call, in calls; none for an anonymous call.
-    pub(crate) fn identity_and_cost(&self) -> Option<(usize, u64)> {
-        match &self.held().standing {
-            Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
-            _ => None,
-        }
-    }
-
     /// Ends the call: nothing more of its request is read.
     pub(crate) fn refuse(&self, failure: Failure) {
         self.held().refused = Some(failure);
@@ -225,7 +217,7 @@ impl Permit {
 impl Drop for PermitGuard {
     fn drop(&mut self) {
         let Held { standing, bytes, .. } = std::mem::take(&mut *self.permit.held());
-        if let Standing::Authenticated { identity, .. } = standing {
+        if let Standing::Authenticated { identity } = standing {
             for used in [&self.permit.0.permits.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
                 give_back(&used.calls, 1);

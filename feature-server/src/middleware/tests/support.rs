@@ -61,7 +61,7 @@ pub fn service()
         async move {
             // Like the layer in front of the real services.
             if request.headers().contains_key("authorization")
-                && let Err(failure) = Permit::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
+                && let Err(failure) = Permit::of(request.extensions()).unwrap().authenticate(Default::default())
             {
                 return Ok(failure.status(CallContext::of(request.extensions()).request_id()).into_http());
             }
