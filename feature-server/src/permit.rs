@@ -137,13 +137,13 @@ impl Permit {
     }
 
     /// Lets an anonymous call go on to its service. A stream needs its slot before, because the work that a service
-    /// starts for it may take a while to end. It is [`Failure::Overloaded`] if there is no slot.
+    /// starts for it may take a while to end. Fails with [`Failure::Overloaded`] when there is no slot.
     pub fn begin_without_token(&self) -> Result<(), Failure> {
         if self.0.slots == 1 { Ok(()) } else { self.acquire_long_running() }
     }
 
-    /// Acquires a slot for a call that does not end at once; [`Failure::Overloaded`] if there is none. An authenticated
-    /// call has one already.
+    /// Acquires a slot for a call that does not end at once; an authenticated call has one already. Fails with
+    /// [`Failure::Overloaded`] when there is none.
     pub(crate) fn acquire_long_running(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
@@ -154,8 +154,8 @@ impl Permit {
         Ok(())
     }
 
-    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it;
-    /// [`Failure::Overloaded`] if there is none of these either.
+    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it. Fails with
+    /// [`Failure::Overloaded`] when there is none of these either.
     pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
@@ -170,8 +170,8 @@ impl Permit {
         self.0.message_bytes
     }
 
-    /// Reserves memory for bytes of the request. It is [`Failure::Overloaded`] at the limit of all requests or of the
-    /// identity, [`Error::MessageTooLarge`] at that of an anonymous call.
+    /// Reserves memory for bytes of the request. Fails with [`Failure::Overloaded`] at the limit of all requests or of
+    /// the identity, and with [`Error::MessageTooLarge`] at that of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let permits = &self.0.permits;

@@ -22,8 +22,8 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::nice(NICENESS);
 }
 
-/// Runs a job that decodes so many bytes for a call: at once up to [`INLINE_BYTES`], else on a thread of its own. The
-/// call is [`Error::Overloaded`] when there are too many jobs, in all or of its identity.
+/// Runs a job that decodes so many bytes for a call: at once up to [`INLINE_BYTES`], else on a thread of its own. Fails
+/// with [`Error::Overloaded`] when there are too many jobs, in all or of its identity.
 pub(crate) async fn run<T: Send + 'static>(
     permit: &Permit,
     bytes: usize,
