@@ -1,5 +1,5 @@
-//! The layer that authenticates and authorises every call before its message is decoded, and counts it for its identity:
-//! on a busy core, an identity that had more than its part waits.
+//! The layer that authenticates and authorises every call before its message is decoded. It counts the call for its
+//! identity: on a busy core, calls of an identity that had more than its part wait.
 
 pub mod rules;
 
@@ -194,8 +194,8 @@ struct Taken {
 }
 
 impl Taken {
-    /// Counts the call, with everything that it holds, among those of its identity. Returns the turn that it has to wait
-    /// for, if it has to.
+    /// Counts the call, with everything that it holds, among those of its identity. Returns the turn that it has to
+    /// wait for, if it has to.
     fn begin(self, request: &Request<Body>) -> Result<Option<Turn>, Failure> {
         let Some(permit) = Permit::of(request.extensions()) else { return Ok(None) };
         permit.authenticate(Arc::clone(&self.identity))?;

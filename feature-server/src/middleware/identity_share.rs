@@ -1,5 +1,5 @@
-//! What one identity gets of the server: its rate of calls, its part of the slots and the memory, and its turns on a busy
-//! worker. A large request costs as much as several calls.
+//! What one identity gets of the server: its rate of calls, its part of the slots and the memory, and its turns on a
+//! busy worker. A large request costs as much as several calls.
 //!
 //! - Each identity has a bucket that fills with calls at an even rate (GCRA), where that is configured. How full it is,
 //!   is one number, the time at which it will be full again, so taking a call from it is one atomic step and no lock.

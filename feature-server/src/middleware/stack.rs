@@ -57,8 +57,8 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    // Nothing of a call is decoded before its credential and its method's rule let it in. It counts calls by identity, and
-    // only calls that may be made.
+    // Nothing of a call is decoded before its credential and its method's rule let it in. The layer counts calls by
+    // identity, and only calls that may be made.
     identity.layer(router)
 }
 
