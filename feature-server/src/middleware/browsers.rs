@@ -1,4 +1,4 @@
-//! What pages in a browser may do: the layer [`Cors`] lets those of allowed origins call, and [`Hosts`] refuses pages
+//! What pages in a browser may do: the layer `Cors` lets those of allowed origins call, and `Hosts` refuses pages
 //! that have given this server a name of theirs.
 //!
 //! Credentials that a browser adds by itself (cookies, certificates) are not allowed: calls of pages carry bearer
