@@ -20,8 +20,8 @@ pub const INSTANCE_METADATA: &str = "x-zitadel-instance-id";
 /// The metadata that names an organization.
 pub const ORGANIZATION_METADATA: &str = "x-zitadel-orgid";
 
-/// What a call says about the place of its resource. Each name is none unless it is implemented. A malformed one is
-/// [`AuthError::FieldInvalid`].
+/// What a call says about the place of its resource. Each name is none unless it is implemented. Reading it fails with
+/// [`AuthError::FieldInvalid`] when it is malformed.
 ///
 /// [`Caller::admit`] reads a name only if the method needs it, and only after the right to call the method.
 pub trait CallNames {
@@ -44,8 +44,8 @@ pub trait CallNames {
 /// A call that names nothing.
 impl CallNames for () {}
 
-/// The caller of a method, with its rights on the method's resources. Without the right, a resource is
-/// [`AuthError::PermissionMissing`].
+/// The caller of a method, with its rights on the method's resources. Reaching a resource fails with
+/// [`AuthError::PermissionMissing`] when the caller has no right on it.
 ///
 /// Equal callers have equal rights, so the same request gets the same answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -86,13 +86,21 @@ impl Weighter<[u8; 32], Arc<Verified>> for TokenWeight {
 #[derive(Debug)]
 struct Unverified {
     error: AuthError,
-    /// The token's issuer, if the current keys do not include the token's key: the issuer may have newer ones.
-    issuer: Option<Arc<Issuer>>,
+    /// Set if the keys that were looked at do not include the token's key: its issuer may have newer ones.
+    key_missing: Option<KeyMissing>,
+}
+
+/// A look at an issuer's keys that did not find the one of a token.
+#[derive(Debug)]
+struct KeyMissing {
+    issuer: Arc<Issuer>,
+    /// When the keys had been loaded.
+    loaded: Option<Instant>,
 }
 
 impl From<AuthError> for Unverified {
     fn from(error: AuthError) -> Self {
-        Self { error, issuer: None }
+        Self { error, key_missing: None }
     }
 }
 
@@ -141,15 +149,27 @@ impl Authenticator {
 
     /// Authenticates a call by its token. Must be called on a tokio runtime.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Authentication {
-        let Unverified { error, issuer } = match self.0.verify(token, now) {
-            Ok(principal) => return Authentication::Ready(Ok(principal)),
-            Err(unverified) => unverified,
-        };
-        let Some(load) = issuer.and_then(|issuer| issuer.keys.refresh(now.monotonic)) else {
-            return Authentication::Ready(Err(error));
-        };
-        let (verifier, token) = (Arc::clone(&self.0), token.to_owned());
-        Authentication::Pending(PendingAuthentication { verifier, load, token, now })
+        match self.0.verify(token, now) {
+            Ok(principal) => Authentication::Ready(Ok(principal)),
+            Err(unverified) => self.with_newer_keys(unverified, token, now),
+        }
+    }
+
+    /// Authenticates with newer keys, if there are or may be any.
+    fn with_newer_keys(&self, unverified: Unverified, token: &str, now: Timestamp) -> Authentication {
+        let Unverified { error, key_missing } = unverified;
+        let Some(KeyMissing { issuer, loaded }) = key_missing else { return Authentication::Ready(Err(error)) };
+        match issuer.keys.refresh(now.monotonic) {
+            Some(load) => {
+                let (verifier, token) = (Arc::clone(&self.0), token.to_owned());
+                Authentication::Pending(PendingAuthentication { verifier, load, token, now })
+            }
+            // A load has ended since the look at the keys.
+            None if issuer.keys.loaded() != loaded => {
+                Authentication::Ready(self.0.verify(token, now).map_err(|unverified| unverified.error))
+            }
+            None => Authentication::Ready(Err(error)),
+        }
     }
 }
 
@@ -218,7 +238,11 @@ impl Verifier {
         let jws = Jws::parse(token)?;
         let issuer = Claims::issuer_of(&jws.payload)?;
         let issuer = self.issuers.get(&issuer).ok_or(AuthError::TokenInvalid("its issuer is not known"))?;
-        let key_unknown = |why| Unverified { error: AuthError::TokenInvalid(why), issuer: Some(Arc::clone(issuer)) };
+        let loaded = issuer.keys.loaded();
+        let key_unknown = |why| Unverified {
+            error: AuthError::TokenInvalid(why),
+            key_missing: Some(KeyMissing { issuer: Arc::clone(issuer), loaded }),
+        };
         let snapshot = issuer.keys.current(now.monotonic).map_err(key_unknown)?;
         let key = snapshot.keys.find(jws.key_id.as_deref(), jws.algorithm);
         jws.verify(key.ok_or_else(|| key_unknown("its issuer has no such key"))?)?;

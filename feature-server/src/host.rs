@@ -1,17 +1,26 @@
-//! Parses hosts and origins in requests and settings, and finds the one host that a request is for.
+//! The host that a request is for, and the instance and organization that it names by its host and its metadata.
 //!
 //! `demo.example.com`, `Demo.example.com` and `demo.example.com.` name the same host: case does not count, and one
 //! final dot, which makes a DNS name absolute, is removed.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use http::header::{HOST, ORIGIN};
+use feature_auth::access::{CallNames, INSTANCE_METADATA, ORGANIZATION_METADATA};
+use feature_auth::{AuthError, SetupError};
+use feature_core::{IdError, InstanceId, OrganizationId};
+use http::header::HOST;
 use http::uri::Authority;
-use http::{HeaderMap, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
+
+use crate::config::settings;
 
 /// The most bytes of a host with its port. A name in DNS has 253.
 const MAX_BYTES: usize = 253 + ":65535".len();
+
+/// The metadata that names the host of an instance, if a proxy has replaced the call's own.
+const INSTANCE_HOST_METADATA: &str = "x-zitadel-instance-host";
 
 /// A host, with or without a port. Its name is not empty.
 #[derive(Debug, Clone)]
@@ -61,7 +70,8 @@ impl Host {
         Self::of_authority(Authority::try_from(text).map_err(|_| HostError::Malformed)?)
     }
 
-    fn of_authority(authority: Authority) -> Result<Self, HostError> {
+    /// The host in the authority of a URI.
+    pub(crate) fn of_authority(authority: Authority) -> Result<Self, HostError> {
         if authority.as_str().contains('@') {
             return Err(HostError::UserInfo);
         }
@@ -95,136 +105,115 @@ impl PartialEq for Host {
     }
 }
 
-/// The origin of a page in a browser: its scheme, host and port, in lower case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Origin {
-    pub(crate) scheme: String,
-    host: String,
-    /// `None` for the default port of the scheme.
-    port: Option<u16>,
-}
-
-impl Origin {
-    /// The origin of the page that made a request; `None` if the request was not made by a page.
-    pub(crate) fn of<B>(request: &Request<B>) -> Option<Self> {
-        request.headers().get(ORIGIN)?.to_str().ok().and_then(Self::parse)
-    }
-
-    /// Parses an origin.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let uri: Uri = text.parse().ok()?;
-        let scheme = uri.scheme_str()?.to_ascii_lowercase();
-        let host = Host::of_authority(uri.authority()?.clone()).ok()?;
-        if uri.path().len() > 1 || uri.query().is_some() {
-            return None;
-        }
-        let port = unusual_port(&host, &scheme);
-        Some(Self { host: host.name().into_owned(), port, scheme })
-    }
-
-    /// Whether the page comes from the machine of the browser.
-    pub(crate) fn is_loopback(&self) -> bool {
-        let is_ipv4 = || self.host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback());
-        let is_ipv6 = || self.host == format!("[{}]", Ipv6Addr::LOCALHOST);
-        let is_name = self.host == "localhost" || self.host.ends_with(".localhost");
-        matches!(self.scheme.as_str(), "http" | "https") && (is_name || is_ipv4() || is_ipv6())
-    }
-
-    /// Whether the page comes from the host of the request.
-    ///
-    /// The scheme is not compared: behind a proxy that terminates TLS, the server does not know it.
-    pub(crate) fn is_of_server<B>(&self, request: &Request<B>) -> bool {
-        let server = host_of(request.uri(), request.headers()).ok().flatten();
-        server.is_some_and(|server| server.name() == self.host && unusual_port(&server, &self.scheme) == self.port)
-    }
-}
-
-fn unusual_port(host: &Host, scheme: &str) -> Option<u16> {
-    let usual = match scheme {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
+/// Whether an attacker cannot point this name, in the form of [`Host::name`], here: an address needs no DNS, and
+/// browsers resolve loopback names to their own machine.
+pub(crate) fn is_literal_or_loopback(host: &str) -> bool {
+    let is_ipv6 = || {
+        let inside = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        inside.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
     };
-    host.port().filter(|port| Some(*port) != usual)
+    host == "localhost" || host.ends_with(".localhost") || host.parse::<Ipv4Addr>().is_ok() || is_ipv6()
+}
+
+/// The instances of hosts, and the default instance.
+#[derive(Debug, Clone, Default)]
+pub struct Instances {
+    /// By host name, in the form of [`Host::name`].
+    hosts: HashMap<String, InstanceId>,
+    default: Option<InstanceId>,
+}
+
+/// The names in one request.
+#[derive(Debug)]
+pub struct RequestNames<'r> {
+    instances: &'r Instances,
+    headers: &'r HeaderMap,
+    /// The target, with the `:authority` if the protocol has one.
+    target: &'r Uri,
+}
+
+impl Instances {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`SetupError`] names the setting whose instance has no valid id.
+    pub fn new(settings: &settings::Instances) -> Result<Self, SetupError> {
+        let id = |key: &str, id: &str| InstanceId::new(id).map_err(|problem| SetupError::setting(key, id, problem));
+        let mut hosts = HashMap::new();
+        for (host, instance) in &settings.hosts {
+            let key = format!("instances.hosts.{host:?}");
+            let instance = id(&key, instance)?;
+            if let Some(other) = hosts.insert(canonical_name(host).into_owned(), instance.clone())
+                && other != instance
+            {
+                let problem = format!("the same host has the instance {other:?}: keep one entry for it");
+                return Err(SetupError::setting(key, instance, problem));
+            }
+        }
+        let default = settings.default.as_deref().map(|default| id("instances.default", default)).transpose()?;
+        Ok(Self { hosts, default })
+    }
+
+    /// The names in a request.
+    pub fn names<'r, B>(&'r self, request: &'r Request<B>) -> RequestNames<'r> {
+        RequestNames { instances: self, headers: request.headers(), target: request.uri() }
+    }
+}
+
+impl RequestNames<'_> {
+    /// The host of the instance in the metadata.
+    fn instance_host(&self) -> Result<Option<Host>, AuthError> {
+        let host = single(self.headers, INSTANCE_HOST_METADATA)?.map(|value| Host::parse(value.as_bytes()));
+        host.transpose().map_err(|error| AuthError::field(INSTANCE_HOST_METADATA, error))
+    }
+}
+
+impl CallNames for RequestNames<'_> {
+    fn instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        let instance = id(self.headers, INSTANCE_METADATA, InstanceId::new)?;
+        // A malformed host is refused even if it does not count.
+        self.instance_host()?;
+        Ok(instance)
+    }
+
+    fn default_instance(&self) -> Result<Option<InstanceId>, AuthError> {
+        let Instances { hosts, default } = self.instances;
+        if hosts.is_empty() {
+            return Ok(default.clone());
+        }
+        let host = match self.instance_host()? {
+            Some(host) => Some(host),
+            None => host_of(self.target, self.headers).map_err(|error| AuthError::field("host", error))?,
+        };
+        let of_host = host.and_then(|host| hosts.get(&*host.name()));
+        Ok(of_host.or(default.as_ref()).cloned())
+    }
+
+    fn organization(&self) -> Result<Option<OrganizationId>, AuthError> {
+        id(self.headers, ORGANIZATION_METADATA, OrganizationId::new)
+    }
+}
+
+/// The id in a metadata entry.
+///
+/// # Errors
+/// [`AuthError::FieldInvalid`] if the entry comes more than once or holds no id.
+fn id<I>(
+    headers: &HeaderMap,
+    name: &'static str,
+    id: impl FnOnce(&str) -> Result<I, IdError>,
+) -> Result<Option<I>, AuthError> {
+    let Some(value) = single(headers, name)? else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|_| AuthError::field(name, "must be UTF-8"))?;
+    id(text).map(Some).map_err(|error| AuthError::field(name, error))
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, AuthError> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    // A proxy and this server could choose different ones of two values.
+    if values.next().is_some() { Err(AuthError::field(name, "must be given once at most")) } else { Ok(first) }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_read_and_have_one_spelling() {
-        let longest = format!("{}.example:65535", "a".repeat(253 - ".example".len()));
-        let (too_long, digits) = (format!("a{longest}"), format!("localhost:{}", "0".repeat(300)));
-        let longest_name = longest.strip_suffix(":65535").unwrap();
-        let (malformed, user_info) = (Err(HostError::Malformed), Err(HostError::UserInfo));
-        let table = [
-            // text, name and port
-            ("demo.example.com", Ok(("demo.example.com", None))),
-            ("Demo.EXAMPLE.com:8080", Ok(("demo.example.com", Some(8080)))),
-            ("demo.example.com.", Ok(("demo.example.com", None))),
-            ("demo.example.com.:443", Ok(("demo.example.com", Some(443)))),
-            ("demo.example.com..", Ok(("demo.example.com.", None))),
-            ("localhost.", Ok(("localhost", None))),
-            ("127.0.0.1.", Ok(("127.0.0.1", None))),
-            ("[::1]:8080", Ok(("[::1]", Some(8080)))),
-            ("localhost:", Ok(("localhost", None))),
-            (&*longest, Ok((longest_name, Some(65535)))),
-            ("", malformed),
-            (".", malformed),
-            (":8080", malformed),
-            ("localhost:65536", malformed),
-            ("localhost:+80", malformed),
-            ("[::1]80", malformed),
-            ("a b", malformed),
-            ("a/b", malformed),
-            ("[", malformed),
-            (&*too_long, malformed),
-            (&*digits, malformed),
-            ("me@localhost", user_info),
-            ("me:secret@localhost:8080", user_info),
-            ("@localhost", user_info),
-            ("localhost@evil.example", user_info),
-        ];
-        for (text, expected) in table {
-            let actual = Host::parse(text.as_bytes());
-            let actual = actual.as_ref().map(|host| (host.name(), host.port())).map_err(|error| *error);
-            assert_eq!(actual, expected.map(|(name, port)| (name.into(), port)), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_request_is_for_one_host() {
-        let user_info = "must be a host without user information: remove the '@' and what is in front of it";
-        let malformed = "must be a host, with or without a port";
-        let other = "must be the same as the request's target";
-        type Outcome = Result<Option<&'static str>, &'static str>;
-        let table: [(&str, &[&str], Outcome); 18] = [
-            // target, Host headers, the host or what is wrong
-            ("/", &["localhost"], Ok(Some("localhost"))),
-            ("/", &["localhost:8080"], Ok(Some("localhost:8080"))),
-            ("/", &[], Ok(None)),
-            ("http://localhost:8080/", &[], Ok(Some("localhost:8080"))),
-            ("http://localhost:8080/", &["LocalHost:8080"], Ok(Some("localhost:8080"))),
-            ("http://demo.example.com./", &["demo.example.com"], Ok(Some("demo.example.com."))),
-            ("http://demo.example.com/", &["DEMO.example.com."], Ok(Some("demo.example.com"))),
-            ("/", &["localhost", "localhost"], Err("must be given once")),
-            ("http://localhost/", &["localhost", "evil.example"], Err("must be given once")),
-            ("http://localhost/", &["evil.example"], Err(other)),
-            ("http://localhost:8080/", &["localhost"], Err(other)),
-            ("/", &[""], Err(malformed)),
-            ("/", &["a/b"], Err(malformed)),
-            ("http://localhost/", &["a/b"], Err(malformed)),
-            ("/", &["me@localhost"], Err(user_info)),
-            ("http://me@localhost/", &[], Err(user_info)),
-            ("http://me@localhost/", &["localhost"], Err(user_info)),
-            ("http://localhost/", &["me@localhost"], Err(user_info)),
-        ];
-        for (target, given, expected) in table {
-            let headers = given.iter().map(|value| (HOST, value.parse().unwrap())).collect();
-            let actual = host_of(&target.parse().unwrap(), &headers).map_err(|error| error.to_string());
-            let actual = actual.as_ref().map(|host| host.as_ref().map(Host::as_str)).map_err(String::as_str);
-            assert_eq!(actual, expected, "{target} {given:?}");
-        }
-    }
-}
+mod tests;

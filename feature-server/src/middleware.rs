@@ -2,12 +2,11 @@
 
 pub(crate) mod admission;
 pub mod auth;
+pub mod browsers;
 pub(crate) mod call_host;
 pub(crate) mod call_log;
-pub(crate) mod cors;
 pub(crate) mod error_details;
-pub mod fair_share;
-pub(crate) mod rate_limit;
+pub(crate) mod identity_share;
 pub mod recognise;
 pub(crate) mod response_body;
 pub mod stack;

@@ -3,10 +3,10 @@
 pub(crate) mod activity;
 pub(crate) mod connection;
 pub(crate) mod connection_age;
+mod http_limits;
 pub(crate) mod idle_connections;
 pub(crate) mod inline_executor;
 pub mod listener;
-pub(crate) mod request_drain;
 pub(crate) mod shutdown;
 pub(crate) mod slots;
 pub mod tls;

@@ -13,8 +13,8 @@ use tokio::sync::Semaphore;
 
 use crate::config::settings::Limits;
 use crate::error::Failure;
-pub use crate::middleware::rate_limit::Usage;
-use crate::middleware::rate_limit::{Bound, LARGE_BYTES, give_back};
+pub use crate::middleware::identity_share::Usage;
+use crate::middleware::identity_share::{Bound, LARGE_BYTES, give_back};
 use crate::middleware::stream_buffer::ReadTask;
 use crate::net::slots::{Slot, Slots};
 use crate::permit::decode_pool::JOBS;
@@ -79,7 +79,7 @@ enum Standing {
     /// Anonymous, in a slot for as long as the call lasts.
     Lasting { _slot: Slot },
     /// Authenticated. `identity` counts all calls of the identity.
-    Authenticated { identity: Arc<Usage>, cost: u64 },
+    Authenticated { identity: Arc<Usage> },
 }
 
 /// Returns the slot and the memory of a call when it is dropped: at the end of the call.
@@ -127,23 +127,23 @@ impl Permit {
         extensions.get()
     }
 
-    /// Counts the call, with its cost in calls, as an authenticated one from now on. It is [`Failure::Overloaded`] at
-    /// the limit of authenticated calls, in total or of this identity.
-    pub fn authenticate(&self, identity: Arc<Usage>, cost: u64) -> Result<(), Failure> {
+    /// Counts the call as an authenticated one from now on. Fails with [`Failure::Overloaded`] at the limit of
+    /// authenticated calls, in total or of this identity.
+    pub fn authenticate(&self, identity: Arc<Usage>) -> Result<(), Failure> {
         let permits = &self.0.permits;
         permits.calls.take(1, &permits.used.calls, &identity.calls)?;
-        self.held().standing = Standing::Authenticated { identity, cost };
+        self.held().standing = Standing::Authenticated { identity };
         Ok(())
     }
 
     /// Lets an anonymous call go on to its service. A stream needs its slot before, because the work that a service
-    /// starts for it may take a while to end. It is [`Failure::Overloaded`] if there is no slot.
+    /// starts for it may take a while to end. Fails with [`Failure::Overloaded`] when there is no slot.
     pub fn begin_without_token(&self) -> Result<(), Failure> {
         if self.0.slots == 1 { Ok(()) } else { self.acquire_long_running() }
     }
 
-    /// Acquires a slot for a call that does not end at once; [`Failure::Overloaded`] if there is none. An authenticated
-    /// call has one already.
+    /// Acquires a slot for a call that does not end at once; an authenticated call has one already. Fails with
+    /// [`Failure::Overloaded`] when there is none.
     pub(crate) fn acquire_long_running(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New | Standing::Brief { .. }) {
@@ -154,8 +154,8 @@ impl Permit {
         Ok(())
     }
 
-    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it;
-    /// [`Failure::Overloaded`] if there is none of these either.
+    /// Acquires a slot for an anonymous call that ends within a moment, when there is no other one for it. Fails with
+    /// [`Failure::Overloaded`] when there is none of these either.
     pub(crate) fn acquire_brief(&self) -> Result<(), Failure> {
         let mut held = self.held();
         if matches!(held.standing, Standing::New) {
@@ -170,13 +170,13 @@ impl Permit {
         self.0.message_bytes
     }
 
-    /// Reserves memory for bytes of the request. It is [`Failure::Overloaded`] at the limit of all requests or of the
-    /// identity, [`Error::MessageTooLarge`] at that of an anonymous call.
+    /// Reserves memory for bytes of the request. Fails with [`Failure::Overloaded`] at the limit of all requests or of
+    /// the identity, and with [`Error::MessageTooLarge`] at that of an anonymous call.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<(), Failure> {
         let mut held = self.held();
         let permits = &self.0.permits;
         let received = match &held.standing {
-            Standing::Authenticated { identity, .. } => {
+            Standing::Authenticated { identity } => {
                 if bytes >= LARGE_BYTES {
                     identity.add_large_bytes(bytes);
                 }
@@ -198,14 +198,6 @@ impl Permit {
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
     }
 
-    /// A number that stands for the call's identity, and the cost of the call, in calls; none for an anonymous call.
-    pub(crate) fn identity_and_cost(&self) -> Option<(usize, u64)> {
-        match &self.held().standing {
-            Standing::Authenticated { identity, cost } => Some((Arc::as_ptr(identity).addr(), *cost)),
-            _ => None,
-        }
-    }
-
     /// Ends the call: nothing more of its request is read.
     pub(crate) fn refuse(&self, failure: Failure) {
         self.held().refused = Some(failure);
@@ -225,7 +217,7 @@ impl Permit {
 impl Drop for PermitGuard {
     fn drop(&mut self) {
         let Held { standing, bytes, .. } = std::mem::take(&mut *self.permit.held());
-        if let Standing::Authenticated { identity, .. } = standing {
+        if let Standing::Authenticated { identity } = standing {
             for used in [&self.permit.0.permits.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
                 give_back(&used.calls, 1);

@@ -23,7 +23,7 @@ use tonic::service::Routes;
 
 use crate::config::settings::Settings;
 use crate::middleware::auth::{self, AuthLayer};
-use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::monitoring::call_counters::methods_in;
@@ -34,8 +34,7 @@ use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
-use crate::services::grpc::GrpcFeatureService;
-use crate::services::router::AllServices;
+use crate::services::grpc::AllServices;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
 
@@ -113,7 +112,7 @@ pub struct Server {
     address: SocketAddr,
     committer: Arc<Committer>,
     source: (Arc<dyn FeatureStore>, Arc<Readers>),
-    features: GrpcFeatureService,
+    features: FeatureService,
     identity: AuthLayer,
     recogniser: Recogniser,
     tls: Option<Arc<Tls>>,
@@ -170,7 +169,6 @@ impl Server {
         });
         monitoring.metrics.register(StoreMetrics::new(Arc::clone(&store), Arc::clone(&committer), groups));
         let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers);
-        let features = GrpcFeatureService::new(features, settings.limits.message_bytes);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -224,7 +222,8 @@ impl Server {
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let service = stack::authorised(AllServices::new(features, others), &identity);
+        let services = AllServices::new(features, settings.limits.message_bytes, others);
+        let service = stack::authorised(services, &identity);
         let shutdown = async {
             shutdown.await;
             monitoring.readiness.drain();

@@ -6,6 +6,9 @@ use std::pin::Pin;
 /// The largest request of a service that may need no credential, in bytes: such a request is hardly more than a name.
 pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 
+/// The feature service.
+pub const FEATURES: &str = "zitadel.feature.v2.FeatureService";
+
 /// The health service. It needs no credential: load balancers have none.
 pub const HEALTH: &str = "grpc.health.v1.Health";
 
@@ -18,10 +21,8 @@ type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 mod counted_body;
 pub mod descriptors;
 pub mod feature;
-pub mod frame;
 pub mod grpc;
 pub mod health;
 pub mod reflection;
-pub mod router;
 #[cfg(test)]
 pub(crate) mod testing;

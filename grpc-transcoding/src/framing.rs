@@ -54,7 +54,7 @@ impl Envelopes {
 }
 
 /// A message in its envelope.
-pub(crate) fn wrap(flags: u8, message: &[u8]) -> Bytes {
+pub fn wrap(flags: u8, message: &[u8]) -> Bytes {
     [&prefix(flags, message.len())[..], message].concat().into()
 }
 

@@ -1,13 +1,13 @@
 //! The clients: the programs of the two libraries, and `buf curl`.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
 
 use crate::greeter::Greeter;
+use crate::programs;
 
 /// A client that makes the calls of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,18 +34,8 @@ impl Client {
     pub fn run(self, greeter: &Greeter, calls: &[Value]) -> Vec<Value> {
         let mut command = match self {
             Client::Buf => return calls.iter().map(|call| buf_curl(greeter, call)).collect(),
-            Client::Es | Client::Http => {
-                installed(&repository("tests/clients/node/node_modules/.installed"));
-                let mut command = limited("node".into());
-                command.arg(repository("tests/clients/node/connect-calls.mjs"));
-                command
-            }
-            Client::Python => {
-                let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-clients/python/bin/python");
-                let mut command = limited(installed(&program));
-                command.arg("-B").arg(repository("tests/clients/python/connect_calls.py"));
-                command
-            }
+            Client::Es | Client::Http => programs::node("connect-calls.mjs"),
+            Client::Python => programs::python("connect_calls.py"),
         };
         command.env("GREETER_URL", greeter.url()).env("GREETER_DESCRIPTORS", greeter.descriptors());
         let output = output(&mut command, &json!(calls).to_string());
@@ -58,7 +48,7 @@ impl Client {
 
 /// Makes a call with `buf curl`. It prints answers as JSON, and with `-v` the headers, too.
 fn buf_curl(greeter: &Greeter, call: &Value) -> Value {
-    let mut command = limited(installed(&repository("tests/clients/node/node_modules/.bin/buf")));
+    let mut command = programs::buf();
     command.args(["curl", "-v", "--data", "@-", "--schema", &greeter.descriptors()]);
     for header in call["headers"].as_array().into_iter().flatten() {
         let text = |index: usize| header[index].as_str().expect("names and values are texts");
@@ -113,20 +103,4 @@ fn output(command: &mut Command, input: &str) -> Output {
         scope.spawn(move || stdin.write_all(input.as_bytes()));
         process.wait_with_output().expect("the client ends")
     })
-}
-
-/// A program with a timeout.
-fn limited(program: PathBuf) -> Command {
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", "120"]).arg(program).current_dir(std::env::temp_dir());
-    command
-}
-
-fn installed(path: &Path) -> PathBuf {
-    assert!(path.exists(), "{} is missing; `cargo xtask test` installs the clients", path.display());
-    path.to_owned()
-}
-
-fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }

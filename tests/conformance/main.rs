@@ -7,6 +7,8 @@
 mod clients;
 mod greeter;
 mod http;
+#[path = "../clients/programs.rs"]
+mod programs;
 mod scenarios;
 
 use std::collections::BTreeMap;

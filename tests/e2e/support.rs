@@ -4,4 +4,6 @@ pub mod client_programs;
 pub mod curl;
 pub mod harness;
 pub mod log_audit;
+#[path = "../clients/programs.rs"]
+pub mod programs;
 pub mod raw;

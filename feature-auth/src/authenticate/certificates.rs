@@ -46,8 +46,8 @@ impl Certificates {
         Ok(certificates)
     }
 
-    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it. A
-    /// certificate that has expired since the handshake is [`AuthError::CertificateExpired`].
+    /// The principal of a certificate, by its first known URI or else by its subject; `None` if no entry names it.
+    /// Fails with [`AuthError::CertificateExpired`] when the certificate has expired since the handshake.
     pub fn authenticate(&self, names: &CertificateNames, now: Timestamp) -> Option<Result<Arc<Principal>, AuthError>> {
         let by_uri = names.uris.iter().find_map(|uri| self.by_uri.get(uri));
         let principal = by_uri.or_else(|| self.by_subject.get(&names.subject))?;

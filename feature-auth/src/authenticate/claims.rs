@@ -171,8 +171,8 @@ impl<'p> Claims<'p> {
         if meant { Ok(()) } else { Err(AuthError::TokenInvalid("it is meant for another audience")) }
     }
 
-    /// Checks that the token is valid at `now`, and returns when it expires, both in seconds since 1970. A token that
-    /// was valid once is [`AuthError::TokenExpired`].
+    /// Checks that the token is valid at `now`, and returns when it expires, both in seconds since 1970. Fails
+    /// with [`AuthError::TokenExpired`] when the token was valid once.
     pub(crate) fn check_times(&self, config: &Auth, now: u64) -> Result<u64, AuthError> {
         let expires = self.exp.ok_or(AuthError::TokenInvalid("the claim exp is missing"))?;
         let soon = now.saturating_add(config.leeway_s);

@@ -262,6 +262,24 @@ async fn issuer_that_is_down_at_start_works_once_it_is_up_and_rotates_its_keys()
     assert_eq!(server.requests(), 4, "unknown keys make one request in ten seconds");
 }
 
+#[tokio::test]
+async fn a_key_that_arrives_after_the_look_at_the_keys_counts() {
+    let Signers { ed, p256, .. } = &*SIGNERS;
+    let mut setup = Setup::new();
+    let server = Server::start(setup.folder.path(), Answer::Body(jwks(&[ed, p256]))).await;
+    let (jwks_url, jwks_ca_file) = (Some(server.url.clone()), Some(server.ca_file.clone()));
+    setup.config.issuers = vec![config::Issuer { jwks_url, jwks_ca_file, ..issuer(ISSUER) }];
+    let authenticator = setup.authenticator().unwrap();
+    let (token, now) = (p256.token(&good()), now());
+    let missing = authenticator.0.verify(&token, now).unwrap_err();
+    // Another call loads the keys meanwhile, so no further load is allowed for a while.
+    authenticate(&authenticator, &ed.token(&good()), now).await.unwrap();
+    let Authentication::Ready(principal) = authenticator.with_newer_keys(missing, &token, now) else {
+        panic!("it waits for another load");
+    };
+    assert_eq!(principal.unwrap().subject, "42");
+}
+
 #[test]
 fn debug_output_shows_no_key() {
     let setup = Setup::new();

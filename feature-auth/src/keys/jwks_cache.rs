@@ -92,7 +92,12 @@ impl JwksCache {
 
     /// The time since the keys were last loaded; `None` before the first time.
     pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
-        self.current.load().loaded.map(|loaded| now.saturating_duration_since(loaded))
+        self.loaded().map(|loaded| now.saturating_duration_since(loaded))
+    }
+
+    /// When the keys were last loaded; `None` before the first time.
+    pub(crate) fn loaded(&self) -> Option<Instant> {
+        self.current.load().loaded
     }
 
     /// The current keys, or why none may be used, as a reason to refuse a token. Loads old keys again in the
@@ -113,7 +118,7 @@ impl JwksCache {
 
     /// Starts a load, or joins a running one. Must be called on a tokio runtime.
     ///
-    /// `None` if the last load is too recent: then the current keys are final.
+    /// `None` if the last load is too recent: then the keys that it has brought are final.
     pub(crate) fn refresh(self: &Arc<Self>, now: Instant) -> Option<LoadEnd> {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((started, end)) = &loads.last {

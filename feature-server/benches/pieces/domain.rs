@@ -11,7 +11,7 @@ use feature_core::{
     InstanceId, Layer, Level, Operation as WriteOperation, Placement, Record, Scope, Timestamp, UserId, Value, Write,
     decide, resolve,
 };
-use feature_server::services::frame::Frame;
+use feature_server::services::feature::Frame;
 use prost::Message;
 
 /// The user whom all pieces are about.

@@ -1,6 +1,6 @@
-//! The layer that authenticates and authorises every call before its message is decoded.
+//! The layer that authenticates and authorises every call before its message is decoded. It counts the call for its
+//! identity: on a busy core, calls of an identity that had more than its part wait.
 
-pub mod instances;
 pub mod rules;
 
 use std::convert::Infallible;
@@ -20,13 +20,13 @@ use futures_util::future::{BoxFuture, Either};
 use http::header::{AUTHORIZATION, ORIGIN};
 use http::{HeaderMap, Request, Response};
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::Service;
 
-use self::instances::Instances;
 use crate::call_context::CallContext;
 use crate::config::settings::Settings;
 use crate::error::Failure;
-use crate::middleware::rate_limit::CallRates;
+use crate::host::Instances;
+use crate::middleware::identity_share::{self, CallRates, Turn};
 use crate::permit::{Permit, Usage};
 use crate::telemetry::traces::ChildSpan;
 
@@ -65,15 +65,12 @@ struct Gate {
     rules: AccessRules,
 }
 
-impl<S> Layer<S> for AuthLayer {
-    type Service = AuthService<S>;
-
-    fn layer(&self, inner: S) -> AuthService<S> {
+impl AuthLayer {
+    /// Puts the layer around a service.
+    pub fn layer<S>(&self, inner: S) -> AuthService<S> {
         AuthService { gate: Arc::clone(&self.gate), inner }
     }
-}
 
-impl AuthLayer {
     /// Authenticates tokens.
     pub fn authenticator(&self) -> &Authenticator {
         &self.gate.authenticator
@@ -89,7 +86,8 @@ pub struct AuthService<S> {
 
 /// The decision about a call that is not refused.
 enum Decision {
-    Admit,
+    /// The call goes on, in its turn if it has to wait for one.
+    Admit(Option<Turn>),
     /// The keys of the token's issuer must be loaded first.
     Wait(PendingAuthentication, Arc<Rule>),
 }
@@ -99,14 +97,10 @@ impl Gate {
         let rule = self.rules.find(request.uri().path())?;
         let now = Timestamp::now();
         let Some(rule) = rule else {
-            self.admit_to_public(request, now)?;
-            return Ok(Decision::Admit);
+            return self.admit_to_public(request, now).map(Decision::Admit);
         };
         match self.authenticate(request, now) {
-            Authentication::Ready(principal) => {
-                self.admit(principal?, rule, request, now)?;
-                Ok(Decision::Admit)
-            }
+            Authentication::Ready(principal) => self.admit(principal?, rule, request, now).map(Decision::Admit),
             Authentication::Pending(pending) => Ok(Decision::Wait(pending, rule)),
         }
     }
@@ -138,15 +132,16 @@ impl Gate {
 
     /// Admits a call of a public method. With a valid credential it counts among the calls of its identity, otherwise
     /// among those of its address. A credential whose key must be loaded first counts as invalid.
-    fn admit_to_public(&self, request: &mut Request<Body>, now: Timestamp) -> Result<(), Failure> {
-        match self.authenticate(request, now) {
-            Authentication::Ready(Ok(principal)) => self.take_call(&principal, request, now)?.hold(request)?,
+    fn admit_to_public(&self, request: &mut Request<Body>, now: Timestamp) -> Result<Option<Turn>, Failure> {
+        let turn = match self.authenticate(request, now) {
+            Authentication::Ready(Ok(principal)) => self.take_call(&principal, request, now)?.begin(request)?,
             Authentication::Ready(Err(_)) | Authentication::Pending(_) => {
                 Permit::of(request.extensions()).map_or(Ok(()), Permit::begin_without_token)?;
+                None
             }
-        }
+        };
         request.headers_mut().remove(AUTHORIZATION);
-        Ok(())
+        Ok(turn)
     }
 
     /// Takes a call from the rate of the identity.
@@ -167,13 +162,28 @@ impl Gate {
         rule: Arc<Rule>,
         request: &mut Request<Body>,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<Turn>, Failure> {
         let taken = self.take_call(&principal, request, now)?;
         let caller = Caller::admit(principal, rule, &self.instances.names(request))?;
-        taken.hold(request)?;
+        let turn = taken.begin(request)?;
         request.headers_mut().remove(AUTHORIZATION);
         request.extensions_mut().insert(caller);
-        Ok(())
+        Ok(turn)
+    }
+
+    /// Admits a call whose issuer's keys must be loaded first.
+    async fn admit_later(
+        &self,
+        pending: PendingAuthentication,
+        rule: Arc<Rule>,
+        request: &mut Request<Body>,
+    ) -> Result<Option<Turn>, Failure> {
+        let principal = {
+            let context = CallContext::of(request.extensions());
+            let _span = context.trace().map(|trace| trace.child("issuer keys"));
+            pending.finish().await?
+        };
+        self.admit(principal, rule, request, Timestamp::now())
     }
 }
 
@@ -184,9 +194,12 @@ struct Taken {
 }
 
 impl Taken {
-    /// Counts the call, with everything that it holds, among those of its identity.
-    fn hold(self, request: &Request<Body>) -> Result<(), Failure> {
-        Permit::of(request.extensions()).map_or(Ok(()), |permit| permit.authenticate(self.identity, self.cost))
+    /// Counts the call, with everything that it holds, among those of its identity. Returns the turn that it has to
+    /// wait for, if it has to.
+    fn begin(self, request: &Request<Body>) -> Result<Option<Turn>, Failure> {
+        let Some(permit) = Permit::of(request.extensions()) else { return Ok(None) };
+        permit.authenticate(Arc::clone(&self.identity))?;
+        Ok(identity_share::begin(&self.identity, self.cost))
     }
 }
 
@@ -203,9 +216,9 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let (pending, rule) = match self.gate.decide(&mut request) {
-            Ok(Decision::Admit) => return Either::Left(self.inner.call(request)),
-            Ok(Decision::Wait(pending, rule)) => (pending, rule),
+        let decision = match self.gate.decide(&mut request) {
+            Ok(Decision::Admit(None)) => return Either::Left(self.inner.call(request)),
+            Ok(decision) => decision,
             Err(failure) => return Either::Right(Box::pin(ready(Ok(refusal(&failure, &request))))),
         };
         // The inner service that is ready is called later. The next call uses its clone.
@@ -213,13 +226,18 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let gate = Arc::clone(&self.gate);
         Either::Right(Box::pin(async move {
-            let principal = {
-                let context = CallContext::of(request.extensions());
-                let _span = context.trace().map(|trace| trace.child("issuer keys"));
-                pending.finish().await.map_err(Failure::from)
+            let admitted = match decision {
+                Decision::Admit(turn) => Ok(turn),
+                Decision::Wait(pending, rule) => gate.admit_later(pending, rule, &mut request).await,
             };
-            match principal.and_then(|principal| gate.admit(principal, rule, &mut request, Timestamp::now())) {
-                Ok(()) => inner.call(request).await,
+            match admitted {
+                Ok(turn) => {
+                    if let Some(turn) = turn {
+                        // An error means that the server ends; the call then continues, and is refused inside.
+                        let _ = turn.await;
+                    }
+                    inner.call(request).await
+                }
                 Err(failure) => Ok(refusal(&failure, &request)),
             }
         }))

@@ -60,7 +60,7 @@ mod tests {
         let limits = Limits { request_bytes: 400_000, message_bytes: 100_000, ..Limits::default() };
         let (permit, _guard) = Permits::new(&limits).permit([127, 0, 0, 1].into(), false, 100_000);
         let identity = Arc::<Usage>::default();
-        permit.authenticate(Arc::clone(&identity), 1).unwrap();
+        permit.authenticate(Arc::clone(&identity)).unwrap();
         let host = ServerHost { context: CallContext::for_tests(), permit };
         // 60,000 bytes, as the transcoder decompresses them.
         let decompress = || [8192; 7].into_iter().chain([2656]).try_for_each(|bytes| host.reserve_bytes(bytes));

@@ -18,15 +18,14 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::body::Body;
 use tower::Service;
 
-use self::allowed_hosts::Hosts;
 use crate::call_context::CallContext;
 use crate::error::Failure;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::response_body::CallBody;
 use crate::monitoring::call_counters::methods_in;
 use crate::monitoring::readiness::{Readiness, is_probe};
 use crate::pages::{self, Pages};
 
-pub mod allowed_hosts;
 #[cfg(test)]
 mod tests;
 

@@ -8,14 +8,13 @@ use grpc_transcoding::Transcode;
 use http::{Request, Response};
 use tokio::net::TcpListener;
 use tonic::body::Body;
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::config::settings::{Limits, Settings};
 use crate::middleware::auth::AuthLayer;
 use crate::middleware::call_host::ServerHost;
-use crate::middleware::fair_share::FairShare;
 use crate::middleware::recognise::{Recogniser, Recognition};
-use crate::middleware::{admission, call_log, cors, error_details, response_body};
+use crate::middleware::{admission, browsers, call_log, error_details, response_body};
 use crate::net::listener;
 use crate::net::shutdown;
 use crate::net::tls::Tls;
@@ -49,7 +48,7 @@ where
     listener::run(listener, workers, service, tls, settings, drain, shutdown).await
 }
 
-/// Puts the layers around the router that need a caller. The first line is the innermost layer.
+/// Puts the layer around the router that gives each call its caller.
 pub fn authorised<S>(
     router: S,
     identity: &AuthLayer,
@@ -58,10 +57,9 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
-    // It counts calls by identity, and only calls that may be made.
-    let service = FairShare::new(router);
-    // Nothing of a call is decoded before its credential and its method's rule let it in.
-    identity.layer(service)
+    // Nothing of a call is decoded before its credential and its method's rule let it in. The layer counts calls by
+    // identity, and only calls that may be made.
+    identity.layer(router)
 }
 
 /// Puts the layers around a service that every request passes. The first line is the innermost layer.
@@ -92,5 +90,5 @@ where
     // Every answer has a request id and a line in the log, pages and refusals included; a sampled call has a trace.
     let service = call_log::CallLogService::new(service, tracer);
     // Pages of allowed origins can read all answers.
-    cors::Cors::new(service, allowed_origins)
+    browsers::Cors::new(service, allowed_origins)
 }

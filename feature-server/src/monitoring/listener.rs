@@ -24,8 +24,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Metrics;
 use super::readiness::{Readiness, is_probe};
-use crate::host::host_of;
-use crate::middleware::recognise::allowed_hosts::is_literal_or_loopback;
+use crate::host::{host_of, is_literal_or_loopback};
 
 /// The most connections at once; more are closed at once.
 const CONNECTIONS: usize = 32;

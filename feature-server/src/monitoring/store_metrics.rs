@@ -10,6 +10,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use tokio::time::sleep;
 
+use super::call_counters::CALL_SECONDS;
 use super::histogram::{Buckets, Histogram, Total};
 use super::metrics::Family;
 
@@ -19,39 +20,20 @@ const FREE_SPACE_INTERVAL: Duration = Duration::from_secs(10);
 /// Stands for a free space that is not known yet.
 const UNKNOWN: u64 = u64::MAX;
 
-/// How long an append takes with its sync, in nanoseconds.
-static DURABLE_SECONDS: Buckets = Buckets {
-    limits: &[
-        100_000,
-        250_000,
-        500_000,
-        1_000_000,
-        2_500_000,
-        5_000_000,
-        10_000_000,
-        25_000_000,
-        50_000_000,
-        100_000_000,
-        250_000_000,
-        1_000_000_000,
-        5_000_000_000,
-    ],
-    divisor: 1e9,
-};
-
 /// The writes of a group.
 static GROUP_WRITES: Buckets = Buckets { limits: &[1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024], divisor: 1.0 };
 
 /// Counts the groups of a committer.
 #[derive(Debug)]
 pub struct GroupCounters {
+    /// In the buckets of calls: a sync is the longest part of a write's call.
     durable: Histogram,
     writes: Histogram,
 }
 
 impl Default for GroupCounters {
     fn default() -> Self {
-        Self { durable: Histogram::new(&DURABLE_SECONDS), writes: Histogram::new(&GROUP_WRITES) }
+        Self { durable: Histogram::new(&CALL_SECONDS), writes: Histogram::new(&GROUP_WRITES) }
     }
 }
 
@@ -107,7 +89,7 @@ impl Collector for StoreMetrics {
                 .value(time.unix_nanos() as f64 / 1e9)?;
         }
         Family::histogram(encoder, "feature_store_durable_seconds", "How long a group of writes took to be durable")?
-            .total(&Total::of(&DURABLE_SECONDS, [&self.groups.durable]))?;
+            .total(&Total::of(&CALL_SECONDS, [&self.groups.durable]))?;
         Family::histogram(encoder, "feature_store_group_size", "Writes decided together, with one sync")?
             .total(&Total::of(&GROUP_WRITES, [&self.groups.writes]))?;
         Family::gauge(encoder, "feature_store_queue_length", "Writes that wait for their turn")?

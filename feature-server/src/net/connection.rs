@@ -1,71 +1,57 @@
-//! Serves one connection, HTTP/1.1 or HTTP/2 over any stream of bytes, until it is closed.
+//! Serves one connection, HTTP/1.1 or HTTP/2 over any stream of bytes, until it is closed. What a service leaves of a
+//! request's body is read and dropped here.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::either::Either;
 use tonic::body::Body;
 use tower::Service;
 
 use super::activity::{Activity, Busy, Listening};
-use super::request_drain::drained;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::middleware::response_body::CallBody;
 use crate::monitoring::call_counters::CallCounters;
 use crate::net::connection_age::ConnectionAge;
+use crate::net::http_limits::{self, HEADERS};
 use crate::net::idle_connections::IdleConnections;
 use crate::net::inline_executor::{self, CallQueue};
 use crate::net::shutdown::{Drain, Phase};
 use crate::net::tls::Tls;
 
-/// The smallest buffer that hyper accepts for the header of an HTTP/1.1 request.
-const LEAST_HTTP1_BUFFER: usize = 8 * 1024;
-
-/// The most headers of a request. hyper's limit for HTTP/1.1 is the same.
-const HEADERS: usize = 100;
-
 /// Above this many connections without a call, the longest idle ones get a GOAWAY. Each keeps about 18 KB of buffers.
 const IDLE_CONNECTIONS: usize = 300;
 
-/// How long an HTTP/2 client may be silent before the server sends a PING, and how long it may take to answer.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The most bytes of one body that are discarded: the largest message that is allowed by default.
+const DISCARDED_BYTES_MAX: usize = 1024 * 1024;
 
-/// Flow-control windows of a stream and of a connection. They bound the bytes that the server buffers before a service
-/// reads them. A message larger than the stream's window takes a few round trips.
-const STREAM_WINDOW: u32 = 64 * 1024;
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+/// How long one body is discarded at most.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The most bytes of one answer that are buffered while the client does not read. The service is polled for more only
-/// when the client has read some.
-const SEND_BUFFER: usize = 64 * 1024;
-
-/// How many streams a client may open and reset before the server has made a call of them ("rapid reset"). A client
-/// that exceeds this gets a GOAWAY.
-const RESETS_BEFORE_CALL: usize = 20;
-
-/// How many stream errors a client may provoke over the life of a connection, for which the server resets the stream
-/// ("MadeYouReset"). A correct client provokes some: h2 remembers the last 50 streams that it has reset, and late data
-/// of older ones counts, for example when many calls are refused before their requests are complete. To replace a
-/// connection with a hundred such calls costs more than to ignore their data.
-const RESETS_BY_MISTAKE: usize = 256;
+/// How many bodies are discarded at the same time. Beyond that, streams are reset and connections closed, which costs
+/// no memory.
+static DISCARDS: Semaphore = Semaphore::const_new(100);
 
 /// Serves connections. All of them share it, so that an idle one costs little.
 pub(crate) struct ConnectionServer {
@@ -78,26 +64,7 @@ pub(crate) struct ConnectionServer {
 
 impl ConnectionServer {
     pub(crate) fn new(limits: &Limits, tls: Option<Arc<Tls>>, drain: Drain) -> Self {
-        let mut http = auto::Builder::new(CallQueue);
-        http.http1()
-            .timer(TokioTimer::new())
-            // hyper counts the wait for the next request as well, so this also bounds the idle time of an HTTP/1.1
-            // connection.
-            .header_read_timeout(Duration::from_millis(limits.receive_timeout_ms))
-            .max_buf_size(LEAST_HTTP1_BUFFER.max(limits.header_bytes as usize));
-        http.http2()
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(limits.streams_per_connection)
-            // h2 also bounds the number of frames of a header block. A header block that never ends blocks everything
-            // else on the connection, keepalive pings included, so the keepalive timeout closes it.
-            .max_header_list_size(limits.header_bytes)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_send_buf_size(SEND_BUFFER)
-            .max_pending_accept_reset_streams(RESETS_BEFORE_CALL)
-            .max_local_error_reset_streams(RESETS_BY_MISTAKE)
-            .keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        let http = http_limits::builder(limits);
         Self { http, limits: limits.clone(), idle_connections: IdleConnections::new(IDLE_CONNECTIONS), tls, drain }
     }
 
@@ -163,7 +130,7 @@ impl ConnectionServer {
             let mut service = service.borrow_mut();
             let polled = service.poll_ready(&mut Context::from_waker(Waker::noop()));
             assert!(polled.is_ready(), "the layers are always ready: they refuse what there is no room for");
-            Either::Right(service.call(drained(request)).map(move |Ok(response)| {
+            Either::Right(service.call(discard_on_drop(request)).map(move |Ok(response)| {
                 let response = if is_head { without_content(response) } else { response };
                 Ok::<_, Infallible>(answered(response, busy))
             }))
@@ -202,7 +169,7 @@ fn acceptable(request: Request<Incoming>) -> Result<Request<Incoming>, Box<Respo
     if request.version() == Version::HTTP_11
         && let Some(status) = bad_coding(request.headers())
     {
-        drop(drained(request));
+        drop(discard_on_drop(request));
         let mut response = bare(status);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         return Err(response.into());
@@ -248,4 +215,49 @@ fn without_content(response: Response<CallBody>) -> Response<CallBody> {
         response.headers_mut().entry(CONTENT_LENGTH).or_insert(length.into());
     }
     response
+}
+
+/// A request whose body is discarded to its end when the service drops it.
+///
+/// A service may answer before the body has arrived: a caller without the right is refused before the body is read.
+/// Dropping the body resets the stream over HTTP/2, which some clients report instead of the answer (curl 7.88 does),
+/// and closes the connection over HTTP/1.1. So the rest is read and dropped after the answer, within bounds.
+fn discard_on_drop(request: Request<Incoming>) -> Request<Body> {
+    // A client that expects `100 Continue` sends its body only if the service reads it.
+    let nothing_comes = request.body().is_end_stream() || request.headers().contains_key(EXPECT);
+    request.map(|body| if nothing_comes { Body::new(body) } else { Body::new(Discarded(Some(body))) })
+}
+
+/// A body whose rest is discarded when it is dropped; present until then.
+struct Discarded(Option<Incoming>);
+
+impl http_body::Body for Discarded {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|body| body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or(SizeHint::with_exact(0), |body| body.size_hint())
+    }
+}
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        let rest = self.0.take().filter(|body| !body.is_end_stream());
+        if let (Some(rest), Ok(runtime), Ok(permit)) = (rest, Handle::try_current(), DISCARDS.try_acquire()) {
+            runtime.spawn(async move {
+                let mut rest = Limited::new(rest, DISCARDED_BYTES_MAX);
+                let discarded = async { while let Some(Ok(_)) = rest.frame().await {} };
+                let _ = timeout(DISCARD_TIMEOUT, discarded).await;
+                drop(permit);
+            });
+        }
+    }
 }

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::config::settings::Limits;
-use crate::middleware::fair_share;
+use crate::middleware::identity_share;
 use crate::monitoring::call_counters::CallCounters;
 use crate::net::slots::{Slot, Slots};
 use crate::permit::decode_pool;
@@ -99,7 +99,7 @@ impl Workers {
 /// Before a worker sleeps, calls that wait for their fair share may continue. Other threads also get to run, because
 /// they may be about to send this worker something: a wake-up for each call costs more than one more look.
 fn before_sleep() {
-    fair_share::idle();
+    identity_share::idle();
     thread::yield_now();
 }
 

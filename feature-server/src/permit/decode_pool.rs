@@ -8,7 +8,7 @@ use grpc_transcoding::host::INLINE_BYTES;
 use tokio::task::spawn_blocking;
 
 use super::{Permit, Permits, Standing};
-use crate::middleware::rate_limit::{Usage, give_back};
+use crate::middleware::identity_share::{Usage, give_back};
 
 /// The most jobs that run or wait. One identity has a quarter of them, so that it delays others by a few jobs only.
 pub(crate) const JOBS: usize = 32;
@@ -22,8 +22,8 @@ pub(crate) fn lower_priority() {
     let _ = rustix::process::nice(NICENESS);
 }
 
-/// Runs a job that decodes so many bytes for a call: at once up to [`INLINE_BYTES`], else on a thread of its own. The
-/// call is [`Error::Overloaded`] when there are too many jobs, in all or of its identity.
+/// Runs a job that decodes so many bytes for a call: at once up to [`INLINE_BYTES`], else on a thread of its own. Fails
+/// with [`Error::Overloaded`] when there are too many jobs, in all or of its identity.
 pub(crate) async fn run<T: Send + 'static>(
     permit: &Permit,
     bytes: usize,
@@ -33,7 +33,7 @@ pub(crate) async fn run<T: Send + 'static>(
         return Ok(job());
     }
     let identity = match &permit.held().standing {
-        Standing::Authenticated { identity, .. } => Arc::clone(identity),
+        Standing::Authenticated { identity } => Arc::clone(identity),
         // Messages of public methods are small.
         _ => return Err(Error::Overloaded),
     };
@@ -86,7 +86,7 @@ mod tests {
         let permits = Permits::with_message_bytes(1 << 20);
         let call = |identity: &Arc<_>| {
             let (permit, guard) = permits.permit([127, 0, 0, 1].into(), false, 1 << 20);
-            permit.authenticate(Arc::clone(identity), 1).unwrap();
+            permit.authenticate(Arc::clone(identity)).unwrap();
             (permit, guard)
         };
         let (mallory, ann) = (Arc::default(), Arc::default());

@@ -15,7 +15,7 @@ impl Permits {
     pub(crate) fn for_tests(message_bytes: usize) -> (Permit, PermitGuard) {
         let (permit, guard) =
             Self::with_message_bytes(message_bytes).permit(Ipv4Addr::LOCALHOST.into(), false, message_bytes);
-        permit.authenticate(Arc::default(), 1).expect("it is the first call");
+        permit.authenticate(Arc::default()).expect("it is the first call");
         (permit, guard)
     }
 
@@ -49,7 +49,7 @@ fn calls_without_a_token_take_no_place_from_those_with_one() {
     calls.iter().for_each(|(permit, _)| permit.acquire_long_running().unwrap());
     let (third, _guard) = permits.permit([10, 0, 0, 2].into(), false, 1 << 20);
     assert!(overloaded(third.acquire_long_running()), "two in all");
-    third.authenticate(Arc::default(), 1).unwrap();
+    third.authenticate(Arc::default()).unwrap();
     third.acquire_long_running().expect("it has its place already");
 }
 
@@ -88,7 +88,7 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
     let permits = permits();
     let (first, _guard) = permits.permit(OTHER, false, 1 << 20);
     first.acquire_long_running().unwrap();
-    first.authenticate(Arc::default(), 1).unwrap();
+    first.authenticate(Arc::default()).unwrap();
     let (second, _guard) = permits.permit(OTHER, false, 1 << 20);
     second.acquire_long_running().unwrap();
 }
@@ -97,11 +97,11 @@ fn a_call_that_is_authenticated_late_gives_its_first_place_back() {
 fn authenticated_calls_are_counted_until_they_are_over() {
     let permits = permits();
     let calls = [OTHER; 2].map(|address| permits.permit(address, false, 1 << 20));
-    calls.iter().for_each(|(permit, _)| permit.authenticate(Arc::default(), 1).unwrap());
+    calls.iter().for_each(|(permit, _)| permit.authenticate(Arc::default()).unwrap());
     let (third, _guard) = permits.permit(OTHER, false, 1 << 20);
-    assert!(overloaded(third.authenticate(Arc::default(), 1)));
+    assert!(overloaded(third.authenticate(Arc::default())));
     drop(calls);
-    third.authenticate(Arc::default(), 1).unwrap();
+    third.authenticate(Arc::default()).unwrap();
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn bytes_are_bounded_in_all_with_a_token_and_by_the_call_without() {
     assert!(matches!(refused, Err(Failure::Request(Error::MessageTooLarge { limit: UNAUTHENTICATED_BYTES }))));
 
     let (first, guard) = permits.permit(OTHER, false, 1 << 20);
-    first.authenticate(Arc::default(), 1).unwrap();
+    first.authenticate(Arc::default()).unwrap();
     first.reserve_bytes(10).expect("what the others sent counts apart");
     let (second, _guard) = permits.permit(OTHER, false, 1 << 20);
-    second.authenticate(Arc::default(), 1).unwrap();
+    second.authenticate(Arc::default()).unwrap();
     assert!(overloaded(second.reserve_bytes(1)));
     drop(guard);
     second.reserve_bytes(10).expect("the room came back with the end of the call");
@@ -129,10 +129,10 @@ fn one_identity_gets_a_quarter_of_what_there_is() {
     let (first, guard) = permits.permit(OTHER, false, 1 << 20);
     let (second, _guard) = permits.permit(OTHER, false, 1 << 20);
     let (third, _guard) = permits.permit(OTHER, false, 1 << 20);
-    first.authenticate(ann.clone(), 1).unwrap();
-    second.authenticate(ann.clone(), 1).unwrap();
-    assert!(overloaded(third.authenticate(ann.clone(), 1)), "two of eight");
-    third.authenticate(bob, 1).expect("there are places for others");
+    first.authenticate(ann.clone()).unwrap();
+    second.authenticate(ann.clone()).unwrap();
+    assert!(overloaded(third.authenticate(ann.clone())), "two of eight");
+    third.authenticate(bob).expect("there are places for others");
 
     first.reserve_bytes(20).unwrap();
     assert!(overloaded(second.reserve_bytes(1)), "20 bytes of 80");
@@ -140,14 +140,14 @@ fn one_identity_gets_a_quarter_of_what_there_is() {
     drop(guard);
     second.reserve_bytes(20).expect("the room came back with the end of the call");
     let (fourth, _guard) = permits.permit(OTHER, false, 1 << 20);
-    fourth.authenticate(ann, 1).expect("and so did the place");
+    fourth.authenticate(ann).expect("and so did the place");
 }
 
 #[test]
 fn however_little_there_is_one_call_with_one_message_has_room() {
     let permits = Permits::new(&Limits { calls: 1, request_bytes: 10, message_bytes: 10, ..Limits::default() });
     let (permit, _guard) = permits.permit(OTHER, false, 1 << 20);
-    permit.authenticate(Arc::default(), 1).unwrap();
+    permit.authenticate(Arc::default()).unwrap();
     permit.reserve_bytes(10).unwrap();
 }
 

@@ -12,7 +12,6 @@ use feature_core::{InstanceId, Record, Scope};
 use feature_store::{Batch, MemoryStore, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tonic::server::NamedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -20,6 +19,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::*;
+use crate::services::FEATURES;
 
 /// A memory store whose reads and appends wait while it hangs, like those of a disk that does not answer.
 #[derive(Default)]
@@ -151,7 +151,7 @@ impl Bench {
 
     /// Waits until the feature service has this health.
     async fn health_of_writes_is(&self, expected: ServingStatus) {
-        let request = HealthCheckRequest { service: GrpcFeatureService::NAME.to_owned() };
+        let request = HealthCheckRequest { service: FEATURES.to_owned() };
         let mut client = HealthClient::new(self.channel.clone());
         let mut answers = client.watch(request).await.expect("health is watched").into_inner();
         while answers.message().await.expect("the watch goes on").expect("it has no end").status() != expected {}

@@ -16,14 +16,13 @@ use feature_store::{CommitError, Committed, Committer, GroupCommit, Readers};
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::frame::Frame;
 use crate::telemetry::traces::ChildSpan;
 
 mod get;
 mod response_cache;
 
 use get::Found;
-pub use response_cache::Answers;
+pub use response_cache::{Answers, Frame};
 use response_cache::{Basis, Question};
 
 /// The service. It reads through the store's readers and writes through its committer, and never waits for a disk.

@@ -1,5 +1,7 @@
-//! The feature service as a tower service. A request of one uncompressed frame takes a fast path around tonic's codec,
-//! all others go through it; messages stay bytes until feature-api decodes them.
+//! All services as one: the feature service, which receives nearly all calls, and tonic's router for the others.
+//!
+//! A request for the feature service that is one uncompressed frame takes a fast path around tonic's codec, all others
+//! go through it. Messages stay bytes until feature-api decodes them.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -9,7 +11,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use feature_auth::AuthError;
 use feature_auth::access::Caller;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
+use grpc_transcoding::framing::PREFIX;
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
@@ -18,60 +21,74 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
-use tonic::server::{Grpc, NamedService};
+use tonic::server::Grpc;
+use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 use tower::{Service, service_fn};
 
-use super::Answer;
-use super::frame::{BytesCodec, Frame};
+use self::bytes_codec::BytesCodec;
+use super::counted_body::CountedBody;
+use super::{Answer, FEATURES};
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::feature::FeatureService;
+use crate::services::feature::{FeatureService, Frame};
+
+pub mod bytes_codec;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
-/// [`FeatureService`] as a service for tonic.
+/// Routes calls by their paths.
 #[derive(Clone)]
-pub struct GrpcFeatureService {
-    service: Arc<FeatureService>,
+pub struct AllServices {
+    features: Arc<FeatureService>,
     message_bytes: usize,
+    others: Routes,
 }
 
-impl GrpcFeatureService {
-    /// `message_bytes`: the largest request message, in bytes.
-    pub fn new(service: FeatureService, message_bytes: usize) -> Self {
-        Self { service: Arc::new(service), message_bytes }
+impl AllServices {
+    /// * `message_bytes`: the largest request message of the feature service, in bytes.
+    /// * `others`: also answers calls to paths without a service.
+    pub fn new(features: FeatureService, message_bytes: usize, others: Routes) -> Self {
+        Self { features: Arc::new(features), message_bytes, others }
     }
 }
 
-impl NamedService for GrpcFeatureService {
-    const NAME: &'static str = "zitadel.feature.v2.FeatureService";
-}
-
-impl Service<http::Request<Body>> for GrpcFeatureService {
+impl Service<http::Request<Body>> for AllServices {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer<Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // All services are always ready.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (service, limit) = (Arc::clone(&self.service), self.message_bytes);
-        Box::pin(async move {
-            Ok(match receive(request, limit).await {
-                Received::Message(head, message) => {
-                    match answer(&service, head.uri.path(), &head.extensions, &message).await {
-                        Ok(frame) => response(&head.headers, frame),
-                        Err(status) => status.into_http(),
-                    }
-                }
-                // Boxed, because it is rare, and every future is as large as its largest part.
-                Received::Unusual(request) => Box::pin(by_tonic(service, limit, request)).await,
-            })
-        })
+        let of_features = |path: &str| path.strip_prefix('/')?.strip_prefix(FEATURES)?.strip_prefix('/').map(drop);
+        if of_features(request.uri().path()).is_some() {
+            return Box::pin(call_features(Arc::clone(&self.features), self.message_bytes, request).map(Ok));
+        }
+        let context = CallContext::of(request.extensions());
+        let received = |body| CountedBody::wrap(body, context.clone(), CallContext::received);
+        let answer = self.others.call(request.map(received));
+        Box::pin(async move { Ok(answer.await?.map(|body| CountedBody::wrap(body, context, CallContext::sent))) })
+    }
+}
+
+/// Answers one call of the feature service. A request message may have `limit` bytes.
+async fn call_features(
+    service: Arc<FeatureService>,
+    limit: usize,
+    request: http::Request<Body>,
+) -> http::Response<Body> {
+    match receive(request, limit).await {
+        Received::Message(head, message) => match answer(&service, head.uri.path(), &head.extensions, &message).await {
+            Ok(frame) => response(&head.headers, frame),
+            Err(status) => status.into_http(),
+        },
+        // Boxed, because it is rare, and every future is as large as its largest part.
+        Received::Unusual(request) => Box::pin(by_tonic(service, limit, request)).await,
     }
 }
 
@@ -90,7 +107,7 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     grpc.unary(answered, request).await
 }
 
-/// Answers one call whose message has been received.
+/// Answers one call of the feature service whose message has been received.
 async fn answer(
     service: &FeatureService,
     path: &str,
@@ -132,13 +149,21 @@ async fn receive(request: http::Request<Body>, limit: usize) -> Received {
         Some(Ok(frame)) if body.is_end_stream() => frame.data_ref(),
         _ => None,
     };
-    match whole.and_then(|data| Frame::only_message(data, limit)) {
+    match whole.and_then(|data| only_message(data, limit)) {
         Some(message) => Received::Message(head, message),
         None => {
             let frames = stream::iter(first).chain(BodyStream::new(body));
             Received::Unusual(http::Request::from_parts(head, Body::new(StreamBody::new(frames))))
         }
     }
+}
+
+/// The message of a body that is exactly one uncompressed frame of at most `limit` bytes; `None` if tonic has to handle
+/// the body.
+fn only_message(body: &Bytes, limit: usize) -> Option<Bytes> {
+    let ([0, length @ ..], message) = body.split_first_chunk::<PREFIX>()? else { return None };
+    let whole = u32::from_be_bytes(*length) as usize == message.len() && message.len() <= limit;
+    whole.then(|| body.slice(PREFIX..))
 }
 
 /// The response to a request with these headers, compressed if the client accepts that and it saves bytes.
@@ -156,4 +181,27 @@ fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
 fn takes_gzip(headers: &HeaderMap) -> bool {
     let accepted = headers.get(GRPC_ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     accepted.is_some_and(|accepted| accepted.split(',').any(|encoding| encoding.trim() == "gzip"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_whole_uncompressed_message_takes_the_fast_path() {
+        let table: [(&[u8], Option<&[u8]>); 8] = [
+            // body, message
+            (&[0, 0, 0, 0, 0], Some(b"")),
+            (&[0, 0, 0, 0, 2, 7, 8], Some(&[7, 8])),
+            (b"", None),
+            (&[0, 0, 0, 0], None),
+            (&[1, 0, 0, 0, 1, 7], None),
+            (&[0, 0, 0, 0, 2, 7], None),
+            (&[0, 0, 0, 0, 1, 7, 0, 0, 0, 0, 0], None),
+            (&[0, 0, 0, 0, 3, 7, 8, 9], None),
+        ];
+        for (body, message) in table {
+            assert_eq!(only_message(&Bytes::from_static(body), 2).as_deref(), message, "{body:?}");
+        }
+    }
 }

@@ -5,13 +5,11 @@
 
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::HealthReporter;
 
-use super::PUBLIC_MESSAGE_BYTES;
-use super::grpc::GrpcFeatureService;
+use super::{FEATURES, PUBLIC_MESSAGE_BYTES};
 
 /// The service name of the whole server.
 const WHOLE_SERVER: &str = "";
@@ -54,7 +52,7 @@ async fn keep_reporting(
 async fn report(reporter: &HealthReporter, accepts_writes: bool, draining: bool) {
     let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
     reporter.set_service_status(WHOLE_SERVER, status(!draining)).await;
-    reporter.set_service_status(GrpcFeatureService::NAME, status(!draining && accepts_writes)).await;
+    reporter.set_service_status(FEATURES, status(!draining && accepts_writes)).await;
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use grpc_transcoding::framing::wrap;
 use grpc_transcoding::headers::GRPC_ENCODING;
 use http::{Request, Response};
-use http_body::{Body as _, Frame as BodyFrame};
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyStream, StreamBody};
 use prost::Message;
 use tonic::body::Body;
@@ -23,7 +24,7 @@ use tonic_reflection::server::{Builder, v1, v1alpha};
 use tower::Service;
 
 use super::descriptors::OF_LIBRARIES;
-use super::frame::{BytesCodec, Frame};
+use super::grpc::bytes_codec::BytesCodec;
 use super::{Answer, PUBLIC_MESSAGE_BYTES};
 use crate::call_context::CallContext;
 use crate::error::Failure;
@@ -102,7 +103,7 @@ fn questions(messages: Streaming<Bytes>, context: CallContext, failure: Arc<Once
         };
         // Set only once: nothing is read after the first failure.
         let question = question.map_err(|status| failure.set(status)).ok()?;
-        let frame = BodyFrame::data(Frame::of(&question).into_bytes());
+        let frame = Frame::data(wrap(0, &question.encode_to_vec()));
         Some((Ok::<_, Status>(frame), (messages, context, failure)))
     });
     Body::new(StreamBody::new(questions.fuse()))
@@ -113,7 +114,7 @@ fn answers(body: Body, failure: Arc<OnceLock<Status>>) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    let ends_well = |frame: &BodyFrame<Bytes>| {
+    let ends_well = |frame: &Frame<Bytes>| {
         let status = frame.trailers_ref().and_then(Status::from_header_map);
         status.is_some_and(|status| status.code() == Code::Ok)
     };

@@ -20,7 +20,8 @@ use prost_reflect::DescriptorPool;
 use serde_json::{Value, json};
 
 use self::inputs::Input;
-use crate::support::client_programs::{python_alone, run};
+use crate::support::client_programs::run;
+use crate::support::programs::python;
 
 #[test]
 fn json_matches_the_oracle() {
@@ -84,7 +85,7 @@ fn verdicts(pool: &DescriptorPool, inputs: &[Input]) -> Vec<Verdict> {
         }));
     }
     file.rewind().unwrap();
-    let answers = run(python_alone("json_oracle.py").stdin(file));
+    let answers = run(python("json_oracle.py").stdin(file));
     let answers: Vec<Value> = answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers.len(), inputs.len());
     refusals.iter().zip(&answers).map(|(refusal, answer)| verdict(refusal.as_deref(), answer)).collect()

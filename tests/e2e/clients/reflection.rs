@@ -4,8 +4,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::client_programs::{buf, grpcurl, protos, readme, run, run_refused};
+use crate::support::client_programs::{grpcurl, protos, readme, run, run_refused};
 use crate::support::harness::{Folder, Server};
+use crate::support::programs::buf;
 
 const SERVICE: &str = "zitadel.feature.v2.FeatureService";
 

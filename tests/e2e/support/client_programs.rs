@@ -1,33 +1,21 @@
-//! The programs of the real clients: finds them where they are installed, and runs them.
+//! The real clients of a test's server.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::harness::{BINARY, Server, limited};
+use crate::support::harness::{BINARY, Server};
+use crate::support::programs::{self, installed, limited, node_modules, outside, python_environment, repository};
 
 /// A script of `tests/clients/node`, with the server's address and tokens in its environment.
 pub fn node(server: &Server, script: &str) -> Command {
-    installed(&repository("tests/clients/node/node_modules/.installed"));
-    let mut command = outside("node".into());
-    command.arg(repository("tests/clients/node").join(script)).env("CHROMIUM", "/usr/bin/chromium");
+    let mut command = programs::node(script);
+    command.env("CHROMIUM", "/usr/bin/chromium");
     told_of(server, command)
 }
 
 /// A script of `tests/clients/python`, with the server's address and tokens in its environment.
 pub fn python(server: &Server, script: &str) -> Command {
-    told_of(server, python_alone(script))
-}
-
-/// A script of `tests/clients/python` that needs no server.
-pub fn python_alone(script: &str) -> Command {
-    let mut command = outside(installed(&python_environment().join("bin/python")));
-    command.arg("-B").arg(repository("tests/clients/python").join(script));
-    command
-}
-
-/// `buf` from the npm packages.
-pub fn buf() -> Command {
-    outside(installed(&repository("tests/clients/node/node_modules/.bin/buf")))
+    told_of(server, programs::python(script))
 }
 
 /// The folder of the protos.
@@ -61,7 +49,7 @@ pub fn readme(server: &Server) -> Command {
 pub fn pasted(server: &Server, lines: &str) -> Command {
     let programs = [
         installed(&python_environment().join("bin")),
-        installed(&repository("tests/clients/node/node_modules/.bin")),
+        installed(&node_modules().join(".bin")),
         Path::new(BINARY).with_file_name(""),
     ];
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -89,31 +77,10 @@ pub fn run_refused(command: &mut Command) -> String {
     words
 }
 
-/// Runs outside the repository, so that a client cannot read the protos and must use reflection.
-fn outside(program: PathBuf) -> Command {
-    let mut command = limited(program);
-    command.current_dir(std::env::temp_dir());
-    command
-}
-
 fn told_of(server: &Server, mut command: Command) -> Command {
     command.env("FEATURE_ADDRESS", server.address());
     command.env("FEATURE_TOKEN_SYSTEM", server.token("--role SYSTEM_OWNER"));
     command.env("FEATURE_TOKEN_INSTANCE", server.token("--role IAM_OWNER --instance demo"));
     command.env("FEATURE_TOKEN_VIEWER", server.token("--role IAM_OWNER_VIEWER --instance demo"));
     command
-}
-
-fn installed(path: &Path) -> PathBuf {
-    assert!(path.exists(), "{} is missing; `cargo xtask test` installs the clients", path.display());
-    path.to_owned()
-}
-
-/// A path in the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
-
-fn python_environment() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("../test-clients/python")
 }

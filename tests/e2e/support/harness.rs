@@ -17,11 +17,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::support::log_audit;
+pub use crate::support::programs::limited;
 
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
 
-/// The maximum time of a start, a stop or a command before the test fails.
+/// The maximum time of a start or a stop before the test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A data folder and a configuration file. Removed when the last server or test that uses it has ended.
@@ -277,13 +278,6 @@ impl Interceptor for Bearer {
         request.metadata_mut().insert("x-zitadel-orgid", MetadataValue::from_static("acme"));
         Ok(request)
     }
-}
-
-/// A command with a timeout, which also ends all processes that the command has started.
-pub fn limited(program: impl Into<PathBuf>) -> Command {
-    let mut command = Command::new("timeout");
-    command.arg("--kill-after=5").arg(PATIENCE.as_secs().to_string()).arg(program.into());
-    command
 }
 
 fn keep(stderr: impl Read, log: &Mutex<String>) {

@@ -1,6 +1,6 @@
 //! A gRPC client for test tables: takes requests as JSON and returns answers and errors as JSON.
 
-use feature_server::services::frame::BytesCodec;
+use feature_server::services::grpc::bytes_codec::BytesCodec;
 use http::uri::PathAndQuery;
 use prost_reflect::prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};

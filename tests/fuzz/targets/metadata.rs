@@ -15,9 +15,9 @@ use feature_core::{InstanceId, Scope};
 use feature_server::call_context::{CallContext, Client};
 use feature_server::config::Settings;
 use feature_server::error::Failure;
-use feature_server::middleware::auth::instances::Instances;
+use feature_server::host::Instances;
 use feature_server::middleware::auth::rules;
-use feature_server::middleware::recognise::allowed_hosts::Hosts;
+use feature_server::middleware::browsers::Hosts;
 use feature_server::middleware::recognise::{MessageBytes, Recogniser};
 use feature_server::pages::Pages;
 use feature_server::services::descriptors;
@@ -62,7 +62,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         })
     };
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    let recogniser = Recogniser::new(pool, message_bytes, pages, closed.clone());
+    let recogniser = Recogniser::new(pool, message_bytes, pages, closed.clone(), Arc::default());
     Known {
         recogniser: recogniser.expect("our protos have valid rules"),
         hosts: vec![closed, open],

@@ -63,7 +63,7 @@ fn outcome(actual: Result<Arc<Principal>, Unverified>, before: &Arc<Principal>) 
     match actual {
         Ok(principal) if Arc::ptr_eq(&principal, before) => "cached",
         Ok(_) => "verified anew",
-        Err(Unverified { issuer: Some(_), .. }) => "key unknown",
+        Err(Unverified { key_missing: Some(_), .. }) => "key unknown",
         Err(Unverified { error: AuthError::TokenInvalid(why), .. }) => why,
         Err(Unverified { error: AuthError::TokenExpired, .. }) => "expired",
         Err(Unverified { error, .. }) => panic!("{error}"),

@@ -269,12 +269,19 @@ fn unreadable_sources_are_told() {
     for (file, expected) in table {
         check(file, &[], &[], expected);
     }
-    let named = Flags { config: Some("no/such\nfile.toml".into()), ..Flags::default() };
-    let error = load_from(&named, Path::new("none.toml"), []).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "no/such\\nfile.toml: the configuration file cannot be read: No such file or directory (os error 2)"
-    );
+    let folder = tempfile::tempdir().unwrap();
+    let latin_1 = folder.path().join("latin-1.toml");
+    fs::write(&latin_1, b"# caf\xe9").unwrap();
+    let table = [
+        // (file, its name as it is said, why it cannot be read)
+        (Path::new("no/such\nfile.toml"), "no/such\\nfile.toml", "No such file or directory (os error 2)"),
+        (&latin_1, latin_1.to_str().unwrap(), "it is not UTF-8"),
+    ];
+    for (file, name, why) in table {
+        let named = Flags { config: Some(file.to_owned()), ..Flags::default() };
+        let error = load_from(&named, Path::new("none.toml"), []).unwrap_err().to_string();
+        assert_eq!(error, format!("{name}: the configuration file cannot be read: {why}"));
+    }
     let not_unicode = (OsString::from("FEATURE_SERVER__SERVER__DATA"), OsStr::from_bytes(b"\xff").to_owned());
     let error = load_from(&Flags::default(), Path::new("none.toml"), [not_unicode]).unwrap_err().to_string();
     assert_eq!(error, "FEATURE_SERVER__SERVER__DATA: the environment variable must be valid Unicode");

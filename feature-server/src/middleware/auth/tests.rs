@@ -3,11 +3,13 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use feature_auth::mint::{TokenRequest, mint};
 use feature_core::{InstanceId, UserId};
+use futures_util::FutureExt;
 use http::header::HeaderValue;
 use tonic::Status;
 use tonic_types::StatusExt;
@@ -17,6 +19,7 @@ use tracing::Instrument;
 use super::*;
 use crate::call_context::Client;
 use crate::monitoring::call_counters::CallCounters;
+use crate::permit::Permits;
 use crate::services::testing::schema;
 
 struct Setup {
@@ -134,6 +137,28 @@ async fn call_waits_for_the_keys_of_its_issuer() {
     let stranger = tempfile::tempdir().unwrap();
     let unknown = setup.token_of(stranger.path(), &[]);
     assert_eq!(setup.call(GET, Some(&unknown)).await.unwrap_err().0, "TOKEN_INVALID");
+}
+
+#[tokio::test]
+async fn a_call_waits_for_its_turn_on_a_busy_core() {
+    let setup = Setup::new(Settings::default());
+    let token = setup.token(&[]);
+    let permits = Permits::with_message_bytes(1 << 20);
+    let answer = |_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::empty())) };
+    let service = setup.layer.layer(service_fn(answer));
+    let call = || {
+        let (permit, guard) = permits.permit([127, 0, 0, 1].into(), false, 1 << 20);
+        let request = Request::builder().uri(GET).header(AUTHORIZATION, format!("Bearer {token}"));
+        let request = request.extension(CallContext::for_tests()).extension(permit).body(Body::empty()).unwrap();
+        let answered = service.clone().oneshot(request);
+        async move { (answered.await.unwrap(), guard) }
+    };
+    assert!((0..700).all(|_| call().now_or_never().is_some()), "an identity that calls alone gets the whole core");
+    assert!(identity_share::begin(&Arc::default(), 1).is_none(), "another one had less");
+    let mut waiting = pin!(call());
+    assert!(waiting.as_mut().now_or_never().is_none());
+    identity_share::idle();
+    waiting.await;
 }
 
 /// Collects what is logged.

@@ -6,7 +6,7 @@ use tower::ServiceExt;
 
 use super::support::*;
 use crate::config::settings::Settings;
-use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;
 

@@ -28,8 +28,8 @@ use tower::{Service, ServiceExt, service_fn};
 
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Settings;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::error_details::Deadline;
-use crate::middleware::recognise::allowed_hosts::Hosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};
@@ -61,7 +61,7 @@ pub fn service()
         async move {
             // Like the layer in front of the real services.
             if request.headers().contains_key("authorization")
-                && let Err(failure) = Permit::of(request.extensions()).unwrap().authenticate(Default::default(), 1)
+                && let Err(failure) = Permit::of(request.extensions()).unwrap().authenticate(Default::default())
             {
                 return Ok(failure.status(CallContext::of(request.extensions()).request_id()).into_http());
             }

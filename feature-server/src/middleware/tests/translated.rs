@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 
 use super::support::*;
 use crate::config::settings::Settings;
-use crate::middleware::recognise::allowed_hosts::Hosts;
+use crate::middleware::browsers::Hosts;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;

@@ -1,4 +1,5 @@
-//! Response cache of Get: an entry is valid as long as no record that was read for it has been written since.
+//! Response cache of Get: an entry is valid as long as no record that was read for it has been written since. It keeps
+//! answers as they are sent.
 //!
 //! An answer depends only on the question and on records, whose versions are kept with the entry. So entries need no
 //! expiry, and a lookup takes no lock that a writer holds.
@@ -6,14 +7,15 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
+use feature_auth::access::Caller;
 use feature_core::{Level, Record, Scope};
 use feature_store::{FeatureStore, StoreError, Version, Versioned};
+use grpc_transcoding::compression::{WORTH_COMPRESSING, gzip_after};
+use grpc_transcoding::framing::{COMPRESSED, PREFIX, prefix};
+use prost::Message;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
-
-use crate::services::frame::Frame;
-use feature_auth::access::Caller;
 
 /// The most bytes of an entry beside its messages and its principal, roughly.
 const ENTRY_BYTES: usize = 640;
@@ -130,6 +132,50 @@ impl Weighter<Kept, Arc<Given>> for Weight {
         // Entries usually share their principal with the token cache, but each entry can be the last one that keeps it
         // alive.
         (ENTRY_BYTES + kept.caller.principal().bytes() + kept.message.len() + given.frame.size()) as u64
+    }
+}
+
+/// An answer as it is sent and cached: its message in a gRPC frame, which is a flag byte for compression, four bytes of
+/// length, and the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame(Bytes);
+
+impl Frame {
+    /// Encodes a message.
+    pub fn of(message: &impl Message) -> Self {
+        let length = message.encoded_len();
+        let mut frame = BytesMut::with_capacity(PREFIX + length);
+        frame.put_slice(&prefix(0, length));
+        message.encode(&mut frame).expect("the buffer has room for the message");
+        Self(frame.freeze())
+    }
+
+    /// Whether the frame is large enough for [`Frame::gzip`].
+    pub fn is_worth_compressing(&self) -> bool {
+        self.0.len() >= PREFIX + WORTH_COMPRESSING
+    }
+
+    /// The same message, compressed.
+    pub fn gzip(&self) -> Self {
+        let mut frame = gzip_after(vec![0; PREFIX], &self.0[PREFIX..]);
+        let prefix = prefix(COMPRESSED, frame.len() - PREFIX);
+        frame[..PREFIX].copy_from_slice(&prefix);
+        Self(frame.into())
+    }
+
+    /// The message without its prefix, as it is sent.
+    pub fn message(&self) -> Bytes {
+        self.0.slice(PREFIX..)
+    }
+
+    /// The whole frame.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// The bytes of the whole frame.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 }
 

@@ -18,10 +18,10 @@ async fn a_server_that_drains_is_not_serving_even_when_the_committer_is_gone() {
         }
     };
     until(WHOLE_SERVER, true).await;
-    until(GrpcFeatureService::NAME, true).await;
+    until(FEATURES, true).await;
     accepting.send_replace(false);
     drop(accepting);
-    until(GrpcFeatureService::NAME, false).await;
+    until(FEATURES, false).await;
     until(WHOLE_SERVER, true).await;
     drain.send_replace(true);
     tokio::time::timeout(std::time::Duration::from_secs(5), until(WHOLE_SERVER, false)).await.unwrap();

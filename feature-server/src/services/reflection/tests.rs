@@ -13,7 +13,6 @@ use tower::ServiceExt;
 use super::*;
 use crate::call_context::CallContext;
 use crate::error;
-use crate::services::frame::Frame;
 
 fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
     [&[flags], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], message].concat()
@@ -23,8 +22,8 @@ fn frame(flags: u8, message: &[u8]) -> Vec<u8> {
 async fn a_stream_ends_with_the_error_of_a_bad_question() {
     let list = MessageRequest::ListServices(String::new());
     let list = ServerReflectionRequest { host: String::new(), message_request: Some(list) };
-    let list = Frame::of(&list);
-    let (message, list) = (list.message().to_vec(), list.into_bytes().to_vec());
+    let message = list.encode_to_vec();
+    let list = frame(0, &message);
     let (empty, large) = (frame(0, b""), vec![0; PUBLIC_MESSAGE_BYTES + 1]);
     let table: [(Vec<u8>, usize, &str); 9] = [
         // questions, answers, reason of the end

@@ -10,7 +10,6 @@ use feature_store::{Batch, Committer, MemoryStore, Readers};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use prost::Message;
 use tokio::runtime::Builder;
 
 use super::*;
@@ -181,6 +180,13 @@ async fn a_record_is_read_again_only_after_it_may_have_changed() {
         assert_eq!((looked, next != answer), (looks, differs), "row {row}");
         answer = next;
     }
+}
+
+#[test]
+fn a_frame_is_the_message_behind_its_length() {
+    let (frame, message) = (Frame::of(&"ab".to_owned()), "ab".to_owned().encode_to_vec());
+    assert_eq!((frame.message(), frame.size()), (message.clone().into(), PREFIX + message.len()));
+    assert_eq!(frame.into_bytes(), [&[0, 0, 0, 0, 4], &message[..]].concat());
 }
 
 #[tokio::test]

@@ -1,8 +1,13 @@
-//! How many calls a second one identity may make, where that is configured, and what its calls hold.
+//! What one identity gets of the server: its rate of calls, its part of the slots and the memory, and its turns on a
+//! busy worker. A large request costs as much as several calls.
 //!
-//! Each identity has a bucket that fills with calls at an even rate (GCRA). How full it is, is one number, the time at
-//! which it will be full again, so taking a call from it is one atomic step and no lock.
+//! - Each identity has a bucket that fills with calls at an even rate (GCRA), where that is configured. How full it is,
+//!   is one number, the time at which it will be full again, so taking a call from it is one atomic step and no lock.
+//! - On a busy worker, calls of identities that have had less than others go first. An identity that calls alone gets
+//!   the whole worker.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use feature_auth::Identity;
 use quick_cache::sync::Cache;
+use tokio::sync::oneshot;
 
 use crate::error::Failure;
 
@@ -28,7 +34,16 @@ pub(crate) const LARGE_BYTES: usize = 4 * 1024;
 /// A large request costs one more call for each of so many bytes, decompressed: they take about as long as a call.
 const BYTES_OF_A_CALL: u64 = 8 * 1024;
 
-/// The share of each identity.
+/// A worker is busy after this many calls without an idle moment: a few milliseconds.
+const BUSY: u64 = 256;
+
+/// The length of a window, in calls. Each window counts anew.
+const WINDOW: u64 = 1_024;
+
+/// How many waiting calls are released at once.
+const RELEASED: usize = 64;
+
+/// The rate of each identity.
 #[derive(Debug)]
 pub struct CallRates {
     /// The time between two calls at the even rate; none where identities have no such rate.
@@ -53,7 +68,7 @@ impl CallRates {
         Self { interval_ns, start: now, buckets: Cache::new(BUCKETS) }
     }
 
-    /// Takes one call from the share of this identity, and what its large requests before it have cost. Returns what
+    /// Takes one call from the bucket of this identity, and what its large requests before it have cost. Returns what
     /// its calls hold, and the cost, in calls. When none is left, the error is how long to wait for the next one.
     pub fn take(&self, identity: &Identity, now: Instant) -> Result<(Arc<Usage>, u64), Duration> {
         let Ok(bucket) = self.buckets.get_or_insert_with(identity, || Ok::<Arc<Bucket>, Infallible>(Arc::default()));
@@ -146,82 +161,69 @@ pub(crate) fn give_back(to: &AtomicUsize, count: usize) {
     to.fetch_sub(count, Ordering::Relaxed);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The turn of a call that waits. It comes, or the sender is dropped, when the server ends.
+pub(crate) type Turn = oneshot::Receiver<()>;
 
-    fn identity(name: &str) -> Identity {
-        Identity::new("issuer", name, None)
-    }
+/// Counts a call of an identity on this worker, with its cost in calls. Returns the turn that it has to wait for, if it
+/// has to.
+pub(crate) fn begin(identity: &Arc<Usage>, cost: u64) -> Option<Turn> {
+    WORKER.with_borrow_mut(|worker| worker.begin(Arc::as_ptr(identity).addr(), cost))
+}
 
-    #[test]
-    fn an_identity_has_its_even_rate_and_two_seconds_of_it_at_once() {
-        let start = Instant::now();
-        let rates = CallRates::new(10, start);
-        #[rustfmt::skip]
-        let table = [
-            // at ms    who    calls   let through   then wait ms
-            (0,         "ann", 30,     20,           100),
-            (0,         "bob", 5,      5,            0),
-            (99,        "ann", 1,      0,            1),
-            (100,       "ann", 3,      1,            100),
-            (350,       "ann", 5,      2,            50),
-            (350,       "bob", 20,     18,           50),
-            (3_600_000, "ann", 25,     20,           100),
-        ];
-        for (at_ms, who, calls, let_through, wait_ms) in table {
-            let at = start + Duration::from_millis(at_ms);
-            let outcomes: Vec<_> = (0..calls).map(|_| rates.take(&identity(who), at)).collect();
-            assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), let_through, "{who} at {at_ms} ms");
-            let wait = outcomes.last().unwrap().as_ref().err().copied().unwrap_or_default();
-            assert_eq!(wait, Duration::from_millis(wait_ms), "{who} at {at_ms} ms");
+/// Releases waiting calls. The runtime of this thread calls it before it sleeps.
+pub(crate) fn idle() {
+    WORKER.with_borrow_mut(|worker| worker.restart(0));
+}
+
+thread_local! {
+    static WORKER: RefCell<WorkerCalls> = RefCell::default();
+}
+
+/// The calls of one worker since it was last idle.
+#[derive(Default)]
+struct WorkerCalls {
+    /// The sum of the calls' costs.
+    served: u64,
+    /// The same for each identity, by its number, once the worker is busy.
+    of_identities: HashMap<usize, u64>,
+    waiting: VecDeque<oneshot::Sender<()>>,
+}
+
+impl WorkerCalls {
+    /// See [`begin`]. `identity`: a number that stands for it.
+    fn begin(&mut self, identity: usize, cost: u64) -> Option<Turn> {
+        self.served += cost;
+        if self.served <= BUSY {
+            return None;
         }
-    }
-
-    #[test]
-    fn large_requests_cost_more_calls() {
-        let start = Instant::now();
-        let table = [
-            // calls a second, bytes of the first call, calls let through at once after it
-            (10, 0, 19),
-            (10, 8 * 1024 - 1, 19),
-            (10, 8 * 1024, 18),
-            (10, 80 * 1024, 9),
-            (10, 8 << 20, 0),
-            (0, 8 << 20, 100),
-        ];
-        for (calls_per_second, bytes, let_through) in table {
-            let rates = CallRates::new(calls_per_second, start);
-            rates.take(&identity("ann"), start).unwrap().0.add_large_bytes(bytes);
-            let calls = (0..100).filter(|_| rates.take(&identity("ann"), start).is_ok()).count();
-            assert_eq!(calls, let_through, "{calls_per_second} calls a second, {bytes} bytes");
+        if self.served > BUSY + WINDOW {
+            self.restart(BUSY + cost);
         }
+        let had = self.of_identities.entry(identity).or_default();
+        *had += cost;
+        // An equal part of the cost since the worker became busy.
+        let part = (self.served - BUSY) / self.of_identities.len() as u64;
+        if self.of_identities.len() == 1 || self.of_identities[&identity] <= part + RELEASED as u64 {
+            return None;
+        }
+        let (released, turn) = oneshot::channel();
+        self.waiting.push_back(released);
+        Some(turn)
     }
 
-    #[test]
-    fn calls_at_once_share_one_bucket() {
-        let start = Instant::now();
-        let rates = CallRates::new(100, start);
-        let let_through: usize = std::thread::scope(|scope| {
-            let caller = || (0..100).filter(|_| rates.take(&identity("ann"), start).is_ok()).count();
-            let threads: Vec<_> = (0..8).map(|_| scope.spawn(caller)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
-        });
-        assert_eq!(let_through, 200);
-    }
-
-    #[test]
-    fn an_identity_is_an_issuer_a_subject_and_an_instance() {
-        use feature_core::InstanceId;
-
-        let demo = InstanceId::new("demo").unwrap();
-        let parts = [("i", "ann", None), ("ia", "nn", None), ("j", "ann", None), ("i", "ann", Some(&demo))];
-        for (index, one) in parts.iter().enumerate() {
-            for (other_index, other) in parts.iter().enumerate() {
-                let [one, other] =
-                    [one, other].map(|(issuer, subject, instance)| Identity::new(issuer, subject, *instance));
-                assert_eq!(one == other, index == other_index);
-            }
+    /// Counts anew, and releases calls that wait.
+    fn restart(&mut self, served: u64) {
+        self.served = served;
+        self.of_identities.clear();
+        let mut released = 0;
+        while released < RELEASED
+            && let Some(waiting) = self.waiting.pop_front()
+        {
+            // A call that was cancelled leaves its turn to another one.
+            released += usize::from(waiting.send(()).is_ok());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

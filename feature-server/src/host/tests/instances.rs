@@ -6,7 +6,7 @@ use std::sync::Arc;
 use feature_auth::access::{Caller, Rule};
 use feature_core::{Level, Scope};
 
-use super::*;
+use crate::host::*;
 use crate::services::testing::{Who, metadata, outcome};
 
 fn instances() -> Instances {
@@ -97,7 +97,7 @@ fn metadata_must_be_utf_8() {
 }
 
 fn metadata_of(headers: &HeaderMap) -> Result<Option<InstanceId>, AuthError> {
-    super::id(headers, INSTANCE_METADATA, InstanceId::new)
+    id(headers, INSTANCE_METADATA, InstanceId::new)
 }
 
 #[test]
