@@ -109,6 +109,8 @@ async fn a_trace_reaches_from_the_client_to_the_sync_and_tells_no_secret() {
     let client: Vec<ClientSpan> = said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let trace = &client[0].trace;
     assert!(client.iter().all(|span| span.trace == *trace), "{said}");
+    // The line of a call comes after its answer.
+    server.wait_for_lines(&["call finished", trace], 4);
     let log = server.log();
     let token = server.token("--role IAM_OWNER --instance demo");
     // The end of the server sends what waits.
