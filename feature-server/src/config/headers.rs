@@ -122,7 +122,10 @@ mod tests {
     use super::HeaderProblem::*;
     use super::*;
 
-    /// What a test expects: the headers, sorted by name.
+    /// Names with their values.
+    type Pairs<'p> = &'p [(&'p str, &'p str)];
+
+    /// The headers, sorted by name.
     fn pairs(headers: Headers) -> Vec<(String, String)> {
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         let pairs = headers.0.iter().map(|(name, value)| (name.to_string(), text(value)));
@@ -131,7 +134,7 @@ mod tests {
         pairs
     }
 
-    fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn owned(pairs: Pairs<'_>) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -139,7 +142,7 @@ mod tests {
     fn a_line_is_a_name_and_a_value() {
         let long = format!("a: {}", "x".repeat(HEADERS_MAX_BYTES - 3));
         let (long_pair, too_long) = ([("a", &long[3..])], format!("{long}x"));
-        let table: [(&str, Result<&[(&str, &str)], HeadersError>); 24] = [
+        let table: [(&str, Result<Pairs<'_>, HeadersError>); 24] = [
             // (text, headers)
             ("api-key: secret", Ok(&[("api-key", "secret")])),
             ("api-key:secret\r\n", Ok(&[("api-key", "secret")])),
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn a_variable_is_a_list_with_commas_and_percent_encoded_values() {
         let too_long = format!("a={}", "x".repeat(HEADERS_MAX_BYTES));
-        let table: [(&str, Option<&[(&str, &str)]>); 15] = [
+        let table: [(&str, Option<Pairs<'_>>); 15] = [
             // (value of the variable, headers)
             ("api-key=secret", Some(&[("api-key", "secret")])),
             (" a = 1 ,B=2,", Some(&[("a", "1"), ("b", "2")])),
