@@ -14,6 +14,7 @@ use hyper_util::client::legacy;
 
 use self::jwks_http::BODY_MAX_BYTES;
 pub use self::signing_keys::{KeyFolder, KeysError, OwnKey, SigningKey};
+use crate::roots::RootsError;
 
 /// Why the keys of an issuer cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -24,10 +25,10 @@ pub(crate) enum LoadError {
     File(PathBuf, io::Error),
     #[error("must be an https URL without user information")]
     Url,
-    #[error("is no file with PEM certificates: {0}")]
-    CaFile(Box<dyn Error + Send + Sync>),
-    #[error("the machine has no root certificates to check it with, name some in jwks_ca_file: {0}")]
-    NoRoots(io::Error),
+    #[error(transparent)]
+    CaFile(RootsError),
+    #[error("{0}, name some in jwks_ca_file")]
+    NoRoots(RootsError),
     #[error("the server gives no complete answer in time")]
     Timeout,
     /// The server cannot be reached, or its certificate is not trusted.

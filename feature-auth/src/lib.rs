@@ -62,6 +62,7 @@ pub mod keys;
 pub mod mint;
 mod revocation;
 pub mod roles;
+pub mod roots;
 #[cfg(test)]
 mod testing;
 pub mod text_file;

@@ -127,18 +127,19 @@ impl Server {
     /// # Errors
     /// [`ServerError`] names the cause and the remedy.
     pub async fn open(settings: &Settings) -> Result<Self, ServerError> {
-        // A bad TLS setting fails before the data folder is created.
+        // A bad setting of TLS or traces fails before the data folder is created.
         let tls = Tls::open(settings)?;
+        let traces = Tracer::start(&settings.traces)?;
         let monitoring = Monitoring::open(settings.metrics.listen).await;
         let monitoring = monitoring.map_err(|(address, reason)| ServerError::ListenForMetrics { address, reason })?;
         let (folder, cache_bytes) = (settings.server.data.clone(), memory_for_records(settings.store.cache_bytes));
         // On a thread of its own, since it may take a minute: meanwhile the probes answer.
         let opened = spawn_blocking(move || JournalStore::open(&folder, cache_bytes)).await;
         let store = opened.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
-        Self::over(settings, Arc::new(store), tls, monitoring, QUEUED).await
+        Ok(Self { traces, ..Self::over(settings, Arc::new(store), tls, monitoring, QUEUED).await? })
     }
 
-    /// Like [`Server::open`], for a store that is already open and queues of this length.
+    /// Like [`Server::open`], for a store that is already open and queues of this length, and without traces.
     async fn over(
         settings: &Settings,
         store: Arc<dyn FeatureStore>,
@@ -172,7 +173,6 @@ impl Server {
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let traces = Tracer::start(&settings.traces)?;
         let pages = Pages::new(&pool, address, tls.is_some());
         let message_bytes = MessageBytes {
             default: settings.limits.message_bytes,
@@ -192,7 +192,7 @@ impl Server {
             recogniser,
             tls,
             monitoring,
-            traces,
+            traces: None,
         })
     }
 

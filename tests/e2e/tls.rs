@@ -1,7 +1,7 @@
 //! TLS as clients see it: versions and protocols, the answer to a client without TLS, and the renewal of the server's
 //! certificate while connections stay open.
 
-mod authority;
+pub mod authority;
 mod connection;
 mod mutual;
 

@@ -1,6 +1,5 @@
 //! Fetches a key set from an https URL, bounded in time and size. Redirects are not followed.
 
-use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +12,12 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::LoadError;
 use crate::config::values::{Form, HttpsUrl};
-use crate::text_file;
+use crate::roots;
 
 /// How long a fetch may take, from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,12 +35,12 @@ impl Fetcher {
     /// Prepares fetches. `ca_file` has the PEM root certificates of the server, instead of the machine's.
     pub(crate) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, LoadError> {
         let url = url.parse().ok().filter(|_| (HttpsUrl::ACCEPTS)(url)).ok_or(LoadError::Url)?;
-        let builder = HttpsConnectorBuilder::new();
-        let builder = match ca_file {
-            Some(file) => builder.with_tls_config(trusting(file).map_err(LoadError::CaFile)?),
-            None => builder.with_provider_and_native_roots(default_provider()).map_err(LoadError::NoRoots)?,
-        };
-        let connector = builder.https_only().enable_http1().build();
+        let problem = if ca_file.is_some() { LoadError::CaFile } else { LoadError::NoRoots };
+        let roots = roots::load(ca_file).map_err(problem)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+        let config = config.with_safe_default_protocol_versions().expect("the provider has the default versions");
+        let config = config.with_root_certificates(roots).with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_only().enable_http1().build();
         // Fetches are minutes apart, and servers close idle connections sooner.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { client, url })
@@ -61,19 +58,6 @@ impl Fetcher {
         };
         tokio::time::timeout(TIMEOUT, answer).await.map_err(|_| LoadError::Timeout)?
     }
-}
-
-fn trusting(file: &Path) -> Result<ClientConfig, Box<dyn Error + Send + Sync>> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&text_file::read(file)?) {
-        roots.add(certificate?)?;
-    }
-    if roots.is_empty() {
-        return Err("it holds no certificate".into());
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
-    let config = config.with_safe_default_protocol_versions().expect("the provider has the default versions");
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 #[cfg(test)]

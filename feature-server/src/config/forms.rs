@@ -64,13 +64,15 @@ impl Form for Origin {
 pub(super) enum Endpoint {}
 
 impl Form for Endpoint {
-    const ALLOWED: &'static str = "empty, or a URL of http with nothing after the port, such as http://127.0.0.1:4317";
+    const ALLOWED: &'static str =
+        "empty, or a URL of http or https with nothing after the port, such as http://127.0.0.1:4317";
     const ACCEPTS: fn(&str) -> bool = |text| {
         let Ok(uri) = text.parse::<Uri>() else { return text.is_empty() };
         let host = uri.host().unwrap_or_default();
         let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
         // A user's name and password, a path or a query would make it longer.
-        !host.is_empty() && format!("http://{host}{port}") == text.trim_end_matches('/')
+        let is_of = |scheme| format!("{scheme}://{host}{port}") == text.trim_end_matches('/');
+        !host.is_empty() && ["http", "https"].into_iter().any(is_of)
     };
 }
 
@@ -176,7 +178,12 @@ mod tests {
             ("http://collector:4317/", true),
             ("http://[::1]:4317", true),
             ("http://collector", true),
-            ("https://collector:4317", false),
+            ("https://collector:4317", true),
+            ("https://[::1]", true),
+            ("https://me:secret@collector:4317", false),
+            ("https://collector:4317/v1/traces", false),
+            ("HTTPS://collector:4317", false),
+            ("httpss://collector:4317", false),
             ("collector:4317", false),
             ("http://", false),
             ("http://:4317", false),

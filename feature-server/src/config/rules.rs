@@ -10,7 +10,7 @@ use super::{ConfigError, Origins};
 
 /// Checks the settings of all sources together.
 pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), ConfigError> {
-    let Settings { server, limits, tls, auth, .. } = settings;
+    let Settings { server, limits, tls, auth, traces, .. } = settings;
     let bad = |key: &str, value: &str, allowed: &str| Err(ConfigError::value(key, value, origins.of(key), allowed));
 
     if !server.allow_cleartext && tls.certificate_file.is_none() && !server.is_on_loopback() {
@@ -29,6 +29,15 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
         if let (Some(file), None) = (file, needed) {
             return bad(key, &string(&file.to_string_lossy()), &format!("accompanied by {needed_key}"));
         }
+    }
+    // What a variable of OpenTelemetry says is for all programs, and stops none.
+    let for_all = ["traces.endpoint", "traces.ca_file"].iter().any(|key| origins.of(key).starts_with("OTEL_"));
+    if let Some(file) = traces.ca_file.as_ref().filter(|_| traces.endpoint.starts_with("http:") && !for_all) {
+        return bad(
+            "traces.ca_file",
+            &string(&file.to_string_lossy()),
+            "accompanied by an https URL in traces.endpoint",
+        );
     }
     let pairs = [
         // a setting, its value, the setting that bounds it, and that value

@@ -9,7 +9,8 @@ use feature_auth::text_file;
 use toml::{Table, Value};
 
 use super::check::{check, merge};
-use super::{ConfigError, Configuration, Origins, rules, schema};
+use super::headers::Headers;
+use super::{ConfigError, Configuration, Origins, Settings, rules, schema};
 
 /// The file that is read when none is named and it exists.
 const DEFAULT_FILE: &str = "feature-server.toml";
@@ -19,13 +20,21 @@ const DEFAULT_FILE: &str = "feature-server.toml";
 const PREFIX: &str = "FEATURE_SERVER__";
 
 /// OpenTelemetry's own variables, each with its key. Of two for one key the later counts.
-const OPENTELEMETRY: [(&str, &str); 5] = [
+const OPENTELEMETRY: [(&str, &str); 7] = [
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "traces.ca_file"),
+    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "traces.ca_file"),
     ("OTEL_SERVICE_NAME", "traces.service_name"),
     ("OTEL_TRACES_SAMPLER", "traces.sampler"),
     ("OTEL_TRACES_SAMPLER_ARG", "traces.sampler_ratio"),
 ];
+
+/// Those that hold headers themselves, where a setting only names a file with some. The later counts.
+const OPENTELEMETRY_HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
+
+/// The key that names a file with headers.
+const HEADERS_FILE: &str = "traces.headers_file";
 
 /// What the command line says about the configuration. It counts more than every other source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -64,6 +73,7 @@ pub(super) fn load_from(
             }
         }
     }
+    let mut headers = read_headers(&variables, &mut ignored_variables);
     sources.extend(read_environment(variables)?);
     for (flag, path, text) in [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)] {
         if let Some(text) = text {
@@ -75,7 +85,15 @@ pub(super) fn load_from(
         merge(&mut values, &source);
         origins.record("", &Value::Table(source), &origin);
     }
-    let settings = values.clone().try_into().expect("values that are allowed one by one are allowed together");
+    // As with other keys, variables of OpenTelemetry count more than the file, and those of this server more than both.
+    if origins.of(HEADERS_FILE).starts_with(PREFIX) {
+        headers = None;
+    } else if let (Some(_), Some(Value::Table(traces))) = (&headers, values.get_mut("traces")) {
+        traces.remove("headers_file");
+    }
+    let settings = values.clone().try_into();
+    let mut settings: Settings = settings.expect("values that are allowed one by one are allowed together");
+    settings.traces.headers = headers.unwrap_or_default();
     rules::check(&settings, &origins)?;
     Ok(Configuration { settings, values, origins, ignored_variables })
 }
@@ -108,6 +126,20 @@ fn read_file(named: Option<&Path>, default_file: &Path) -> Result<Option<Source>
     })?;
     check(&source, &origin)?;
     Ok(Some((origin, source)))
+}
+
+/// The headers in variables of OpenTelemetry. One that is not valid is ignored as a whole.
+fn read_headers(variables: &[(OsString, OsString)], ignored: &mut Vec<&'static str>) -> Option<Headers> {
+    let mut headers = None;
+    for name in OPENTELEMETRY_HEADERS {
+        let value = variables.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+        let Some(value) = value.filter(|value| !value.is_empty()) else { continue };
+        match value.to_str().and_then(Headers::from_variable) {
+            Some(read) => headers = Some(read),
+            None => ignored.push(name),
+        }
+    }
+    headers
 }
 
 fn read_environment(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Vec<Source>, ConfigError> {

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::settings::{Bound, Limits, LogFormat, Server, TraceSampler};
+use super::settings::{Bound, Limits, LogFormat, Server};
 use super::sources::{load_from, variable};
 use super::{Configuration, Flags, Settings, schema};
 
 mod bad;
 mod documented_limits;
 mod full;
+mod opentelemetry;
 mod shipped_file;
 
 use full::full;
@@ -107,47 +108,6 @@ fn variables_hold_every_kind_of_value() {
         let settings = loaded("", &[(&format!("FEATURE_SERVER__{variable}"), value)], &[]);
         assert!(holds(&settings), "{variable}={value}: {settings:?}");
     }
-}
-
-#[test]
-fn variables_of_opentelemetry_count_more_than_the_file_and_less_than_those_of_the_server() {
-    let (endpoint, other) = ("http://one:4317", "http://two:4317");
-    let file = format!("traces.endpoint = '{other}'");
-    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint);
-    let table = [
-        // (file, variables, the endpoint)
-        ("", vec![], ""),
-        ("", vec![general], endpoint),
-        ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", other)], other),
-        ("", vec![general, ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")], endpoint),
-        (&file, vec![general], endpoint),
-        (&file, vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "")], other),
-        (&file, vec![general, ("FEATURE_SERVER__TRACES__ENDPOINT", "http://three:4317")], "http://three:4317"),
-    ];
-    for (file, variables, expected) in table {
-        assert_eq!(loaded(file, &variables, &[]).traces.endpoint, expected, "{file} {variables:?}");
-    }
-    let named = [("OTEL_SERVICE_NAME", "a, b"), ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio")];
-    for (ratio, expected) in [("0.01", 0.01), ("1", 1.0), ("0", 0.0)] {
-        let traces = loaded("", &[named[0], named[1], ("OTEL_TRACES_SAMPLER_ARG", ratio)], &[]).traces;
-        let sampler = (traces.sampler, traces.sampler_ratio);
-        assert_eq!((&*traces.service_name, sampler), ("a, b", (TraceSampler::ParentBasedTraceIdRatio, expected)));
-    }
-}
-
-#[test]
-fn variables_of_opentelemetry_that_only_others_understand_are_left_out_and_named() {
-    let given = [
-        ("OTEL_TRACES_SAMPLER", "jaeger_remote"),
-        ("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://x"),
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://me:secret@collector:4317"),
-    ];
-    let variables = given.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let configuration = load_from(&Flags::default(), Path::new("no such file"), variables).unwrap();
-    assert_eq!(*configuration.settings(), Settings::default());
-    let mut names = configuration.ignored_variables().to_vec();
-    names.sort_unstable();
-    assert_eq!(names, ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG"]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
-//! Counts calls. Each core has counters of its own, so that cores rarely wait for each other's cache lines; they are
+//! Counts calls. Each core has counters of its own, so that cores do not wait for each other's cache lines; they are
 //! summed up when they are read.
+//!
+//! The counters are aligned to 128 bytes, so that those of two cores share no cache line: a line has 64 bytes or 128,
+//! and processors load lines of 64 in pairs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -69,6 +72,7 @@ fn number_of(protocol: &Protocol) -> usize {
 
 /// The counters of one core.
 #[derive(Debug)]
+#[repr(align(128))]
 pub struct CallCounters {
     /// By the method's number; the last one counts calls of unknown methods.
     pub(super) methods: Box<[MethodCounters]>,
@@ -81,6 +85,7 @@ pub struct CallCounters {
 
 /// The counters of one method.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(super) struct MethodCounters {
     pub(super) started: AtomicU64,
     pub(super) received: AtomicU64,
@@ -164,4 +169,23 @@ impl CallCounters {
 
 fn add(counter: &AtomicU64, count: u64) {
     counter.fetch_add(count, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn counters_of_two_cores_share_no_cache_line() {
+        for core in [0, 1].map(|_| Arc::new(CallCounters::new(3))) {
+            assert_eq!(align_of_val(&*core), 128);
+            let own = &raw const *core as usize;
+            let methods = core.methods.iter().map(|method| (&raw const *method as usize, size_of_val(method)));
+            for (begin, size) in methods.chain([(own, size_of_val(&*core))]) {
+                assert_eq!((begin % 128, size % 128), (0, 0), "other data begin or end within its lines");
+            }
+        }
+    }
 }

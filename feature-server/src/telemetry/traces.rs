@@ -5,6 +5,7 @@
 //! batching, which has a thread of its own, blocks at its end and does not report how many spans were lost.
 
 mod call_trace;
+mod collector;
 mod export;
 mod sampling;
 
@@ -13,24 +14,19 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{IdGenerator, RandomIdGenerator, SpanExporter as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 pub use self::call_trace::{CallTrace, ChildSpan};
+pub use self::collector::TracesError;
 use self::export::SpanQueue;
 use self::sampling::{Parent, Sampling};
 use crate::config::settings::Traces;
 
 /// The version of this program, for the resource and the scope of all spans.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Why calls cannot be traced as configured.
-#[derive(Debug, thiserror::Error)]
-#[error("traces.endpoint cannot be used: {0}")]
-pub struct TracesError(#[from] ExporterBuildError);
 
 /// Begins the traces of sampled calls.
 #[derive(Debug)]
@@ -52,12 +48,12 @@ impl Tracer {
     /// connects when it has spans.
     ///
     /// # Errors
-    /// [`TracesError`] when the endpoint cannot be used.
+    /// [`TracesError`] when the endpoint cannot be used, or a file that the settings name.
     pub fn start(settings: &Traces) -> Result<Option<(Arc<Self>, TraceExport)>, TracesError> {
         if settings.endpoint.is_empty() {
             return Ok(None);
         }
-        let mut exporter = SpanExporter::builder().with_tonic().with_endpoint(&settings.endpoint).build()?;
+        let mut exporter = collector::exporter(settings)?;
         let version = KeyValue::new("service.version", VERSION);
         let resource = Resource::builder().with_service_name(settings.service_name.clone()).with_attribute(version);
         exporter.set_resource(&resource.build());

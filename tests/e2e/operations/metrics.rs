@@ -1,6 +1,6 @@
 //! Metrics of the real server: read by promtool and by a real Prometheus, counted right, and bounded.
 
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -118,14 +118,20 @@ impl Prometheus {
              scrape_configs: [{{ job_name: feature-server, static_configs: [{{ targets: ['{target}'] }}] }}]\n"
         );
         std::fs::write(folder.path().join("prometheus.yml"), config).expect("the folder is writable");
-        // Prometheus does not say which port it got, so it gets one that was free a moment ago.
-        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
         let mut command = Command::new("prometheus");
         command.arg(format!("--config.file={}/prometheus.yml", folder.path().display()));
         command.arg(format!("--storage.tsdb.path={}/data", folder.path().display()));
-        command.arg(format!("--web.listen-address={free}")).stderr(Stdio::null());
-        let process = command.spawn().expect("prometheus starts");
-        Self { process, address: free.to_string(), _folder: folder }
+        command.arg("--web.listen-address=127.0.0.1:0").stderr(Stdio::piped());
+        let mut process = command.spawn().expect("prometheus starts");
+        let log = BufReader::new(process.stderr.take().expect("it is piped"));
+        let mut log = log.lines().map_while(Result::ok);
+        let address = log.find_map(|line| {
+            let (_, address) = line.split_once("msg=\"Listening on\" address=")?;
+            address.split_whitespace().next().map(str::to_owned)
+        });
+        // A full pipe would stop it.
+        thread::spawn(move || log.for_each(drop));
+        Self { process, address: address.expect("prometheus says where it listens"), _folder: folder }
     }
 
     /// The value of a query's first result, if it has one.

@@ -1,24 +1,19 @@
 //! Traces by OpenTelemetry: a client with a trace of its own, the real server, and a collector in the test.
 
+mod collector;
+mod secured;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener as StdListener;
-use std::sync::{Arc, Mutex};
 
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use rustix::process::Signal;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tonic::transport::Server as GrpcServer;
-use tonic::transport::server::TcpIncoming;
-use tonic::{Request, Response, Status};
 
+use self::collector::{Collector, hex};
 use crate::support::client_programs::{python, run};
 use crate::support::harness::{Folder, Server};
 use crate::support::raw::Raw;
@@ -29,48 +24,6 @@ const SPAN: &str = "b7ad6b7169203331";
 
 /// The line that says that spans were lost.
 const LOST: &str = "spans did not reach the collector";
-
-/// A collector that keeps what it receives.
-#[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<ExportTraceServiceRequest>>>);
-
-#[tonic::async_trait]
-impl TraceService for Collector {
-    async fn export(
-        &self,
-        request: Request<ExportTraceServiceRequest>,
-    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.0.lock().expect("no code panics with the requests").push(request.into_inner());
-        Ok(Response::new(ExportTraceServiceResponse::default()))
-    }
-}
-
-impl Collector {
-    /// Starts a collector. Returns it with its URL.
-    async fn start() -> (Self, String) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
-        let collector = Self::default();
-        let service = TraceServiceServer::new(collector.clone());
-        tokio::spawn(GrpcServer::builder().add_service(service).serve_with_incoming(TcpIncoming::from(listener)));
-        (collector, url)
-    }
-
-    fn requests(&self) -> Vec<ExportTraceServiceRequest> {
-        self.0.lock().expect("no code panics with the requests").clone()
-    }
-
-    /// All spans of a trace.
-    fn spans_of(&self, trace: &str) -> Vec<Span> {
-        let resources = self.requests().into_iter().flat_map(|request| request.resource_spans);
-        let spans = resources.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
-        spans.filter(|span| hex(&span.trace_id) == trace).collect()
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn attributes(attributes: &[KeyValue]) -> BTreeMap<&str, String> {
     let text = |value: &Option<AnyValue>| match value.as_ref().and_then(|value| value.value.as_ref()) {
@@ -109,6 +62,8 @@ async fn a_trace_reaches_from_the_client_to_the_sync_and_tells_no_secret() {
     let client: Vec<ClientSpan> = said.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
     let trace = &client[0].trace;
     assert!(client.iter().all(|span| span.trace == *trace), "{said}");
+    // The line of a call comes after its answer.
+    server.wait_for_lines(&["call finished", trace], 4);
     let log = server.log();
     let token = server.token("--role IAM_OWNER --instance demo");
     // The end of the server sends what waits.
@@ -203,31 +158,6 @@ async fn the_client_decides_and_only_known_methods_become_names() {
     let all = collector.requests().into_iter().flat_map(|request| request.resource_spans);
     let all = all.flat_map(|resource| resource.scope_spans).flat_map(|scope| scope.spans);
     assert!(all.into_iter().all(|span| hex(&span.trace_id) == TRACE), "nothing else is sampled: {requests}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_collector_that_is_away_costs_one_line_a_minute_and_no_call() {
-    let closed = StdListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
-    let server = tracing_to(&format!("http://{closed}"), "");
-    let token = server.token("--role IAM_OWNER --instance demo");
-    let raw = Raw::new(&server).await;
-    for round in 0..2 {
-        for actions in [true, false] {
-            raw.call("SetInstanceFeatures", json!({"actions": actions}), &[&token]).await.expect("it succeeds");
-            raw.call("GetInstanceFeatures", json!({"inheritance": true}), &[&token]).await.expect("it succeeds");
-        }
-        if round == 0 {
-            server.wait_for_log(LOST, 1);
-        }
-    }
-    server.signal(Signal::TERM);
-    // The second line is the one at the end.
-    server.wait_for_log(LOST, 2);
-    server.wait_for_log("shutting down", 1);
-    let log = server.log();
-    let place = |text: &str| log.rfind(text);
-    assert!(place(LOST) > place("shutting down"), "{log}");
-    assert_eq!(log.lines().filter(|line| line.contains(LOST)).count(), 2, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

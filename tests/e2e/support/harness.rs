@@ -174,9 +174,15 @@ impl Server {
 
     /// Waits until this number of lines of the log contain the text.
     pub fn wait_for_log(&self, text: &str, lines: usize) {
+        self.wait_for_lines(&[text], lines);
+    }
+
+    /// Waits until this number of lines of the log contain all texts.
+    pub fn wait_for_lines(&self, texts: &[&str], lines: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while self.log().lines().filter(|line| line.contains(text)).count() < lines {
-            assert!(Instant::now() < deadline, "not {lines} lines in the log with '{text}' in {PATIENCE:?}");
+        let holds = |line: &&str| texts.iter().all(|text| line.contains(text));
+        while self.log().lines().filter(holds).count() < lines {
+            assert!(Instant::now() < deadline, "not {lines} lines in the log with {texts:?} in {PATIENCE:?}");
             thread::sleep(Duration::from_millis(10));
         }
     }

@@ -27,7 +27,7 @@ async fn unusable_settings_are_refused_by_name() {
         ),
         (
             config::Issuer { jwks_url: url, jwks_ca_file: Some(empty.clone()), ..plain.clone() },
-            &format!("jwks_ca_file = {empty:?}: is no file with PEM certificates"),
+            &format!("jwks_ca_file = {empty:?}: must be a file with PEM certificates"),
         ),
     ];
     for (entry, expected) in table {

@@ -28,8 +28,8 @@ fn fetcher_needs_an_https_url_and_a_file_with_certificates() {
         ("https://:8443/keys", None, "must be an https URL"),
         ("https://name:secret@issuer.example/", None, "must be an https URL"),
         ("file:///keys", None, "must be an https URL"),
-        (url, Some(&empty), "is no file with PEM certificates"),
-        (url, Some(&missing), "is no file with PEM certificates"),
+        (url, Some(&empty), "must be a file with PEM certificates"),
+        (url, Some(&missing), "must be a file with PEM certificates"),
     ];
     for (url, ca_file, expected) in table {
         let error = Fetcher::new(url, ca_file.map(|path| path.as_path())).unwrap_err().to_string();

@@ -1,9 +1,12 @@
 //! The settings of traces.
 
-use feature_auth::config::values::text;
+use std::path::PathBuf;
+
+use feature_auth::config::values::{path, text};
 use serde::{Deserialize, Serialize};
 
 use crate::config::forms::{Endpoint, ServiceName, ratio};
+use crate::config::headers::Headers;
 
 /// Which calls are traced, and where their traces go.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,17 @@ pub struct Traces {
     /// The URL of an OpenTelemetry collector that speaks OTLP over gRPC; empty: no call is traced.
     #[serde(deserialize_with = "text::<Endpoint, _, _>")]
     pub endpoint: String,
+    /// A file with PEM certificates that the certificate of an https endpoint is checked against, instead of the
+    /// machine's own.
+    #[serde(default, deserialize_with = "path")]
+    pub ca_file: Option<PathBuf>,
+    /// A file with headers for the collector, one `name: value` a line.
+    #[serde(default, deserialize_with = "path")]
+    pub headers_file: Option<PathBuf>,
+    /// Headers from a variable of OpenTelemetry, instead of a file. They are secrets, so they have no key in a
+    /// configuration, and no printed one shows them.
+    #[serde(skip)]
+    pub headers: Headers,
     /// The name of this service in traces.
     #[serde(deserialize_with = "text::<ServiceName, _, _>")]
     pub service_name: String,

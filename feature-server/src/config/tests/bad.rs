@@ -164,7 +164,7 @@ fn variables_and_flags_are_named_as_the_origin() {
     let calls = "FEATURE_SERVER__LIMITS__CALLS";
     let samplers = "\"always_on\", \"always_off\", \"traceidratio\", \"parentbased_always_on\", \
                     \"parentbased_always_off\", \"parentbased_traceidratio\"";
-    let endpoint = "empty, or a URL of http with nothing after the port, such as http://127.0.0.1:4317";
+    let endpoint = "empty, or a URL of http or https with nothing after the port, such as http://127.0.0.1:4317";
     let table = [
         // (variable, value, what is said)
         (calls, "many", format!("limits.calls = \"many\" ({calls}): must be {count}")),

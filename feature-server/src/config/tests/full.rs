@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::config::Settings;
+use crate::config::headers::Headers;
 use crate::config::settings::{
     Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen, Presence,
     Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces,
@@ -93,7 +94,10 @@ pub(super) fn full() -> Settings {
         log: Log { filter: "warn,feature_server=trace".to_owned(), format: LogFormat::Json },
         metrics: Metrics { listen: MetricsListen::Off },
         traces: Traces {
-            endpoint: "http://127.0.0.1:4317".to_owned(),
+            endpoint: "https://127.0.0.1:4317".to_owned(),
+            ca_file: Some("collector-ca.pem".into()),
+            headers_file: Some("collector-headers".into()),
+            headers: Headers::default(),
             service_name: "another name".to_owned(),
             sampler: TraceSampler::TraceIdRatio,
             sampler_ratio: 0.25,

@@ -40,6 +40,10 @@ fn values_that_do_not_fit_together_are_told() {
             "limits.message_bytes = 33554433 (FILE): must be at most limits.request_bytes = 33554432 (default)"
                 .to_owned(),
         ),
+        (
+            "traces = { endpoint = 'http://one:4317', ca_file = 'c.pem' }".to_owned(),
+            "traces.ca_file = \"c.pem\" (FILE): must be accompanied by an https URL in traces.endpoint".to_owned(),
+        ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
         (
             issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),
