@@ -19,6 +19,7 @@ use feature_server::host::Instances;
 use feature_server::middleware::auth::rules;
 use feature_server::middleware::browsers::Hosts;
 use feature_server::middleware::recognise::{MessageBytes, Recogniser};
+use feature_server::monitoring::call_counters::{CallCounters, methods_in};
 use feature_server::pages::Pages;
 use feature_server::services::descriptors;
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -36,6 +37,7 @@ struct Known {
     instances: Instances,
     rules: AccessRules,
     principals: Vec<Arc<Principal>>,
+    counters: Arc<CallCounters>,
 }
 
 static KNOWN: LazyLock<Known> = LazyLock::new(|| {
@@ -69,6 +71,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         instances: Instances::new(&settings.instances).expect("a valid id"),
         rules: rules::of(&schema, &Settings::default().server),
         principals: vec![principal("SYSTEM_OWNER", None), principal("IAM_OWNER", Some("demo"))],
+        counters: Arc::new(CallCounters::new(methods_in(&pool).count())),
     }
 });
 
@@ -100,7 +103,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     let known = &*KNOWN;
     let Some(request) = request(input) else { return Corpus::Reject };
 
-    let context = CallContext::from_request(&request, Client::default());
+    let context = CallContext::from_request(&request, Client::default(), Arc::clone(&known.counters));
     let id = context.request_id();
     assert!((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()), "{id:?}");
 
