@@ -64,7 +64,7 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
         })
     };
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    let recogniser = Recogniser::new(pool, message_bytes, pages, closed.clone(), Arc::default());
+    let recogniser = Recogniser::new(pool.clone(), message_bytes, pages, closed.clone(), Arc::default());
     Known {
         recogniser: recogniser.expect("our protos have valid rules"),
         hosts: vec![closed, open],
