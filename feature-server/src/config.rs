@@ -3,8 +3,8 @@
 //! A setting comes from its default, the configuration file, the environment or the command line; the later counts.
 //! Nothing here acts on a setting.
 //!
-//! - `settings` are the settings with what each may be; `forms` are kinds of values, `headers` those that nothing
-//!   shows. The defaults stand in `feature-server.toml`, which `schema` reads.
+//! - `settings` are the settings with what each may be; `forms` are kinds of values, `headers` are headers with secret
+//!   values. The defaults stand in `feature-server.toml`, which `schema` reads.
 //! - `sources` reads, `check` checks one source, `rules` are those that span several keys.
 //! - `print` writes the effective configuration.
 

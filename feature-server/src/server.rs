@@ -23,7 +23,7 @@ use tonic::service::Routes;
 
 use crate::config::settings::Settings;
 use crate::middleware::auth::{self, AuthLayer};
-use crate::middleware::browsers::Hosts;
+use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::monitoring::call_counters::methods_in;
@@ -34,7 +34,7 @@ use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
-use crate::services::grpc::AllServices;
+use crate::services::grpc::Router;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
 
@@ -179,7 +179,7 @@ impl Server {
             of_services: (&[HEALTH, REFLECTION[0], REFLECTION[1]], PUBLIC_MESSAGE_BYTES),
         };
         let readiness = Arc::clone(&monitoring.readiness);
-        let recogniser = Recogniser::new(pool, message_bytes, pages, Hosts::new(settings), readiness)?;
+        let recogniser = Recogniser::new(pool, message_bytes, pages, AllowedHosts::new(settings), readiness)?;
         let source = (store, readers);
         Ok(Self {
             listener,
@@ -222,7 +222,7 @@ impl Server {
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let services = AllServices::new(features, settings.limits.message_bytes, others);
+        let services = Router::new(features, settings.limits.message_bytes, others);
         let service = stack::authorised(services, &identity);
         let shutdown = async {
             shutdown.await;

@@ -30,7 +30,7 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
             return bad(key, &string(&file.to_string_lossy()), &format!("accompanied by {needed_key}"));
         }
     }
-    // What a variable of OpenTelemetry says is for all programs, and stops none.
+    // Variables of OpenTelemetry are set for all programs on a machine, so this rule does not apply to them.
     let for_all = ["traces.endpoint", "traces.ca_file"].iter().any(|key| origins.of(key).starts_with("OTEL_"));
     if let Some(file) = traces.ca_file.as_ref().filter(|_| traces.endpoint.starts_with("http:") && !for_all) {
         return bad(

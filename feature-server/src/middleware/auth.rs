@@ -198,8 +198,9 @@ impl Taken {
     /// wait for, if it has to.
     fn begin(self, request: &Request<Body>) -> Result<Option<Turn>, Failure> {
         let Some(permit) = Permit::of(request.extensions()) else { return Ok(None) };
-        permit.authenticate(Arc::clone(&self.identity))?;
-        Ok(identity_share::begin(&self.identity, self.cost))
+        let number = self.identity.number();
+        permit.authenticate(self.identity)?;
+        Ok(identity_share::begin_call(number, self.cost))
     }
 }
 

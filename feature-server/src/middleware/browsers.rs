@@ -1,5 +1,5 @@
-//! What pages in a browser may do: the layer `Cors` lets those of allowed origins call, and `Hosts` refuses pages
-//! that have given this server a name of theirs.
+//! What pages in a browser may do: the layer `Cors` lets those of allowed origins call, and `AllowedHosts` refuses
+//! pages that have given this server a name of theirs.
 //!
 //! Credentials that a browser adds by itself (cookies, certificates) are not allowed: calls of pages carry bearer
 //! tokens.
@@ -103,13 +103,13 @@ where
 
 /// The hosts that the server answers for.
 #[derive(Debug, Clone)]
-pub struct Hosts {
+pub struct AllowedHosts {
     names: HashSet<String>,
     /// Whether requests for other hosts are refused even if they do not look like requests of a page.
     closed: bool,
 }
 
-impl Hosts {
+impl AllowedHosts {
     /// The hosts of the settings.
     pub fn new(settings: &Settings) -> Self {
         let names: Vec<_> = settings.server.allowed_hosts.iter().chain(settings.instances.hosts.keys()).collect();

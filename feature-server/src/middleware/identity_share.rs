@@ -114,6 +114,11 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// A number that no other identity has at the same time.
+    pub(crate) fn number(self: &Arc<Self>) -> usize {
+        Arc::as_ptr(self).addr()
+    }
+
     /// What the next call costs, in calls: one, and what the large requests before it have cost.
     pub fn take_cost(&self) -> u64 {
         // Mostly there are none, and looking costs less than taking.
@@ -161,13 +166,14 @@ pub(crate) fn give_back(to: &AtomicUsize, count: usize) {
     to.fetch_sub(count, Ordering::Relaxed);
 }
 
-/// The turn of a call that waits. It comes, or the sender is dropped, when the server ends.
+/// The turn of a call that waits: it resolves when the call may continue. The sender is dropped only when the server
+/// ends.
 pub(crate) type Turn = oneshot::Receiver<()>;
 
-/// Counts a call of an identity on this worker, with its cost in calls. Returns the turn that it has to wait for, if it
-/// has to.
-pub(crate) fn begin(identity: &Arc<Usage>, cost: u64) -> Option<Turn> {
-    WORKER.with_borrow_mut(|worker| worker.begin(Arc::as_ptr(identity).addr(), cost))
+/// Counts a call of an identity, by its [`Usage::number`], on this worker, with its cost in calls. Returns the turn
+/// that it has to wait for, if it has to.
+pub(crate) fn begin_call(identity: usize, cost: u64) -> Option<Turn> {
+    WORKER.with_borrow_mut(|worker| worker.begin(identity, cost))
 }
 
 /// Releases waiting calls. The runtime of this thread calls it before it sleeps.
@@ -190,7 +196,7 @@ struct WorkerCalls {
 }
 
 impl WorkerCalls {
-    /// See [`begin`]. `identity`: a number that stands for it.
+    /// See [`begin_call`]. `identity`: a number that stands for it.
     fn begin(&mut self, identity: usize, cost: u64) -> Option<Turn> {
         self.served += cost;
         if self.served <= BUSY {

@@ -20,7 +20,7 @@ use tower::Service;
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::middleware::browsers::Hosts;
+use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::response_body::CallBody;
 use crate::monitoring::call_counters::methods_in;
 use crate::monitoring::readiness::{Readiness, is_probe};
@@ -38,7 +38,7 @@ pub struct Recogniser {
     protocols: Protocols,
     methods: Methods,
     pages: Pages,
-    hosts: Hosts,
+    hosts: AllowedHosts,
     path_unknown: Prepared,
     readiness: Arc<Readiness>,
 }
@@ -62,7 +62,7 @@ impl Recogniser {
         pool: DescriptorPool,
         message_bytes: MessageBytes<'_>,
         pages: Pages,
-        hosts: Hosts,
+        hosts: AllowedHosts,
         readiness: Arc<Readiness>,
     ) -> Result<Self, RouteError> {
         let methods = Methods::new(&pool, message_bytes);

@@ -182,6 +182,14 @@ mod tests {
         for core in [0, 1].map(|_| Arc::new(CallCounters::new(3))) {
             assert_eq!(align_of_val(&*core), 128);
             let own = &raw const *core as usize;
+            for method in &core.methods {
+                let begin = &raw const *method as usize;
+                let counts = method.seconds.counts().as_ptr() as usize;
+                assert!(
+                    (begin..begin + size_of_val(method)).contains(&counts),
+                    "the counts of a histogram lie elsewhere"
+                );
+            }
             let methods = core.methods.iter().map(|method| (&raw const *method as usize, size_of_val(method)));
             for (begin, size) in methods.chain([(own, size_of_val(&*core))]) {
                 assert_eq!((begin % 128, size % 128), (0, 0), "other data begin or end within its lines");

@@ -30,6 +30,12 @@ impl Histogram {
         Self { buckets, counts: Default::default(), sum: AtomicU64::new(0) }
     }
 
+    /// For a test that looks where they lie.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> &[AtomicU64] {
+        &self.counts
+    }
+
     /// Counts a value.
     pub fn observe(&self, value: u64) {
         let bucket = self.buckets.limits.partition_point(|limit| *limit < value);

@@ -28,7 +28,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// `None` where the kernel hides the files, as the unit for systemd may ask it to.
+    /// `None` where `/proc` is not mounted.
     fn read() -> Option<Self> {
         let stat = fs::read_to_string("/proc/self/stat").ok()?;
         // proc_pid_stat(5). The second field is the name, in parentheses; it may have any characters.

@@ -40,13 +40,13 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 
 /// Routes calls by their paths.
 #[derive(Clone)]
-pub struct AllServices {
+pub struct Router {
     features: Arc<FeatureService>,
     message_bytes: usize,
     others: Routes,
 }
 
-impl AllServices {
+impl Router {
     /// * `message_bytes`: the largest request message of the feature service, in bytes.
     /// * `others`: also answers calls to paths without a service.
     pub fn new(features: FeatureService, message_bytes: usize, others: Routes) -> Self {
@@ -54,7 +54,7 @@ impl AllServices {
     }
 }
 
-impl Service<http::Request<Body>> for AllServices {
+impl Service<http::Request<Body>> for Router {
     type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = Answer<Result<Self::Response, Infallible>>;

@@ -111,6 +111,23 @@ impl Container {
         command
     }
 
+    /// Runs the image's own check of health, with the container's files, network, user and variables.
+    fn check_health(&self) {
+        let instruction = instruction("HEALTHCHECK");
+        let (_, check) = instruction.split_once(" CMD ").expect("the check is a command");
+        let server = self.server.as_raw_nonzero().to_string();
+        let variables = fs::read_to_string(format!("/proc/{server}/environ")).expect("the server runs");
+        let mut command = limited("nsenter");
+        command.args(["--target", &server, "--net", "--mount", "--pid", "--root", "--wd"]);
+        if geteuid().is_root() {
+            command.args(["--setuid", &USER.to_string(), "--setgid", &USER.to_string()]);
+        } else {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.env_clear().envs(variables.split_terminator('\0').filter_map(|variable| variable.split_once('=')));
+        run(command.args(words(check)));
+    }
+
     /// Sends the signal that stops a container. Returns the exit code.
     fn stop(mut self) -> Option<i32> {
         assert_eq!(instruction("STOPSIGNAL"), "SIGTERM");
@@ -180,6 +197,7 @@ fn server_runs_in_the_layout_of_the_image() {
             health.args(["-plaintext", "127.0.0.1:8080", "grpc.health.v1.Health/Check"]);
             let said = run(&mut container.enter(&health));
             assert!(said.contains("\"SERVING\""), "{said}");
+            container.check_health();
             assert_eq!(container.stop(), Some(0), "after the {start} start");
         }
     }

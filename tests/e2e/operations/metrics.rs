@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -122,16 +123,20 @@ impl Prometheus {
         command.arg(format!("--config.file={}/prometheus.yml", folder.path().display()));
         command.arg(format!("--storage.tsdb.path={}/data", folder.path().display()));
         command.arg("--web.listen-address=127.0.0.1:0").stderr(Stdio::piped());
-        let mut process = command.spawn().expect("prometheus starts");
-        let log = BufReader::new(process.stderr.take().expect("it is piped"));
-        let mut log = log.lines().map_while(Result::ok);
-        let address = log.find_map(|line| {
-            let (_, address) = line.split_once("msg=\"Listening on\" address=")?;
-            address.split_whitespace().next().map(str::to_owned)
+        let process = command.spawn().expect("prometheus starts");
+        let mut prometheus = Self { process, address: String::new(), _folder: folder };
+        let log = BufReader::new(prometheus.process.stderr.take().expect("it is piped"));
+        let (found, address) = mpsc::channel();
+        // To the end, since a full pipe would stop it.
+        thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Some((_, address)) = line.split_once("msg=\"Listening on\" address=") {
+                    let _ = found.send(address.split_whitespace().next().unwrap_or_default().to_owned());
+                }
+            }
         });
-        // A full pipe would stop it.
-        thread::spawn(move || log.for_each(drop));
-        Self { process, address: address.expect("prometheus says where it listens"), _folder: folder }
+        prometheus.address = address.recv_timeout(PATIENCE).expect("prometheus says where it listens");
+        prometheus
     }
 
     /// The value of a query's first result, if it has one.

@@ -17,7 +17,7 @@ use feature_server::config::Settings;
 use feature_server::error::Failure;
 use feature_server::host::Instances;
 use feature_server::middleware::auth::rules;
-use feature_server::middleware::browsers::Hosts;
+use feature_server::middleware::browsers::AllowedHosts;
 use feature_server::middleware::recognise::{MessageBytes, Recogniser};
 use feature_server::monitoring::call_counters::{CallCounters, methods_in};
 use feature_server::pages::Pages;
@@ -33,7 +33,7 @@ const LONGEST_REFUSAL: usize = 16 * 1024;
 
 struct Known {
     recogniser: Recogniser,
-    hosts: Vec<Hosts>,
+    hosts: Vec<AllowedHosts>,
     instances: Instances,
     rules: AccessRules,
     principals: Vec<Arc<Principal>>,
@@ -44,9 +44,9 @@ static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let schema = Schema::new(feature_api::descriptor_pool()).expect("our protos fit together");
     let mut settings = Settings::default();
     settings.instances.hosts.insert("demo.example.com".to_owned(), "demo".to_owned());
-    let closed = Hosts::new(&settings);
+    let closed = AllowedHosts::new(&settings);
     settings.server.listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080));
-    let open = Hosts::new(&settings);
+    let open = AllowedHosts::new(&settings);
     let pool = descriptors::pool();
     let pages = Pages::new(&pool, settings.server.listen, false);
     let roles = Roles::new(&settings.roles);

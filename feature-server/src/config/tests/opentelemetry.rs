@@ -86,7 +86,7 @@ fn headers_of_a_variable_are_shown_nowhere() {
 }
 
 #[test]
-fn a_certificate_for_all_programs_stops_no_start() {
+fn a_certificate_variable_is_allowed_with_an_http_endpoint() {
     let general = ("OTEL_EXPORTER_OTLP_CERTIFICATE", "general.pem");
     let table = [
         // (file, variables, the file with certificates)

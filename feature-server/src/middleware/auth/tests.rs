@@ -154,7 +154,7 @@ async fn a_call_waits_for_its_turn_on_a_busy_core() {
         async move { (answered.await.unwrap(), guard) }
     };
     assert!((0..700).all(|_| call().now_or_never().is_some()), "an identity that calls alone gets the whole core");
-    assert!(identity_share::begin(&Arc::default(), 1).is_none(), "another one had less");
+    assert!(identity_share::begin_call(0, 1).is_none(), "another one had less");
     let mut waiting = pin!(call());
     assert!(waiting.as_mut().now_or_never().is_none());
     identity_share::idle();

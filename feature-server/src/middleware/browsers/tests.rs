@@ -2,13 +2,13 @@
 
 use super::*;
 
-fn hosts(listen: &str, tls: bool, allowed: &[&str]) -> Hosts {
+fn hosts(listen: &str, tls: bool, allowed: &[&str]) -> AllowedHosts {
     let mut settings = Settings::default();
     settings.server.listen = listen.parse().unwrap();
     settings.server.allowed_hosts = allowed.iter().map(|host| (*host).to_owned()).collect();
     settings.instances.hosts.insert("demo.example.com".to_owned(), "demo".to_owned());
     settings.tls.certificate_file = tls.then(|| "cert.pem".into());
-    Hosts::new(&settings)
+    AllowedHosts::new(&settings)
 }
 
 fn request(target: &str, headers: &[(&str, &str)]) -> Request<()> {

@@ -16,7 +16,7 @@ fn recogniser() -> Recogniser {
     let pool = crate::services::descriptors::pool();
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&[], 0) };
-    Recogniser::new(pool, message_bytes, pages, Hosts::new(&Settings::default()), Arc::default()).unwrap()
+    Recogniser::new(pool, message_bytes, pages, AllowedHosts::new(&Settings::default()), Arc::default()).unwrap()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use tower::ServiceExt;
 
 use super::support::*;
 use crate::config::settings::Settings;
-use crate::middleware::browsers::Hosts;
+use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;
 
@@ -124,7 +124,7 @@ async fn calls_without_an_origin_get_no_cors_headers() {
 async fn a_page_that_points_its_own_name_to_the_server_is_refused_in_every_protocol() {
     let settings = Settings::default();
     let on_loopback = || {
-        let recogniser = recogniser_of(crate::services::descriptors::pool(), Hosts::new(&settings));
+        let recogniser = recogniser_of(crate::services::descriptors::pool(), AllowedHosts::new(&settings));
         layers(service(), recogniser, &settings.limits, &[], Drain::new(), None)
     };
     let json = "application/json";

@@ -28,7 +28,7 @@ use tower::{Service, ServiceExt, service_fn};
 
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Settings;
-use crate::middleware::browsers::Hosts;
+use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::error_details::Deadline;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
@@ -204,11 +204,11 @@ impl Answer {
 pub fn recogniser() -> Recogniser {
     let mut settings = Settings::default();
     settings.server.listen = ([0, 0, 0, 0], 8080).into();
-    recogniser_of(crate::services::descriptors::pool(), Hosts::new(&settings))
+    recogniser_of(crate::services::descriptors::pool(), AllowedHosts::new(&settings))
 }
 
 /// Recognises calls of the services in `pool`, under the names in `hosts`.
-pub fn recogniser_of(pool: DescriptorPool, hosts: Hosts) -> Recogniser {
+pub fn recogniser_of(pool: DescriptorPool, hosts: AllowedHosts) -> Recogniser {
     let pages = Pages::new(&pool, ([127, 0, 0, 1], 8080).into(), false);
     let message_bytes = MessageBytes { default: 1 << 20, of_services: (&["grpc.health.v1.Health"], 100) };
     Recogniser::new(pool, message_bytes, pages, hosts, Arc::default()).unwrap()

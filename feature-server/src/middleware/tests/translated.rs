@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 
 use super::support::*;
 use crate::config::settings::Settings;
-use crate::middleware::browsers::Hosts;
+use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::layers;
 use crate::net::shutdown::Drain;
@@ -55,7 +55,7 @@ fn served()
 -> impl Service<Request<Body>, Response = Response<CallBody>, Error = Infallible, Future: Send> + Clone + Send + 'static
 {
     let settings = Settings::default();
-    let recogniser = recogniser_of(pool(), Hosts::new(&settings));
+    let recogniser = recogniser_of(pool(), AllowedHosts::new(&settings));
     layers(service(), recogniser, &settings.limits, &[], Drain::new(), None)
 }
 

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use feature_auth::roots::{self, RootsError};
 use feature_auth::text_file;
-use http::HeaderValue;
 use http::header::USER_AGENT;
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
 use opentelemetry_otlp::tonic_types::metadata::MetadataMap;
 use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig, WithTonicConfig};
@@ -29,7 +31,7 @@ pub enum TracesError {
     #[error("traces.endpoint cannot be used: {0}, name some in traces.ca_file")]
     NoRoots(RootsError),
     /// The file with root certificates cannot be used.
-    #[error("traces.ca_file = {0:?}: {1}")]
+    #[error("traces.ca_file = {0:?}: {1}; the variable OTEL_EXPORTER_OTLP_CERTIFICATE sets it, too")]
     CaFile(PathBuf, RootsError),
     /// The file with headers cannot be read.
     #[error("traces.headers_file = {0:?}: cannot be read: {1}")]
@@ -54,6 +56,13 @@ pub(super) fn exporter(settings: &Traces) -> Result<SpanExporter, TracesError> {
         None => settings.headers.clone(),
     }
     .into_map();
+    if !headers.is_empty() && goes_in_clear_text(&settings.endpoint) {
+        let endpoint = &settings.endpoint;
+        tracing::warn!(
+            endpoint,
+            "the headers for the collector go out in clear text: use an https URL in traces.endpoint"
+        );
+    }
     headers.insert(USER_AGENT, HeaderValue::from_static(PROGRAM));
     let metadata = MetadataMap::from_headers(headers);
     // The library adds the headers in variables by itself. They give way to these: the variables may not be valid, or a
@@ -63,6 +72,14 @@ pub(super) fn exporter(settings: &Traces) -> Result<SpanExporter, TracesError> {
         Ok(request)
     });
     Ok(exporter.build()?)
+}
+
+/// Whether a network sees what is sent to this URL.
+fn goes_in_clear_text(endpoint: &str) -> bool {
+    let uri: Uri = endpoint.parse().unwrap_or_default();
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let stays_here = host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    uri.scheme() == Some(&Scheme::HTTP) && !stays_here
 }
 
 fn read(path: &Path) -> Result<Headers, TracesError> {
@@ -93,6 +110,20 @@ mod tests {
         };
         let error = exporter(&settings).err().map(|error| error.to_string()).unwrap_or_default();
         error.replace(&format!("{}/", folder.display()), "")
+    }
+
+    #[test]
+    fn headers_in_clear_text_are_noticed_beyond_this_machine() {
+        for (endpoint, expected) in [
+            ("http://collector:4317", true),
+            ("http://192.0.2.1:4317", true),
+            ("https://collector:4317", false),
+            ("http://localhost:4317", false),
+            ("http://127.0.0.2:4317", false),
+            ("http://[::1]:4317", false),
+        ] {
+            assert_eq!(goes_in_clear_text(endpoint), expected, "{endpoint}");
+        }
     }
 
     #[tokio::test]
