@@ -68,6 +68,34 @@ pub enum StoreError {
         /// Bytes that must stay free.
         reserve: u64,
     },
+    /// Another replica has written since the batch was decided. Nothing was written; it has to be decided again.
+    #[error("another replica has written meanwhile")]
+    Overtaken,
+    /// The database of a fleet cannot be reached. Nothing was written; a later attempt may succeed.
+    #[error("the database does not answer: {reason}")]
+    Unreachable {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The database of a fleet was lost during an append, and did not say in time whether it has the events.
+    #[error("the database did not confirm a write, which may have happened all the same: {reason}")]
+    OutcomeUnknown {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The view of a replica cannot continue with the history in the database: it has to be made anew. Nothing was
+    /// written.
+    #[error("this replica cannot follow the history in the database: {reason}")]
+    CannotFollow {
+        /// The difference.
+        reason: String,
+    },
+    /// The history in the database has an event of a form that this binary does not know. Nothing was written.
+    #[error("revision {revision} in the database was written by a newer server: update this one")]
+    NotUnderstood {
+        /// The event's revision.
+        revision: u64,
+    },
     /// An earlier append failed, so the content of the disk is unknown. Nothing was written.
     #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
     RefusingWrites {
@@ -84,12 +112,22 @@ impl StoreError {
 
     /// Whether an append with this error changed nothing, so that a later one may succeed.
     pub fn is_refusal(&self) -> bool {
+        !self.ends_writes() && !matches!(self, Self::OutcomeUnknown { .. })
+    }
+
+    /// Whether the store takes no writes after this error, until a restart.
+    pub fn ends_writes(&self) -> bool {
         match self {
+            Self::Io(_) | Self::Projection { .. } | Self::DamagedRecord { .. } | Self::RefusingWrites { .. } => true,
             Self::WrongRevision { .. }
             | Self::ValueTooLarge { .. }
             | Self::ValueTooDeep { .. }
-            | Self::DiskFull { .. } => true,
-            Self::Io(_) | Self::Projection { .. } | Self::DamagedRecord { .. } | Self::RefusingWrites { .. } => false,
+            | Self::DiskFull { .. }
+            | Self::Overtaken
+            | Self::Unreachable { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::CannotFollow { .. }
+            | Self::NotUnderstood { .. } => false,
         }
     }
 }

@@ -16,8 +16,8 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::store::batch::Batch;
 use crate::store::limits::{SIZES, Sizes};
+use crate::store::write_behind::WriteBehind;
 use crate::store::{FeatureStore, StoreStatus};
-use crate::write_behind::WriteBehind;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {

@@ -4,30 +4,31 @@
 //! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
 //! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
 //! reference in tests. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
-//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read.
+//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read. A [`Replica`]
+//! shares its events with other replicas, in an [`Engine`].
 //!
 //! The API's protobuf messages, transport and permissions have no place here.
 
 #![forbid(unsafe_code)]
 
 mod committer;
+mod engine;
 mod error;
 mod files;
 mod format;
 mod journal;
 mod journal_store;
 mod maintenance;
-mod memory;
 mod projection;
 mod readers;
+mod replica;
 mod store;
 #[cfg(test)]
 mod tests;
-mod versioned;
-mod write_behind;
 
 pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
+pub use engine::{Append, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};
@@ -36,9 +37,10 @@ pub use maintenance::backup::backup;
 pub use maintenance::export::{ExportError, export};
 pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
-pub use memory::MemoryStore;
 pub use readers::{ReadError, Readers};
+pub use replica::Replica;
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use store::memory::MemoryStore;
+pub use store::versioned::{Version, Versioned};
 pub use store::{FeatureStore, StoreStatus};
-pub use versioned::{Version, Versioned};

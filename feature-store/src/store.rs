@@ -3,6 +3,9 @@
 pub(crate) mod batch;
 pub(crate) mod fold;
 pub(crate) mod limits;
+pub(crate) mod memory;
+pub(crate) mod versioned;
+pub(crate) mod write_behind;
 
 use feature_core::{Record, Scope, Timestamp};
 
@@ -33,9 +36,19 @@ pub trait FeatureStore: Send + Sync {
     ///
     /// # Errors
     /// When [`StoreError::is_refusal`] holds, the store has changed nothing, and the next append may succeed. After
-    /// any other error the content of the disk is unknown: [`FeatureStore::write_failure`] has the cause from then on,
-    /// further appends fail with [`StoreError::RefusingWrites`], and reads go on.
+    /// [`StoreError::OutcomeUnknown`] the events may be there, or come yet; later appends may succeed. After any other
+    /// error the content of the disk is unknown: [`FeatureStore::write_failure`] has the cause from then on, further
+    /// appends fail with [`StoreError::RefusingWrites`], and reads go on.
     fn append(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Takes in what other writers have added, so that a batch that met [`StoreError::Overtaken`] can be decided again.
+    /// `misses`: how often it has met that so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] when that is not possible now.
+    fn catch_up(&self, _misses: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// What an operator watches, from memory.
     fn status(&self) -> StoreStatus {

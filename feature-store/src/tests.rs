@@ -4,6 +4,7 @@ mod committer;
 mod conformance;
 mod doubtful;
 pub(crate) mod fixtures;
+mod fleet;
 mod folder;
 mod group;
 mod model;

@@ -69,7 +69,7 @@ impl Worker {
     pub(crate) fn turn(&mut self, first: Job, now: Timestamp) {
         let store = Arc::clone(&self.store);
         let mut group = Group::new(&*store);
-        let mut senders = Vec::new();
+        let (mut writes, mut senders) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         // A group is what waits right now: no write waits for company.
         while let Some(job) = next {
@@ -78,6 +78,7 @@ impl Worker {
                 Job::Commit(_, sender) if sender.is_abandoned() => {}
                 Job::Commit(write, sender) => {
                     group.add(&write, now);
+                    writes.push(write);
                     senders.push(sender);
                 }
                 Job::Close(reply) => {
@@ -87,43 +88,70 @@ impl Worker {
             }
             next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
         }
-        let (batch, outcomes) = group.finish();
-        let outcomes = self.commit(&batch, outcomes);
+        let outcomes = self.commit(&*store, group, &writes, now);
         send_all(senders.into_iter().zip(outcomes), &*self.event_loops);
     }
 
-    /// Makes a batch durable. When that fails, all writes of the group fail, since each was decided on top of the
-    /// others.
-    fn commit(
+    /// Makes a group durable. When another writer was faster, its writes are decided again.
+    fn commit<'a>(
+        &self,
+        store: &'a dyn FeatureStore,
+        mut group: Group<'a>,
+        writes: &[Box<Write>],
+        now: Timestamp,
+    ) -> Vec<Result<Committed, CommitError>> {
+        for misses in 1.. {
+            let (batch, outcomes) = group.finish();
+            let error = match self.append(&batch) {
+                Ok(append) => return self.committed(&batch, append, outcomes),
+                Err(StoreError::Overtaken) => match store.catch_up(misses) {
+                    Ok(()) => {
+                        group = Group::new(store);
+                        writes.iter().for_each(|write| group.add(write, now));
+                        continue;
+                    }
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            return self.failed(&error, &outcomes);
+        }
+        unreachable!("the loop ends by a return")
+    }
+
+    fn committed(
         &self,
         batch: &Batch,
+        append: Option<(Instant, Instant)>,
         outcomes: Vec<Result<Details, CommitError>>,
     ) -> Vec<Result<Committed, CommitError>> {
-        let appended = match self.store.write_failure() {
-            Some(cause) => Err(cause.refusing_writes()),
-            None if batch.is_empty() => Ok(None),
-            None => self.append(batch).map(Some),
-        };
-        let error = match appended {
-            Ok(append) => {
-                let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
-                self.observer.committed(&group);
-                let committed = |details| Committed { details, group };
-                return outcomes.into_iter().map(|outcome| outcome.map(committed)).collect();
-            }
-            Err(error) => error,
-        };
-        if !error.is_refusal() && self.health.stop() {
+        let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
+        self.observer.committed(&group);
+        let committed = |details| Committed { details, group };
+        outcomes.into_iter().map(|outcome| outcome.map(committed)).collect()
+    }
+
+    /// All writes of a group fail together, since each was decided on top of the others.
+    fn failed(
+        &self,
+        error: &StoreError,
+        outcomes: &[Result<Details, CommitError>],
+    ) -> Vec<Result<Committed, CommitError>> {
+        if error.ends_writes() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
         outcomes.iter().map(|_| Err(error.clone().into())).collect()
     }
 
-    /// Returns when the append began and when it ended.
-    fn append(&self, batch: &Batch) -> Result<(Instant, Instant), StoreError> {
+    /// Appends a batch; one without events is confirmed, since its outcomes hold only if no other writer was faster.
+    /// Returns when the append of events began and when it ended.
+    fn append(&self, batch: &Batch) -> Result<Option<(Instant, Instant)>, StoreError> {
+        if let Some(cause) = self.store.write_failure() {
+            return Err(cause.refusing_writes());
+        }
         let began = Instant::now();
         self.store.append(batch)?;
-        Ok((began, Instant::now()))
+        Ok((!batch.is_empty()).then(|| (began, Instant::now())))
     }
 
     fn finish(mut self) {

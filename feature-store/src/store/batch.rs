@@ -49,6 +49,11 @@ impl Batch {
         self.events.is_empty()
     }
 
+    /// The revision that the first event follows.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The revision of the last event. In a batch without events: the revision of the store that the batch is for.
     pub fn revision(&self) -> u64 {
         self.revision

@@ -14,7 +14,7 @@ use crate::format::encoding::tests::ENCODED;
 use crate::projection::Projection;
 use crate::store::fold::APPLIED;
 use crate::store::limits::SIZES;
-use crate::write_behind::WriteBehind;
+use crate::store::write_behind::WriteBehind;
 use crate::{Batch, Committer, FeatureStore, JournalStore, StoreError, Versioned};
 
 /// Passes everything on, counts the records that are read, and keeps the batches.

@@ -32,7 +32,7 @@ mod projection;
 mod reader;
 mod run;
 pub(crate) mod switch;
-mod writes;
+pub(super) mod writes;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,7 +72,7 @@ const EXPECTED: [&str; 28] = [
     "a record had no version during its write",
 ];
 
-fn setting(name: &str, default: u64) -> u64 {
+pub(super) fn setting(name: &str, default: u64) -> u64 {
     env::var(name).map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name} must be a number: {value}")))
 }
 

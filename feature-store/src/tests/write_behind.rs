@@ -9,7 +9,7 @@ use feature_core::Value;
 
 use super::fixtures::{append, event, history, records, scopes};
 use super::versioned::Stepwise;
-use crate::write_behind::WriteBehind;
+use crate::store::write_behind::WriteBehind;
 use crate::{FeatureStore, MemoryStore, StoreError};
 
 /// Sends an append its outcome.

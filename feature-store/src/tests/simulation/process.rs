@@ -18,7 +18,7 @@ use crate::committer::Worker;
 use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
 use crate::store::limits::Sizes;
-use crate::write_behind::WriteBehind;
+use crate::store::write_behind::WriteBehind;
 use crate::{CommitError, Committed, Committer, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.

@@ -7,7 +7,7 @@ use crate::VALUE_MAX_BYTES;
 use crate::tests::fixtures::{scopes, values, write};
 
 /// A write to one of a few scopes, so that writes of a group often meet.
-pub(super) fn any(rng: &mut Rng) -> (String, Write) {
+pub(in crate::tests) fn any(rng: &mut Rng) -> (String, Write) {
     let scopes = scopes();
     let scope = &scopes[rng.usize(..scopes.len())];
     let key = ["a", "b"][rng.usize(..2)];

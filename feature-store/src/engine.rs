@@ -1,0 +1,114 @@
+//! The contract of an engine: an ordered log that the replicas of a fleet share, such as a PostgreSQL.
+//!
+//! An engine is small on purpose, so that another one is another file. It orders groups of entries by comparing, and
+//! knows nothing of features. What it promises:
+//!
+//! - The log has no gaps: an entry is visible only when all entries before it are, and it stays, unless the database is
+//!   taken back as a whole (a backup restored, a failover that lost writes). The [`Chain`] shows that.
+//! - [`Engine::append`] compares and adds in one step. With [`Append::Added`] the entries survive what the database's
+//!   settings promise.
+//! - A call ends within a deadline of the engine's own.
+
+pub(crate) mod chain;
+
+use uuid::Uuid;
+
+pub use chain::Chain;
+
+/// A shared, ordered log.
+pub trait Engine: Send + Sync {
+    /// The end of the log.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn head(&self) -> Result<Head, EngineError>;
+
+    /// Adds a group after `base`, if that is the end of the log; without entries, only compares. The comparison is made
+    /// by a write, so a database that has been replaced by another one does not pass.
+    ///
+    /// # Errors
+    /// [`EngineError`]: nothing was added, and nothing will be.
+    fn append(&self, base: Position, group: &[Entry]) -> Result<Append, EngineError>;
+
+    /// Finds out whether a group was added after [`Append::Unknown`]. Waits until the attempt has ended.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it is still unknown.
+    fn outcome(&self, base: Position, group: &[Entry]) -> Result<Outcome, EngineError>;
+
+    /// Waits for the turn to append alone: until the next [`Engine::append`], which ends the turn, no other replica adds
+    /// anything. A turn also ends by itself after a moment. An engine without turns does nothing.
+    ///
+    /// # Errors
+    /// [`EngineError`]; then there is no turn.
+    fn take_turn(&self) -> Result<(), EngineError>;
+
+    /// Entries from this revision on, in order, at most `limit`. None: the log ends before, or keeps only later ones.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError>;
+}
+
+/// A point in a history: a revision, and the chain of everything up to it. Two histories that differ anywhere before
+/// have different chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The revision of the last entry.
+    pub revision: u64,
+    /// The chain after it.
+    pub chain: Chain,
+}
+
+/// The end of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The store's id, which it keeps for life.
+    pub store: Uuid,
+    /// The last entry.
+    pub end: Position,
+    /// The revision of the first entry that is kept.
+    pub kept_from: u64,
+}
+
+/// An event as it stands in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The event's revision, and the chain after it.
+    pub position: Position,
+    /// The stored form of the event, the same as in a journal.
+    pub body: Vec<u8>,
+}
+
+/// The outcome of an attempt to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Append {
+    /// The log ended at the base, and has the group now.
+    Added,
+    /// The log does not end at the base. Nothing was added, and nothing will be.
+    Overtaken,
+    /// The connection was lost. The group may be there, or come yet.
+    Unknown {
+        /// What the connection said.
+        reason: String,
+    },
+}
+
+/// What has become of a group whose outcome was unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The log has the group.
+    Added,
+    /// The log has something else in its place.
+    Overtaken,
+    /// The log still ends at the base. The same group may be sent again: whichever copy comes first is added, once.
+    Open,
+}
+
+/// The engine cannot be reached, or does not answer in time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct EngineError {
+    /// What the connection said.
+    pub reason: String,
+}

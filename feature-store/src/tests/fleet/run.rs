@@ -1,0 +1,358 @@
+//! One run of the fleet: random steps of its replicas, and after each of them the checks.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use fastrand::Rng;
+use feature_core::{Timestamp, Write, decide};
+use tokio::sync::oneshot::Receiver;
+
+use super::log::{Connection, Log, STORE, place};
+use crate::committer::reply::NoEventLoops;
+use crate::committer::{NoObserver, Worker};
+use crate::engine::Position;
+use crate::format::encoding::decode_event;
+use crate::tests::fixtures::records;
+use crate::tests::simulation::writes;
+use crate::{CommitError, Committed, Committer, FeatureStore, MemoryStore, Replica, StoreError};
+
+/// The steps of a run.
+const STEPS: usize = 120;
+const REPLICAS: usize = 3;
+const QUEUE: NonZeroUsize = NonZeroUsize::new(8).expect("it is not 0");
+const SECOND: i64 = 1_000_000_000;
+
+/// The rules that hold in production, and that a control breaks one by one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// A group is added only where the log ends at its base.
+    pub(super) compare: bool,
+    /// A group without events is compared as well.
+    pub(super) confirm_without_events: bool,
+    /// A lost connection counts as "not added".
+    pub(super) errors_mean_no: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { compare: true, confirm_without_events: true, errors_mean_no: false }
+    }
+}
+
+pub(super) struct Outcome {
+    pub(super) trace: Vec<String>,
+    pub(super) tally: Vec<&'static str>,
+    /// The promise that was broken.
+    pub(super) broken: Option<String>,
+}
+
+/// Runs a seed.
+pub(super) fn run(seed: u64, rules: Rules) -> Outcome {
+    let mut rng = Rng::with_seed(seed);
+    let log = Arc::new(Mutex::new(Log::new(rng.fork(), rules)));
+    let processes = (0..REPLICAS).map(|number| Process::start(&log, number)).collect();
+    let mut run =
+        Run { rng, log, processes, promised: HashMap::new(), writes: 0, trace: Vec::new(), tally: Vec::new() };
+    let broken = run.steps().err();
+    let tally = run.tally.into_iter().chain(run.log.lock().expect("the run is over").tally.drain(..)).collect();
+    Outcome { trace: run.trace, tally, broken }
+}
+
+/// What a caller knows about its write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Promise {
+    /// It is in the log, unless the log was cut back since. The number is that of the cuts before.
+    Written(usize),
+    /// It has no event in the log: it was refused, or changed nothing.
+    Refused,
+    /// It may be in the log.
+    Unknown,
+}
+
+type Kept<T = ()> = Result<T, String>;
+
+struct Run {
+    rng: Rng,
+    log: Arc<Mutex<Log>>,
+    processes: Vec<Process>,
+    promised: HashMap<String, Promise>,
+    writes: usize,
+    trace: Vec<String>,
+    tally: Vec<&'static str>,
+}
+
+struct Process {
+    connection: Arc<Connection>,
+    replica: Arc<Replica>,
+    committer: Committer,
+    worker: Worker,
+    waiting: Vec<(Write, Receiver<Result<Committed, CommitError>>)>,
+}
+
+impl Process {
+    fn start(log: &Arc<Mutex<Log>>, number: usize) -> Self {
+        let connection = Arc::new(Connection::new(log, number));
+        let view = Arc::new(MemoryStore::default());
+        let replica = Arc::new(Replica::new(Arc::clone(&connection) as _, view, Position::start(STORE)));
+        let (committer, worker) =
+            Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&replica) as _, QUEUE);
+        Self { connection, replica, committer, worker, waiting: Vec::new() }
+    }
+}
+
+impl Run {
+    fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().expect("a failed check ends the run")
+    }
+
+    fn steps(&mut self) -> Kept {
+        for _ in 0..STEPS {
+            self.log().now += SECOND;
+            let number = self.rng.usize(..REPLICAS);
+            match self.rng.u8(..100) {
+                0..35 => self.send(number),
+                35..60 => self.turn(number)?,
+                60..80 => self.follow(number)?,
+                80..84 => self.change_faults(),
+                84..88 => self.replace(number),
+                88..91 => self.log().late_arrival(),
+                91..94 => self.restart(number),
+                94..96 => self.forget(),
+                96..97 => {
+                    self.note("the log is taken back".to_owned());
+                    self.log().take_back();
+                }
+                _ => self.log().ghost_writes(),
+            }
+            // A turn ends by itself after a moment.
+            self.log().end_turn();
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, number: usize) {
+        let (line, mut write) = writes::any(&mut self.rng);
+        self.writes += 1;
+        write.request_id = format!("request {}", self.writes);
+        self.note(format!("{number} gets {}: {line}", write.request_id));
+        let process = &mut self.processes[number];
+        if let Ok(reply) = process.committer.send(write.clone()) {
+            process.waiting.push((write, reply));
+        }
+    }
+
+    fn turn(&mut self, number: usize) -> Kept {
+        let now = Timestamp::from_unix_nanos(self.log().now);
+        let process = &mut self.processes[number];
+        let Ok(first) = process.worker.waiting.try_recv() else { return Ok(()) };
+        process.worker.turn(first, now);
+        let answer =
+            |(write, mut reply): (Write, Receiver<_>)| (write, reply.try_recv().expect("every write has its reply"));
+        let answers: Vec<(Write, Result<Committed, CommitError>)> = process.waiting.drain(..).map(answer).collect();
+        self.note(format!("{number} answers {}", outcomes(&answers)));
+        let group = answers.iter().find_map(|(_, answer)| answer.as_ref().ok().map(|committed| committed.group));
+        match (group, answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected(_))))) {
+            (Some(group), _) => self.check_answers(&answers, group.revision, now)?,
+            // All were rejected: the answers are about the end of the log.
+            (None, true) => {
+                let end = self.log().end().revision;
+                self.check_answers(&answers, end, now)?;
+            }
+            (None, false) => {}
+        }
+        let (cuts, written) = {
+            let log = self.log();
+            (log.cuts, times_written(&log))
+        };
+        for (write, answer) in answers {
+            let promise = match answer {
+                Ok(_) if written.contains_key(&write.request_id) => Promise::Written(cuts),
+                // It found everything as requested.
+                Ok(_) => Promise::Refused,
+                Err(CommitError::Store(StoreError::OutcomeUnknown { .. })) => {
+                    self.tally.push("an outcome stayed unknown");
+                    Promise::Unknown
+                }
+                Err(_) => Promise::Refused,
+            };
+            self.promised.insert(write.request_id, promise);
+        }
+        Ok(())
+    }
+
+    /// Checks that the answers of a group are those which the log gives: the group's events end at `revision`, and all
+    /// of its writes were decided upon what was there before them.
+    fn check_answers(
+        &mut self,
+        answers: &[(Write, Result<Committed, CommitError>)],
+        revision: u64,
+        now: Timestamp,
+    ) -> Kept {
+        let log = self.log.lock().expect("a failed check ends the run");
+        let is_own = |entry: &&crate::Entry| {
+            let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
+            answers.iter().any(|(write, _)| write.request_id == event.request_id)
+        };
+        let Some(until) = log.entries.get(..revision as usize) else {
+            return Err(format!("answered with revision {revision}, and the log ends before"));
+        };
+        let events = until.iter().rev().take_while(is_own).count();
+        if events == 0 && revision != log.end().revision {
+            return Err(format!("answered without an event as of revision {revision}, and the log has more"));
+        }
+        let before = until.len() - events;
+        let base = if before == 0 { Position::start(STORE) } else { until[before - 1].position };
+        let mut records = log.records_at(base).to_vec();
+        let mut next = base.revision + 1;
+        for (write, answer) in answers {
+            let record = &mut records[place(&write.scope)];
+            let expected = match decide(write, record, now, next) {
+                _ if matches!(answer, Err(CommitError::Store(StoreError::ValueTooLarge { .. }))) => continue,
+                Ok(event) => {
+                    if let Some(event) = event {
+                        record.apply(&event);
+                        next += 1;
+                    }
+                    Ok(record.details(&write.scope, write.placement.organization()))
+                }
+                Err(rejection) => Err(rejection.to_string()),
+            };
+            let answered = answer.clone().map(|committed| committed.details).map_err(|error| error.to_string());
+            if answered != expected {
+                return Err(format!("answered {answered:?} to {} instead of {expected:?}", write.request_id));
+            }
+        }
+        self.tally.push(if events > 0 {
+            "a group was acknowledged"
+        } else {
+            "an answer without an event was confirmed"
+        });
+        if answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected(_)))) {
+            self.tally.push("a write was rejected");
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, number: usize) -> Kept {
+        let process = &self.processes[number];
+        let (before, replaced) = (process.replica.position(), process.connection.replaced.lock().unwrap().is_some());
+        let outcome = process.replica.follow();
+        let (end, kept_from, faults, is_known) = {
+            let log = self.log();
+            let is_known = before.revision == 0
+                || log.entries.get(before.revision as usize - 1).is_some_and(|entry| entry.position == before);
+            (log.end(), log.kept_from, log.faults, is_known)
+        };
+        let position = process.replica.position();
+        match outcome {
+            Ok(()) if faults == 0 && !replaced && position != end => {
+                Err(format!("{number} follows to {position:?}, and the log ends at {end:?}"))
+            }
+            Err(StoreError::CannotFollow { reason }) => {
+                if is_known && kept_from <= before.revision + 1 {
+                    return Err(format!("{number} cannot follow from {before:?}, which the log has: {reason}"));
+                }
+                self.tally.push(if is_known { "a replica was too far behind" } else { "a history was taken back" });
+                self.start_over(number);
+                Ok(())
+            }
+            Err(error) if faults == 0 && !replaced => Err(format!("{number} cannot follow: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The replica makes its view anew. What the log keeps no longer it takes from the records, here from all entries.
+    fn start_over(&mut self, number: usize) {
+        self.note(format!("{number} starts over"));
+        self.processes[number] = Process::start(&self.log, number);
+        let kept_from = std::mem::replace(&mut self.log().kept_from, 1);
+        let faults = std::mem::replace(&mut self.log().faults, 0);
+        let followed = self.processes[number].replica.follow();
+        self.log().kept_from = kept_from;
+        self.log().faults = faults;
+        followed.expect("a log without faults can be read");
+    }
+
+    fn change_faults(&mut self) {
+        let faults = [0, 10, 40, 80][self.rng.usize(..4)];
+        self.note(format!("{faults} of 100 calls fail"));
+        self.log().faults = faults;
+    }
+
+    /// The connection leads to a database that is replaced by another one, or to the newest one again.
+    fn replace(&mut self, number: usize) {
+        let entries = self.log().entries.clone();
+        let mut replaced = self.processes[number].connection.replaced.lock().expect("a failed check ends the run");
+        *replaced = if replaced.is_some() { None } else { Some(entries) };
+        let line = format!(
+            "{number} is connected to a database that {} replaced",
+            if replaced.is_some() { "is" } else { "is not" }
+        );
+        drop(replaced);
+        self.note(line);
+    }
+
+    fn restart(&mut self, number: usize) {
+        for (write, _) in &self.processes[number].waiting {
+            self.promised.insert(write.request_id.clone(), Promise::Refused);
+        }
+        self.start_over(number);
+    }
+
+    /// The log drops its oldest entries.
+    fn forget(&mut self) {
+        let mut log = self.log.lock().expect("a failed check ends the run");
+        let (kept_from, next) = (log.kept_from, log.end().revision + 1);
+        log.kept_from = log.rng.u64(kept_from..=next);
+    }
+
+    fn check(&self) -> Kept {
+        let log = self.log();
+        for (number, process) in self.processes.iter().enumerate() {
+            let position = process.replica.position();
+            if process.replica.revision() != position.revision {
+                return Err(format!("{number} shows another revision than that of {position:?}"));
+            }
+            if records(&*process.replica) != log.records_at(position) {
+                return Err(format!("{number} shows other records than those of {position:?}"));
+            }
+        }
+        let (cuts, written) = (log.cuts, times_written(&log));
+        for (id, promise) in &self.promised {
+            let times = written.get(id).copied().unwrap_or_default();
+            let is_kept = match promise {
+                Promise::Refused => times == 0,
+                Promise::Written(before) if *before == cuts => times == 1,
+                Promise::Written(_) | Promise::Unknown => times <= 1,
+            };
+            if !is_kept {
+                return Err(format!("{id}, {promise:?}, is in the log {times} times"));
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, line: String) {
+        self.trace.push(line);
+    }
+}
+
+/// How often each request is in the log.
+fn times_written(log: &Log) -> HashMap<String, usize> {
+    let mut times = HashMap::new();
+    for entry in &log.entries {
+        let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
+        *times.entry(event.request_id).or_default() += 1;
+    }
+    times
+}
+
+fn outcomes(answers: &[(Write, Result<Committed, CommitError>)]) -> String {
+    let line = |(write, answer): &(Write, Result<Committed, CommitError>)| match answer {
+        Ok(committed) => format!("{}: sequence {}", write.request_id, committed.details.sequence),
+        Err(error) => format!("{}: {error}", write.request_id),
+    };
+    answers.iter().map(line).collect::<Vec<_>>().join("; ")
+}
