@@ -10,6 +10,7 @@
 //! - A call ends within a deadline of the engine's own.
 
 pub(crate) mod chain;
+pub(crate) mod postgres;
 
 use uuid::Uuid;
 

@@ -1,5 +1,6 @@
 //! The conformance suite: what the contract promises, run against every store. A new store is one more row.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +46,17 @@ fn write_behind(slower: impl FeatureStore + 'static) -> WriteBehind {
     WriteBehind::start(Box::new(slower)).expect("a thread starts")
 }
 
+thread_local! {
+    /// A further store, which replaces the others on this thread.
+    pub(super) static ANOTHER: RefCell<Option<Box<dyn Fn() -> Arc<dyn FeatureStore>>>> = const { RefCell::new(None) };
+}
+
 /// Runs a test against every store, each of them new.
 pub(super) fn every_store(test: impl Fn(Arc<dyn FeatureStore>)) {
+    let another = ANOTHER.with_borrow(|construct| construct.as_ref().map(|construct| construct()));
+    if let Some(store) = another {
+        return test(store);
+    }
     for (name, construct) in STORES {
         let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
         println!("store: {name}");
@@ -61,7 +71,7 @@ fn record_of(events: &[Event]) -> Record {
 }
 
 #[test]
-fn a_new_store_is_empty() {
+pub(super) fn a_new_store_is_empty() {
     every_store(|store| {
         assert_eq!(store.revision(), 0);
         assert!(records(&*store).iter().all(|record| *record == Record::default()));
@@ -72,7 +82,7 @@ fn a_new_store_is_empty() {
 }
 
 #[test]
-fn what_is_appended_is_there_exactly_and_only_where_it_belongs() {
+pub(super) fn what_is_appended_is_there_exactly_and_only_where_it_belongs() {
     every_store(|store| {
         let scopes = scopes();
         let events: Vec<_> = (1..).zip(&scopes).map(|(revision, scope)| event(revision, scope, 9, &values())).collect();
@@ -87,7 +97,7 @@ fn what_is_appended_is_there_exactly_and_only_where_it_belongs() {
 }
 
 #[test]
-fn later_events_change_earlier_records_within_a_group_and_after_it() {
+pub(super) fn later_events_change_earlier_records_within_a_group_and_after_it() {
     every_store(|store| {
         let user = scopes().pop().unwrap();
         let mut unset = event(3, &user, 4, &[]);
@@ -105,7 +115,7 @@ fn later_events_change_earlier_records_within_a_group_and_after_it() {
 }
 
 #[test]
-fn a_group_that_does_not_continue_the_history_is_refused_whole() {
+pub(super) fn a_group_that_does_not_continue_the_history_is_refused_whole() {
     every_store(|store| {
         append(&*store, &history([1])).unwrap();
         let before = records(&*store);
@@ -133,7 +143,7 @@ fn a_group_that_does_not_continue_the_history_is_refused_whole() {
 }
 
 #[test]
-fn a_value_above_a_limit_is_refused_and_harms_nothing() {
+pub(super) fn a_value_above_a_limit_is_refused_and_harms_nothing() {
     every_store(|store| {
         let mut deep = Value::Flag(true);
         for _ in 0..VALUE_MAX_DEPTH {
@@ -156,7 +166,7 @@ fn a_value_above_a_limit_is_refused_and_harms_nothing() {
 }
 
 #[test]
-fn readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks() {
+pub(super) fn readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks() {
     every_store(|store| {
         let done = AtomicBool::new(false);
         thread::scope(|threads| {

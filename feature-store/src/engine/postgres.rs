@@ -1,0 +1,198 @@
+//! A PostgreSQL as an engine: one row for the end of the log, one for each entry.
+//!
+//! The row `head` orders all writers: an append updates it where it still has the base's revision and chain, and inserts
+//! the entries in the same statement. The row is locked until the commit, so the log has no gaps, and a transaction
+//! that fails takes its revisions back. No sequence, clock or logical replication has a part in the order.
+
+mod link;
+mod schema;
+
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Config, Error, Row};
+use uuid::Uuid;
+
+use super::{Append, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+use link::{Link, Lost};
+
+/// The longest time that a call may take, with connecting. Two of them stay below the time after which a turn of the
+/// committer counts as hanging.
+const DEADLINE: Duration = Duration::from_secs(2);
+
+/// A log in a PostgreSQL.
+pub struct PostgresEngine {
+    runtime: Runtime,
+    /// For appends, and for turns to append alone. Only the committer's thread uses it.
+    writes: Link,
+    /// For the feed.
+    reads: Link,
+}
+
+/// Why the log in a PostgreSQL could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresOpenError {
+    /// No host of the URL answers.
+    #[error("{reason}: check the URL in store.url, and that the database runs and accepts this user")]
+    Unreachable {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The tables are of a format that this binary does not know.
+    #[error("the tables have format {found}, this binary knows {known}: start the newer binary that made them")]
+    OtherFormat {
+        /// The format of the tables.
+        found: i32,
+        /// The format of this binary.
+        known: i32,
+    },
+    /// The operating system did not start a thread.
+    #[error("no thread for the database: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl PostgresEngine {
+    /// Connects, and makes the tables if there are none. `store`: the id of a new store.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError`].
+    pub fn open(config: &Config, store: Uuid) -> Result<Self, PostgresOpenError> {
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
+        let engine = Self { runtime, writes: Link::new(config), reads: Link::new(config) };
+        engine.runtime.block_on(schema::make(&engine.writes, store))?;
+        Ok(engine)
+    }
+}
+
+const APPEND: &str = "
+    WITH moved AS (
+        UPDATE feature_service.head SET revision = revision + $3, chain = $4
+        WHERE one AND revision = $1 AND chain = $2
+        RETURNING revision - $3 AS base
+    ), added AS (
+        INSERT INTO feature_service.events (revision, chain, body)
+        SELECT base + number, chain, body
+        FROM moved, unnest($5::bytea[], $6::bytea[]) WITH ORDINALITY AS entry (chain, body, number)
+        RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM moved),
+        CASE WHEN EXISTS (SELECT FROM added) THEN pg_notify('feature_service', '') END";
+const APPEND_TYPES: [Type; 6] =
+    [Type::INT8, Type::BYTEA, Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
+
+const HEAD: &str = "SELECT store, revision, chain, kept_from FROM feature_service.head WHERE one";
+
+const LOCK_HEAD: &str = "SELECT revision, chain FROM feature_service.head WHERE one FOR UPDATE";
+
+const CHAIN_AT: &str = "SELECT chain FROM feature_service.events WHERE revision = $1";
+
+const READ: &str = "
+    SELECT revision, chain, body FROM feature_service.events WHERE revision >= $1 ORDER BY revision LIMIT $2";
+
+impl Engine for PostgresEngine {
+    fn head(&self) -> Result<Head, EngineError> {
+        let query = async |client: &link::Session| {
+            let row = client.query_one(HEAD, &[], &[]).await?;
+            let (store, revision, chain): (Uuid, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            Ok(Head { store, end: position(revision, chain)?, kept_from: unsigned(row.try_get(3)?)? })
+        };
+        Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
+    }
+
+    fn append(&self, base: Position, group: &[Entry]) -> Result<Append, EngineError> {
+        let last = group.last().map_or(base, |entry| entry.position);
+        let (revision, count) = (signed(base.revision), group.len() as i64);
+        let chains: Vec<&[u8]> = group.iter().map(|entry| entry.position.chain.as_bytes()).collect();
+        let bodies: Vec<&[u8]> = group.iter().map(|entry| entry.body.as_slice()).collect();
+        let query = async |client: &link::Session| {
+            let (old, new) = (base.chain.as_bytes(), last.chain.as_bytes());
+            let parameters = [&revision as _, &old as _, &count as _, &new as _, &chains as _, &bodies as _];
+            let row = client.query_one(APPEND, &APPEND_TYPES, &parameters).await?;
+            let moved: i64 = row.try_get(0)?;
+            client.end_turn(moved == 1).await?;
+            Ok(moved == 1)
+        };
+        match self.runtime.block_on(self.writes.call(DEADLINE, query)) {
+            Ok(true) => Ok(Append::Added),
+            Ok(false) => Ok(Append::Overtaken),
+            Err(lost) if lost.may_have_succeeded() => Ok(Append::Unknown { reason: lost.to_string() }),
+            Err(lost) => Err(lost.into()),
+        }
+    }
+
+    fn outcome(&self, base: Position, group: &[Entry]) -> Result<Outcome, EngineError> {
+        let last = group.last().map(|entry| entry.position);
+        let query = async |client: &link::Session| {
+            client.begin().await?;
+            let head = client.query_one(LOCK_HEAD, &[], &[]).await?;
+            let end = position(head.try_get(0)?, head.try_get(1)?)?;
+            let there = match last {
+                Some(last) => client.query_opt(CHAIN_AT, &[Type::INT8], &[&signed(last.revision)]).await?,
+                None => None,
+            };
+            // The commit waits for the standby, so that what was found is what a failover keeps.
+            client.end_turn(true).await?;
+            let there = there.map(|row| chain(row.try_get(0)?)).transpose()?;
+            Ok(match last {
+                _ if end == base => Outcome::Open,
+                Some(last) if there == Some(last.chain) => Outcome::Added,
+                _ => Outcome::Overtaken,
+            })
+        };
+        Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
+    }
+
+    fn take_turn(&self) -> Result<(), EngineError> {
+        let query = async |client: &link::Session| {
+            client.begin().await?;
+            client.query_one(LOCK_HEAD, &[], &[]).await.map(drop)
+        };
+        Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
+    }
+
+    fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {
+        let query = async |client: &link::Session| {
+            let (from, limit) = (signed(from), limit as i64);
+            let rows = client.query(READ, &[Type::INT8, Type::INT8], &[&from, &limit]).await?;
+            rows.iter().map(entry).collect()
+        };
+        Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
+    }
+}
+
+fn entry(row: &Row) -> Result<Entry, Lost> {
+    let (revision, chain, body): (i64, &[u8], Vec<u8>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(Entry { position: position(revision, chain)?, body })
+}
+
+fn position(revision: i64, bytes: &[u8]) -> Result<Position, Lost> {
+    Ok(Position { revision: unsigned(revision)?, chain: chain(bytes)? })
+}
+
+fn chain(bytes: &[u8]) -> Result<Chain, Lost> {
+    Chain::from_bytes(bytes).ok_or(Lost::NotUnderstood("a chain has another length than 16 bytes"))
+}
+
+fn unsigned(number: i64) -> Result<u64, Lost> {
+    number.try_into().map_err(|_| Lost::NotUnderstood("a revision is negative"))
+}
+
+/// A revision as the database keeps it.
+fn signed(revision: u64) -> i64 {
+    revision.try_into().expect("no history has 2^63 events")
+}
+
+/// Whether the server said that a statement has failed and changed nothing. Errors of other classes may come while a
+/// commit waits for a standby, after it has taken effect.
+fn is_refusal(error: &Error) -> bool {
+    const CLASSES: [&str; 9] = ["22", "23", "25", "28", "3D", "40", "42", "53", "55"];
+    error.code().map(SqlState::code).is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+}
+
+impl From<Lost> for EngineError {
+    fn from(lost: Lost) -> Self {
+        Self { reason: lost.to_string() }
+    }
+}

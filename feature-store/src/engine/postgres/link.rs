@@ -1,0 +1,162 @@
+//! A connection that is made when it is needed, and given up after an error.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+
+use super::is_refusal;
+
+/// A place for one connection.
+pub(super) struct Link {
+    config: Config,
+    session: Mutex<Option<Session>>,
+}
+
+/// A connection with its prepared statements.
+pub(super) struct Session {
+    client: Client,
+    statements: Mutex<HashMap<&'static str, Statement>>,
+    /// Whether a transaction is open.
+    in_turn: Mutex<bool>,
+}
+
+/// Why a call has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("no connection: {0}")]
+    NotConnected(String),
+    #[error("{}", describe(.0))]
+    Failed(#[from] Error),
+    #[error("no answer within {} s", .0.as_secs())]
+    TooLate(Duration),
+    #[error("the database has what this server does not understand: {0}")]
+    NotUnderstood(&'static str),
+}
+
+impl Lost {
+    /// Whether the statement may have taken effect, or may yet.
+    pub(super) fn may_have_succeeded(&self) -> bool {
+        match self {
+            Self::NotConnected(_) => false,
+            Self::Failed(error) => !is_refusal(error),
+            Self::TooLate(_) | Self::NotUnderstood(_) => true,
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { config: config.clone(), session: Mutex::new(None) }
+    }
+
+    /// Makes a call within a deadline, and within another one a connection for it.
+    pub(super) async fn call<T>(
+        &self,
+        deadline: Duration,
+        query: impl AsyncFnOnce(&Session) -> Result<T, Lost>,
+    ) -> Result<T, Lost> {
+        let kept = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let session = match kept.filter(|session| !session.client.is_closed()) {
+            Some(session) => session,
+            None => timeout(deadline, Session::connect(&self.config))
+                .await
+                .map_err(|_| Lost::NotConnected(format!("no host answers within {} s", deadline.as_secs())))??,
+        };
+        let outcome = timeout(deadline, query(&session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
+        // After an error nothing is known about the session. A new one costs milliseconds.
+        if outcome.is_ok() {
+            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        }
+        outcome
+    }
+}
+
+impl Session {
+    async fn connect(config: &Config) -> Result<Self, Lost> {
+        let connected = config.connect(NoTls).await;
+        let (client, connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
+        // It ends with the client. Its error is that of the calls.
+        tokio::spawn(async move { drop(connection.await) });
+        let set = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '1s'";
+        client.batch_execute(set).await.map_err(|error| Lost::NotConnected(describe(&error)))?;
+        Ok(Self { client, statements: Mutex::default(), in_turn: Mutex::new(false) })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(super) async fn query(
+        &self,
+        sql: &'static str,
+        types: &[Type],
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Lost> {
+        let statement = self.prepare(sql, types).await?;
+        Ok(self.client.query(&statement, parameters).await?)
+    }
+
+    pub(super) async fn query_one(
+        &self,
+        sql: &'static str,
+        types: &[Type],
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Lost> {
+        let statement = self.prepare(sql, types).await?;
+        Ok(self.client.query_one(&statement, parameters).await?)
+    }
+
+    pub(super) async fn query_opt(
+        &self,
+        sql: &'static str,
+        types: &[Type],
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Option<Row>, Lost> {
+        let statement = self.prepare(sql, types).await?;
+        Ok(self.client.query_opt(&statement, parameters).await?)
+    }
+
+    /// Opens a transaction, if none is open.
+    pub(super) async fn begin(&self) -> Result<(), Lost> {
+        if !self.set_in_turn(true) {
+            self.client.batch_execute("BEGIN").await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the transaction, if one is open.
+    pub(super) async fn end_turn(&self, commit: bool) -> Result<(), Lost> {
+        if self.set_in_turn(false) {
+            self.client.batch_execute(if commit { "COMMIT" } else { "ROLLBACK" }).await?;
+        }
+        Ok(())
+    }
+
+    fn set_in_turn(&self, in_turn: bool) -> bool {
+        std::mem::replace(&mut *self.in_turn.lock().unwrap_or_else(PoisonError::into_inner), in_turn)
+    }
+
+    async fn prepare(&self, sql: &'static str, types: &[Type]) -> Result<Statement, Lost> {
+        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
+        if let Some(statement) = known {
+            return Ok(statement);
+        }
+        let statement = self.client.prepare_typed(sql, types).await?;
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
+        Ok(statement)
+    }
+}
+
+/// What an error says, with what the database said.
+fn describe(error: &Error) -> String {
+    match error.as_db_error() {
+        Some(database) => format!("{} ({})", database.message(), database.code().code()),
+        None => {
+            std::error::Error::source(error).map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+        }
+    }
+}
