@@ -12,6 +12,8 @@
 pub(crate) mod chain;
 pub(crate) mod postgres;
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 pub use chain::Chain;
@@ -43,6 +45,9 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError`]; then there is no turn.
     fn take_turn(&self) -> Result<(), EngineError>;
+
+    /// Returns when the log may have grown, or after `timeout`. A hint may be missing, so nothing relies on it.
+    fn wait_for_hint(&self, timeout: Duration);
 
     /// Entries from this revision on, in order, at most `limit`. None: the log ends before, or keeps only later ones.
     ///

@@ -227,6 +227,34 @@ pub enum OpenError {
         /// The last revision that was applied.
         known: u64,
     },
+    /// The data folder of a replica holds an embedded store.
+    #[error(
+        "{} holds an embedded store: move it to the database with 'feature-server import', or choose another folder for \
+         this replica",
+        .folder.display()
+    )]
+    HoldsStore {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The database of a fleet does not answer.
+    #[error("the database does not answer: {reason}")]
+    Database {
+        /// What the connection said.
+        reason: String,
+    },
+    /// The log in the database has a gap, or an event with a wrong chain.
+    #[error("the log in the database is broken at revision {revision}: restore the database from a backup")]
+    LogBroken {
+        /// Where.
+        revision: u64,
+    },
+    /// The log in the database has an event of a form that this binary does not know.
+    #[error("revision {revision} in the database was written by a newer server: update this one")]
+    LogNotUnderstood {
+        /// The event's revision.
+        revision: u64,
+    },
     /// The projection did not open in time. It has been set aside.
     #[error(
         "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if \

@@ -1,5 +1,5 @@
-//! The projection: the newest record of every scope, in sled. The journal is the truth, so a projection in doubt is set
-//! aside and built anew.
+//! The projection: the newest record of every scope, in sled. The history, in a journal or in a shared log, is the truth, so
+//! a projection in doubt is set aside and built anew.
 //!
 //! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the journal is
 //! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
@@ -9,6 +9,7 @@ mod builder;
 mod check;
 mod comparison;
 mod guarded_open;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
@@ -23,15 +24,16 @@ use feature_core::{Event, Record, Scope};
 use prost::Message;
 use uuid::Uuid;
 
+use crate::engine::{Chain, Position};
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
-use crate::journal::Journal;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use check::check;
 use guarded_open::{catching_panics, with_timeout};
+use source::EventSource;
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use comparison::ProjectionCopy;
@@ -57,7 +59,7 @@ pub(crate) struct Projection {
     progress: Mutex<Progress>,
 }
 
-/// The part of the journal that is applied.
+/// The part of the history that is applied.
 #[derive(Clone, PartialEq, Message)]
 struct Progress {
     #[prost(bytes = "vec", tag = "1")]
@@ -68,32 +70,35 @@ struct Progress {
     /// The sum of the checksums of all records.
     #[prost(fixed64, tag = "3")]
     checksums: u64,
+    /// In a fleet, the chain after the last event.
+    #[prost(bytes = "vec", tag = "4")]
+    chain: Vec<u8>,
 }
 
 impl Projection {
-    /// Opens the projection in `folder` and applies the rest of the journal. A projection in doubt is set aside, in
+    /// Opens the projection in `folder` and applies the rest of the history. A projection in doubt is set aside, in
     /// place of an earlier one, and built anew. sled keeps about `cache_bytes` of it in memory.
     ///
     /// # Errors
-    /// [`OpenError`] when the journal cannot be read, lacks events that the projection has, or when no new projection
+    /// [`OpenError`] when the history cannot be read, lacks events that the projection has, or when no new projection
     /// can be built; [`OpenError::ProjectionHangs`] when sled does not open it in time.
-    pub(crate) fn open(folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_with_timeout(guarded_open::timeout_of(folder), folder, journal, cache_bytes)
+    pub(crate) fn open(folder: &Path, source: &dyn EventSource, cache_bytes: u64) -> Result<Self, OpenError> {
+        Self::open_with_timeout(guarded_open::timeout_of(folder), folder, source, cache_bytes)
     }
 
     /// As [`Projection::open`]. `timeout`: the longest time that sled may take to open it.
     pub(crate) fn open_with_timeout(
         timeout: Duration,
         folder: &Path,
-        journal: &Journal,
+        source: &dyn EventSource,
         cache_bytes: u64,
     ) -> Result<Self, OpenError> {
-        let open = || catching_panics(|| Self::catch_up(timeout, folder, journal, cache_bytes));
+        let open = || catching_panics(|| Self::catch_up(timeout, folder, source, cache_bytes));
         let aside = folder.with_added_extension("set-aside");
         match open() {
             Err(OpenError::Projection { reason }) => {
                 let aside_path = aside.display();
-                tracing::warn!(reason, aside = %aside_path, "the projection is set aside and built from the journal");
+                tracing::warn!(reason, aside = %aside_path, "the projection is set aside and built anew");
                 files::set_aside(folder, &aside)?;
                 open()
             }
@@ -107,8 +112,13 @@ impl Projection {
         }
     }
 
-    fn catch_up(timeout: Duration, folder: &Path, journal: &Journal, cache_bytes: u64) -> Result<Self, OpenError> {
-        let (store, to, path) = (journal.store(), journal.revision(), folder.to_owned());
+    fn catch_up(
+        timeout: Duration,
+        folder: &Path,
+        source: &dyn EventSource,
+        cache_bytes: u64,
+    ) -> Result<Self, OpenError> {
+        let (store, to, path) = (source.store(), source.revision(), folder.to_owned());
         let (tree, progress) = with_timeout(timeout, folder, move || {
             let tree = open_tree(&path, cache_bytes)?;
             let progress = read_progress(&tree, store)?;
@@ -118,36 +128,45 @@ impl Projection {
             Ok((tree, progress))
         })?;
         let from = progress.revision;
-        if from > to {
-            // Only durable events are ever applied, so the journal has lost some since.
-            return Err(journal.cut_short(from));
-        }
+        // Only durable events are ever applied.
+        source.check_continues(from, Chain::from_bytes(&progress.chain))?;
         if from < to {
-            tracing::info!(from, to, "the projection catches up with the journal");
+            tracing::info!(from, to, "the projection catches up with the history");
         }
         let projection = Self { tree, progress: Mutex::new(progress) };
         if from == 0 {
-            projection.build(journal)?;
+            projection.build(source)?;
         } else {
-            journal.replay(from, CATCH_UP_EVENTS, |events| {
-                Batch::fold(&projection, events).and_then(|batch| projection.append(&batch)).map_err(doubt)
+            source.replay(from, CATCH_UP_EVENTS, &mut |events, chain| {
+                let batch = Batch::fold(&projection, events).map_err(doubt)?;
+                projection.append(&batch.with_chain(chain)).map_err(doubt)
             })?;
         }
         Ok(projection)
     }
 
+    /// The last event applied, with its chain; `None` for a store without chains.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let progress = self.progress();
+        Some(Position { revision: progress.revision, chain: Chain::from_bytes(&progress.chain)? })
+    }
+
     /// Fills an empty projection. A thread of its own adds events while this one reads and decodes the next.
-    fn build(&self, journal: &Journal) -> Result<(), OpenError> {
+    fn build(&self, source: &dyn EventSource) -> Result<(), OpenError> {
         thread::scope(|scope| {
-            let (decoded, events) = sync_channel::<Vec<Event>>(0);
+            let (decoded, parts) = sync_channel::<(Vec<Event>, Option<Chain>)>(0);
             let building = scope.spawn(move || {
                 let mut builder = Builder::new(self, FOLD_BYTES);
-                events.iter().flatten().try_for_each(|event| builder.add(&event))?;
+                for (events, chain) in parts {
+                    events.iter().try_for_each(|event| builder.add(event))?;
+                    builder.set_chain(chain);
+                }
                 Ok::<_, StoreError>(builder)
             });
             // The other thread has ended early; its error follows from `join`.
             let given_up = |_| doubt("the builder has ended");
-            let replayed = journal.replay(0, CATCH_UP_EVENTS, |events| decoded.send(events).map_err(given_up));
+            let mut take = |events, chain| decoded.send((events, chain)).map_err(given_up);
+            let replayed = source.replay(0, CATCH_UP_EVENTS, &mut take);
             drop(decoded);
             let builder = building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
             replayed?;
@@ -199,6 +218,7 @@ impl FeatureStore for Projection {
             changes.insert(key, value);
         }
         progress.revision = batch.revision();
+        progress.chain = batch.chain().map_or_else(Vec::new, |chain| chain.as_bytes().to_vec());
         changes.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
         self.tree.apply_batch(changes).map_err(failed)?;
         *self.progress() = progress;

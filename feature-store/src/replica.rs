@@ -4,6 +4,9 @@
 //! enter it in one place, [`Replica::apply`], in the order of the log and only with the right chain. Nobody is elected:
 //! a batch that was decided while another replica wrote meets [`StoreError::Overtaken`], and is decided again.
 
+pub(crate) mod feed;
+pub(crate) mod opening;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -110,7 +113,7 @@ impl Replica {
             end = entry.position;
         }
         if !events.is_empty() {
-            self.view.append(&Batch::fold(&*self.view, events)?)?;
+            self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
             *applied = end;
         }
         Ok(())
@@ -122,7 +125,7 @@ impl Replica {
         {
             let mut applied = self.applied();
             if *applied == base {
-                self.view.append(batch)?;
+                self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
                 *applied = last.position;
                 return Ok(());
             }

@@ -60,7 +60,7 @@ impl PostgresEngine {
     /// [`PostgresOpenError`].
     pub fn open(config: &Config, store: Uuid) -> Result<Self, PostgresOpenError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
-        let engine = Self { runtime, writes: Link::new(config), reads: Link::new(config) };
+        let engine = Self { runtime, writes: Link::new(config), reads: Link::listening(config) };
         engine.runtime.block_on(schema::make(&engine.writes, store))?;
         Ok(engine)
     }
@@ -150,6 +150,10 @@ impl Engine for PostgresEngine {
             client.query_one(LOCK_HEAD, &[], &[]).await.map(drop)
         };
         Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
+    }
+
+    fn wait_for_hint(&self, timeout: Duration) {
+        self.runtime.block_on(self.reads.hint(timeout));
     }
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {

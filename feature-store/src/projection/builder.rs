@@ -11,6 +11,7 @@ use feature_core::{Event, Record};
 use prost::Message;
 
 use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
+use crate::engine::Chain;
 use crate::error::StoreError;
 use crate::format::scope_key;
 use crate::store::FeatureStore;
@@ -79,6 +80,11 @@ impl<'a> Builder<'a> {
             self.spill()?;
         }
         Ok(())
+    }
+
+    /// The chain after the events so far.
+    pub(crate) fn set_chain(&mut self, chain: Option<Chain>) {
+        self.progress.chain = chain.map_or_else(Vec::new, |chain| chain.as_bytes().to_vec());
     }
 
     /// Writes the remaining records, and the progress.

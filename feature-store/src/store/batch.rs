@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use feature_core::{Event, Record, Scope};
 
+use crate::engine::Chain;
 use crate::error::StoreError;
 
 /// Consecutive events, and the newest record of each scope that they change.
@@ -21,6 +22,8 @@ pub struct Batch {
     events: Vec<Arc<[Event]>>,
     records: HashMap<Scope, Arc<Record>>,
     bytes: usize,
+    /// The chain after the last event, in a fleet.
+    chain: Option<Chain>,
 }
 
 impl Batch {
@@ -28,12 +31,12 @@ impl Batch {
     pub(super) fn new(base: u64, events: Vec<Event>, records: HashMap<Scope, Arc<Record>>, bytes: usize) -> Self {
         let revision = events.last().map_or(base, |event| event.revision);
         let events = if events.is_empty() { Vec::new() } else { vec![events.into()] };
-        Self { base, revision, events, records, bytes }
+        Self { base, revision, events, records, bytes, chain: None }
     }
 
     /// A batch without events, which a batch after `revision` can extend.
     pub(crate) fn empty(revision: u64) -> Self {
-        Self { base: revision, revision, events: Vec::new(), records: HashMap::new(), bytes: 0 }
+        Self { base: revision, revision, events: Vec::new(), records: HashMap::new(), bytes: 0, chain: None }
     }
 
     /// Adds a batch that follows this one.
@@ -42,6 +45,17 @@ impl Batch {
         self.events.extend_from_slice(&next.events);
         self.records.extend(next.records().map(|(scope, record)| (scope.clone(), Arc::clone(record))));
         self.bytes += next.bytes;
+        self.chain = next.chain;
+    }
+
+    /// The same batch, with the chain after its last event.
+    pub(crate) fn with_chain(self, chain: Option<Chain>) -> Self {
+        Self { chain, ..self }
+    }
+
+    /// The chain after the last event; `None` for a store that has none.
+    pub(crate) fn chain(&self) -> Option<Chain> {
+        self.chain
     }
 
     /// Whether there are no events.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use feature_core::{Scope, Value};
@@ -15,9 +16,12 @@ use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
 use super::conformance::{self, ANOTHER};
-use super::fixtures::{event, history, records, scopes, write};
+use super::fixtures::{append, event, history, records, scopes, write};
 use crate::engine::{Append, Engine, Outcome, Position};
-use crate::{Batch, Committer, FeatureStore, MemoryStore, PostgresEngine, Replica, StoreError};
+use crate::store::limits::SIZES;
+use crate::{
+    Batch, Committer, FeatureStore, Feed, JournalStore, MemoryStore, OpenReplica, PostgresEngine, Replica, StoreError,
+};
 
 /// A server of its own, in a folder for temporary files. It ends with this value.
 struct Cluster {
@@ -286,4 +290,83 @@ fn connections_that_are_terminated_lose_and_repeat_nothing() {
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     assert!(killed > 0, "no connection was terminated under way");
     println!("{} of {WRITES} acknowledged, {} in the log, {killed} connections terminated", written.len(), found.len());
+}
+
+/// A replica with its feed, in a folder. The receiver gets the error that ends the feed.
+fn open_replica(cluster: &Cluster, database: &str, folder: &Path) -> (OpenReplica, Feed, Receiver<StoreError>) {
+    let replica = OpenReplica::open(folder, cluster.engine(database), SIZES.cache_bytes).unwrap();
+    let (failed, failure) = channel();
+    let feed = Feed::start(Arc::clone(&replica.replica), move |error| drop(failed.send(error))).unwrap();
+    (replica, feed, failure)
+}
+
+/// Appends events of the system from the next revision on.
+fn append_some(replica: &Replica, count: u64) {
+    let from = replica.revision();
+    append(replica, &history(from + 1..=from + count)).unwrap();
+}
+
+#[test]
+fn a_replica_shows_what_others_write_and_continues_after_a_restart() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, _feed, _) = open_replica(&cluster, &database, &folder.path().join("one"));
+    append_some(&one.replica, 3);
+    let other_folder = folder.path().join("other");
+    let (other, feed, _) = open_replica(&cluster, &database, &other_folder);
+    assert_eq!(other.view.revision(), 3, "it begins at the end of the log");
+    for revision in 4..=100 {
+        append_some(&one.replica, 1);
+        while other.view.revision() < revision {
+            thread::yield_now();
+        }
+        assert_eq!(records(&*other.view), records(&*one.view));
+    }
+    drop(feed);
+    other.replica.close().unwrap();
+    drop(other);
+    append_some(&one.replica, 5);
+    let (other, ..) = open_replica(&cluster, &database, &other_folder);
+    assert_eq!((other.view.revision(), records(&*other.view)), (105, records(&*one.view)));
+    assert!(!other_folder.join("replica.set-aside").exists(), "it continued and was not made anew");
+}
+
+#[test]
+fn a_history_that_was_taken_back_is_noticed_and_listed_anew() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (replica, _feed, failure) = open_replica(&cluster, &database, folder.path());
+    append_some(&replica.replica, 10);
+    let before = cluster.engine(&database).read(7, 1).unwrap()[0].position;
+    // A backup of revision 7 is restored, and somebody writes two other events.
+    let restore = "BEGIN; DELETE FROM feature_service.events WHERE revision > 7;
+        UPDATE feature_service.head SET revision = 7,
+            chain = (SELECT chain FROM feature_service.events WHERE revision = 7); COMMIT";
+    cluster.execute(&database, restore);
+    let other = [event(8, &scopes()[1], 1, &[Value::Flag(true)]), event(9, &scopes()[1], 2, &[Value::Flag(false)])];
+    let engine = cluster.engine(&database);
+    assert_eq!(engine.append(before, &before.entries(other.iter())).unwrap(), Append::Added);
+    let error = failure.recv().unwrap().to_string();
+    assert!(
+        error.contains("it was taken back: it ends at revision 9, and this replica has read another one up to 10"),
+        "{error}"
+    );
+    assert_eq!(replica.view.revision(), 10, "the old view is as it was");
+    drop(replica);
+    let (replica, ..) = open_replica(&cluster, &database, folder.path());
+    assert_eq!(replica.view.revision(), 9);
+    assert_eq!(replica.view.record(&scopes()[1]).unwrap().sequence, 2);
+    assert!(folder.path().join("replica.set-aside").exists());
+}
+
+#[test]
+fn a_folder_with_an_embedded_store_is_no_place_for_a_replica() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    drop(JournalStore::open(folder.path(), SIZES.cache_bytes).unwrap());
+    let error = OpenReplica::open(folder.path(), cluster.engine(&database), SIZES.cache_bytes).err().unwrap();
+    assert!(error.to_string().contains("holds an embedded store: move it to the database"), "{error}");
 }

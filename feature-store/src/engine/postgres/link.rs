@@ -1,12 +1,14 @@
 //! A connection that is made when it is needed, and given up after an error.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row, Statement};
 
 use super::is_refusal;
 
@@ -14,6 +16,8 @@ use super::is_refusal;
 pub(super) struct Link {
     config: Config,
     session: Mutex<Option<Session>>,
+    /// Gets a permit whenever the log may have grown, if this connection listens.
+    hints: Option<Arc<Notify>>,
 }
 
 /// A connection with its prepared statements.
@@ -50,7 +54,18 @@ impl Lost {
 
 impl Link {
     pub(super) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), session: Mutex::new(None) }
+        Self { config: config.clone(), session: Mutex::new(None), hints: None }
+    }
+
+    /// A place for a connection that listens to hints.
+    pub(super) fn listening(config: &Config) -> Self {
+        Self { hints: Some(Arc::default()), ..Self::new(config) }
+    }
+
+    /// Returns at a hint, or after `timeout`.
+    pub(super) async fn hint(&self, patience: Duration) {
+        let Some(hints) = &self.hints else { return };
+        let _ = timeout(patience, hints.notified()).await;
     }
 
     /// Makes a call within a deadline, and within another one a connection for it.
@@ -62,7 +77,7 @@ impl Link {
         let kept = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         let session = match kept.filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => timeout(deadline, Session::connect(&self.config))
+            None => timeout(deadline, Session::connect(&self.config, self.hints.clone()))
                 .await
                 .map_err(|_| Lost::NotConnected(format!("no host answers within {} s", deadline.as_secs())))??,
         };
@@ -76,13 +91,27 @@ impl Link {
 }
 
 impl Session {
-    async fn connect(config: &Config) -> Result<Self, Lost> {
+    async fn connect(config: &Config, hints: Option<Arc<Notify>>) -> Result<Self, Lost> {
         let connected = config.connect(NoTls).await;
-        let (client, connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
+        let (client, mut connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
+        let listens = hints.is_some();
         // It ends with the client. Its error is that of the calls.
-        tokio::spawn(async move { drop(connection.await) });
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let (AsyncMessage::Notification(_), Some(hints)) = (message, &hints) {
+                    hints.notify_one();
+                }
+            }
+        });
         let set = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '1s'";
         client.batch_execute(set).await.map_err(|error| Lost::NotConnected(describe(&error)))?;
+        if listens && let Err(error) = client.batch_execute("LISTEN feature_service").await {
+            // A pool between server and database may have no LISTEN. The poll finds everything, a little later.
+            tracing::warn!(
+                error = describe(&error),
+                "the database sends no hints, so changes are looked for every 250 ms"
+            );
+        }
         Ok(Self { client, statements: Mutex::default(), in_turn: Mutex::new(false) })
     }
 

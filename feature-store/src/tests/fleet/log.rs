@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use fastrand::Rng;
 use feature_core::{Record, Scope, Timestamp, decide};
@@ -253,6 +254,9 @@ impl Engine for Connection {
         log.turn = Some(self.replica);
         Ok(())
     }
+
+    /// The simulation takes the turns of all threads.
+    fn wait_for_hint(&self, _: Duration) {}
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {
         let mut log = self.log();

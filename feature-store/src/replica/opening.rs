@@ -1,0 +1,130 @@
+//! Opens a replica: its view is a projection in a folder, which continues where it was, or is made anew from the log.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::Replica;
+use crate::engine::{Chain, Engine, EngineError, Head, Position};
+use crate::error::OpenError;
+use crate::files::{self, DataFile};
+use crate::format::encoding::decode_event;
+use crate::format::identity;
+use crate::projection::Projection;
+use crate::projection::source::{EventSource, Take};
+use crate::store::versioned::Versioned;
+use crate::store::write_behind::WriteBehind;
+
+/// The folder of the projection in the data folder. An embedded store has another one, so the two never mix.
+const FOLDER: &str = "replica";
+
+/// A replica, and its view for readers.
+pub struct OpenReplica {
+    /// Takes the writes.
+    pub replica: Arc<Replica>,
+    /// Shows the records, with versions.
+    pub view: Arc<Versioned>,
+    /// Dropped last: it keeps other processes out of the folder.
+    _lock: DataFile,
+}
+
+impl OpenReplica {
+    /// Opens the view in `folder`, which is made when it is missing, and brings it to the end of the log. About
+    /// `cache_bytes` of records are kept in memory.
+    ///
+    /// A view of another history, or one in doubt, is set aside and made anew.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(folder: &Path, engine: Arc<dyn Engine>, cache_bytes: u64) -> Result<Self, OpenError> {
+        files::make_private(folder);
+        files::create_folder(folder)?;
+        let lock = DataFile::open(&folder.join("lock"))?;
+        if !lock.try_lock()? {
+            return Err(OpenError::Locked { folder: folder.to_owned() });
+        }
+        if identity::read(folder)?.is_some() {
+            return Err(OpenError::HoldsStore { folder: folder.to_owned() });
+        }
+        let log = Log { head: engine.head()?, engine: Arc::clone(&engine) };
+        let projection = Projection::open(&folder.join(FOLDER), &log, cache_bytes)?;
+        let position = projection.position().unwrap_or_else(|| Position::start(log.head.store));
+        let write_behind = WriteBehind::start(Box::new(projection));
+        let write_behind = write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?;
+        let view = Versioned::new(Arc::new(write_behind));
+        let replica = Arc::new(Replica::new(engine, Arc::clone(&view) as _, position));
+        let Position { revision, .. } = position;
+        tracing::info!(folder = %folder.display(), store = %log.head.store, revision, cache_bytes, "the replica is open");
+        Ok(Self { replica, view, _lock: lock })
+    }
+}
+
+/// The log up to the end that it had at the start.
+struct Log {
+    engine: Arc<dyn Engine>,
+    head: Head,
+}
+
+impl EventSource for Log {
+    fn store(&self) -> Uuid {
+        self.head.store
+    }
+
+    fn revision(&self) -> u64 {
+        self.head.end.revision
+    }
+
+    fn check_continues(&self, revision: u64, chain: Option<Chain>) -> Result<(), OpenError> {
+        let applied = match chain {
+            Some(chain) => Position { revision, chain },
+            None if revision == 0 => return Ok(()),
+            None => return Err(doubt("it has no chain")),
+        };
+        if applied == self.head.end {
+            return Ok(());
+        }
+        let next = self.engine.read(revision, 2)?;
+        let continues = match next.first() {
+            Some(first) if first.position.revision == revision => first.position == applied,
+            Some(first) => applied.is_followed_by(first),
+            None => false,
+        };
+        if continues { Ok(()) } else { Err(doubt("it shows another history than the database has now")) }
+    }
+
+    fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {
+        let mut end: Option<Position> = (after == 0).then(|| Position::start(self.head.store));
+        let mut next = after.max(1);
+        while next <= self.head.end.revision {
+            let entries = self.engine.read(next, part)?;
+            let mut events = Vec::with_capacity(entries.len());
+            for entry in &entries {
+                let revision = entry.position.revision;
+                if end.is_some_and(|end| !end.is_followed_by(entry)) {
+                    return Err(OpenError::LogBroken { revision });
+                }
+                end = Some(entry.position);
+                if revision > after {
+                    events.push(
+                        decode_event(revision, &entry.body).map_err(|_| OpenError::LogNotUnderstood { revision })?,
+                    );
+                }
+            }
+            let Some(last) = entries.last() else { return Err(OpenError::LogBroken { revision: next }) };
+            next = last.position.revision + 1;
+            take(events, Some(last.position.chain))?;
+        }
+        Ok(())
+    }
+}
+
+fn doubt(reason: &str) -> OpenError {
+    OpenError::Projection { reason: reason.to_owned() }
+}
+
+impl From<EngineError> for OpenError {
+    fn from(error: EngineError) -> Self {
+        Self::Database { reason: error.reason }
+    }
+}
