@@ -39,12 +39,46 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it is still unknown.
     fn outcome(&self, base: Position, group: &[Entry]) -> Result<Outcome, EngineError>;
 
-    /// Waits for the turn to append alone: until the next [`Engine::append`], which ends the turn, no other replica adds
-    /// anything. A turn also ends by itself after a moment. An engine without turns does nothing.
+    /// Waits for the turn to append alone: until the next [`Engine::append`], which ends the turn, no other replica
+    /// adds anything. A turn also ends by itself after a moment. An engine without turns does nothing.
     ///
     /// # Errors
-    /// [`EngineError`]; then there is no turn.
+    /// [`EngineError`]; then the replica has no turn.
     fn take_turn(&self) -> Result<(), EngineError>;
+
+    /// Writes that this replica lives and has read up to `revision`, and returns the end of the log as of that write.
+    ///
+    /// The write is the proof: a database that was replaced by another one still answers reads, and not this.
+    ///
+    /// # Errors
+    /// [`EngineError`]; then nothing is proved.
+    fn beat(&self, replica: Uuid, revision: u64) -> Result<Head, EngineError>;
+
+    /// Records of the base after this scope's key, in the order of the keys, at most `limit`. The base has all events
+    /// up to [`Head::folded`]; while another replica brings it forward, some records may have later ones.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError>;
+
+    /// The records of the base with these keys, those that it has.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn base_of(&self, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError>;
+
+    /// Replaces records of the base, which has all events up to revision `to` then. Returns `false`, and does nothing,
+    /// if it does not have exactly those up to `from` now.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been done.
+    fn fold(&self, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError>;
+
+    /// Drops the entries up to this revision, if the base has them.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been done.
+    fn drop_entries(&self, up_to: u64) -> Result<(), EngineError>;
 
     /// Returns when the log may have grown, or after `timeout`. A hint may be missing, so nothing relies on it.
     fn wait_for_hint(&self, timeout: Duration);
@@ -75,6 +109,19 @@ pub struct Head {
     pub end: Position,
     /// The revision of the first entry that is kept.
     pub kept_from: u64,
+    /// The revision up to which the base has all events.
+    pub folded: u64,
+}
+
+/// A record of the base, from which a new replica begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseRecord {
+    /// The stored form of the scope.
+    pub key: Vec<u8>,
+    /// The revision of the last event in the record.
+    pub revision: u64,
+    /// The stored form of the record, the same as in a projection.
+    pub body: Vec<u8>,
 }
 
 /// An event as it stands in the log.

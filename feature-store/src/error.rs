@@ -90,6 +90,14 @@ pub enum StoreError {
         /// The difference.
         reason: String,
     },
+    /// A record of the base in the database cannot be read. Nothing was written.
+    #[error(
+        "the table of records in the database is damaged at revision {revision}: restore the database from a backup"
+    )]
+    BaseDamaged {
+        /// The revision of the record.
+        revision: u64,
+    },
     /// The history in the database has an event of a form that this binary does not know. Nothing was written.
     #[error("revision {revision} in the database was written by a newer server: update this one")]
     NotUnderstood {
@@ -127,6 +135,7 @@ impl StoreError {
             | Self::Unreachable { .. }
             | Self::OutcomeUnknown { .. }
             | Self::CannotFollow { .. }
+            | Self::BaseDamaged { .. }
             | Self::NotUnderstood { .. } => false,
         }
     }

@@ -4,8 +4,8 @@
 //! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
 //! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
 //! reference in tests. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
-//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read. A [`Replica`]
-//! shares its events with other replicas, in an [`Engine`].
+//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read. A
+//! [`Replica`] shares its events with other replicas, in an [`Engine`].
 //!
 //! The API's protobuf messages, transport and permissions have no place here.
 
@@ -29,7 +29,7 @@ mod tests;
 pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
 pub use engine::postgres::{PostgresEngine, PostgresOpenError};
-pub use engine::{Append, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+pub use engine::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};
@@ -41,6 +41,7 @@ pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use readers::{ReadError, Readers};
 pub use replica::Replica;
 pub use replica::feed::Feed;
+pub use replica::freshness::Heartbeat;
 pub use replica::opening::OpenReplica;
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};

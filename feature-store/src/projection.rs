@@ -1,15 +1,12 @@
-//! The projection: the newest record of every scope, in sled. The history, in a journal or in a shared log, is the truth, so
-//! a projection in doubt is set aside and built anew.
-//!
-//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the journal is
-//! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
-//! checksums of all records: sled can lose a page without noticing, and then the sum differs.
+//! The projection: the newest record of every scope, in sled. The history, in a journal or in a shared log, is the
+//! truth, so a projection in doubt is set aside and built anew.
 
 mod builder;
 mod check;
 mod comparison;
 mod guarded_open;
 pub(crate) mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -22,18 +19,19 @@ use std::time::{Duration, Instant};
 
 use feature_core::{Event, Record, Scope};
 use prost::Message;
-use uuid::Uuid;
 
 use crate::engine::{Chain, Position};
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::format::encoding::{decode_record, encode_record};
-use crate::format::scope_key;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use check::check;
 use guarded_open::{catching_panics, with_timeout};
 use source::EventSource;
+#[cfg(test)]
+use stored::{FORMAT, VALUE_HEADER};
+use stored::{PROGRESS_KEY, Progress, open_value, read_progress, record_key, seal_value};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use comparison::ProjectionCopy;
@@ -47,32 +45,11 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most events of one batch while catching up, so that memory stays bounded.
 const CATCH_UP_EVENTS: usize = 4_096;
 
-const FORMAT: u8 = 1;
-const VALUE_HEADER: usize = 5;
-const RECORD: u8 = b'r';
-const PROGRESS_KEY: &[u8] = b"m";
-
 /// The projection: a store that is fast to read, but not durable.
 #[derive(Debug)]
 pub(crate) struct Projection {
     tree: sled::Db,
     progress: Mutex<Progress>,
-}
-
-/// The part of the history that is applied.
-#[derive(Clone, PartialEq, Message)]
-struct Progress {
-    #[prost(bytes = "vec", tag = "1")]
-    store: Vec<u8>,
-    /// The last event applied.
-    #[prost(uint64, tag = "2")]
-    revision: u64,
-    /// The sum of the checksums of all records.
-    #[prost(fixed64, tag = "3")]
-    checksums: u64,
-    /// In a fleet, the chain after the last event.
-    #[prost(bytes = "vec", tag = "4")]
-    chain: Vec<u8>,
 }
 
 impl Projection {
@@ -153,10 +130,12 @@ impl Projection {
 
     /// Fills an empty projection. A thread of its own adds events while this one reads and decodes the next.
     fn build(&self, source: &dyn EventSource) -> Result<(), OpenError> {
+        let mut builder = Builder::new(self, FOLD_BYTES);
+        let base = source.base(&mut |record| builder.put(record).map_err(doubt))?;
+        builder.begin_at(base);
         thread::scope(|scope| {
             let (decoded, parts) = sync_channel::<(Vec<Event>, Option<Chain>)>(0);
             let building = scope.spawn(move || {
-                let mut builder = Builder::new(self, FOLD_BYTES);
                 for (events, chain) in parts {
                     events.iter().try_for_each(|event| builder.add(event))?;
                     builder.set_chain(chain);
@@ -166,7 +145,7 @@ impl Projection {
             // The other thread has ended early; its error follows from `join`.
             let given_up = |_| doubt("the builder has ended");
             let mut take = |events, chain| decoded.send((events, chain)).map_err(given_up);
-            let replayed = source.replay(0, CATCH_UP_EVENTS, &mut take);
+            let replayed = source.replay(base, CATCH_UP_EVENTS, &mut take);
             drop(decoded);
             let builder = building.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(doubt)?;
             replayed?;
@@ -260,42 +239,6 @@ fn make_ready(folder: &Path) -> Result<(), files::FileError> {
     let mut names = files::names(folder)?;
     names.retain(|name| name.starts_with("snap.") && name.ends_with(".generating"));
     names.iter().try_for_each(|name| files::remove_file(&folder.join(name)))
-}
-
-/// The progress of a projection of this store.
-fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
-    let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
-    let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
-    let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
-    let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
-    if progress.store != empty.store { Err(doubt("it belongs to another store")) } else { Ok(progress) }
-}
-
-fn record_key(scope: &Scope) -> Vec<u8> {
-    let mut key = vec![RECORD];
-    key.extend(scope_key::encode(scope));
-    key
-}
-
-/// The checksum and the stored value of a body under `key`.
-fn seal_value(key: &[u8], body: &[u8]) -> (u32, Vec<u8>) {
-    let checksum = checksum(key, FORMAT, body);
-    let mut value = Vec::with_capacity(VALUE_HEADER + body.len());
-    value.push(FORMAT);
-    value.extend(checksum.to_le_bytes());
-    value.extend(body);
-    (checksum, value)
-}
-
-/// The checksum and the body of a stored value under `key`; `None` when the check fails or the format is unknown.
-fn open_value<'a>(key: &[u8], value: &'a [u8]) -> Option<(u32, &'a [u8])> {
-    let (&[format, ref stored @ ..], body) = value.split_first_chunk::<VALUE_HEADER>()?;
-    let expected = checksum(key, format, body);
-    (format == FORMAT && u32::from_le_bytes(*stored) == expected).then_some((expected, body))
-}
-
-fn checksum(key: &[u8], format: u8, body: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &[format]), body)
 }
 
 fn doubt(reason: impl ToString) -> OpenError {

@@ -1,10 +1,12 @@
 //! A replica: one of several stores that share a log in an [`Engine`]. Each takes reads and writes.
 //!
 //! The log is the truth. A view, which is a store of its own, shows the records. Own events and those of other replicas
-//! enter it in one place, [`Replica::apply`], in the order of the log and only with the right chain. Nobody is elected:
+//! enter it in one place, [`Replica::apply`], in the order of the log and only with the right chain. No replica leads:
 //! a batch that was decided while another replica wrote meets [`StoreError::Overtaken`], and is decided again.
 
+mod base;
 pub(crate) mod feed;
+pub(crate) mod freshness;
 pub(crate) mod opening;
 
 use std::fmt;
@@ -17,6 +19,7 @@ use crate::error::StoreError;
 use crate::format::encoding::decode_event;
 use crate::store::batch::Batch;
 use crate::store::{FeatureStore, StoreStatus};
+use freshness::Freshness;
 
 /// The most entries that are read at once.
 const PAGE: usize = 1_000;
@@ -33,12 +36,13 @@ pub struct Replica {
     view: Arc<dyn FeatureStore>,
     /// The last entry that the view shows.
     applied: Mutex<Position>,
+    freshness: Freshness,
 }
 
 impl Replica {
     /// * `view`: shows the records of the log up to `applied`, and is changed by this replica alone.
     pub fn new(engine: Arc<dyn Engine>, view: Arc<dyn FeatureStore>, applied: Position) -> Self {
-        Self { engine, view, applied: Mutex::new(applied) }
+        Self { engine, view, applied: Mutex::new(applied), freshness: Freshness::unproved() }
     }
 
     /// The last entry that the view shows.
@@ -58,7 +62,7 @@ impl Replica {
             let page = self.engine.read(applied.revision, PAGE)?;
             let next = match page.first() {
                 Some(first) if first.position == applied => &page[1..],
-                // The last applied entry is not kept, or there is none.
+                // The last applied entry was dropped, or nothing was applied yet.
                 Some(first) if applied.is_followed_by(first) => &page,
                 first => return self.explain_gap(applied, first.map(|first| first.position)),
             };

@@ -9,7 +9,6 @@ mod folder;
 mod group;
 mod model;
 mod once;
-mod postgres;
 mod readers;
 pub(crate) mod simulation;
 mod transfer;

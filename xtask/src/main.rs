@@ -37,7 +37,8 @@ enum Command {
     /// Run every test, after installing missing test clients.
     ///
     /// Installs the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the target
-    /// folder), and from Debian bubblewrap, chromium, curl and systemd. Skips programs that are installed already.
+    /// folder), and from Debian bubblewrap, chromium, curl, postgresql, prometheus and systemd. Skips programs that are
+    /// installed already.
     #[command(after_help = "\
 Examples:
   cargo xtask test                               everything

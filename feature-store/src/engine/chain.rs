@@ -10,7 +10,7 @@ use super::{Entry, Position};
 use crate::format::encoding::encode_event;
 
 /// The bytes of a chain. Two histories meet by accident with a probability of 2^-64 at most, for any number of
-/// histories that there will be; nobody gains by making them meet.
+/// histories that there will be.
 pub(crate) const CHAIN_BYTES: usize = 16;
 
 /// The hash of everything up to an entry: the first 16 bytes of SHA-256 over the chain before it, its revision as 8

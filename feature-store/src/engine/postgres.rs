@@ -1,9 +1,10 @@
 //! A PostgreSQL as an engine: one row for the end of the log, one for each entry.
 //!
-//! The row `head` orders all writers: an append updates it where it still has the base's revision and chain, and inserts
-//! the entries in the same statement. The row is locked until the commit, so the log has no gaps, and a transaction
-//! that fails takes its revisions back. No sequence, clock or logical replication has a part in the order.
+//! The row `head` orders all writers: an append updates it where it still has the base's revision and chain, and
+//! inserts the entries in the same statement. The row is locked until the commit, so the log has no gaps, and a
+//! transaction that fails takes its revisions back. No sequence, clock or logical replication has a part in the order.
 
+mod base;
 mod link;
 mod schema;
 
@@ -15,7 +16,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Config, Error, Row};
 use uuid::Uuid;
 
-use super::{Append, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+use super::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 use link::{Link, Lost};
 
 /// The longest time that a call may take, with connecting. Two of them stay below the time after which a turn of the
@@ -29,6 +30,10 @@ pub struct PostgresEngine {
     writes: Link,
     /// For the feed.
     reads: Link,
+    /// For proofs of freshness, which may wait for a standby while reads go on.
+    beats: Link,
+    /// For the base.
+    base: Link,
 }
 
 /// Why the log in a PostgreSQL could not be opened.
@@ -60,7 +65,13 @@ impl PostgresEngine {
     /// [`PostgresOpenError`].
     pub fn open(config: &Config, store: Uuid) -> Result<Self, PostgresOpenError> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
-        let engine = Self { runtime, writes: Link::new(config), reads: Link::listening(config) };
+        let engine = Self {
+            runtime,
+            writes: Link::new(config),
+            reads: Link::listening(config),
+            beats: Link::new(config),
+            base: Link::new(config),
+        };
         engine.runtime.block_on(schema::make(&engine.writes, store))?;
         Ok(engine)
     }
@@ -82,7 +93,14 @@ const APPEND: &str = "
 const APPEND_TYPES: [Type; 6] =
     [Type::INT8, Type::BYTEA, Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
 
-const HEAD: &str = "SELECT store, revision, chain, kept_from FROM feature_service.head WHERE one";
+const HEAD: &str = "SELECT store, revision, chain, kept_from, folded FROM feature_service.head WHERE one";
+
+const BEAT: &str = "
+    WITH beat AS (
+        INSERT INTO feature_service.beats AS own (replica, beat, revision, at) VALUES ($1, 1, $2, now())
+        ON CONFLICT (replica) DO UPDATE SET beat = own.beat + 1, revision = $2, at = now()
+    )
+    SELECT store, revision, chain, kept_from, folded FROM feature_service.head WHERE one";
 
 const LOCK_HEAD: &str = "SELECT revision, chain FROM feature_service.head WHERE one FOR UPDATE";
 
@@ -93,11 +111,7 @@ const READ: &str = "
 
 impl Engine for PostgresEngine {
     fn head(&self) -> Result<Head, EngineError> {
-        let query = async |client: &link::Session| {
-            let row = client.query_one(HEAD, &[], &[]).await?;
-            let (store, revision, chain): (Uuid, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            Ok(Head { store, end: position(revision, chain)?, kept_from: unsigned(row.try_get(3)?)? })
-        };
+        let query = async |client: &link::Session| head(&client.query_one(HEAD, &[], &[]).await?);
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
     }
 
@@ -152,6 +166,30 @@ impl Engine for PostgresEngine {
         Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
     }
 
+    fn beat(&self, replica: Uuid, revision: u64) -> Result<Head, EngineError> {
+        let revision = signed(revision);
+        let query = async |client: &link::Session| {
+            head(&client.query_one(BEAT, &[Type::UUID, Type::INT8], &[&replica, &revision]).await?)
+        };
+        Ok(self.runtime.block_on(self.beats.call(DEADLINE, query))?)
+    }
+
+    fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
+        base::after(self, after, limit)
+    }
+
+    fn base_of(&self, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError> {
+        base::of(self, keys)
+    }
+
+    fn fold(&self, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError> {
+        base::fold(self, from, to, records)
+    }
+
+    fn drop_entries(&self, up_to: u64) -> Result<(), EngineError> {
+        base::drop_entries(self, up_to)
+    }
+
     fn wait_for_hint(&self, timeout: Duration) {
         self.runtime.block_on(self.reads.hint(timeout));
     }
@@ -164,6 +202,16 @@ impl Engine for PostgresEngine {
         };
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
     }
+}
+
+fn head(row: &Row) -> Result<Head, Lost> {
+    let (store, revision, chain): (Uuid, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(Head {
+        store,
+        end: position(revision, chain)?,
+        kept_from: unsigned(row.try_get(3)?)?,
+        folded: unsigned(row.try_get(4)?)?,
+    })
 }
 
 fn entry(row: &Row) -> Result<Entry, Lost> {

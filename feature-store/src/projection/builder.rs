@@ -3,6 +3,7 @@
 //!
 //! A crash half-way leaves records without their progress: the next start sees that and begins again.
 
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
 use std::{mem, thread};
@@ -10,8 +11,9 @@ use std::{mem, thread};
 use feature_core::{Event, Record};
 use prost::Message;
 
-use super::{PROGRESS_KEY, Progress, Projection, RECORD, failed, open_value, seal_value};
-use crate::engine::Chain;
+use super::stored::{PROGRESS_KEY, Progress, RECORD, open_value, seal_value};
+use super::{Projection, failed};
+use crate::engine::{BaseRecord, Chain};
 use crate::error::StoreError;
 use crate::format::scope_key;
 use crate::store::FeatureStore;
@@ -29,13 +31,32 @@ pub(crate) struct Builder<'a> {
     fold_bytes: usize,
     /// Whether some records are in the projection already.
     spilled: bool,
+    /// The records of a base that have events after its revision: the key, and the revision of the last one.
+    ahead: HashMap<Vec<u8>, u64>,
 }
 
 impl<'a> Builder<'a> {
     /// Records are written whenever they take `fold_bytes` of memory.
     pub(crate) fn new(projection: &'a Projection, fold_bytes: usize) -> Self {
         let progress = projection.progress().clone();
-        Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false }
+        Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false, ahead: HashMap::new() }
+    }
+
+    /// Adds a record of a base.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the projection fails.
+    pub(crate) fn put(&mut self, record: BaseRecord) -> Result<(), StoreError> {
+        let BaseRecord { key, revision, body } = record;
+        self.ahead.insert(key.clone(), revision);
+        self.fold.put(key, body);
+        self.spill_if_full()
+    }
+
+    /// The next event is the one after this revision.
+    pub(crate) fn begin_at(&mut self, revision: u64) {
+        self.progress.revision = revision;
+        self.ahead.retain(|_, last| *last > revision);
     }
 
     /// Adds the next event of a journal. It continues its scope's history: it was decided, or checked by an import.
@@ -67,6 +88,10 @@ impl<'a> Builder<'a> {
         check: impl FnOnce(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
         let key = scope_key::encode(&event.scope);
+        self.progress.revision = event.revision;
+        if self.ahead.get(&key).is_some_and(|last| event.revision <= *last) {
+            return Ok(());
+        }
         let in_memory = self.fold.record(&key).map_err(|_| StoreError::DamagedRecord { scope: event.scope.clone() })?;
         let record = match in_memory {
             Some(record) => record,
@@ -75,11 +100,11 @@ impl<'a> Builder<'a> {
         };
         check(&record)?;
         self.fold.apply(key, record, event);
-        self.progress.revision = event.revision;
-        if self.fold.bytes() >= self.fold_bytes {
-            self.spill()?;
-        }
-        Ok(())
+        Ok(self.spill_if_full()?)
+    }
+
+    fn spill_if_full(&mut self) -> Result<(), StoreError> {
+        if self.fold.bytes() >= self.fold_bytes { self.spill() } else { Ok(()) }
     }
 
     /// The chain after the events so far.

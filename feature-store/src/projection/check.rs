@@ -8,7 +8,8 @@ use std::thread;
 
 use sled::IVec;
 
-use super::{PROGRESS_KEY, Progress, RECORD, doubt, open_value};
+use super::doubt;
+use super::stored::{PROGRESS_KEY, Progress, RECORD, open_value};
 use crate::error::OpenError;
 
 /// The entries that an end claims at once: so few that even large records take little memory.
@@ -75,7 +76,8 @@ fn check_entry(key: &IVec, value: &IVec) -> Result<u32, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projection::{FORMAT, open_tree, seal_value};
+    use crate::projection::open_tree;
+    use crate::projection::stored::{FORMAT, seal_value};
     use crate::store::limits::SMALL_CACHE_BYTES;
 
     /// So many records, and the progress that belongs to them.

@@ -6,7 +6,8 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::check::check;
-use super::{Progress, RECORD, open_tree, open_value, read_progress};
+use super::open_tree;
+use super::stored::{Progress, RECORD, open_value, read_progress};
 use crate::error::OpenError;
 use crate::format::scope_key;
 use crate::projection::guarded_open::catching_panics;

@@ -3,7 +3,7 @@
 use feature_core::Event;
 use uuid::Uuid;
 
-use crate::engine::Chain;
+use crate::engine::{BaseRecord, Chain};
 use crate::error::OpenError;
 use crate::journal::Journal;
 
@@ -21,7 +21,15 @@ pub(crate) trait EventSource: Sync {
     /// [`OpenError::Projection`] when the projection has to be built anew, and another error when this must not happen.
     fn check_continues(&self, revision: u64, chain: Option<Chain>) -> Result<(), OpenError>;
 
-    /// Hands over all events after revision `after`, in order, in parts of at most `part`, each with the chain after it.
+    /// Hands over the records of a base, if the history has one, and returns its revision. Events up to it need not be
+    /// replayed; a record may have later ones, up to its own revision.
+    ///
+    /// # Errors
+    /// [`OpenError`] when a record cannot be read, and the errors of `take`.
+    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError>;
+
+    /// Hands over all events after revision `after`, in order, in parts of at most `part`, each with the chain after
+    /// it.
     ///
     /// # Errors
     /// [`OpenError`] when an event cannot be read, and the errors of `take`.
@@ -44,6 +52,10 @@ impl EventSource for Journal {
     fn check_continues(&self, revision: u64, _: Option<Chain>) -> Result<(), OpenError> {
         // The journal has lost acknowledged events: an operator must decide.
         if revision > Self::revision(self) { Err(self.cut_short(revision)) } else { Ok(()) }
+    }
+
+    fn base(&self, _: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError> {
+        Ok(0)
     }
 
     fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {

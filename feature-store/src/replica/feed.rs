@@ -36,7 +36,7 @@ impl Feed {
     }
 }
 
-/// Follows the log until `stop`, or until that is no longer possible.
+/// Follows the log until `stop`, or until that fails for good.
 fn follow(replica: &Replica, stop: &AtomicBool) -> Result<(), StoreError> {
     let mut is_reachable = true;
     while !stop.load(Ordering::Relaxed) {

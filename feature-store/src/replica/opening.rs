@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use feature_core::Event;
 use uuid::Uuid;
 
 use super::Replica;
-use crate::engine::{Chain, Engine, EngineError, Head, Position};
+use crate::engine::{BaseRecord, Chain, Engine, EngineError, Entry, Head, Position};
 use crate::error::OpenError;
 use crate::files::{self, DataFile};
 use crate::format::encoding::decode_event;
@@ -18,6 +19,9 @@ use crate::store::write_behind::WriteBehind;
 
 /// The folder of the projection in the data folder. An embedded store has another one, so the two never mix.
 const FOLDER: &str = "replica";
+
+/// The most records of a base that are read at once.
+const PAGE: usize = 10_000;
 
 /// A replica, and its view for readers.
 pub struct OpenReplica {
@@ -93,29 +97,54 @@ impl EventSource for Log {
         if continues { Ok(()) } else { Err(doubt("it shows another history than the database has now")) }
     }
 
+    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError> {
+        let mut after = Vec::new();
+        loop {
+            let page = self.engine.base(&after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(self.head.folded) };
+            after.clone_from(&last.key);
+            page.into_iter().try_for_each(&mut *take)?;
+        }
+    }
+
     fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {
-        let mut end: Option<Position> = (after == 0).then(|| Position::start(self.head.store));
+        let mut end = (after == 0).then(|| Position::start(self.head.store));
         let mut next = after.max(1);
         while next <= self.head.end.revision {
             let entries = self.engine.read(next, part)?;
             let mut events = Vec::with_capacity(entries.len());
             for entry in &entries {
                 let revision = entry.position.revision;
+                // The entry at `after` may have been dropped. The one after it is checked by those that follow.
+                if revision != next && (end.is_some() || revision != after + 1) {
+                    return Err(doubt("events were dropped while it was made"));
+                }
                 if end.is_some_and(|end| !end.is_followed_by(entry)) {
                     return Err(OpenError::LogBroken { revision });
                 }
+                next = revision + 1;
                 end = Some(entry.position);
                 if revision > after {
-                    events.push(
-                        decode_event(revision, &entry.body).map_err(|_| OpenError::LogNotUnderstood { revision })?,
-                    );
+                    events.push(self.event(entry)?);
                 }
             }
-            let Some(last) = entries.last() else { return Err(OpenError::LogBroken { revision: next }) };
-            next = last.position.revision + 1;
-            take(events, Some(last.position.chain))?;
+            if entries.is_empty() {
+                if after < self.head.end.revision {
+                    return Err(doubt("events were dropped while it was made"));
+                }
+                // The base has everything, and no entry is kept.
+                next += 1;
+            }
+            take(events, Some(end.unwrap_or(self.head.end).chain))?;
         }
         Ok(())
+    }
+}
+
+impl Log {
+    fn event(&self, entry: &Entry) -> Result<Event, OpenError> {
+        let revision = entry.position.revision;
+        decode_event(revision, &entry.body).map_err(|_| OpenError::LogNotUnderstood { revision })
     }
 }
 

@@ -173,7 +173,12 @@ impl Fold {
     /// Applies an event to `record`, the record of its scope so far, and keeps the outcome under the scope's key.
     pub(crate) fn apply(&mut self, key: Vec<u8>, mut record: Record, event: &Event) {
         record.apply(event);
-        let (key_bytes, stored) = (key.len(), encode_record(&record));
+        self.put(key, encode_record(&record));
+    }
+
+    /// Keeps a stored record under the scope's key.
+    pub(crate) fn put(&mut self, key: Vec<u8>, stored: Vec<u8>) {
+        let key_bytes = key.len();
         self.bytes += key_bytes + stored.len() + ENTRY_BYTES;
         if let Some(replaced) = self.records.insert(key, stored) {
             self.bytes -= key_bytes + replaced.len() + ENTRY_BYTES;

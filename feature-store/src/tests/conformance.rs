@@ -46,9 +46,12 @@ fn write_behind(slower: impl FeatureStore + 'static) -> WriteBehind {
     WriteBehind::start(Box::new(slower)).expect("a thread starts")
 }
 
+/// Makes a new store.
+type AnyConstructor = Box<dyn Fn() -> Arc<dyn FeatureStore>>;
+
 thread_local! {
     /// A further store, which replaces the others on this thread.
-    pub(super) static ANOTHER: RefCell<Option<Box<dyn Fn() -> Arc<dyn FeatureStore>>>> = const { RefCell::new(None) };
+    pub(super) static ANOTHER: RefCell<Option<AnyConstructor>> = const { RefCell::new(None) };
 }
 
 /// Runs a test against every store, each of them new.

@@ -7,13 +7,16 @@
 //!   unknown at most once;
 //! - every answer is what the log up to its place gives, also an answer that changed nothing;
 //! - a replica shows the records of one history at one position, never a mixture of two;
-//! - a replica whose history was taken back, or is no longer kept, says so as soon as it meets the log, and a replica
+//! - a replica whose history was taken back, or was dropped, says so as soon as it meets the log, and a replica
 //!   that meets a database which has been replaced does not;
-//! - a replica that follows without a fault shows the end of the log.
+//! - a replica that follows without a fault shows the end of the log;
+//! - the base has the records of its revision, and no entry after it is dropped.
 //!
 //! `SIMULATION_SEEDS` and `SIMULATION_SEED` as for the simulation of one process.
 
+mod connection;
 mod log;
+mod postgres;
 mod run;
 
 use std::collections::BTreeMap;
@@ -24,11 +27,12 @@ use fastrand::Rng;
 use super::simulation::setting;
 use crate::engine::Position;
 use crate::{MemoryStore, Replica};
-use log::{Connection, Log, STORE};
+use connection::Connection;
+use log::{Log, STORE};
 use run::{Outcome, Rules, run};
 
 /// What has to come about in so many seeds as run by default.
-const EXPECTED: [&str; 15] = [
+const EXPECTED: [&str; 17] = [
     "a group was acknowledged",
     "an answer without an event was confirmed",
     "a write was rejected",
@@ -44,6 +48,8 @@ const EXPECTED: [&str; 15] = [
     "a replaced database answered",
     "a history was taken back",
     "a replica was too far behind",
+    "the base was brought forward",
+    "old entries were dropped",
 ];
 
 /// A replica on a log of its own, whose connection never fails.

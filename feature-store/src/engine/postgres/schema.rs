@@ -30,6 +30,17 @@ const MAKE: &str = "
         chain bytea NOT NULL,
         body bytea NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS feature_service.records (
+        scope bytea PRIMARY KEY,
+        revision bigint NOT NULL,
+        body bytea NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS feature_service.beats (
+        replica uuid PRIMARY KEY,
+        beat bigint NOT NULL,
+        revision bigint NOT NULL,
+        at timestamptz NOT NULL
+    ) WITH (fillfactor = 10);
     COMMIT";
 
 const INTRODUCE: &str = "

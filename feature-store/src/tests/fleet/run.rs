@@ -1,21 +1,23 @@
 //! One run of the fleet: random steps of its replicas, and after each of them the checks.
 
+mod checks;
+
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fastrand::Rng;
-use feature_core::{Timestamp, Write, decide};
+use feature_core::{Timestamp, Write};
 use tokio::sync::oneshot::Receiver;
 
-use super::log::{Connection, Log, STORE, place};
+use super::connection::Connection;
+use super::log::{Log, STORE};
 use crate::committer::reply::NoEventLoops;
 use crate::committer::{NoObserver, Worker};
 use crate::engine::Position;
-use crate::format::encoding::decode_event;
-use crate::tests::fixtures::records;
 use crate::tests::simulation::writes;
-use crate::{CommitError, Committed, Committer, FeatureStore, MemoryStore, Replica, StoreError};
+use crate::{CommitError, Committed, Committer, MemoryStore, Replica, StoreError};
+use checks::times_written;
 
 /// The steps of a run.
 const STEPS: usize = 120;
@@ -118,7 +120,8 @@ impl Run {
                 84..88 => self.replace(number),
                 88..91 => self.log().late_arrival(),
                 91..94 => self.restart(number),
-                94..96 => self.forget(),
+                94..95 => self.fold(number)?,
+                95..96 => self.drop_entries(number)?,
                 96..97 => {
                     self.note("the log is taken back".to_owned());
                     self.log().take_back();
@@ -178,59 +181,6 @@ impl Run {
                 Err(_) => Promise::Refused,
             };
             self.promised.insert(write.request_id, promise);
-        }
-        Ok(())
-    }
-
-    /// Checks that the answers of a group are those which the log gives: the group's events end at `revision`, and all
-    /// of its writes were decided upon what was there before them.
-    fn check_answers(
-        &mut self,
-        answers: &[(Write, Result<Committed, CommitError>)],
-        revision: u64,
-        now: Timestamp,
-    ) -> Kept {
-        let log = self.log.lock().expect("a failed check ends the run");
-        let is_own = |entry: &&crate::Entry| {
-            let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
-            answers.iter().any(|(write, _)| write.request_id == event.request_id)
-        };
-        let Some(until) = log.entries.get(..revision as usize) else {
-            return Err(format!("answered with revision {revision}, and the log ends before"));
-        };
-        let events = until.iter().rev().take_while(is_own).count();
-        if events == 0 && revision != log.end().revision {
-            return Err(format!("answered without an event as of revision {revision}, and the log has more"));
-        }
-        let before = until.len() - events;
-        let base = if before == 0 { Position::start(STORE) } else { until[before - 1].position };
-        let mut records = log.records_at(base).to_vec();
-        let mut next = base.revision + 1;
-        for (write, answer) in answers {
-            let record = &mut records[place(&write.scope)];
-            let expected = match decide(write, record, now, next) {
-                _ if matches!(answer, Err(CommitError::Store(StoreError::ValueTooLarge { .. }))) => continue,
-                Ok(event) => {
-                    if let Some(event) = event {
-                        record.apply(&event);
-                        next += 1;
-                    }
-                    Ok(record.details(&write.scope, write.placement.organization()))
-                }
-                Err(rejection) => Err(rejection.to_string()),
-            };
-            let answered = answer.clone().map(|committed| committed.details).map_err(|error| error.to_string());
-            if answered != expected {
-                return Err(format!("answered {answered:?} to {} instead of {expected:?}", write.request_id));
-            }
-        }
-        self.tally.push(if events > 0 {
-            "a group was acknowledged"
-        } else {
-            "an answer without an event was confirmed"
-        });
-        if answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected(_)))) {
-            self.tally.push("a write was rejected");
         }
         Ok(())
     }
@@ -301,52 +251,27 @@ impl Run {
         self.start_over(number);
     }
 
-    /// The log drops its oldest entries.
-    fn forget(&mut self) {
-        let mut log = self.log.lock().expect("a failed check ends the run");
-        let (kept_from, next) = (log.kept_from, log.end().revision + 1);
-        log.kept_from = log.rng.u64(kept_from..=next);
+    /// The replica brings the base forward.
+    fn fold(&mut self, number: usize) -> Kept {
+        match self.processes[number].replica.bring_base_forward() {
+            Ok(_) | Err(StoreError::Unreachable { .. }) => Ok(()),
+            Err(error) => Err(format!("{number} cannot fold: {error}")),
+        }
     }
 
-    fn check(&self) -> Kept {
-        let log = self.log();
-        for (number, process) in self.processes.iter().enumerate() {
-            let position = process.replica.position();
-            if process.replica.revision() != position.revision {
-                return Err(format!("{number} shows another revision than that of {position:?}"));
-            }
-            if records(&*process.replica) != log.records_at(position) {
-                return Err(format!("{number} shows other records than those of {position:?}"));
-            }
+    /// The replica drops entries that are older than some time.
+    fn drop_entries(&mut self, number: usize) -> Kept {
+        let now = self.log().now;
+        let before = Timestamp::from_unix_nanos(self.rng.i64(0..=now));
+        match self.processes[number].replica.drop_old_entries(before) {
+            Ok(_) | Err(StoreError::Unreachable { .. }) => Ok(()),
+            Err(error) => Err(format!("{number} cannot drop entries: {error}")),
         }
-        let (cuts, written) = (log.cuts, times_written(&log));
-        for (id, promise) in &self.promised {
-            let times = written.get(id).copied().unwrap_or_default();
-            let is_kept = match promise {
-                Promise::Refused => times == 0,
-                Promise::Written(before) if *before == cuts => times == 1,
-                Promise::Written(_) | Promise::Unknown => times <= 1,
-            };
-            if !is_kept {
-                return Err(format!("{id}, {promise:?}, is in the log {times} times"));
-            }
-        }
-        Ok(())
     }
 
     fn note(&mut self, line: String) {
         self.trace.push(line);
     }
-}
-
-/// How often each request is in the log.
-fn times_written(log: &Log) -> HashMap<String, usize> {
-    let mut times = HashMap::new();
-    for entry in &log.entries {
-        let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
-        *times.entry(event.request_id).or_default() += 1;
-    }
-    times
 }
 
 fn outcomes(answers: &[(Write, Result<Committed, CommitError>)]) -> String {

@@ -1,0 +1,73 @@
+//! The base in a PostgreSQL: a row for each scope.
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::link::{Lost, Session};
+use super::{DEADLINE, PostgresEngine, signed, unsigned};
+use crate::engine::{BaseRecord, EngineError};
+
+const AFTER: &str = "
+    SELECT scope, revision, body FROM feature_service.records WHERE scope > $1 ORDER BY scope LIMIT $2";
+
+const OF: &str = "SELECT scope, revision, body FROM feature_service.records WHERE scope = ANY ($1)";
+
+const FOLD: &str = "
+    WITH moved AS (
+        UPDATE feature_service.head SET folded = $2 WHERE one AND folded = $1 RETURNING 1
+    ), written AS (
+        INSERT INTO feature_service.records (scope, revision, body)
+        SELECT scope, revision, body
+        FROM moved, unnest($3::bytea[], $4::bigint[], $5::bytea[]) AS record (scope, revision, body)
+        ON CONFLICT (scope) DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body
+    )
+    SELECT count(*) FROM moved";
+const FOLD_TYPES: [Type; 5] = [Type::INT8, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
+
+const DROP: &str = "
+    WITH moved AS (
+        UPDATE feature_service.head SET kept_from = $1 + 1
+        WHERE one AND kept_from <= $1 AND folded >= $1
+        RETURNING 1
+    )
+    DELETE FROM feature_service.events USING moved WHERE revision <= $1";
+
+pub(super) fn after(engine: &PostgresEngine, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
+    let limit = limit as i64;
+    let query = async |session: &Session| {
+        let rows = session.query(AFTER, &[Type::BYTEA, Type::INT8], &[&after, &limit]).await?;
+        rows.iter().map(record).collect()
+    };
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+pub(super) fn of(engine: &PostgresEngine, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError> {
+    let query = async |session: &Session| {
+        let rows = session.query(OF, &[Type::BYTEA_ARRAY], &[&keys]).await?;
+        rows.iter().map(record).collect()
+    };
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+pub(super) fn fold(engine: &PostgresEngine, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError> {
+    let (from, to) = (signed(from), signed(to));
+    let keys: Vec<&[u8]> = records.iter().map(|record| record.key.as_slice()).collect();
+    let revisions: Vec<i64> = records.iter().map(|record| signed(record.revision)).collect();
+    let bodies: Vec<&[u8]> = records.iter().map(|record| record.body.as_slice()).collect();
+    let query = async |session: &Session| {
+        let parameters = [&from as _, &to as _, &keys as _, &revisions as _, &bodies as _];
+        let moved: i64 = session.query_one(FOLD, &FOLD_TYPES, &parameters).await?.try_get(0)?;
+        Ok(moved == 1)
+    };
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+pub(super) fn drop_entries(engine: &PostgresEngine, up_to: u64) -> Result<(), EngineError> {
+    let up_to = signed(up_to);
+    let query = async |session: &Session| session.query(DROP, &[Type::INT8], &[&up_to]).await.map(drop);
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+fn record(row: &Row) -> Result<BaseRecord, Lost> {
+    Ok(BaseRecord { key: row.try_get(0)?, revision: unsigned(row.try_get(1)?)?, body: row.try_get(2)? })
+}

@@ -1,0 +1,84 @@
+//! The base of a log: the records up to a revision, from which a new replica begins, and without which no entry may be
+//! dropped. Replicas bring it forward in turns, from the log itself and not from their views.
+
+use std::collections::BTreeMap;
+
+use feature_core::{Record, Timestamp};
+
+use super::Replica;
+use crate::engine::{BaseRecord, Engine, Head};
+use crate::error::StoreError;
+use crate::format::encoding::{decode_event, decode_record, encode_record};
+use crate::format::scope_key;
+
+/// The most entries of a step, so that no statement takes long.
+const STEP: usize = 10_000;
+
+impl Replica {
+    /// Brings the base of the log forward by one step. Returns whether there is more to do. Any replica may do it; of
+    /// those that do it at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::BaseDamaged`].
+    pub fn bring_base_forward(&self) -> Result<bool, StoreError> {
+        fold(&*self.engine)
+    }
+
+    /// Drops the oldest entries of the log that are before this time and in the base, at most those of a step. Returns
+    /// whether there may be more.
+    ///
+    /// # Errors
+    /// As for [`Replica::bring_base_forward`].
+    pub fn drop_old_entries(&self, before: Timestamp) -> Result<bool, StoreError> {
+        drop_entries(&*self.engine, before)
+    }
+}
+
+fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
+    let Head { folded, .. } = engine.head()?;
+    let entries = engine.read(folded + 1, STEP)?;
+    let is_next = entries.first().is_some_and(|first| first.position.revision == folded + 1);
+    let Some(to) = entries.last().map(|last| last.position.revision).filter(|_| is_next) else { return Ok(false) };
+    let mut events = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let revision = entry.position.revision;
+        events.push(decode_event(revision, &entry.body).map_err(|_| StoreError::NotUnderstood { revision })?);
+    }
+    let mut records: BTreeMap<Vec<u8>, (u64, Record)> =
+        events.iter().map(|event| (scope_key::encode(&event.scope), Default::default())).collect();
+    let keys: Vec<&[u8]> = records.keys().map(Vec::as_slice).collect();
+    for BaseRecord { key, revision, body } in engine.base_of(&keys)? {
+        let record = decode_record(&body).map_err(|_| StoreError::BaseDamaged { revision })?;
+        records.insert(key, (revision, record));
+    }
+    for event in &events {
+        let (revision, record) = records.get_mut(&scope_key::encode(&event.scope)).expect("each scope has its record");
+        if event.revision > *revision {
+            record.apply(event);
+            *revision = event.revision;
+        }
+    }
+    let rows = records.into_iter().map(|(key, (revision, record))| {
+        let body = encode_record(&record);
+        BaseRecord { key, revision, body }
+    });
+    engine.fold(folded, to, &rows.collect::<Vec<_>>())?;
+    Ok(entries.len() == STEP)
+}
+
+fn drop_entries(engine: &dyn Engine, before: Timestamp) -> Result<bool, StoreError> {
+    let Head { kept_from, folded, .. } = engine.head()?;
+    let mut old = None;
+    let entries = engine.read(kept_from, STEP)?;
+    for entry in entries.iter().take_while(|entry| entry.position.revision <= folded) {
+        let revision = entry.position.revision;
+        let event = decode_event(revision, &entry.body).map_err(|_| StoreError::NotUnderstood { revision })?;
+        if event.time >= before {
+            break;
+        }
+        old = Some(revision);
+    }
+    let Some(up_to) = old else { return Ok(false) };
+    engine.drop_entries(up_to)?;
+    Ok(entries.len() == STEP)
+}

@@ -1,0 +1,113 @@
+//! A PostgreSQL for a test.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::{Client, Config, NoTls};
+use uuid::Uuid;
+
+use crate::engine::{Engine, Position};
+use crate::{MemoryStore, PostgresEngine, Replica};
+
+/// A server of its own, in a folder for temporary files. It ends with this value.
+pub(super) struct Cluster {
+    server: Child,
+    pub(super) runtime: Runtime,
+    databases: AtomicUsize,
+    folder: TempDir,
+}
+
+impl Cluster {
+    pub(super) fn start() -> Self {
+        let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
+        let data = folder.path().join("data");
+        let user = id_of_user("postgres");
+        chown(folder.path(), Some(user), None).expect("the tests run as root");
+        let options = ["--no-locale", "--encoding=UTF8", "--auth=trust", "--username=postgres", "--pgdata"];
+        let made = as_postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status();
+        assert!(made.expect("PostgreSQL is installed").success());
+        let server = as_postgres("postgres")
+            .args(["-c", "listen_addresses=", "-c", "log_min_messages=fatal", "-k"])
+            .arg(folder.path())
+            .arg("-D")
+            .arg(&data)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("PostgreSQL is installed");
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime starts");
+        let mut cluster = Self { server, runtime, databases: AtomicUsize::new(0), folder };
+        while cluster.connect("postgres").is_none() {
+            assert_eq!(cluster.server.try_wait().expect("its state is known"), None, "the server has ended");
+            thread::yield_now();
+        }
+        cluster
+    }
+
+    pub(super) fn config(&self, database: &str) -> Config {
+        let mut config = Config::new();
+        config.host_path(self.folder.path()).user("postgres").dbname(database);
+        config
+    }
+
+    pub(super) fn connect(&self, database: &str) -> Option<Client> {
+        self.runtime.block_on(async {
+            let (client, connection) = self.config(database).connect(NoTls).await.ok()?;
+            tokio::spawn(connection);
+            Some(client)
+        })
+    }
+
+    pub(super) fn execute(&self, database: &str, sql: &str) {
+        let client = self.connect(database).expect("the server runs");
+        self.runtime.block_on(client.batch_execute(sql)).expect("the statement is right");
+    }
+
+    /// A new database.
+    pub(super) fn database(&self) -> String {
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        self.execute("postgres", &format!("CREATE DATABASE {name}"));
+        name
+    }
+
+    pub(super) fn engine(&self, database: &str) -> Arc<PostgresEngine> {
+        Arc::new(PostgresEngine::open(&self.config(database), Uuid::from_u128(1)).expect("the database is there"))
+    }
+
+    /// A replica on this database, with a view in memory.
+    pub(super) fn replica(&self, database: &str) -> Replica {
+        let engine = self.engine(database);
+        let start = Position::start(engine.head().expect("the database is there").store);
+        Replica::new(engine, Arc::new(MemoryStore::default()), start)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// A program of the newest PostgreSQL here, run by its own user: it refuses to run as root.
+fn as_postgres(program: &str) -> Command {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
+    let newest: PathBuf = versions.map(|entry| entry.expect("the folder can be read").path()).max().expect("a version");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(newest.join("bin").join(program));
+    command.current_dir(Path::new("/"));
+    command
+}
+
+/// The id of a user of this machine.
+fn id_of_user(name: &str) -> u32 {
+    let users = fs::read_to_string("/etc/passwd").expect("the machine has users");
+    let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
+    fields.expect("the package has made its user")[2].parse().expect("an id is a number")
+}

@@ -1,0 +1,144 @@
+//! Replicas in folders, with their feeds, over a real PostgreSQL.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use feature_core::Value;
+use uuid::Uuid;
+
+use super::cluster::Cluster;
+use crate::engine::{Append, Engine};
+use crate::store::limits::SIZES;
+use crate::tests::fixtures::{append, event, history, records, scopes};
+use crate::{FeatureStore, Feed, JournalStore, OpenReplica, Replica, StoreError};
+
+/// A replica with its feed, in a folder. The receiver gets the error that ends the feed.
+fn open_replica(cluster: &Cluster, database: &str, folder: &Path) -> (OpenReplica, Feed, Receiver<StoreError>) {
+    let replica = OpenReplica::open(folder, cluster.engine(database), SIZES.cache_bytes).unwrap();
+    let (failed, failure) = channel();
+    let feed = Feed::start(Arc::clone(&replica.replica), move |error| drop(failed.send(error))).unwrap();
+    (replica, feed, failure)
+}
+
+/// Appends events of the system from the next revision on.
+fn append_some(replica: &Replica, count: u64) {
+    let from = replica.revision();
+    append(replica, &history(from + 1..=from + count)).unwrap();
+}
+
+#[test]
+fn a_replica_shows_what_others_write_and_continues_after_a_restart() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, _feed, _) = open_replica(&cluster, &database, &folder.path().join("one"));
+    append_some(&one.replica, 3);
+    let other_folder = folder.path().join("other");
+    let (other, feed, _) = open_replica(&cluster, &database, &other_folder);
+    assert_eq!(other.view.revision(), 3, "it begins at the end of the log");
+    for revision in 4..=100 {
+        append_some(&one.replica, 1);
+        while other.view.revision() < revision {
+            thread::yield_now();
+        }
+        assert_eq!(records(&*other.view), records(&*one.view));
+    }
+    drop(feed);
+    other.replica.close().unwrap();
+    drop(other);
+    append_some(&one.replica, 5);
+    let (other, ..) = open_replica(&cluster, &database, &other_folder);
+    assert_eq!((other.view.revision(), records(&*other.view)), (105, records(&*one.view)));
+    assert!(!other_folder.join("replica.set-aside").exists(), "it continued and was not made anew");
+}
+
+#[test]
+fn a_view_is_proved_fresh_by_a_write_and_not_by_a_read() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let (one, other, reader) = (cluster.replica(&database), cluster.replica(&database), cluster.replica(&database));
+    assert_eq!(other.staleness(), None);
+    append_some(&one, 3);
+    let before = Instant::now();
+    other.prove_freshness(Uuid::from_u128(2)).unwrap();
+    assert_eq!(other.revision(), 3, "the proof takes in what was acknowledged before it");
+    assert!(other.staleness().unwrap() <= before.elapsed() + Duration::from_millis(1));
+    // A database that answers reads and no writes, as one that a failover has replaced.
+    cluster.execute("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
+    reader.follow().unwrap();
+    let error = reader.prove_freshness(Uuid::from_u128(3)).unwrap_err();
+    assert!(error.to_string().contains("read-only transaction"), "{error}");
+    assert_eq!((reader.revision(), reader.staleness()), (3, None));
+}
+
+#[test]
+fn a_history_that_was_taken_back_is_noticed_and_listed_anew() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (replica, _feed, failure) = open_replica(&cluster, &database, folder.path());
+    append_some(&replica.replica, 10);
+    let before = cluster.engine(&database).read(7, 1).unwrap()[0].position;
+    // A backup of revision 7 is restored, and another replica writes two events.
+    let restore = "BEGIN; DELETE FROM feature_service.events WHERE revision > 7;
+        UPDATE feature_service.head SET revision = 7,
+            chain = (SELECT chain FROM feature_service.events WHERE revision = 7); COMMIT";
+    cluster.execute(&database, restore);
+    let other = [event(8, &scopes()[1], 1, &[Value::Flag(true)]), event(9, &scopes()[1], 2, &[Value::Flag(false)])];
+    let engine = cluster.engine(&database);
+    assert_eq!(engine.append(before, &before.entries(other.iter())).unwrap(), Append::Added);
+    let error = failure.recv().unwrap().to_string();
+    assert!(
+        error.contains("it was taken back: it ends at revision 9, and this replica has read another one up to 10"),
+        "{error}"
+    );
+    assert_eq!(replica.view.revision(), 10, "the old view is as it was");
+    drop(replica);
+    let (replica, ..) = open_replica(&cluster, &database, folder.path());
+    assert_eq!(replica.view.revision(), 9);
+    assert_eq!(replica.view.record(&scopes()[1]).unwrap().sequence, 2);
+    assert!(folder.path().join("replica.set-aside").exists());
+}
+
+#[test]
+fn a_new_replica_begins_from_the_base_when_old_events_were_dropped() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, ..) = open_replica(&cluster, &database, &folder.path().join("one"));
+    let engine = cluster.engine(&database);
+    let user = |revision: u64| event(revision, &scopes()[4], revision, &[Value::Flag(revision.is_multiple_of(2))]);
+    append(&*one.replica, &(1..=20).map(user).collect::<Vec<_>>()).unwrap();
+    while one.replica.bring_base_forward().unwrap() {}
+    append(&*one.replica, &(21..=30).map(user).collect::<Vec<_>>()).unwrap();
+    // The fixture's times: the ten first events, and all; those that the base lacks stay.
+    for (before, kept_from) in [(user(11).time, 11), (user(31).time, 21)] {
+        while one.replica.drop_old_entries(before).unwrap() {}
+        assert_eq!(engine.head().unwrap().kept_from, kept_from);
+        assert_eq!(engine.read(1, 100).unwrap()[0].position.revision, kept_from);
+        let (other, ..) = open_replica(&cluster, &database, &folder.path().join(kept_from.to_string()));
+        assert_eq!((other.view.revision(), records(&*other.view)), (30, records(&*one.view)));
+        append(&*other.replica, &[]).unwrap();
+    }
+    while one.replica.bring_base_forward().unwrap() {}
+    while one.replica.drop_old_entries(user(31).time).unwrap() {}
+    assert!(engine.read(1, 100).unwrap().is_empty());
+    let (other, ..) = open_replica(&cluster, &database, &folder.path().join("last"));
+    assert_eq!((other.view.revision(), records(&*other.view)), (30, records(&*one.view)));
+    append_some(&other.replica, 1);
+    one.replica.follow().unwrap();
+    assert_eq!(one.view.revision(), 31);
+}
+
+#[test]
+fn a_folder_with_an_embedded_store_is_no_place_for_a_replica() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    drop(JournalStore::open(folder.path(), SIZES.cache_bytes).unwrap());
+    let error = OpenReplica::open(folder.path(), cluster.engine(&database), SIZES.cache_bytes).err().unwrap();
+    assert!(error.to_string().contains("holds an embedded store: move it to the database"), "{error}");
+}
