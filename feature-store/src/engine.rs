@@ -67,12 +67,12 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`].
     fn base_of(&self, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError>;
 
-    /// Replaces records of the base, which has all events up to revision `to` then. Returns `false`, and does nothing,
-    /// if it does not have exactly those up to `from` now.
+    /// Replaces records of the base, which has all events up to `to` then. Returns `false`, and does nothing, if it
+    /// does not have exactly those up to `from` now, or if the log has another entry at `to`.
     ///
     /// # Errors
     /// [`EngineError`]: it may have been done.
-    fn fold(&self, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError>;
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError>;
 
     /// Drops the entries up to this revision, if the base has them.
     ///

@@ -211,8 +211,8 @@ async fn a_store_that_hangs_delays_only_calls_that_need_it_and_only_to_their_dea
     assert_eq!(until_accepted(async || bench.set(actions(), LATER).await).await, Code::Ok);
     assert_eq!(until_accepted(async || bench.get(LATER).await).await, Code::Ok);
     // Each thread reads two levels for the first caller; calls that waited behind it read nothing. The first write
-    // reads once and appends. The last write finds no change, and its caller reads two levels.
-    assert_eq!(bench.store.entered() - before, 2 * threads + 2 + 1 + 2);
+    // reads once and appends. The last write finds no change, which is confirmed, and its caller reads two levels.
+    assert_eq!(bench.store.entered() - before, 2 * threads + 2 + 2 + 2);
     assert_eq!(bench.store.revision(), 1);
     bench.stop.send(()).expect("the server runs");
     bench.served.await.expect("the server does not panic").expect("the store closes");

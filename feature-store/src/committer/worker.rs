@@ -18,6 +18,9 @@ use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 
+/// How often a group may be decided again because another writer was faster.
+const MISSES_MAX: u32 = 20;
+
 type CloseReply = oneshot::Sender<Result<(), StoreError>>;
 
 #[derive(Debug)]
@@ -100,7 +103,7 @@ impl Worker {
         writes: &[Box<Write>],
         now: Timestamp,
     ) -> Vec<Result<Committed, CommitError>> {
-        for misses in 1.. {
+        for misses in 1..=MISSES_MAX {
             let (batch, outcomes) = group.finish();
             let error = match self.append(&batch) {
                 Ok(append) => return self.committed(&batch, append, outcomes),
@@ -114,9 +117,11 @@ impl Worker {
                 },
                 Err(error) => error,
             };
-            return self.failed(&error, &outcomes);
+            return self.failed(&error, writes.len());
         }
-        unreachable!("the loop ends by a return")
+        // The store's turns to append alone make this a defect of the database.
+        let reason = format!("other writers were faster {MISSES_MAX} times in a row");
+        self.failed(&StoreError::Unreachable { reason }, writes.len())
     }
 
     fn committed(
@@ -132,15 +137,11 @@ impl Worker {
     }
 
     /// All writes of a group fail together, since each was decided on top of the others.
-    fn failed(
-        &self,
-        error: &StoreError,
-        outcomes: &[Result<Details, CommitError>],
-    ) -> Vec<Result<Committed, CommitError>> {
+    fn failed(&self, error: &StoreError, writes: usize) -> Vec<Result<Committed, CommitError>> {
         if error.ends_writes() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
-        outcomes.iter().map(|_| Err(error.clone().into())).collect()
+        (0..writes).map(|_| Err(error.clone().into())).collect()
     }
 
     /// Appends a batch; one without events is confirmed, since its outcomes hold only if no other writer was faster.

@@ -102,7 +102,7 @@ const BEAT: &str = "
     )
     SELECT store, revision, chain, kept_from, folded FROM feature_service.head WHERE one";
 
-const LOCK_HEAD: &str = "SELECT revision, chain FROM feature_service.head WHERE one FOR UPDATE";
+const LOCK_HEAD: &str = "SELECT revision, chain, kept_from FROM feature_service.head WHERE one FOR UPDATE";
 
 const CHAIN_AT: &str = "SELECT chain FROM feature_service.events WHERE revision = $1";
 
@@ -142,6 +142,7 @@ impl Engine for PostgresEngine {
             client.begin().await?;
             let head = client.query_one(LOCK_HEAD, &[], &[]).await?;
             let end = position(head.try_get(0)?, head.try_get(1)?)?;
+            let kept_from = unsigned(head.try_get(2)?)?;
             let there = match last {
                 Some(last) => client.query_opt(CHAIN_AT, &[Type::INT8], &[&signed(last.revision)]).await?,
                 None => None,
@@ -150,12 +151,14 @@ impl Engine for PostgresEngine {
             client.end_turn(true).await?;
             let there = there.map(|row| chain(row.try_get(0)?)).transpose()?;
             Ok(match last {
-                _ if end == base => Outcome::Open,
-                Some(last) if there == Some(last.chain) => Outcome::Added,
-                _ => Outcome::Overtaken,
+                _ if end == base => Some(Outcome::Open),
+                Some(last) if there == Some(last.chain) => Some(Outcome::Added),
+                Some(last) if last.revision < kept_from => None,
+                _ => Some(Outcome::Overtaken),
             })
         };
-        Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
+        let outcome = self.runtime.block_on(self.writes.call(DEADLINE, query))?;
+        outcome.ok_or_else(|| EngineError { reason: "the entries of that time were dropped meanwhile".to_owned() })
     }
 
     fn take_turn(&self) -> Result<(), EngineError> {
@@ -182,7 +185,7 @@ impl Engine for PostgresEngine {
         base::of(self, keys)
     }
 
-    fn fold(&self, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError> {
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError> {
         base::fold(self, from, to, records)
     }
 
@@ -240,7 +243,8 @@ fn signed(revision: u64) -> i64 {
 /// commit waits for a standby, after it has taken effect.
 fn is_refusal(error: &Error) -> bool {
     const CLASSES: [&str; 9] = ["22", "23", "25", "28", "3D", "40", "42", "53", "55"];
-    error.code().map(SqlState::code).is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+    let is_refusal = |code: &SqlState| CLASSES.iter().any(|class| code.code().starts_with(class));
+    error.code().is_some_and(|code| is_refusal(code) && *code != SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN)
 }
 
 impl From<Lost> for EngineError {

@@ -38,7 +38,8 @@ fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
     let Head { folded, .. } = engine.head()?;
     let entries = engine.read(folded + 1, STEP)?;
     let is_next = entries.first().is_some_and(|first| first.position.revision == folded + 1);
-    let Some(to) = entries.last().map(|last| last.position.revision).filter(|_| is_next) else { return Ok(false) };
+    let is_whole = entries.windows(2).all(|pair| pair[0].position.is_followed_by(&pair[1]));
+    let Some(to) = entries.last().map(|last| last.position).filter(|_| is_next && is_whole) else { return Ok(false) };
     let mut events = Vec::with_capacity(entries.len());
     for entry in &entries {
         let revision = entry.position.revision;

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::link::{Lost, Session};
 use super::{DEADLINE, PostgresEngine, signed, unsigned};
-use crate::engine::{BaseRecord, EngineError};
+use crate::engine::{BaseRecord, EngineError, Position};
 
 const AFTER: &str = "
     SELECT scope, revision, body FROM feature_service.records WHERE scope > $1 ORDER BY scope LIMIT $2";
@@ -14,7 +14,10 @@ const OF: &str = "SELECT scope, revision, body FROM feature_service.records WHER
 
 const FOLD: &str = "
     WITH moved AS (
-        UPDATE feature_service.head SET folded = $2 WHERE one AND folded = $1 RETURNING 1
+        UPDATE feature_service.head SET folded = $2
+        WHERE one AND folded = $1
+            AND EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $6)
+        RETURNING 1
     ), written AS (
         INSERT INTO feature_service.records (scope, revision, body)
         SELECT scope, revision, body
@@ -22,7 +25,8 @@ const FOLD: &str = "
         ON CONFLICT (scope) DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body
     )
     SELECT count(*) FROM moved";
-const FOLD_TYPES: [Type; 5] = [Type::INT8, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY];
+const FOLD_TYPES: [Type; 6] =
+    [Type::INT8, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA];
 
 const DROP: &str = "
     WITH moved AS (
@@ -49,13 +53,18 @@ pub(super) fn of(engine: &PostgresEngine, keys: &[&[u8]]) -> Result<Vec<BaseReco
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }
 
-pub(super) fn fold(engine: &PostgresEngine, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError> {
-    let (from, to) = (signed(from), signed(to));
+pub(super) fn fold(
+    engine: &PostgresEngine,
+    from: u64,
+    to: Position,
+    records: &[BaseRecord],
+) -> Result<bool, EngineError> {
+    let (from, revision, chain) = (signed(from), signed(to.revision), to.chain.as_bytes());
     let keys: Vec<&[u8]> = records.iter().map(|record| record.key.as_slice()).collect();
     let revisions: Vec<i64> = records.iter().map(|record| signed(record.revision)).collect();
     let bodies: Vec<&[u8]> = records.iter().map(|record| record.body.as_slice()).collect();
     let query = async |session: &Session| {
-        let parameters = [&from as _, &to as _, &keys as _, &revisions as _, &bodies as _];
+        let parameters = [&from as _, &revision as _, &keys as _, &revisions as _, &bodies as _, &chain as _];
         let moved: i64 = session.query_one(FOLD, &FOLD_TYPES, &parameters).await?.try_get(0)?;
         Ok(moved == 1)
     };

@@ -103,7 +103,9 @@ impl Session {
                 }
             }
         });
-        let set = "SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '1s'";
+        // An append compares anew after it has waited for another one, which is what `read committed` does.
+        let set = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '3s';
+            SET idle_in_transaction_session_timeout = '1s'";
         client.batch_execute(set).await.map_err(|error| Lost::NotConnected(describe(&error)))?;
         if listens && let Err(error) = client.batch_execute("LISTEN feature_service").await {
             // A pool between server and database may have no LISTEN. The poll finds everything, a little later.

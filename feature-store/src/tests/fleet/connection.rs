@@ -111,6 +111,9 @@ impl Engine for Connection {
         let Some(last) = group.last().filter(|_| log.end() != base) else {
             return Ok(if log.end() == base { Outcome::Open } else { Outcome::Overtaken });
         };
+        if last.position.revision < log.kept_from && last.position.revision <= log.end().revision {
+            return Err(EngineError { reason: "the entries of that time were dropped meanwhile".to_owned() });
+        }
         let there = log.entries.get(last.position.revision as usize - 1);
         Ok(if there.is_some_and(|entry| entry.position == last.position) { Outcome::Added } else { Outcome::Overtaken })
     }
@@ -148,14 +151,15 @@ impl Engine for Connection {
         Ok(keys.iter().filter_map(|key| log.base.get(*key).cloned()).collect())
     }
 
-    fn fold(&self, from: u64, to: u64, records: &[BaseRecord]) -> Result<bool, EngineError> {
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError> {
         let mut log = self.log();
         if log.fails() && log.rng.bool() {
             return Err(log.unreachable());
         }
-        let is_own_turn = !self.is_replaced() && log.folded == from;
+        let is_there = log.entries.get(to.revision as usize - 1).is_some_and(|entry| entry.position == to);
+        let is_own_turn = !self.is_replaced() && log.folded == from && is_there;
         if is_own_turn {
-            log.folded = to;
+            log.folded = to.revision;
             log.base.extend(records.iter().map(|record| (record.key.clone(), record.clone())));
             log.tally.push("the base was brought forward");
         }

@@ -6,6 +6,7 @@ mod replicas;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use feature_core::{Scope, Value};
 use tokio::runtime::Builder;
@@ -16,6 +17,9 @@ use crate::tests::conformance::{self, ANOTHER};
 use crate::tests::fixtures::{event, history, records, scopes, write};
 use crate::{Batch, Committer, FeatureStore, Replica, StoreError};
 use cluster::Cluster;
+
+/// The longest time for anything here. It takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_replica_over_postgres_keeps_the_contract_of_a_store() {
@@ -91,8 +95,9 @@ fn a_turn_keeps_others_out_until_the_append() {
         // It waits for the lock in the database.
         let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
         let watcher = cluster.connect("postgres").unwrap();
+        let deadline = Instant::now() + PATIENCE;
         while cluster.runtime.block_on(watcher.query_one(waits, &[])).unwrap().get::<_, i64>(0) == 0 {
-            thread::yield_now();
+            assert!(Instant::now() < deadline, "the rival does not wait for its turn");
         }
         let group = base.entries(history([1]).iter());
         assert_eq!(one.append(base, &group).unwrap(), Append::Added);
@@ -143,7 +148,7 @@ fn connections_that_are_terminated_lose_and_repeat_nothing() {
     let database = cluster.database();
     let replica = cluster.replica(&database);
     let done = std::sync::atomic::AtomicBool::new(false);
-    let (written, killed) = thread::scope(|threads| {
+    let (written, refused, killed) = thread::scope(|threads| {
         let terminator = threads.spawn(|| {
             let admin = cluster.connect("postgres").unwrap();
             let terminate =
@@ -155,7 +160,7 @@ fn connections_that_are_terminated_lose_and_repeat_nothing() {
             }
             killed
         });
-        let mut written = Vec::new();
+        let (mut written, mut refused) = (Vec::new(), Vec::new());
         for number in 0..WRITES as u64 {
             let batch = || {
                 let next = replica.revision() + 1;
@@ -165,14 +170,17 @@ fn connections_that_are_terminated_lose_and_repeat_nothing() {
             };
             match replica.append(&batch()) {
                 Ok(()) => written.push(number),
-                Err(StoreError::Overtaken | StoreError::Unreachable { .. } | StoreError::OutcomeUnknown { .. }) => {
-                    while replica.follow().is_err() {}
-                }
+                Err(StoreError::OutcomeUnknown { .. }) => {}
+                Err(StoreError::Overtaken | StoreError::Unreachable { .. }) => refused.push(number),
                 Err(error) => panic!("{error}"),
+            }
+            let deadline = Instant::now() + PATIENCE;
+            while let Err(error) = replica.follow() {
+                assert!(Instant::now() < deadline, "{error}");
             }
         }
         done.store(true, Ordering::Relaxed);
-        (written, terminator.join().unwrap())
+        (written, refused, terminator.join().unwrap())
     });
     replica.follow().unwrap();
     let engine = cluster.engine(&database);
@@ -186,6 +194,8 @@ fn connections_that_are_terminated_lose_and_repeat_nothing() {
     assert!(found.is_sorted_by(|one, next| one < next), "a write is there twice, or out of order");
     let lost: Vec<_> = written.iter().filter(|number| !found.contains(number)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
+    let repeated: Vec<_> = refused.iter().filter(|number| found.contains(number)).collect();
+    assert!(repeated.is_empty(), "refused, and written all the same: {repeated:?}");
     assert!(killed > 0, "no connection was terminated under way");
     println!("{} of {WRITES} acknowledged, {} in the log, {killed} connections terminated", written.len(), found.len());
 }

@@ -10,7 +10,7 @@ use feature_core::Value;
 use uuid::Uuid;
 
 use super::cluster::Cluster;
-use crate::engine::{Append, Engine};
+use crate::engine::{Engine, Entry, Position};
 use crate::store::limits::SIZES;
 use crate::tests::fixtures::{append, event, history, records, scopes};
 use crate::{FeatureStore, Feed, JournalStore, OpenReplica, Replica, StoreError};
@@ -82,14 +82,17 @@ fn a_history_that_was_taken_back_is_noticed_and_listed_anew() {
     let (replica, _feed, failure) = open_replica(&cluster, &database, folder.path());
     append_some(&replica.replica, 10);
     let before = cluster.engine(&database).read(7, 1).unwrap()[0].position;
-    // A backup of revision 7 is restored, and another replica writes two events.
-    let restore = "BEGIN; DELETE FROM feature_service.events WHERE revision > 7;
-        UPDATE feature_service.head SET revision = 7,
-            chain = (SELECT chain FROM feature_service.events WHERE revision = 7); COMMIT";
-    cluster.execute(&database, restore);
+    // A backup of revision 7 is restored, and another replica has written two events before this one looks.
     let other = [event(8, &scopes()[1], 1, &[Value::Flag(true)]), event(9, &scopes()[1], 2, &[Value::Flag(false)])];
-    let engine = cluster.engine(&database);
-    assert_eq!(engine.append(before, &before.entries(other.iter())).unwrap(), Append::Added);
+    let mut restore = "BEGIN; DELETE FROM feature_service.events WHERE revision > 7;".to_owned();
+    for Entry { position: Position { revision, chain }, body } in before.entries(other.iter()) {
+        let body: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+        restore += &format!(
+            "INSERT INTO feature_service.events VALUES ({revision}, '\\x{chain:?}', '\\x{body}');
+            UPDATE feature_service.head SET revision = {revision}, chain = '\\x{chain:?}';"
+        );
+    }
+    cluster.execute(&database, &format!("{restore} COMMIT"));
     let error = failure.recv().unwrap().to_string();
     assert!(
         error.contains("it was taken back: it ends at revision 9, and this replica has read another one up to 10"),
