@@ -14,7 +14,11 @@ pub(crate) mod postgres;
 
 use std::time::Duration;
 
+use feature_core::Event;
 use uuid::Uuid;
+
+use crate::error::StoreError;
+use crate::format::encoding::decode_event;
 
 pub use chain::Chain;
 
@@ -67,12 +71,12 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`].
     fn base_of(&self, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError>;
 
-    /// Replaces records of the base, which has all events up to `to` then. Returns `false`, and does nothing, if it
-    /// does not have exactly those up to `from` now, or if the log has another entry at `to`.
+    /// Replaces records of the base, which has all events up to `to` then. Does nothing if it does not
+    /// have exactly those up to `from` now, or if the log has another entry at `to`.
     ///
     /// # Errors
     /// [`EngineError`]: it may have been done.
-    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError>;
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<(), EngineError>;
 
     /// Drops the entries up to this revision, if the base has them.
     ///
@@ -131,6 +135,14 @@ pub struct Entry {
     pub position: Position,
     /// The stored form of the event, the same as in a journal.
     pub body: Vec<u8>,
+}
+
+impl Entry {
+    /// The event. Fails with [`StoreError::NotUnderstood`] when a newer binary wrote it.
+    pub(crate) fn event(&self) -> Result<Event, StoreError> {
+        let revision = self.position.revision;
+        decode_event(revision, &self.body).map_err(|_| StoreError::NotUnderstood { revision })
+    }
 }
 
 /// The outcome of an attempt to append.

@@ -238,8 +238,7 @@ pub enum OpenError {
     },
     /// The data folder of a replica holds an embedded store.
     #[error(
-        "{} holds an embedded store: move it to the database with 'feature-server import', or choose another folder for \
-         this replica",
+        "{} holds an embedded store: choose another folder for this replica",
         .folder.display()
     )]
     HoldsStore {
@@ -258,12 +257,9 @@ pub enum OpenError {
         /// Where.
         revision: u64,
     },
-    /// The log in the database has an event of a form that this binary does not know.
-    #[error("revision {revision} in the database was written by a newer server: update this one")]
-    LogNotUnderstood {
-        /// The event's revision.
-        revision: u64,
-    },
+    /// The log in the database could not be read.
+    #[error(transparent)]
+    Log(#[from] StoreError),
     /// The projection did not open in time. It has been set aside.
     #[error(
         "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if \

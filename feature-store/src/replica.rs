@@ -4,6 +4,7 @@
 //! enter it in one place, [`Replica::apply`], in the order of the log and only with the right chain. No replica leads:
 //! a batch that was decided while another replica wrote meets [`StoreError::Overtaken`], and is decided again.
 
+mod background;
 mod base;
 pub(crate) mod feed;
 pub(crate) mod freshness;
@@ -16,7 +17,6 @@ use feature_core::{Record, Scope};
 
 use crate::engine::{Append, Engine, EngineError, Entry, Head, Outcome, Position};
 use crate::error::StoreError;
-use crate::format::encoding::decode_event;
 use crate::store::batch::Batch;
 use crate::store::{FeatureStore, StoreStatus};
 use freshness::Freshness;
@@ -113,7 +113,7 @@ impl Replica {
                 let reason = format!("its revision {revision} does not continue what this replica has read");
                 return Err(StoreError::CannotFollow { reason });
             }
-            events.push(decode_event(revision, &entry.body).map_err(|_| StoreError::NotUnderstood { revision })?);
+            events.push(entry.event()?);
             end = entry.position;
         }
         if !events.is_empty() {

@@ -26,9 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
     runtime: Runtime,
-    /// For appends, and for turns to append alone. Only the committer's thread uses it.
+    /// For appends, for turns to append alone, and for the outcomes of appends.
     writes: Link,
-    /// For the feed.
+    /// For everything that follows the log.
     reads: Link,
     /// For proofs of freshness, which may wait for a standby while reads go on.
     beats: Link,
@@ -39,8 +39,8 @@ pub struct PostgresEngine {
 /// Why the log in a PostgreSQL could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresOpenError {
-    /// No host of the URL answers.
-    #[error("{reason}: check the URL in store.url, and that the database runs and accepts this user")]
+    /// No host answers.
+    #[error("{reason}: check that the database runs and accepts this user")]
     Unreachable {
         /// What the connection said.
         reason: String,
@@ -111,7 +111,7 @@ const READ: &str = "
 
 impl Engine for PostgresEngine {
     fn head(&self) -> Result<Head, EngineError> {
-        let query = async |client: &link::Session| head(&client.query_one(HEAD, &[], &[]).await?);
+        let query = async |session: &mut link::Session| head(&session.query_one(HEAD, &[], &[]).await?);
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
     }
 
@@ -120,12 +120,12 @@ impl Engine for PostgresEngine {
         let (revision, count) = (signed(base.revision), group.len() as i64);
         let chains: Vec<&[u8]> = group.iter().map(|entry| entry.position.chain.as_bytes()).collect();
         let bodies: Vec<&[u8]> = group.iter().map(|entry| entry.body.as_slice()).collect();
-        let query = async |client: &link::Session| {
+        let query = async |session: &mut link::Session| {
             let (old, new) = (base.chain.as_bytes(), last.chain.as_bytes());
             let parameters = [&revision as _, &old as _, &count as _, &new as _, &chains as _, &bodies as _];
-            let row = client.query_one(APPEND, &APPEND_TYPES, &parameters).await?;
+            let row = session.query_one(APPEND, &APPEND_TYPES, &parameters).await?;
             let moved: i64 = row.try_get(0)?;
-            client.end_turn(moved == 1).await?;
+            session.end_turn(moved == 1).await?;
             Ok(moved == 1)
         };
         match self.runtime.block_on(self.writes.call(DEADLINE, query)) {
@@ -138,17 +138,17 @@ impl Engine for PostgresEngine {
 
     fn outcome(&self, base: Position, group: &[Entry]) -> Result<Outcome, EngineError> {
         let last = group.last().map(|entry| entry.position);
-        let query = async |client: &link::Session| {
-            client.begin().await?;
-            let head = client.query_one(LOCK_HEAD, &[], &[]).await?;
+        let query = async |session: &mut link::Session| {
+            session.begin().await?;
+            let head = session.query_one(LOCK_HEAD, &[], &[]).await?;
             let end = position(head.try_get(0)?, head.try_get(1)?)?;
             let kept_from = unsigned(head.try_get(2)?)?;
             let there = match last {
-                Some(last) => client.query_opt(CHAIN_AT, &[Type::INT8], &[&signed(last.revision)]).await?,
+                Some(last) => session.query(CHAIN_AT, &[Type::INT8], &[&signed(last.revision)]).await?.pop(),
                 None => None,
             };
             // The commit waits for the standby, so that what was found is what a failover keeps.
-            client.end_turn(true).await?;
+            session.end_turn(true).await?;
             let there = there.map(|row| chain(row.try_get(0)?)).transpose()?;
             Ok(match last {
                 _ if end == base => Some(Outcome::Open),
@@ -162,17 +162,17 @@ impl Engine for PostgresEngine {
     }
 
     fn take_turn(&self) -> Result<(), EngineError> {
-        let query = async |client: &link::Session| {
-            client.begin().await?;
-            client.query_one(LOCK_HEAD, &[], &[]).await.map(drop)
+        let query = async |session: &mut link::Session| {
+            session.begin().await?;
+            session.query_one(LOCK_HEAD, &[], &[]).await.map(drop)
         };
         Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
     }
 
     fn beat(&self, replica: Uuid, revision: u64) -> Result<Head, EngineError> {
         let revision = signed(revision);
-        let query = async |client: &link::Session| {
-            head(&client.query_one(BEAT, &[Type::UUID, Type::INT8], &[&replica, &revision]).await?)
+        let query = async |session: &mut link::Session| {
+            head(&session.query_one(BEAT, &[Type::UUID, Type::INT8], &[&replica, &revision]).await?)
         };
         Ok(self.runtime.block_on(self.beats.call(DEADLINE, query))?)
     }
@@ -185,7 +185,7 @@ impl Engine for PostgresEngine {
         base::of(self, keys)
     }
 
-    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError> {
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<(), EngineError> {
         base::fold(self, from, to, records)
     }
 
@@ -198,9 +198,9 @@ impl Engine for PostgresEngine {
     }
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {
-        let query = async |client: &link::Session| {
+        let query = async |session: &mut link::Session| {
             let (from, limit) = (signed(from), limit as i64);
-            let rows = client.query(READ, &[Type::INT8, Type::INT8], &[&from, &limit]).await?;
+            let rows = session.query(READ, &[Type::INT8, Type::INT8], &[&from, &limit]).await?;
             rows.iter().map(entry).collect()
         };
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)

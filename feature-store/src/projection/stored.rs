@@ -1,6 +1,6 @@
 //! The stored form of a projection.
 //!
-//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the journal is
+//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the history is
 //! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
 //! checksums of all records: sled can lose a page without noticing, and then the sum differs.
 

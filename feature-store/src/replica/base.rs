@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use feature_core::{Record, Timestamp};
 
 use super::Replica;
-use crate::engine::{BaseRecord, Engine, Head};
+use crate::engine::{BaseRecord, Engine, Entry, Head};
 use crate::error::StoreError;
-use crate::format::encoding::{decode_event, decode_record, encode_record};
+use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
 
 /// The most entries of a step, so that no statement takes long.
@@ -40,11 +40,7 @@ fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
     let is_next = entries.first().is_some_and(|first| first.position.revision == folded + 1);
     let is_whole = entries.windows(2).all(|pair| pair[0].position.is_followed_by(&pair[1]));
     let Some(to) = entries.last().map(|last| last.position).filter(|_| is_next && is_whole) else { return Ok(false) };
-    let mut events = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let revision = entry.position.revision;
-        events.push(decode_event(revision, &entry.body).map_err(|_| StoreError::NotUnderstood { revision })?);
-    }
+    let events = entries.iter().map(Entry::event).collect::<Result<Vec<_>, _>>()?;
     let mut records: BTreeMap<Vec<u8>, (u64, Record)> =
         events.iter().map(|event| (scope_key::encode(&event.scope), Default::default())).collect();
     let keys: Vec<&[u8]> = records.keys().map(Vec::as_slice).collect();
@@ -72,12 +68,10 @@ fn drop_entries(engine: &dyn Engine, before: Timestamp) -> Result<bool, StoreErr
     let mut old = None;
     let entries = engine.read(kept_from, STEP)?;
     for entry in entries.iter().take_while(|entry| entry.position.revision <= folded) {
-        let revision = entry.position.revision;
-        let event = decode_event(revision, &entry.body).map_err(|_| StoreError::NotUnderstood { revision })?;
-        if event.time >= before {
+        if entry.event()?.time >= before {
             break;
         }
-        old = Some(revision);
+        old = Some(entry.position.revision);
     }
     let Some(up_to) = old else { return Ok(false) };
     engine.drop_entries(up_to)?;

@@ -1,21 +1,21 @@
 //! The feed: a thread that takes in what other replicas write.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fmt, io};
 
 use super::Replica;
+use super::background::Background;
 use crate::error::StoreError;
 
 /// The longest time between two looks at the log. Hints come sooner, where they come.
 const POLL: Duration = Duration::from_millis(250);
 
 /// Keeps a replica's view at the end of the log until it is dropped.
+#[derive(Debug)]
 pub struct Feed {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Background,
 }
 
 impl Feed {
@@ -24,15 +24,12 @@ impl Feed {
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start(replica: Arc<Replica>, failed: impl FnOnce(StoreError) + Send + 'static) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let run = move || {
-            if let Err(error) = follow(&replica, &stopped) {
+        let run = move |stop: &AtomicBool| {
+            if let Err(error) = follow(&replica, stop) {
                 failed(error);
             }
         };
-        let thread = thread::Builder::new().name("feed".to_owned()).spawn(run)?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { _thread: Background::start("feed", run)? })
     }
 }
 
@@ -56,20 +53,4 @@ fn follow(replica: &Replica, stop: &AtomicBool) -> Result<(), StoreError> {
         replica.engine.wait_for_hint(POLL);
     }
     Ok(())
-}
-
-impl Drop for Feed {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // A panic is in the log already.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl fmt::Debug for Feed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").finish_non_exhaustive()
-    }
 }

@@ -1,14 +1,15 @@
 //! How old the view of a replica may be at most: proved by a write each second, without the clocks of others.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use uuid::Uuid;
 
 use super::Replica;
+use super::background::Background;
 use crate::error::StoreError;
 
 /// The time between two proofs.
@@ -65,9 +66,9 @@ impl Replica {
 }
 
 /// Proves the freshness of a replica each second until it is dropped.
+#[derive(Debug)]
 pub struct Heartbeat {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    _thread: Background,
 }
 
 impl Heartbeat {
@@ -76,33 +77,13 @@ impl Heartbeat {
     /// # Errors
     /// The operating system's, when it does not start another thread.
     pub fn start(replica: Arc<Replica>, id: Uuid) -> io::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        let run = move || {
-            while !stopped.load(Ordering::Relaxed) {
+        let run = move |stop: &AtomicBool| {
+            while !stop.load(Ordering::Relaxed) {
                 // Without a proof the staleness grows, which health and metrics show. The feed logs the reason.
                 let _ = replica.prove_freshness(id);
                 thread::park_timeout(BEAT);
             }
         };
-        let thread = thread::Builder::new().name("heartbeat".to_owned()).spawn(run)?;
-        Ok(Self { stop, thread: Some(thread) })
-    }
-}
-
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            // A panic is in the log already.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl fmt::Debug for Heartbeat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Heartbeat").finish_non_exhaustive()
+        Ok(Self { _thread: Background::start("heartbeat", run)? })
     }
 }

@@ -3,14 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use feature_core::Event;
 use uuid::Uuid;
 
 use super::Replica;
-use crate::engine::{BaseRecord, Chain, Engine, EngineError, Entry, Head, Position};
+use crate::engine::{BaseRecord, Chain, Engine, EngineError, Head, Position};
 use crate::error::OpenError;
 use crate::files::{self, DataFile};
-use crate::format::encoding::decode_event;
 use crate::format::identity;
 use crate::projection::Projection;
 use crate::projection::source::{EventSource, Take};
@@ -58,8 +56,8 @@ impl OpenReplica {
         let write_behind = write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?;
         let view = Versioned::new(Arc::new(write_behind));
         let replica = Arc::new(Replica::new(engine, Arc::clone(&view) as _, position));
-        let Position { revision, .. } = position;
-        tracing::info!(folder = %folder.display(), store = %log.head.store, revision, cache_bytes, "the replica is open");
+        let (revision, store) = (position.revision, log.head.store);
+        tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
         Ok(Self { replica, view, _lock: lock })
     }
 }
@@ -125,7 +123,7 @@ impl EventSource for Log {
                 next = revision + 1;
                 end = Some(entry.position);
                 if revision > after {
-                    events.push(self.event(entry)?);
+                    events.push(entry.event()?);
                 }
             }
             if entries.is_empty() {
@@ -138,13 +136,6 @@ impl EventSource for Log {
             take(events, Some(end.unwrap_or(self.head.end).chain))?;
         }
         Ok(())
-    }
-}
-
-impl Log {
-    fn event(&self, entry: &Entry) -> Result<Event, OpenError> {
-        let revision = entry.position.revision;
-        decode_event(revision, &entry.body).map_err(|_| OpenError::LogNotUnderstood { revision })
     }
 }
 

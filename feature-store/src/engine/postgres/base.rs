@@ -18,13 +18,11 @@ const FOLD: &str = "
         WHERE one AND folded = $1
             AND EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $6)
         RETURNING 1
-    ), written AS (
-        INSERT INTO feature_service.records (scope, revision, body)
-        SELECT scope, revision, body
-        FROM moved, unnest($3::bytea[], $4::bigint[], $5::bytea[]) AS record (scope, revision, body)
-        ON CONFLICT (scope) DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body
     )
-    SELECT count(*) FROM moved";
+    INSERT INTO feature_service.records (scope, revision, body)
+    SELECT scope, revision, body
+    FROM moved, unnest($3::bytea[], $4::bigint[], $5::bytea[]) AS record (scope, revision, body)
+    ON CONFLICT (scope) DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body";
 const FOLD_TYPES: [Type; 6] =
     [Type::INT8, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA];
 
@@ -38,7 +36,7 @@ const DROP: &str = "
 
 pub(super) fn after(engine: &PostgresEngine, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
     let limit = limit as i64;
-    let query = async |session: &Session| {
+    let query = async |session: &mut Session| {
         let rows = session.query(AFTER, &[Type::BYTEA, Type::INT8], &[&after, &limit]).await?;
         rows.iter().map(record).collect()
     };
@@ -46,7 +44,7 @@ pub(super) fn after(engine: &PostgresEngine, after: &[u8], limit: usize) -> Resu
 }
 
 pub(super) fn of(engine: &PostgresEngine, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError> {
-    let query = async |session: &Session| {
+    let query = async |session: &mut Session| {
         let rows = session.query(OF, &[Type::BYTEA_ARRAY], &[&keys]).await?;
         rows.iter().map(record).collect()
     };
@@ -58,22 +56,21 @@ pub(super) fn fold(
     from: u64,
     to: Position,
     records: &[BaseRecord],
-) -> Result<bool, EngineError> {
+) -> Result<(), EngineError> {
     let (from, revision, chain) = (signed(from), signed(to.revision), to.chain.as_bytes());
     let keys: Vec<&[u8]> = records.iter().map(|record| record.key.as_slice()).collect();
     let revisions: Vec<i64> = records.iter().map(|record| signed(record.revision)).collect();
     let bodies: Vec<&[u8]> = records.iter().map(|record| record.body.as_slice()).collect();
-    let query = async |session: &Session| {
+    let query = async |session: &mut Session| {
         let parameters = [&from as _, &revision as _, &keys as _, &revisions as _, &bodies as _, &chain as _];
-        let moved: i64 = session.query_one(FOLD, &FOLD_TYPES, &parameters).await?.try_get(0)?;
-        Ok(moved == 1)
+        session.query(FOLD, &FOLD_TYPES, &parameters).await.map(drop)
     };
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }
 
 pub(super) fn drop_entries(engine: &PostgresEngine, up_to: u64) -> Result<(), EngineError> {
     let up_to = signed(up_to);
-    let query = async |session: &Session| session.query(DROP, &[Type::INT8], &[&up_to]).await.map(drop);
+    let query = async |session: &mut Session| session.query(DROP, &[Type::INT8], &[&up_to]).await.map(drop);
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }
 

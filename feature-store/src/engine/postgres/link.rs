@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row, Statement};
 
@@ -23,9 +24,9 @@ pub(super) struct Link {
 /// A connection with its prepared statements.
 pub(super) struct Session {
     client: Client,
-    statements: Mutex<HashMap<&'static str, Statement>>,
+    statements: HashMap<&'static str, Statement>,
     /// Whether a transaction is open.
-    in_turn: Mutex<bool>,
+    in_turn: bool,
 }
 
 /// Why a call has no outcome.
@@ -68,20 +69,21 @@ impl Link {
         let _ = timeout(patience, hints.notified()).await;
     }
 
-    /// Makes a call within a deadline, and within another one a connection for it.
+    /// Makes a call, and if need be a connection for it, within one deadline.
     pub(super) async fn call<T>(
         &self,
         deadline: Duration,
-        query: impl AsyncFnOnce(&Session) -> Result<T, Lost>,
+        query: impl AsyncFnOnce(&mut Session) -> Result<T, Lost>,
     ) -> Result<T, Lost> {
         let kept = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let session = match kept.filter(|session| !session.client.is_closed()) {
+        let end = Instant::now() + deadline;
+        let mut session = match kept.filter(|session| !session.client.is_closed()) {
             Some(session) => session,
-            None => timeout(deadline, Session::connect(&self.config, self.hints.clone()))
+            None => timeout_at(end, Session::connect(&self.config, self.hints.clone()))
                 .await
                 .map_err(|_| Lost::NotConnected(format!("no host answers within {} s", deadline.as_secs())))??,
         };
-        let outcome = timeout(deadline, query(&session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
+        let outcome = timeout_at(end, query(&mut session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
         // After an error nothing is known about the session. A new one costs milliseconds.
         if outcome.is_ok() {
             *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
@@ -114,7 +116,7 @@ impl Session {
                 "the database sends no hints, so changes are looked for every 250 ms"
             );
         }
-        Ok(Self { client, statements: Mutex::default(), in_turn: Mutex::new(false) })
+        Ok(Self { client, statements: HashMap::new(), in_turn: false })
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -122,63 +124,45 @@ impl Session {
     }
 
     pub(super) async fn query(
-        &self,
+        &mut self,
         sql: &'static str,
         types: &[Type],
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Lost> {
-        let statement = self.prepare(sql, types).await?;
-        Ok(self.client.query(&statement, parameters).await?)
+        let statement = match self.statements.get(sql) {
+            Some(statement) => statement,
+            None => {
+                let statement = self.client.prepare_typed(sql, types).await?;
+                self.statements.entry(sql).or_insert(statement)
+            }
+        };
+        Ok(self.client.query(statement, parameters).await?)
     }
 
+    /// The only row of a query.
     pub(super) async fn query_one(
-        &self,
+        &mut self,
         sql: &'static str,
         types: &[Type],
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Lost> {
-        let statement = self.prepare(sql, types).await?;
-        Ok(self.client.query_one(&statement, parameters).await?)
-    }
-
-    pub(super) async fn query_opt(
-        &self,
-        sql: &'static str,
-        types: &[Type],
-        parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Option<Row>, Lost> {
-        let statement = self.prepare(sql, types).await?;
-        Ok(self.client.query_opt(&statement, parameters).await?)
+        self.query(sql, types, parameters).await?.pop().ok_or(Lost::NotUnderstood("a table lacks its only row"))
     }
 
     /// Opens a transaction, if none is open.
-    pub(super) async fn begin(&self) -> Result<(), Lost> {
-        if !self.set_in_turn(true) {
+    pub(super) async fn begin(&mut self) -> Result<(), Lost> {
+        if !mem::replace(&mut self.in_turn, true) {
             self.client.batch_execute("BEGIN").await?;
         }
         Ok(())
     }
 
     /// Ends the transaction, if one is open.
-    pub(super) async fn end_turn(&self, commit: bool) -> Result<(), Lost> {
-        if self.set_in_turn(false) {
+    pub(super) async fn end_turn(&mut self, commit: bool) -> Result<(), Lost> {
+        if mem::take(&mut self.in_turn) {
             self.client.batch_execute(if commit { "COMMIT" } else { "ROLLBACK" }).await?;
         }
         Ok(())
-    }
-
-    fn set_in_turn(&self, in_turn: bool) -> bool {
-        std::mem::replace(&mut *self.in_turn.lock().unwrap_or_else(PoisonError::into_inner), in_turn)
-    }
-
-    async fn prepare(&self, sql: &'static str, types: &[Type]) -> Result<Statement, Lost> {
-        let known = self.statements.lock().unwrap_or_else(PoisonError::into_inner).get(sql).cloned();
-        if let Some(statement) = known {
-            return Ok(statement);
-        }
-        let statement = self.client.prepare_typed(sql, types).await?;
-        self.statements.lock().unwrap_or_else(PoisonError::into_inner).insert(sql, statement.clone());
-        Ok(statement)
     }
 }
 

@@ -51,7 +51,7 @@ const FORMAT_FOUND: &str = "SELECT format FROM feature_service.head WHERE one";
 
 /// Makes the tables and the row of a new store, where they are missing, and checks their format.
 pub(super) async fn make(link: &Link, store: Uuid) -> Result<(), PostgresOpenError> {
-    let query = async |session: &super::link::Session| {
+    let query = async |session: &mut super::link::Session| {
         session.client().batch_execute(MAKE).await?;
         let start = Chain::start(store);
         let types = [Type::INT4, Type::UUID, Type::BYTEA];

@@ -151,7 +151,7 @@ impl Engine for Connection {
         Ok(keys.iter().filter_map(|key| log.base.get(*key).cloned()).collect())
     }
 
-    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<bool, EngineError> {
+    fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<(), EngineError> {
         let mut log = self.log();
         if log.fails() && log.rng.bool() {
             return Err(log.unreachable());
@@ -164,7 +164,7 @@ impl Engine for Connection {
             log.tally.push("the base was brought forward");
         }
         // The answer may be lost although it was done.
-        if log.fails() { Err(log.unreachable()) } else { Ok(is_own_turn) }
+        if log.fails() { Err(log.unreachable()) } else { Ok(()) }
     }
 
     fn drop_entries(&self, up_to: u64) -> Result<(), EngineError> {

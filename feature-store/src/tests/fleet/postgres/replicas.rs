@@ -143,5 +143,5 @@ fn a_folder_with_an_embedded_store_is_no_place_for_a_replica() {
     let folder = tempfile::tempdir().unwrap();
     drop(JournalStore::open(folder.path(), SIZES.cache_bytes).unwrap());
     let error = OpenReplica::open(folder.path(), cluster.engine(&database), SIZES.cache_bytes).err().unwrap();
-    assert!(error.to_string().contains("holds an embedded store: move it to the database"), "{error}");
+    assert!(error.to_string().contains("holds an embedded store: choose another folder"), "{error}");
 }
