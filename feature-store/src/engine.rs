@@ -43,20 +43,24 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it is still unknown.
     fn outcome(&self, base: Position, group: &[Entry]) -> Result<Outcome, EngineError>;
 
-    /// Waits for the turn to append alone: until the next [`Engine::append`], which ends the turn, no other replica
-    /// adds anything. A turn also ends by itself after a moment. An engine without turns does nothing.
+    /// Waits for the turn to append alone, and returns the end of the log: until the next [`Engine::append`], which
+    /// ends the turn, no other replica adds anything. A turn also ends by itself after a moment. An engine without
+    /// turns only returns the end.
     ///
     /// # Errors
     /// [`EngineError`]; then the replica has no turn.
-    fn take_turn(&self) -> Result<(), EngineError>;
+    fn take_turn(&self) -> Result<Position, EngineError>;
 
-    /// Writes that this replica lives and has read up to `revision`, and returns the end of the log as of that write.
+    /// Writes that this replica lives and has read up to `position`. Returns what the log was when it was written.
     ///
     /// The write is the proof: a database that was replaced by another one still answers reads, and not this.
     ///
     /// # Errors
     /// [`EngineError`]; then nothing is proved.
-    fn beat(&self, replica: Uuid, revision: u64) -> Result<Head, EngineError>;
+    fn beat(&self, replica: Uuid, position: Position) -> Result<Beat, EngineError>;
+
+    /// Gives up all connections: what they lead to is not the same database. The next calls make new ones.
+    fn reconnect(&self) {}
 
     /// Records of the base after this scope's key, in the order of the keys, at most `limit`. The base has all events
     /// up to [`Head::folded`]; while another replica brings it forward, some records may have later ones.
@@ -87,11 +91,20 @@ pub trait Engine: Send + Sync {
     /// Returns when the log may have grown, or after `timeout`. A hint may be missing, so nothing relies on it.
     fn wait_for_hint(&self, timeout: Duration);
 
-    /// Entries from this revision on, in order, at most `limit`. None: the log ends before, or keeps only later ones.
+    /// Entries from this revision on, in order, at most `limit`, and fewer when they are large; a page that is
+    /// [the last](is_last_page) ends where the log ends. None: the log ends before, or keeps only later ones.
     ///
     /// # Errors
     /// [`EngineError`].
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError>;
+}
+
+/// A page of entries has no further entry after so many bytes.
+pub(crate) const PAGE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Whether a page of [`Engine::read`] with this limit goes to the end of the log.
+pub(crate) fn is_last_page(page: &[Entry], limit: usize) -> bool {
+    page.len() < limit && page.iter().map(|entry| entry.body.len()).sum::<usize>() < PAGE_BYTES
 }
 
 /// A point in a history: a revision, and the chain of everything up to it. Two histories that differ anywhere before
@@ -115,6 +128,15 @@ pub struct Head {
     pub kept_from: u64,
     /// The revision up to which the base has all events.
     pub folded: u64,
+}
+
+/// What a replica learns when it writes that it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beat {
+    /// The end of the log.
+    pub head: Head,
+    /// Whether the replica's position is one of this log. Entries that the log keeps no longer are none.
+    pub has_position: bool,
 }
 
 /// A record of the base, from which a new replica begins.

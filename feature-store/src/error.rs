@@ -90,6 +90,12 @@ pub enum StoreError {
         /// The difference.
         reason: String,
     },
+    /// An entry of the log in the database does not continue the one before it. Nothing was written.
+    #[error("the log in the database is broken at revision {revision}: restore the database from a backup")]
+    LogBroken {
+        /// Where.
+        revision: u64,
+    },
     /// A record of the base in the database cannot be read. Nothing was written.
     #[error(
         "the table of records in the database is damaged at revision {revision}: restore the database from a backup"
@@ -135,6 +141,7 @@ impl StoreError {
             | Self::Unreachable { .. }
             | Self::OutcomeUnknown { .. }
             | Self::CannotFollow { .. }
+            | Self::LogBroken { .. }
             | Self::BaseDamaged { .. }
             | Self::NotUnderstood { .. } => false,
         }
@@ -250,12 +257,6 @@ pub enum OpenError {
     Database {
         /// What the connection said.
         reason: String,
-    },
-    /// The log in the database has a gap, or an event with a wrong chain.
-    #[error("the log in the database is broken at revision {revision}: restore the database from a backup")]
-    LogBroken {
-        /// Where.
-        revision: u64,
     },
     /// The log in the database could not be read.
     #[error(transparent)]

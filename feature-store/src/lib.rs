@@ -29,7 +29,7 @@ mod tests;
 pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
 pub use engine::postgres::{PostgresEngine, PostgresOpenError};
-pub use engine::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};

@@ -13,9 +13,11 @@ pub(crate) mod opening;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use feature_core::{Record, Scope};
+use feature_core::{Record, Scope, Timestamp};
+use tokio::sync::watch;
+use uuid::Uuid;
 
-use crate::engine::{Append, Engine, EngineError, Entry, Head, Outcome, Position};
+use crate::engine::{Append, Beat, Engine, EngineError, Entry, Outcome, Position, is_last_page};
 use crate::error::StoreError;
 use crate::store::batch::Batch;
 use crate::store::{FeatureStore, StoreStatus};
@@ -32,22 +34,51 @@ const ATTEMPTS: usize = 3;
 
 /// A store on a shared log.
 pub struct Replica {
+    /// Tells the replicas of a log apart.
+    id: Uuid,
     engine: Arc<dyn Engine>,
     view: Arc<dyn FeatureStore>,
-    /// The last entry that the view shows.
-    applied: Mutex<Position>,
+    /// What the view shows. Its lock keeps entries in order.
+    applied: Mutex<Applied>,
+    /// The last entry that the view shows, for those who wait for one.
+    published: watch::Sender<Position>,
+    /// One thread reads the log at a time. Another one waits, and then mostly finds that nothing is left to read.
+    following: Mutex<()>,
     freshness: Freshness,
 }
 
+/// What a view shows.
+#[derive(Debug, Clone, Copy)]
+struct Applied {
+    /// The last entry.
+    position: Position,
+    /// Its time, if it was shown since the start.
+    newest_event: Option<Timestamp>,
+}
+
 impl Replica {
-    /// * `view`: shows the records of the log up to `applied`, and is changed by this replica alone.
-    pub fn new(engine: Arc<dyn Engine>, view: Arc<dyn FeatureStore>, applied: Position) -> Self {
-        Self { engine, view, applied: Mutex::new(applied), freshness: Freshness::unproved() }
+    /// * `id`: tells the replicas of a log apart.
+    /// * `view`: shows the records of the log up to `position`, and is changed by this replica alone.
+    pub fn new(id: Uuid, engine: Arc<dyn Engine>, view: Arc<dyn FeatureStore>, position: Position) -> Self {
+        Self {
+            id,
+            engine,
+            view,
+            applied: Mutex::new(Applied { position, newest_event: None }),
+            published: watch::Sender::new(position),
+            following: Mutex::default(),
+            freshness: Freshness::unproved(),
+        }
     }
 
     /// The last entry that the view shows.
     pub fn position(&self) -> Position {
-        *self.applied()
+        self.applied().position
+    }
+
+    /// The last entry that the view shows, and each later one.
+    pub fn positions(&self) -> watch::Receiver<Position> {
+        self.published.subscribe()
     }
 
     /// Takes in the entries that the log has and the view does not.
@@ -56,6 +87,8 @@ impl Replica {
     /// [`StoreError::Unreachable`]; [`StoreError::CannotFollow`] when the view has to be made anew;
     /// [`StoreError::NotUnderstood`]; and the errors of the view.
     pub fn follow(&self) -> Result<(), StoreError> {
+        // The lock guards no data.
+        let _following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let applied = self.position();
             // From the last applied entry on, to compare its chain.
@@ -64,78 +97,81 @@ impl Replica {
                 Some(first) if first.position == applied => &page[1..],
                 // The last applied entry was dropped, or nothing was applied yet.
                 Some(first) if applied.is_followed_by(first) => &page,
-                first => return self.explain_gap(applied, first.map(|first| first.position)),
+                _ => return self.explain_gap(applied),
             };
-            self.apply(next)?;
-            if page.len() < PAGE {
+            if self.apply(applied, next)? && is_last_page(&page, PAGE) {
                 return Ok(());
             }
         }
     }
 
-    /// Finds out why the log has neither the last applied entry nor the next one, but begins at `first` after it.
-    fn explain_gap(&self, applied: Position, first: Option<Position>) -> Result<(), StoreError> {
-        if self.engine.head()?.end == applied {
-            return Ok(());
-        }
-        // Only a write proves that this is the log. A database that was replaced by another one still answers reads.
-        self.engine.take_turn()?;
-        let Head { end, kept_from, .. } = self.engine.head()?;
-        match self.engine.append(end, &[])? {
-            Append::Added => {}
-            Append::Overtaken => return Err(unproven("the log grew meanwhile")),
-            Append::Unknown { reason } => return Err(unproven(&reason)),
-        }
-        let mine = applied.revision;
+    /// Finds out why the log has neither the last applied entry nor the next one. Only a write proves that this is the
+    /// log: a database that was replaced by another one still answers reads.
+    fn explain_gap(&self, applied: Position) -> Result<(), StoreError> {
+        let Beat { head, has_position } = self.engine.beat(self.id, applied)?;
+        let (mine, kept_from, end) = (applied.revision, head.kept_from, head.end.revision);
         let reason = if self.position() != applied {
-            // Another thread of this replica has moved on.
+            // The committer has moved on.
             return Ok(());
         } else if kept_from > mine + 1 {
             format!("it keeps events from revision {kept_from} on, and this replica has read up to {mine}")
-        } else if (end.revision <= mine && end != applied) || first.is_some_and(|first| first.revision <= mine + 1) {
-            let end = end.revision;
-            format!("it was taken back: it ends at revision {end}, and this replica has read another one up to {mine}")
-        } else {
-            // The log has grown since it was read.
+        } else if has_position {
+            // The log has grown since it was read, or reads and writes lead to two databases.
+            if head.end != applied {
+                self.engine.reconnect();
+            }
             return Ok(());
+        } else {
+            format!("it was taken back: it ends at revision {end}, and this replica has read another one up to {mine}")
         };
         Err(StoreError::CannotFollow { reason })
     }
 
-    /// Shows entries in the view. Those that it shows already are skipped.
-    fn apply(&self, entries: &[Entry]) -> Result<(), StoreError> {
+    /// Shows entries that were read as those after `base`; what the view shows already is skipped. Returns `false` when
+    /// the view has something else in their place by now. Then nothing is shown, and the caller reads again.
+    fn apply(&self, base: Position, entries: &[Entry]) -> Result<bool, StoreError> {
         let mut applied = self.applied();
-        let mut end = *applied;
+        let mut end = applied.position;
         let mut events = Vec::with_capacity(entries.len());
-        for entry in entries.iter().filter(|entry| entry.position.revision > applied.revision) {
-            let revision = entry.position.revision;
+        for entry in entries.iter().filter(|entry| entry.position.revision > applied.position.revision) {
             if !end.is_followed_by(entry) {
-                let reason = format!("its revision {revision} does not continue what this replica has read");
-                return Err(StoreError::CannotFollow { reason });
+                if applied.position != base {
+                    return Ok(false);
+                }
+                return Err(StoreError::LogBroken { revision: entry.position.revision });
             }
             events.push(entry.event()?);
             end = entry.position;
         }
-        if !events.is_empty() {
-            self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
-            *applied = end;
-        }
-        Ok(())
+        let Some(last) = events.last() else { return Ok(true) };
+        let newest_event = Some(last.time);
+        self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
+        self.moved(&mut applied, Applied { position: end, newest_event });
+        Ok(true)
     }
 
     /// Shows the batch of a group that was just added after `base`.
     fn apply_own(&self, base: Position, group: &[Entry], batch: &Batch) -> Result<(), StoreError> {
-        let Some(last) = group.last() else { return Ok(()) };
+        let (Some(last), Some(event)) = (group.last(), batch.events().last()) else { return Ok(()) };
         {
             let mut applied = self.applied();
-            if *applied == base {
+            if applied.position == base {
                 self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
-                *applied = last.position;
+                self.moved(&mut applied, Applied { position: last.position, newest_event: Some(event.time) });
                 return Ok(());
             }
         }
-        // A feed was faster with a part of the group.
-        self.apply(group)
+        // The feed was faster with a part of the group.
+        if self.apply(base, group)? {
+            return Ok(());
+        }
+        let reason = "the group is in the log, and this replica has read another one".to_owned();
+        Err(StoreError::OutcomeUnknown { reason })
+    }
+
+    fn moved(&self, applied: &mut Applied, now: Applied) {
+        *applied = now;
+        self.published.send_replace(now.position);
     }
 
     /// Settles an append whose outcome is unknown.
@@ -157,8 +193,8 @@ impl Replica {
         Err(StoreError::OutcomeUnknown { reason })
     }
 
-    fn applied(&self) -> MutexGuard<'_, Position> {
-        // The position changes last, in one step.
+    fn applied(&self) -> MutexGuard<'_, Applied> {
+        // It changes last, in one step.
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -173,7 +209,7 @@ impl FeatureStore for Replica {
     }
 
     fn status(&self) -> StoreStatus {
-        self.view.status()
+        StoreStatus { newest_event: self.applied().newest_event, ..self.view.status() }
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -192,10 +228,16 @@ impl FeatureStore for Replica {
     }
 
     fn catch_up(&self, misses: u32) -> Result<(), StoreError> {
-        if misses >= MISSES_BEFORE_TURN {
-            self.engine.take_turn()?;
+        let locked = if misses >= MISSES_BEFORE_TURN { Some(self.engine.take_turn()?) } else { None };
+        self.follow()?;
+        match locked {
+            // What was decided now could only be overtaken again.
+            Some(end) if self.position() != end => {
+                self.engine.reconnect();
+                Err(unreachable("its answers to reads and to writes contradict each other"))
+            }
+            _ => Ok(()),
         }
-        self.follow()
     }
 
     fn write_failure(&self) -> Option<StoreError> {
@@ -213,8 +255,8 @@ impl From<EngineError> for StoreError {
     }
 }
 
-fn unproven(reason: &str) -> StoreError {
-    StoreError::Unreachable { reason: format!("it did not prove that its log is the newest: {reason}") }
+fn unreachable(reason: &str) -> StoreError {
+    StoreError::Unreachable { reason: reason.to_owned() }
 }
 
 impl fmt::Debug for Replica {

@@ -16,7 +16,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Config, Error, Row};
 use uuid::Uuid;
 
-use super::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+use super::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position};
 use link::{Link, Lost};
 
 /// The longest time that a call may take, with connecting. Two of them stay below the time after which a turn of the
@@ -100,14 +100,20 @@ const BEAT: &str = "
         INSERT INTO feature_service.beats AS own (replica, beat, revision, at) VALUES ($1, 1, $2, now())
         ON CONFLICT (replica) DO UPDATE SET beat = own.beat + 1, revision = $2, at = now()
     )
-    SELECT store, revision, chain, kept_from, folded FROM feature_service.head WHERE one";
+    SELECT store, revision, chain, kept_from, folded,
+        (revision = $2 AND chain = $3) OR EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $3)
+    FROM feature_service.head WHERE one";
 
 const LOCK_HEAD: &str = "SELECT revision, chain, kept_from FROM feature_service.head WHERE one FOR UPDATE";
 
 const CHAIN_AT: &str = "SELECT chain FROM feature_service.events WHERE revision = $1";
 
 const READ: &str = "
-    SELECT revision, chain, body FROM feature_service.events WHERE revision >= $1 ORDER BY revision LIMIT $2";
+    SELECT revision, chain, body FROM (
+        SELECT revision, chain, body, sum(length(body)) OVER (ORDER BY revision) - length(body) AS bytes_before
+        FROM (SELECT * FROM feature_service.events WHERE revision >= $1 ORDER BY revision LIMIT $2) AS page
+    ) AS measured
+    WHERE bytes_before < $3 ORDER BY revision";
 
 impl Engine for PostgresEngine {
     fn head(&self) -> Result<Head, EngineError> {
@@ -161,18 +167,23 @@ impl Engine for PostgresEngine {
         outcome.ok_or_else(|| EngineError { reason: "the entries of that time were dropped meanwhile".to_owned() })
     }
 
-    fn take_turn(&self) -> Result<(), EngineError> {
+    fn take_turn(&self) -> Result<Position, EngineError> {
         let query = async |session: &mut link::Session| {
             session.begin().await?;
-            session.query_one(LOCK_HEAD, &[], &[]).await.map(drop)
+            let head = session.query_one(LOCK_HEAD, &[], &[]).await?;
+            position(head.try_get(0)?, head.try_get(1)?)
         };
         Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
     }
 
-    fn beat(&self, replica: Uuid, revision: u64) -> Result<Head, EngineError> {
-        let revision = signed(revision);
+    fn beat(&self, replica: Uuid, position: Position) -> Result<Beat, EngineError> {
+        let (revision, chain) = (signed(position.revision), position.chain.as_bytes());
         let query = async |session: &mut link::Session| {
-            head(&session.query_one(BEAT, &[Type::UUID, Type::INT8], &[&replica, &revision]).await?)
+            let parameters = [&replica as _, &revision as _, &chain as _];
+            let row = session.query_one(BEAT, &[Type::UUID, Type::INT8, Type::BYTEA], &parameters).await?;
+            let head = head(&row)?;
+            // The start of a store is a position without an entry.
+            Ok(Beat { head, has_position: row.try_get(5)? || position == Position::start(head.store) })
         };
         Ok(self.runtime.block_on(self.beats.call(DEADLINE, query))?)
     }
@@ -199,8 +210,8 @@ impl Engine for PostgresEngine {
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {
         let query = async |session: &mut link::Session| {
-            let (from, limit) = (signed(from), limit as i64);
-            let rows = session.query(READ, &[Type::INT8, Type::INT8], &[&from, &limit]).await?;
+            let (from, limit, bytes) = (signed(from), limit as i64, PAGE_BYTES as i64);
+            let rows = session.query(READ, &[Type::INT8; 3], &[&from, &limit, &bytes]).await?;
             rows.iter().map(entry).collect()
         };
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)

@@ -48,15 +48,16 @@ impl<'a> Builder<'a> {
     /// [`StoreError`] when the projection fails.
     pub(crate) fn put(&mut self, record: BaseRecord) -> Result<(), StoreError> {
         let BaseRecord { key, revision, body } = record;
-        self.ahead.insert(key.clone(), revision);
+        if revision > self.progress.revision {
+            self.ahead.insert(key.clone(), revision);
+        }
         self.fold.put(key, body);
         self.spill_if_full()
     }
 
-    /// The next event is the one after this revision.
+    /// Begins with a base of this revision: the next event is the one after it.
     pub(crate) fn begin_at(&mut self, revision: u64) {
         self.progress.revision = revision;
-        self.ahead.retain(|_, last| *last > revision);
     }
 
     /// Adds the next event of a journal. It continues its scope's history: it was decided, or checked by an import.

@@ -21,12 +21,14 @@ pub(crate) trait EventSource: Sync {
     /// [`OpenError::Projection`] when the projection has to be built anew, and another error when this must not happen.
     fn check_continues(&self, revision: u64, chain: Option<Chain>) -> Result<(), OpenError>;
 
-    /// Hands over the records of a base, if the history has one, and returns its revision. Events up to it need not be
-    /// replayed; a record may have later ones, up to its own revision.
+    /// The revision of the base, if the history has one, else 0. Events up to it need not be replayed.
+    fn base_revision(&self) -> u64;
+
+    /// Hands over the records of the base. A record may have events after the base's revision, up to its own.
     ///
     /// # Errors
     /// [`OpenError`] when a record cannot be read, and the errors of `take`.
-    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError>;
+    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError>;
 
     /// Hands over all events after revision `after`, in order, in parts of at most `part`, each with the chain after
     /// it.
@@ -54,8 +56,12 @@ impl EventSource for Journal {
         if revision > Self::revision(self) { Err(self.cut_short(revision)) } else { Ok(()) }
     }
 
-    fn base(&self, _: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError> {
-        Ok(0)
+    fn base_revision(&self) -> u64 {
+        0
+    }
+
+    fn base(&self, _: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError> {
+        Ok(())
     }
 
     fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {

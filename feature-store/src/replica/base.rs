@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use feature_core::{Record, Timestamp};
 
 use super::Replica;
-use crate::engine::{BaseRecord, Engine, Entry, Head};
+use crate::engine::{BaseRecord, Engine, Entry, Head, is_last_page};
 use crate::error::StoreError;
 use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
 
-/// The most entries of a step, so that no statement takes long.
-const STEP: usize = 10_000;
+/// The most entries of a step: writers wait while a step is written.
+const STEP: usize = 1_000;
 
 impl Replica {
     /// Brings the base of the log forward by one step. Returns whether there is more to do. Any replica may do it; of
@@ -60,7 +60,7 @@ fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
         BaseRecord { key, revision, body }
     });
     engine.fold(folded, to, &rows.collect::<Vec<_>>())?;
-    Ok(entries.len() == STEP)
+    Ok(!is_last_page(&entries, STEP))
 }
 
 fn drop_entries(engine: &dyn Engine, before: Timestamp) -> Result<bool, StoreError> {
@@ -75,5 +75,5 @@ fn drop_entries(engine: &dyn Engine, before: Timestamp) -> Result<bool, StoreErr
     }
     let Some(up_to) = old else { return Ok(false) };
     engine.drop_entries(up_to)?;
-    Ok(entries.len() == STEP)
+    Ok(!is_last_page(&entries, STEP))
 }

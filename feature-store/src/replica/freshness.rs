@@ -1,15 +1,14 @@
 //! How old the view of a replica may be at most: proved by a write each second, without the clocks of others.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
-use super::Replica;
 use super::background::Background;
+use super::{Replica, unreachable};
+use crate::engine::Beat;
 use crate::error::StoreError;
 
 /// The time between two proofs.
@@ -21,11 +20,14 @@ pub(crate) struct Freshness {
     started: Instant,
     /// In milliseconds after `started`, and one more; 0: nothing was proved yet.
     as_of_ms: AtomicU64,
+    /// The moment before the last beat, and where the log ended then: proved once the log of a later beat has a
+    /// position of the view that is not before that end.
+    pending: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Freshness {
     pub(super) fn unproved() -> Self {
-        Self { started: Instant::now(), as_of_ms: AtomicU64::new(0) }
+        Self { started: Instant::now(), as_of_ms: AtomicU64::new(0), pending: Mutex::default() }
     }
 
     /// Notes that the view has everything that was acknowledged before `moment`.
@@ -47,21 +49,35 @@ impl Replica {
         self.freshness.age()
     }
 
-    /// Proves how fresh the view is: writes to the log's database, and then takes in all that was there.
+    /// Proves how fresh the view is: writes to the log's database, and then takes in all that was there. Returns the
+    /// moment as of which the view is whole now, if that was proved.
     ///
     /// # Errors
     /// [`StoreError`] as for [`Replica::follow`]; then the last proof counts.
-    pub fn prove_freshness(&self, id: Uuid) -> Result<(), StoreError> {
-        let moment = Instant::now();
-        let end = self.engine.beat(id, self.position().revision)?.end;
-        if self.position() != end {
+    pub fn prove_freshness(&self) -> Result<Option<Instant>, StoreError> {
+        let (moment, position) = (Instant::now(), self.position());
+        let Beat { head, has_position } = self.engine.beat(self.id, position)?;
+        // The value is replaced as a whole.
+        let mut pending = self.freshness.pending.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = pending.replace((moment, head.end.revision));
+        drop(pending);
+        let earlier = earlier.filter(|(_, end)| has_position && position.revision >= *end).map(|(moment, _)| moment);
+        if let Some(earlier) = earlier {
+            self.freshness.prove(earlier);
+        }
+        if position != head.end {
             self.follow()?;
         }
-        // The feed, or this thread, has it now; else the log was taken back, and the feed will say so.
-        if self.position().revision >= end.revision {
+        let reached = self.position();
+        if reached == head.end {
             self.freshness.prove(moment);
+            return Ok(Some(moment));
+        } else if reached.revision < head.end.revision {
+            self.engine.reconnect();
+            return Err(unreachable("its answers to reads and to writes contradict each other"));
         }
-        Ok(())
+        // Beyond that end, the next beat tells whether the log has that position.
+        Ok(earlier)
     }
 }
 
@@ -72,15 +88,15 @@ pub struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts the thread. `id` tells the replicas of a log apart.
+    /// Starts the thread.
     ///
     /// # Errors
     /// The operating system's, when it does not start another thread.
-    pub fn start(replica: Arc<Replica>, id: Uuid) -> io::Result<Self> {
+    pub fn start(replica: Arc<Replica>) -> io::Result<Self> {
         let run = move |stop: &AtomicBool| {
             while !stop.load(Ordering::Relaxed) {
                 // Without a proof the staleness grows, which health and metrics show. The feed logs the reason.
-                let _ = replica.prove_freshness(id);
+                let _ = replica.prove_freshness();
                 thread::park_timeout(BEAT);
             }
         };

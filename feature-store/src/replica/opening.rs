@@ -1,13 +1,13 @@
 //! Opens a replica: its view is a projection in a folder, which continues where it was, or is made anew from the log.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use super::Replica;
-use crate::engine::{BaseRecord, Chain, Engine, EngineError, Head, Position};
-use crate::error::OpenError;
+use crate::engine::{BaseRecord, Beat, Chain, Engine, EngineError, Head, Position};
+use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
 use crate::format::identity;
 use crate::projection::Projection;
@@ -49,91 +49,126 @@ impl OpenReplica {
         if identity::read(folder)?.is_some() {
             return Err(OpenError::HoldsStore { folder: folder.to_owned() });
         }
-        let log = Log { head: engine.head()?, engine: Arc::clone(&engine) };
+        let (id, head) = (Uuid::new_v4(), engine.head()?);
+        let store = head.store;
+        let known = Mutex::new(Known { head, proven: head.end, checked: Position::start(store) });
+        let log = Log { id, store, engine: Arc::clone(&engine), known };
         let projection = Projection::open(&folder.join(FOLDER), &log, cache_bytes)?;
-        let position = projection.position().unwrap_or_else(|| Position::start(log.head.store));
+        let position = projection.position().unwrap_or_else(|| Position::start(store));
         let write_behind = WriteBehind::start(Box::new(projection));
         let write_behind = write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?;
         let view = Versioned::new(Arc::new(write_behind));
-        let replica = Arc::new(Replica::new(engine, Arc::clone(&view) as _, position));
-        let (revision, store) = (position.revision, log.head.store);
+        let replica = Arc::new(Replica::new(id, engine, Arc::clone(&view) as _, position));
+        let revision = position.revision;
         tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
         Ok(Self { replica, view, _lock: lock })
     }
 }
 
-/// The log up to the end that it had at the start.
+/// The log, for the opening of a projection.
 struct Log {
+    /// Tells the replicas of a log apart.
+    id: Uuid,
+    store: Uuid,
     engine: Arc<dyn Engine>,
+    known: Mutex<Known>,
+}
+
+/// What is known of the log.
+#[derive(Clone, Copy)]
+struct Known {
+    /// The log is read up to its end, at least.
     head: Head,
+    /// The end of the log as of a write.
+    proven: Position,
+    /// The position of the projection, which the log has.
+    checked: Position,
+}
+
+impl Log {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Its fields are replaced as a whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl EventSource for Log {
     fn store(&self) -> Uuid {
-        self.head.store
+        self.store
     }
 
     fn revision(&self) -> u64 {
-        self.head.end.revision
+        self.known().head.end.revision
     }
 
+    /// A write proves that this is the log: a database that was replaced by another one would make every replica that
+    /// starts set its projection aside.
     fn check_continues(&self, revision: u64, chain: Option<Chain>) -> Result<(), OpenError> {
         let applied = match chain {
             Some(chain) => Position { revision, chain },
-            None if revision == 0 => return Ok(()),
+            None if revision == 0 => Position::start(self.store),
             None => return Err(doubt("it has no chain")),
         };
-        if applied == self.head.end {
-            return Ok(());
+        let Beat { head, has_position } = self.engine.beat(self.id, applied)?;
+        if head.store != self.store {
+            return Err(OpenError::Database { reason: "it was replaced by another one: start again".to_owned() });
         }
-        let next = self.engine.read(revision, 2)?;
-        let continues = match next.first() {
-            Some(first) if first.position.revision == revision => first.position == applied,
-            Some(first) => applied.is_followed_by(first),
-            None => false,
-        };
-        if continues { Ok(()) } else { Err(doubt("it shows another history than the database has now")) }
+        if !has_position {
+            return Err(doubt("it shows another history than the database has now, or one of too long ago"));
+        }
+        *self.known() = Known { head, proven: head.end, checked: applied };
+        Ok(())
     }
 
-    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<u64, OpenError> {
+    fn base_revision(&self) -> u64 {
+        self.known().head.folded
+    }
+
+    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError> {
         let mut after = Vec::new();
         loop {
             let page = self.engine.base(&after, PAGE)?;
-            let Some(last) = page.last() else { return Ok(self.head.folded) };
+            let Some(last) = page.last() else { break };
             after.clone_from(&last.key);
             page.into_iter().try_for_each(&mut *take)?;
         }
+        // Records may have events up to this moment.
+        let head = self.engine.head()?;
+        let mut known = self.known();
+        if head.end.revision < known.proven.revision {
+            return Err(doubt("reads lead to another database than writes"));
+        }
+        known.head = head;
+        Ok(())
     }
 
     fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {
-        let mut end = (after == 0).then(|| Position::start(self.head.store));
-        let mut next = after.max(1);
-        while next <= self.head.end.revision {
+        let Known { head, proven, checked } = *self.known();
+        // Of a base that has everything, only the end is known; of another one, nothing.
+        let mut before = [checked, head.end].into_iter().find(|position| position.revision == after);
+        let mut next = after + 1;
+        if next > head.end.revision {
+            return take(Vec::new(), before.map(|position| position.chain));
+        }
+        while next <= head.end.revision {
             let entries = self.engine.read(next, part)?;
+            if entries.first().is_none_or(|first| first.position.revision != next) {
+                return Err(doubt("events were dropped while it was made"));
+            }
             let mut events = Vec::with_capacity(entries.len());
-            for entry in &entries {
+            for entry in entries {
                 let revision = entry.position.revision;
-                // The entry at `after` may have been dropped. The one after it is checked by those that follow.
-                if revision != next && (end.is_some() || revision != after + 1) {
-                    return Err(doubt("events were dropped while it was made"));
+                if before.is_some_and(|before| !before.is_followed_by(&entry)) {
+                    return Err(StoreError::LogBroken { revision }.into());
                 }
-                if end.is_some_and(|end| !end.is_followed_by(entry)) {
-                    return Err(OpenError::LogBroken { revision });
+                if [proven, head.end].iter().any(|end| end.revision == revision && *end != entry.position) {
+                    return Err(doubt("the history was taken back while it was made"));
                 }
+                events.push(entry.event()?);
+                before = Some(entry.position);
                 next = revision + 1;
-                end = Some(entry.position);
-                if revision > after {
-                    events.push(entry.event()?);
-                }
             }
-            if entries.is_empty() {
-                if after < self.head.end.revision {
-                    return Err(doubt("events were dropped while it was made"));
-                }
-                // The base has everything, and no entry is kept.
-                next += 1;
-            }
-            take(events, Some(end.unwrap_or(self.head.end).chain))?;
+            take(events, before.map(|position| position.chain))?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! - a replica shows the records of one history at one position, never a mixture of two;
 //! - a replica whose history was taken back, or was dropped, says so as soon as it meets the log, and a replica
 //!   that meets a database which has been replaced does not;
+//! - a view that is proved whole as of a moment has all that the log had then;
 //! - a replica that follows without a fault shows the end of the log;
 //! - the base has the records of its revision, and no entry after it is dropped.
 //!
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fastrand::Rng;
+use uuid::Uuid;
 
 use super::simulation::{check_tally, setting};
 use crate::engine::Position;
@@ -32,7 +34,9 @@ use log::{Log, STORE};
 use run::{Outcome, Rules, run};
 
 /// What has to come about in so many seeds as run by default.
-const EXPECTED: [&str; 17] = [
+const EXPECTED: [&str; 19] = [
+    "a view was proved fresh at once",
+    "a view was proved fresh by a later beat",
     "a group was acknowledged",
     "an answer without an event was confirmed",
     "a write was rejected",
@@ -57,7 +61,7 @@ pub(super) fn replica_over_memory() -> Replica {
     let mut log = Log::new(Rng::with_seed(0), Rules::default());
     log.is_busy = false;
     let connection = Connection::new(&Arc::new(Mutex::new(log)), 0);
-    Replica::new(Arc::new(connection), Arc::new(MemoryStore::default()), Position::start(STORE))
+    Replica::new(Uuid::nil(), Arc::new(connection), Arc::new(MemoryStore::default()), Position::start(STORE))
 }
 
 #[test]
@@ -91,6 +95,7 @@ fn the_simulation_catches_each_broken_rule() {
         (Rules { errors_mean_no: true, ..Rules::default() }, "is in the log"),
         (Rules { confirm_without_events: false, ..Rules::default() }, "answered"),
         (Rules { compare: false, ..Rules::default() }, "answered"),
+        (Rules { prove_by_write: false, ..Rules::default() }, "is proved fresh"),
     ];
     for (rules, promise) in table {
         let caught = (0..300).filter_map(|seed| run(seed, rules).broken).find(|broken| broken.contains(promise));

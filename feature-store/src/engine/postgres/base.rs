@@ -34,13 +34,14 @@ const DROP: &str = "
     )
     DELETE FROM feature_service.events USING moved WHERE revision <= $1";
 
+/// On the connection that reads the log: a new replica's records and events come from one database.
 pub(super) fn after(engine: &PostgresEngine, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
     let limit = limit as i64;
     let query = async |session: &mut Session| {
         let rows = session.query(AFTER, &[Type::BYTEA, Type::INT8], &[&after, &limit]).await?;
         rows.iter().map(record).collect()
     };
-    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+    Ok(engine.runtime.block_on(engine.reads.call(DEADLINE, query))?)
 }
 
 pub(super) fn of(engine: &PostgresEngine, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError> {

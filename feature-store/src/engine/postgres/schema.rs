@@ -41,6 +41,7 @@ const MAKE: &str = "
         revision bigint NOT NULL,
         at timestamptz NOT NULL
     ) WITH (fillfactor = 10);
+    DELETE FROM feature_service.beats WHERE at < now() - interval '1 day';
     COMMIT";
 
 const INTRODUCE: &str = "

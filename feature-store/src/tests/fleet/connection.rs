@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::log::{Log, STORE};
-use crate::engine::{Append, BaseRecord, Engine, EngineError, Entry, Head, Outcome, Position};
+use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, Position};
 
 /// A replica's connection to the log.
 pub(super) struct Connection {
@@ -118,20 +118,25 @@ impl Engine for Connection {
         Ok(if there.is_some_and(|entry| entry.position == last.position) { Outcome::Added } else { Outcome::Overtaken })
     }
 
-    fn take_turn(&self) -> Result<(), EngineError> {
+    fn take_turn(&self) -> Result<Position, EngineError> {
         let mut log = self.log();
         if self.is_replaced() || log.fails() {
             return Err(log.unreachable());
         }
         log.turn = Some(self.replica);
-        Ok(())
+        Ok(log.end())
     }
 
-    fn beat(&self, _: Uuid, _: u64) -> Result<Head, EngineError> {
-        if self.is_replaced() {
+    fn beat(&self, _: Uuid, position: Position) -> Result<Beat, EngineError> {
+        if self.is_replaced() && self.log().rules.prove_by_write {
             return Err(self.log().unreachable());
         }
-        self.head()
+        let head = self.head()?;
+        let mut log = self.log();
+        let (entries, kept_from) = (self.seen(&mut log), log.kept_from);
+        let kept = entries.iter().filter(|entry| entry.position.revision >= kept_from);
+        let mut known = kept.map(|entry| entry.position).chain([head.end, Position::start(STORE)]);
+        Ok(Beat { head, has_position: known.any(|known| known == position) })
     }
 
     fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
@@ -186,6 +191,9 @@ impl Engine for Connection {
         let mut log = self.log();
         if log.fails() {
             return Err(log.unreachable());
+        }
+        if log.is_busy && log.turn.is_none() && log.rng.u8(..4) == 0 {
+            log.ghost_writes();
         }
         let from = from.max(log.kept_from);
         let entries = self.seen(&mut log).into_iter();

@@ -1,14 +1,17 @@
 //! One run of the fleet: random steps of its replicas, and after each of them the checks.
 
 mod checks;
+mod following;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use fastrand::Rng;
 use feature_core::{Timestamp, Write};
 use tokio::sync::oneshot::Receiver;
+use uuid::Uuid;
 
 use super::connection::Connection;
 use super::log::{Log, STORE};
@@ -34,11 +37,13 @@ pub(super) struct Rules {
     pub(super) confirm_without_events: bool,
     /// A lost connection counts as "not added".
     pub(super) errors_mean_no: bool,
+    /// A database that was replaced by another one proves nothing.
+    pub(super) prove_by_write: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { compare: true, confirm_without_events: true, errors_mean_no: false }
+        Self { compare: true, confirm_without_events: true, errors_mean_no: false, prove_by_write: true }
     }
 }
 
@@ -90,16 +95,18 @@ struct Process {
     committer: Committer,
     worker: Worker,
     waiting: Vec<(Write, Receiver<Result<Committed, CommitError>>)>,
+    /// The end of the log before each beat.
+    ends: Vec<(Instant, Position)>,
 }
 
 impl Process {
     fn start(log: &Arc<Mutex<Log>>, number: usize) -> Self {
         let connection = Arc::new(Connection::new(log, number));
         let view = Arc::new(MemoryStore::default());
-        let replica = Arc::new(Replica::new(Arc::clone(&connection) as _, view, Position::start(STORE)));
+        let replica = Arc::new(Replica::new(Uuid::nil(), Arc::clone(&connection) as _, view, Position::start(STORE)));
         let (committer, worker) =
             Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&replica) as _, QUEUE);
-        Self { connection, replica, committer, worker, waiting: Vec::new() }
+        Self { connection, replica, committer, worker, waiting: Vec::new(), ends: Vec::new() }
     }
 }
 
@@ -113,9 +120,10 @@ impl Run {
             self.log().now += SECOND;
             let number = self.rng.usize(..REPLICAS);
             match self.rng.u8(..100) {
-                0..35 => self.send(number),
-                35..60 => self.turn(number)?,
-                60..80 => self.follow(number)?,
+                0..33 => self.send(number),
+                33..57 => self.turn(number)?,
+                57..74 => self.follow(number)?,
+                74..80 => self.prove_freshness(number)?,
                 80..84 => self.change_faults(),
                 84..88 => self.replace(number),
                 88..91 => self.log().late_arrival(),
@@ -185,46 +193,6 @@ impl Run {
         Ok(())
     }
 
-    fn follow(&mut self, number: usize) -> Kept {
-        let process = &self.processes[number];
-        let (before, replaced) = (process.replica.position(), process.connection.replaced.lock().unwrap().is_some());
-        let outcome = process.replica.follow();
-        let (end, kept_from, faults, is_known) = {
-            let log = self.log();
-            let is_known = before.revision == 0
-                || log.entries.get(before.revision as usize - 1).is_some_and(|entry| entry.position == before);
-            (log.end(), log.kept_from, log.faults, is_known)
-        };
-        let position = process.replica.position();
-        match outcome {
-            Ok(()) if faults == 0 && !replaced && position != end => {
-                Err(format!("{number} follows to {position:?}, and the log ends at {end:?}"))
-            }
-            Err(StoreError::CannotFollow { reason }) => {
-                if is_known && kept_from <= before.revision + 1 {
-                    return Err(format!("{number} cannot follow from {before:?}, which the log has: {reason}"));
-                }
-                self.tally.push(if is_known { "a replica was too far behind" } else { "a history was taken back" });
-                self.start_over(number);
-                Ok(())
-            }
-            Err(error) if faults == 0 && !replaced => Err(format!("{number} cannot follow: {error}")),
-            _ => Ok(()),
-        }
-    }
-
-    /// The replica makes its view anew. What the log keeps no longer it takes from the records, here from all entries.
-    fn start_over(&mut self, number: usize) {
-        self.note(format!("{number} starts over"));
-        self.processes[number] = Process::start(&self.log, number);
-        let kept_from = std::mem::replace(&mut self.log().kept_from, 1);
-        let faults = std::mem::replace(&mut self.log().faults, 0);
-        let followed = self.processes[number].replica.follow();
-        self.log().kept_from = kept_from;
-        self.log().faults = faults;
-        followed.expect("a log without faults can be read");
-    }
-
     fn change_faults(&mut self) {
         let faults = [0, 10, 40, 80][self.rng.usize(..4)];
         self.note(format!("{faults} of 100 calls fail"));
@@ -242,13 +210,6 @@ impl Run {
         );
         drop(replaced);
         self.note(line);
-    }
-
-    fn restart(&mut self, number: usize) {
-        for (write, _) in &self.processes[number].waiting {
-            self.promised.insert(write.request_id.clone(), Promise::Refused);
-        }
-        self.start_over(number);
     }
 
     /// The replica brings the base forward.

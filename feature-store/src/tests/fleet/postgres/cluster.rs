@@ -84,7 +84,7 @@ impl Cluster {
     pub(super) fn replica(&self, database: &str) -> Replica {
         let engine = self.engine(database);
         let start = Position::start(engine.head().expect("the database is there").store);
-        Replica::new(engine, Arc::new(MemoryStore::default()), start)
+        Replica::new(Uuid::nil(), engine, Arc::new(MemoryStore::default()), start)
     }
 }
 

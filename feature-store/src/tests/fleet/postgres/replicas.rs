@@ -7,7 +7,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use feature_core::Value;
-use uuid::Uuid;
 
 use super::cluster::Cluster;
 use crate::engine::{Engine, Entry, Position};
@@ -63,13 +62,13 @@ fn a_view_is_proved_fresh_by_a_write_and_not_by_a_read() {
     assert_eq!(other.staleness(), None);
     append_some(&one, 3);
     let before = Instant::now();
-    other.prove_freshness(Uuid::from_u128(2)).unwrap();
+    other.prove_freshness().unwrap();
     assert_eq!(other.revision(), 3, "the proof takes in what was acknowledged before it");
     assert!(other.staleness().unwrap() <= before.elapsed() + Duration::from_millis(1));
     // A database that answers reads and no writes, as one that a failover has replaced.
     cluster.execute("postgres", &format!("ALTER DATABASE {database} SET default_transaction_read_only = on"));
     reader.follow().unwrap();
-    let error = reader.prove_freshness(Uuid::from_u128(3)).unwrap_err();
+    let error = reader.prove_freshness().unwrap_err();
     assert!(error.to_string().contains("read-only transaction"), "{error}");
     assert_eq!((reader.revision(), reader.staleness()), (3, None));
 }
