@@ -40,8 +40,6 @@ pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use readers::{ReadError, Readers};
 pub use replica::Replica;
-pub use replica::feed::Feed;
-pub use replica::freshness::Heartbeat;
 pub use replica::opening::OpenReplica;
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};

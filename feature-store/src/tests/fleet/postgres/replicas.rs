@@ -10,9 +10,10 @@ use feature_core::Value;
 
 use super::cluster::Cluster;
 use crate::engine::{Engine, Entry, Position};
+use crate::replica::feed::Feed;
 use crate::store::limits::SIZES;
 use crate::tests::fixtures::{append, event, history, records, scopes};
-use crate::{FeatureStore, Feed, JournalStore, OpenReplica, Replica, StoreError};
+use crate::{FeatureStore, JournalStore, OpenReplica, Replica, StoreError};
 
 /// A replica with its feed, in a folder. The receiver gets the error that ends the feed.
 fn open_replica(cluster: &Cluster, database: &str, folder: &Path) -> (OpenReplica, Feed, Receiver<StoreError>) {
