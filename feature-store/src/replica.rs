@@ -80,9 +80,16 @@ impl Replica {
         self.applied().position
     }
 
-    /// The last entry that the view shows, and each later one.
-    pub fn positions(&self) -> watch::Receiver<Position> {
-        self.published.subscribe()
+    /// The last entry that all reads from now on include. It does not wait for an entry that is being applied.
+    pub fn published(&self) -> Position {
+        *self.published.borrow()
+    }
+
+    /// Waits until the view shows this revision. It is up to the caller to give up.
+    pub async fn reach_revision(&self, revision: u64) {
+        let mut positions = self.published.subscribe();
+        // The replica has the sender, so it fails only with the end of the replica.
+        let _ = positions.wait_for(|position| position.revision >= revision).await;
     }
 
     /// Whether the history has a position with these first bytes of its chain; `None` when the view does not show the

@@ -26,6 +26,7 @@ use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::call_context::REQUEST_ID;
 use crate::config::settings::Settings;
+use crate::consistency::REVISION;
 use crate::error::Failure;
 use crate::host::{Host, canonical_name, host_of, is_literal_or_loopback};
 use crate::middleware::response_body::CallBody;
@@ -58,6 +59,7 @@ impl<S> Cors<S> {
             GRPC_ENCODING,
             GRPC_ACCEPT_ENCODING,
             REQUEST_ID,
+            REVISION,
             ALLOW,
             WWW_AUTHENTICATE,
         ];
