@@ -85,10 +85,14 @@ pub enum Failure {
     #[error("the store is not available: try again later")]
     StoreUnavailable,
     /// The database of a fleet did not confirm a write.
-    #[error("the store did not confirm the write in time, and it may have happened all the same: read before you repeat it")]
+    #[error(
+        "the store did not confirm the write in time, and it may have happened all the same: read before you repeat it"
+    )]
     OutcomeUnknown,
     /// The view of a replica is older than the operator allows.
-    #[error("this server has not been able to prove for too long that its data is the newest: try another one, or later")]
+    #[error(
+        "this server has not been able to prove for too long that its data is the newest: try another one, or later"
+    )]
     Stale,
     /// The view of a replica does not have what a Get asks for, and did not get it in time.
     #[error("this server has seen revision {revision}, and did not reach the requested one in time: try again")]

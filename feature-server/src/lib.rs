@@ -5,8 +5,6 @@
 pub mod call_context;
 pub mod cli;
 pub mod config;
-pub mod consistency;
-mod deadline;
 pub mod error;
 pub mod host;
 pub mod middleware;

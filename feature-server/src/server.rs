@@ -1,21 +1,16 @@
 //! Builds the server from store, identity, services and network, and shuts it down.
 
 use std::future::{Future, pending};
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use feature_api::schema::{Schema, SchemaError};
-use feature_auth::SetupError;
+use feature_api::schema::Schema;
 use feature_auth::keys::{KeyFolder, KeysError};
-use feature_auth::roots::RootsError;
-use feature_store::{CommitError, Committer, EventLoops, FeatureStore, OpenError, PostgresOpenError, Readers};
-use grpc_transcoding::rest::RouteError;
+use feature_store::{Committer, EventLoops, FeatureStore, Readers};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -32,18 +27,20 @@ use crate::monitoring::call_counters::methods_in;
 use crate::monitoring::fleet_metrics::FleetMetrics;
 use crate::monitoring::store_metrics::{GroupCounters, StoreMetrics};
 use crate::monitoring::{Monitoring, ServerMetrics};
-use crate::net::tls::{Tls, TlsError};
+use crate::net::tls::Tls;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::Router;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
-use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
+use crate::telemetry::traces::{TraceExport, Tracer};
 
+mod error;
 mod storage;
 pub mod system;
 
+pub use error::ServerError;
 use storage::{Fleet, Storage};
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
@@ -53,75 +50,6 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 /// Reads, and as many writes, that wait for the disk at once; more are refused. A healthy disk serves so many in less
 /// than a deadline.
 const QUEUED: NonZeroUsize = NonZeroUsize::new(2_048).expect("it is not 0");
-
-/// Why the server could not start or stop.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The protos are inconsistent; a defect of the binary.
-    #[error("the protos of this binary do not fit together: {0}")]
-    Schema(#[from] SchemaError),
-    /// The HTTP rules in the protos are inconsistent; a defect of the binary.
-    #[error("the HTTP rules of this binary do not fit together: {0}")]
-    Routes(#[from] RouteError),
-    /// The data folder could not be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The database of the fleet could not be opened.
-    #[error("store.url: {0}")]
-    Database(#[from] PostgresOpenError),
-    /// There are no root certificates for the database.
-    #[error("store.ca_file: {0}")]
-    StoreRoots(RootsError),
-    /// The password of the database cannot be read.
-    #[error("store.password_file: cannot read {}: {reason}", .path.display())]
-    StorePassword {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's error.
-        reason: io::Error,
-    },
-    /// The signing keys could not be read or created.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// A setting of identity does not work.
-    #[error(transparent)]
-    Auth(#[from] SetupError),
-    /// The files of TLS cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Calls cannot be traced as configured.
-    #[error(transparent)]
-    Traces(#[from] TracesError),
-    /// The address is not available.
-    #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
-    Listen {
-        /// The configured address.
-        address: SocketAddr,
-        /// The operating system's error.
-        reason: io::Error,
-    },
-    /// The address for metrics is not available.
-    #[error("cannot listen on {address} for metrics: {reason}; choose another address with metrics.listen, or \"off\"")]
-    ListenForMetrics {
-        /// The configured address.
-        address: SocketAddr,
-        /// The operating system's error.
-        reason: io::Error,
-    },
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// The store did not close cleanly. All acknowledged writes are in the journal.
-    #[error("the data folder was not closed cleanly ({0}); the next start checks it")]
-    Close(CommitError),
-    /// The store did not close in time. All acknowledged writes are in the journal.
-    #[error(
-        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the \
-         next start checks it",
-        .0.as_millis()
-    )]
-    CloseHangs(Duration),
-}
 
 /// Why a server does not run any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

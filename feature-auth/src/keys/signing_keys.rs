@@ -40,7 +40,7 @@ pub enum KeysError {
     /// There is no key at all.
     #[error("{} holds no key: make one with 'feature-server token keygen'", .0.display())]
     Empty(PathBuf),
-    /// There is no key at all, and the servers of a fleet need the same one.
+    /// The folder is empty, and the servers of a fleet need the same one.
     #[error(
         "{} holds no key, and the servers of a fleet must not make their own: make one once with 'feature-server token \
          keygen', give each server a copy of that folder, or configure auth.issuers",

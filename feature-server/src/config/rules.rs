@@ -98,10 +98,7 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
 }
 
 /// The settings of a database need one, and its URL says what is wrong with it.
-fn check_store(
-    store: &Store,
-    bad: &dyn Fn(&str, &str, &str) -> Result<(), ConfigError>,
-) -> Result<(), ConfigError> {
+fn check_store(store: &Store, bad: &dyn Fn(&str, &str, &str) -> Result<(), ConfigError>) -> Result<(), ConfigError> {
     let Some(url) = &store.url else {
         let files = [("store.password_file", &store.password_file), ("store.ca_file", &store.ca_file)];
         return match files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?))) {

@@ -26,10 +26,10 @@ use tower_http::cors::{self, AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::call_context::REQUEST_ID;
 use crate::config::settings::Settings;
-use crate::consistency::REVISION;
 use crate::error::Failure;
 use crate::host::{Host, canonical_name, host_of, is_literal_or_loopback};
 use crate::middleware::response_body::CallBody;
+use crate::services::consistency::REVISION;
 
 /// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);

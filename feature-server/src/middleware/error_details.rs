@@ -8,7 +8,6 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use grpc_transcoding::headers::{GRPC_STATUS, GRPC_STATUS_DETAILS};
@@ -22,7 +21,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::call_context::CallContext;
-use crate::deadline::Deadline;
+use crate::call_context::deadline::Deadline;
 use crate::error::{self, Failure};
 use crate::net::shutdown::{Drain, Phase};
 

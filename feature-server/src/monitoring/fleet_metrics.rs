@@ -7,7 +7,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::metrics::Family;
-use crate::consistency::Consistency;
+use crate::services::consistency::Consistency;
 
 /// The view of a replica.
 #[derive(Debug)]

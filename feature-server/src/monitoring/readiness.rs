@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::metrics::Family;
-use crate::consistency::Consistency;
+use crate::services::consistency::Consistency;
 
 /// The path that says whether the process answers.
 pub const HEALTHZ: &str = "/healthz";

@@ -10,13 +10,13 @@ use feature_store::{
     Versioned,
 };
 use tokio::sync::{oneshot, watch};
-use tokio::time::{interval, sleep};
+use tokio::time::interval;
 use uuid::Uuid;
 
 use super::ServerError;
 use super::system::memory_for_records;
 use crate::config::settings::{self, Settings, Store};
-use crate::consistency::Consistency;
+use crate::services::consistency::Consistency;
 use crate::services::health::StoreHealth;
 
 /// The time between two looks at how old a view is.
@@ -129,7 +129,8 @@ pub(super) fn health(consistency: Option<&Arc<Consistency>>, accepts_writes: wat
         while !reads.is_closed() {
             looks.tick().await;
             let takes_writes = *accepts_writes.borrow() && consistency.takes_writes();
-            let set = |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
+            let set =
+                |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
             if set(&reads, consistency.is_fresh()) {
                 let staleness = consistency.staleness();
                 match *reads.borrow() {

@@ -17,8 +17,8 @@ use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::call_context::CallContext;
-use crate::consistency::{self, Consistency};
 use crate::error::Failure;
+use crate::services::consistency::Consistency;
 use crate::telemetry::traces::ChildSpan;
 
 mod get;
@@ -43,7 +43,7 @@ pub struct FeatureService {
 pub struct Reply {
     /// The message.
     pub frame: Frame,
-    /// The value of the metadata [`consistency::REVISION`], in a fleet.
+    /// The value of the metadata [`REVISION`](crate::services::consistency::REVISION), in a fleet.
     pub revision: Option<HeaderValue>,
 }
 

@@ -31,9 +31,9 @@ use self::bytes_codec::BytesCodec;
 use super::counted_body::CountedBody;
 use super::{Answer, FEATURES};
 use crate::call_context::CallContext;
-use crate::consistency::REVISION;
-use crate::deadline::Deadline;
+use crate::call_context::deadline::Deadline;
 use crate::error::Failure;
+use crate::services::consistency::REVISION;
 use crate::services::feature::{FeatureService, Reply};
 
 pub mod bytes_codec;

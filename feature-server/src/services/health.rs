@@ -1,9 +1,11 @@
 //! The health of the services (`grpc.health.v1.Health`).
 //!
-//! There are three names. `""` says whether the server answers calls at all. The feature service's own name says whether
-//! its reads are good: in a fleet, whether they are as new as the operator demands; with a store of its own, they always
-//! are, and it says what the third says. That name, with `.writes` behind it, says whether the server accepts writes. All
-//! are `NOT_SERVING` while the server drains.
+//! There are three names, all `NOT_SERVING` while the server drains:
+//!
+//! - `""`: whether the server answers calls at all;
+//! - the feature service's own name: whether its reads are as new as the operator demands. Those of a server with a
+//!   store of its own always are, and then this says whether it accepts writes;
+//! - that name with `.writes` behind it: whether the server accepts writes.
 
 use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;

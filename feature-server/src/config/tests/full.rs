@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::config::headers::Headers;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Durability, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen, Presence,
-    Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
+    Auth, Bound, Certificate, Cors, Durability, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen,
+    Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
 };
 
 /// Settings in which every key has a value that is not its default.

@@ -112,9 +112,9 @@ impl Consistency {
             }
         };
         match deadline.map(|deadline| deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(deadline)) {
-            Some(end) => timeout_at(end, reached).await.map_err(|_| Failure::RevisionNotReached {
-                revision: self.replica.position().revision,
-            })?,
+            Some(end) => timeout_at(end, reached)
+                .await
+                .map_err(|_| Failure::RevisionNotReached { revision: self.replica.position().revision })?,
             None => reached.await,
         }
         match minimum {
