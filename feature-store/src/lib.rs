@@ -28,7 +28,10 @@ mod tests;
 
 pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
-pub use engine::postgres::{PostgresEngine, PostgresOpenError};
+pub use engine::postgres::{
+    Durability, PostgresCheckError, PostgresEngine, PostgresOpenError, PostgresOptions, PostgresOptionsError,
+    PostgresUrl, PostgresUrlError,
+};
 pub use engine::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;

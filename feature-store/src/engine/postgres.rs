@@ -5,27 +5,45 @@
 //! transaction that fails takes its revisions back. No sequence, clock or logical replication has a part in the order.
 
 mod base;
+pub(crate) mod checks;
+mod hosts;
 mod link;
+mod open_error;
+mod options;
 mod schema;
+mod threads;
+mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Config, Error, Row};
+use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::{Append, BaseRecord, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+use checks::Settings;
+use hosts::Hosts;
 use link::{Link, Lost};
+use threads::Threads;
+
+pub use checks::PostgresCheckError;
+pub use open_error::PostgresOpenError;
+pub use options::{Durability, PostgresOptions, PostgresOptionsError};
+pub use url::{PostgresUrl, PostgresUrlError};
 
 /// The longest time that a call may take, with connecting. Two of them stay below the time after which a turn of the
 /// committer counts as hanging.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// The same for the start, which may have to pass over several hosts before one takes writes.
+const OPENING_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
-    runtime: Runtime,
+    runtime: Threads,
+    hosts: Arc<Hosts>,
     /// For appends, for turns to append alone, and for the outcomes of appends.
     writes: Link,
     /// For everything that follows the log.
@@ -34,46 +52,52 @@ pub struct PostgresEngine {
     beats: Link,
     /// For the base.
     base: Link,
-}
-
-/// Why the log in a PostgreSQL could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresOpenError {
-    /// No host answers.
-    #[error("{reason}: check that the database runs and accepts this user")]
-    Unreachable {
-        /// What the connection said.
-        reason: String,
-    },
-    /// The tables are of a format that this binary does not know.
-    #[error("the tables have format {found}, this binary knows {known}: start the newer binary that made them")]
-    OtherFormat {
-        /// The format of the tables.
-        found: i32,
-        /// The format of this binary.
-        known: i32,
-    },
-    /// The operating system did not start a thread.
-    #[error("no thread for the database: {0}")]
-    Thread(#[from] std::io::Error),
+    durability: Durability,
 }
 
 impl PostgresEngine {
-    /// Connects, and makes the tables if there are none. `store`: the id of a new store.
+    /// Connects, checks that the database keeps what it acknowledges, and makes the tables if there are none. `store`:
+    /// the id of a new store.
     ///
     /// # Errors
     /// [`PostgresOpenError`].
-    pub fn open(config: &Config, store: Uuid) -> Result<Self, PostgresOpenError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
+    pub fn open(options: &PostgresOptions, store: Uuid) -> Result<Self, PostgresOpenError> {
+        let hosts = Arc::new(options.hosts()?);
         let engine = Self {
-            runtime,
-            writes: Link::new(config),
-            reads: Link::listening(config),
-            beats: Link::new(config),
-            base: Link::new(config),
+            runtime: Threads::start()?,
+            writes: Link::new(&hosts),
+            reads: Link::listening(&hosts),
+            beats: Link::new(&hosts),
+            base: Link::new(&hosts),
+            hosts,
+            durability: options.durability,
         };
-        engine.runtime.block_on(schema::make(&engine.writes, store))?;
+        let settings = engine.runtime.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
+        settings.check(engine.durability)?;
+        if let Some(warning) = settings.warning() {
+            tracing::warn!("{warning}");
+        }
+        engine.runtime.block_on(schema::make(&engine.writes, &options.url, store))?;
         Ok(engine)
+    }
+
+    /// Checks again that the database keeps what it acknowledges, as its operator may change that at any time.
+    ///
+    /// # Errors
+    /// [`PostgresOpenError::Check`]; or another one, and then nothing is known.
+    pub fn check_durability(&self) -> Result<(), PostgresOpenError> {
+        Ok(self.settings()?.check(self.durability)?)
+    }
+
+    /// What the database says about its durability.
+    pub(crate) fn settings(&self) -> Result<Settings, PostgresOpenError> {
+        Ok(self.runtime.block_on(self.beats.call(DEADLINE, Settings::read))?)
+    }
+
+    /// Gives up all connections, each at its next call. They look for a host that takes writes again, and begin with
+    /// another one than before.
+    pub fn reconnect(&self) {
+        self.hosts.leave(self.hosts.generation());
     }
 }
 
