@@ -110,6 +110,6 @@ fn check_store(store: &Store, bad: &dyn Fn(&str, &str, &str) -> Result<(), Confi
     match parsed.and_then(|parsed| parsed.uses_tls(store.allow_cleartext)) {
         Ok(_) => Ok(()),
         // The text is not repeated: it may hold a password.
-        Err(problem) => Err(ConfigError::new("store.url", format!("the URL {problem}"))),
+        Err(problem) => Err(ConfigError::new("store.url", problem.to_string())),
     }
 }

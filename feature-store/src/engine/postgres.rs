@@ -37,6 +37,9 @@ pub use url::{PostgresUrl, PostgresUrlError};
 /// committer counts as hanging.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// The same for the start, which may have to pass over several hosts before one takes writes.
+const OPENING_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
     runtime: Threads,
@@ -69,7 +72,7 @@ impl PostgresEngine {
             hosts,
             durability: options.durability,
         };
-        let settings = engine.settings()?;
+        let settings = engine.runtime.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
         settings.check(engine.durability)?;
         if let Some(warning) = settings.warning() {
             tracing::warn!("{warning}");
@@ -78,17 +81,10 @@ impl PostgresEngine {
         Ok(engine)
     }
 
-    /// Checks again that the database keeps what it acknowledges, as its operator may change that at any time.
-    ///
-    /// # Errors
-    /// [`PostgresOpenError::Check`]; or another one, and then nothing is known.
-    pub fn check_durability(&self) -> Result<(), PostgresOpenError> {
-        Ok(self.settings()?.check(self.durability)?)
-    }
-
     /// What the database says about its durability.
-    pub(crate) fn settings(&self) -> Result<Settings, PostgresOpenError> {
-        Ok(self.runtime.block_on(self.beats.call(DEADLINE, Settings::read))?)
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> Settings {
+        self.runtime.block_on(self.beats.call(DEADLINE, Settings::read)).expect("the database answers")
     }
 }
 
@@ -198,9 +194,16 @@ impl Engine for PostgresEngine {
             let row = session.query_one(BEAT, &[Type::UUID, Type::INT8, Type::BYTEA], &parameters).await?;
             let head = head(&row)?;
             // The start of a store is a position without an entry.
-            Ok(Beat { head, has_position: row.try_get(5)? || position == Position::start(head.store) })
+            let has_position = row.try_get(5)? || position == Position::start(head.store);
+            // An operator may take the standbys away at any time. Then a beat proves nothing.
+            let promise = match self.durability {
+                Durability::AsConfigured => Ok(()),
+                Durability::Replicated => Settings::read(session).await?.check(Durability::Replicated),
+            };
+            Ok(promise.map(|()| Beat { head, has_position }))
         };
-        Ok(self.runtime.block_on(self.beats.call(DEADLINE, query))?)
+        let beat = self.runtime.block_on(self.beats.call(DEADLINE, query))?;
+        beat.map_err(|broken| EngineError { reason: broken.to_string() })
     }
 
     /// They look for a host that takes writes again, and begin with another one than before.

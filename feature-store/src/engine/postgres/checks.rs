@@ -12,8 +12,8 @@ const SETTINGS: &str = "
         current_setting('full_page_writes', true), current_setting('synchronous_commit', true),
         current_setting('synchronous_standby_names', true)";
 
-/// Users without the right to see a standby's state see its row all the same. A follower by logical replication does
-/// not count.
+/// Users without the right to see a standby's state see its row all the same. Followers by logical replication are not
+/// counted.
 const STANDBYS: &str = "
     SELECT count(*) FROM pg_stat_replication AS sender
     WHERE (state IS NULL OR state = 'streaming') AND NOT EXISTS (

@@ -18,6 +18,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::link::Lost;
 
+#[cfg(test)]
+mod tests;
+
 /// The longest time for one address: TCP, TLS, login and the settings of the session. Half of a call's deadline, so
 /// that behind a host that does not answer there is time for another one.
 const ADDRESS_DEADLINE: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::link::{Link, Session};
-use super::{DEADLINE, PostgresOpenError, PostgresUrl};
+use super::{OPENING_DEADLINE, PostgresOpenError, PostgresUrl};
 use crate::engine::Chain;
 
 /// The format of the tables.
@@ -106,7 +106,7 @@ pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Uuid) -> Result<
         let row = session.query_one(FORMAT_FOUND, &[], &[]).await?;
         Ok(row.try_get(0)?)
     };
-    match link.call(5 * DEADLINE, query).await {
+    match link.call(OPENING_DEADLINE, query).await {
         Ok(FORMAT) => Ok(()),
         Ok(found) => Err(PostgresOpenError::OtherFormat { found, known: FORMAT }),
         Err(lost) if lost.is_missing_right() => {

@@ -38,7 +38,7 @@ pub enum PostgresUrlError {
     #[error("must be a URL such as postgres://USER@HOST/DATABASE")]
     Scheme,
     /// The driver does not understand it.
-    #[error("cannot be read as one of a PostgreSQL: {0}")]
+    #[error("cannot be read: {0}")]
     Malformed(String),
     /// It would be printed wherever the URL is.
     #[error("holds a password, which would be shown with the URL: use store.password_file or the variable PGPASSWORD")]
@@ -63,7 +63,7 @@ pub enum PostgresUrlError {
     /// The server has reasons for its own value.
     #[error("sets {0}, which this server sets itself: leave it out")]
     SetByServer(String),
-    /// A parameter that this server does not know.
+    /// Another parameter.
     #[error("has the parameter {name}, and may have only {}", PARAMETERS.join(", "), name = .0)]
     Parameter(String),
     /// Another mode than those of this server.

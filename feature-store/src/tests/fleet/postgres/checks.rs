@@ -3,10 +3,13 @@
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
+use uuid::Uuid;
+
 use super::PATIENCE;
-use super::cluster::{Cluster, as_postgres, open, options};
+use super::cluster::{Cluster, PORT, as_postgres, open, options};
 use crate::engine::postgres::checks::Settings;
-use crate::{Durability, PostgresCheckError, PostgresOpenError, PostgresOptions};
+use crate::engine::{Beat, Engine, EngineError, Position};
+use crate::{Durability, PostgresCheckError, PostgresEngine, PostgresOptions};
 
 fn on(cluster: &Cluster, database: &str, durability: Durability) -> PostgresOptions {
     let url = format!("postgres://postgres@{}/{database}", cluster.host());
@@ -60,7 +63,9 @@ struct Standby(Child);
 impl Standby {
     fn follow(cluster: &Cluster) -> Self {
         let mut receiver = as_postgres("pg_receivewal");
-        receiver.args(["--synchronous", "--username=postgres", "--host"]).arg(cluster.folder.path());
+        receiver
+            .args(["--synchronous", "--username=postgres", "--port", &PORT.to_string(), "--host"])
+            .arg(cluster.folder.path());
         receiver.arg("--directory").arg(cluster.folder.path());
         let receiver = receiver.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let client = cluster.connect("postgres").unwrap();
@@ -79,25 +84,29 @@ impl Drop for Standby {
     }
 }
 
+fn beat(engine: &PostgresEngine) -> Result<Beat, EngineError> {
+    engine.beat(Uuid::from_u128(3), Position::start(Uuid::nil()))
+}
+
 #[test]
 fn standbys_that_confirm_nothing_are_warned_of_or_refused() {
     let cluster = Cluster::start();
     let database = cluster.database();
     let as_configured = open(&on(&cluster, &database, Durability::AsConfigured)).unwrap();
-    assert_eq!(as_configured.settings().unwrap().warning(), None);
+    assert_eq!(as_configured.settings().warning(), None);
     let _standby = Standby::follow(&cluster);
-    let warning = as_configured.settings().unwrap().warning().unwrap();
+    let warning = as_configured.settings().warning().unwrap();
     assert!(warning.contains("synchronous_standby_names is empty: acknowledged writes are lost"), "{warning}");
     set(&cluster, "synchronous_standby_names", "pg_receivewal");
-    until("the engine sees the names", || as_configured.settings().unwrap().warning().is_none());
+    until("the engine sees the names", || as_configured.settings().warning().is_none());
     let replicated = open(&on(&cluster, &database, Durability::Replicated)).unwrap();
-    replicated.check_durability().unwrap();
+    beat(&replicated).unwrap();
     // An operator takes the demand back while the server runs.
     set(&cluster, "synchronous_standby_names", "");
-    until("the engine notices", || replicated.check_durability().is_err());
-    let error = replicated.check_durability().unwrap_err();
-    assert!(matches!(error, PostgresOpenError::Check(PostgresCheckError::NotReplicated)), "{error}");
-    as_configured.check_durability().unwrap();
+    until("the engine notices", || beat(&replicated).is_err());
+    let error = beat(&replicated).unwrap_err();
+    assert_eq!(error.reason, PostgresCheckError::NotReplicated.to_string());
+    beat(&as_configured).unwrap();
 }
 
 #[test]

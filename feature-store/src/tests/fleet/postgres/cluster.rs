@@ -16,6 +16,9 @@ use uuid::Uuid;
 use crate::engine::{Engine, Position};
 use crate::{MemoryStore, PostgresEngine, PostgresOpenError, PostgresOptions, Replica};
 
+/// The port of all servers here, below those that systems give to clients. The folder or the address tells them apart.
+pub(super) const PORT: u16 = 25_432;
+
 /// A server of its own, in a folder for temporary files. It ends with this value.
 pub(super) struct Cluster {
     server: Child,
@@ -35,12 +38,13 @@ impl Cluster {
         let data = folder.path().join("data");
         let user = id_of_user("postgres");
         chown(folder.path(), Some(user), None).expect("the tests run as root");
-        let options = ["--no-locale", "--encoding=UTF8", "--auth=trust", "--username=postgres", "--pgdata"];
+        let options =
+            ["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "--username=postgres", "--pgdata"];
         let made = as_postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status();
         assert!(made.expect("PostgreSQL is installed").success());
         let arguments = prepare(folder.path());
         let server = as_postgres("postgres")
-            .args(["-c", "listen_addresses=", "-c", "log_min_messages=fatal", "-k"])
+            .args(["-c", "listen_addresses=", "-c", "log_min_messages=fatal", "-c", &format!("port={PORT}"), "-k"])
             .arg(folder.path())
             .arg("-D")
             .arg(&data)
@@ -59,7 +63,7 @@ impl Cluster {
 
     pub(super) fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
-        config.host_path(self.folder.path()).user("postgres").dbname(database);
+        config.host_path(self.folder.path()).port(PORT).user("postgres").dbname(database);
         config
     }
 
@@ -88,9 +92,9 @@ impl Cluster {
         Arc::new(open(&options).expect("the database is there"))
     }
 
-    /// The server's socket, as a host of a URL.
+    /// The server's socket, as a host of a URL with its port.
     pub(super) fn host(&self) -> String {
-        self.folder.path().display().to_string().replace('/', "%2F")
+        format!("{}:{PORT}", self.folder.path().display().to_string().replace('/', "%2F"))
     }
 
     /// Stops the server and all its processes until the value is dropped. They accept connections and never answer.

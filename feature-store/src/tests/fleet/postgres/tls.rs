@@ -5,14 +5,11 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::RootCertStore;
 
-use super::cluster::{Cluster, id_of_user, open, options};
+use super::cluster::{Cluster, PORT, id_of_user, open, options};
 use crate::PostgresOptions;
-
-/// Below the ports that systems give to clients.
-const PORT: u16 = 25_432;
 
 /// An issuer of certificates.
 struct Authority {
@@ -21,8 +18,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let mut roots = RootCertStore::empty();
@@ -56,11 +54,10 @@ fn address(last: u8) -> String {
 #[test]
 fn a_host_is_called_over_tls_only_with_its_own_certificate_of_a_known_authority() {
     let (right, wrong) = (address(1), address(2));
-    let (known, unknown) = (Authority::new(), Authority::new());
+    let (known, unknown) = (Authority::new("known"), Authority::new("unknown"));
     let cluster = Cluster::start_with(|folder| {
         let mut settings = known.certify(&right, folder);
         settings.push(format!("listen_addresses={right},{wrong}"));
-        settings.push(format!("port={PORT}"));
         settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
     });
     let database = cluster.database();
