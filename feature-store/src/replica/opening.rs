@@ -140,7 +140,7 @@ impl EventSource for Log {
             None if revision == 0 => Position::start(self.store),
             None => return Err(doubt("it has no chain")),
         };
-        let Beat { head, has_position } = self.engine.beat(self.id, applied)?;
+        let Beat { head, has_position, .. } = self.engine.beat(self.id, applied)?;
         if head.store != self.store {
             return Err(OpenError::Database { reason: "it was replaced by another one: start again".to_owned() });
         }
