@@ -80,7 +80,10 @@ impl Watchdog {
         while !state.stopped {
             if state.busy_since.is_some_and(|since| since.elapsed() >= timeout) && self.0.publish(false) {
                 let patience = timeout;
-                tracing::error!(?patience, "a write hangs, since the disk or the database does not answer: none are accepted until it is done");
+                tracing::error!(
+                    ?patience,
+                    "a write hangs, since the disk or the database does not answer: none are accepted until it is done"
+                );
             }
             let waited = self.0.changed.wait_timeout(state, timeout / 4);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
