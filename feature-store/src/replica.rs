@@ -27,6 +27,8 @@ use crate::store::batch::Batch;
 use chains::{CHAIN_PREFIX, RecentChains};
 use freshness::Freshness;
 
+pub(crate) use opening::FOLDER;
+
 /// The most entries that are read at once.
 const PAGE: usize = 1_000;
 

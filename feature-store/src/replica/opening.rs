@@ -21,7 +21,7 @@ use crate::store::versioned::Versioned;
 use crate::store::write_behind::WriteBehind;
 
 /// The folder of the projection in the data folder. An embedded store has another one, so the two never mix.
-const FOLDER: &str = "replica";
+pub(crate) const FOLDER: &str = "replica";
 
 /// The most records of a base that are read at once.
 const PAGE: usize = 10_000;

@@ -67,6 +67,10 @@ impl FeatureStore for Replica {
         StoreStatus { newest_event: self.applied().newest_event, ..self.view.status() }
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.view.free_bytes()
+    }
+
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let base = self.position();
         if batch.base() < base.revision {

@@ -100,13 +100,7 @@ spec:
           {{- include "feature-server.probed" . | nindent 10 }}
         periodSeconds: 5
         timeoutSeconds: 2
-        {{- if .Values.store.url }}
-        # In a failover of the database no server can prove that its view is new. It takes some 20 s, and reads go on:
-        # no pod is taken out before store.max_staleness_ms and 30 s more.
-        failureThreshold: 6
-        {{- else }}
         failureThreshold: 2
-        {{- end }}
       # A server that refuses writes is alive: a restart is a person's decision.
       livenessProbe:
         httpGet:
