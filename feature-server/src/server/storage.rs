@@ -161,23 +161,24 @@ pub(super) fn health(consistency: Option<&Arc<Consistency>>, accepts_writes: wat
     };
     let (reads, writes) = (watch::Sender::new(false), watch::Sender::new(false));
     let health = StoreHealth { reads: reads.subscribe(), writes: writes.subscribe() };
-    let consistency = Arc::clone(consistency);
+    let consistency = Arc::downgrade(consistency);
     tokio::spawn(async move {
         let mut looks = interval(LOOK);
-        // It ends with those who want to know.
-        while !reads.is_closed() {
-            looks.tick().await;
+        // It ends with the server, and so do those who want to know.
+        while let Some(consistency) = consistency.upgrade() {
             let takes_writes = *accepts_writes.borrow() && consistency.takes_writes();
             let set =
                 |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
             if set(&reads, consistency.is_fresh()) {
-                let staleness = consistency.staleness();
+                let staleness_ms = consistency.staleness().map(|age| age.as_millis() as u64);
                 match *reads.borrow() {
-                    true => tracing::info!(?staleness, "reads are as new as store.max_staleness_ms demands"),
-                    false => tracing::warn!(?staleness, "reads are older than store.max_staleness_ms allows"),
+                    true => tracing::info!(staleness_ms, "reads are as new as store.max_staleness_ms demands"),
+                    false => tracing::warn!(staleness_ms, "reads are older than store.max_staleness_ms allows"),
                 }
             }
             set(&writes, takes_writes);
+            drop(consistency);
+            looks.tick().await;
         }
     });
     health
