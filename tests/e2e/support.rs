@@ -2,6 +2,7 @@
 
 pub mod client_programs;
 pub mod curl;
+pub mod folder;
 pub mod harness;
 pub mod log_audit;
 #[path = "../clients/programs.rs"]
