@@ -15,14 +15,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 pub use crate::support::folder::Folder;
-use crate::support::log_audit;
 pub use crate::support::programs::limited;
+use crate::support::{PATIENCE, log_audit};
 
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
-
-/// The maximum time of a start or a stop before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running server. Dropping it kills the process and searches its log for secrets; if the test has failed, prints the
 /// log.
@@ -61,9 +58,15 @@ impl Server {
         });
         let (address, monitoring) = (String::new(), String::new());
         let mut server = Self { folder, process, address, monitoring, lines, log, log_reader };
-        server.monitoring = server.wait_for_line("metrics and probes on ");
-        server.address = server.wait_for_line("listening on ");
+        server.wait_until_listening();
         server
+    }
+
+    /// Waits until the server says that it listens, and notes its addresses: at its start, and when it starts over in
+    /// the same process.
+    pub fn wait_until_listening(&mut self) {
+        self.monitoring = self.wait_for_line("metrics and probes on ");
+        self.address = self.wait_for_line("listening on ");
     }
 
     /// The server's address, as `127.0.0.1:PORT`.
