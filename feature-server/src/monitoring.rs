@@ -56,4 +56,13 @@ impl Monitoring {
         }
         Ok(monitoring)
     }
+
+    /// Stops serving. Then another one can have the address: dropping the listener's task would free it only later.
+    pub async fn close(self) {
+        if let Some(listener) = self.listener {
+            listener.abort();
+            // It was cancelled, or has panicked, which is in the log already.
+            let _ = listener.await;
+        }
+    }
 }

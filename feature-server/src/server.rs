@@ -214,7 +214,9 @@ impl Server {
         if let Some(fleet) = &mut fleet {
             fleet.stop();
         }
-        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0.map(|()| ended)
+        let closed = tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0;
+        monitoring.close().await;
+        closed.map(|()| ended)
     }
 }
 
