@@ -27,7 +27,14 @@ pub fn code(error: &(dyn Error + 'static)) -> u8 {
 fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
     // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
     let is_bad_setting = |error: &_| {
-        matches!(error, ServerError::Auth(SetupError::Setting { .. }) | ServerError::Tls(_) | ServerError::Traces(_))
+        matches!(
+            error,
+            ServerError::Auth(SetupError::Setting { .. })
+                | ServerError::StorePassword { .. }
+                | ServerError::StoreRoots(_)
+                | ServerError::Tls(_)
+                | ServerError::Traces(_)
+        )
     };
     let is_bad_token = |error: &_| match error {
         MintError::LifetimeTooLong(..) | MintError::LifetimeTooShort | MintError::RoleUnknown(..) => true,

@@ -29,7 +29,7 @@ pub enum ServerError {
     Store(#[from] OpenError),
     /// The database of the fleet could not be opened.
     #[error("the database of store.url: {0}")]
-    Database(#[from] PostgresOpenError),
+    Database(PostgresOpenError),
     /// There are no root certificates for the database.
     #[error("store.ca_file: {0}")]
     StoreRoots(RootsError),

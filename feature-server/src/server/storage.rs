@@ -109,7 +109,7 @@ pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, 
         }
         None => store.password.as_ref().map(|password| password.0.clone()),
     };
-    Ok(PostgresEngine::open(&options, Uuid::new_v4())?)
+    PostgresEngine::open(&options, Uuid::new_v4()).map_err(ServerError::Database)
 }
 
 /// What the store can do at the moment. Must be called on a tokio runtime, which looks at a replica's view from time to
