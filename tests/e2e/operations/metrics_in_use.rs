@@ -17,8 +17,8 @@ const DASHBOARD: &str = include_str!("../../../deploy/grafana-dashboard.json");
 const RULES: &str = include_str!("../../../deploy/prometheus-rules.yml");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// A server that exports all metrics: it has TLS, an issuer, a database, and a write and a look at the free space behind
-/// it.
+/// A server that exports all metrics: it has TLS, an issuer and a database, and has done a write and looked at the free
+/// space of its disk.
 fn server_with_all_metrics() -> Server {
     let issuer = "[[auth.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"features\"\ninstance = \"demo\"\n\
                   jwks_url = \"https://127.0.0.1:1/keys\"\n";
