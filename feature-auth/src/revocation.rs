@@ -17,6 +17,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -28,21 +29,16 @@ use crate::text_file;
 const FILE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// The most entries of a list, which take about 150 MB of memory.
-const ENTRIES_MAX: usize = 1_000_000;
-
-#[derive(Debug, Default)]
-pub(crate) struct ListSnapshot {
-    pub list: RevocationList,
-    /// A number that changes with every reading.
-    pub version: u64,
-}
+pub const ENTRIES_MAX: usize = 1_000_000;
 
 /// The current list, and the file that it comes from. The servers of a fleet have another list in common.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     file: Option<PathBuf>,
-    current: ArcSwap<ListSnapshot>,
-    shared: ArcSwap<ListSnapshot>,
+    current: ArcSwap<RevocationList>,
+    shared: ArcSwap<RevocationList>,
+    /// Changes with every reading.
+    version: AtomicU64,
     last: Mutex<LastReading>,
 }
 
@@ -61,19 +57,25 @@ impl Revocations {
     pub(crate) fn open(file: Option<&Path>, now: Timestamp) -> Result<Self, ListError> {
         let stamp = file.and_then(|file| stamp(file, now));
         let list = file.map(read).transpose()?.unwrap_or_default();
-        let current = ArcSwap::from_pointee(ListSnapshot { list, version: 0 });
+        let current = ArcSwap::from_pointee(list);
         let last = Mutex::new(LastReading { stamp, problem: None });
-        Ok(Self { file: file.map(Path::to_owned), current, shared: ArcSwap::default(), last })
+        let (shared, version) = (ArcSwap::default(), AtomicU64::new(0));
+        Ok(Self { file: file.map(Path::to_owned), current, shared, version, last })
     }
 
     /// A number that changes with every reading.
     pub(crate) fn version(&self) -> u64 {
-        self.current.load().version + self.shared.load().version
+        self.version.load(Ordering::Acquire)
+    }
+
+    fn set(&self, list: &ArcSwap<RevocationList>, newer: RevocationList) {
+        list.store(Arc::new(newer));
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
     pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
-        let in_list = |list: &ArcSwap<ListSnapshot>| list.load().list.revokes(issuer, id, subject, issued_at_s);
+        let in_list = |list: &ArcSwap<RevocationList>| list.load().revokes(issuer, id, subject, issued_at_s);
         in_list(&self.current) || in_list(&self.shared)
     }
 
@@ -92,9 +94,10 @@ impl Revocations {
                 tracing::warn!(row = index + 1, problem, "a row of revoked tokens does not count");
             }
         }
-        let version = self.shared.load().version + 1;
-        tracing::info!(entries = list.len(), "the revoked tokens in the database were read");
-        self.shared.store(Arc::new(ListSnapshot { list, version }));
+        if list != **self.shared.load() {
+            tracing::info!(entries = list.len(), "the revoked tokens in the database were read");
+            self.set(&self.shared, list);
+        }
     }
 
     /// Reads the file again if it has changed. Blocks.
@@ -108,11 +111,10 @@ impl Revocations {
         last.stamp = stamp;
         match read(file) {
             Ok(list) => {
-                let current = self.current.load();
-                if last.problem.take().is_some() || list != current.list {
+                if last.problem.take().is_some() || list != **self.current.load() {
                     tracing::info!(entries = list.len(), "the list of revoked tokens was read again");
                 }
-                self.current.store(Arc::new(ListSnapshot { list, version: current.version + 1 }));
+                self.set(&self.current, list);
             }
             Err(error) => {
                 if let ListError::Io(_) = error {

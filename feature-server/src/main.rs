@@ -90,14 +90,28 @@ fn run(line: CommandLine) -> Result<()> {
     }
 }
 
+/// How often a server that starts over tries to open again, and the pause between two attempts.
+const RETRIES: u32 = 60;
+const RETRY: Duration = Duration::from_secs(2);
+
 async fn serve(settings: &Settings) -> Result<()> {
     let stopped = watch_signals((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
     tokio::spawn(answer_reloads(signal(SignalKind::hangup())?));
     let mut settings = settings.clone();
     settings.limits.connections = room_for_connections(settings.limits.connections);
     let settings = &settings;
+    let mut retries = 0;
     loop {
-        let server = Server::open(settings).await?;
+        let server = match Server::open(settings).await {
+            // What made the server start over may still be under way.
+            Err(error) if retries > 0 && !*stopped.borrow() => {
+                retries -= 1;
+                tracing::warn!(%error, retries, "the server cannot start over yet");
+                tokio::time::sleep(RETRY).await;
+                continue;
+            }
+            opened => opened?,
+        };
         let data = settings.server.data.display();
         print(&format!("data folder {data}\n"))?;
         print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
@@ -110,7 +124,8 @@ async fn serve(settings: &Settings) -> Result<()> {
         let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
         match server.run(settings, stop).await? {
             Ended::Stopped => return Ok(()),
-            Ended::StartOver => {}
+            Ended::StartOver if *stopped.borrow() => return Ok(()),
+            Ended::StartOver => retries = RETRIES,
         }
     }
 }

@@ -213,7 +213,7 @@ impl Server {
             }
         };
         if let Some(fleet) = &mut fleet {
-            fleet.stop();
+            fleet.stop(grace).await;
         }
         let (closed, ..) = tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export, monitoring.close());
         closed.map(|()| ended)

@@ -76,7 +76,7 @@ impl JournalStore {
         let journal_folder = folder.join("journal");
         let store = match identity::read(folder)? {
             Some(store) => store,
-            None if folder.join(replica::FOLDER).is_dir() => {
+            None if folder.join(replica::STORE).is_file() => {
                 return Err(OpenError::HoldsReplica { folder: folder.to_owned() });
             }
             None => create(folder, &journal_folder, id)?,

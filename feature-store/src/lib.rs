@@ -32,9 +32,7 @@ pub use engine::postgres::{
     Durability, PostgresCheckError, PostgresEngine, PostgresOpenError, PostgresOptions, PostgresOptionsError,
     PostgresUrl, PostgresUrlError,
 };
-pub use engine::{
-    Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position, RevocationMark,
-};
+pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};
@@ -46,7 +44,7 @@ pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use readers::{ReadError, Readers};
 pub use replica::Replica;
-pub use replica::opening::OpenReplica;
+pub use replica::opening::{OpenReplica, store_of_replica};
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use store::memory::MemoryStore;

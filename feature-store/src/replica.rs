@@ -20,67 +20,74 @@ use feature_core::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::engine::{Beat, Engine, EngineError, Entry, Position, RevocationMark, is_last_page};
+use crate::engine::{Beat, Engine, EngineError, Entry, Position, is_last_page};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use chains::{CHAIN_PREFIX, RecentChains};
 use freshness::Freshness;
 
-pub(crate) use opening::FOLDER;
+pub(crate) use opening::STORE;
 
 /// The most entries that are read at once.
 const PAGE: usize = 1_000;
+
+/// The most entries of revoked tokens that are read at once.
+const REVOCATIONS_PAGE: usize = 10_000;
 
 /// A store on a shared log.
 pub struct Replica {
     /// Tells the replicas of a log apart.
     id: Uuid,
+    /// The id of the store in the log.
+    store: Uuid,
     engine: Arc<dyn Engine>,
     view: Arc<dyn FeatureStore>,
-    /// What the view shows. Its lock keeps entries in order.
-    applied: Mutex<Applied>,
-    /// The last entry that the view shows, for those who wait for one.
+    /// The last entry that the view shows. Its lock keeps entries in order, and is held while the view takes them.
+    applied: Mutex<Position>,
+    /// The same, for those who must not wait for the view.
     published: watch::Sender<Position>,
+    recent: Mutex<Recent>,
     /// One thread reads the log at a time. Another one waits, and then mostly finds that nothing is left to read.
     following: Mutex<()>,
     freshness: Freshness,
-    revocations: watch::Sender<RevocationMark>,
+    newest_revocation: watch::Sender<i64>,
 }
 
-/// What a view shows.
+/// What the view has shown since the start. Its lock is held for moments only.
 #[derive(Debug)]
-struct Applied {
-    /// The last entry.
-    position: Position,
-    /// Its time, if it was shown since the start.
+struct Recent {
+    /// The time of the last entry.
     newest_event: Option<Timestamp>,
-    recent: RecentChains,
+    chains: RecentChains,
 }
 
 impl Replica {
     /// * `id`: tells the replicas of a log apart.
+    /// * `store`: the id of the store in the log.
     /// * `view`: shows the records of the log up to `position`, and is changed by this replica alone.
-    pub fn new(id: Uuid, engine: Arc<dyn Engine>, view: Arc<dyn FeatureStore>, position: Position) -> Self {
+    pub fn new(
+        (id, store): (Uuid, Uuid),
+        engine: Arc<dyn Engine>,
+        view: Arc<dyn FeatureStore>,
+        position: Position,
+    ) -> Self {
         Self {
             id,
+            store,
             engine,
             view,
-            applied: Mutex::new(Applied { position, newest_event: None, recent: RecentChains::after(position) }),
+            applied: Mutex::new(position),
             published: watch::Sender::new(position),
+            recent: Mutex::new(Recent { newest_event: None, chains: RecentChains::after(position) }),
             following: Mutex::default(),
             freshness: Freshness::unproved(),
-            revocations: watch::Sender::default(),
+            newest_revocation: watch::Sender::default(),
         }
     }
 
-    /// The last entry that the view shows.
+    /// The last entry that all reads from now on include. It does not wait for one that is being applied.
     pub fn position(&self) -> Position {
-        self.applied().position
-    }
-
-    /// The last entry that all reads from now on include. It does not wait for an entry that is being applied.
-    pub fn published(&self) -> Position {
         *self.published.borrow()
     }
 
@@ -91,23 +98,32 @@ impl Replica {
         let _ = positions.wait_for(|position| position.revision >= revision).await;
     }
 
-    /// Changes when the list of revoked tokens has changed.
-    pub fn revocation_marks(&self) -> watch::Receiver<RevocationMark> {
-        self.revocations.subscribe()
+    /// The number of the newest entry of a revoked token, as of the last beat.
+    pub fn newest_revocation(&self) -> watch::Receiver<i64> {
+        self.newest_revocation.subscribe()
     }
 
-    /// The entries of all revoked tokens. Waits for the database.
+    /// The entries of all revoked tokens, the newest first, and the number of the newest. At most `limit` and a few
+    /// more. Waits for the database.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`].
-    pub fn revocations(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.engine.revocations()?)
+    pub fn revocations(&self, limit: usize) -> Result<(i64, Vec<String>), StoreError> {
+        let (mut newest, mut before, mut entries) = (0, i64::MAX, Vec::new());
+        while entries.len() <= limit {
+            let page = self.engine.revocations(before, REVOCATIONS_PAGE)?;
+            let Some((last, _)) = page.last() else { break };
+            before = *last;
+            newest = newest.max(page[0].0);
+            entries.extend(page.into_iter().map(|(_, entry)| entry));
+        }
+        Ok((newest, entries))
     }
 
     /// Whether the history has a position with these first bytes of its chain; `None` when the view does not show the
     /// revision yet, or has shown it too long ago.
     pub fn has_position(&self, revision: u64, chain: &[u8; CHAIN_PREFIX]) -> Option<bool> {
-        self.applied().recent.chain_of(revision).map(|known| known == *chain)
+        self.recent().chains.chain_of(revision).map(|known| known == *chain)
     }
 
     /// Takes in the entries that the log has and the view does not.
@@ -137,14 +153,20 @@ impl Replica {
     /// Finds out why the log has neither the last applied entry nor the next one. Only a write proves that this is the
     /// log: a database that was replaced by another one still answers reads.
     fn explain_gap(&self, applied: Position) -> Result<(), StoreError> {
+        if self.engine.head()?.end == applied {
+            // All entries were dropped, or there never was one.
+            return Ok(());
+        }
         let Beat { head, has_position, .. } = self.engine.beat(self.id, applied)?;
         let (mine, kept_from, end) = (applied.revision, head.kept_from, head.end.revision);
-        let reason = if self.position() != applied {
+        let reason = if head.store != self.store {
+            format!("it holds the store {} now, and this replica shows {}", head.store, self.store)
+        } else if self.position() != applied {
             // The committer has moved on.
             return Ok(());
         } else if kept_from > mine + 1 {
             format!("it keeps events from revision {kept_from} on, and this replica has read up to {mine}")
-        } else if has_position {
+        } else if has_position || (kept_from == mine + 1 && end > mine) {
             // The log has grown since it was read, or reads and writes lead to two databases.
             if head.end != applied {
                 self.engine.reconnect();
@@ -159,12 +181,12 @@ impl Replica {
     /// Shows entries that were read as those after `base`; what the view shows already is skipped. Returns `false` when
     /// the view has something else in their place by now. Then nothing is shown, and the caller reads again.
     fn apply(&self, base: Position, entries: &[Entry]) -> Result<bool, StoreError> {
-        let mut applied = self.applied();
-        let mut end = applied.position;
+        let applied = self.applied();
+        let mut end = *applied;
         let mut events = Vec::with_capacity(entries.len());
-        for entry in entries.iter().filter(|entry| entry.position.revision > applied.position.revision) {
+        for entry in entries.iter().filter(|entry| entry.position.revision > applied.revision) {
             if !end.is_followed_by(entry) {
-                if applied.position != base {
+                if *applied != base {
                     return Ok(false);
                 }
                 return Err(StoreError::LogBroken { revision: entry.position.revision });
@@ -175,24 +197,31 @@ impl Replica {
         let Some(last) = events.last() else { return Ok(true) };
         let time = last.time;
         self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
-        self.moved(&mut applied, entries, time);
+        self.moved(applied, entries, time);
         Ok(true)
     }
 
     /// The view shows these entries, the last of which was written at `time`.
-    fn moved(&self, applied: &mut Applied, entries: &[Entry], time: Timestamp) {
-        let before = applied.position.revision;
+    fn moved(&self, mut applied: MutexGuard<'_, Position>, entries: &[Entry], time: Timestamp) {
+        let before = applied.revision;
+        let mut recent = self.recent();
         for entry in entries.iter().filter(|entry| entry.position.revision > before) {
-            applied.recent.push(entry.position);
-            applied.position = entry.position;
+            recent.chains.push(entry.position);
+            *applied = entry.position;
         }
-        applied.newest_event = Some(time);
-        self.published.send_replace(applied.position);
+        recent.newest_event = Some(time);
+        drop(recent);
+        self.published.send_replace(*applied);
     }
 
-    fn applied(&self) -> MutexGuard<'_, Applied> {
+    fn applied(&self) -> MutexGuard<'_, Position> {
         // It changes last, in one step.
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        // No code panics between two changes that belong together.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

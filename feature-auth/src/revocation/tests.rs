@@ -111,7 +111,7 @@ fn start_needs_a_good_file_if_one_is_configured() {
     assert!(open().starts_with("cannot be read: "), "{}", open());
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
-    assert_eq!(Revocations::open(None, Timestamp::now()).unwrap().current.load().list.len(), 0);
+    assert_eq!(Revocations::open(None, Timestamp::now()).unwrap().current.load().len(), 0);
 }
 
 #[test]

@@ -17,8 +17,8 @@ use feature_server::middleware::auth::rules;
 use feature_server::monitoring::call_counters::CallCounters;
 use feature_server::services::feature::{Answers, FeatureService};
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
-use http::HeaderMap;
 use http::Request;
+use http::{Extensions, HeaderMap};
 use prost::Message;
 use tokio::runtime::Runtime;
 
@@ -46,9 +46,9 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
         let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers, None);
         let method = service.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {
-            let metadata = HeaderMap::new();
+            let (metadata, extensions) = (HeaderMap::new(), Extensions::new());
             bencher.iter(|| {
-                let call = service.call(method, &caller, &context, (&metadata, None), black_box(&message));
+                let call = service.call(method, &caller, &context, (&metadata, &extensions), black_box(&message));
                 runtime.block_on(call).unwrap()
             });
         });

@@ -7,7 +7,7 @@ use feature_auth::{OWN_ISSUER, RESERVED_CLAIMS};
 use feature_store::PostgresUrl;
 
 use super::print::{string, value};
-use super::settings::{Certificate, Settings, Store};
+use super::settings::{Certificate, Durability, Settings, Store, WhenStale};
 use super::{ConfigError, Origins};
 
 /// Checks the settings of all sources together.
@@ -101,8 +101,16 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
 fn check_store(store: &Store, bad: &dyn Fn(&str, &str, &str) -> Result<(), ConfigError>) -> Result<(), ConfigError> {
     let Some(url) = &store.url else {
         let files = [("store.password_file", &store.password_file), ("store.ca_file", &store.ca_file)];
-        return match files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?))) {
-            Some((key, file)) => bad(key, &string(&file.to_string_lossy()), "accompanied by store.url"),
+        let demands = [
+            ("store.durability", "\"replicated\"", store.durability == Durability::Replicated),
+            ("store.when_stale", "\"refuse\"", store.when_stale == WhenStale::Refuse),
+            ("store.allow_cleartext", "true", store.allow_cleartext),
+        ];
+        let file = files.into_iter().find_map(|(key, file)| Some((key, string(&file.as_ref()?.to_string_lossy()))));
+        let days = store.keep_history_days.map(|days| ("store.keep_history_days", days.to_string()));
+        let demand = demands.into_iter().find(|(.., is_set)| *is_set).map(|(key, value, _)| (key, value.to_owned()));
+        return match file.or(days).or(demand) {
+            Some((key, value)) => bad(key, &value, "accompanied by store.url"),
             None => Ok(()),
         };
     };

@@ -66,7 +66,7 @@ impl Tls {
         let handshake_timeout = Duration::from_millis(settings.limits.receive_timeout_ms);
         let (config, expires_at) = (ArcSwap::from_pointee(config), AtomicU64::new(reload.expires_at()));
         let tls = Arc::new(Self { config, expires_at, handshake_timeout });
-        tokio::spawn(reload.run(Arc::clone(&tls)));
+        tokio::spawn(reload.run(Arc::downgrade(&tls)));
         Ok(Some(tls))
     }
 

@@ -5,14 +5,15 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use feature_auth::revocation::ENTRIES_MAX;
 use feature_auth::{Authenticator, roots};
 use feature_store::{
     Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, Replica,
-    StoreError, Versioned,
+    StoreError, Versioned, store_of_replica,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 use uuid::Uuid;
 
 use super::ServerError;
@@ -23,6 +24,12 @@ use crate::services::health::StoreHealth;
 
 /// The time between two looks at how old a view is.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// The time after which the revoked tokens are read again, even if none was added.
+const REVOCATIONS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The pause after a reading that has failed.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// An open store.
 pub(super) struct Storage {
@@ -57,7 +64,9 @@ impl Storage {
         let Some(url) = &settings.store.url else {
             return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
         };
-        let engine = open_database(url, &settings.store, Some(Uuid::new_v4()))?;
+        // A server that has belonged to a fleet makes no store where its own is missing.
+        let new_store = if store_of_replica(folder)?.is_some() { None } else { Some(Uuid::new_v4()) };
+        let engine = open_database(url, &settings.store, new_store)?;
         let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
         let (end, failed) = oneshot::channel();
         let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
@@ -70,18 +79,16 @@ impl Storage {
 }
 
 impl Fleet {
-    /// Ready when the history was taken back, or was dropped further than this replica has read: its view has to be
-    /// made anew.
+    /// Ready when this replica cannot go on and its view has to be made anew: the history was taken back, or was dropped
+    /// further than it has read, or the view has failed.
     pub(super) async fn must_start_over(&mut self) {
         match (&mut self.failed).await {
-            Ok(error @ StoreError::CannotFollow { .. }) => {
-                tracing::error!(%error, "the server starts over, and reads everything anew");
-            }
-            Ok(error) => {
+            Ok(error @ (StoreError::NotUnderstood { .. } | StoreError::LogBroken { .. })) => {
                 tracing::error!(%error, "this server shows nothing newer, and is not ready any more");
                 std::future::pending().await
             }
-            Err(_) => std::future::pending().await,
+            Ok(error) => tracing::error!(%error, "the server starts over, and reads everything anew"),
+            Err(_) => tracing::error!("the thread that follows the log has ended: the server starts over"),
         }
     }
 
@@ -91,21 +98,26 @@ impl Fleet {
     /// [`ServerError::Revocations`] when they cannot be read now.
     pub(super) async fn follow_revocations(&self, authenticator: Authenticator) -> Result<(), ServerError> {
         let replica = Arc::clone(&self.replica.replica);
-        let mut marks = replica.revocation_marks();
-        marks.mark_unchanged();
-        authenticator.set_shared_revocations(&revocations(&replica).await.map_err(ServerError::Revocations)?);
-        let weak = Arc::downgrade(&replica);
-        drop(replica);
+        let mut newest = replica.newest_revocation();
+        let mut read = read_revocations(replica, authenticator.clone()).await.map_err(ServerError::Revocations)?;
+        let replica = Arc::downgrade(&self.replica.replica);
         tokio::spawn(async move {
-            while marks.changed().await.is_ok() {
-                while let Some(replica) = weak.upgrade() {
-                    match revocations(&replica).await {
-                        Ok(entries) => {
-                            authenticator.set_shared_revocations(&entries);
-                            break;
-                        }
+            let mut is_known = true;
+            loop {
+                // Entries that were removed, or a list that was taken back, show only when everything is read again.
+                let changed = newest.wait_for(|newest| *newest > read);
+                if matches!(timeout(REVOCATIONS_INTERVAL, changed).await, Ok(Err(_))) {
+                    return;
+                }
+                let Some(replica) = replica.upgrade() else { return };
+                match read_revocations(replica, authenticator.clone()).await {
+                    Ok(newest) => (read, is_known) = (newest, true),
+                    Err(error) => {
                         // The last list stays.
-                        Err(_) => sleep(LOOK).await,
+                        if std::mem::replace(&mut is_known, false) {
+                            tracing::warn!(%error, "the revoked tokens in the database cannot be read");
+                        }
+                        sleep(RETRY).await;
                     }
                 }
             }
@@ -113,16 +125,22 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends the following of the log.
-    pub(super) fn stop(&mut self) {
-        self.replica.stop();
+    /// Ends the following of the log, and waits for that, but no longer than `patience`.
+    pub(super) async fn stop(&mut self, patience: Duration) {
+        let threads = self.replica.stop();
+        // A thread that hangs with the disk or the database ends with the process.
+        let _ = timeout(patience, spawn_blocking(move || drop(threads))).await;
     }
 }
 
-async fn revocations(replica: &Arc<Replica>) -> Result<Vec<String>, StoreError> {
-    let replica = Arc::clone(replica);
-    let read = spawn_blocking(move || replica.revocations()).await;
-    read.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
+/// Hands the entries of revoked tokens over, and returns the number of the newest.
+async fn read_revocations(replica: Arc<Replica>, authenticator: Authenticator) -> Result<i64, StoreError> {
+    let read = spawn_blocking(move || {
+        let (newest, entries) = replica.revocations(ENTRIES_MAX)?;
+        authenticator.set_shared_revocations(&entries);
+        Ok(newest)
+    });
+    read.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
 }
 
 /// Opens the database of a fleet. `id`: the id of a new store; without it there must be one.

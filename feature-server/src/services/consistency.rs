@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use feature_store::{Position, Replica};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::{Instant, timeout_at};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::timeout_at;
 
+use crate::call_context::deadline::Deadline;
 use crate::config::settings::{Store, WhenStale};
 use crate::error::Failure;
 
@@ -62,7 +63,7 @@ impl Consistency {
 
     /// The metadata of an answer that is read from now on.
     pub fn revision(&self) -> HeaderValue {
-        let position = self.replica.published();
+        let position = self.replica.position();
         let last = self.last.load();
         if last.0 == position {
             return last.1.clone();
@@ -103,12 +104,18 @@ impl Consistency {
     /// # Errors
     /// [`Failure::Request`] when the metadata is wrong, [`Failure::RevisionNotReached`] when it takes too long, and
     /// [`Failure::HistoryChanged`] when the position is one of another history.
-    pub async fn reach(&self, headers: &HeaderMap, deadline: Option<Instant>) -> Result<(), Failure> {
+    pub async fn reach(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<(), Failure> {
+        let deadline = extensions.get::<Deadline>().map(|deadline| deadline.answer);
         let minimum = minimum(headers)?;
         let reached = async {
             match minimum {
                 Minimum::Latest => self.replica.reach_latest().await,
-                Minimum::Position { revision, .. } => self.replica.reach_revision(revision).await,
+                // A view that was proved new later than the call has all of this history.
+                Minimum::Position { revision, .. } => tokio::select! {
+                    biased;
+                    () = self.replica.reach_revision(revision) => {}
+                    () = self.replica.reach_latest() => {}
+                },
             }
         };
         match deadline.map(|deadline| deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(deadline)) {
@@ -118,7 +125,10 @@ impl Consistency {
             None => reached.await,
         }
         match minimum {
-            Minimum::Position { revision, chain } if self.replica.has_position(revision, &chain) == Some(false) => {
+            Minimum::Position { revision, chain }
+                if self.replica.position().revision < revision
+                    || self.replica.has_position(revision, &chain) == Some(false) =>
+            {
                 Err(Failure::HistoryChanged { revision })
             }
             _ => Ok(()),

@@ -3,7 +3,7 @@
 //! A method is an operation on a level, so there is code for three operations, and none for a single method or feature.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use feature_api::request::Request;
 use feature_api::response;
@@ -13,8 +13,7 @@ use feature_core::{
     Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
 };
 use feature_store::{CommitError, Committed, Committer, GroupCommit, Readers};
-use http::{HeaderMap, HeaderValue};
-use tokio::time::Instant;
+use http::{Extensions, HeaderMap, HeaderValue};
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
@@ -79,7 +78,7 @@ impl FeatureService {
     /// * `caller`: has the right to call the method; the right on the resource is checked here.
     /// * `context`: its request id is recorded in the history of a write.
     /// * `metadata`: of the request.
-    /// * `deadline`: when the answer must have begun.
+    /// * `extensions`: of the request, with its deadline.
     /// * `message`: the encoded request.
     ///
     /// # Errors
@@ -89,7 +88,7 @@ impl FeatureService {
         method: &Method,
         caller: &Caller,
         context: &CallContext,
-        (metadata, deadline): (&HeaderMap, Option<Instant>),
+        (metadata, extensions): (&HeaderMap, &Extensions),
         message: &[u8],
     ) -> Result<Reply, Failure> {
         let (operation, level) = method.operation.ok_or(Failure::Internal)?;
@@ -98,7 +97,7 @@ impl FeatureService {
         if operation == Operation::Get {
             if let Some(consistency) = &self.consistency {
                 if consistency.must_wait(metadata)? {
-                    Box::pin(consistency.reach(metadata, deadline)).await?;
+                    Box::pin(consistency.reach(metadata, extensions)).await?;
                 }
                 // Before the read, so that the answer has all of it.
                 revision = Some(consistency.revision());
@@ -147,7 +146,7 @@ impl FeatureService {
         let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), call.clone());
         let span = call.trace().map(|trace| trace.child("store read"));
         let read = self.readers.read(move |_| {
-            let began = context.trace().map(|_| std::time::Instant::now());
+            let began = context.trace().map(|_| Instant::now());
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
             let found = context.in_span(|| Found::find(&resource, inheritance, record));

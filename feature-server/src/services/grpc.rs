@@ -31,7 +31,6 @@ use self::bytes_codec::BytesCodec;
 use super::counted_body::CountedBody;
 use super::{Answer, FEATURES};
 use crate::call_context::CallContext;
-use crate::call_context::deadline::Deadline;
 use crate::error::Failure;
 use crate::services::consistency::REVISION;
 use crate::services::feature::{FeatureService, Reply};
@@ -127,13 +126,12 @@ async fn answer(
     message: &Bytes,
 ) -> Result<Reply, Status> {
     let context = CallContext::of(extensions);
-    let deadline = extensions.get::<Deadline>().map(|deadline| deadline.answer);
     context.received(1);
     let answered = match (service.method(path), extensions.get::<Caller>()) {
         // Without the layer that authorises, every call is refused.
         (_, None) => Err(AuthError::TokenMissing.into()),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
-        (Some(method), Some(caller)) => service.call(method, caller, &context, (metadata, deadline), message).await,
+        (Some(method), Some(caller)) => service.call(method, caller, &context, (metadata, extensions), message).await,
     };
     match &answered {
         Ok(_) => context.sent(1),

@@ -24,9 +24,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::{
-    Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position, RevocationMark,
-};
+use super::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position};
 use checks::Settings;
 use hosts::Hosts;
 use link::{Link, Lost};
@@ -94,9 +92,13 @@ impl PostgresEngine {
 }
 
 const APPEND: &str = "
-    WITH moved AS (
+    WITH promise AS (
+        SELECT coalesce(current_setting('synchronous_standby_names', true), '') = ''
+            OR coalesce(current_setting('synchronous_commit', true), '') IN ('off', 'local') AS alone
+    ), moved AS (
         UPDATE feature_service.head SET revision = revision + $3, chain = $4
         WHERE one AND revision = $1 AND chain = $2
+            AND NOT ($7 AND (SELECT alone FROM promise))
         RETURNING revision - $3 AS base
     ), added AS (
         INSERT INTO feature_service.events (revision, chain, body)
@@ -105,9 +107,10 @@ const APPEND: &str = "
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM moved),
-        CASE WHEN EXISTS (SELECT FROM added) THEN pg_notify('feature_service', '') END";
-const APPEND_TYPES: [Type; 6] =
-    [Type::INT8, Type::BYTEA, Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
+        CASE WHEN EXISTS (SELECT FROM added) THEN pg_notify('feature_service', '') END,
+        (SELECT alone FROM promise)";
+const APPEND_TYPES: [Type; 7] =
+    [Type::INT8, Type::BYTEA, Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::BOOL];
 
 const HEAD: &str = "SELECT store, revision, chain, kept_from, folded FROM feature_service.head WHERE one";
 
@@ -119,7 +122,6 @@ const BEAT: &str = "
     SELECT store, revision, chain, kept_from, folded,
         (revision = $2 AND chain = $3)
             OR EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $3),
-        (SELECT count(*) FROM feature_service.revocations),
         (SELECT coalesce(max(number), 0) FROM feature_service.revocations)
     FROM feature_service.head WHERE one";
 
@@ -147,15 +149,18 @@ impl Engine for PostgresEngine {
         let bodies: Vec<&[u8]> = group.iter().map(|entry| entry.body.as_slice()).collect();
         let query = async |session: &mut link::Session| {
             let (old, new) = (base.chain.as_bytes(), last.chain.as_bytes());
-            let parameters = [&revision as _, &old as _, &count as _, &new as _, &chains as _, &bodies as _];
+            let replicated = self.durability == Durability::Replicated;
+            let parameters =
+                [&revision as _, &old as _, &count as _, &new as _, &chains as _, &bodies as _, &replicated as _];
             let row = session.query_one(APPEND, &APPEND_TYPES, &parameters).await?;
-            let moved: i64 = row.try_get(0)?;
+            let (moved, alone): (i64, bool) = (row.try_get(0)?, row.try_get(2)?);
             session.end_turn(moved == 1).await?;
-            Ok(moved == 1)
+            Ok((moved == 1, replicated && alone))
         };
         match self.runtime.block_on(self.writes.call(DEADLINE, query)) {
-            Ok(true) => Ok(Append::Added),
-            Ok(false) => Ok(Append::Overtaken),
+            Ok((true, _)) => Ok(Append::Added),
+            Ok((false, true)) => Err(EngineError { reason: PostgresCheckError::NotReplicated.to_string() }),
+            Ok((false, false)) => Ok(Append::Overtaken),
             Err(lost) if lost.may_have_succeeded() => Ok(Append::Unknown { reason: lost.to_string() }),
             Err(lost) => Err(lost.into()),
         }
@@ -203,20 +208,20 @@ impl Engine for PostgresEngine {
             let head = head(&row)?;
             // The start of a store is a position without an entry.
             let has_position = row.try_get(5)? || position == Position::start(head.store);
-            let revocations = RevocationMark { entries: row.try_get(6)?, last: row.try_get(7)? };
+            let newest_revocation: i64 = row.try_get(6)?;
             // An operator may take the standbys away at any time. Then a beat proves nothing.
             let promise = match self.durability {
                 Durability::AsConfigured => Ok(()),
                 Durability::Replicated => Settings::read(session).await?.check(Durability::Replicated),
             };
-            Ok(promise.map(|()| Beat { head, has_position, revocations }))
+            Ok(promise.map(|()| Beat { head, has_position, newest_revocation }))
         };
         let beat = self.runtime.block_on(self.beats.call(DEADLINE, query))?;
         beat.map_err(|broken| EngineError { reason: broken.to_string() })
     }
 
-    fn revocations(&self) -> Result<Vec<String>, EngineError> {
-        revocations::all(self)
+    fn revocations(&self, before: i64, limit: usize) -> Result<Vec<(i64, String)>, EngineError> {
+        revocations::page(self, before, limit)
     }
 
     fn revoke(&self, entry: &str) -> Result<(), EngineError> {

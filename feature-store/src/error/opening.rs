@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::StoreError;
 use crate::files::FileError;
 
@@ -119,6 +121,20 @@ pub enum OpenError {
     HoldsReplica {
         /// The folder.
         folder: PathBuf,
+    },
+    /// The data folder has the view of another store than the database holds.
+    #[error(
+        "the database holds the store {store}, and {} is of {known}: check store.url, restore the database, or choose \
+         another data folder to go on with what the database holds",
+        .path.display()
+    )]
+    OtherStore {
+        /// The file with the id.
+        path: PathBuf,
+        /// The id in the folder.
+        known: Uuid,
+        /// The id in the database.
+        store: Uuid,
     },
     /// The database of a fleet does not answer.
     #[error("the database does not answer: {reason}")]

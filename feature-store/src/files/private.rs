@@ -23,7 +23,7 @@ const OF_OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// The parts of a data folder. Other files in it are left alone.
-const PARTS: [&str; 10] = [
+const PARTS: [&str; 12] = [
     "identity",
     "identity.new",
     "journal",
@@ -33,6 +33,8 @@ const PARTS: [&str; 10] = [
     "projection",
     "projection.set-aside",
     "replica",
+    "replica-of",
+    "replica-of.new",
     "replica.set-aside",
 ];
 
@@ -53,7 +55,7 @@ pub(crate) fn make_private(folder: &Path) {
     } else if is_open_to_others(&metadata) {
         narrowed.failed(folder, io::Error::other("it is not for a store alone"));
     }
-    if names.iter().any(|name| ["identity", "replica"].contains(&name.as_str())) {
+    if names.iter().any(|name| ["identity", "replica-of"].contains(&name.as_str())) {
         PARTS.iter().for_each(|part| narrowed.visit(&folder.join(part)));
     }
     let Narrowed { count, problem } = narrowed;

@@ -23,11 +23,20 @@ impl Background {
     }
 }
 
+impl Background {
+    /// Asks the thread to end.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
         if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
             // A panic is in the log already.
             let _ = thread.join();
         }

@@ -34,6 +34,11 @@ impl RecentChains {
         self.chains.push_back(prefix(position));
     }
 
+    /// Whether this position is one of these.
+    pub(super) fn is_chain_of(&self, position: Position) -> bool {
+        self.chain_of(position.revision) == Some(prefix(position))
+    }
+
     /// The first bytes of the chain of a revision, if it is one of these.
     pub(super) fn chain_of(&self, revision: u64) -> Option<[u8; CHAIN_PREFIX]> {
         let index = revision.checked_sub(self.first)?;

@@ -15,10 +15,15 @@ const POLL: Duration = Duration::from_millis(250);
 /// Keeps a replica's view at the end of the log until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    _thread: Background,
+    thread: Background,
 }
 
 impl Feed {
+    /// Asks the thread to end.
+    pub(crate) fn stop(&self) {
+        self.thread.stop();
+    }
+
     /// Starts the thread. `failed` is called on it when the replica cannot go on and its view has to be made anew.
     ///
     /// # Errors
@@ -29,7 +34,7 @@ impl Feed {
                 failed(error);
             }
         };
-        Ok(Self { _thread: Background::start("feed", run)? })
+        Ok(Self { thread: Background::start("feed", run)? })
     }
 }
 

@@ -13,8 +13,11 @@ use super::{Replica, unreachable};
 use crate::engine::Beat;
 use crate::error::StoreError;
 
-/// The time between two proofs.
+/// The time between two proofs that nobody waits for.
 const BEAT: Duration = Duration::from_secs(1);
+
+/// The least time between two proofs: callers may ask for one at any time.
+const LEAST_PAUSE: Duration = Duration::from_millis(10);
 
 /// The moment as of which a view is known to be whole.
 #[derive(Debug)]
@@ -51,6 +54,11 @@ impl Freshness {
             let before = proved.replace(moment.max(proved.unwrap_or(moment)));
             before != *proved
         });
+    }
+
+    /// Whether somebody waits for a proof.
+    fn is_awaited(&self) -> bool {
+        self.proved.receiver_count() > 0
     }
 
     fn age(&self) -> Option<Duration> {
@@ -93,8 +101,9 @@ impl Replica {
     /// [`StoreError`] as for [`Replica::follow`]; then the last proof counts.
     pub fn prove_freshness(&self) -> Result<Option<Instant>, StoreError> {
         let (moment, position) = (Instant::now(), self.position());
-        let Beat { head, has_position, revocations } = self.engine.beat(self.id, position)?;
-        self.revocations.send_if_modified(|mark| std::mem::replace(mark, revocations) != revocations);
+        let Beat { head, has_position, newest_revocation } = self.engine.beat(self.id, position)?;
+        self.newest_revocation
+            .send_if_modified(|known| std::mem::replace(known, newest_revocation) != newest_revocation);
         // The value is replaced as a whole.
         let mut pending = self.freshness.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = pending.replace((moment, head.end.revision));
@@ -122,10 +131,15 @@ impl Replica {
 /// Proves the freshness of a replica each second until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
-    _thread: Background,
+    thread: Background,
 }
 
 impl Heartbeat {
+    /// Asks the thread to end.
+    pub(crate) fn stop(&self) {
+        self.thread.stop();
+    }
+
     /// Starts the thread.
     ///
     /// # Errors
@@ -133,12 +147,32 @@ impl Heartbeat {
     pub fn start(replica: Arc<Replica>) -> io::Result<Self> {
         let run = move |stop: &AtomicBool| {
             let _ = replica.freshness.heartbeat.set(thread::current());
+            let mut problem = None;
             while !stop.load(Ordering::Relaxed) {
-                // Without a proof the staleness grows, which health and metrics show. The feed logs the reason.
-                let _ = replica.prove_freshness();
-                thread::park_timeout(BEAT);
+                let began = Instant::now();
+                let pause = match replica.prove_freshness() {
+                    // Somebody waits for a proof, and this one is of an earlier beat.
+                    Ok(moment) if moment.is_none_or(|moment| moment < began) && replica.freshness.is_awaited() => {
+                        LEAST_PAUSE
+                    }
+                    Ok(_) => {
+                        problem = None;
+                        BEAT
+                    }
+                    // Without a proof the staleness grows, which health and metrics show.
+                    Err(error) => {
+                        let error = Some(error.to_string());
+                        if problem != error {
+                            tracing::warn!(error, "the view of this server cannot be proved new");
+                        }
+                        problem = error;
+                        BEAT
+                    }
+                };
+                thread::sleep(LEAST_PAUSE);
+                thread::park_timeout(pause);
             }
         };
-        Ok(Self { _thread: Background::start("heartbeat", run)? })
+        Ok(Self { thread: Background::start("heartbeat", run)? })
     }
 }

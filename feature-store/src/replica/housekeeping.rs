@@ -17,10 +17,15 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The housekeeping of a log, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Housekeeping {
-    _thread: Background,
+    thread: Background,
 }
 
 impl Housekeeping {
+    /// Asks the thread to end.
+    pub(crate) fn stop(&self) {
+        self.thread.stop();
+    }
+
     /// Starts the thread. `keep`: events that are older, and in the base, are dropped; without it all stay.
     ///
     /// # Errors
@@ -44,7 +49,7 @@ impl Housekeeping {
                 thread::park_timeout(PAUSE);
             }
         };
-        Ok(Self { _thread: Background::start("housekeeping", run)? })
+        Ok(Self { thread: Background::start("housekeeping", run)? })
     }
 }
 

@@ -21,7 +21,10 @@ use crate::store::versioned::Versioned;
 use crate::store::write_behind::WriteBehind;
 
 /// The folder of the projection in the data folder. An embedded store has another one, so the two never mix.
-pub(crate) const FOLDER: &str = "replica";
+const FOLDER: &str = "replica";
+
+/// The file with the id of the store that the projection is of.
+pub(crate) const STORE: &str = "replica-of";
 
 /// The most records of a base that are read at once.
 const PAGE: usize = 10_000;
@@ -58,12 +61,13 @@ impl OpenReplica {
         let id = Uuid::new_v4();
         let log = Log::open(id, Arc::clone(&engine))?;
         let store = log.store;
+        check_store(folder, store)?;
         let projection = Projection::open(&folder.join(FOLDER), &log, cache_bytes)?;
         let position = projection.position().unwrap_or_else(|| Position::start(store));
         let write_behind = WriteBehind::start(Box::new(projection));
         let write_behind = write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?;
         let view = Versioned::new(Arc::new(write_behind));
-        let replica = Arc::new(Replica::new(id, engine, Arc::clone(&view) as _, position));
+        let replica = Arc::new(Replica::new((id, store), engine, Arc::clone(&view) as _, position));
         let revision = position.revision;
         tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
         Ok(Self { threads: None, replica, view, _lock: lock })
@@ -89,9 +93,39 @@ impl OpenReplica {
         Ok(())
     }
 
-    /// Stops the threads. The view stays as it is.
-    pub fn stop(&mut self) {
-        self.threads = None;
+    /// Stops the threads, and returns what waits for their ends when it is dropped. The view stays as it is.
+    pub fn stop(&mut self) -> impl Send + 'static {
+        let threads = self.threads.take();
+        if let Some((feed, heartbeat, housekeeping)) = &threads {
+            feed.stop();
+            heartbeat.stop();
+            housekeeping.stop();
+        }
+        threads
+    }
+}
+
+/// The id of the store whose view is in a data folder, if there is one.
+///
+/// # Errors
+/// [`OpenError`] when it cannot be read.
+pub fn store_of_replica(folder: &Path) -> Result<Option<Uuid>, OpenError> {
+    let path = folder.join(STORE);
+    let Some(bytes) = files::read(&path)? else { return Ok(None) };
+    let id = str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok());
+    id.map(Some).ok_or(OpenError::DamagedIdentity { path })
+}
+
+/// Checks that a data folder has the view of this store, and notes it in a new one: the wrong database, or an empty one
+/// in place of a lost one, would else be served as if all settings were gone.
+fn check_store(folder: &Path, store: Uuid) -> Result<(), OpenError> {
+    match store_of_replica(folder)? {
+        Some(known) if known != store => Err(OpenError::OtherStore { path: folder.join(STORE), known, store }),
+        Some(_) => Ok(()),
+        None => {
+            files::replace(&folder.join(STORE), format!("{store}\n").as_bytes())?;
+            Ok(files::sync_folder(folder)?)
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::store::{FeatureStore, StoreStatus};
 const MISSES_BEFORE_TURN: u32 = 3;
 
 /// How often an unknown outcome is looked into. Each attempt ends within the engine's deadline.
-const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 2;
 
 impl Replica {
     /// Settles an append whose outcome is unknown.
@@ -37,20 +37,18 @@ impl Replica {
     /// Shows the batch of a group that was just added after `base`.
     fn apply_own(&self, base: Position, group: &[Entry], batch: &Batch) -> Result<(), StoreError> {
         let (Some(last), Some(newest)) = (group.last(), batch.events().last()) else { return Ok(()) };
-        {
-            let mut applied = self.applied();
-            if applied.position == base {
-                self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
-                self.moved(&mut applied, group, newest.time);
-                return Ok(());
-            }
-        }
-        // The feed was faster with a part of the group.
-        if self.apply(base, group)? {
+        let last = last.position;
+        let applied = self.applied();
+        if *applied == base {
+            self.view.append(&batch.clone().with_chain(Some(last.chain)))?;
+            self.moved(applied, group, newest.time);
             return Ok(());
         }
-        let reason = "the group is in the log, and this replica has read another one".to_owned();
-        Err(StoreError::OutcomeUnknown { reason })
+        drop(applied);
+        // The feed was faster with a part of the group.
+        self.apply(base, group)?;
+        let shown = self.recent().chains.is_chain_of(last);
+        if shown { Ok(()) } else { Err(StoreError::CannotFollow { reason: "it has another group".to_owned() }) }
     }
 }
 
@@ -64,7 +62,7 @@ impl FeatureStore for Replica {
     }
 
     fn status(&self) -> StoreStatus {
-        StoreStatus { newest_event: self.applied().newest_event, ..self.view.status() }
+        StoreStatus { newest_event: self.recent().newest_event, ..self.view.status() }
     }
 
     fn free_bytes(&self) -> Option<u64> {
@@ -83,7 +81,8 @@ impl FeatureStore for Replica {
             Append::Overtaken => return Err(StoreError::Overtaken),
             Append::Unknown { reason } => self.settle(base, &group, reason)?,
         }
-        self.apply_own(base, &group, batch)
+        // The group is in the log, whatever becomes of the view.
+        self.apply_own(base, &group, batch).map_err(|error| StoreError::OutcomeUnknown { reason: error.to_string() })
     }
 
     fn catch_up(&self, misses: u32) -> Result<(), StoreError> {
@@ -91,7 +90,7 @@ impl FeatureStore for Replica {
         self.follow()?;
         match locked {
             // What was decided now could only be overtaken again.
-            Some(end) if self.position() != end => {
+            Some(end) if self.position().revision < end.revision => {
                 self.engine.reconnect();
                 Err(unreachable("its answers to reads and to writes contradict each other"))
             }

@@ -64,7 +64,7 @@ pub(super) fn replica_over_memory() -> Replica {
     let mut log = Log::new(Rng::with_seed(0), Rules::default());
     log.is_busy = false;
     let connection = Connection::new(&Arc::new(Mutex::new(log)), 0);
-    Replica::new(Uuid::nil(), Arc::new(connection), Arc::new(MemoryStore::default()), Position::start(STORE))
+    Replica::new((Uuid::nil(), STORE), Arc::new(connection), Arc::new(MemoryStore::default()), Position::start(STORE))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -52,7 +52,7 @@ impl Reload {
     }
 
     /// Applies changes for as long as the runtime runs.
-    pub(crate) async fn run(mut self, tls: Arc<Tls>) {
+    pub(crate) async fn run(mut self, tls: Weak<Tls>) {
         loop {
             sleep(INTERVAL).await;
             // The files may be on a disk that hangs, and connections must not wait for that.
@@ -63,6 +63,7 @@ impl Reload {
             // Fails when the runtime ends, and after a panic, which is in the log.
             let Ok((reload, changed)) = looked.await else { return };
             self = reload;
+            let Some(tls) = tls.upgrade() else { return };
             match changed {
                 Some(Ok(changed)) => {
                     tls.config.store(Arc::new(changed));

@@ -34,7 +34,9 @@ async fn call(
 ) -> Result<Frame, Failure> {
     let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
     let caller = caller(who, rule(access.or(method.access.as_ref()).unwrap(), method), organization).unwrap();
-    let reply = service.call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), None), message).await;
+    let reply = service
+        .call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), &Extensions::new()), message)
+        .await;
     reply.map(|reply| reply.frame)
 }
 

@@ -5,10 +5,14 @@ use tokio_postgres::types::Type;
 
 use super::link::{Lost, Session};
 use super::{DEADLINE, PostgresEngine, signed, unsigned};
-use crate::engine::{BaseRecord, EngineError, Position};
+use crate::engine::{BaseRecord, EngineError, PAGE_BYTES, Position};
 
 const AFTER: &str = "
-    SELECT scope, revision, body FROM feature_service.records WHERE scope > $1 ORDER BY scope LIMIT $2";
+    SELECT scope, revision, body FROM (
+        SELECT scope, revision, body, sum(length(body)) OVER (ORDER BY scope) - length(body) AS bytes_before
+        FROM (SELECT * FROM feature_service.records WHERE scope > $1 ORDER BY scope LIMIT $2) AS page
+    ) AS measured
+    WHERE bytes_before < $3 ORDER BY scope";
 
 const OF: &str = "SELECT scope, revision, body FROM feature_service.records WHERE scope = ANY ($1)";
 
@@ -36,9 +40,9 @@ const DROP: &str = "
 
 /// On the connection that reads the log: a new replica's records and events come from one database.
 pub(super) fn after(engine: &PostgresEngine, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {
-    let limit = limit as i64;
+    let (limit, bytes) = (limit as i64, PAGE_BYTES as i64);
     let query = async |session: &mut Session| {
-        let rows = session.query(AFTER, &[Type::BYTEA, Type::INT8], &[&after, &limit]).await?;
+        let rows = session.query(AFTER, &[Type::BYTEA, Type::INT8, Type::INT8], &[&after, &limit, &bytes]).await?;
         rows.iter().map(record).collect()
     };
     Ok(engine.runtime.block_on(engine.reads.call(DEADLINE, query))?)

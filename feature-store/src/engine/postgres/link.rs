@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{AsyncMessage, Client, Config, Error, Row, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -32,6 +32,8 @@ pub(super) struct Session {
     statements: HashMap<&'static str, Statement>,
     /// Whether a transaction is open.
     in_turn: bool,
+    /// The last warning of the database.
+    warning: Arc<Mutex<Option<String>>>,
 }
 
 /// Why a call has no outcome.
@@ -41,6 +43,8 @@ pub(super) enum Lost {
     NotConnected(String),
     #[error("{}", describe(.0))]
     Failed(#[from] Error),
+    #[error("the database warns: {0}")]
+    Warned(String),
     #[error("no answer within {} ms", .0.as_millis())]
     TooLate(Duration),
     #[error("the database has what this server does not understand: {0}")]
@@ -53,7 +57,7 @@ impl Lost {
         match self {
             Self::NotConnected(_) => false,
             Self::Failed(error) => !is_refusal(error),
-            Self::TooLate(_) | Self::NotUnderstood(_) => true,
+            Self::TooLate(_) | Self::Warned(_) | Self::NotUnderstood(_) => true,
         }
     }
 
@@ -85,14 +89,15 @@ impl Link {
         let _ = timeout(patience, hints.notified()).await;
     }
 
-    /// Makes a call, and if need be a connection for it, within one deadline.
+    /// Makes a call, and if need be a connection for it, within one deadline. Another call of this link waits.
     pub(super) async fn call<T>(
         &self,
         deadline: Duration,
         query: impl AsyncFnOnce(&mut Session) -> Result<T, Lost>,
     ) -> Result<T, Lost> {
         let end = Instant::now() + deadline;
-        let mut session = match self.current() {
+        let mut kept = timeout_at(end, self.session.lock()).await.map_err(|_| Lost::TooLate(deadline))?;
+        let mut session = match self.current(kept.take()) {
             Some(session) => session,
             None => {
                 let open = async |config: &Config, tls: &MakeRustlsConnect| {
@@ -103,9 +108,13 @@ impl Link {
             }
         };
         let outcome = timeout_at(end, query(&mut session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
+        let outcome = match outcome {
+            Ok(answer) => session.unwarned().await.map(|()| answer),
+            lost => lost,
+        };
         // After an error nothing is known about the session. A new one costs milliseconds.
         match &outcome {
-            Ok(_) => *self.kept() = Some(session),
+            Ok(_) => *kept = Some(session),
             Err(lost) if lost.is_answer() => {}
             Err(_) => self.hosts.leave(session.generation),
         }
@@ -114,16 +123,8 @@ impl Link {
 
     /// The session of the last call, if it still leads where those of the other links do. One in the middle of a turn
     /// is given up as well, which ends the turn.
-    fn current(&self) -> Option<Session> {
-        let session = self.kept().take()?;
-        if session.client.is_closed() {
-            self.hosts.leave(session.generation);
-        }
-        Some(session).filter(|session| session.generation == self.hosts.generation())
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Option<Session>> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    fn current(&self, kept: Option<Session>) -> Option<Session> {
+        kept.filter(|session| !session.client.is_closed() && session.generation == self.hosts.generation())
     }
 }
 
@@ -132,17 +133,24 @@ impl Session {
         let connected = config.connect(tls).await;
         let (client, mut connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
         let listens = hints.is_some();
-        // It ends with the client. Its error is that of the calls.
+        let warning: Arc<Mutex<Option<String>>> = Arc::default();
+        let of_task = Arc::clone(&warning);
+        // It ends with the client and the last answer. Its error is that of the calls.
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if let (AsyncMessage::Notification(_), Some(hints)) = (message, &hints) {
-                    hints.notify_one();
+                match (message, &hints) {
+                    (AsyncMessage::Notification(_), Some(hints)) => hints.notify_one(),
+                    (AsyncMessage::Notice(notice), _) if notice.parsed_severity() == Some(Severity::Warning) => {
+                        *of_task.lock().await = Some(notice.message().to_owned());
+                    }
+                    _ => {}
                 }
             }
         });
         // An append compares anew after it has waited for another one, which is what `read committed` does.
+        // A statement that this side has given up must not run on.
         let set = "SET default_transaction_isolation = 'read committed'; SET lock_timeout = '3s';
-            SET idle_in_transaction_session_timeout = '1s'";
+            SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '1s'";
         client.batch_execute(set).await.map_err(|error| Lost::NotConnected(describe(&error)))?;
         if listens && let Err(error) = client.batch_execute("LISTEN feature_service").await {
             // A pool between server and database may have no LISTEN. The poll finds everything, a little later.
@@ -151,7 +159,13 @@ impl Session {
                 "the database sends no hints, so changes are looked for every 250 ms"
             );
         }
-        Ok(Self { client, generation: 0, statements: HashMap::new(), in_turn: false })
+        Ok(Self { client, generation: 0, statements: HashMap::new(), in_turn: false, warning })
+    }
+
+    /// Fails after a warning: PostgreSQL answers with success when somebody ends a commit's wait for its standby, and
+    /// only warns. None of our statements gives another warning.
+    async fn unwarned(&self) -> Result<(), Lost> {
+        self.warning.lock().await.take().map_or(Ok(()), |warning| Err(Lost::Warned(warning)))
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -6,17 +6,16 @@ use super::link::Session;
 use super::{DEADLINE, PostgresEngine};
 use crate::engine::EngineError;
 
-/// The most entries that are read. One more than a server takes, so that it says so.
-const ENTRIES: i64 = 1_000_001;
-
-const ALL: &str = "SELECT entry FROM feature_service.revocations ORDER BY number LIMIT $1";
+const PAGE: &str = "
+    SELECT number, entry FROM feature_service.revocations WHERE number < $1 ORDER BY number DESC LIMIT $2";
 
 const ADD: &str = "INSERT INTO feature_service.revocations (entry) VALUES ($1) ON CONFLICT (entry) DO NOTHING";
 
-pub(super) fn all(engine: &PostgresEngine) -> Result<Vec<String>, EngineError> {
+pub(super) fn page(engine: &PostgresEngine, before: i64, limit: usize) -> Result<Vec<(i64, String)>, EngineError> {
+    let limit = limit as i64;
     let query = async |session: &mut Session| {
-        let rows = session.query(ALL, &[Type::INT8], &[&ENTRIES]).await?;
-        Ok(rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?)
+        let rows = session.query(PAGE, &[Type::INT8, Type::INT8], &[&before, &limit]).await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     };
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }

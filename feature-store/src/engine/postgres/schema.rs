@@ -98,7 +98,14 @@ pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Option<Uuid>) ->
         let has_schema = !session.query(SCHEMA_FOUND, &[], &[]).await?.is_empty();
         let rows = session.query(TABLES_FOUND, &[], &[]).await?;
         let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
-        if store.is_none() && found.is_empty() {
+        if found.contains(&"head") {
+            // Tables of another format stay as they are.
+            let row = session.query(FORMAT_FOUND, &[], &[]).await?.pop();
+            let format = row.map(|row| row.try_get(0)).transpose()?;
+            if let Some(other) = format.filter(|format| *format != FORMAT) {
+                return Ok(Some(other));
+            }
+        } else if store.is_none() {
             return Ok(None);
         }
         if !has_schema {

@@ -125,12 +125,6 @@ impl PostgresUrl {
         }
     }
 
-    /// Whether all hosts are on this machine: loopback addresses, `localhost` and Unix sockets.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
-        self.config.get_hosts().iter().all(is_local)
-    }
-
     /// Whether a host is called over TLS, so that root certificates are needed.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::log::{Log, STORE};
-use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, Position, RevocationMark};
+use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, Position};
 
 /// A replica's connection to the log.
 pub(super) struct Connection {
@@ -136,10 +136,10 @@ impl Engine for Connection {
         let (entries, kept_from) = (self.seen(&mut log), log.kept_from);
         let kept = entries.iter().filter(|entry| entry.position.revision >= kept_from);
         let mut known = kept.map(|entry| entry.position).chain([head.end, Position::start(STORE)]);
-        Ok(Beat { head, has_position: known.any(|known| known == position), revocations: RevocationMark::default() })
+        Ok(Beat { head, has_position: known.any(|known| known == position), newest_revocation: 0 })
     }
 
-    fn revocations(&self) -> Result<Vec<String>, EngineError> {
+    fn revocations(&self, _: i64, _: usize) -> Result<Vec<(i64, String)>, EngineError> {
         Ok(Vec::new())
     }
 

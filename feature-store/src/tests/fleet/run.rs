@@ -107,7 +107,8 @@ impl Process {
 
     /// `position`: what the view shows.
     fn start(connection: Arc<Connection>, view: MemoryStore, position: Position) -> Self {
-        let replica = Arc::new(Replica::new(Uuid::nil(), Arc::clone(&connection) as _, Arc::new(view), position));
+        let replica =
+            Arc::new(Replica::new((Uuid::nil(), STORE), Arc::clone(&connection) as _, Arc::new(view), position));
         let (committer, worker) =
             Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&replica) as _, QUEUE);
         Self { connection, replica, committer, worker, waiting: Vec::new(), ends: Vec::new() }

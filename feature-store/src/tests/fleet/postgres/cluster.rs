@@ -113,8 +113,8 @@ impl Cluster {
     /// A replica on this database, with a view in memory.
     pub(super) fn replica(&self, database: &str) -> Replica {
         let engine = self.engine(database);
-        let start = Position::start(engine.head().expect("the database is there").store);
-        Replica::new(Uuid::nil(), engine, Arc::new(MemoryStore::default()), start)
+        let store = engine.head().expect("the database is there").store;
+        Replica::new((Uuid::nil(), store), engine, Arc::new(MemoryStore::default()), Position::start(store))
     }
 }
 

@@ -37,28 +37,27 @@ fn a_url_is_refused_with_what_to_write_instead() {
 }
 
 #[test]
-fn a_url_says_which_hosts_are_local_and_called_over_tls() {
+fn a_url_says_which_hosts_are_called_over_tls() {
     let tls_needed = Some(true);
-    // the URL | whether it is local | TLS, and TLS where clear text is allowed: None is an error
+    // the URL | TLS, and TLS where clear text is allowed: None is an error
     let table = [
-        ("postgres://u@localhost/d", true, Some(false), Some(false)),
-        ("postgres://u@127.1.2.3,[::1]:5433/d", true, Some(false), Some(false)),
-        ("postgresql://u@%2Frun%2Fpostgresql/d", true, Some(false), Some(false)),
-        ("postgres://u@/d?host=/run/postgresql", true, Some(false), Some(false)),
-        ("postgres:///d?user=u&host=/run/postgresql&port=5433", true, Some(false), Some(false)),
-        ("postgres://u@%2Frun%2Fpostgresql/d?sslmode=require", true, Some(false), Some(false)),
-        ("postgres://u@localhost/d?sslmode=prefer", true, Some(false), Some(false)),
-        ("postgres://u@localhost/d?sslmode=require", true, tls_needed, tls_needed),
-        ("postgres://u@db1,db2:5433,db3/d", false, tls_needed, Some(false)),
-        ("postgres://u@localhost,db2/d?options=-c%20search_path%3Dx", false, tls_needed, Some(false)),
-        ("postgres://u@10.0.0.1/d?sslmode=prefer&channel_binding=require", false, tls_needed, tls_needed),
-        ("postgres://u@db1/d?sslmode=verify-full", false, tls_needed, tls_needed),
-        ("postgres://u@db1/d?sslmode=disable", false, None, Some(false)),
-        ("postgres://u@localhost.example/d", false, tls_needed, Some(false)),
+        ("postgres://u@localhost/d", Some(false), Some(false)),
+        ("postgres://u@127.1.2.3,[::1]:5433/d", Some(false), Some(false)),
+        ("postgresql://u@%2Frun%2Fpostgresql/d", Some(false), Some(false)),
+        ("postgres://u@/d?host=/run/postgresql", Some(false), Some(false)),
+        ("postgres:///d?user=u&host=/run/postgresql&port=5433", Some(false), Some(false)),
+        ("postgres://u@%2Frun%2Fpostgresql/d?sslmode=require", Some(false), Some(false)),
+        ("postgres://u@localhost/d?sslmode=prefer", Some(false), Some(false)),
+        ("postgres://u@localhost/d?sslmode=require", tls_needed, tls_needed),
+        ("postgres://u@db1,db2:5433,db3/d", tls_needed, Some(false)),
+        ("postgres://u@localhost,db2/d?options=-c%20search_path%3Dx", tls_needed, Some(false)),
+        ("postgres://u@10.0.0.1/d?sslmode=prefer&channel_binding=require", tls_needed, tls_needed),
+        ("postgres://u@db1/d?sslmode=verify-full", tls_needed, tls_needed),
+        ("postgres://u@db1/d?sslmode=disable", None, Some(false)),
+        ("postgres://u@localhost.example/d", tls_needed, Some(false)),
     ];
-    for (text, is_local, tls, tls_if_cleartext) in table {
+    for (text, tls, tls_if_cleartext) in table {
         let url: PostgresUrl = text.parse().expect(text);
-        assert_eq!(url.is_local(), is_local, "{text}");
         assert_eq!(url.uses_tls(false).ok(), tls, "{text}");
         assert_eq!(url.uses_tls(true).ok(), tls_if_cleartext, "{text}");
         assert_eq!(url.to_string(), text);
