@@ -40,7 +40,9 @@ fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
         MintError::LifetimeTooLong(..) | MintError::LifetimeTooShort | MintError::RoleUnknown(..) => true,
         MintError::Key(_) => false,
     };
+    let is_bad_use = |error: &_| matches!(error, DataError::OtherPlace(_) | DataError::NoEntry(_));
     let is_usage = error.is::<ConfigError>()
+        || error.downcast_ref().is_some_and(is_bad_use)
         || error.downcast_ref().is_some_and(is_bad_setting)
         || error.downcast_ref().is_some_and(is_bad_token);
     if is_usage {

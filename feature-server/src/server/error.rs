@@ -9,7 +9,7 @@ use feature_api::schema::SchemaError;
 use feature_auth::SetupError;
 use feature_auth::keys::KeysError;
 use feature_auth::roots::RootsError;
-use feature_store::{CommitError, OpenError, PostgresOpenError};
+use feature_store::{CommitError, OpenError, PostgresOpenError, StoreError};
 use grpc_transcoding::rest::RouteError;
 
 use crate::net::tls::TlsError;
@@ -41,6 +41,9 @@ pub enum ServerError {
         /// The operating system's error.
         reason: io::Error,
     },
+    /// The revoked tokens in the database cannot be read.
+    #[error("the revoked tokens in the database cannot be read: {0}")]
+    Revocations(StoreError),
     /// The signing keys could not be read or created.
     #[error(transparent)]
     Keys(#[from] KeysError),

@@ -1,16 +1,18 @@
 //! Opens the store of a server: the one in its data folder, or a replica of the one that a fleet shares.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use feature_auth::roots;
+use feature_auth::{Authenticator, roots};
 use feature_store::{
-    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, StoreError,
-    Versioned,
+    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, Replica,
+    StoreError, Versioned,
 };
 use tokio::sync::{oneshot, watch};
-use tokio::time::interval;
+use tokio::task::spawn_blocking;
+use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
 use super::ServerError;
@@ -55,7 +57,7 @@ impl Storage {
         let Some(url) = &settings.store.url else {
             return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
         };
-        let engine = open_database(url, &settings.store)?;
+        let engine = open_database(url, &settings.store, Some(Uuid::new_v4()))?;
         let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
         let (end, failed) = oneshot::channel();
         let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
@@ -83,14 +85,51 @@ impl Fleet {
         }
     }
 
+    /// Reads the revoked tokens that the fleet has in common, and again after each change, on a task of its own.
+    ///
+    /// # Errors
+    /// [`ServerError::Revocations`] when they cannot be read now.
+    pub(super) async fn follow_revocations(&self, authenticator: Authenticator) -> Result<(), ServerError> {
+        let replica = Arc::clone(&self.replica.replica);
+        let mut marks = replica.revocation_marks();
+        marks.mark_unchanged();
+        authenticator.set_shared_revocations(&revocations(&replica).await.map_err(ServerError::Revocations)?);
+        let weak = Arc::downgrade(&replica);
+        drop(replica);
+        tokio::spawn(async move {
+            while marks.changed().await.is_ok() {
+                while let Some(replica) = weak.upgrade() {
+                    match revocations(&replica).await {
+                        Ok(entries) => {
+                            authenticator.set_shared_revocations(&entries);
+                            break;
+                        }
+                        // The last list stays.
+                        Err(_) => sleep(LOOK).await,
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
     /// Ends the following of the log.
     pub(super) fn stop(&mut self) {
         self.replica.stop();
     }
 }
 
-/// Opens the database with these settings.
-pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, ServerError> {
+async fn revocations(replica: &Arc<Replica>) -> Result<Vec<String>, StoreError> {
+    let replica = Arc::clone(replica);
+    let read = spawn_blocking(move || replica.revocations()).await;
+    read.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
+}
+
+/// Opens the database of a fleet. `id`: the id of a new store; without it there must be one.
+///
+/// # Errors
+/// [`ServerError`] names the setting that does not work, or what is wrong with the database.
+pub fn open_database(url: &str, store: &Store, id: Option<Uuid>) -> Result<PostgresEngine, ServerError> {
     let url: PostgresUrl = url.parse().expect("the URL was checked with the configuration");
     let is_encrypted = url.uses_tls(store.allow_cleartext).expect("the URL was checked with the configuration");
     let mut options = PostgresOptions::new(url);
@@ -109,7 +148,7 @@ pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, 
         }
         None => store.password.as_ref().map(|password| password.0.clone()),
     };
-    PostgresEngine::open(&options, Uuid::new_v4()).map_err(ServerError::Database)
+    PostgresEngine::open(&options, id).map_err(ServerError::Database)
 }
 
 /// What the store can do at the moment. Must be called on a tokio runtime, which looks at a replica's view from time to
@@ -122,23 +161,24 @@ pub(super) fn health(consistency: Option<&Arc<Consistency>>, accepts_writes: wat
     };
     let (reads, writes) = (watch::Sender::new(false), watch::Sender::new(false));
     let health = StoreHealth { reads: reads.subscribe(), writes: writes.subscribe() };
-    let consistency = Arc::clone(consistency);
+    let consistency = Arc::downgrade(consistency);
     tokio::spawn(async move {
         let mut looks = interval(LOOK);
-        // It ends with those who want to know.
-        while !reads.is_closed() {
-            looks.tick().await;
+        // It ends with the server, and so do those who want to know.
+        while let Some(consistency) = consistency.upgrade() {
             let takes_writes = *accepts_writes.borrow() && consistency.takes_writes();
             let set =
                 |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
             if set(&reads, consistency.is_fresh()) {
-                let staleness = consistency.staleness();
+                let staleness_ms = consistency.staleness().map(|age| age.as_millis() as u64);
                 match *reads.borrow() {
-                    true => tracing::info!(?staleness, "reads are as new as store.max_staleness_ms demands"),
-                    false => tracing::warn!(?staleness, "reads are older than store.max_staleness_ms allows"),
+                    true => tracing::info!(staleness_ms, "reads are as new as store.max_staleness_ms demands"),
+                    false => tracing::warn!(staleness_ms, "reads are older than store.max_staleness_ms allows"),
                 }
             }
             set(&writes, takes_writes);
+            drop(consistency);
+            looks.tick().await;
         }
     });
     health

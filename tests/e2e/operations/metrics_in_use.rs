@@ -10,18 +10,19 @@ use serde_json::{Value as Json, json};
 
 use super::metrics::{PATIENCE, Prometheus, scrape};
 use crate::support::harness::{Folder, Server, limited};
+use crate::support::postgres::database;
 use crate::tls::{TLS, served_on};
 
 const DASHBOARD: &str = include_str!("../../../deploy/grafana-dashboard.json");
 const RULES: &str = include_str!("../../../deploy/prometheus-rules.yml");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// A server that exports all metrics: it has TLS, an issuer, a store in its folder, and a write and a look at
-/// the free space behind it.
+/// A server that exports all metrics: it has TLS, an issuer and a database, and has done a write and looked at the free
+/// space of its disk.
 fn server_with_all_metrics() -> Server {
     let issuer = "[[auth.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"features\"\ninstance = \"demo\"\n\
                   jwks_url = \"https://127.0.0.1:1/keys\"\n";
-    let (server, _) = served_on(Folder::embedded(&format!("{TLS}{issuer}")));
+    let (server, _) = served_on(Folder::on(database(), &format!("{TLS}{issuer}")));
     let token = server.token("--role IAM_OWNER --instance demo");
     call(&server, &token, "PUT", r#"{"actions": true}"#);
     let deadline = Instant::now() + PATIENCE;
@@ -123,7 +124,7 @@ fn exported(metrics: &str) -> BTreeSet<[String; 3]> {
 #[test]
 fn promtool_accepts_the_rules_and_their_tests_pass() {
     let said = accepted(&["check", "rules", "prometheus-rules.yml"]);
-    assert!(said.contains("5 rules found"), "{said}");
+    assert!(said.contains("7 rules found"), "{said}");
     accepted(&["test", "rules", "prometheus-rules.test.yml"]);
 }
 
