@@ -21,6 +21,9 @@ const WHOLE_SERVER: &str = "";
 /// The service name of writes.
 const WRITES: &str = "zitadel.feature.v2.FeatureService.writes";
 
+/// All names.
+const NAMES: [&str; 3] = [WHOLE_SERVER, FEATURES, WRITES];
+
 /// What a store can do at the moment.
 #[derive(Debug, Clone)]
 pub struct StoreHealth {
@@ -35,21 +38,26 @@ pub struct StoreHealth {
 /// `draining`: whether the server is shutting down.
 pub async fn service(store: StoreHealth, draining: watch::Receiver<bool>) -> HealthServer<impl Health> {
     let (reporter, server) = tonic_health::server::health_reporter();
-    let (reads, writes, drains) = (*store.reads.borrow(), *store.writes.borrow(), *draining.borrow());
-    report(&reporter, reads, writes, drains).await;
-    tokio::spawn(keep_reporting(reporter, store, draining));
+    let mut reported = [ServingStatus::Unknown; 3];
+    let now = statuses(*store.reads.borrow(), *store.writes.borrow(), *draining.borrow());
+    report(&reporter, &mut reported, now).await;
+    tokio::spawn(keep_reporting(reporter, reported, store, draining));
     server
         .max_decoding_message_size(PUBLIC_MESSAGE_BYTES)
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip)
 }
 
-async fn keep_reporting(reporter: HealthReporter, store: StoreHealth, mut draining: watch::Receiver<bool>) {
+async fn keep_reporting(
+    reporter: HealthReporter,
+    mut reported: [ServingStatus; 3],
+    store: StoreHealth,
+    mut draining: watch::Receiver<bool>,
+) {
     let StoreHealth { mut reads, mut writes } = store;
     loop {
-        let (read, write, drain) =
-            (*reads.borrow_and_update(), *writes.borrow_and_update(), *draining.borrow_and_update());
-        report(&reporter, read, write, drain).await;
+        let now = statuses(*reads.borrow_and_update(), *writes.borrow_and_update(), *draining.borrow_and_update());
+        report(&reporter, &mut reported, now).await;
         tokio::select! {
             // After the store's own part has ended, it stays as it is, but the server can still drain.
             Ok(()) = reads.changed() => {}
@@ -60,11 +68,20 @@ async fn keep_reporting(reporter: HealthReporter, store: StoreHealth, mut draini
     }
 }
 
-async fn report(reporter: &HealthReporter, reads: bool, writes: bool, draining: bool) {
-    let status = |serving| if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    reporter.set_service_status(WHOLE_SERVER, status(!draining)).await;
-    reporter.set_service_status(FEATURES, status(!draining && reads)).await;
-    reporter.set_service_status(WRITES, status(!draining && writes)).await;
+/// The statuses of [`NAMES`].
+fn statuses(reads: bool, writes: bool, draining: bool) -> [ServingStatus; 3] {
+    [true, reads, writes]
+        .map(|works| if works && !draining { ServingStatus::Serving } else { ServingStatus::NotServing })
+}
+
+/// Reports what has changed: the reporter would send a status that is as before once more to its watchers.
+async fn report(reporter: &HealthReporter, reported: &mut [ServingStatus; 3], now: [ServingStatus; 3]) {
+    for ((name, reported), now) in NAMES.into_iter().zip(reported).zip(now) {
+        if *reported != now {
+            reporter.set_service_status(name, now).await;
+            *reported = now;
+        }
+    }
 }
 
 #[cfg(test)]
