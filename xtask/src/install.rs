@@ -26,7 +26,7 @@ const FOR_TESTS: Packages = &[
 const FOR_CAMPAIGNS: Packages =
     &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl"), ("strace", "strace")];
 
-const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd")];
+const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd"), ("postgresql", "pg_lsclusters")];
 
 const FOR_PROFILES: Packages = &[("linux-perf", "perf")];
 

@@ -81,8 +81,9 @@ Examples:
     },
     /// Compare the server as it is shipped with tonic alone and with etcd, and print a table of the goals.
     ///
-    /// Takes six to seven minutes after the build. `cargo xtask bench --help` lists the options. Installs etcd from
-    /// Debian's packages if it is missing.
+    /// Takes six to seven minutes after the build. `cargo xtask bench fleet` compares servers that share a PostgreSQL
+    /// instead. `cargo xtask bench --help` lists the options. Installs etcd and PostgreSQL from Debian's packages if
+    /// they are missing.
     #[command(disable_help_flag = true, after_help = "Example: cargo xtask bench")]
     Bench {
         /// Arguments for the benchmarks.

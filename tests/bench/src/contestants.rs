@@ -1,19 +1,22 @@
-//! The contestants: the feature server, tonic alone, and etcd, each with its calls.
+//! The contestants: the feature server, tonic alone, etcd and PostgreSQL, each with its calls.
 
 mod bare;
 mod etcd;
 mod feature;
 mod frame;
+mod postgres;
 mod writers;
 
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
+use tokio::net::TcpListener;
 
 pub use bare::bare;
 pub use etcd::Etcd;
-pub use feature::{Data, Feature};
+pub use feature::{Data, Feature, shows};
 pub use frame::{framed, message};
+pub use postgres::{Postgres, Standby};
 
 /// The path of a program of this repository that was built together with this one.
 ///
@@ -24,4 +27,9 @@ pub fn built(profile: &str, name: &str) -> Result<PathBuf> {
     let path = target.join(profile).join(name);
     ensure!(path.is_file(), "there is no {}: `cargo xtask bench` builds it", path.display());
     Ok(path)
+}
+
+/// An address whose port was free a moment ago.
+async fn free_address() -> Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
 }

@@ -1,5 +1,6 @@
 //! The goals, one after the other, each with its baseline.
 
+mod fleet;
 mod reads;
 mod scale;
 mod writes;
@@ -35,6 +36,17 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(reads::during_writes(plan).await?);
     rows.extend(writes::against_etcd(plan).await?);
     rows.extend(scale::many_users(plan).await?);
+    Ok(rows)
+}
+
+/// Measures the goals of servers that share a PostgreSQL, and prints each row as soon as it is measured.
+pub async fn measure_fleet(plan: &Plan) -> Result<Vec<Row>> {
+    let mut rows = fleet::reads::against_embedded(plan).await?;
+    rows.extend(fleet::reads::of_many_servers(plan).await?);
+    rows.extend(fleet::writes::against_commits(plan).await?);
+    rows.extend(fleet::writes::against_etcd(plan).await?);
+    rows.extend(fleet::propagation::to_another_server(plan).await?);
+    rows.extend(fleet::starts::many_users(plan).await?);
     Ok(rows)
 }
 

@@ -14,7 +14,7 @@ use hdrhistogram::Histogram;
 use http::Request;
 
 pub use client::Client;
-pub use closed_loop::{Until, closed_loop};
+pub use closed_loop::{Until, closed_loop, closed_loop_on};
 pub use cores::connect;
 pub use open_loop::open_loop;
 
@@ -85,8 +85,13 @@ impl Measured {
         self.latency_us.value_at_quantile(0.99) as f64
     }
 
+    /// The median of the latency, in microseconds.
+    pub fn median_us(&self) -> f64 {
+        self.latency_us.value_at_quantile(0.5) as f64
+    }
+
     /// `latencies`: in microseconds.
-    fn of(latencies: &[u64], elapsed: Duration) -> Result<Self> {
+    pub fn of(latencies: &[u64], elapsed: Duration) -> Result<Self> {
         let mut latency_us = Histogram::new(3)?;
         latencies.iter().try_for_each(|latency| latency_us.record(*latency))?;
         Ok(Self { calls: latencies.len() as u64, elapsed, latency_us })

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// A fast allocator, since the load shares the machine with the server.
 #[global_allocator]
@@ -35,9 +35,19 @@ Examples:
   cargo xtask bench                             everything
   cargo xtask bench --rounds 15 'tonic alone'   the rows whose text contains 'tonic alone', more exactly
   cargo xtask bench --users 10000000 users      ten million users
-  cargo xtask bench --json target/bench.json    the figures for a program, too"
+  cargo xtask bench --json target/bench.json    the figures for a program, too
+  cargo xtask bench fleet                       servers that share a PostgreSQL
+  cargo xtask bench fleet propagation           its rows whose text contains 'propagation'"
 )]
 struct Arguments {
+    #[command(flatten)]
+    measurement: Measurement,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct Measurement {
     /// The number of measurements of each side.
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
@@ -53,12 +63,16 @@ struct Arguments {
     json: Option<PathBuf>,
     /// Only goals whose text contains this.
     filter: Option<String>,
-    #[command(subcommand)]
-    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
+    /// Compare servers that share a PostgreSQL with one on its own, with PostgreSQL's own commits and with three nodes
+    /// of etcd.
+    ///
+    /// PostgreSQL is of Debian's packages. It refuses to run as root and is started as its own user, which only root
+    /// can do.
+    Fleet(Measurement),
     /// Record with `perf` where a server spends its time; `cargo xtask profile` makes a graph of it.
     #[command(hide = true)]
     Record {
@@ -86,19 +100,23 @@ async fn main() -> ExitCode {
 
 /// Measures the goals. A missed goal is printed and is not an error; a wrong answer is an error.
 async fn run(arguments: Arguments) -> Result<()> {
-    if let Some(Command::Record { load, seconds, output }) = arguments.command {
-        return record::record(load, Duration::from_secs(seconds), &output).await;
-    }
+    let (measurement, is_fleet) = match arguments.command {
+        Some(Command::Record { load, seconds, output }) => {
+            return record::record(load, Duration::from_secs(seconds), &output).await;
+        }
+        Some(Command::Fleet(measurement)) => (measurement, true),
+        None => (arguments.measurement, false),
+    };
     let plan = goals::Plan {
-        rounds: arguments.rounds.into(),
-        round: Duration::from_millis(arguments.round_ms),
-        users: arguments.users as usize,
-        filter: arguments.filter.unwrap_or_default(),
+        rounds: measurement.rounds.into(),
+        round: Duration::from_millis(measurement.round_ms),
+        users: measurement.users as usize,
+        filter: measurement.filter.unwrap_or_default(),
     };
     println!("{}", table::header());
-    let rows = goals::measure(&plan).await?;
+    let rows = if is_fleet { goals::measure_fleet(&plan).await? } else { goals::measure(&plan).await? };
     ensure!(!rows.is_empty(), "there is no such row");
-    if let Some(path) = arguments.json {
+    if let Some(path) = measurement.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)
             .with_context(|| format!("writing {}", path.display()))?;
     }

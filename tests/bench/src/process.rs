@@ -2,7 +2,8 @@
 
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -12,6 +13,9 @@ use tokio::time::timeout;
 /// The maximum time for a server to start or end. With ten million users it builds its projection for more than a
 /// minute.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// The maximum time for a server to end at once.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A running server. Dropping it kills the process.
 pub struct Process {
@@ -84,6 +88,16 @@ impl Process {
         ensure!(sent.success(), "SIGTERM could not be sent");
         timeout(PATIENCE, self.child.wait()).await.context("the server did not end")??;
         Ok(())
+    }
+
+    /// Sends a signal that ends the process soon, and waits for its end without giving way to other tasks.
+    pub fn end_at_once(&mut self, signal: &str) {
+        // A failure leaves the process to the killing on drop.
+        let _ = std::process::Command::new("kill").args(["-s", signal, &self.id.to_string()]).status();
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < SOON {
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn read(&self, file: &str) -> Result<String> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 pub struct Row {
     /// The comparison and the figure.
     pub what: String,
-    /// The ratio to the baseline in each round; without a baseline, the figure itself.
+    /// The ratio to the baseline in each round; without a baseline, the figure itself, from one round or more.
     pub value: Series,
     /// The goal for the median.
     pub goal: Goal,
@@ -75,9 +75,9 @@ impl Row {
         Self { what, verdict: goal.verdict(value.median), value, goal, ours, baseline, unit }
     }
 
-    /// The row of a figure without a baseline.
-    pub fn figure(what: String, unit: &'static str, value: f64, goal: Goal) -> Self {
-        let value = Series::of([value]);
+    /// The row of a figure without a baseline. `values`: its value of each round.
+    pub fn figure(what: String, unit: &'static str, values: &[f64], goal: Goal) -> Self {
+        let value = Series::of(values.iter().copied());
         Self { what, verdict: goal.verdict(value.median), ours: value.clone(), value, goal, baseline: None, unit }
     }
 }
@@ -137,13 +137,14 @@ impl fmt::Display for Goal {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Series { median, min, max, .. } = self.value;
+        let Series { median, min, max, rounds } = &self.value;
         let verdict = match self.verdict {
             Verdict::Missed => "MISSED",
             Verdict::Met => "met",
             Verdict::Aim => "aim",
         };
-        let range = self.baseline.as_ref().map(|_| format!("{min:.2}–{max:.2}")).unwrap_or_default();
+        let range =
+            if rounds.len() > 1 || self.baseline.is_some() { format!("{min:.2}–{max:.2}") } else { String::new() };
         write!(f, "{:<62} {median:>7.2} {range:>14} {} {verdict:<6}", self.what, self.goal)?;
         if let Some(baseline) = &self.baseline {
             write!(f, " {:.1} : {:.1} {}", self.ours.median, baseline.median, self.unit)?;

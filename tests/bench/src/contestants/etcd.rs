@@ -1,23 +1,27 @@
 //! etcd from Debian's packages, with default settings, and the two calls that the goals need. The few small messages
 //! are written by hand.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::Request;
 use prost::Message;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use super::frame::{decode, request};
+use super::free_address;
 use super::writers::writes;
 use crate::load::{Call, Client};
 use crate::process::Process;
 
 /// A running etcd with a data folder of its own.
 pub struct Etcd {
-    /// The process.
+    /// The process; of several nodes, the leader: the others pass writes on to it.
     pub process: Process,
+    _others: Vec<Process>,
     _data: TempDir,
 }
 
@@ -37,6 +41,8 @@ struct PutResponse {
 
 #[derive(Clone, PartialEq, Message)]
 struct Header {
+    #[prost(uint64, tag = "2")]
+    member_id: u64,
     /// Signed in etcd's proto, but never below 0.
     #[prost(uint64, tag = "3")]
     revision: u64,
@@ -50,20 +56,50 @@ struct RangeRequest {
     serializable: bool,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct StatusResponse {
+    #[prost(message, tag = "1")]
+    header: Option<Header>,
+    /// The id of the leader, or 0 without one.
+    #[prost(uint64, tag = "4")]
+    leader: u64,
+}
+
 impl Etcd {
-    /// Starts etcd with a data folder in `parent`, on the same disk as the other contestants.
-    pub async fn start(parent: &std::path::Path) -> Result<Self> {
+    /// Starts one node with a data folder in `parent`, on the same disk as the other contestants.
+    pub async fn start(parent: &Path) -> Result<Self> {
+        Self::start_nodes(parent, 1).await
+    }
+
+    /// Starts several nodes, which keep every write on most of them, each with a data folder in `parent`.
+    pub async fn start_nodes(parent: &Path, nodes: usize) -> Result<Self> {
         let data = tempfile::tempdir_in(parent)?;
-        let (client, peer) = (free_address().await?, free_address().await?);
-        let mut command = Command::new("etcd");
-        command.arg("--data-dir").arg(data.path()).args(["--log-level", "error"]);
-        for (flag, address) in [("client", &client), ("peer", &peer)] {
-            command.arg(format!("--listen-{flag}-urls")).arg(format!("http://{address}"));
+        let mut addresses = Vec::new();
+        for _ in 0..nodes {
+            addresses.push((free_address().await?, free_address().await?));
         }
-        command.arg("--advertise-client-urls").arg(format!("http://{client}"));
-        command.arg("--initial-advertise-peer-urls").arg(format!("http://{peer}"));
-        command.arg("--initial-cluster").arg(format!("default=http://{peer}"));
-        Ok(Self { process: Process::start_at(command, client).await?, _data: data })
+        let members = addresses.iter().enumerate().map(|(node, (_, peer))| format!("node-{node}=http://{peer}"));
+        let members = members.collect::<Vec<_>>().join(",");
+        // All at once, since a node listens only after most of them have elected a leader.
+        let mut starting = JoinSet::new();
+        for (node, (client, peer)) in addresses.into_iter().enumerate() {
+            let mut command = Command::new("etcd");
+            let name = format!("node-{node}");
+            command.arg("--data-dir").arg(data.path().join(&name)).args(["--log-level", "error", "--name", &name]);
+            for (flag, address) in [("client", &client), ("peer", &peer)] {
+                command.arg(format!("--listen-{flag}-urls")).arg(format!("http://{address}"));
+            }
+            command.arg("--advertise-client-urls").arg(format!("http://{client}"));
+            command.arg("--initial-advertise-peer-urls").arg(format!("http://{peer}"));
+            command.arg("--initial-cluster").arg(&members);
+            starting.spawn(Process::start_at(command, client));
+        }
+        let (mut leader, mut others) = (None, Vec::new());
+        while let Some(started) = starting.join_next().await {
+            let node = started??;
+            if leads(&node).await? { leader = Some(node) } else { others.push(node) }
+        }
+        Ok(Self { process: leader.context("no node of etcd leads the others")?, _others: others, _data: data })
     }
 
     /// Puts a value of `bytes` bytes, then makes a read of that value. No other client writes, so the revision in the
@@ -94,7 +130,10 @@ fn put(key: &str, value: u8, bytes: usize) -> Request<Bytes> {
     request("/etcdserverpb.KV/Put", &PutRequest { key: key.into(), value: vec![value; bytes] }.encode_to_vec())
 }
 
-/// An address whose port was free a moment ago.
-async fn free_address() -> Result<String> {
-    Ok(TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string())
+/// Whether a node leads the others.
+async fn leads(node: &Process) -> Result<bool> {
+    let client = Client::connect(&node.address).await?;
+    let answer = client.answer(request("/etcdserverpb.Maintenance/Status", &[])).await?;
+    let status: StatusResponse = decode(&answer)?;
+    Ok(status.leader == status.header.context("an answer without a header")?.member_id)
 }

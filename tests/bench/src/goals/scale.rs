@@ -11,7 +11,7 @@ use crate::load::{Client, Concurrency, Until, closed_loop};
 use crate::table::{Goal, Row};
 
 /// The load that writes the users.
-const WRITERS: Concurrency = Concurrency { connections: 16, streams: 32 };
+pub(super) const WRITERS: Concurrency = Concurrency { connections: 16, streams: 32 };
 
 /// The load that reads them.
 const READERS: Concurrency = Concurrency { connections: 10, streams: 1 };
@@ -46,7 +46,8 @@ pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
     let data = server.stop().await?;
     let (data, seconds) = start(data, users).await?;
     let bounds = Bounds::of(users);
-    let row = |name, unit, value, most| told(Row::figure(format!("{what}: {name}"), unit, value, Goal::at_most(most)));
+    let row =
+        |name, unit, value, most| told(Row::figure(format!("{what}: {name}"), unit, &[value], Goal::at_most(most)));
     let mut rows = vec![row("seconds to the first answer after a clean stop", "s", seconds, bounds.clean_start_s)];
     let data = data.stop().await?;
     data.remove_projection()?;
@@ -65,7 +66,7 @@ pub(super) async fn many_users(plan: &Plan) -> Result<Vec<Row>> {
 }
 
 /// Starts a server. Returns the seconds until it has answered a call.
-async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
+pub(super) async fn start(data: Data, users: usize) -> Result<(Feature, f64)> {
     let begun = Instant::now();
     let server = data.serve(&[]).await?;
     let last = server.get_of_many(move |_| users - 1);

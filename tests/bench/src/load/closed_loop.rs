@@ -1,5 +1,6 @@
 //! The closed loop: each client makes its next call as soon as the previous one is answered.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -19,8 +20,12 @@ pub enum Until {
 
 /// Makes calls in a closed loop until the end.
 pub async fn closed_loop(address: &str, call: &Call, concurrency: Concurrency, until: Until) -> Result<Measured> {
-    let call = call.clone();
-    let sockets = connect(address, concurrency.connections).await?;
+    closed_loop_on(connect(address, concurrency.connections).await?, call, concurrency.streams, until).await
+}
+
+/// Makes calls on these connections, which may lead to several servers.
+pub async fn closed_loop_on(sockets: Vec<TcpStream>, call: &Call, streams: usize, until: Until) -> Result<Measured> {
+    let (call, concurrency) = (call.clone(), Concurrency { connections: sockets.len(), streams });
     on_each_core(sockets, move |share| run(share, call.clone(), concurrency, until)).await
 }
 

@@ -36,13 +36,24 @@ impl Feature {
 
     /// Durable writes. Each writer has its own user.
     pub fn sets(&self, writers: usize) -> Call {
+        self.sets_of("writer", writers)
+    }
+
+    /// The same with other users, `NAME-0` and so on. The first write of each sets true, the second one false.
+    pub fn sets_of(&self, name: &str, writers: usize) -> Call {
         let tenant = self.tenant("demo", "acme");
         let set = |writer, value| {
-            let user_id = format!("writer-{writer}");
+            let user_id = format!("{name}-{writer}");
             let message = SetUserFeatureRequest { user_id, actions: Some(value), ..Default::default() };
             tenant.request("SetUserFeatures", &message)
         };
         writes(writers, set, sequence)
+    }
+
+    /// The read of the first user of these writes.
+    pub fn get_of(&self, name: &str) -> Request<Bytes> {
+        let message = GetUserFeaturesRequest { user_id: format!("{name}-0"), inheritance: true };
+        self.tenant("demo", "acme").request("GetUserFeatures", &message)
     }
 
     /// The first write of two features of a user; the turn is the number of the user.
@@ -140,6 +151,12 @@ impl Tenant {
 
 fn id(id: &str) -> HeaderValue {
     HeaderValue::from_str(id).expect("an id is ASCII")
+}
+
+/// Whether the answer to a read has what a write to this user has set.
+pub fn shows(answer: &[u8], value: bool) -> Result<bool> {
+    let answer: GetUserFeaturesResponse = decode(answer)?;
+    Ok(answer.actions == Some(FeatureFlag { enabled: value, source: Source::User.into() }))
 }
 
 /// The sequence of a user, from the answer to a write.
