@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::check::History;
 use super::database::session::until;
-use super::record::{Asks, Nanos, Place, Record};
+use super::record::{Nanos, Place, Record};
 use crate::workload::feature::Scope;
 use caller::Caller;
 
@@ -47,8 +47,6 @@ pub struct Shared {
     next_id: AtomicU64,
     /// Tells the requests of this run from those of others.
     run: u64,
-    /// Whether reads may ask for a revision.
-    names_revisions: bool,
     /// The revision of a write that was acknowledged a moment ago, by any server.
     last: Mutex<Option<Place>>,
 }
@@ -68,7 +66,7 @@ pub struct Scopes {
 
 impl Shared {
     /// For all cycles of a campaign.
-    pub fn new(run: u64, names_revisions: bool) -> Self {
+    pub fn new(run: u64) -> Self {
         Self {
             epoch: Instant::now(),
             stopping: AtomicBool::new(false),
@@ -76,7 +74,6 @@ impl Shared {
             ready: Default::default(),
             next_id: AtomicU64::new(0),
             run,
-            names_revisions,
             last: Mutex::new(None),
         }
     }
@@ -174,14 +171,6 @@ impl Load {
         }
         Ok(record)
     }
-}
-
-/// Whether the answers of the servers name revisions.
-pub async fn names_revisions(target: &Target) -> Result<bool> {
-    let shared = Arc::new(Shared::new(0, false));
-    let mut caller = Caller::new(shared, target, 0, Rng::new())?;
-    caller.read(&Scope::system(), Asks::Any).await.context("a new server does not answer")?;
-    Ok(caller.record.reads.iter().any(|call| call.place.is_some()))
 }
 
 /// Waits until each server shows every scope as the log has it.

@@ -1,5 +1,5 @@
-//! What happens to a fleet in a cycle, under load. A fault of the leader ends with a failover by hand: the named standby
-//! is promoted, and the old leader comes back as a standby.
+//! What happens to a fleet in a cycle, under load. A fault of the leader ends with a failover by hand: the named
+//! standby is promoted, and the old leader comes back as a standby.
 
 use std::fs;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::time::timeout;
 
+use super::by_hand::Fleet;
 use super::clients::{Load, SERVERS};
 use super::database::cluster::SMALL_DISK;
 use super::database::network::Direction;
 use super::database::processes;
 use super::database::session::{self, PATIENCE, until};
-use super::harness::Fleet;
+use super::harness::ALL;
 use super::record::Nanos;
 use super::watch::Outage;
 use crate::disk::device;
@@ -104,18 +105,17 @@ impl Fault {
 /// Promotes the named standby, and brings the old leader back as a standby. `release`: lets the old leader, which still
 /// takes itself for one, be reached again.
 async fn fail_over(fleet: &mut Fleet, load: &Load, release: impl AsyncFnOnce(&Fleet) -> Result<()>) -> Result<()> {
-    let all: Vec<_> = (0..SERVERS).collect();
     let old = fleet.cluster.fail_over().await?;
-    load.shared.more(SOME, &all).await.context("after the failover")?;
+    load.shared.more(SOME, &ALL).await.context("after the failover")?;
     release(fleet).await?;
     if fleet.cluster.node(old).runs() {
         // The servers connect anew, and may meet the old leader, which still answers.
         let sql = format!("SELECT count(pg_terminate_backend(pid)) FROM {CONNECTIONS}");
         let _: i64 = session::value(&fleet.cluster.client().await?, &sql).await?;
-        load.shared.more(2 * SOME, &all).await.context("beside the old leader")?;
+        load.shared.more(2 * SOME, &ALL).await.context("beside the old leader")?;
     }
     fleet.cluster.rebuild(old).await?;
-    load.shared.more(SOME, &all).await.context("after the old leader came back")
+    load.shared.more(SOME, &ALL).await.context("after the old leader came back")
 }
 
 /// The connections of the servers.
@@ -136,24 +136,24 @@ async fn terminate(fleet: &mut Fleet, load: &Load, count: u64) -> Result<()> {
         let goes_on = async || Ok(load.shared.acknowledged().iter().sum::<u64>() > before);
         until("writes go on", PATIENCE, goes_on).await?;
     }
-    fleet.counts.note("connections terminated", terminated);
-    load.shared.more(SOME, &[0, 1, 2]).await
+    fleet.harness.counts.note("connections terminated", terminated);
+    load.shared.more(SOME, &ALL).await
 }
 
 async fn kill_server(fleet: &mut Fleet, load: &Load, from: Nanos) -> Result<Outage> {
-    let server = fleet.rng.usize(..SERVERS);
-    let others: Vec<_> = (0..SERVERS).filter(|other| *other != server).collect();
-    fleet.replicas.kill(server).await?;
+    let server = fleet.harness.rng.usize(..SERVERS);
+    let others: Vec<_> = ALL.into_iter().filter(|other| *other != server).collect();
+    fleet.harness.replicas.kill(server).await?;
     load.shared.more(SOME, &others).await.context("beside a killed server")?;
-    fleet.replicas.start_one(server).await?;
+    fleet.harness.replicas.start_one(server).await?;
     let to = load.shared.now();
     load.shared.more(SOME, &[server]).await.context("after its start")?;
     Ok(Outage { server: Some(server), from, to, is_down: true })
 }
 
 async fn cut_off_server(fleet: &mut Fleet, load: &Load, from: Nanos) -> Result<Outage> {
-    let server = fleet.rng.usize(..SERVERS);
-    let others: Vec<_> = (0..SERVERS).filter(|other| *other != server).collect();
+    let server = fleet.harness.rng.usize(..SERVERS);
+    let others: Vec<_> = ALL.into_iter().filter(|other| *other != server).collect();
     fleet.network.cut_off_server(server, &fleet.cluster.ports())?;
     load.shared.more(SOME, &others).await.context("beside a server without database")?;
     let is_unready = async || Ok(!load.shared.is_ready(server));

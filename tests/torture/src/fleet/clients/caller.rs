@@ -28,6 +28,9 @@ const READ: Duration = Duration::from_secs(3);
 /// The longest pause between two calls.
 const PAUSE_US: u64 = 20_000;
 
+/// How a server begins that could not reach the database, and has written nothing.
+const REFUSED: &str = "the store is not available";
+
 /// A client, and what it has sent and seen.
 pub struct Caller {
     pub shared: Arc<Shared>,
@@ -80,7 +83,7 @@ impl Caller {
     pub async fn read(&mut self, scope: &Scope, mut asks: Asks) -> Option<&Read> {
         let asked = match &asks {
             Asks::AtLeast(place) => Some(place.to_string()),
-            Asks::Latest if self.shared.names_revisions => Some("latest".to_owned()),
+            Asks::Latest => Some("latest".to_owned()),
             _ => None,
         };
         let asked = asked.map(|asked| ("feature-min-revision", asked.parse().expect("a revision is ASCII")));
@@ -99,11 +102,6 @@ impl Caller {
     /// How a reader asks that expects nothing but health.
     pub fn expects(&self) -> Asks {
         if self.shared.is_ready(self.server) { Asks::Ready } else { Asks::Any }
-    }
-
-    /// Whether it may ask for revisions.
-    pub fn names_revisions(&self) -> bool {
-        self.shared.names_revisions
     }
 
     /// Waits until the server shows a scope as the log has it. Not recorded.
@@ -131,6 +129,8 @@ fn refusal(status: &Status) -> Answer {
             Some(actual) => Answer::Mismatch(actual),
             None => Answer::Refused(status.to_string()),
         },
+        // The server's own words, and not those of a connection that broke.
+        Code::Unavailable if status.message().starts_with(REFUSED) => Answer::Refused(status.to_string()),
         Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded | Code::Internal => {
             Answer::Unknown(status.to_string())
         }

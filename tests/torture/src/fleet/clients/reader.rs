@@ -9,7 +9,7 @@ pub async fn read(mut caller: Caller, scopes: Vec<Scope>) -> Record {
     while caller.goes_on().await {
         let scope = &scopes[caller.rng.usize(..scopes.len())];
         let asks = match caller.rng.u8(..10) {
-            0 if caller.names_revisions() => Asks::Latest,
+            0 => Asks::Latest,
             1..4 => caller.shared.last().map_or(Asks::Any, Asks::AtLeast),
             _ => caller.expects(),
         };
