@@ -3,6 +3,7 @@
 //! By hand, in many quick cycles, and by Patroni in a few real ones. Then negative controls, which must be caught.
 
 mod by_hand;
+mod by_patroni;
 mod check;
 mod clients;
 mod controls;
@@ -10,6 +11,7 @@ mod counts;
 mod database;
 mod faults;
 mod harness;
+mod propagation;
 mod record;
 mod replicas;
 mod watch;
@@ -20,6 +22,7 @@ use clap::{Args, ValueEnum};
 use crate::report::Report;
 use crate::server::Binary;
 use by_hand::Fleet;
+use counts::Counts;
 
 /// What to do to a fleet.
 #[derive(Args, Debug, Clone, Default)]
@@ -33,22 +36,36 @@ pub struct Options {
 enum Part {
     /// Faults of every kind, with failovers by hand
     ByHand,
+    /// How long a write takes to the other servers
+    Propagation,
     /// A database that loses acknowledged writes, which must be noticed
     Controls,
+    /// Failovers by Patroni
+    Patroni,
 }
 
 /// Runs the campaign in so many rounds. Each has one fault of each kind.
 pub async fn fleet(binary: &Binary, options: &Options, rounds: u32, seed: u64) -> Result<Report> {
     let runs = |part| options.part.is_none_or(|only| only == part);
-    let mut fleet = Fleet::start(binary, seed).await?;
-    if runs(Part::ByHand) {
-        fleet.rounds(rounds).await?;
-        let mistaken = fleet.harness.counts.mistaken;
-        ensure!(mistaken > 0, "no unknown outcome was written, so a checker that takes errors for 'no' finds nothing");
-        fleet.harness.counts.note("unknown outcomes written", mistaken);
+    let mut counts = Counts::default();
+    if [Part::ByHand, Part::Propagation, Part::Controls].into_iter().any(runs) {
+        let mut fleet = Fleet::start(binary, seed).await?;
+        if runs(Part::Propagation) {
+            propagation::measure(&mut fleet).await?;
+        }
+        if runs(Part::ByHand) {
+            fleet.rounds(rounds).await?;
+            let mistaken = fleet.harness.counts.mistaken;
+            ensure!(mistaken > 0, "no unknown outcome was written, so nothing shows that the checkers look at them");
+            fleet.harness.counts.note("unknown outcomes that were written", mistaken);
+        }
+        if runs(Part::Controls) {
+            controls::rollbacks(&mut fleet, rounds.div_ceil(2)).await?;
+        }
+        counts.extend(fleet.stop().await?);
     }
-    if runs(Part::Controls) {
-        controls::rollbacks(&mut fleet, rounds.div_ceil(2)).await?;
+    if runs(Part::Patroni) {
+        counts.extend(by_patroni::failovers(binary, rounds.div_ceil(10), seed).await?);
     }
-    Ok(fleet.stop().await?.report(seed))
+    Ok(counts.report(seed))
 }

@@ -16,7 +16,7 @@ use super::check::History;
 use super::database::session::until;
 use super::record::{Nanos, Place, Record};
 use crate::workload::feature::Scope;
-use caller::Caller;
+pub use caller::Caller;
 
 /// The number of servers.
 pub const SERVERS: usize = 3;

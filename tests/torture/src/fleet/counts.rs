@@ -21,6 +21,8 @@ pub struct Counts {
     told: usize,
     /// How long writes were away, for each failover.
     away: Vec<Nanos>,
+    /// The same under Patroni.
+    away_by_patroni: Vec<Nanos>,
     slowest_read: Nanos,
     cycles: u32,
     /// What a checker found that takes an error for 'not written'.
@@ -57,11 +59,28 @@ impl Counts {
 
     /// Notes the longest time without an acknowledged write that ended after a fault.
     pub fn away(&mut self, record: &Record, fault: Nanos) {
-        let acknowledged = record.writes.iter().filter(|call| matches!(call.answer, Answer::Acknowledged(..)));
-        let mut ends: Vec<_> = acknowledged.map(|call| call.end).collect();
-        ends.sort_unstable();
-        let gaps = ends.windows(2).filter(|pair| pair[1] > fault).map(|pair| pair[1] - pair[0]);
-        self.away.extend(gaps.max());
+        self.away.extend(gap(record, fault));
+    }
+
+    /// The same under Patroni.
+    pub fn away_by_patroni(&mut self, record: &Record, fault: Nanos) {
+        self.away_by_patroni.extend(gap(record, fault));
+    }
+
+    /// Adds the results of another part.
+    pub fn extend(&mut self, other: Self) {
+        other.notes.into_iter().for_each(|(what, count)| self.note(what, count));
+        for (kind, count) in other.problems {
+            *self.problems.entry(kind).or_default() += count;
+        }
+        self.broken.extend(other.broken);
+        self.away.extend(other.away);
+        self.away_by_patroni.extend(other.away_by_patroni);
+        self.figures.extend(other.figures);
+        self.false_alarms += other.false_alarms;
+        self.slowest_read = self.slowest_read.max(other.slowest_read);
+        self.cycles += other.cycles;
+        self.mistaken += other.mistaken;
     }
 
     /// Counts problems. `cycle`: what the campaign did.
@@ -101,10 +120,11 @@ impl Counts {
         }
         report.notes.push(format!("seed {seed}"));
         report.notes.extend(self.notes.into_iter().map(|(what, count)| format!("{count} {what}")));
-        self.away.sort_unstable();
-        if let (Some(middle), Some(longest)) = (self.away.get(self.away.len() / 2), self.away.last()) {
+        for (away, by) in [(&mut self.away, "by hand"), (&mut self.away_by_patroni, "by Patroni")] {
+            away.sort_unstable();
+            let (Some(middle), Some(longest)) = (away.get(away.len() / 2), away.last()) else { continue };
             let [middle, longest] = [*middle, *longest].map(|away| Duration::from_nanos(away).as_secs_f64());
-            report.notes.push(format!("writes away for {middle:.1} s in the median and {longest:.1} s at most"));
+            report.notes.push(format!("writes away {by} for {middle:.1} s in the median and {longest:.1} s at most"));
         }
         let slowest = Duration::from_nanos(self.slowest_read).as_millis();
         report.notes.push(format!("the slowest read took {slowest} ms"));
@@ -118,4 +138,12 @@ impl Counts {
             eprintln!("fleet: {cycle}: {problem}");
         }
     }
+}
+
+/// The longest time without an acknowledged write that ended after a moment.
+fn gap(record: &Record, moment: Nanos) -> Option<Nanos> {
+    let acknowledged = record.writes.iter().filter(|call| matches!(call.answer, Answer::Acknowledged(..)));
+    let mut ends: Vec<_> = acknowledged.map(|call| call.end).collect();
+    ends.sort_unstable();
+    ends.windows(2).filter(|pair| pair[1] > moment).map(|pair| pair[1] - pair[0]).max()
 }

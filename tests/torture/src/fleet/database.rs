@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod network;
 pub mod node;
+pub mod patroni;
 pub mod processes;
 pub mod session;
 pub mod table;

@@ -40,8 +40,6 @@ pub struct Sample {
     pub at: Nanos,
     /// The health of reads; `None` without an answer.
     pub reads: Option<bool>,
-    /// That of writes.
-    pub writes: Option<bool>,
     /// The status of `/readyz`.
     pub readyz: Option<u16>,
 }
@@ -121,10 +119,10 @@ async fn watch(
     let mut client = HealthClient::new(channel);
     while !stopping.load(Ordering::Relaxed) {
         let at = shared.now();
-        let (reads, writes) = (status(&mut client, READS).await, status(&mut client, WRITES).await);
+        let reads = status(&mut client, READS).await;
         let readyz = timeout(Duration::from_secs(2), readyz(&monitoring)).await.ok().flatten();
         shared.ready[server].store(reads == Some(true), Ordering::Relaxed);
-        samples.push(Sample { server, at, reads, writes, readyz });
+        samples.push(Sample { server, at, reads, readyz });
         sleep(LOOK).await;
     }
     samples

@@ -39,7 +39,7 @@ log_min_error_statement = panic
 ";
 
 /// The names of the nodes, by which a leader knows its standbys.
-const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+pub const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
 /// One PostgreSQL. Dropping it kills it.
 pub struct Node {
@@ -57,9 +57,7 @@ pub struct Node {
 impl Node {
     /// A node without data. `number`: from 0.
     pub fn new(folder: &Path, number: usize, port: u16, device: Option<Device>) -> Result<Self> {
-        let versions = fs::read_dir("/usr/lib/postgresql").context("PostgreSQL is not installed")?;
-        let versions = versions.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-        let programs = versions.into_iter().max().context("PostgreSQL is not installed")?.join("bin");
+        let programs = programs()?;
         let name = NAMES[number];
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
@@ -81,11 +79,6 @@ impl Node {
     /// The mount point of its small disk, if it has one.
     pub fn disk(&self) -> Option<PathBuf> {
         self.device.as_ref().map(Device::path)
-    }
-
-    /// The folder of the programs of PostgreSQL.
-    pub fn programs(&self) -> &Path {
-        &self.programs
     }
 
     /// Makes a new, empty database.
@@ -205,6 +198,13 @@ impl Drop for Node {
             processes::kill(id);
         }
     }
+}
+
+/// The folder of the programs of the newest PostgreSQL here.
+pub fn programs() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").context("PostgreSQL is not installed")?;
+    let versions = versions.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    Ok(versions.into_iter().max().context("PostgreSQL is not installed")?.join("bin"))
 }
 
 /// Makes a file or folder the property of the user `postgres`, as its private one.
