@@ -51,10 +51,15 @@ async fn status(server: &Server, service: &str) -> Result<ServingStatus> {
 
 /// The status of `/readyz`; `None` without an answer.
 pub async fn readyz(address: &str) -> Option<u16> {
+    status_of(address, "/readyz").await
+}
+
+/// The status of a path over HTTP/1.1; `None` without an answer.
+pub async fn status_of(address: &str, path: &str) -> Option<u16> {
     let socket = TcpStream::connect(address).await.ok()?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.ok()?;
     let connection = tokio::spawn(connection);
-    let request = Request::get("/readyz").header("host", address).body(Full::<Bytes>::default()).ok()?;
+    let request = Request::get(path).header("host", address).body(Full::<Bytes>::default()).ok()?;
     let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
     connection.abort();
     status

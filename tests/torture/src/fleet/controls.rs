@@ -12,8 +12,8 @@ use super::harness::ALL;
 /// The writes of each server that are acknowledged and lost.
 const LOST: u64 = 10;
 
-/// Lets the database lose acknowledged writes, so often. Each time the checkers must find them missing. Every server must
-/// notice that history was taken back, and end equal to the log that there is.
+/// Lets the database lose acknowledged writes, so often. Each time the checkers must find them missing. Every server
+/// must notice that history was taken back, and end equal to the log that there is.
 pub async fn rollbacks(fleet: &mut Fleet, count: u32) -> Result<()> {
     let log = fleet.harness.replicas.stop().await?;
     fleet.harness.counts.log("by hand", &log);

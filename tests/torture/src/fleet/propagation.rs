@@ -65,8 +65,8 @@ async fn write(mut caller: Caller, scope: Scope, stopping: Arc<AtomicBool>) -> R
     caller.record
 }
 
-/// Writes on one server, and waits for each write on the next one. Returns the times since it was sent, and since it was
-/// answered.
+/// Writes on one server, and waits for each write on the next one. Returns the times since it was sent, and since it
+/// was answered.
 async fn probe(shared: &Arc<Shared>, target: &Target, end: Instant) -> Result<(Record, Vec<Duration>, Vec<Duration>)> {
     let callers = (0..SERVERS).map(|server| Caller::new(shared.clone(), target, server, Rng::new()));
     let mut callers = callers.collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! Three PostgreSQL servers under Patroni, with etcd as its registry: nobody here decides who leads.
+//! Three PostgreSQL servers under Patroni, with etcd as its registry. They decide among themselves who leads.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,6 +15,7 @@ use super::cluster::{DATABASE, free_ports, url};
 use super::node::{ADDRESSES, NAMES, own, programs};
 use super::processes::{self, as_postgres};
 use super::session::{self, until};
+use crate::health::status_of;
 
 /// The most time until another node leads, or a node is back.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -29,6 +30,8 @@ pub struct Patroni {
 struct Member {
     folder: PathBuf,
     port: u16,
+    /// The port of Patroni's own interface.
+    api: u16,
     /// Patroni itself, which starts PostgreSQL.
     process: Option<Child>,
 }
@@ -48,7 +51,7 @@ impl Patroni {
             let text = configuration(number, &own_folder, ports[number], ports[3 + number], registry)?;
             fs::write(own_folder.join("patroni.yml"), text)?;
             own(&own_folder.join("patroni.yml"))?;
-            Ok(Member { folder: own_folder, port: ports[number], process: None })
+            Ok(Member { folder: own_folder, port: ports[number], api: ports[3 + number], process: None })
         };
         let members = (0..NAMES.len()).map(member).collect::<Result<Vec<_>>>()?;
         let mut patroni = Self { members, _etcd: etcd, _folder: folder };
@@ -83,12 +86,20 @@ impl Patroni {
         leader.context("a member leads")
     }
 
-    /// Waits until both other members follow the leader, one of them synchronously.
+    /// Waits until both other members follow the leader, and Patroni knows one of them as the synchronous one. Before
+    /// that, it promotes neither.
     pub async fn followed(&self, leader: usize) -> Result<()> {
-        const FOLLOWERS: &str = "SELECT count(*) = 2 AND bool_or(sync_state = 'sync') FROM pg_stat_replication
+        const FOLLOWERS: &str = "SELECT count(*) = 2 FROM pg_stat_replication
             WHERE state = 'streaming' AND application_name <> 'pg_basebackup'";
         let client = self.connect(leader, "postgres").await?;
-        until("two members follow", PATIENCE, async || session::value(&client, FOLLOWERS).await).await
+        let follow = async || {
+            let mut is_known = false;
+            for member in &self.members {
+                is_known |= status_of(&format!("127.0.0.1:{}", member.api), "/sync").await == Some(200);
+            }
+            Ok(is_known && session::value(&client, FOLLOWERS).await?)
+        };
+        until("two members follow, one of them synchronously", PATIENCE, follow).await
     }
 
     /// A connection of the campaign to the servers' database on a member.
