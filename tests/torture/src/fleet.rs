@@ -50,17 +50,9 @@ pub async fn fleet(binary: &Binary, options: &Options, rounds: u32, seed: u64) -
     let mut counts = Counts::default();
     if [Part::ByHand, Part::Propagation, Part::Controls].into_iter().any(runs) {
         let mut fleet = Fleet::start(binary, seed).await?;
-        if runs(Part::Propagation) {
-            propagation::measure(&mut fleet).await?;
-        }
-        if runs(Part::ByHand) {
-            fleet.rounds(rounds).await?;
-            let mistaken = fleet.harness.counts.mistaken;
-            ensure!(mistaken > 0, "no unknown outcome was written, so nothing shows that the checkers look at them");
-            fleet.harness.counts.note("unknown outcomes that were written", mistaken);
-        }
-        if runs(Part::Controls) {
-            controls::rollbacks(&mut fleet, rounds.div_ceil(2)).await?;
+        if let Err(error) = parts_by_hand(&mut fleet, runs, rounds).await {
+            fleet.harness.replicas.kill_and_tell().await?;
+            return Err(error);
         }
         counts.extend(fleet.stop().await?);
     }
@@ -68,4 +60,20 @@ pub async fn fleet(binary: &Binary, options: &Options, rounds: u32, seed: u64) -
         counts.extend(by_patroni::failovers(binary, rounds.div_ceil(10), seed).await?);
     }
     Ok(counts.report(seed))
+}
+
+async fn parts_by_hand(fleet: &mut Fleet, runs: impl Fn(Part) -> bool, rounds: u32) -> Result<()> {
+    if runs(Part::Propagation) {
+        propagation::measure(fleet).await?;
+    }
+    if runs(Part::ByHand) {
+        fleet.rounds(rounds).await?;
+        let mistaken = fleet.harness.counts.mistaken;
+        ensure!(mistaken > 0, "no unknown outcome was written, so nothing shows that the checkers look at them");
+        fleet.harness.counts.note("unknown outcomes that were written", mistaken);
+    }
+    if runs(Part::Controls) {
+        controls::rollbacks(fleet, rounds.div_ceil(2)).await?;
+    }
+    Ok(())
 }

@@ -31,7 +31,10 @@ pub async fn failovers(binary: &Binary, count: u32, seed: u64) -> Result<Counts>
     for cycle in 0..2 * count {
         progress.cycle(cycle + 1);
         let fault = [Fault::Kill, Fault::Pause][cycle as usize % 2];
-        fail_over(&mut patroni, &mut harness, fault).await.with_context(|| format!("Patroni, {fault:?}"))?;
+        if let Err(error) = fail_over(&mut patroni, &mut harness, fault).await {
+            harness.replicas.kill_and_tell().await?;
+            return Err(error.context(format!("Patroni, {fault:?}")));
+        }
     }
     let log = harness.replicas.stop().await?;
     harness.counts.log("by Patroni", &log);

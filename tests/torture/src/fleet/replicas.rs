@@ -13,6 +13,9 @@ use crate::disk::folder;
 use crate::server::{Binary, Server};
 use crate::workload;
 
+/// The lines of a server's log that are printed when a cycle fails.
+const LINES_TOLD: usize = 20;
+
 /// The servers. Dropping it kills them.
 pub struct Replicas {
     binary: Binary,
@@ -80,6 +83,17 @@ impl Replicas {
     pub async fn kill(&mut self, number: usize) -> Result<()> {
         let server = self.replicas[number].server.take().context("the server runs")?;
         self.log += &server.kill().await?;
+        Ok(())
+    }
+
+    /// Kills all servers, and prints the end of what each has logged.
+    pub async fn kill_and_tell(&mut self) -> Result<()> {
+        for (number, replica) in self.replicas.iter_mut().enumerate() {
+            let Some(server) = replica.server.take() else { continue };
+            let log = server.kill().await?;
+            let lines: Vec<_> = log.lines().collect();
+            eprintln!("fleet: server {number}:\n{}", lines[lines.len().saturating_sub(LINES_TOLD)..].join("\n"));
+        }
         Ok(())
     }
 
