@@ -1,6 +1,8 @@
 //! The context of a call: its request id, its client, its caller for the log, its status code once it has one, and its
 //! trace if it is sampled.
 
+pub mod deadline;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};

@@ -39,6 +39,9 @@ struct Arguments {
     /// The configuration file [default: feature-server.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE", display_order = 101)]
     config: Option<PathBuf>,
+    /// The URL of the PostgreSQL that a fleet of servers shares [default: the store is in the data folder]
+    #[arg(long, global = true, value_name = "URL", display_order = 102)]
+    store: Option<String>,
     #[command(flatten)]
     listen: Listen,
     #[command(subcommand)]
@@ -164,7 +167,8 @@ impl CommandLine {
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
         let matches = Arguments::command().try_get_matches_from(arguments)?;
-        let Arguments { data, config, listen: Listen { mut listen }, command } = Arguments::from_arg_matches(&matches)?;
+        let Arguments { data, config, store, listen: Listen { mut listen }, command } =
+            Arguments::from_arg_matches(&matches)?;
         let mut command = command.unwrap_or(Command::Serve(Listen::default()));
         match (&mut command, matches.subcommand_name()) {
             // `--listen` before the subcommand means the same as after it.
@@ -175,7 +179,7 @@ impl CommandLine {
             (Command::Token(token), _) => token.check()?,
             _ => {}
         }
-        Ok(Self { flags: Flags { config, listen, data }, command })
+        Ok(Self { flags: Flags { config, listen, data, store }, command })
     }
 }
 

@@ -84,6 +84,30 @@ pub enum Failure {
     /// The store cannot do this now. What went wrong is for the log, not for the caller.
     #[error("the store is not available: try again later")]
     StoreUnavailable,
+    /// The database of a fleet did not confirm a write.
+    #[error(
+        "the store did not confirm the write in time, and it may have happened all the same: read before you repeat it"
+    )]
+    OutcomeUnknown,
+    /// The view of a replica is older than the operator allows.
+    #[error(
+        "this server has not been able to prove for too long that its data is the newest: try another one, or later"
+    )]
+    Stale,
+    /// The view of a replica does not have what a Get asks for, and did not get it in time.
+    #[error("this server has seen revision {revision}, and did not reach the requested one in time: try again")]
+    RevisionNotReached {
+        /// The last revision that the view has.
+        revision: u64,
+    },
+    /// A Get asks for a position of another history.
+    #[error(
+        "the history was taken back since the answer with revision {revision}: forget that revision, and what was read"
+    )]
+    HistoryChanged {
+        /// The revision of the position.
+        revision: u64,
+    },
     /// The server is about to stop.
     #[error("the server is shutting down: try again elsewhere or later")]
     ShuttingDown,
@@ -127,6 +151,10 @@ impl Failure {
             Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable | Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
+            Failure::OutcomeUnknown => (Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),
+            Failure::Stale => (Code::Unavailable, "STALE"),
+            Failure::RevisionNotReached { .. } => (Code::Unavailable, "REVISION_NOT_REACHED"),
+            Failure::HistoryChanged { .. } => (Code::FailedPrecondition, "HISTORY_CHANGED"),
             Failure::PathUnknown => (Code::NotFound, "PATH_UNKNOWN"),
             Failure::MethodUnknown(_) => METHOD_UNKNOWN,
             Failure::Internal => (Code::Internal, "INTERNAL"),
@@ -156,7 +184,11 @@ impl Failure {
             Failure::RateExceeded { retry_after } => {
                 details.set_retry_info(Some(*retry_after));
             }
-            Failure::Overloaded | Failure::StoreUnavailable | Failure::ShuttingDown => {
+            Failure::Overloaded
+            | Failure::StoreUnavailable
+            | Failure::Stale
+            | Failure::RevisionNotReached { .. }
+            | Failure::ShuttingDown => {
                 details.set_retry_info(Some(RETRY_DELAY));
             }
             _ => {}
@@ -212,7 +244,10 @@ impl From<HostError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "the store failed");
-        Failure::StoreUnavailable
+        match error {
+            StoreError::OutcomeUnknown { .. } => Failure::OutcomeUnknown,
+            _ => Failure::StoreUnavailable,
+        }
     }
 }
 

@@ -15,13 +15,14 @@ use feature_auth::roles::Roles;
 use feature_server::cli::probe::probe;
 use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands};
 use feature_server::config::settings::Settings;
-use feature_server::server::Server;
 use feature_server::server::system::room_for_connections;
+use feature_server::server::{Ended, Server, open_keys};
 use feature_server::{config, telemetry};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 /// Building a projection takes a third less time than with the system's allocator (docs/benchmarks.md).
 #[global_allocator]
@@ -78,20 +79,28 @@ fn run(line: CommandLine) -> Result<()> {
 }
 
 async fn serve(settings: &Settings) -> Result<()> {
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stopped = watch_signals((signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?));
     tokio::spawn(answer_reloads(signal(SignalKind::hangup())?));
     let mut settings = settings.clone();
     settings.limits.connections = room_for_connections(settings.limits.connections);
     let settings = &settings;
-    let server = Server::open(settings).await?;
-    let data = settings.server.data.display();
-    print(&format!("data folder {data}\n"))?;
-    print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
-    if let Some(address) = server.metrics_address() {
-        print(&format!("metrics and probes on http://{address}\n"))?;
+    loop {
+        let server = Server::open(settings).await?;
+        let data = settings.server.data.display();
+        print(&format!("data folder {data}\n"))?;
+        print(&format!("to mint a token: feature-server token --data {data} --role IAM_OWNER --instance demo\n"))?;
+        if let Some(address) = server.metrics_address() {
+            print(&format!("metrics and probes on http://{address}\n"))?;
+        }
+        print(&format!("listening on {}\n", server.address()))?;
+        let mut stopped = stopped.clone();
+        // The sender lives as long as the process.
+        let stop = async { drop(stopped.wait_for(|stopped| *stopped).await) };
+        match server.run(settings, stop).await? {
+            Ended::Stopped => return Ok(()),
+            Ended::StartOver => {}
+        }
     }
-    print(&format!("listening on {}\n", server.address()))?;
-    Ok(server.run(settings, stop(signals)).await?)
 }
 
 /// Answers SIGHUP, the usual signal to reload files. This server reloads them all the time.
@@ -104,27 +113,30 @@ async fn answer_reloads(mut hangup: Signal) {
     }
 }
 
-/// Ready at the first signal. After that, a second signal ends the process at once.
-async fn stop((mut terminate, mut interrupt): (Signal, Signal)) {
-    let mut next = async move || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    next().await;
+/// Becomes `true` at the first signal. A second signal ends the process at once.
+fn watch_signals((mut terminate, mut interrupt): (Signal, Signal)) -> watch::Receiver<bool> {
+    let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        next().await;
+        for is_first in [true, false] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if is_first {
+                stop.send_replace(true);
+            }
+        }
         tracing::warn!("a second signal: ending at once");
         telemetry::finish();
         std::process::exit(cli::exit::FAILURE.into());
     });
+    stopped
 }
 
 fn mint(settings: &Settings, arguments: TokenArgs) -> Result<()> {
     let lifetime = arguments.ttl();
     let TokenArgs { roles, instance, organization, user, verbose, .. } = arguments;
-    let keys = KeyFolder::open_or_create(&settings.server.data)?;
+    let keys = open_keys(settings)?;
     let asked = TokenRequest { roles, instance, organization, user, lifetime };
     let (key, roles) = (keys.signing()?, Roles::new(&settings.roles));
     let minted = feature_auth::mint::mint(&key, &settings.auth, &roles, &asked, Timestamp::now())?;

@@ -2,6 +2,7 @@
 
 pub mod call_counters;
 mod call_metrics;
+pub mod fleet_metrics;
 mod histogram;
 mod listener;
 mod metrics;
@@ -14,6 +15,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tokio_util::task::AbortOnDropHandle;
 
 pub use metrics::Metrics;
 use process::ProcessMetrics;
@@ -31,10 +34,12 @@ pub struct Monitoring {
     pub readiness: Arc<Readiness>,
     /// The address of their listener; `None` if it is off.
     pub address: Option<SocketAddr>,
+    /// Serves them until it is dropped.
+    listener: Option<AbortOnDropHandle<()>>,
 }
 
 impl Monitoring {
-    /// Serves metrics and probes for as long as the runtime runs, before anything else is open.
+    /// Serves metrics and probes until it is dropped, before anything else is open.
     ///
     /// # Errors
     /// The address that cannot be bound, with the error of the operating system.
@@ -46,7 +51,8 @@ impl Monitoring {
             let (listener, address) = listener::bind(address).await.map_err(|reason| (address, reason))?;
             monitoring.address = Some(address);
             let (metrics, readiness) = (Arc::clone(&monitoring.metrics), Arc::clone(&monitoring.readiness));
-            tokio::spawn(listener::run(listener, address.ip().to_canonical().is_loopback(), metrics, readiness));
+            let serving = listener::run(listener, address.ip().to_canonical().is_loopback(), metrics, readiness);
+            monitoring.listener = Some(AbortOnDropHandle::new(tokio::spawn(serving)));
         }
         Ok(monitoring)
     }

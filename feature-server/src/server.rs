@@ -1,7 +1,6 @@
 //! Builds the server from store, identity, services and network, and shuts it down.
 
-use std::future::Future;
-use std::io;
+use std::future::{Future, pending};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::panic::resume_unwind;
@@ -9,11 +8,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use feature_api::schema::{Schema, SchemaError};
-use feature_auth::SetupError;
+use feature_api::schema::Schema;
 use feature_auth::keys::{KeyFolder, KeysError};
-use feature_store::{CommitError, Committer, EventLoops, FeatureStore, JournalStore, OpenError, Readers, Versioned};
-use grpc_transcoding::rest::RouteError;
+use feature_store::{Committer, EventLoops, FeatureStore, Readers};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -27,20 +24,24 @@ use crate::middleware::browsers::AllowedHosts;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::stack;
 use crate::monitoring::call_counters::methods_in;
+use crate::monitoring::fleet_metrics::FleetMetrics;
 use crate::monitoring::store_metrics::{GroupCounters, StoreMetrics};
 use crate::monitoring::{Monitoring, ServerMetrics};
-use crate::net::tls::{Tls, TlsError};
+use crate::net::tls::Tls;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::descriptors;
 use crate::services::feature::{Answers, FeatureService};
 use crate::services::grpc::Router;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
-use crate::telemetry::traces::{TraceExport, Tracer, TracesError};
+use crate::telemetry::traces::{TraceExport, Tracer};
 
+mod error;
+mod storage;
 pub mod system;
 
-use system::memory_for_records;
+pub use error::ServerError;
+use storage::{Fleet, Storage};
 
 /// The least time for the data folder to close, even if the grace period is shorter: sled then writes its buffers,
 /// which takes a second or two on a healthy disk.
@@ -50,59 +51,13 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(5);
 /// than a deadline.
 const QUEUED: NonZeroUsize = NonZeroUsize::new(2_048).expect("it is not 0");
 
-/// Why the server could not start or stop.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The protos are inconsistent; a defect of the binary.
-    #[error("the protos of this binary do not fit together: {0}")]
-    Schema(#[from] SchemaError),
-    /// The HTTP rules in the protos are inconsistent; a defect of the binary.
-    #[error("the HTTP rules of this binary do not fit together: {0}")]
-    Routes(#[from] RouteError),
-    /// The data folder could not be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The signing keys could not be read or created.
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    /// A setting of identity does not work.
-    #[error(transparent)]
-    Auth(#[from] SetupError),
-    /// The files of TLS cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// Calls cannot be traced as configured.
-    #[error(transparent)]
-    Traces(#[from] TracesError),
-    /// The address is not available.
-    #[error("cannot listen on {address}: {reason}; choose another address with --listen")]
-    Listen {
-        /// The configured address.
-        address: SocketAddr,
-        /// The operating system's error.
-        reason: io::Error,
-    },
-    /// The address for metrics is not available.
-    #[error("cannot listen on {address} for metrics: {reason}; choose another address with metrics.listen, or \"off\"")]
-    ListenForMetrics {
-        /// The configured address.
-        address: SocketAddr,
-        /// The operating system's error.
-        reason: io::Error,
-    },
-    /// A thread could not be started.
-    #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
-    /// The store did not close cleanly. All acknowledged writes are in the journal.
-    #[error("the data folder was not closed cleanly ({0}); the next start checks it")]
-    Close(CommitError),
-    /// The store did not close in time. All acknowledged writes are in the journal.
-    #[error(
-        "the data folder was not closed, the disk did not answer within {} ms; nothing acknowledged is lost, and the \
-         next start checks it",
-        .0.as_millis()
-    )]
-    CloseHangs(Duration),
+/// Why a server does not run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// Its view of the fleet's store has to be made anew: open the server again.
+    StartOver,
 }
 
 /// A server with its data folder open and its address bound. It answers calls from [`Server::run`] on.
@@ -112,6 +67,7 @@ pub struct Server {
     address: SocketAddr,
     committer: Arc<Committer>,
     source: (Arc<dyn FeatureStore>, Arc<Readers>),
+    fleet: Option<Fleet>,
     features: FeatureService,
     identity: AuthLayer,
     recogniser: Recogniser,
@@ -132,35 +88,34 @@ impl Server {
         let traces = Tracer::start(&settings.traces)?;
         let monitoring = Monitoring::open(settings.metrics.listen).await;
         let monitoring = monitoring.map_err(|(address, reason)| ServerError::ListenForMetrics { address, reason })?;
-        let (folder, cache_bytes) = (settings.server.data.clone(), memory_for_records(settings.store.cache_bytes));
+        let keys = open_keys(settings)?;
+        let of_thread = settings.clone();
         // On a thread of its own, since it may take a minute: meanwhile the probes answer.
-        let opened = spawn_blocking(move || JournalStore::open(&folder, cache_bytes)).await;
-        let store = opened.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
-        Ok(Self { traces, ..Self::over(settings, Arc::new(store), tls, monitoring, QUEUED).await? })
+        let opened = spawn_blocking(move || Storage::open(&of_thread)).await;
+        let storage = opened.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
+        Ok(Self { traces, ..Self::over(settings, storage, keys, tls, monitoring, QUEUED).await? })
     }
 
     /// Like [`Server::open`], for a store that is already open and queues of this length, and without traces.
     async fn over(
         settings: &Settings,
-        store: Arc<dyn FeatureStore>,
+        Storage { writes, view, fleet }: Storage,
+        keys: KeyFolder,
         tls: Option<Arc<Tls>>,
         monitoring: Monitoring,
         queue: NonZeroUsize,
     ) -> Result<Self, ServerError> {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
-        let keys = KeyFolder::open_or_create(&settings.server.data)?;
         let identity = auth::layer(settings, keys, &schema)?;
-        let store = Versioned::new(store);
-        let answers = Answers::new(Arc::clone(&store), settings.limits.answer_cache_bytes);
-        let store: Arc<dyn FeatureStore> = store;
-        let readers = Readers::start(Arc::clone(&store), reading_threads(), queue).map_err(ServerError::Thread)?;
+        let answers = Answers::new(Arc::clone(&view), settings.limits.answer_cache_bytes);
+        let readers = Readers::start(view, reading_threads(), queue).map_err(ServerError::Thread)?;
         let readers = Arc::new(readers);
         let pool = descriptors::pool();
         let methods = methods_in(&pool).count();
         let workers = Workers::start(cores(), methods, &settings.limits).map_err(ServerError::Thread)?;
         let loops = Arc::new(RuntimeLoops(workers.runtimes()));
         let groups = Arc::new(GroupCounters::default());
-        let committer = Committer::start_for(loops, groups.clone(), store.clone(), queue);
+        let committer = Committer::start_for(loops, groups.clone(), writes.clone(), queue);
         let committer = Arc::new(committer.map_err(ServerError::Thread)?);
         monitoring.metrics.register_calls(&pool, workers.counters());
         monitoring.metrics.register(ServerMetrics {
@@ -168,8 +123,12 @@ impl Server {
             tls: tls.clone(),
             authenticator: identity.authenticator().clone(),
         });
-        monitoring.metrics.register(StoreMetrics::new(Arc::clone(&store), Arc::clone(&committer), groups));
-        let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers);
+        monitoring.metrics.register(StoreMetrics::new(Arc::clone(&writes), Arc::clone(&committer), groups));
+        let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
+        if let Some(consistency) = &consistency {
+            monitoring.metrics.register(FleetMetrics(Arc::clone(consistency)));
+        }
+        let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers, consistency);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -180,13 +139,14 @@ impl Server {
         };
         let readiness = Arc::clone(&monitoring.readiness);
         let recogniser = Recogniser::new(pool, message_bytes, pages, AllowedHosts::new(settings), readiness)?;
-        let source = (store, readers);
+        let source = (writes, readers);
         Ok(Self {
             listener,
             workers,
             address,
             committer,
             source,
+            fleet,
             features,
             identity,
             recogniser,
@@ -206,26 +166,37 @@ impl Server {
         self.monitoring.address
     }
 
-    /// Answers calls until `shutdown`, lets running calls finish, and closes the data folder. Each of the two may take
-    /// the grace period of the settings.
+    /// Answers calls until `shutdown`, or until it has to start over. Then it lets running calls finish, and closes the
+    /// data folder. Each of the two may take the grace period of the settings.
     ///
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
-    pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self {
-            listener, workers, committer, source, features, identity, recogniser, tls, monitoring, traces, ..
-        } = self;
+    pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<Ended, ServerError> {
+        let Self { listener, workers, committer, source, mut fleet, features, identity, .. } = self;
+        let Self { recogniser, tls, monitoring, traces, .. } = self;
         let (tracer, trace_export) = traces.unzip();
-        tokio::spawn(monitoring.readiness.clone().after_a_read(source, committer.accepts_writes()));
+        let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
+        let store_health = storage::health(consistency.as_ref(), committer.accepts_writes());
+        tokio::spawn(monitoring.readiness.clone().after_a_read(source, store_health.writes.clone(), consistency));
         let (drain, draining) = watch::channel(false);
-        let others = Routes::new(health::service(committer.accepts_writes(), draining).await)
+        let others = Routes::new(health::service(store_health, draining).await)
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
         let services = Router::new(features, settings.limits.message_bytes, others);
         let service = stack::authorised(services, &identity);
+        let mut ended = Ended::Stopped;
         let shutdown = async {
-            shutdown.await;
+            let must_start_over = async {
+                match &mut fleet {
+                    Some(fleet) => fleet.must_start_over().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown => {}
+                () = must_start_over => ended = Ended::StartOver,
+            }
             monitoring.readiness.drain();
             drain.send_replace(true);
             tracing::info!("shutting down: calls under way may finish");
@@ -240,8 +211,23 @@ impl Server {
                 export.finish(grace).await;
             }
         };
-        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0
+        if let Some(fleet) = &mut fleet {
+            fleet.stop();
+        }
+        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0.map(|()| ended)
     }
+}
+
+/// Opens the server's own keys. The servers of a fleet share theirs, so none of them makes one.
+///
+/// # Errors
+/// [`KeysError`] names the cause and the remedy.
+pub fn open_keys(settings: &Settings) -> Result<KeyFolder, KeysError> {
+    let data = &settings.server.data;
+    if settings.store.url.is_none() {
+        return KeyFolder::open_or_create(data);
+    }
+    KeyFolder::open_shared(data, settings.auth.issuers.is_empty() && settings.auth.certificates.is_empty())
 }
 
 /// The runtimes of the worker threads. Replies to writes that are sent within one wake its thread once for all of them.

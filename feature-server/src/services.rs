@@ -18,6 +18,7 @@ pub const REFLECTION: [&str; 2] = ["grpc.reflection.v1.ServerReflection", "grpc.
 /// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+pub mod consistency;
 mod counted_body;
 pub mod descriptors;
 pub mod feature;

@@ -28,7 +28,10 @@ mod tests;
 
 pub use committer::reply::EventLoops;
 pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
-pub use engine::postgres::{PostgresEngine, PostgresOpenError};
+pub use engine::postgres::{
+    Durability, PostgresCheckError, PostgresEngine, PostgresOpenError, PostgresOptions, PostgresOptionsError,
+    PostgresUrl, PostgresUrlError,
+};
 pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
@@ -40,8 +43,6 @@ pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use readers::{ReadError, Readers};
 pub use replica::Replica;
-pub use replica::feed::Feed;
-pub use replica::freshness::Heartbeat;
 pub use replica::opening::OpenReplica;
 pub use store::batch::Batch;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};

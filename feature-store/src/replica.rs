@@ -6,8 +6,10 @@
 
 mod background;
 mod base;
+mod chains;
 pub(crate) mod feed;
 pub(crate) mod freshness;
+pub(crate) mod housekeeping;
 pub(crate) mod opening;
 
 use std::fmt;
@@ -21,6 +23,7 @@ use crate::engine::{Append, Beat, Engine, EngineError, Entry, Outcome, Position,
 use crate::error::StoreError;
 use crate::store::batch::Batch;
 use crate::store::{FeatureStore, StoreStatus};
+use chains::{CHAIN_PREFIX, RecentChains};
 use freshness::Freshness;
 
 /// The most entries that are read at once.
@@ -48,12 +51,13 @@ pub struct Replica {
 }
 
 /// What a view shows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Applied {
     /// The last entry.
     position: Position,
     /// Its time, if it was shown since the start.
     newest_event: Option<Timestamp>,
+    recent: RecentChains,
 }
 
 impl Replica {
@@ -64,7 +68,7 @@ impl Replica {
             id,
             engine,
             view,
-            applied: Mutex::new(Applied { position, newest_event: None }),
+            applied: Mutex::new(Applied { position, newest_event: None, recent: RecentChains::after(position) }),
             published: watch::Sender::new(position),
             following: Mutex::default(),
             freshness: Freshness::unproved(),
@@ -76,9 +80,22 @@ impl Replica {
         self.applied().position
     }
 
-    /// The last entry that the view shows, and each later one.
-    pub fn positions(&self) -> watch::Receiver<Position> {
-        self.published.subscribe()
+    /// The last entry that all reads from now on include. It does not wait for an entry that is being applied.
+    pub fn published(&self) -> Position {
+        *self.published.borrow()
+    }
+
+    /// Waits until the view shows this revision. It is up to the caller to give up.
+    pub async fn reach_revision(&self, revision: u64) {
+        let mut positions = self.published.subscribe();
+        // The replica has the sender, so it fails only with the end of the replica.
+        let _ = positions.wait_for(|position| position.revision >= revision).await;
+    }
+
+    /// Whether the history has a position with these first bytes of its chain; `None` when the view does not show the
+    /// revision yet, or has shown it too long ago.
+    pub fn has_position(&self, revision: u64, chain: &[u8; CHAIN_PREFIX]) -> Option<bool> {
+        self.applied().recent.chain_of(revision).map(|known| known == *chain)
     }
 
     /// Takes in the entries that the log has and the view does not.
@@ -144,20 +161,20 @@ impl Replica {
             end = entry.position;
         }
         let Some(last) = events.last() else { return Ok(true) };
-        let newest_event = Some(last.time);
+        let time = last.time;
         self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
-        self.moved(&mut applied, Applied { position: end, newest_event });
+        self.moved(&mut applied, entries, time);
         Ok(true)
     }
 
     /// Shows the batch of a group that was just added after `base`.
     fn apply_own(&self, base: Position, group: &[Entry], batch: &Batch) -> Result<(), StoreError> {
-        let (Some(last), Some(event)) = (group.last(), batch.events().last()) else { return Ok(()) };
+        let (Some(last), Some(newest)) = (group.last(), batch.events().last()) else { return Ok(()) };
         {
             let mut applied = self.applied();
             if applied.position == base {
                 self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
-                self.moved(&mut applied, Applied { position: last.position, newest_event: Some(event.time) });
+                self.moved(&mut applied, group, newest.time);
                 return Ok(());
             }
         }
@@ -169,9 +186,15 @@ impl Replica {
         Err(StoreError::OutcomeUnknown { reason })
     }
 
-    fn moved(&self, applied: &mut Applied, now: Applied) {
-        *applied = now;
-        self.published.send_replace(now.position);
+    /// The view shows these entries, the last of which was written at `time`.
+    fn moved(&self, applied: &mut Applied, entries: &[Entry], time: Timestamp) {
+        let before = applied.position.revision;
+        for entry in entries.iter().filter(|entry| entry.position.revision > before) {
+            applied.recent.push(entry.position);
+            applied.position = entry.position;
+        }
+        applied.newest_event = Some(time);
+        self.published.send_replace(applied.position);
     }
 
     /// Settles an append whose outcome is unknown.

@@ -40,6 +40,13 @@ pub enum KeysError {
     /// There is no key at all.
     #[error("{} holds no key: make one with 'feature-server token keygen'", .0.display())]
     Empty(PathBuf),
+    /// The folder is empty, and the servers of a fleet need the same one.
+    #[error(
+        "{} holds no key, and the servers of a fleet must not make their own: make one once with 'feature-server token \
+         keygen', give each server a copy of that folder, or configure auth.issuers",
+        .0.display()
+    )]
+    NotShared(PathBuf),
     /// The cryptographic library cannot make a key.
     #[error("cannot make a key: the cryptographic library refuses")]
     Generate,
@@ -78,13 +85,31 @@ impl KeyFolder {
             // Another process may have been faster; then its key is the first one.
             folder.write(1)?;
         }
-        for OwnKey { path, .. } in Self::list(data)? {
+        folder.warn_of_readable_keys()?;
+        Ok(folder)
+    }
+
+    /// Opens the keys of a data folder that several servers share, and makes none: a key of its own would make tokens
+    /// that the other servers refuse. Makes missing folders.
+    ///
+    /// `needed`: whether there must be a key, because no other credential is accepted.
+    pub fn open_shared(data: &Path, needed: bool) -> Result<Self, KeysError> {
+        let folder = Self::make(data)?;
+        if needed && folder.numbers()?.is_empty() {
+            return Err(KeysError::NotShared(folder.path));
+        }
+        folder.warn_of_readable_keys()?;
+        Ok(folder)
+    }
+
+    fn warn_of_readable_keys(&self) -> Result<(), KeysError> {
+        for path in self.numbers()?.into_iter().map(|number| self.file(number)) {
             let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
             if mode & 0o077 != 0 {
                 tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");
             }
         }
-        Ok(folder)
+        Ok(())
     }
 
     /// The keys of a data folder in ascending order: the last one signs. Makes nothing.

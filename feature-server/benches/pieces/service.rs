@@ -17,6 +17,7 @@ use feature_server::middleware::auth::rules;
 use feature_server::monitoring::call_counters::CallCounters;
 use feature_server::services::feature::{Answers, FeatureService};
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
+use http::HeaderMap;
 use http::Request;
 use prost::Message;
 use tokio::runtime::Runtime;
@@ -42,10 +43,13 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
         let readers = Arc::new(Readers::start(Arc::clone(&store), NonZeroUsize::MIN, many).unwrap());
         let committer = Arc::new(Committer::start(store, many).unwrap());
         runtime.block_on(committer.commit(write(user(), every_flag(true), &schema))).unwrap();
-        let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers);
+        let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers, None);
         let method = service.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {
-            bencher.iter(|| runtime.block_on(service.call(method, &caller, &context, black_box(&message))).unwrap());
+            bencher.iter(|| {
+                let call = service.call(method, &caller, &context, (&HeaderMap::new(), None), black_box(&message));
+                runtime.block_on(call).unwrap()
+            });
         });
     }
 }

@@ -5,6 +5,7 @@ Examples:
   feature-server
   feature-server --listen 127.0.0.1:0 --data /var/lib/feature-server
   feature-server serve --config /etc/feature-server.toml
+  feature-server --store postgres://feature@db1.example.com,db2.example.com/feature
   FEATURE_SERVER__LOG__FILTER=debug feature-server
 
 Every key of the configuration is explained in feature-server.toml.

@@ -48,8 +48,12 @@ fn the_flags_of_serving_work_before_and_after_the_command() {
         ),
     ];
     for (line, command, listen, data, config) in table {
-        let flags =
-            Flags { config: config.map(PathBuf::from), listen: listen.map(Into::into), data: data.map(Into::into) };
+        let flags = Flags {
+            config: config.map(PathBuf::from),
+            listen: listen.map(Into::into),
+            data: data.map(Into::into),
+            store: None,
+        };
         assert_eq!(parse(line).unwrap(), CommandLine { flags, command }, "{line:?}");
     }
 }

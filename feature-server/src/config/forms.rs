@@ -76,6 +76,14 @@ impl Form for Endpoint {
     };
 }
 
+pub(super) enum StoreUrl {}
+
+/// The rule on what such a URL holds says more about a wrong one.
+impl Form for StoreUrl {
+    const ALLOWED: &'static str = "a URL without a password, such as postgres://feature@db1,db2/feature";
+    const ACCEPTS: fn(&str) -> bool = |text| text.contains("://");
+}
+
 pub(super) enum ServiceName {}
 
 impl Form for ServiceName {

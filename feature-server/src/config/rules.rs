@@ -1,11 +1,13 @@
 //! The rules that span several keys. That each value by itself is allowed was checked before.
 
 use std::collections::HashSet;
+use std::str::FromStr;
 
 use feature_auth::{OWN_ISSUER, RESERVED_CLAIMS};
+use feature_store::PostgresUrl;
 
 use super::print::{string, value};
-use super::settings::{Certificate, Settings};
+use super::settings::{Certificate, Settings, Store};
 use super::{ConfigError, Origins};
 
 /// Checks the settings of all sources together.
@@ -18,6 +20,7 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
                        server.allow_cleartext = true says that other machines may connect without TLS";
         return bad("server.listen", &string(&server.listen.to_string()), allowed);
     }
+    check_store(&settings.store, &bad)?;
     let files = [
         // a setting, its file, the setting that it needs, and that file
         ("tls.certificate_file", &tls.certificate_file, "tls.key_file", &tls.key_file),
@@ -92,4 +95,21 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
         }
     }
     Ok(())
+}
+
+/// The settings of a database need one, and its URL says what is wrong with it.
+fn check_store(store: &Store, bad: &dyn Fn(&str, &str, &str) -> Result<(), ConfigError>) -> Result<(), ConfigError> {
+    let Some(url) = &store.url else {
+        let files = [("store.password_file", &store.password_file), ("store.ca_file", &store.ca_file)];
+        return match files.into_iter().find_map(|(key, file)| Some((key, file.as_ref()?))) {
+            Some((key, file)) => bad(key, &string(&file.to_string_lossy()), "accompanied by store.url"),
+            None => Ok(()),
+        };
+    };
+    let parsed = PostgresUrl::from_str(url);
+    match parsed.and_then(|parsed| parsed.uses_tls(store.allow_cleartext)) {
+        Ok(_) => Ok(()),
+        // The text is not repeated: it may hold a password.
+        Err(problem) => Err(ConfigError::new("store.url", problem.to_string())),
+    }
 }

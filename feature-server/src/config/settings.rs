@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::forms::{Filter, Host, Origin, count, milliseconds};
 
+mod store;
 mod traces;
 
+pub use store::{Durability, Password, Store, WhenStale};
 pub use traces::{TraceSampler, Traces};
 
 /// Everything that can be configured. Keys in the file are the fields' names.
@@ -94,15 +96,6 @@ pub enum Reflection {
     Authenticated,
     /// None: reflection is not served.
     Off,
-}
-
-/// How data is held.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, expecting = "a table")]
-pub struct Store {
-    /// How many bytes of records are kept in memory, about; `None` for a quarter of the memory, at most 2 GiB.
-    #[serde(deserialize_with = "number::<1_048_576, 1_099_511_627_776, _, _>")]
-    pub cache_bytes: Option<u64>,
 }
 
 /// What a client may use up. Nothing here can be without a limit.

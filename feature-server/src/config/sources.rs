@@ -10,6 +10,7 @@ use toml::{Table, Value};
 
 use super::check::{check, merge};
 use super::headers::Headers;
+use super::settings::Password;
 use super::{ConfigError, Configuration, Origins, Settings, rules, schema};
 
 /// The file that is read when none is named and it exists.
@@ -36,6 +37,9 @@ const OPENTELEMETRY_HEADERS: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EX
 /// The key that names a file with headers.
 const HEADERS_FILE: &str = "traces.headers_file";
 
+/// PostgreSQL's own variable for a password. It is set for all programs on a machine, so a file counts more.
+const PASSWORD: &str = "PGPASSWORD";
+
 /// What the command line says about the configuration. It counts more than every other source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flags {
@@ -45,6 +49,8 @@ pub struct Flags {
     pub listen: Option<String>,
     /// `--data`: the key `server.data`.
     pub data: Option<String>,
+    /// `--store`: the key `store.url`.
+    pub store: Option<String>,
 }
 
 /// The configuration from defaults, file, environment and flags; the later counts. The error is the first thing that is
@@ -74,8 +80,15 @@ pub(super) fn load_from(
         }
     }
     let mut headers = read_headers(&variables, &mut ignored_variables);
+    let password = variables.iter().find(|(name, _)| name == PASSWORD).and_then(|(_, value)| value.to_str());
+    let password = password.filter(|value| !value.is_empty()).map(|value| Password(value.to_owned()));
     sources.extend(read_environment(variables)?);
-    for (flag, path, text) in [("--listen", "server.listen", &flags.listen), ("--data", "server.data", &flags.data)] {
+    let flags = [
+        ("--listen", "server.listen", &flags.listen),
+        ("--data", "server.data", &flags.data),
+        ("--store", "store.url", &flags.store),
+    ];
+    for (flag, path, text) in flags {
         if let Some(text) = text {
             sources.push(one_value(flag, path, text.as_str().into())?);
         }
@@ -94,6 +107,7 @@ pub(super) fn load_from(
     let settings = values.clone().try_into();
     let mut settings: Settings = settings.expect("values that are allowed one by one are allowed together");
     settings.traces.headers = headers.unwrap_or_default();
+    settings.store.password = password.filter(|_| settings.store.password_file.is_none());
     rules::check(&settings, &origins)?;
     Ok(Configuration { settings, values, origins, ignored_variables })
 }

@@ -175,7 +175,7 @@ fn the_effective_configuration_names_origins() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("my.toml");
     fs::write(&path, file).unwrap();
-    let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:0".to_owned()), data: None };
+    let flags = Flags { config: Some(path.clone()), listen: Some("127.0.0.1:0".to_owned()), ..Flags::default() };
     let text = load_from(&flags, Path::new("none.toml"), environment(&variables)).unwrap().to_toml();
     let text = text.replace(path.to_str().unwrap(), FILE);
     for line in [

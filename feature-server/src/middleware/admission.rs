@@ -20,10 +20,11 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
+use crate::call_context::deadline::Deadline;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Limits;
 use crate::error::Failure;
-use crate::middleware::error_details::{Deadline, Ending, StreamEnd};
+use crate::middleware::error_details::{Ending, StreamEnd};
 use crate::middleware::recognise::Recognised;
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stream_buffer;

@@ -29,6 +29,7 @@ use crate::config::settings::Settings;
 use crate::error::Failure;
 use crate::host::{Host, canonical_name, host_of, is_literal_or_loopback};
 use crate::middleware::response_body::CallBody;
+use crate::services::consistency::REVISION;
 
 /// How long a browser may cache the answer to a preflight request.
 const MAX_AGE: Duration = Duration::from_secs(2 * 60 * 60);
@@ -58,6 +59,7 @@ impl<S> Cors<S> {
             GRPC_ENCODING,
             GRPC_ACCEPT_ENCODING,
             REQUEST_ID,
+            REVISION,
             ALLOW,
             WWW_AUTHENTICATE,
         ];

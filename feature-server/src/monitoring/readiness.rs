@@ -1,8 +1,8 @@
 //! The probes: `/healthz` says that the process answers, `/readyz` whether it can serve calls.
 //!
 //! The server is ready once its store is open, its projection has every event, and one read has been answered; and
-//! until it begins to stop. It stays ready when only writes are refused, because reads go on: health over gRPC says
-//! which.
+//! until it begins to stop. In a fleet, its view must also have been proved new enough. It stays ready when only writes
+//! are refused, because reads go on: health over gRPC says which.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::metrics::Family;
+use crate::services::consistency::Consistency;
 
 /// The path that says whether the process answers.
 pub const HEALTHZ: &str = "/healthz";
@@ -47,6 +48,8 @@ pub struct Readiness {
 struct Ready {
     store: Arc<dyn FeatureStore>,
     accepts_writes: watch::Receiver<bool>,
+    /// Of a replica.
+    consistency: Option<Arc<Consistency>>,
 }
 
 impl Readiness {
@@ -55,15 +58,12 @@ impl Readiness {
         self: Arc<Self>,
         (store, readers): (Arc<dyn FeatureStore>, Arc<Readers>),
         accepts_writes: watch::Receiver<bool>,
+        consistency: Option<Arc<Consistency>>,
     ) {
         while !matches!(readers.read(|store| store.record(&Scope::System)).await, Ok(Ok(_))) {
             sleep(RETRY).await;
         }
-        self.ready(store, accepts_writes);
-    }
-
-    fn ready(&self, store: Arc<dyn FeatureStore>, accepts_writes: watch::Receiver<bool>) {
-        let _ = self.ready.set(Ready { store, accepts_writes });
+        let _ = self.ready.set(Ready { store, accepts_writes, consistency });
     }
 
     /// The server stops: it is not ready any more.
@@ -92,7 +92,7 @@ impl Readiness {
     }
 
     fn readyz(&self) -> (StatusCode, serde_json::Value) {
-        let Some(Ready { store, accepts_writes }) = self.ready.get() else {
+        let Some(Ready { store, accepts_writes, consistency }) = self.ready.get() else {
             return (StatusCode::SERVICE_UNAVAILABLE, json!({ "status": "starting" }));
         };
         if self.draining.load(Ordering::Relaxed) {
@@ -100,13 +100,19 @@ impl Readiness {
         }
         let (status, now) = (store.status(), Timestamp::from(SystemTime::now()));
         let age = status.newest_event.map(|time| (now.unix_nanos() - time.unix_nanos()).max(0) as f64 / 1e9);
-        let report = json!({
+        let mut report = json!({
             "status": "ready",
             "revision": status.revision,
             "newest_event_age_seconds": age,
             "accepts_writes": *accepts_writes.borrow(),
         });
-        (StatusCode::OK, report)
+        let Some(consistency) = consistency else { return (StatusCode::OK, report) };
+        report["staleness_seconds"] = json!(consistency.staleness().map(|age| age.as_secs_f64()));
+        if consistency.is_fresh() {
+            return (StatusCode::OK, report);
+        }
+        report["status"] = json!("stale");
+        (StatusCode::SERVICE_UNAVAILABLE, report)
     }
 }
 
@@ -151,7 +157,8 @@ mod tests {
         };
         check(503, r#"{"status":"starting"}"#);
         let (writes, accepts_writes) = watch::channel(true);
-        readiness.ready(Arc::new(MemoryStore::default()), accepts_writes);
+        let store = Arc::new(MemoryStore::default());
+        let _ = readiness.ready.set(Ready { store, accepts_writes, consistency: None });
         check(200, r#"{"accepts_writes":true,"newest_event_age_seconds":null,"revision":0,"status":"ready"}"#);
         writes.send_replace(false);
         check(200, r#"{"accepts_writes":false,"newest_event_age_seconds":null,"revision":0,"status":"ready"}"#);

@@ -84,7 +84,7 @@ struct Bench {
     channel: Channel,
     token: String,
     stop: oneshot::Sender<()>,
-    served: JoinHandle<Result<(), ServerError>>,
+    served: JoinHandle<Result<Ended, ServerError>>,
     _folder: tempfile::TempDir,
 }
 
@@ -100,9 +100,10 @@ impl Bench {
         // A cached answer would not read the store.
         settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
-        let server = Server::over(&settings, store.clone(), None, Monitoring::default(), QUEUE)
-            .await
-            .expect("the server starts");
+        let keys = KeyFolder::open_or_create(folder.path()).expect("the folder can be written");
+        let storage = Storage::alone(store.clone());
+        let server = Server::over(&settings, storage, keys, None, Monitoring::default(), QUEUE);
+        let server = server.await.expect("the server starts");
         let asked = TokenRequest {
             roles: vec!["IAM_OWNER".to_owned()],
             instance: InstanceId::new("demo").ok(),

@@ -3,7 +3,7 @@
 //! A method is an operation on a level, so there is code for three operations, and none for a single method or feature.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use feature_api::request::Request;
 use feature_api::response;
@@ -13,9 +13,12 @@ use feature_core::{
     Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
 };
 use feature_store::{CommitError, Committed, Committer, GroupCommit, Readers};
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
+use crate::services::consistency::Consistency;
 use crate::telemetry::traces::ChildSpan;
 
 mod get;
@@ -32,6 +35,16 @@ pub struct FeatureService {
     readers: Arc<Readers>,
     committer: Arc<Committer>,
     answers: Answers,
+    consistency: Option<Arc<Consistency>>,
+}
+
+/// The answer to a call.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The message.
+    pub frame: Frame,
+    /// The value of the metadata [`REVISION`](crate::services::consistency::REVISION), in a fleet.
+    pub revision: Option<HeaderValue>,
 }
 
 /// The resource of a call, after the caller's right on it was checked.
@@ -43,9 +56,16 @@ enum Resource {
 }
 
 impl FeatureService {
-    /// A service of the methods in `schema`. `readers`, `committer` and `answers` must belong to one store.
-    pub fn new(schema: Arc<Schema>, readers: Arc<Readers>, committer: Arc<Committer>, answers: Answers) -> Self {
-        Self { schema, readers, committer, answers }
+    /// A service of the methods in `schema`. `readers`, `committer`, `answers` and, in a fleet, `consistency` must
+    /// belong to one store.
+    pub fn new(
+        schema: Arc<Schema>,
+        readers: Arc<Readers>,
+        committer: Arc<Committer>,
+        answers: Answers,
+        consistency: Option<Arc<Consistency>>,
+    ) -> Self {
+        Self { schema, readers, committer, answers, consistency }
     }
 
     /// The method at this path, if it belongs to this service.
@@ -57,7 +77,9 @@ impl FeatureService {
     ///
     /// * `method`: the method called.
     /// * `caller`: has the right to call the method; the right on the resource is checked here.
-    /// * `request_id`: recorded in the history of a write, and logged with errors.
+    /// * `context`: its request id is recorded in the history of a write.
+    /// * `metadata`: of the request.
+    /// * `deadline`: when the answer must have begun.
     /// * `message`: the encoded request.
     ///
     /// # Errors
@@ -67,18 +89,29 @@ impl FeatureService {
         method: &Method,
         caller: &Caller,
         context: &CallContext,
+        (metadata, deadline): (&HeaderMap, Option<Instant>),
         message: &[u8],
-    ) -> Result<Frame, Failure> {
+    ) -> Result<Reply, Failure> {
         let (operation, level) = method.operation.ok_or(Failure::Internal)?;
         let question = Question { level, caller, message };
-        if operation == Operation::Get
-            && let Some(answer) = self.answers.find(&question)
-        {
-            context.counters().answered(true);
-            return Ok(answer);
+        let mut revision = None;
+        if operation == Operation::Get {
+            if let Some(consistency) = &self.consistency {
+                if consistency.must_wait(metadata)? {
+                    Box::pin(consistency.reach(metadata, deadline)).await?;
+                }
+                // Before the read, so that the answer has all of it.
+                revision = Some(consistency.revision());
+            }
+            if let Some(frame) = self.answers.find(&question) {
+                context.counters().answered(true);
+                return Ok(Reply { frame, revision });
+            }
         }
         // Boxed, because most calls end before it, and every future is as large as its largest part.
-        Box::pin(self.carry_out(method, operation, &question, context)).await
+        let frame = Box::pin(self.carry_out(method, operation, &question, context)).await?;
+        let revision = revision.or_else(|| self.consistency.as_ref().map(|consistency| consistency.revision()));
+        Ok(Reply { frame, revision })
     }
 
     /// Answers a call that the cache cannot answer.
@@ -114,7 +147,7 @@ impl FeatureService {
         let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), call.clone());
         let span = call.trace().map(|trace| trace.child("store read"));
         let read = self.readers.read(move |_| {
-            let began = context.trace().map(|_| Instant::now());
+            let began = context.trace().map(|_| std::time::Instant::now());
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
             let found = context.in_span(|| Found::find(&resource, inheritance, record));

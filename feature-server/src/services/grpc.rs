@@ -21,6 +21,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use tonic::body::Body;
 use tonic::codec::{CompressionEncoding, EnabledCompressionEncodings};
+use tonic::metadata::MetadataMap;
 use tonic::server::Grpc;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
@@ -30,8 +31,10 @@ use self::bytes_codec::BytesCodec;
 use super::counted_body::CountedBody;
 use super::{Answer, FEATURES};
 use crate::call_context::CallContext;
+use crate::call_context::deadline::Deadline;
 use crate::error::Failure;
-use crate::services::feature::{FeatureService, Frame};
+use crate::services::consistency::REVISION;
+use crate::services::feature::{FeatureService, Reply};
 
 pub mod bytes_codec;
 
@@ -83,10 +86,12 @@ async fn call_features(
     request: http::Request<Body>,
 ) -> http::Response<Body> {
     match receive(request, limit).await {
-        Received::Message(head, message) => match answer(&service, head.uri.path(), &head.extensions, &message).await {
-            Ok(frame) => response(&head.headers, frame),
-            Err(status) => status.into_http(),
-        },
+        Received::Message(head, message) => {
+            match answer(&service, head.uri.path(), &head.headers, &head.extensions, &message).await {
+                Ok(reply) => response(&head.headers, reply),
+                Err(status) => status.into_http(),
+            }
+        }
         // Boxed, because it is rare, and every future is as large as its largest part.
         Received::Unusual(request) => Box::pin(by_tonic(service, limit, request)).await,
     }
@@ -101,8 +106,14 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     let path = request.uri().path().to_owned();
     let answered = service_fn(|request: Request<Bytes>| {
         let (service, path) = (&service, &path);
-        let (_, extensions, message) = request.into_parts();
-        async move { answer(service, path, &extensions, &message).await.map(|frame| Response::new(frame.message())) }
+        let (metadata, extensions, message) = request.into_parts();
+        async move {
+            let reply = answer(service, path, metadata.as_ref(), &extensions, &message).await?;
+            let mut response = Response::new(reply.frame.message());
+            let revision = reply.revision.map(|revision| (REVISION, revision));
+            *response.metadata_mut() = MetadataMap::from_headers(revision.into_iter().collect());
+            Ok(response)
+        }
     });
     grpc.unary(answered, request).await
 }
@@ -111,16 +122,18 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
 async fn answer(
     service: &FeatureService,
     path: &str,
+    metadata: &HeaderMap,
     extensions: &Extensions,
     message: &Bytes,
-) -> Result<Frame, Status> {
+) -> Result<Reply, Status> {
     let context = CallContext::of(extensions);
+    let deadline = extensions.get::<Deadline>().map(|deadline| deadline.answer);
     context.received(1);
     let answered = match (service.method(path), extensions.get::<Caller>()) {
         // Without the layer that authorises, every call is refused.
         (_, None) => Err(AuthError::TokenMissing.into()),
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
-        (Some(method), Some(caller)) => service.call(method, caller, &context, message).await,
+        (Some(method), Some(caller)) => service.call(method, caller, &context, (metadata, deadline), message).await,
     };
     match &answered {
         Ok(_) => context.sent(1),
@@ -167,7 +180,7 @@ fn only_message(body: &Bytes, limit: usize) -> Option<Bytes> {
 }
 
 /// The response to a request with these headers, compressed if the client accepts that and it saves bytes.
-fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
+fn response(headers: &HeaderMap, Reply { frame, revision }: Reply) -> http::Response<Body> {
     let compressed = if frame.is_worth_compressing() && takes_gzip(headers) { Some(frame.gzip()) } else { None };
     let encoding = compressed.is_some().then_some(GZIP);
     let trailers = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
@@ -175,6 +188,7 @@ fn response(headers: &HeaderMap, frame: Frame) -> http::Response<Body> {
     let mut response = http::Response::new(Body::new(body));
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response.headers_mut().extend(encoding.map(|encoding| (GRPC_ENCODING, encoding)));
+    response.headers_mut().extend(revision.map(|revision| (REVISION, revision)));
     response
 }
 

@@ -5,27 +5,45 @@
 //! transaction that fails takes its revisions back. No sequence, clock or logical replication has a part in the order.
 
 mod base;
+pub(crate) mod checks;
+mod hosts;
 mod link;
+mod open_error;
+mod options;
 mod schema;
+mod threads;
+mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Config, Error, Row};
+use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position};
+use checks::Settings;
+use hosts::Hosts;
 use link::{Link, Lost};
+use threads::Threads;
+
+pub use checks::PostgresCheckError;
+pub use open_error::PostgresOpenError;
+pub use options::{Durability, PostgresOptions, PostgresOptionsError};
+pub use url::{PostgresUrl, PostgresUrlError};
 
 /// The longest time that a call may take, with connecting. Two of them stay below the time after which a turn of the
 /// committer counts as hanging.
 const DEADLINE: Duration = Duration::from_secs(2);
 
+/// The same for the start, which may have to pass over several hosts before one takes writes.
+const OPENING_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
-    runtime: Runtime,
+    runtime: Threads,
+    hosts: Arc<Hosts>,
     /// For appends, for turns to append alone, and for the outcomes of appends.
     writes: Link,
     /// For everything that follows the log.
@@ -34,46 +52,39 @@ pub struct PostgresEngine {
     beats: Link,
     /// For the base.
     base: Link,
-}
-
-/// Why the log in a PostgreSQL could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum PostgresOpenError {
-    /// No host answers.
-    #[error("{reason}: check that the database runs and accepts this user")]
-    Unreachable {
-        /// What the connection said.
-        reason: String,
-    },
-    /// The tables are of a format that this binary does not know.
-    #[error("the tables have format {found}, this binary knows {known}: start the newer binary that made them")]
-    OtherFormat {
-        /// The format of the tables.
-        found: i32,
-        /// The format of this binary.
-        known: i32,
-    },
-    /// The operating system did not start a thread.
-    #[error("no thread for the database: {0}")]
-    Thread(#[from] std::io::Error),
+    durability: Durability,
 }
 
 impl PostgresEngine {
-    /// Connects, and makes the tables if there are none. `store`: the id of a new store.
+    /// Connects, checks that the database keeps what it acknowledges, and makes the tables if there are none. `store`:
+    /// the id of a new store.
     ///
     /// # Errors
     /// [`PostgresOpenError`].
-    pub fn open(config: &Config, store: Uuid) -> Result<Self, PostgresOpenError> {
-        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
+    pub fn open(options: &PostgresOptions, store: Uuid) -> Result<Self, PostgresOpenError> {
+        let hosts = Arc::new(options.hosts()?);
         let engine = Self {
-            runtime,
-            writes: Link::new(config),
-            reads: Link::listening(config),
-            beats: Link::new(config),
-            base: Link::new(config),
+            runtime: Threads::start()?,
+            writes: Link::new(&hosts),
+            reads: Link::listening(&hosts),
+            beats: Link::new(&hosts),
+            base: Link::new(&hosts),
+            hosts,
+            durability: options.durability,
         };
-        engine.runtime.block_on(schema::make(&engine.writes, store))?;
+        let settings = engine.runtime.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
+        settings.check(engine.durability)?;
+        if let Some(warning) = settings.warning() {
+            tracing::warn!("{warning}");
+        }
+        engine.runtime.block_on(schema::make(&engine.writes, &options.url, store))?;
         Ok(engine)
+    }
+
+    /// What the database says about its durability.
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> Settings {
+        self.runtime.block_on(self.beats.call(DEADLINE, Settings::read)).expect("the database answers")
     }
 }
 
@@ -183,9 +194,21 @@ impl Engine for PostgresEngine {
             let row = session.query_one(BEAT, &[Type::UUID, Type::INT8, Type::BYTEA], &parameters).await?;
             let head = head(&row)?;
             // The start of a store is a position without an entry.
-            Ok(Beat { head, has_position: row.try_get(5)? || position == Position::start(head.store) })
+            let has_position = row.try_get(5)? || position == Position::start(head.store);
+            // An operator may take the standbys away at any time. Then a beat proves nothing.
+            let promise = match self.durability {
+                Durability::AsConfigured => Ok(()),
+                Durability::Replicated => Settings::read(session).await?.check(Durability::Replicated),
+            };
+            Ok(promise.map(|()| Beat { head, has_position }))
         };
-        Ok(self.runtime.block_on(self.beats.call(DEADLINE, query))?)
+        let beat = self.runtime.block_on(self.beats.call(DEADLINE, query))?;
+        beat.map_err(|broken| EngineError { reason: broken.to_string() })
+    }
+
+    /// They look for a host that takes writes again, and begin with another one than before.
+    fn reconnect(&self) {
+        self.hosts.leave(self.hosts.generation());
     }
 
     fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {

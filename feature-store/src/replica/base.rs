@@ -15,6 +15,14 @@ use crate::format::scope_key;
 const STEP: usize = 1_000;
 
 impl Replica {
+    /// The revision up to which the base has all events.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`].
+    pub fn base_revision(&self) -> Result<u64, StoreError> {
+        Ok(self.engine.head()?.folded)
+    }
+
     /// Brings the base of the log forward by one step. Returns whether there is more to do. Any replica may do it; of
     /// those that do it at once, one succeeds.
     ///

@@ -14,7 +14,7 @@ const POLL: Duration = Duration::from_millis(250);
 
 /// Keeps a replica's view at the end of the log until it is dropped.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     _thread: Background,
 }
 

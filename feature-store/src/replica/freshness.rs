@@ -2,9 +2,11 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use super::background::Background;
 use super::{Replica, unreachable};
@@ -23,17 +25,32 @@ pub(crate) struct Freshness {
     /// The moment before the last beat, and where the log ended then: proved once the log of a later beat has a
     /// position of the view that is not before that end.
     pending: Mutex<Option<(Instant, u64)>>,
+    /// The moment of the last proof, for those who wait for one.
+    proved: watch::Sender<Option<Instant>>,
+    /// The thread that makes proofs.
+    heartbeat: OnceLock<Thread>,
 }
 
 impl Freshness {
     pub(super) fn unproved() -> Self {
-        Self { started: Instant::now(), as_of_ms: AtomicU64::new(0), pending: Mutex::default() }
+        Self {
+            started: Instant::now(),
+            as_of_ms: AtomicU64::new(0),
+            pending: Mutex::default(),
+            proved: watch::Sender::new(None),
+            heartbeat: OnceLock::new(),
+        }
     }
 
     /// Notes that the view has everything that was acknowledged before `moment`.
     fn prove(&self, moment: Instant) {
         let as_of_ms = moment.saturating_duration_since(self.started).as_millis() as u64 + 1;
         self.as_of_ms.fetch_max(as_of_ms, Ordering::Relaxed);
+        // Two threads may prove at once. The later moment counts.
+        self.proved.send_if_modified(|proved| {
+            let before = proved.replace(moment.max(proved.unwrap_or(moment)));
+            before != *proved
+        });
     }
 
     fn age(&self) -> Option<Duration> {
@@ -47,6 +64,26 @@ impl Replica {
     /// first proof. It costs one load of an atomic number and a look at the clock.
     pub fn staleness(&self) -> Option<Duration> {
         self.freshness.age()
+    }
+
+    /// Waits until the view has every write that was acknowledged before this call, on any replica. It is up to the
+    /// caller to give up.
+    pub async fn reach_latest(&self) {
+        let called = Instant::now();
+        let mut proved = self.freshness.proved.subscribe();
+        let is_late_enough = |proved: &Option<Instant>| proved.is_some_and(|moment| moment >= called);
+        loop {
+            // One proof serves all who wait for it.
+            if let Some(heartbeat) = self.freshness.heartbeat.get() {
+                heartbeat.unpark();
+            }
+            if is_late_enough(&proved.borrow_and_update()) {
+                return;
+            }
+            if proved.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Proves how fresh the view is: writes to the log's database, and then takes in all that was there. Returns the
@@ -83,7 +120,7 @@ impl Replica {
 
 /// Proves the freshness of a replica each second until it is dropped.
 #[derive(Debug)]
-pub struct Heartbeat {
+pub(crate) struct Heartbeat {
     _thread: Background,
 }
 
@@ -94,6 +131,7 @@ impl Heartbeat {
     /// The operating system's, when it does not start another thread.
     pub fn start(replica: Arc<Replica>) -> io::Result<Self> {
         let run = move |stop: &AtomicBool| {
+            let _ = replica.freshness.heartbeat.set(thread::current());
             while !stop.load(Ordering::Relaxed) {
                 // Without a proof the staleness grows, which health and metrics show. The feed logs the reason.
                 let _ = replica.prove_freshness();

@@ -1,11 +1,16 @@
 //! Opens a replica: its view is a projection in a folder, which continues where it was, or is made anew from the log.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::Replica;
+use super::feed::Feed;
+use super::freshness::Heartbeat;
+use super::housekeeping::Housekeeping;
 use crate::engine::{BaseRecord, Beat, Chain, Engine, EngineError, Head, Position};
 use crate::error::{OpenError, StoreError};
 use crate::files::{self, DataFile};
@@ -21,8 +26,9 @@ const FOLDER: &str = "replica";
 /// The most records of a base that are read at once.
 const PAGE: usize = 10_000;
 
-/// A replica, and its view for readers.
+/// A replica, and its view for readers. Its threads end when it is dropped.
 pub struct OpenReplica {
+    threads: Option<(Feed, Heartbeat, Housekeeping)>,
     /// Takes the writes.
     pub replica: Arc<Replica>,
     /// Shows the records, with versions.
@@ -61,7 +67,32 @@ impl OpenReplica {
         let replica = Arc::new(Replica::new(id, engine, Arc::clone(&view) as _, position));
         let revision = position.revision;
         tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
-        Ok(Self { replica, view, _lock: lock })
+        Ok(Self { threads: None, replica, view, _lock: lock })
+    }
+
+    /// Starts the threads that follow the log, prove how fresh the view is, and keep the log in order.
+    ///
+    /// * `keep`: events that are older, and in the base, are dropped; without it all stay.
+    /// * `failed`: called once when the replica cannot go on; with [`StoreError::CannotFollow`] its view has to be made
+    ///   anew.
+    ///
+    /// # Errors
+    /// The operating system's, when it does not start another thread.
+    pub fn start(
+        &mut self,
+        keep: Option<Duration>,
+        failed: impl FnOnce(StoreError) + Send + 'static,
+    ) -> io::Result<()> {
+        let replica = || Arc::clone(&self.replica);
+        let threads =
+            (Feed::start(replica(), failed)?, Heartbeat::start(replica())?, Housekeeping::start(replica(), keep)?);
+        self.threads = Some(threads);
+        Ok(())
+    }
+
+    /// Stops the threads. The view stays as it is.
+    pub fn stop(&mut self) {
+        self.threads = None;
     }
 }
 

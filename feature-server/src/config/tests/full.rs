@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::config::headers::Headers;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen, Presence,
-    Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces,
+    Auth, Bound, Certificate, Cors, Durability, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen,
+    Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -37,7 +37,18 @@ pub(super) fn full() -> Settings {
             reflection: Reflection::Off,
             shutdown_grace_ms: 0,
         },
-        store: Store { cache_bytes: Some(1 << 20) },
+        store: Store {
+            cache_bytes: Some(1 << 20),
+            url: Some("postgres://feature@db1,db2/feature".to_owned()),
+            password_file: Some("password".into()),
+            password: None,
+            ca_file: Some("database-ca.pem".into()),
+            allow_cleartext: true,
+            durability: Durability::Replicated,
+            max_staleness_ms: 24,
+            when_stale: WhenStale::Refuse,
+            keep_history_days: Some(400),
+        },
         limits: Limits {
             message_bytes: 1,
             connections: 2,

@@ -26,10 +26,10 @@ use tonic_health::server::{HealthReporter, HealthService};
 use tonic_types::{ErrorDetails, StatusExt};
 use tower::{Service, ServiceExt, service_fn};
 
+use crate::call_context::deadline::Deadline;
 use crate::call_context::{CallContext, Client};
 use crate::config::settings::Settings;
 use crate::middleware::browsers::AllowedHosts;
-use crate::middleware::error_details::Deadline;
 use crate::middleware::recognise::{MessageBytes, Recogniser};
 use crate::middleware::response_body::CallBody;
 use crate::middleware::stack::{layers, serve};

@@ -20,7 +20,7 @@ fn service() -> (FeatureService, Arc<Committer>) {
     let answers = Answers::new(store.clone(), 1 << 20);
     let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
     let readers = Arc::new(Readers::start(store, NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
-    (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers), committer)
+    (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers, None), committer)
 }
 
 /// Calls a method, naming an organization if any, with the access of its option or with another one.
@@ -34,7 +34,8 @@ async fn call(
 ) -> Result<Frame, Failure> {
     let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
     let caller = caller(who, rule(access.or(method.access.as_ref()).unwrap(), method), organization).unwrap();
-    service.call(method, &caller, &CallContext::for_tests(), message).await
+    let reply = service.call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), None), message).await;
+    reply.map(|reply| reply.frame)
 }
 
 const OWNER: Who = Who { instance: "demo", organization: "", user: "", roles: "IAM_OWNER" };

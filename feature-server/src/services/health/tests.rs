@@ -7,8 +7,9 @@ use super::*;
 
 #[tokio::test]
 async fn a_server_that_drains_is_not_serving_even_when_the_committer_is_gone() {
-    let ((accepting, accepts_writes), (drain, draining)) = (watch::channel(true), watch::channel(false));
-    let service = service(accepts_writes, draining).await;
+    let ((accepting, writes), (drain, draining)) = (watch::channel(true), watch::channel(false));
+    let (reading, reads) = watch::channel(true);
+    let service = service(StoreHealth { reads, writes }, draining).await;
     let until = async |name: &str, serving: bool| {
         let expected = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         let request = HealthCheckRequest { service: name.to_owned() };
@@ -19,8 +20,13 @@ async fn a_server_that_drains_is_not_serving_even_when_the_committer_is_gone() {
     };
     until(WHOLE_SERVER, true).await;
     until(FEATURES, true).await;
+    until(WRITES, true).await;
     accepting.send_replace(false);
     drop(accepting);
+    until(WRITES, false).await;
+    until(FEATURES, true).await;
+    reading.send_replace(false);
+    drop(reading);
     until(FEATURES, false).await;
     until(WHOLE_SERVER, true).await;
     drain.send_replace(true);

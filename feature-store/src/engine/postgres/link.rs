@@ -3,19 +3,22 @@
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, Row, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts::Hosts;
 use super::is_refusal;
 
 /// A place for one connection.
 pub(super) struct Link {
-    config: Config,
+    hosts: Arc<Hosts>,
     session: Mutex<Option<Session>>,
     /// Gets a permit whenever the log may have grown, if this connection listens.
     hints: Option<Arc<Notify>>,
@@ -24,6 +27,8 @@ pub(super) struct Link {
 /// A connection with its prepared statements.
 pub(super) struct Session {
     client: Client,
+    /// The generation of its host.
+    generation: u64,
     statements: HashMap<&'static str, Statement>,
     /// Whether a transaction is open.
     in_turn: bool,
@@ -32,11 +37,11 @@ pub(super) struct Session {
 /// Why a call has no outcome.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
-    #[error("no connection: {0}")]
+    #[error("{0}")]
     NotConnected(String),
     #[error("{}", describe(.0))]
     Failed(#[from] Error),
-    #[error("no answer within {} s", .0.as_secs())]
+    #[error("no answer within {} ms", .0.as_millis())]
     TooLate(Duration),
     #[error("the database has what this server does not understand: {0}")]
     NotUnderstood(&'static str),
@@ -51,16 +56,27 @@ impl Lost {
             Self::TooLate(_) | Self::NotUnderstood(_) => true,
         }
     }
+
+    /// Whether the user may not do this.
+    pub(super) fn is_missing_right(&self) -> bool {
+        matches!(self, Self::Failed(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE))
+    }
+
+    /// Whether the host has refused the statement and is well otherwise. One that takes no writes is not.
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Failed(error)
+            if is_refusal(error) && error.code() != Some(&SqlState::READ_ONLY_SQL_TRANSACTION))
+    }
 }
 
 impl Link {
-    pub(super) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), session: Mutex::new(None), hints: None }
+    pub(super) fn new(hosts: &Arc<Hosts>) -> Self {
+        Self { hosts: Arc::clone(hosts), session: Mutex::new(None), hints: None }
     }
 
     /// A place for a connection that listens to hints.
-    pub(super) fn listening(config: &Config) -> Self {
-        Self { hints: Some(Arc::default()), ..Self::new(config) }
+    pub(super) fn listening(hosts: &Arc<Hosts>) -> Self {
+        Self { hints: Some(Arc::default()), ..Self::new(hosts) }
     }
 
     /// Returns at a hint, or after `timeout`.
@@ -75,26 +91,45 @@ impl Link {
         deadline: Duration,
         query: impl AsyncFnOnce(&mut Session) -> Result<T, Lost>,
     ) -> Result<T, Lost> {
-        let kept = self.session.lock().unwrap_or_else(PoisonError::into_inner).take();
         let end = Instant::now() + deadline;
-        let mut session = match kept.filter(|session| !session.client.is_closed()) {
+        let mut session = match self.current() {
             Some(session) => session,
-            None => timeout_at(end, Session::connect(&self.config, self.hints.clone()))
-                .await
-                .map_err(|_| Lost::NotConnected(format!("no host answers within {} s", deadline.as_secs())))??,
+            None => {
+                let open = async |config: &Config, tls: &MakeRustlsConnect| {
+                    Session::open(config, tls.clone(), self.hints.clone()).await
+                };
+                let (session, generation) = self.hosts.connect(end, open).await?;
+                Session { generation, ..session }
+            }
         };
         let outcome = timeout_at(end, query(&mut session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
         // After an error nothing is known about the session. A new one costs milliseconds.
-        if outcome.is_ok() {
-            *self.session.lock().unwrap_or_else(PoisonError::into_inner) = Some(session);
+        match &outcome {
+            Ok(_) => *self.kept() = Some(session),
+            Err(lost) if lost.is_answer() => {}
+            Err(_) => self.hosts.leave(session.generation),
         }
         outcome
+    }
+
+    /// The session of the last call, if it still leads where those of the other links do. One in the middle of a turn
+    /// is given up as well, which ends the turn.
+    fn current(&self) -> Option<Session> {
+        let session = self.kept().take()?;
+        if session.client.is_closed() {
+            self.hosts.leave(session.generation);
+        }
+        Some(session).filter(|session| session.generation == self.hosts.generation())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Session>> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Session {
-    async fn connect(config: &Config, hints: Option<Arc<Notify>>) -> Result<Self, Lost> {
-        let connected = config.connect(NoTls).await;
+    async fn open(config: &Config, tls: MakeRustlsConnect, hints: Option<Arc<Notify>>) -> Result<Self, Lost> {
+        let connected = config.connect(tls).await;
         let (client, mut connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
         let listens = hints.is_some();
         // It ends with the client. Its error is that of the calls.
@@ -116,7 +151,7 @@ impl Session {
                 "the database sends no hints, so changes are looked for every 250 ms"
             );
         }
-        Ok(Self { client, statements: HashMap::new(), in_turn: false })
+        Ok(Self { client, generation: 0, statements: HashMap::new(), in_turn: false })
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -167,7 +202,7 @@ impl Session {
 }
 
 /// What an error says, with what the database said.
-fn describe(error: &Error) -> String {
+pub(super) fn describe(error: &Error) -> String {
     match error.as_db_error() {
         Some(database) => format!("{} ({})", database.message(), database.code().code()),
         None => {

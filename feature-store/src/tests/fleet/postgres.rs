@@ -1,7 +1,12 @@
 //! The tests of a store over a real PostgreSQL, as Debian packages it.
 
+mod checks;
 mod cluster;
+mod hosts;
 mod replicas;
+mod rights;
+mod tls;
+mod url;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
 use feature_store::{Batch, Committer, MemoryStore, Readers};
+use http::HeaderMap;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,7 +42,7 @@ impl Services {
         let readers = Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
         let service = |bytes| {
             let answers = Answers::new(store.clone(), bytes);
-            FeatureService::new(schema.clone(), readers.clone(), committer.clone(), answers)
+            FeatureService::new(schema.clone(), readers.clone(), committer.clone(), answers, None)
         };
         Self { schema: schema.clone(), remembering: service(1 << 20), forgetful: service(0) }
     }
@@ -50,8 +51,9 @@ impl Services {
         let method = self.schema.method(&format!("/zitadel.feature.v2.FeatureService/{}", call.method)).unwrap();
         let caller = caller(call.who, rule(method.access.as_ref().unwrap(), method), call.organization);
         let caller = caller.map_err(|failure| failure.to_string())?;
-        let answer = service.call(method, &caller, &CallContext::for_tests(), &call.message).await;
-        answer.map_err(|failure| failure.to_string())
+        let answer =
+            service.call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), None), &call.message).await;
+        answer.map(|reply| reply.frame).map_err(|failure| failure.to_string())
     }
 }
 

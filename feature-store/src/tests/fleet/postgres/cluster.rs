@@ -14,30 +14,41 @@ use tokio_postgres::{Client, Config, NoTls};
 use uuid::Uuid;
 
 use crate::engine::{Engine, Position};
-use crate::{MemoryStore, PostgresEngine, Replica};
+use crate::{MemoryStore, PostgresEngine, PostgresOpenError, PostgresOptions, Replica};
+
+/// The port of all servers here, below those that systems give to clients. The folder or the address tells them apart.
+pub(super) const PORT: u16 = 25_432;
 
 /// A server of its own, in a folder for temporary files. It ends with this value.
 pub(super) struct Cluster {
     server: Child,
     pub(super) runtime: Runtime,
     databases: AtomicUsize,
-    folder: TempDir,
+    pub(super) folder: TempDir,
 }
 
 impl Cluster {
     pub(super) fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// Starts a server with further arguments, which `prepare` makes along with what they need in the cluster's folder.
+    pub(super) fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("the system has a folder for temporary files");
         let data = folder.path().join("data");
         let user = id_of_user("postgres");
         chown(folder.path(), Some(user), None).expect("the tests run as root");
-        let options = ["--no-locale", "--encoding=UTF8", "--auth=trust", "--username=postgres", "--pgdata"];
+        let options =
+            ["--no-locale", "--encoding=UTF8", "--auth=trust", "--no-sync", "--username=postgres", "--pgdata"];
         let made = as_postgres("initdb").args(options).arg(&data).stdout(Stdio::null()).status();
         assert!(made.expect("PostgreSQL is installed").success());
+        let arguments = prepare(folder.path());
         let server = as_postgres("postgres")
-            .args(["-c", "listen_addresses=", "-c", "log_min_messages=fatal", "-k"])
+            .args(["-c", "listen_addresses=", "-c", "log_min_messages=fatal", "-c", &format!("port={PORT}"), "-k"])
             .arg(folder.path())
             .arg("-D")
             .arg(&data)
+            .args(arguments)
             .stderr(Stdio::null())
             .spawn()
             .expect("PostgreSQL is installed");
@@ -52,7 +63,7 @@ impl Cluster {
 
     pub(super) fn config(&self, database: &str) -> Config {
         let mut config = Config::new();
-        config.host_path(self.folder.path()).user("postgres").dbname(database);
+        config.host_path(self.folder.path()).port(PORT).user("postgres").dbname(database);
         config
     }
 
@@ -77,7 +88,26 @@ impl Cluster {
     }
 
     pub(super) fn engine(&self, database: &str) -> Arc<PostgresEngine> {
-        Arc::new(PostgresEngine::open(&self.config(database), Uuid::from_u128(1)).expect("the database is there"))
+        let options = options(&format!("postgres://postgres@{}/{database}", self.host()));
+        Arc::new(open(&options).expect("the database is there"))
+    }
+
+    /// The server's socket, as a host of a URL with its port.
+    pub(super) fn host(&self) -> String {
+        format!("{}:{PORT}", self.folder.path().display().to_string().replace('/', "%2F"))
+    }
+
+    /// Stops the server and all its processes until the value is dropped. They accept connections and never answer.
+    pub(super) fn pause(&self) -> Paused {
+        let server = self.server.id();
+        signal("STOP", &[server]);
+        // A server that has stopped starts no further process.
+        while !is_stopped(server) {
+            thread::yield_now();
+        }
+        let all = [vec![server], children(server)].concat();
+        signal("STOP", &all);
+        Paused(all)
     }
 
     /// A replica on this database, with a view in memory.
@@ -88,6 +118,23 @@ impl Cluster {
     }
 }
 
+/// The processes of a server that does not answer.
+pub(super) struct Paused(Vec<u32>);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        signal("CONT", &self.0);
+    }
+}
+
+pub(super) fn options(url: &str) -> PostgresOptions {
+    PostgresOptions::new(url.parse().expect("the URL is right"))
+}
+
+pub(super) fn open(options: &PostgresOptions) -> Result<PostgresEngine, PostgresOpenError> {
+    PostgresEngine::open(options, Uuid::from_u128(1))
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         let _ = self.server.kill();
@@ -95,8 +142,26 @@ impl Drop for Cluster {
     }
 }
 
+/// Sends a signal to those of the processes that still run.
+fn signal(name: &str, processes: &[u32]) {
+    let processes = processes.iter().map(u32::to_string);
+    let mut kill = Command::new("kill");
+    kill.arg(format!("-{name}")).args(processes).stderr(Stdio::null()).status().expect("every machine has it");
+}
+
+fn is_stopped(process: u32) -> bool {
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).expect("the process runs");
+    state.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'))
+}
+
+fn children(process: u32) -> Vec<u32> {
+    let path = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(path).expect("the process runs");
+    children.split_whitespace().map(|child| child.parse().expect("an id is a number")).collect()
+}
+
 /// A program of the newest PostgreSQL here, run by its own user: it refuses to run as root.
-fn as_postgres(program: &str) -> Command {
+pub(super) fn as_postgres(program: &str) -> Command {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("PostgreSQL is installed");
     let newest: PathBuf = versions.map(|entry| entry.expect("the folder can be read").path()).max().expect("a version");
     let mut command = Command::new("setpriv");
@@ -106,7 +171,7 @@ fn as_postgres(program: &str) -> Command {
 }
 
 /// The id of a user of this machine.
-fn id_of_user(name: &str) -> u32 {
+pub(super) fn id_of_user(name: &str) -> u32 {
     let users = fs::read_to_string("/etc/passwd").expect("the machine has users");
     let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
     fields.expect("the package has made its user")[2].parse().expect("an id is a number")

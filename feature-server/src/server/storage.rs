@@ -1,0 +1,145 @@
+//! Opens the store of a server: the one in its data folder, or a replica of the one that a fleet shares.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use feature_auth::roots;
+use feature_store::{
+    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, StoreError,
+    Versioned,
+};
+use tokio::sync::{oneshot, watch};
+use tokio::time::interval;
+use uuid::Uuid;
+
+use super::ServerError;
+use super::system::memory_for_records;
+use crate::config::settings::{self, Settings, Store};
+use crate::services::consistency::Consistency;
+use crate::services::health::StoreHealth;
+
+/// The time between two looks at how old a view is.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// An open store.
+pub(super) struct Storage {
+    /// Takes writes.
+    pub(super) writes: Arc<dyn FeatureStore>,
+    /// Shows records. All writes reach it.
+    pub(super) view: Arc<Versioned>,
+    pub(super) fleet: Option<Fleet>,
+}
+
+/// A replica that follows the log of its fleet.
+pub(super) struct Fleet {
+    replica: OpenReplica,
+    pub(super) consistency: Arc<Consistency>,
+    /// Gets the error that ends the following.
+    failed: oneshot::Receiver<StoreError>,
+}
+
+impl Storage {
+    /// A store that this server alone uses.
+    pub(super) fn alone(store: Arc<dyn FeatureStore>) -> Self {
+        let view = Versioned::new(store);
+        Self { writes: view.clone(), view, fleet: None }
+    }
+
+    /// Opens the store that the settings name. It may take a minute, and blocks.
+    ///
+    /// # Errors
+    /// [`ServerError`] names the cause and the remedy.
+    pub(super) fn open(settings: &Settings) -> Result<Self, ServerError> {
+        let (folder, cache_bytes) = (&settings.server.data, memory_for_records(settings.store.cache_bytes));
+        let Some(url) = &settings.store.url else {
+            return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
+        };
+        let engine = open_database(url, &settings.store)?;
+        let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
+        let (end, failed) = oneshot::channel();
+        let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
+        // The receiver is gone only when the server stops.
+        replica.start(keep, |error| drop(end.send(error))).map_err(ServerError::Thread)?;
+        let consistency = Arc::new(Consistency::new(Arc::clone(&replica.replica), &settings.store));
+        let (writes, view) = (Arc::clone(&replica.replica), Arc::clone(&replica.view));
+        Ok(Self { writes, view, fleet: Some(Fleet { replica, consistency, failed }) })
+    }
+}
+
+impl Fleet {
+    /// Ready when the history was taken back, or was dropped further than this replica has read: its view has to be
+    /// made anew.
+    pub(super) async fn must_start_over(&mut self) {
+        match (&mut self.failed).await {
+            Ok(error @ StoreError::CannotFollow { .. }) => {
+                tracing::error!(%error, "the server starts over, and reads everything anew");
+            }
+            Ok(error) => {
+                tracing::error!(%error, "this server shows nothing newer, and is not ready any more");
+                std::future::pending().await
+            }
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Ends the following of the log.
+    pub(super) fn stop(&mut self) {
+        self.replica.stop();
+    }
+}
+
+/// Opens the database with these settings.
+pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, ServerError> {
+    let url: PostgresUrl = url.parse().expect("the URL was checked with the configuration");
+    let is_encrypted = url.uses_tls(store.allow_cleartext).expect("the URL was checked with the configuration");
+    let mut options = PostgresOptions::new(url);
+    options.allow_cleartext = store.allow_cleartext;
+    options.durability = match store.durability {
+        settings::Durability::AsConfigured => Durability::AsConfigured,
+        settings::Durability::Replicated => Durability::Replicated,
+    };
+    if is_encrypted {
+        options.roots = Some(roots::load(store.ca_file.as_deref()).map_err(ServerError::StoreRoots)?);
+    }
+    options.password = match &store.password_file {
+        Some(path) => {
+            let unreadable = |reason| ServerError::StorePassword { path: path.clone(), reason };
+            Some(fs::read_to_string(path).map_err(unreadable)?.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        None => store.password.as_ref().map(|password| password.0.clone()),
+    };
+    Ok(PostgresEngine::open(&options, Uuid::new_v4())?)
+}
+
+/// What the store can do at the moment. Must be called on a tokio runtime, which looks at a replica's view from time to
+/// time.
+///
+/// `accepts_writes`: whether the committer does.
+pub(super) fn health(consistency: Option<&Arc<Consistency>>, accepts_writes: watch::Receiver<bool>) -> StoreHealth {
+    let Some(consistency) = consistency else {
+        return StoreHealth { reads: accepts_writes.clone(), writes: accepts_writes };
+    };
+    let (reads, writes) = (watch::Sender::new(false), watch::Sender::new(false));
+    let health = StoreHealth { reads: reads.subscribe(), writes: writes.subscribe() };
+    let consistency = Arc::clone(consistency);
+    tokio::spawn(async move {
+        let mut looks = interval(LOOK);
+        // It ends with those who want to know.
+        while !reads.is_closed() {
+            looks.tick().await;
+            let takes_writes = *accepts_writes.borrow() && consistency.takes_writes();
+            let set =
+                |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
+            if set(&reads, consistency.is_fresh()) {
+                let staleness = consistency.staleness();
+                match *reads.borrow() {
+                    true => tracing::info!(?staleness, "reads are as new as store.max_staleness_ms demands"),
+                    false => tracing::warn!(?staleness, "reads are older than store.max_staleness_ms allows"),
+                }
+            }
+            set(&writes, takes_writes);
+        }
+    });
+    health
+}
