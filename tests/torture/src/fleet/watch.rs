@@ -37,7 +37,9 @@ pub const READY_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     pub server: usize,
-    pub at: Nanos,
+    /// When it was asked, and when it had answered.
+    pub from: Nanos,
+    pub to: Nanos,
     /// The health of reads; `None` without an answer.
     pub reads: Option<bool>,
     /// The status of `/readyz`.
@@ -102,7 +104,8 @@ fn is_wrong(sample: &Sample, outages: &[Outage]) -> bool {
     let explains = |outage: &&Outage| {
         let from = if outage.is_down { outage.from } else { outage.from + nanos(READY_FOR) };
         outage.server.is_none_or(|server| server == sample.server)
-            && (from..outage.to + nanos(READY_AGAIN)).contains(&sample.at)
+            && from < sample.to
+            && sample.from < outage.to + nanos(READY_AGAIN)
             && (outage.is_down || sample.readyz.is_some())
     };
     is_unready && !outages.iter().any(|outage| explains(&outage))
@@ -118,11 +121,11 @@ async fn watch(
     let mut samples = Vec::new();
     let mut client = HealthClient::new(channel);
     while !stopping.load(Ordering::Relaxed) {
-        let at = shared.now();
+        let from = shared.now();
         let reads = status(&mut client, READS).await;
         let readyz = timeout(Duration::from_secs(2), readyz(&monitoring)).await.ok().flatten();
         shared.ready[server].store(reads == Some(true), Ordering::Relaxed);
-        samples.push(Sample { server, at, reads, readyz });
+        samples.push(Sample { server, from, to: shared.now(), reads, readyz });
         sleep(LOOK).await;
     }
     samples
