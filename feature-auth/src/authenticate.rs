@@ -137,6 +137,12 @@ impl Authenticator {
         });
     }
 
+    /// Replaces the list of revoked tokens that the servers of a fleet have in common. Each entry is like a line of the
+    /// revocation file.
+    pub fn set_shared_revocations(&self, entries: &[String]) {
+        self.0.revocations.set_shared(entries);
+    }
+
     /// The issuers of the settings, each with the time since its keys were last loaded; `None` before the first time.
     pub fn jwks_ages(&self, now: Instant) -> Vec<(&str, Option<Duration>)> {
         self.0.jwks_ages(now)
@@ -229,7 +235,7 @@ impl Verifier {
     /// Whether the keys, the revocations and the validity of a cached token are still those of its verification.
     fn is_current(&self, verified: &Verified, now: Timestamp) -> bool {
         verified.issuer.keys.current(now.monotonic).is_ok_and(|keys| keys.version == verified.keys_version)
-            && self.revocations.current.load().version == verified.revocations_version
+            && self.revocations.version() == verified.revocations_version
             && !has_expired(verified.principal.expires_at, &self.config, now.unix_s)
     }
 
@@ -248,11 +254,11 @@ impl Verifier {
         jws.verify(key.ok_or_else(|| key_unknown("its issuer has no such key"))?)?;
         let claims = Claims::parse(&jws.payload)?;
         let principal = Arc::new(issuer.principal(&claims, &self.config, now)?);
-        let revocations = self.revocations.current.load();
-        if revocations.list.revokes(&claims.iss, claims.jti.as_deref(), &principal.subject, claims.iat) {
+        // Before the look, so that a later change counts.
+        let (keys_version, revocations_version) = (snapshot.version, self.revocations.version());
+        if self.revocations.revokes(&claims.iss, claims.jti.as_deref(), &principal.subject, claims.iat) {
             return Err(AuthError::TokenInvalid("it has been revoked").into());
         }
-        let (keys_version, revocations_version) = (snapshot.version, revocations.version);
         Ok(Verified { principal, issuer: Arc::clone(issuer), keys_version, revocations_version })
     }
 }

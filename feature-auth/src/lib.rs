@@ -60,7 +60,7 @@ pub mod config;
 mod error;
 pub mod keys;
 pub mod mint;
-mod revocation;
+pub mod revocation;
 pub mod roles;
 pub mod roots;
 #[cfg(test)]

@@ -37,11 +37,12 @@ pub(crate) struct ListSnapshot {
     pub version: u64,
 }
 
-/// The current list, and the file that it comes from.
+/// The current list, and the file that it comes from. The servers of a fleet have another list in common.
 #[derive(Debug)]
 pub(crate) struct Revocations {
     file: Option<PathBuf>,
-    pub current: ArcSwap<ListSnapshot>,
+    current: ArcSwap<ListSnapshot>,
+    shared: ArcSwap<ListSnapshot>,
     last: Mutex<LastReading>,
 }
 
@@ -61,7 +62,39 @@ impl Revocations {
         let stamp = file.and_then(|file| stamp(file, now));
         let list = file.map(read).transpose()?.unwrap_or_default();
         let current = ArcSwap::from_pointee(ListSnapshot { list, version: 0 });
-        Ok(Self { file: file.map(Path::to_owned), current, last: Mutex::new(LastReading { stamp, problem: None }) })
+        let last = Mutex::new(LastReading { stamp, problem: None });
+        Ok(Self { file: file.map(Path::to_owned), current, shared: ArcSwap::default(), last })
+    }
+
+    /// A number that changes with every reading.
+    pub(crate) fn version(&self) -> u64 {
+        self.current.load().version + self.shared.load().version
+    }
+
+    /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
+    pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
+        let in_list = |list: &ArcSwap<ListSnapshot>| list.load().list.revokes(issuer, id, subject, issued_at_s);
+        in_list(&self.current) || in_list(&self.shared)
+    }
+
+    /// Replaces the list that the servers of a fleet have in common. What cannot be read as an entry is left out and
+    /// logged: it must not keep the others from counting.
+    pub(crate) fn set_shared(&self, entries: &[String]) {
+        let mut list = RevocationList::default();
+        for (index, entry) in entries.iter().enumerate() {
+            if list.len() == ENTRIES_MAX {
+                tracing::warn!(
+                    "the database has more revoked tokens than {ENTRIES_MAX}: remove those that have expired"
+                );
+                break;
+            }
+            if let Err(problem) = list.add(entry.trim()) {
+                tracing::warn!(row = index + 1, problem, "a row of revoked tokens does not count");
+            }
+        }
+        let version = self.shared.load().version + 1;
+        tracing::info!(entries = list.len(), "the revoked tokens in the database were read");
+        self.shared.store(Arc::new(ListSnapshot { list, version }));
     }
 
     /// Reads the file again if it has changed. Blocks.
@@ -105,6 +138,17 @@ fn read(path: &Path) -> Result<RevocationList, ListError> {
     }
     let text = str::from_utf8(text_file::without_mark(&bytes)).map_err(|_| ListError::NoText)?;
     RevocationList::parse(text, ENTRIES_MAX)
+}
+
+/// Checks an entry, as a line of a file or a row of a database has it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_entry(entry: &str) -> Result<(), &'static str> {
+    if entry.contains(['\n', '\r']) {
+        return Err("it is more than a line");
+    }
+    RevocationList::default().add(entry.trim())
 }
 
 /// The stamp of a file, taken before its content is read, so that a change in between causes another reading. `None` if
@@ -206,8 +250,8 @@ impl RevocationList {
         self.tokens.len() + self.subjects.len()
     }
 
-    /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.
-    pub(crate) fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
+    /// As [`Revocations::revokes`].
+    fn revokes(&self, issuer: &str, id: Option<&str>, subject: &str, issued_at_s: Option<u64>) -> bool {
         // A token without `iat` may be an old one.
         let issued_before = |before: &u64| issued_at_s.is_none_or(|issued| issued < *before);
         [Some(&0), self.issuers.get(issuer)].into_iter().flatten().any(|&issuer| {

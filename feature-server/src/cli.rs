@@ -15,6 +15,7 @@ use crate::config::Flags;
 pub mod commands;
 mod examples;
 pub mod exit;
+pub mod fleet_commands;
 pub mod probe;
 
 /// The lifetime of a token for which the command line gives none.
@@ -92,19 +93,26 @@ pub enum Command {
         #[arg(value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
-    /// Write the whole history of a data folder as lines of JSON
+    /// Write the whole history of a data folder, or with --store of a fleet, as lines of JSON
     #[command(after_help = examples::EXPORT)]
     Export {
         /// The file to write; it is replaced when the export is whole [default: standard output]
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
-    /// Create a data folder from an export
+    /// Create a data folder, or with --store the store of a fleet, from an export
     #[command(after_help = examples::IMPORT)]
     Import {
         /// The export to read
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Revoke a token, or all older ones of a user, on all servers of a fleet
+    #[command(after_help = examples::REVOKE)]
+    Revoke {
+        /// The entry, as a line of a revocation file, such as 'jti ID' or 'subject ID before UNIX_SECONDS'
+        #[arg(value_name = "ENTRY")]
+        entry: String,
     },
 }
 

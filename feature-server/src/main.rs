@@ -13,7 +13,7 @@ use feature_auth::keys::{KeyFolder, OwnKey};
 use feature_auth::mint::TokenRequest;
 use feature_auth::roles::Roles;
 use feature_server::cli::probe::probe;
-use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands};
+use feature_server::cli::{self, Command, CommandLine, KeysCommand, TokenArgs, commands, fleet_commands};
 use feature_server::config::settings::Settings;
 use feature_server::server::system::room_for_connections;
 use feature_server::server::{Ended, Server, open_keys};
@@ -69,10 +69,22 @@ fn run(line: CommandLine) -> Result<()> {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             print(&format!("{}\n", runtime.block_on(probe(settings, address))?))
         }
-        Command::Export { output } => Ok(commands::export(&settings.server.data, output.as_deref())?),
-        Command::Import { file } => print(&commands::import(&settings.server.data, &file)?),
-        Command::Verify { folder } => verify(folder.as_deref().unwrap_or(&settings.server.data)),
+        Command::Export { output } => Ok(match &settings.store.url {
+            Some(url) => fleet_commands::export(url, &settings.store, output.as_deref())?,
+            None => commands::export(&settings.server.data, output.as_deref())?,
+        }),
+        Command::Import { file } => print(&match &settings.store.url {
+            Some(url) => fleet_commands::import(url, &settings.store, &file)?,
+            None => commands::import(&settings.server.data, &file)?,
+        }),
+        Command::Revoke { entry } => print(&fleet_commands::revoke(&settings.store, &entry)?),
+        Command::Verify { folder: Some(folder) } => verify(&folder),
+        Command::Verify { folder: None } => {
+            fleet_commands::refuse_database(&settings.store)?;
+            verify(&settings.server.data)
+        }
         Command::Backup { target, without_keys } => {
+            fleet_commands::refuse_database(&settings.store)?;
             print(&commands::backup(&settings.server.data, &target, !without_keys)?)
         }
     }

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
 
 pub use metrics::Metrics;
 use process::ProcessMetrics;
@@ -34,12 +34,12 @@ pub struct Monitoring {
     pub readiness: Arc<Readiness>,
     /// The address of their listener; `None` if it is off.
     pub address: Option<SocketAddr>,
-    /// Serves them until it is dropped.
-    listener: Option<AbortOnDropHandle<()>>,
+    /// The task that serves them.
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Monitoring {
-    /// Serves metrics and probes until it is dropped, before anything else is open.
+    /// Serves metrics and probes until [`Monitoring::close`], before anything else is open.
     ///
     /// # Errors
     /// The address that cannot be bound, with the error of the operating system.
@@ -52,8 +52,16 @@ impl Monitoring {
             monitoring.address = Some(address);
             let (metrics, readiness) = (Arc::clone(&monitoring.metrics), Arc::clone(&monitoring.readiness));
             let serving = listener::run(listener, address.ip().to_canonical().is_loopback(), metrics, readiness);
-            monitoring.listener = Some(AbortOnDropHandle::new(tokio::spawn(serving)));
+            monitoring.listener = Some(tokio::spawn(serving));
         }
         Ok(monitoring)
+    }
+    /// Ends the serving. After that, the address can be bound again.
+    pub async fn close(&mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+            // It ends with the abort, and a panic is in the log already.
+            let _ = listener.await;
+        }
     }
 }

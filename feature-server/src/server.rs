@@ -37,7 +37,7 @@ use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflecti
 use crate::telemetry::traces::{TraceExport, Tracer};
 
 mod error;
-mod storage;
+pub mod storage;
 pub mod system;
 
 pub use error::ServerError;
@@ -125,8 +125,9 @@ impl Server {
         });
         monitoring.metrics.register(StoreMetrics::new(Arc::clone(&writes), Arc::clone(&committer), groups));
         let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
-        if let Some(consistency) = &consistency {
-            monitoring.metrics.register(FleetMetrics(Arc::clone(consistency)));
+        if let Some(fleet) = &fleet {
+            fleet.follow_revocations(identity.authenticator().clone()).await?;
+            monitoring.metrics.register(FleetMetrics(Arc::clone(&fleet.consistency)));
         }
         let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers, consistency);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
@@ -173,7 +174,7 @@ impl Server {
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<Ended, ServerError> {
         let Self { listener, workers, committer, source, mut fleet, features, identity, .. } = self;
-        let Self { recogniser, tls, monitoring, traces, .. } = self;
+        let Self { recogniser, tls, mut monitoring, traces, .. } = self;
         let (tracer, trace_export) = traces.unzip();
         let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
         let store_health = storage::health(consistency.as_ref(), committer.accepts_writes());
@@ -214,7 +215,8 @@ impl Server {
         if let Some(fleet) = &mut fleet {
             fleet.stop();
         }
-        tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export).0.map(|()| ended)
+        let (closed, ..) = tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export, monitoring.close());
+        closed.map(|()| ended)
     }
 }
 

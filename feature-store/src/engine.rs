@@ -59,6 +59,18 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]; then nothing is proved.
     fn beat(&self, replica: Uuid, position: Position) -> Result<Beat, EngineError>;
 
+    /// The entries of all revoked tokens, the oldest first.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn revocations(&self) -> Result<Vec<String>, EngineError>;
+
+    /// Adds the entry of a revoked token, unless it is there.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been added.
+    fn revoke(&self, entry: &str) -> Result<(), EngineError>;
+
     /// Gives up all connections: what they lead to is not the same database. The next calls make new ones.
     fn reconnect(&self) {}
 
@@ -137,6 +149,17 @@ pub struct Beat {
     pub head: Head,
     /// Whether the replica's position is one of this log. Entries that the log keeps no longer are none.
     pub has_position: bool,
+    /// Changes with every entry of a revoked token that is added or removed.
+    pub revocations: RevocationMark,
+}
+
+/// Tells two lists of revoked tokens apart, without reading them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RevocationMark {
+    /// The number of entries.
+    pub(crate) entries: i64,
+    /// The number of the last entry.
+    pub(crate) last: i64,
 }
 
 /// A record of the base, from which a new replica begins.

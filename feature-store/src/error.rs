@@ -252,6 +252,16 @@ pub enum OpenError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The data folder has the view of a replica, whose store is in a database.
+    #[error(
+        "{} holds the view of a server of a fleet: name its database with store.url, or choose another folder for a store \
+         of its own",
+        .folder.display()
+    )]
+    HoldsReplica {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The database of a fleet does not answer.
     #[error("the database does not answer: {reason}")]
     Database {

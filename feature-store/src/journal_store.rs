@@ -14,6 +14,7 @@ use crate::files::{self, DataFile};
 use crate::format::identity;
 use crate::journal::Journal;
 use crate::projection::Projection;
+use crate::replica;
 use crate::store::batch::Batch;
 use crate::store::limits::{SIZES, Sizes};
 use crate::store::write_behind::WriteBehind;
@@ -75,6 +76,9 @@ impl JournalStore {
         let journal_folder = folder.join("journal");
         let store = match identity::read(folder)? {
             Some(store) => store,
+            None if folder.join(replica::FOLDER).is_dir() => {
+                return Err(OpenError::HoldsReplica { folder: folder.to_owned() });
+            }
             None => create(folder, &journal_folder, id)?,
         };
         // The process that made the identity may have crashed before its name was durable.

@@ -32,13 +32,16 @@ pub use engine::postgres::{
     Durability, PostgresCheckError, PostgresEngine, PostgresOpenError, PostgresOptions, PostgresOptionsError,
     PostgresUrl, PostgresUrlError,
 };
-pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
+pub use engine::{
+    Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position, RevocationMark,
+};
 pub use error::{LineError, OpenError, StoreError};
 pub use files::FileError;
 pub use journal::{History, Torn};
 pub use journal_store::JournalStore;
 pub use maintenance::backup::backup;
-pub use maintenance::export::{ExportError, export};
+pub use maintenance::copy_to_log::{CopyError, copy_to_log};
+pub use maintenance::export::{ExportError, export, export_log};
 pub use maintenance::import::{ImportError, import};
 pub use maintenance::verify::{ProjectionState, Verification, verify};
 pub use readers::{ReadError, Readers};

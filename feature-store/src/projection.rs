@@ -11,7 +11,7 @@ mod stored;
 mod tests;
 
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -48,6 +48,7 @@ const CATCH_UP_EVENTS: usize = 4_096;
 /// The projection: a store that is fast to read, but not durable.
 #[derive(Debug)]
 pub(crate) struct Projection {
+    folder: PathBuf,
     tree: sled::Db,
     progress: Mutex<Progress>,
 }
@@ -110,7 +111,7 @@ impl Projection {
         if from < to {
             tracing::info!(from, to, "the projection catches up with the history");
         }
-        let projection = Self { tree, progress: Mutex::new(progress) };
+        let projection = Self { folder: folder.to_owned(), tree, progress: Mutex::new(progress) };
         if from == 0 {
             projection.build(source)?;
         } else {
@@ -183,6 +184,10 @@ impl FeatureStore for Projection {
 
     fn revision(&self) -> u64 {
         self.progress().revision
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        files::free_bytes(&self.folder).ok()
     }
 
     /// Replaces the records that the batch changes, all at once for every reader. The journal has the events.

@@ -11,29 +11,26 @@ pub(crate) mod feed;
 pub(crate) mod freshness;
 pub(crate) mod housekeeping;
 pub(crate) mod opening;
+mod writes;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use feature_core::{Record, Scope, Timestamp};
+use feature_core::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::engine::{Append, Beat, Engine, EngineError, Entry, Outcome, Position, is_last_page};
+use crate::engine::{Beat, Engine, EngineError, Entry, Position, RevocationMark, is_last_page};
 use crate::error::StoreError;
+use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use crate::store::{FeatureStore, StoreStatus};
 use chains::{CHAIN_PREFIX, RecentChains};
 use freshness::Freshness;
 
+pub(crate) use opening::FOLDER;
+
 /// The most entries that are read at once.
 const PAGE: usize = 1_000;
-
-/// After so many misses in a row a replica waits for a turn to append alone. Until then trying again is cheaper.
-const MISSES_BEFORE_TURN: u32 = 3;
-
-/// How often an unknown outcome is looked into. Each attempt ends within the engine's deadline.
-const ATTEMPTS: usize = 3;
 
 /// A store on a shared log.
 pub struct Replica {
@@ -48,6 +45,7 @@ pub struct Replica {
     /// One thread reads the log at a time. Another one waits, and then mostly finds that nothing is left to read.
     following: Mutex<()>,
     freshness: Freshness,
+    revocations: watch::Sender<RevocationMark>,
 }
 
 /// What a view shows.
@@ -72,6 +70,7 @@ impl Replica {
             published: watch::Sender::new(position),
             following: Mutex::default(),
             freshness: Freshness::unproved(),
+            revocations: watch::Sender::default(),
         }
     }
 
@@ -90,6 +89,19 @@ impl Replica {
         let mut positions = self.published.subscribe();
         // The replica has the sender, so it fails only with the end of the replica.
         let _ = positions.wait_for(|position| position.revision >= revision).await;
+    }
+
+    /// Changes when the list of revoked tokens has changed.
+    pub fn revocation_marks(&self) -> watch::Receiver<RevocationMark> {
+        self.revocations.subscribe()
+    }
+
+    /// The entries of all revoked tokens. Waits for the database.
+    ///
+    /// # Errors
+    /// [`StoreError::Unreachable`].
+    pub fn revocations(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.engine.revocations()?)
     }
 
     /// Whether the history has a position with these first bytes of its chain; `None` when the view does not show the
@@ -125,7 +137,7 @@ impl Replica {
     /// Finds out why the log has neither the last applied entry nor the next one. Only a write proves that this is the
     /// log: a database that was replaced by another one still answers reads.
     fn explain_gap(&self, applied: Position) -> Result<(), StoreError> {
-        let Beat { head, has_position } = self.engine.beat(self.id, applied)?;
+        let Beat { head, has_position, .. } = self.engine.beat(self.id, applied)?;
         let (mine, kept_from, end) = (applied.revision, head.kept_from, head.end.revision);
         let reason = if self.position() != applied {
             // The committer has moved on.
@@ -167,25 +179,6 @@ impl Replica {
         Ok(true)
     }
 
-    /// Shows the batch of a group that was just added after `base`.
-    fn apply_own(&self, base: Position, group: &[Entry], batch: &Batch) -> Result<(), StoreError> {
-        let (Some(last), Some(newest)) = (group.last(), batch.events().last()) else { return Ok(()) };
-        {
-            let mut applied = self.applied();
-            if applied.position == base {
-                self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
-                self.moved(&mut applied, group, newest.time);
-                return Ok(());
-            }
-        }
-        // The feed was faster with a part of the group.
-        if self.apply(base, group)? {
-            return Ok(());
-        }
-        let reason = "the group is in the log, and this replica has read another one".to_owned();
-        Err(StoreError::OutcomeUnknown { reason })
-    }
-
     /// The view shows these entries, the last of which was written at `time`.
     fn moved(&self, applied: &mut Applied, entries: &[Entry], time: Timestamp) {
         let before = applied.position.revision;
@@ -197,78 +190,9 @@ impl Replica {
         self.published.send_replace(applied.position);
     }
 
-    /// Settles an append whose outcome is unknown.
-    fn settle(&self, base: Position, group: &[Entry], mut reason: String) -> Result<(), StoreError> {
-        for _ in 0..ATTEMPTS {
-            match self.engine.outcome(base, group) {
-                Ok(Outcome::Added) => return Ok(()),
-                Ok(Outcome::Overtaken) => return Err(StoreError::Overtaken),
-                Ok(Outcome::Open) => match self.engine.append(base, group) {
-                    Ok(Append::Added) => return Ok(()),
-                    // By another replica, or by the first copy of the group.
-                    Ok(Append::Overtaken) => {}
-                    Ok(Append::Unknown { reason: newer }) => reason = newer,
-                    Err(error) => reason = error.reason,
-                },
-                Err(error) => reason = error.reason,
-            }
-        }
-        Err(StoreError::OutcomeUnknown { reason })
-    }
-
     fn applied(&self) -> MutexGuard<'_, Applied> {
         // It changes last, in one step.
         self.applied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl FeatureStore for Replica {
-    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        self.view.record(scope)
-    }
-
-    fn revision(&self) -> u64 {
-        self.view.revision()
-    }
-
-    fn status(&self) -> StoreStatus {
-        StoreStatus { newest_event: self.applied().newest_event, ..self.view.status() }
-    }
-
-    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
-        let base = self.position();
-        if batch.base() < base.revision {
-            return Err(StoreError::Overtaken);
-        }
-        batch.check_follows(base.revision)?;
-        let group = base.entries(batch.events());
-        match self.engine.append(base, &group)? {
-            Append::Added => {}
-            Append::Overtaken => return Err(StoreError::Overtaken),
-            Append::Unknown { reason } => self.settle(base, &group, reason)?,
-        }
-        self.apply_own(base, &group, batch)
-    }
-
-    fn catch_up(&self, misses: u32) -> Result<(), StoreError> {
-        let locked = if misses >= MISSES_BEFORE_TURN { Some(self.engine.take_turn()?) } else { None };
-        self.follow()?;
-        match locked {
-            // What was decided now could only be overtaken again.
-            Some(end) if self.position() != end => {
-                self.engine.reconnect();
-                Err(unreachable("its answers to reads and to writes contradict each other"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn write_failure(&self) -> Option<StoreError> {
-        self.view.write_failure()
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.view.close()
     }
 }
 

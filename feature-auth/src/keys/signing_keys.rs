@@ -85,7 +85,7 @@ impl KeyFolder {
             // Another process may have been faster; then its key is the first one.
             folder.write(1)?;
         }
-        folder.warn_of_readable_keys()?;
+        folder.check_keys()?;
         Ok(folder)
     }
 
@@ -98,12 +98,14 @@ impl KeyFolder {
         if needed && folder.numbers()?.is_empty() {
             return Err(KeysError::NotShared(folder.path));
         }
-        folder.warn_of_readable_keys()?;
+        folder.check_keys()?;
         Ok(folder)
     }
 
-    fn warn_of_readable_keys(&self) -> Result<(), KeysError> {
-        for path in self.numbers()?.into_iter().map(|number| self.file(number)) {
+    /// Reads all keys, and warns of those that others can read.
+    fn check_keys(&self) -> Result<(), KeysError> {
+        for number in self.numbers()? {
+            let OwnKey { path, .. } = self.own_key(number)?;
             let mode = fs::metadata(&path).map_err(io_error("read", &path))?.permissions().mode();
             if mode & 0o077 != 0 {
                 tracing::warn!(path = %path.display(), "others can read this signing key: chmod 600 it, or replace it");

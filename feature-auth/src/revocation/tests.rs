@@ -25,8 +25,7 @@ impl Setup {
 
     /// The revoked ones of the tokens `a` and `b`.
     fn revoked(&self) -> String {
-        let current = self.revocations.current.load();
-        ["a", "b"].into_iter().filter(|id| current.list.revokes("i", Some(id), "s", None)).collect()
+        ["a", "b"].into_iter().filter(|id| self.revocations.revokes("i", Some(id), "s", None)).collect()
     }
 }
 
@@ -76,7 +75,7 @@ fn unchanged_file_is_read_once() {
     let setup = Setup::new("jti a\n");
     let later = Timestamp::now().after(Duration::from_secs(60));
     let revocations = Revocations::open(Some(&setup.path()), later).unwrap();
-    let version = || revocations.current.load().version;
+    let version = || revocations.version();
     revocations.reload(later);
     assert_eq!(version(), 0, "the reading at the start counts");
     // The size differs: the time of this change may be that of the first one.
@@ -100,7 +99,7 @@ fn file_that_has_just_been_changed_is_read_again() {
     ];
     for (at, readings) in table {
         setup.revocations.reload(at);
-        assert_eq!(setup.revocations.current.load().version, readings);
+        assert_eq!(setup.revocations.version(), readings);
     }
 }
 
@@ -113,4 +112,33 @@ fn start_needs_a_good_file_if_one_is_configured() {
     std::fs::write(&path, "# a list\nnonsense\n").unwrap();
     assert!(open().starts_with("line 2 is no entry"), "{}", open());
     assert_eq!(Revocations::open(None, Timestamp::now()).unwrap().current.load().list.len(), 0);
+}
+
+#[test]
+fn shared_entries_count_beside_those_of_the_file_and_a_wrong_one_harms_no_other() {
+    let setup = Setup::new("jti a\n");
+    let (revoked, version) = (|| setup.revoked(), || setup.revocations.version());
+    assert_eq!(revoked(), "a");
+    let before = version();
+    let entries = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>();
+    setup.revocations.set_shared(&entries(&["jti", "b", "jti b"]));
+    assert_eq!(revoked(), "ab");
+    assert_ne!(version(), before);
+    setup.revocations.set_shared(&[]);
+    assert_eq!(revoked(), "a");
+}
+
+#[test]
+fn an_entry_is_checked_by_itself() {
+    // an entry | what is wrong
+    let table = [
+        ("jti 0b7c62be", None),
+        (" subject ann before 7 ", None),
+        ("", Some("it begins with neither 'jti' nor 'subject'")),
+        ("jti a\njti b", Some("it is more than a line")),
+        ("jti", Some("the id is missing")),
+    ];
+    for (entry, problem) in table {
+        assert_eq!(check_entry(entry).err(), problem, "{entry}");
+    }
 }

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use feature_auth::keys::{KeyFolder, KeysError};
 use feature_auth::text_file::without_mark;
-use feature_store::{ExportError, History, ImportError, OpenError, ProjectionState};
+use feature_store::{CopyError, EngineError, ExportError, History, ImportError, OpenError, ProjectionState};
 use indicatif::{ProgressBar, ProgressStyle};
 use tempfile::NamedTempFile;
+
+use crate::server::ServerError;
 
 /// The failure of a command on a data folder.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,23 @@ pub enum DataError {
     /// The keys cannot be read.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The database of a fleet cannot be opened.
+    #[error(transparent)]
+    Database(#[from] ServerError),
+    /// The history was not copied into a database.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
+    /// What should be revoked cannot be read.
+    #[error(
+        "the entry cannot be read ({0}); it is 'jti ID [issuer ISSUER]' or 'subject ID [issuer ISSUER] [before UNIX_SECONDS]'"
+    )]
+    NoEntry(&'static str),
+    /// A token was not revoked.
+    #[error("the token may not be revoked: {0}")]
+    Revoke(EngineError),
+    /// A command needs another place than the one that the configuration names.
+    #[error("{0}")]
+    OtherPlace(&'static str),
     /// The projection is damaged, and nothing else.
     #[error("the projection is in doubt ({0}): nothing is lost, the next start of the server builds it anew")]
     ProjectionInDoubt(
@@ -50,7 +69,8 @@ impl DataError {
         match self {
             Self::Store(error)
             | Self::Export(ExportError::History(error))
-            | Self::Import(ImportError::Folder(error)) => matches!(
+            | Self::Import(ImportError::Folder(error))
+            | Self::Copy(CopyError::History(error)) => matches!(
                 error,
                 OpenError::Corrupt { .. }
                     | OpenError::DamagedIdentity { .. }
@@ -60,7 +80,15 @@ impl DataError {
             Self::Import(ImportError::Line { .. })
             | Self::Keys(KeysError::Malformed(_))
             | Self::ProjectionInDoubt(_) => true,
-            Self::Export(_) | Self::Import(_) | Self::Keys(_) | Self::File { .. } => false,
+            Self::Export(_)
+            | Self::Import(_)
+            | Self::Keys(_)
+            | Self::Database(_)
+            | Self::Copy(_)
+            | Self::Revoke(_)
+            | Self::OtherPlace(_)
+            | Self::NoEntry(_)
+            | Self::File { .. } => false,
         }
     }
 }
@@ -92,15 +120,23 @@ pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
 /// complete and on the disk: after an error no new file has it.
 pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let history = History::open(data)?;
-    let bar = || bar("export", history.revision(), "events");
-    let write = |output: &mut dyn Write, bar: ProgressBar| {
+    write_export(output, history.revision(), &|output, bar| {
         feature_store::export(&history, output, &mut |events| bar.set_position(events))
-    };
+    })
+}
+
+/// Writes an export with so many events to a file, or to standard output.
+pub(super) fn write_export(
+    output: Option<&Path>,
+    events: u64,
+    write: &dyn Fn(&mut dyn Write, &ProgressBar) -> Result<(), ExportError>,
+) -> Result<(), DataError> {
+    let bar = || bar("export", events, "events");
     let Some(path) = output else {
         let stdout = io::stdout();
         // A terminal shows the output itself.
         let bar = if stdout.is_terminal() { ProgressBar::hidden() } else { bar() };
-        return match write(&mut BufWriter::new(stdout.lock()), bar) {
+        return match write(&mut BufWriter::new(stdout.lock()), &bar) {
             // The reader has closed the pipe, as `head` does, because it needs no more: success.
             Err(ExportError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             outcome => Ok(outcome?),
@@ -110,7 +146,7 @@ pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let error = file_error("write", path);
     // Only this user can read the temporary file, like the data folder. It is removed unless it gets its name.
     let mut file = NamedTempFile::new_in(folder).map_err(&error)?;
-    write(&mut BufWriter::new(&mut file), bar())?;
+    write(&mut BufWriter::new(&mut file), &bar())?;
     file.as_file().sync_all().map_err(&error)?;
     file.persist(path).map_err(|failed| error(failed.error))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(error)
@@ -172,13 +208,13 @@ fn projection(state: &ProjectionState) -> String {
 
 /// A progress bar on standard error, if that is a terminal. It disappears when it is dropped, so that only the
 /// command's output stays.
-fn bar(doing: &'static str, total: u64, unit: &'static str) -> ProgressBar {
+pub(super) fn bar(doing: &'static str, total: u64, unit: &'static str) -> ProgressBar {
     let style = format!("{doing} {{bar:40}} {{human_pos}}/{{human_len}} {unit}, {{eta}} left");
     let style = ProgressStyle::with_template(&style).expect("the names in the template are those of indicatif");
     ProgressBar::new(total).with_style(style)
 }
 
-fn show(bar: &ProgressBar, done: u64, total: u64) {
+pub(super) fn show(bar: &ProgressBar, done: u64, total: u64) {
     bar.set_length(total);
     bar.set_position(done);
 }

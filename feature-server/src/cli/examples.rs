@@ -70,8 +70,9 @@ Examples:
   feature-server export --output features.jsonl
   feature-server export --data /var/backups/features/monday | sha256sum
   feature-server export | jq -c 'select(.scope.user == \"ann\")'
+  feature-server export --store postgres://feature@db1.example.com/feature --output features.jsonl
 
-The server must be stopped; while it runs, export a backup. The same history gives the same bytes.
+The server must be stopped; while it runs, export a backup. Those of a fleet may run. The same history gives the same bytes.
 The keys are not in it. docs/export-format.md describes the lines.
 Exit codes: 0 whole, 65 the data folder is damaged, 64 bad usage, 1 anything else.";
 
@@ -79,7 +80,18 @@ pub(super) const IMPORT: &str = "\
 Examples:
   feature-server import features.jsonl
   feature-server import features.jsonl --data /var/lib/feature-server
+  feature-server import features.jsonl --store postgres://feature@db1.example.com/feature
 
 The data folder must be missing or empty, but for keys. The whole history is taken over, with the id of the store.
-When a line is wrong, nothing is imported.
+When a line is wrong, nothing is imported. A database must be empty, and no server may use it; an import that was
+interrupted goes on when it is run again. It first checks the file in a folder that TMPDIR names.
 Exit codes: 0 imported, 65 the file is damaged or not an export, 64 bad usage, 1 anything else.";
+
+pub(super) const REVOKE: &str = "\
+Examples:
+  feature-server revoke --store postgres://feature@db1.example.com/feature 'jti 0b7c62be-4b0c-4f43-9d39-3f1c2b9d6f10'
+  feature-server revoke 'subject ann before 1800000000' --config /etc/feature-server.toml
+
+Every server of the fleet refuses such tokens within 2 seconds. docs/access.md describes the entries. Without a database
+the list is the file that auth.revocation_file names.
+Exit codes: 0 revoked, 64 bad usage, 1 anything else.";

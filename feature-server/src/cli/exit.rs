@@ -27,13 +27,22 @@ pub fn code(error: &(dyn Error + 'static)) -> u8 {
 fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
     // A key that cannot be read is not a bad setting: the same start may succeed once the disk works.
     let is_bad_setting = |error: &_| {
-        matches!(error, ServerError::Auth(SetupError::Setting { .. }) | ServerError::Tls(_) | ServerError::Traces(_))
+        matches!(
+            error,
+            ServerError::Auth(SetupError::Setting { .. })
+                | ServerError::Tls(_)
+                | ServerError::Traces(_)
+                | ServerError::StoreRoots(_)
+                | ServerError::StorePassword { .. }
+        )
     };
     let is_bad_token = |error: &_| match error {
         MintError::LifetimeTooLong(..) | MintError::LifetimeTooShort | MintError::RoleUnknown(..) => true,
         MintError::Key(_) => false,
     };
+    let is_bad_use = |error: &_| matches!(error, DataError::OtherPlace(_) | DataError::NoEntry(_));
     let is_usage = error.is::<ConfigError>()
+        || error.downcast_ref().is_some_and(is_bad_use)
         || error.downcast_ref().is_some_and(is_bad_setting)
         || error.downcast_ref().is_some_and(is_bad_token);
     if is_usage {

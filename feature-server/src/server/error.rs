@@ -9,7 +9,7 @@ use feature_api::schema::SchemaError;
 use feature_auth::SetupError;
 use feature_auth::keys::KeysError;
 use feature_auth::roots::RootsError;
-use feature_store::{CommitError, OpenError, PostgresOpenError};
+use feature_store::{CommitError, OpenError, PostgresOpenError, StoreError};
 use grpc_transcoding::rest::RouteError;
 
 use crate::net::tls::TlsError;
@@ -28,7 +28,7 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The database of the fleet could not be opened.
-    #[error("the database of store.url: {0}")]
+    #[error("the database of store.url cannot be used")]
     Database(#[from] PostgresOpenError),
     /// There are no root certificates for the database.
     #[error("store.ca_file: {0}")]
@@ -41,6 +41,9 @@ pub enum ServerError {
         /// The operating system's error.
         reason: io::Error,
     },
+    /// The revoked tokens in the database cannot be read.
+    #[error("the revoked tokens in the database cannot be read: {0}")]
+    Revocations(StoreError),
     /// The signing keys could not be read or created.
     #[error(transparent)]
     Keys(#[from] KeysError),

@@ -1,16 +1,18 @@
 //! Opens the store of a server: the one in its data folder, or a replica of the one that a fleet shares.
 
 use std::fs;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use feature_auth::roots;
+use feature_auth::{Authenticator, roots};
 use feature_store::{
-    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, StoreError,
-    Versioned,
+    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, Replica,
+    StoreError, Versioned,
 };
 use tokio::sync::{oneshot, watch};
-use tokio::time::interval;
+use tokio::task::spawn_blocking;
+use tokio::time::{interval, sleep};
 use uuid::Uuid;
 
 use super::ServerError;
@@ -55,7 +57,7 @@ impl Storage {
         let Some(url) = &settings.store.url else {
             return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
         };
-        let engine = open_database(url, &settings.store)?;
+        let engine = open_database(url, &settings.store, Uuid::new_v4())?;
         let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
         let (end, failed) = oneshot::channel();
         let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
@@ -83,14 +85,51 @@ impl Fleet {
         }
     }
 
+    /// Reads the revoked tokens that the fleet has in common, and again after each change, on a task of its own.
+    ///
+    /// # Errors
+    /// [`ServerError::Revocations`] when they cannot be read now.
+    pub(super) async fn follow_revocations(&self, authenticator: Authenticator) -> Result<(), ServerError> {
+        let replica = Arc::clone(&self.replica.replica);
+        let mut marks = replica.revocation_marks();
+        marks.mark_unchanged();
+        authenticator.set_shared_revocations(&revocations(&replica).await.map_err(ServerError::Revocations)?);
+        let weak = Arc::downgrade(&replica);
+        drop(replica);
+        tokio::spawn(async move {
+            while marks.changed().await.is_ok() {
+                while let Some(replica) = weak.upgrade() {
+                    match revocations(&replica).await {
+                        Ok(entries) => {
+                            authenticator.set_shared_revocations(&entries);
+                            break;
+                        }
+                        // The last list stays.
+                        Err(_) => sleep(LOOK).await,
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+
     /// Ends the following of the log.
     pub(super) fn stop(&mut self) {
         self.replica.stop();
     }
 }
 
-/// Opens the database with these settings.
-pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, ServerError> {
+async fn revocations(replica: &Arc<Replica>) -> Result<Vec<String>, StoreError> {
+    let replica = Arc::clone(replica);
+    let read = spawn_blocking(move || replica.revocations()).await;
+    read.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
+}
+
+/// Opens the database of a fleet. `id`: the id of a new store, if there is none.
+///
+/// # Errors
+/// [`ServerError`] names the setting that does not work, or what is wrong with the database.
+pub fn open_database(url: &str, store: &Store, id: Uuid) -> Result<PostgresEngine, ServerError> {
     let url: PostgresUrl = url.parse().expect("the URL was checked with the configuration");
     let is_encrypted = url.uses_tls(store.allow_cleartext).expect("the URL was checked with the configuration");
     let mut options = PostgresOptions::new(url);
@@ -109,7 +148,7 @@ pub(super) fn open_database(url: &str, store: &Store) -> Result<PostgresEngine, 
         }
         None => store.password.as_ref().map(|password| password.0.clone()),
     };
-    Ok(PostgresEngine::open(&options, Uuid::new_v4())?)
+    Ok(PostgresEngine::open(&options, id)?)
 }
 
 /// What the store can do at the moment. Must be called on a tokio runtime, which looks at a replica's view from time to

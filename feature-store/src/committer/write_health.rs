@@ -51,7 +51,7 @@ impl WriteHealth {
         let mut state = self.0.state();
         state.busy_since = None;
         if self.0.publish(!state.stopped) {
-            tracing::info!("the disk answers again, writes are accepted");
+            tracing::info!("the write that hung is done, writes are accepted again");
         }
     }
 
@@ -80,7 +80,10 @@ impl Watchdog {
         while !state.stopped {
             if state.busy_since.is_some_and(|since| since.elapsed() >= timeout) && self.0.publish(false) {
                 let patience = timeout;
-                tracing::error!(?patience, "the disk does not answer a write, none are accepted until it does");
+                tracing::error!(
+                    ?patience,
+                    "a write hangs, since the disk or the database does not answer: none are accepted until it is done"
+                );
             }
             let waited = self.0.changed.wait_timeout(state, timeout / 4);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

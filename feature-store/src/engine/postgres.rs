@@ -10,6 +10,8 @@ mod hosts;
 mod link;
 mod open_error;
 mod options;
+mod revocations;
+mod rows;
 mod schema;
 mod threads;
 mod url;
@@ -17,15 +19,18 @@ mod url;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
-use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position};
+use super::{
+    Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position, RevocationMark,
+};
 use checks::Settings;
 use hosts::Hosts;
 use link::{Link, Lost};
+use rows::{chain, entry, head, position, signed, unsigned};
 use threads::Threads;
 
 pub use checks::PostgresCheckError;
@@ -112,7 +117,10 @@ const BEAT: &str = "
         ON CONFLICT (replica) DO UPDATE SET beat = own.beat + 1, revision = $2, at = now()
     )
     SELECT store, revision, chain, kept_from, folded,
-        (revision = $2 AND chain = $3) OR EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $3)
+        (revision = $2 AND chain = $3)
+            OR EXISTS (SELECT FROM feature_service.events WHERE revision = $2 AND chain = $3),
+        (SELECT count(*) FROM feature_service.revocations),
+        (SELECT coalesce(max(number), 0) FROM feature_service.revocations)
     FROM feature_service.head WHERE one";
 
 const LOCK_HEAD: &str = "SELECT revision, chain, kept_from FROM feature_service.head WHERE one FOR UPDATE";
@@ -195,15 +203,24 @@ impl Engine for PostgresEngine {
             let head = head(&row)?;
             // The start of a store is a position without an entry.
             let has_position = row.try_get(5)? || position == Position::start(head.store);
+            let revocations = RevocationMark { entries: row.try_get(6)?, last: row.try_get(7)? };
             // An operator may take the standbys away at any time. Then a beat proves nothing.
             let promise = match self.durability {
                 Durability::AsConfigured => Ok(()),
                 Durability::Replicated => Settings::read(session).await?.check(Durability::Replicated),
             };
-            Ok(promise.map(|()| Beat { head, has_position }))
+            Ok(promise.map(|()| Beat { head, has_position, revocations }))
         };
         let beat = self.runtime.block_on(self.beats.call(DEADLINE, query))?;
         beat.map_err(|broken| EngineError { reason: broken.to_string() })
+    }
+
+    fn revocations(&self) -> Result<Vec<String>, EngineError> {
+        revocations::all(self)
+    }
+
+    fn revoke(&self, entry: &str) -> Result<(), EngineError> {
+        revocations::add(self, entry)
     }
 
     /// They look for a host that takes writes again, and begin with another one than before.
@@ -239,38 +256,6 @@ impl Engine for PostgresEngine {
         };
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
     }
-}
-
-fn head(row: &Row) -> Result<Head, Lost> {
-    let (store, revision, chain): (Uuid, i64, &[u8]) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(Head {
-        store,
-        end: position(revision, chain)?,
-        kept_from: unsigned(row.try_get(3)?)?,
-        folded: unsigned(row.try_get(4)?)?,
-    })
-}
-
-fn entry(row: &Row) -> Result<Entry, Lost> {
-    let (revision, chain, body): (i64, &[u8], Vec<u8>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(Entry { position: position(revision, chain)?, body })
-}
-
-fn position(revision: i64, bytes: &[u8]) -> Result<Position, Lost> {
-    Ok(Position { revision: unsigned(revision)?, chain: chain(bytes)? })
-}
-
-fn chain(bytes: &[u8]) -> Result<Chain, Lost> {
-    Chain::from_bytes(bytes).ok_or(Lost::NotUnderstood("a chain has another length than 16 bytes"))
-}
-
-fn unsigned(number: i64) -> Result<u64, Lost> {
-    number.try_into().map_err(|_| Lost::NotUnderstood("a revision is negative"))
-}
-
-/// A revision as the database keeps it.
-fn signed(revision: u64) -> i64 {
-    revision.try_into().expect("no history has 2^63 events")
 }
 
 /// Whether the server said that a statement has failed and changed nothing. Errors of other classes may come while a

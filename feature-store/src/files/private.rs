@@ -23,8 +23,18 @@ const OF_OTHERS: u32 = 0o077;
 const STICKY: u32 = 0o1000;
 
 /// The parts of a data folder. Other files in it are left alone.
-const PARTS: [&str; 8] =
-    ["identity", "identity.new", "journal", KEYS, "lock", "partial", "projection", "projection.set-aside"];
+const PARTS: [&str; 10] = [
+    "identity",
+    "identity.new",
+    "journal",
+    KEYS,
+    "lock",
+    "partial",
+    "projection",
+    "projection.set-aside",
+    "replica",
+    "replica.set-aside",
+];
 
 /// The files in this folder keep their rights: the code that reads keys warns of those that others could read, since
 /// such keys have to be replaced.
@@ -43,7 +53,7 @@ pub(crate) fn make_private(folder: &Path) {
     } else if is_open_to_others(&metadata) {
         narrowed.failed(folder, io::Error::other("it is not for a store alone"));
     }
-    if names.iter().any(|name| name == "identity") {
+    if names.iter().any(|name| ["identity", "replica"].contains(&name.as_str())) {
         PARTS.iter().for_each(|part| narrowed.visit(&folder.join(part)));
     }
     let Narrowed { count, problem } = narrowed;

@@ -1,10 +1,18 @@
 //! Export: the whole history of a store as lines of JSON, in the [form of an export](crate::format::export_format).
+//! The history is in a data folder, or in the log of a fleet.
 
 use std::io::{self, Write};
 
-use crate::error::OpenError;
+use feature_core::Event;
+use uuid::Uuid;
+
+use crate::engine::{Engine, Head, Position};
+use crate::error::{OpenError, StoreError};
 use crate::format::export_format::{End, Header, write_event, write_line};
 use crate::journal::History;
+
+/// The most entries of a log that are read at once.
+const PAGE: usize = 10_000;
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +20,15 @@ pub enum ExportError {
     /// The history could not be read.
     #[error(transparent)]
     History(#[from] OpenError),
+    /// The log of a fleet keeps only the newer events.
+    #[error(
+        "the database keeps events from revision {kept_from} on, and an export needs all of them: a store whose old \
+         events were dropped (store.keep_history_days) can only be copied by a backup of the database"
+    )]
+    EventsDropped {
+        /// The first revision that is kept.
+        kept_from: u64,
+    },
     /// The lines could not be written.
     #[error("cannot write the export: {0}")]
     Write(#[from] io::Error),
@@ -24,20 +41,74 @@ pub enum ExportError {
 /// # Errors
 /// [`ExportError`]; then the last line is missing, and an import refuses the lines.
 pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
-    let mut buffer = Vec::new();
-    let mut checksum = 0;
-    write_line(&Header::new(history.store(), history.revision()), &mut buffer);
-    history.for_each(|event, _| {
-        write_event(event, &mut buffer);
-        checksum = crc32c::crc32c_append(checksum, &buffer);
-        output.write_all(&buffer)?;
-        buffer.clear();
+    let mut lines = Lines::begin(history.store(), history.revision(), output);
+    history.for_each(|event, _| lines.add(event, progress))?;
+    lines.end(history.revision())
+}
+
+/// As [`export`], of the log of a fleet, up to the end that it has now. Replicas may go on writing.
+///
+/// # Errors
+/// [`ExportError`]; then the last line is missing, and an import refuses the lines.
+pub fn export_log(
+    engine: &dyn Engine,
+    output: &mut dyn Write,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), ExportError> {
+    let Head { store, end, kept_from, .. } = engine.head().map_err(OpenError::from)?;
+    if kept_from > 1 {
+        return Err(ExportError::EventsDropped { kept_from });
+    }
+    let mut lines = Lines::begin(store, end.revision, output);
+    let mut before = Position::start(store);
+    while before.revision < end.revision {
+        let entries = engine.read(before.revision + 1, PAGE).map_err(OpenError::from)?;
+        let broken = |revision| ExportError::from(OpenError::from(StoreError::LogBroken { revision }));
+        let last = entries.last().ok_or_else(|| broken(before.revision + 1))?.position;
+        for entry in entries.iter().take_while(|entry| entry.position.revision <= end.revision) {
+            if !before.is_followed_by(entry) {
+                return Err(broken(entry.position.revision));
+            }
+            before = entry.position;
+            lines.add(&entry.event().map_err(OpenError::from)?, &mut |done| progress(done, end.revision))?;
+        }
+        // Only a history that was taken back meanwhile ends elsewhere.
+        if last.revision >= end.revision && before != end {
+            return Err(broken(end.revision));
+        }
+    }
+    lines.end(end.revision)
+}
+
+/// The lines of an export.
+struct Lines<'a> {
+    output: &'a mut dyn Write,
+    /// What is not written yet.
+    buffer: Vec<u8>,
+    checksum: u32,
+}
+
+impl<'a> Lines<'a> {
+    fn begin(store: Uuid, revision: u64, output: &'a mut dyn Write) -> Self {
+        let mut buffer = Vec::new();
+        write_line(&Header::new(store, revision), &mut buffer);
+        Self { output, buffer, checksum: 0 }
+    }
+
+    fn add(&mut self, event: &Event, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
+        write_event(event, &mut self.buffer);
+        self.checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
+        self.output.write_all(&self.buffer)?;
+        self.buffer.clear();
         progress(event.revision);
-        Ok::<_, ExportError>(())
-    })?;
-    // Without events the header is still in the buffer.
-    checksum = crc32c::crc32c_append(checksum, &buffer);
-    write_line(&End::new(history.revision(), checksum), &mut buffer);
-    output.write_all(&buffer)?;
-    Ok(output.flush()?)
+        Ok(())
+    }
+
+    fn end(mut self, revision: u64) -> Result<(), ExportError> {
+        // Without events the header is still in the buffer.
+        let checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
+        write_line(&End::new(revision, checksum), &mut self.buffer);
+        self.output.write_all(&self.buffer)?;
+        Ok(self.output.flush()?)
+    }
 }

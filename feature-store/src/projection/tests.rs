@@ -18,7 +18,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
     let empty = |name: &str| {
         let tree = open_tree(&guard.path().join(name), SMALL_CACHE_BYTES).unwrap();
         let progress = Mutex::new(read_progress(&tree, store).unwrap());
-        Projection { tree, progress }
+        Projection { folder: guard.path().to_owned(), tree, progress }
     };
     let expected = empty("expected");
     events.iter().for_each(|event| append(&expected, std::slice::from_ref(event)).unwrap());

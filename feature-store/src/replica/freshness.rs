@@ -93,7 +93,8 @@ impl Replica {
     /// [`StoreError`] as for [`Replica::follow`]; then the last proof counts.
     pub fn prove_freshness(&self) -> Result<Option<Instant>, StoreError> {
         let (moment, position) = (Instant::now(), self.position());
-        let Beat { head, has_position } = self.engine.beat(self.id, position)?;
+        let Beat { head, has_position, revocations } = self.engine.beat(self.id, position)?;
+        self.revocations.send_if_modified(|mark| std::mem::replace(mark, revocations) != revocations);
         // The value is replaced as a whole.
         let mut pending = self.freshness.pending.lock().unwrap_or_else(PoisonError::into_inner);
         let earlier = pending.replace((moment, head.end.revision));

@@ -21,7 +21,7 @@ use crate::store::versioned::Versioned;
 use crate::store::write_behind::WriteBehind;
 
 /// The folder of the projection in the data folder. An embedded store has another one, so the two never mix.
-const FOLDER: &str = "replica";
+pub(crate) const FOLDER: &str = "replica";
 
 /// The most records of a base that are read at once.
 const PAGE: usize = 10_000;
@@ -140,7 +140,7 @@ impl EventSource for Log {
             None if revision == 0 => Position::start(self.store),
             None => return Err(doubt("it has no chain")),
         };
-        let Beat { head, has_position } = self.engine.beat(self.id, applied)?;
+        let Beat { head, has_position, .. } = self.engine.beat(self.id, applied)?;
         if head.store != self.store {
             return Err(OpenError::Database { reason: "it was replaced by another one: start again".to_owned() });
         }

@@ -106,6 +106,10 @@ impl FeatureStore for WriteBehind {
         self.handover.queue().waiting.revision()
     }
 
+    fn free_bytes(&self) -> Option<u64> {
+        self.handover.slower.free_bytes()
+    }
+
     fn status(&self) -> StoreStatus {
         let revision = self.revision();
         let projection_lag = revision.saturating_sub(self.handover.slower.revision());

@@ -13,13 +13,13 @@ use crate::store::limits::SIZES;
 use crate::{FeatureStore, History, ImportError, JournalStore, OpenError, ProjectionState, export, import, verify};
 
 /// A closed store with this history.
-pub(super) fn store_of(events: &[Event], folder: &Path) {
+pub(crate) fn store_of(events: &[Event], folder: &Path) {
     let store = JournalStore::open_with(folder, SIZES).expect("the folder can be opened");
     append(&store, events).expect("the disk works");
     store.close().expect("the disk works");
 }
 
-pub(super) fn exported(folder: &Path) -> String {
+pub(crate) fn exported(folder: &Path) -> String {
     let mut lines = Vec::new();
     let history = History::open(folder).expect("the journal is in order");
     export(&history, &mut lines, &mut |_| {}).expect("memory takes everything");

@@ -41,17 +41,37 @@ EVERYTHING = {
     "tolerations": [{"key": "disk", "operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
 }
+# Several servers on one database.
+FLEET = {
+    "replicas": 3,
+    "store": {
+        "url": "postgres://feature@db1.example.com,db2.example.com/feature",
+        "passwordSecretName": "database",
+        "passwordSecretKey": "pass",
+        "caSecretName": "database-ca",
+        "keysSecretName": "keys",
+    },
+}
 NOTHING = {"metrics": {"enabled": False}, "networkPolicy": {"enabled": False}}
 PLAIN_TLS = {"tls": {"secretName": "certificate"}, **NOTHING}
+BARE_FLEET = {"store": {"url": "postgres://feature@db.example.com/feature"}, **NOTHING}
 
 
 def main():
     table = [
         # name, values, kinds beside those that are always there, the probes' port
-        ("defaults", {}, {"NetworkPolicy"}, "metrics"),
-        ("everything", EVERYTHING, {"NetworkPolicy", "PodDisruptionBudget", FOREIGN}, "metrics"),
-        ("nothing", NOTHING, set(), "grpc"),
-        ("TLS without metrics", PLAIN_TLS, set(), "grpc"),
+        ("defaults", {}, {"StatefulSet", "NetworkPolicy"}, "metrics"),
+        ("everything", EVERYTHING, {"StatefulSet", "NetworkPolicy", "PodDisruptionBudget", FOREIGN}, "metrics"),
+        ("nothing", NOTHING, {"StatefulSet"}, "grpc"),
+        ("TLS without metrics", PLAIN_TLS, {"StatefulSet"}, "grpc"),
+        ("a fleet", FLEET, {"Deployment", "NetworkPolicy", "PodDisruptionBudget"}, "metrics"),
+        ("a fleet with only a URL", BARE_FLEET, {"Deployment", "PodDisruptionBudget"}, "grpc"),
+        (
+            "everything of a fleet",
+            EVERYTHING | FLEET,
+            {"Deployment", "NetworkPolicy", "PodDisruptionBudget", FOREIGN},
+            "metrics",
+        ),
     ]
     for name, values, more, port in table:
         report = helm.lint(CHART, values, strict=True)
@@ -60,15 +80,20 @@ def main():
         assert not defects and not report["errors"], (name, report)
         resources = render(values)
         kinds = {resource["kind"] for resource in resources}
-        assert kinds == {"ConfigMap", "Service", "ServiceAccount", "StatefulSet"} | more, (name, kinds)
+        assert kinds == {"ConfigMap", "Service", "ServiceAccount"} | more, (name, kinds)
         for resource in resources:
             check_schema(resource)
-        pod = one(resources, "StatefulSet")["spec"]["template"]["spec"]
+        pod = one(resources, (more & {"StatefulSet", "Deployment"}).pop())["spec"]["template"]["spec"]
         check_restricted(pod)
         check_probes(pod, port)
+        if "Deployment" in more:
+            check_fleet(resources, pod, values)
         check_configuration(pod, one(resources, "ConfigMap"), values)
         check_monitoring(resources)
     refused({"tls": {"clientCaSecretName": "clients"}, **NOTHING}, "the probes need metrics.enabled")
+    refused({"replicas": 2}, "replicas > 1 needs store.url")
+    for name in ["passwordSecretName", "caSecretName", "keysSecretName"]:
+        refused({"store": {name: "secret"}}, f"store.{name} needs store.url")
     check_document()
     print("the chart is sound")
 
@@ -121,6 +146,37 @@ def check_restricted(pod):
     assert mounted == {volume["name"] for volume in pod["volumes"]} | {"data"}
 
 
+def check_fleet(resources, pod, values):
+    """A drain and an upgrade take one server at a time, and secrets are files."""
+    deployment = one(resources, "Deployment")["spec"]
+    assert deployment["replicas"] == values.get("replicas", 1), deployment
+    assert deployment["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}, deployment
+    assert one(resources, "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    for constraint in pod["topologySpreadConstraints"]:
+        assert constraint["labelSelector"] == deployment["selector"], constraint
+    [container] = pod["containers"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert volumes["data"] == {"name": "data", "emptyDir": {}}, volumes
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert mounts["data"]["mountPath"] == variables["FEATURE_SERVER__SERVER__DATA"], mounts
+    table = [
+        # value, its volume, a file that the server expects in there
+        ("passwordSecretName", "store-password", variables.get("FEATURE_SERVER__STORE__PASSWORD_FILE")),
+        ("caSecretName", "store-ca", variables.get("FEATURE_SERVER__STORE__CA_FILE")),
+        ("keysSecretName", "keys", variables["FEATURE_SERVER__SERVER__DATA"] + "/keys/1.pem"),
+    ]
+    for value, volume, path in table:
+        secret = values["store"].get(value)
+        assert (volume in mounts) == bool(secret), (value, mounts)
+        if secret:
+            assert volumes[volume]["secret"]["secretName"] == secret, volumes
+            assert mounts[volume]["readOnly"] and os.path.dirname(path) == mounts[volume]["mountPath"], (path, mounts)
+    for item in volumes.get("store-password", {}).get("secret", {}).get("items", []):
+        file = os.path.basename(variables["FEATURE_SERVER__STORE__PASSWORD_FILE"])
+        assert item == {"key": values["store"]["passwordSecretKey"], "path": file}, item
+
+
 def check_probes(pod, port):
     [container] = pod["containers"]
     ports = {port["name"] for port in container["ports"]}
@@ -155,7 +211,10 @@ def check_configuration(pod, config_map, values):
         command = [SERVER, "config"]
         output = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True)
     assert output.returncode == 0, (output.stderr, json.dumps(variables))
-    assert 'data = "/var/lib/feature-server/data"' in output.stdout, output.stdout
+    url = values.get("store", {}).get("url")
+    folder = "/var/lib/feature-server" if url else "/var/lib/feature-server/data"
+    assert f'data = "{folder}"' in output.stdout, output.stdout
+    assert not url or f'url = "{url}"' in output.stdout, output.stdout
     endpoint = values.get("traces", {}).get("endpoint", "")
     assert f'endpoint = "{endpoint}"' in output.stdout, output.stdout
 

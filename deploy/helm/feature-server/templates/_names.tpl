@@ -41,3 +41,17 @@ scheme: HTTPS
 port: grpc
 {{- end }}
 {{- end }}
+
+{{- /* Values that do not fit together. */}}
+{{- define "feature-server.check" -}}
+{{- if not .Values.store.url }}
+{{- if gt (int .Values.replicas) 1 }}
+{{- fail "replicas > 1 needs store.url: without a shared database each pod would be another service" }}
+{{- end }}
+{{- range list "passwordSecretName" "caSecretName" "keysSecretName" }}
+{{- if index $.Values.store . }}
+{{- fail (printf "store.%s needs store.url" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -12,7 +12,7 @@ const FORMAT: i32 = 1;
 
 /// The tables, each with the statement that makes it. Without the right to make a table even `IF NOT EXISTS` fails,
 /// so a table that is there is left alone.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     (
         "head",
         "CREATE TABLE IF NOT EXISTS feature_service.head (
@@ -49,6 +49,14 @@ const TABLES: [(&str, &str); 4] = [
             revision bigint NOT NULL,
             at timestamptz NOT NULL
         ) WITH (fillfactor = 10);",
+    ),
+    (
+        "revocations",
+        "CREATE TABLE IF NOT EXISTS feature_service.revocations (
+            number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            entry text NOT NULL UNIQUE,
+            at timestamptz NOT NULL DEFAULT now()
+        );",
     ),
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::log::{Log, STORE};
-use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, Position};
+use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, Position, RevocationMark};
 
 /// A replica's connection to the log.
 pub(super) struct Connection {
@@ -136,7 +136,15 @@ impl Engine for Connection {
         let (entries, kept_from) = (self.seen(&mut log), log.kept_from);
         let kept = entries.iter().filter(|entry| entry.position.revision >= kept_from);
         let mut known = kept.map(|entry| entry.position).chain([head.end, Position::start(STORE)]);
-        Ok(Beat { head, has_position: known.any(|known| known == position) })
+        Ok(Beat { head, has_position: known.any(|known| known == position), revocations: RevocationMark::default() })
+    }
+
+    fn revocations(&self) -> Result<Vec<String>, EngineError> {
+        Ok(Vec::new())
+    }
+
+    fn revoke(&self, _: &str) -> Result<(), EngineError> {
+        Err(self.log().unreachable())
     }
 
     fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {

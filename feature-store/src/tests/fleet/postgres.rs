@@ -2,6 +2,7 @@
 
 mod checks;
 mod cluster;
+mod copy;
 mod hosts;
 mod replicas;
 mod rights;

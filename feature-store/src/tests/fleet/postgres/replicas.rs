@@ -137,11 +137,15 @@ fn a_new_replica_begins_from_the_base_when_old_events_were_dropped() {
 }
 
 #[test]
-fn a_folder_with_an_embedded_store_is_no_place_for_a_replica() {
+fn a_folder_holds_an_embedded_store_or_a_replica_and_never_both() {
     let cluster = Cluster::start();
     let database = cluster.database();
     let folder = tempfile::tempdir().unwrap();
     drop(JournalStore::open(folder.path(), SIZES.cache_bytes).unwrap());
     let error = OpenReplica::open(folder.path(), cluster.engine(&database), SIZES.cache_bytes).err().unwrap();
     assert!(error.to_string().contains("holds an embedded store: choose another folder"), "{error}");
+    let of_replica = tempfile::tempdir().unwrap();
+    drop(OpenReplica::open(of_replica.path(), cluster.engine(&database), SIZES.cache_bytes).unwrap());
+    let error = JournalStore::open(of_replica.path(), SIZES.cache_bytes).unwrap_err();
+    assert!(error.to_string().contains("holds the view of a server of a fleet: name its database"), "{error}");
 }

@@ -1,0 +1,109 @@
+//! A replica as a store: its batches are appended to the log first, and then shown in its view.
+
+use feature_core::{Record, Scope};
+
+use super::{Replica, unreachable};
+use crate::engine::{Append, Entry, Outcome, Position};
+use crate::error::StoreError;
+use crate::store::batch::Batch;
+use crate::store::{FeatureStore, StoreStatus};
+
+/// After so many misses in a row a replica waits for a turn to append alone. Until then trying again is cheaper.
+const MISSES_BEFORE_TURN: u32 = 3;
+
+/// How often an unknown outcome is looked into. Each attempt ends within the engine's deadline.
+const ATTEMPTS: usize = 3;
+
+impl Replica {
+    /// Settles an append whose outcome is unknown.
+    fn settle(&self, base: Position, group: &[Entry], mut reason: String) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            match self.engine.outcome(base, group) {
+                Ok(Outcome::Added) => return Ok(()),
+                Ok(Outcome::Overtaken) => return Err(StoreError::Overtaken),
+                Ok(Outcome::Open) => match self.engine.append(base, group) {
+                    Ok(Append::Added) => return Ok(()),
+                    // By another replica, or by the first copy of the group.
+                    Ok(Append::Overtaken) => {}
+                    Ok(Append::Unknown { reason: newer }) => reason = newer,
+                    Err(error) => reason = error.reason,
+                },
+                Err(error) => reason = error.reason,
+            }
+        }
+        Err(StoreError::OutcomeUnknown { reason })
+    }
+
+    /// Shows the batch of a group that was just added after `base`.
+    fn apply_own(&self, base: Position, group: &[Entry], batch: &Batch) -> Result<(), StoreError> {
+        let (Some(last), Some(newest)) = (group.last(), batch.events().last()) else { return Ok(()) };
+        {
+            let mut applied = self.applied();
+            if applied.position == base {
+                self.view.append(&batch.clone().with_chain(Some(last.position.chain)))?;
+                self.moved(&mut applied, group, newest.time);
+                return Ok(());
+            }
+        }
+        // The feed was faster with a part of the group.
+        if self.apply(base, group)? {
+            return Ok(());
+        }
+        let reason = "the group is in the log, and this replica has read another one".to_owned();
+        Err(StoreError::OutcomeUnknown { reason })
+    }
+}
+
+impl FeatureStore for Replica {
+    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
+        self.view.record(scope)
+    }
+
+    fn revision(&self) -> u64 {
+        self.view.revision()
+    }
+
+    fn status(&self) -> StoreStatus {
+        StoreStatus { newest_event: self.applied().newest_event, ..self.view.status() }
+    }
+
+    fn free_bytes(&self) -> Option<u64> {
+        self.view.free_bytes()
+    }
+
+    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
+        let base = self.position();
+        if batch.base() < base.revision {
+            return Err(StoreError::Overtaken);
+        }
+        batch.check_follows(base.revision)?;
+        let group = base.entries(batch.events());
+        match self.engine.append(base, &group)? {
+            Append::Added => {}
+            Append::Overtaken => return Err(StoreError::Overtaken),
+            Append::Unknown { reason } => self.settle(base, &group, reason)?,
+        }
+        self.apply_own(base, &group, batch)
+    }
+
+    fn catch_up(&self, misses: u32) -> Result<(), StoreError> {
+        let locked = if misses >= MISSES_BEFORE_TURN { Some(self.engine.take_turn()?) } else { None };
+        self.follow()?;
+        match locked {
+            // What was decided now could only be overtaken again.
+            Some(end) if self.position() != end => {
+                self.engine.reconnect();
+                Err(unreachable("its answers to reads and to writes contradict each other"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write_failure(&self) -> Option<StoreError> {
+        self.view.write_failure()
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.view.close()
+    }
+}

@@ -1,0 +1,91 @@
+//! From a data folder into a database, and back.
+
+use feature_core::Value;
+use uuid::Uuid;
+
+use super::cluster::{Cluster, options};
+use crate::engine::{Append, Engine, Position};
+use crate::store::limits::SIZES;
+use crate::tests::fixtures::{append, event, history, records, scopes};
+use crate::tests::transfer::{exported, store_of};
+use crate::{CopyError, ExportError, History, JournalStore, OpenReplica, PostgresEngine, copy_to_log, export_log};
+
+fn copy(history: &History, engine: &PostgresEngine) -> Result<u64, CopyError> {
+    copy_to_log(history, engine, &mut |_, _| {})
+}
+
+fn exported_from(engine: &PostgresEngine) -> Result<String, ExportError> {
+    let mut lines = Vec::new();
+    export_log(engine, &mut lines, &mut |_, _| {})?;
+    Ok(String::from_utf8(lines).expect("JSON is text"))
+}
+
+/// A database for the store with this id.
+fn engine_of(cluster: &Cluster, store: Uuid) -> PostgresEngine {
+    let url = format!("postgres://postgres@{}/{}", cluster.host(), cluster.database());
+    PostgresEngine::open(&options(&url), store).unwrap()
+}
+
+#[test]
+fn a_history_goes_into_a_database_and_back_byte_for_byte() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = folder.path().join("embedded");
+    let mut events = history(1..=9_000);
+    events.extend((9_001..=10_000).map(|revision| event(revision, &scopes()[4], revision, &[Value::Flag(true)])));
+    store_of(&events, &embedded);
+    let (lines, history) = (exported(&embedded), History::open(&embedded).unwrap());
+    let engine = engine_of(&cluster, history.store());
+    // An attempt that was interrupted.
+    let start = Position::start(history.store());
+    assert_eq!(engine.append(start, &start.entries(events[..2_000].iter())).unwrap(), Append::Added);
+    for attempt in ["the rest", "nothing"] {
+        assert_eq!(copy(&history, &engine).unwrap(), 10_000, "{attempt}");
+    }
+    assert_eq!(exported_from(&engine).unwrap(), lines);
+    drop(history);
+    let replica = OpenReplica::open(&folder.path().join("replica"), std::sync::Arc::new(engine), SIZES.cache_bytes);
+    let shown = records(&JournalStore::open_with(&embedded, SIZES).unwrap());
+    assert_eq!(records(&*replica.unwrap().view), shown);
+}
+
+#[test]
+fn a_database_with_something_else_takes_no_history() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = folder.path().join("embedded");
+    store_of(&history(1..=3), &embedded);
+    let of_folder = History::open(&embedded).unwrap();
+    let start = Position::start(of_folder.store());
+    let other = event(1, &scopes()[1], 1, &[Value::Flag(true)]);
+    let with = |events: &[feature_core::Event]| {
+        let engine = engine_of(&cluster, of_folder.store());
+        assert_eq!(engine.append(start, &start.entries(events.iter())).unwrap(), Append::Added);
+        engine
+    };
+    // the database | a part of the line
+    let table = [
+        (
+            engine_of(&cluster, Uuid::from_u128(1)),
+            "holds the store 00000000-0000-0000-0000-000000000001, and this one is",
+        ),
+        (with(&[other]), "an event of its own at revision 1"),
+        (with(&history(1..=4)), "an event of its own at revision 4"),
+    ];
+    for (engine, part) in table {
+        let error = copy(&of_folder, &engine).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_history_without_its_beginning_is_not_exported() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let replica = cluster.replica(&database);
+    append(&replica, &history(1..=5)).unwrap();
+    while replica.bring_base_forward().unwrap() {}
+    while replica.drop_old_entries(history([3])[0].time).unwrap() {}
+    let error = exported_from(&cluster.engine(&database)).unwrap_err().to_string();
+    assert!(error.contains("keeps events from revision 3 on, and an export needs all of them"), "{error}");
+}
