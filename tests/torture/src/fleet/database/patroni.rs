@@ -20,6 +20,9 @@ use crate::health::status_of;
 /// The most time until another node leads, or a node is back.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
+/// On a standby: whether it receives a timeline. One that has to be rewound may receive an earlier one for a moment.
+const ON_TIMELINE: &str = "SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming' AND received_tli";
+
 /// The members. Dropping it kills them.
 pub struct Patroni {
     members: Vec<Member>,
@@ -76,7 +79,7 @@ impl Patroni {
         let leads = async || {
             for number in (0..self.members.len()).filter(|number| Some(*number) != other) {
                 let Ok(client) = self.connect(number, "postgres").await else { continue };
-                if session::value(&client, "SELECT NOT pg_is_in_recovery()").await? {
+                if session::value(&client, "SELECT NOT pg_is_in_recovery()").await.unwrap_or(false) {
                     leader = Some(number);
                 }
             }
@@ -86,18 +89,21 @@ impl Patroni {
         leader.context("a member leads")
     }
 
-    /// Waits until both other members follow the leader, and Patroni knows one of them as the synchronous one. Before
-    /// that, it promotes neither.
+    /// Waits until both other members follow the leader on its timeline, and Patroni knows one of them as the synchronous
+    /// one. Before that, it promotes neither.
     pub async fn followed(&self, leader: usize) -> Result<()> {
-        const FOLLOWERS: &str = "SELECT count(*) = 2 FROM pg_stat_replication
-            WHERE state = 'streaming' AND application_name <> 'pg_basebackup'";
         let client = self.connect(leader, "postgres").await?;
         let follow = async || {
+            let timeline: i32 = session::value(&client, "SELECT timeline_id FROM pg_control_checkpoint()").await?;
             let mut is_known = false;
-            for member in &self.members {
+            for (number, member) in self.members.iter().enumerate().filter(|(number, _)| *number != leader) {
+                let Ok(client) = self.connect(number, "postgres").await else { return Ok(false) };
+                if !session::value(&client, &format!("{ON_TIMELINE} = {timeline}")).await.unwrap_or(false) {
+                    return Ok(false);
+                }
                 is_known |= status_of(&format!("127.0.0.1:{}", member.api), "/sync").await == Some(200);
             }
-            Ok(is_known && session::value(&client, FOLLOWERS).await?)
+            Ok(is_known)
         };
         until("two members follow, one of them synchronously", PATIENCE, follow).await
     }
