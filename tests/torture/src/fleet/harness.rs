@@ -14,15 +14,15 @@ use super::counts::Counts;
 use super::database::session::{PATIENCE, until};
 use super::database::table;
 use super::record::{Answer, Nanos, Record};
-use super::replicas::Replicas;
+use super::replicas::{MAX_STALENESS, Replicas};
 use super::watch::{self, Outage, Watch};
 use crate::server::Binary;
 
 /// The writes of each server before something happens.
 const WARM: u64 = 15;
 
-/// The oldest that a read of a ready server may be: its bound of ten seconds, and the time between two looks at health.
-const STALENESS: Duration = Duration::from_millis(11_000);
+/// The oldest that a read of a server may be that was ready a moment ago: it looks at its own age four times a second.
+const STALENESS: Duration = MAX_STALENESS.saturating_add(Duration::from_secs(1));
 
 /// Three servers, their clients, and what these know.
 pub struct Harness {

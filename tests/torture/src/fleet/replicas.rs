@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, mem};
 
 use anyhow::{Context, Result, ensure};
@@ -12,6 +13,9 @@ use super::database::cluster::free_ports;
 use crate::disk::folder;
 use crate::server::{Binary, Server};
 use crate::workload;
+
+/// How old the view of a ready server may be. Less than the default, so that a cycle need not take long.
+pub const MAX_STALENESS: Duration = Duration::from_secs(10);
 
 /// The lines of a server's log that are printed when a cycle fails.
 const LINES_TOLD: usize = 20;
@@ -75,6 +79,8 @@ impl Replicas {
         let mut binary = self.binary.clone();
         binary.environment.push(("FEATURE_SERVER__STORE__URL".to_owned(), url.clone()));
         binary.environment.push(("FEATURE_SERVER__METRICS__LISTEN".to_owned(), monitoring.clone()));
+        let staleness = MAX_STALENESS.as_millis().to_string();
+        binary.environment.push(("FEATURE_SERVER__STORE__MAX_STALENESS_MS".to_owned(), staleness));
         *server = Some(binary.start_at(data, address)?.listening().await?);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Watches the health of the servers all the time: reads must not count as old before they are.
 //!
-//! A server is ready while it has proved within ten seconds that its view is whole. So it may say that it is not ready
-//! only when the database was away for about that long.
+//! A server is ready while it has proved within [a time](MAX_STALENESS) that its view is whole. So it may say that it is
+//! not ready only when the database was away for about that long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::clients::{SERVERS, Shared, Target};
 use super::record::Nanos;
+use super::replicas::MAX_STALENESS;
 use crate::health::readyz;
 
 /// The service whose health says whether reads are fresh, and the one that says whether writes are taken.
@@ -26,12 +27,12 @@ const WRITES: &str = "zitadel.feature.v2.FeatureService.writes";
 /// The time between two looks.
 const LOOK: Duration = Duration::from_millis(40);
 
-/// How long the database must have been away at least when a server says that it is not ready: ten seconds without the
+/// How long the database must have been away at least when a server says that it is not ready: its bound, without the
 /// time between two proofs, and without that of a proof which was under way.
-pub const READY_FOR: Duration = Duration::from_secs(7);
+const READY_FOR: Duration = MAX_STALENESS.saturating_sub(Duration::from_secs(3));
 
 /// How long a server may take to be ready again.
-pub const READY_AGAIN: Duration = Duration::from_secs(5);
+const READY_AGAIN: Duration = Duration::from_secs(5);
 
 /// What a server said of its health.
 #[derive(Debug, Clone, Copy)]
