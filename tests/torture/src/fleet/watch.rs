@@ -1,7 +1,7 @@
 //! Watches the health of the servers all the time: reads must not count as old before they are.
 //!
-//! A server is ready while it has proved within [a time](MAX_STALENESS) that its view is whole. So it may say that it is
-//! not ready only when the database was away for about that long.
+//! A server is ready while it has proved within [a time](MAX_STALENESS) that its view is whole. So it may say that it
+//! is not ready only when the database was away for about that long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -89,8 +89,8 @@ impl Patroni {
         leader.context("a member leads")
     }
 
-    /// Waits until both other members follow the leader on its timeline, and Patroni knows one of them as the synchronous
-    /// one. Before that, it promotes neither.
+    /// Waits until both other members follow the leader on its timeline, and Patroni knows one of them as the
+    /// synchronous one. Before that, it promotes neither.
     pub async fn followed(&self, leader: usize) -> Result<()> {
         let client = self.connect(leader, "postgres").await?;
         let follow = async || {
