@@ -173,7 +173,9 @@ impl Drop for Member {
 fn start_etcd(folder: &Path, port: u16, peers: u16) -> Result<Child> {
     let [own, peers] = [port, peers].map(|port| format!("http://127.0.0.1:{port}"));
     let mut command = Command::new("etcd");
-    command.arg("--data-dir").arg(folder.join("etcd")).args(["--listen-client-urls", &own]);
+    // With the newer interface, Patroni 3.0.2 lets a leader that stood still take the registry's key back from the next
+    // one, without a comparison. Both take writes then, and those of one are lost.
+    command.arg("--enable-v2").arg("--data-dir").arg(folder.join("etcd")).args(["--listen-client-urls", &own]);
     command.args(["--advertise-client-urls", &own, "--listen-peer-urls", &peers]);
     command.args(["--initial-advertise-peer-urls", &peers, "--initial-cluster", &format!("default={peers}")]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -193,7 +195,7 @@ name: {name}
 restapi:
   listen: 127.0.0.1:{api}
   connect_address: 127.0.0.1:{api}
-etcd3:
+etcd:
   host: 127.0.0.1:{registry}
 bootstrap:
   dcs:
