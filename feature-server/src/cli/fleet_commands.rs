@@ -4,7 +4,6 @@ use std::path::Path;
 
 use feature_auth::revocation::check_entry;
 use feature_store::{Engine, History, PostgresEngine, copy_to_log, export_log};
-use uuid::Uuid;
 
 use super::commands::{self, DataError, bar, show, write_export};
 use crate::config::settings::Store;
@@ -27,7 +26,7 @@ pub fn refuse_database(store: &Store) -> Result<(), DataError> {
 /// # Errors
 /// [`DataError`].
 pub fn export(url: &str, store: &Store, output: Option<&Path>) -> Result<(), DataError> {
-    let engine = open_database(url, store, Uuid::new_v4())?;
+    let engine = open_database(url, store, None)?;
     write_export(output, 0, &|output, bar| export_log(&engine, output, &mut |done, total| show(bar, done, total)))
 }
 
@@ -45,7 +44,7 @@ pub fn import(url: &str, store: &Store, file: &Path) -> Result<String, DataError
     let folder = scratch.path().join("checked");
     commands::import(&folder, file)?;
     let history = History::open(&folder)?;
-    let engine = open_database(url, store, history.store())?;
+    let engine = open_database(url, store, Some(history.store()))?;
     let bar = bar("import", history.revision(), "events");
     let revision = copy_to_log(&history, &engine, &mut |done, total| show(&bar, done, total))?;
     Ok(format!("imported into the database, up to revision {revision}\n"))
@@ -58,7 +57,7 @@ pub fn import(url: &str, store: &Store, file: &Path) -> Result<String, DataError
 pub fn revoke(store: &Store, entry: &str) -> Result<String, DataError> {
     let url = store.url.as_deref().ok_or(DataError::OtherPlace(NO_DATABASE))?;
     check_entry(entry).map_err(DataError::NoEntry)?;
-    let engine: PostgresEngine = open_database(url, store, Uuid::new_v4())?;
+    let engine: PostgresEngine = open_database(url, store, None)?;
     engine.revoke(entry.trim()).map_err(DataError::Revoke)?;
     Ok("revoked: every server refuses such tokens within 2 seconds\n".to_owned())
 }

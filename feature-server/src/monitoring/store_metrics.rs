@@ -1,8 +1,8 @@
 //! The metrics of the store and of its writes.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use feature_store::{Committer, FeatureStore, GroupCommit, GroupObserver};
@@ -62,15 +62,14 @@ impl StoreMetrics {
     /// `groups`: the observer of the committer.
     pub fn new(store: Arc<dyn FeatureStore>, committer: Arc<Committer>, groups: Arc<GroupCounters>) -> Self {
         let free_bytes = Arc::new(AtomicU64::new(UNKNOWN));
-        tokio::spawn(watch_free_space(Arc::clone(&store), Arc::clone(&free_bytes)));
+        tokio::spawn(watch_free_space(Arc::downgrade(&store), Arc::clone(&free_bytes)));
         Self { store, committer, groups, free_bytes }
     }
 }
 
-/// A disk may hang, so no scrape waits for it: the last known value is shown.
-async fn watch_free_space(store: Arc<dyn FeatureStore>, free_bytes: Arc<AtomicU64>) {
-    loop {
-        let store = Arc::clone(&store);
+/// A disk may hang, so no scrape waits for it: the last known value is shown. It ends with the store.
+async fn watch_free_space(store: Weak<dyn FeatureStore>, free_bytes: Arc<AtomicU64>) {
+    while let Some(store) = store.upgrade() {
         // Fails only when the runtime ends.
         let Ok(free) = tokio::task::spawn_blocking(move || store.free_bytes()).await else { return };
         free_bytes.store(free.unwrap_or(UNKNOWN), Ordering::Relaxed);

@@ -57,7 +57,7 @@ impl Storage {
         let Some(url) = &settings.store.url else {
             return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
         };
-        let engine = open_database(url, &settings.store, Uuid::new_v4())?;
+        let engine = open_database(url, &settings.store, Some(Uuid::new_v4()))?;
         let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
         let (end, failed) = oneshot::channel();
         let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
@@ -125,11 +125,11 @@ async fn revocations(replica: &Arc<Replica>) -> Result<Vec<String>, StoreError> 
     read.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))
 }
 
-/// Opens the database of a fleet. `id`: the id of a new store, if there is none.
+/// Opens the database of a fleet. `id`: the id of a new store; without it there must be one.
 ///
 /// # Errors
 /// [`ServerError`] names the setting that does not work, or what is wrong with the database.
-pub fn open_database(url: &str, store: &Store, id: Uuid) -> Result<PostgresEngine, ServerError> {
+pub fn open_database(url: &str, store: &Store, id: Option<Uuid>) -> Result<PostgresEngine, ServerError> {
     let url: PostgresUrl = url.parse().expect("the URL was checked with the configuration");
     let is_encrypted = url.uses_tls(store.allow_cleartext).expect("the URL was checked with the configuration");
     let mut options = PostgresOptions::new(url);
@@ -161,23 +161,24 @@ pub(super) fn health(consistency: Option<&Arc<Consistency>>, accepts_writes: wat
     };
     let (reads, writes) = (watch::Sender::new(false), watch::Sender::new(false));
     let health = StoreHealth { reads: reads.subscribe(), writes: writes.subscribe() };
-    let consistency = Arc::clone(consistency);
+    let consistency = Arc::downgrade(consistency);
     tokio::spawn(async move {
         let mut looks = interval(LOOK);
-        // It ends with those who want to know.
-        while !reads.is_closed() {
-            looks.tick().await;
+        // It ends with the server, and so do those who want to know.
+        while let Some(consistency) = consistency.upgrade() {
             let takes_writes = *accepts_writes.borrow() && consistency.takes_writes();
             let set =
                 |sender: &watch::Sender<bool>, now| sender.send_if_modified(|was| std::mem::replace(was, now) != now);
             if set(&reads, consistency.is_fresh()) {
-                let staleness = consistency.staleness();
+                let staleness_ms = consistency.staleness().map(|age| age.as_millis() as u64);
                 match *reads.borrow() {
-                    true => tracing::info!(?staleness, "reads are as new as store.max_staleness_ms demands"),
-                    false => tracing::warn!(?staleness, "reads are older than store.max_staleness_ms allows"),
+                    true => tracing::info!(staleness_ms, "reads are as new as store.max_staleness_ms demands"),
+                    false => tracing::warn!(staleness_ms, "reads are older than store.max_staleness_ms allows"),
                 }
             }
             set(&writes, takes_writes);
+            drop(consistency);
+            looks.tick().await;
         }
     });
     health

@@ -62,11 +62,11 @@ pub struct PostgresEngine {
 
 impl PostgresEngine {
     /// Connects, checks that the database keeps what it acknowledges, and makes the tables if there are none. `store`:
-    /// the id of a new store.
+    /// the id of a new store; without it there must be one.
     ///
     /// # Errors
     /// [`PostgresOpenError`].
-    pub fn open(options: &PostgresOptions, store: Uuid) -> Result<Self, PostgresOpenError> {
+    pub fn open(options: &PostgresOptions, store: Option<Uuid>) -> Result<Self, PostgresOpenError> {
         let hosts = Arc::new(options.hosts()?);
         let engine = Self {
             runtime: Threads::start()?,

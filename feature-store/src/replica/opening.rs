@@ -55,10 +55,9 @@ impl OpenReplica {
         if identity::read(folder)?.is_some() {
             return Err(OpenError::HoldsStore { folder: folder.to_owned() });
         }
-        let (id, head) = (Uuid::new_v4(), engine.head()?);
-        let store = head.store;
-        let known = Mutex::new(Known { head, proven: head.end, checked: Position::start(store) });
-        let log = Log { id, store, engine: Arc::clone(&engine), known };
+        let id = Uuid::new_v4();
+        let log = Log::open(id, Arc::clone(&engine))?;
+        let store = log.store;
         let projection = Projection::open(&folder.join(FOLDER), &log, cache_bytes)?;
         let position = projection.position().unwrap_or_else(|| Position::start(store));
         let write_behind = WriteBehind::start(Box::new(projection));
@@ -97,7 +96,7 @@ impl OpenReplica {
 }
 
 /// The log, for the opening of a projection.
-struct Log {
+pub(crate) struct Log {
     /// Tells the replicas of a log apart.
     id: Uuid,
     store: Uuid,
@@ -117,6 +116,12 @@ struct Known {
 }
 
 impl Log {
+    pub(crate) fn open(id: Uuid, engine: Arc<dyn Engine>) -> Result<Self, EngineError> {
+        let head = engine.head()?;
+        let known = Known { head, proven: head.end, checked: Position::start(head.store) };
+        Ok(Self { id, store: head.store, engine, known: Mutex::new(known) })
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         // Its fields are replaced as a whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)

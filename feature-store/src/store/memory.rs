@@ -21,6 +21,15 @@ struct State {
     records: HashMap<Scope, Arc<Record>>,
 }
 
+#[cfg(test)]
+impl MemoryStore {
+    /// A store that shows these records as of a revision.
+    pub(crate) fn with(revision: u64, records: HashMap<Scope, Record>) -> Self {
+        let records = records.into_iter().map(|(scope, record)| (scope, Arc::new(record))).collect();
+        Self { state: RwLock::new(State { revision, records }) }
+    }
+}
+
 impl FeatureStore for MemoryStore {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         // No code under the lock panics half-way, so a poisoned lock still guards a whole state.

@@ -33,6 +33,9 @@ pub enum PostgresOpenError {
     /// The database may lose what it has acknowledged.
     #[error(transparent)]
     Check(#[from] PostgresCheckError),
+    /// The database has no store, and this command makes none.
+    #[error("the database holds no store: check the database's name in store.url, or start a server on it first")]
+    NoStore,
     /// The tables are of a format that this binary does not know.
     #[error("the tables have format {found}, this binary knows {known}: start the newer binary that made them")]
     OtherFormat {

@@ -90,13 +90,17 @@ enum Right {
     UseTables,
 }
 
-/// Makes the tables and the row of a new store, where they are missing, and checks their format.
-pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Uuid) -> Result<(), PostgresOpenError> {
+/// Makes the tables and the row of a new store with this id, where they are missing, and checks their format. Without
+/// an id there must be a store.
+pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Option<Uuid>) -> Result<(), PostgresOpenError> {
     let mut right = Right::MakeSchema;
     let query = async |session: &mut Session| {
         let has_schema = !session.query(SCHEMA_FOUND, &[], &[]).await?.is_empty();
         let rows = session.query(TABLES_FOUND, &[], &[]).await?;
         let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
+        if store.is_none() && found.is_empty() {
+            return Ok(None);
+        }
         if !has_schema {
             session.client().batch_execute(&format!("BEGIN; {LOCK} {MAKE_SCHEMA} COMMIT")).await?;
         }
@@ -107,16 +111,19 @@ pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Uuid) -> Result<
             session.client().batch_execute(&format!("BEGIN; {LOCK} {missing} COMMIT")).await?;
         }
         right = Right::UseTables;
-        let start = Chain::start(store);
-        let types = [Type::INT4, Type::UUID, Type::BYTEA];
-        session.query(INTRODUCE, &types, &[&FORMAT, &store, &start.as_bytes()]).await?;
+        if let Some(store) = store {
+            let start = Chain::start(store);
+            let types = [Type::INT4, Type::UUID, Type::BYTEA];
+            session.query(INTRODUCE, &types, &[&FORMAT, &store, &start.as_bytes()]).await?;
+        }
         session.query(FORGET, &[], &[]).await?;
         let row = session.query_one(FORMAT_FOUND, &[], &[]).await?;
-        Ok(row.try_get(0)?)
+        Ok(Some(row.try_get(0)?))
     };
     match link.call(OPENING_DEADLINE, query).await {
-        Ok(FORMAT) => Ok(()),
-        Ok(found) => Err(PostgresOpenError::OtherFormat { found, known: FORMAT }),
+        Ok(Some(FORMAT)) => Ok(()),
+        Ok(None) => Err(PostgresOpenError::NoStore),
+        Ok(Some(found)) => Err(PostgresOpenError::OtherFormat { found, known: FORMAT }),
         Err(lost) if lost.is_missing_right() => {
             Err(PostgresOpenError::MissingRight { reason: lost.to_string(), grant: right.grant(url) })
         }

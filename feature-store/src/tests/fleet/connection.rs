@@ -152,8 +152,21 @@ impl Engine for Connection {
         if log.fails() {
             return Err(log.unreachable());
         }
-        let records = log.base.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
-        Ok(records.take(limit).map(|(_, record)| record.clone()).collect())
+        if !log.is_busy {
+            let records = log.base.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded));
+            return Ok(records.take(limit).map(|(_, record)| record.clone()).collect());
+        }
+        // A page has one record, and the base moves between two pages.
+        let next = log.base.range::<[u8], _>((Bound::Excluded(after), Bound::Unbounded)).next();
+        let page = next.map(|(_, record)| record.clone()).into_iter().collect();
+        if log.rng.u8(..3) == 0 {
+            log.ghost_writes();
+            log.fold();
+        }
+        if log.rng.u8(..6) == 0 {
+            log.kept_from = log.folded + 1;
+        }
+        Ok(page)
     }
 
     fn base_of(&self, keys: &[&[u8]]) -> Result<Vec<BaseRecord>, EngineError> {

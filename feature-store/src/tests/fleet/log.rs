@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::run::Rules;
 use crate::engine::{BaseRecord, Chain, EngineError, Entry, Position};
-use crate::format::encoding::decode_event;
+use crate::format::encoding::{decode_event, encode_record};
+use crate::format::scope_key;
 use crate::store::fold::check_values;
 use crate::tests::fixtures::scopes;
 use crate::tests::simulation::writes;
@@ -97,6 +98,19 @@ impl Log {
         {
             self.compare_and_add(end, &end.entries([event].iter()));
         }
+    }
+
+    /// Another replica brings the base to the end of the log.
+    pub(super) fn fold(&mut self) {
+        let end = self.end();
+        let records = self.records_at(end).to_vec();
+        for entry in self.entries[self.folded as usize..].to_vec() {
+            let revision = entry.position.revision;
+            let Ok(event) = decode_event(revision, &entry.body) else { panic!("the log has events") };
+            let (key, body) = (scope_key::encode(&event.scope), encode_record(&records[place(&event.scope)]));
+            self.base.insert(key.clone(), BaseRecord { key, revision, body });
+        }
+        self.folded = end.revision;
     }
 
     /// One of the attempts on their way arrives.

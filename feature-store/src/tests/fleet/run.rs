@@ -58,7 +58,7 @@ pub(super) struct Outcome {
 pub(super) fn run(seed: u64, rules: Rules) -> Outcome {
     let mut rng = Rng::with_seed(seed);
     let log = Arc::new(Mutex::new(Log::new(rng.fork(), rules)));
-    let processes = (0..REPLICAS).map(|number| Process::start(&log, number)).collect();
+    let processes = (0..REPLICAS).map(|number| Process::new(&log, number)).collect();
     let mut run =
         Run { rng, log, processes, promised: HashMap::new(), writes: 0, trace: Vec::new(), tally: Vec::new() };
     let broken = run.steps().err();
@@ -100,10 +100,14 @@ struct Process {
 }
 
 impl Process {
-    fn start(log: &Arc<Mutex<Log>>, number: usize) -> Self {
-        let connection = Arc::new(Connection::new(log, number));
-        let view = Arc::new(MemoryStore::default());
-        let replica = Arc::new(Replica::new(Uuid::nil(), Arc::clone(&connection) as _, view, Position::start(STORE)));
+    /// A replica of an empty log.
+    fn new(log: &Arc<Mutex<Log>>, number: usize) -> Self {
+        Self::start(Arc::new(Connection::new(log, number)), MemoryStore::default(), Position::start(STORE))
+    }
+
+    /// `position`: what the view shows.
+    fn start(connection: Arc<Connection>, view: MemoryStore, position: Position) -> Self {
+        let replica = Arc::new(Replica::new(Uuid::nil(), Arc::clone(&connection) as _, Arc::new(view), position));
         let (committer, worker) =
             Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&replica) as _, QUEUE);
         Self { connection, replica, committer, worker, waiting: Vec::new(), ends: Vec::new() }
@@ -127,7 +131,7 @@ impl Run {
                 80..84 => self.change_faults(),
                 84..88 => self.replace(number),
                 88..91 => self.log().late_arrival(),
-                91..94 => self.restart(number),
+                91..94 => self.restart(number)?,
                 94..95 => self.fold(number)?,
                 95..96 => self.drop_entries(number)?,
                 96..97 => {

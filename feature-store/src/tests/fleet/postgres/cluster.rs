@@ -132,7 +132,7 @@ pub(super) fn options(url: &str) -> PostgresOptions {
 }
 
 pub(super) fn open(options: &PostgresOptions) -> Result<PostgresEngine, PostgresOpenError> {
-    PostgresEngine::open(options, Uuid::from_u128(1))
+    PostgresEngine::open(options, Some(Uuid::from_u128(1)))
 }
 
 impl Drop for Cluster {

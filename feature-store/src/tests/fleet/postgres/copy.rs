@@ -23,7 +23,7 @@ fn exported_from(engine: &PostgresEngine) -> Result<String, ExportError> {
 /// A database for the store with this id.
 fn engine_of(cluster: &Cluster, store: Uuid) -> PostgresEngine {
     let url = format!("postgres://postgres@{}/{}", cluster.host(), cluster.database());
-    PostgresEngine::open(&options(&url), store).unwrap()
+    PostgresEngine::open(&options(&url), Some(store)).unwrap()
 }
 
 #[test]
@@ -88,4 +88,14 @@ fn a_history_without_its_beginning_is_not_exported() {
     while replica.drop_old_entries(history([3])[0].time).unwrap() {}
     let error = exported_from(&cluster.engine(&database)).unwrap_err().to_string();
     assert!(error.contains("keeps events from revision 3 on, and an export needs all of them"), "{error}");
+}
+
+#[test]
+fn a_database_without_a_store_is_left_as_it_is_by_those_who_need_one() {
+    let cluster = Cluster::start();
+    let url = format!("postgres://postgres@{}/{}", cluster.host(), cluster.database());
+    let error = PostgresEngine::open(&options(&url), None).err().unwrap();
+    assert!(error.to_string().contains("the database holds no store: check the database's name"), "{error}");
+    PostgresEngine::open(&options(&url), Some(Uuid::from_u128(1))).unwrap();
+    assert_eq!(PostgresEngine::open(&options(&url), None).unwrap().head().unwrap().store, Uuid::from_u128(1));
 }

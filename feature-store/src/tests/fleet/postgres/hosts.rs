@@ -69,7 +69,7 @@ fn two_servers() -> (Cluster, Cluster, PostgresEngine) {
     let database = first.database();
     assert_eq!(second.database(), database);
     let url = |hosts: &str| options(&format!("postgres://postgres@{hosts}/{database}"));
-    PostgresEngine::open(&url(&second.host()), Uuid::from_u128(2)).unwrap();
+    PostgresEngine::open(&url(&second.host()), Some(Uuid::from_u128(2))).unwrap();
     let engine = open(&url(&format!("{},{}", first.host(), second.host()))).unwrap();
     (first, second, engine)
 }

@@ -1,11 +1,21 @@
 //! The steps in which a replica follows the log, proves how fresh it is, or starts anew.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
+use feature_core::{Record, Scope};
+use uuid::Uuid;
+
 use super::{Kept, Process, Promise, Run};
-use crate::StoreError;
-use crate::engine::Position;
+use crate::engine::{BaseRecord, Engine, Position};
+use crate::format::encoding::decode_record;
+use crate::format::scope_key;
+use crate::projection::source::EventSource;
+use crate::replica::opening::Log;
+use crate::tests::fleet::connection::Connection;
 use crate::tests::fleet::log::STORE;
+use crate::{MemoryStore, OpenError, StoreError};
 
 impl Run {
     pub(super) fn follow(&mut self, number: usize) -> Kept {
@@ -28,8 +38,7 @@ impl Run {
                     return Err(format!("{number} cannot follow from {before:?}, which the log has: {reason}"));
                 }
                 self.tally.push(if is_known { "a replica was too far behind" } else { "a history was taken back" });
-                self.start_over(number);
-                Ok(())
+                self.start_over(number)
             }
             Err(error) if faults == 0 && !replaced => Err(format!("{number} cannot follow: {error}")),
             _ => Ok(()),
@@ -59,22 +68,54 @@ impl Run {
         }
     }
 
-    /// The replica makes its view anew. What the log keeps no longer it takes from the records, here from all entries.
-    fn start_over(&mut self, number: usize) {
+    /// The replica makes its view anew, from the base and the entries after it, while others write and fold.
+    fn start_over(&mut self, number: usize) -> Kept {
         self.note(format!("{number} starts over"));
-        self.processes[number] = Process::start(&self.log, number);
-        let kept_from = std::mem::replace(&mut self.log().kept_from, 1);
-        let faults = std::mem::replace(&mut self.log().faults, 0);
-        let followed = self.processes[number].replica.follow();
-        self.log().kept_from = kept_from;
-        self.log().faults = faults;
-        followed.expect("a log without faults can be read");
+        let connection = Arc::new(Connection::new(&self.log, number));
+        let (position, records) = loop {
+            match list(Arc::clone(&connection) as _) {
+                Ok(listed) => break listed,
+                // The next attempt may go through, and without faults one will.
+                Err(_) => self.log().faults /= 2,
+            }
+            self.tally.push("a list was begun again");
+        };
+        self.tally.push(if records.is_empty() { "a list was empty" } else { "a list had records" });
+        let view = MemoryStore::with(position.revision, records);
+        self.processes[number] = Process::start(connection, view, position);
+        self.check()
     }
 
-    pub(super) fn restart(&mut self, number: usize) {
+    pub(super) fn restart(&mut self, number: usize) -> Kept {
         for (write, _) in &self.processes[number].waiting {
             self.promised.insert(write.request_id.clone(), Promise::Refused);
         }
-        self.start_over(number);
+        self.start_over(number)
     }
+}
+
+/// The position and the records of the log, as a new replica reads them.
+fn list(engine: Arc<dyn Engine>) -> Result<(Position, HashMap<Scope, Record>), OpenError> {
+    let log = Log::open(Uuid::nil(), engine)?;
+    log.check_continues(0, None)?;
+    let base = log.base_revision();
+    let mut records = HashMap::new();
+    log.base(&mut |BaseRecord { key, revision, body }| {
+        let (scope, record) = (scope_key::decode(&key), decode_record(&body));
+        records.insert(scope.expect("a key of a scope"), (revision, record.expect("a record")));
+        Ok(())
+    })?;
+    let mut end = Position::start(STORE);
+    log.replay(base, 3, &mut |events, chain| {
+        for event in events {
+            let (revision, record): &mut (u64, Record) = records.entry(event.scope.clone()).or_default();
+            if event.revision > *revision {
+                record.apply(&event);
+            }
+            end.revision = event.revision;
+        }
+        end = Position { revision: end.revision.max(base), chain: chain.expect("a log has chains") };
+        Ok(())
+    })?;
+    Ok((end, records.into_iter().map(|(scope, (_, record))| (scope, record)).collect()))
 }
