@@ -27,6 +27,7 @@ const FOR_TESTS: Packages = &[
 const FOR_CAMPAIGNS: Packages = &[
     ("e2fsprogs", "mkfs.ext4"),
     ("etcd-server", "etcd"),
+    ("faketime", "faketime"),
     ("mount", "losetup"),
     ("nftables", "nft"),
     ("patroni", "patroni"),

@@ -47,7 +47,8 @@ Examples:
   cargo xtask torture ci --long                 the long form of every campaign, as for a release
   cargo xtask torture kill                      one campaign in its short form
   cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time
-  cargo xtask torture attack 'rapid reset'      one attack; --list tells them all";
+  cargo xtask torture attack 'rapid reset'      one attack; --list tells them all
+  cargo xtask torture fleet patroni             one part of the fleet's campaign";
 
 /// Options of every campaign.
 #[derive(Args)]
