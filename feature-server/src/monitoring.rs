@@ -56,6 +56,7 @@ impl Monitoring {
         }
         Ok(monitoring)
     }
+
     /// Ends the serving. After that, the address can be bound again.
     pub async fn close(&mut self) {
         if let Some(listener) = self.listener.take() {

@@ -5,6 +5,7 @@
 mod access;
 mod clients;
 mod data;
+mod fleet;
 mod fresh_reads;
 mod http;
 mod limits;

@@ -1,6 +1,6 @@
 //! One story in every protocol, with the same answers, codes and details.
 
-mod teller;
+pub mod teller;
 
 use serde_json::{Value as Json, json};
 use tonic::Code;
@@ -74,8 +74,7 @@ fn story() -> Vec<(usize, &'static str, Json)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_protocol_tells_the_same_story() {
     let mut told: Vec<(Protocol, Vec<Json>)> = Vec::new();
-    use Protocol::*;
-    for protocol in [Grpc, GrpcWeb, GrpcWebText, ConnectJson, ConnectProto, ConnectGet, Rest] {
+    for protocol in Protocol::ALL {
         let server = Server::new();
         let teller = Teller::new(&server);
         let tokens = CALLERS.map(|caller| caller.map(|options| server.token(options)));

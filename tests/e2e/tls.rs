@@ -25,8 +25,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with TLS, and the authority that signed its certificate.
 pub fn served(config: &str) -> (Server, Authority) {
+    served_on(Folder::new(config))
+}
+
+/// The same, on this folder.
+pub fn served_on(folder: Folder) -> (Server, Authority) {
     let authority = Authority::new();
-    let folder = Folder::new(config);
     renew(&folder, &authority);
     fs::write(folder.file("ca.pem"), authority.pem()).expect("the file is written");
     (folder.serve(), authority)

@@ -22,7 +22,7 @@ const QUICK: [Step; 6] = [
 ];
 
 /// Everything else, the quick ones first.
-const SLOW: [Step; 8] = [
+const SLOW: [Step; 9] = [
     ("install", install::install),
     ("supply chain", deny::deny),
     ("proto style", |workspace| run(workspace.node_program("buf").arg("lint"))),
@@ -32,9 +32,25 @@ const SLOW: [Step; 8] = [
     // Only feature-api has this test, but selecting the whole workspace avoids a second set of built dependencies.
     ("descriptors", |workspace| test(workspace, &["--test".into(), "contract".into()])),
     ("test", |workspace| test(workspace, &[])),
+    ("test on postgres", test_on_postgres),
     ("torture", |workspace| torture(workspace, &["ci".into()])),
     // The release binary is the one that the campaigns have built.
     ("packages", |workspace| dist::dist(workspace, dist::RELEASE).and_then(|()| dist::check(workspace, dist::RELEASE))),
+];
+
+/// The modules of the end-to-end tests that do not run on PostgreSQL as well: they are about the data folder or do
+/// without a store, or use PostgreSQL in any case.
+const NOT_ON_POSTGRES: [&str; 10] = [
+    "clients::json_oracle",
+    "data::folder",
+    "data::permissions",
+    "data::tools",
+    "fleet",
+    "http",
+    "limits",
+    "openapi",
+    "operations",
+    "tls",
 ];
 
 /// Runs every step until one fails. Prints the times in either case.
@@ -72,13 +88,20 @@ pub fn test(workspace: &Workspace, args: &[String]) -> Result<()> {
     run(command.args(args))
 }
 
+/// The end-to-end tests once more, with servers that keep what they know in a PostgreSQL.
+pub fn test_on_postgres(workspace: &Workspace) -> Result<()> {
+    let mut command = workspace.cargo("test");
+    command.env("E2E_STORE", "postgres").args(["--locked", "--workspace", "--test", "e2e", "--"]);
+    run(command.args(NOT_ON_POSTGRES.iter().flat_map(|module| ["--skip".to_owned(), format!("{module}::")])))
+}
+
 fn names_a_package(args: &[String]) -> bool {
     let cargo_args = args.iter().take_while(|arg| *arg != "--");
     cargo_args.into_iter().any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
 }
 
 fn table(times: &[(&str, Duration)]) -> String {
-    let row = |name: &str, time: Duration| format!("{name:<12} {:>3} s", time.as_secs_f64().round());
+    let row = |name: &str, time: Duration| format!("{name:<16} {:>3} s", time.as_secs_f64().round());
     let total = row("total", times.iter().map(|(_, time)| *time).sum());
     times.iter().map(|(name, time)| row(name, *time)).chain([total]).collect::<Vec<_>>().join("\n")
 }
@@ -106,6 +129,6 @@ mod tests {
     #[test]
     fn the_times_add_up() {
         let times = [("format", Duration::from_secs(2)), ("test", Duration::from_secs(75))];
-        assert_eq!(table(&times), "format         2 s\ntest          75 s\ntotal         77 s");
+        assert_eq!(table(&times), "format             2 s\ntest              75 s\ntotal             77 s");
     }
 }

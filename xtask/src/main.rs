@@ -38,12 +38,13 @@ enum Command {
     ///
     /// Installs the npm packages of tests/clients/node, the Python packages of tests/clients/python (into the target
     /// folder), and from Debian bubblewrap, chromium, curl, postgresql, prometheus and systemd. Skips programs that are
-    /// installed already.
+    /// installed already. Without arguments, the end-to-end tests of what a store does run once more on a PostgreSQL.
     #[command(after_help = "\
 Examples:
   cargo xtask test                               everything
   cargo xtask test -p feature-core               the tests of one crate
   cargo xtask test --test e2e browser            the end-to-end tests whose name contains 'browser'
+  E2E_STORE=postgres cargo xtask test --test e2e wire  those with 'wire', on a PostgreSQL
   cargo xtask test --test e2e -- --test-threads 1  what stands after -- goes to the test runner")]
     Test {
         /// Arguments for `cargo test`; without -p, it runs the whole workspace.
@@ -56,7 +57,8 @@ Examples:
     /// Check everything that a change must pass, and print how long each step took.
     ///
     /// The steps: those of `check`, installation of what is missing, supply chain, proto style, clippy, descriptors,
-    /// all tests, the short form of the campaigns, and the packages. The first that fails ends the run.
+    /// all tests, those on a PostgreSQL, the short form of the campaigns, and the packages. The first that fails ends
+    /// the run.
     #[command(after_help = "Example: cargo xtask ci")]
     Ci,
     /// Print the OpenAPI document that the server serves at /openapi.json.
@@ -148,7 +150,8 @@ fn execute(command: Command) -> Result<()> {
     match command {
         Command::Test { args } => {
             install::install(&workspace)?;
-            ci::test(&workspace, &args)
+            ci::test(&workspace, &args)?;
+            if args.is_empty() { ci::test_on_postgres(&workspace) } else { Ok(()) }
         }
         Command::Check => ci::check(&workspace),
         Command::Ci => ci::ci(&workspace),

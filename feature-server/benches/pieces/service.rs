@@ -46,8 +46,9 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
         let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers, None);
         let method = service.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {
+            let metadata = HeaderMap::new();
             bencher.iter(|| {
-                let call = service.call(method, &caller, &context, (&HeaderMap::new(), None), black_box(&message));
+                let call = service.call(method, &caller, &context, (&metadata, None), black_box(&message));
                 runtime.block_on(call).unwrap()
             });
         });

@@ -30,10 +30,10 @@ fn code_of_cause(error: &(dyn Error + 'static)) -> Option<u8> {
         matches!(
             error,
             ServerError::Auth(SetupError::Setting { .. })
+                | ServerError::StorePassword { .. }
+                | ServerError::StoreRoots(_)
                 | ServerError::Tls(_)
                 | ServerError::Traces(_)
-                | ServerError::StoreRoots(_)
-                | ServerError::StorePassword { .. }
         )
     };
     let is_bad_token = |error: &_| match error {

@@ -78,10 +78,10 @@ impl Form for Endpoint {
 
 pub(super) enum StoreUrl {}
 
-/// The rule on what such a URL holds says more about a wrong one.
+/// Any text: the rule on such a URL says what is wrong, and does not repeat a text that may hold a password.
 impl Form for StoreUrl {
     const ALLOWED: &'static str = "a URL without a password, such as postgres://feature@db1,db2/feature";
-    const ACCEPTS: fn(&str) -> bool = |text| text.contains("://");
+    const ACCEPTS: fn(&str) -> bool = |_| true;
 }
 
 pub(super) enum ServiceName {}

@@ -28,8 +28,8 @@ pub enum ServerError {
     #[error(transparent)]
     Store(#[from] OpenError),
     /// The database of the fleet could not be opened.
-    #[error("the database of store.url cannot be used")]
-    Database(#[from] PostgresOpenError),
+    #[error("the database of store.url: {0}")]
+    Database(PostgresOpenError),
     /// There are no root certificates for the database.
     #[error("store.ca_file: {0}")]
     StoreRoots(RootsError),

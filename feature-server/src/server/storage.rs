@@ -148,7 +148,7 @@ pub fn open_database(url: &str, store: &Store, id: Option<Uuid>) -> Result<Postg
         }
         None => store.password.as_ref().map(|password| password.0.clone()),
     };
-    Ok(PostgresEngine::open(&options, id)?)
+    PostgresEngine::open(&options, id).map_err(ServerError::Database)
 }
 
 /// What the store can do at the moment. Must be called on a tokio runtime, which looks at a replica's view from time to

@@ -47,7 +47,7 @@ fn state(details: feature_api::zitadel::object::v2::Details) -> (u64, SystemTime
 
 /// The folder of a stopped server, after this number of Sets of the user.
 async fn used(sets: u64) -> Folder {
-    let folder = Folder::new("");
+    let folder = Folder::embedded("");
     set_again(&folder, sets).await;
     folder
 }
@@ -123,7 +123,7 @@ async fn damaged_folders_are_refused_and_left_unchanged() {
     ];
     let pristine = used(2).await;
     for (what, damage, says) in table {
-        let folder = Folder::new("");
+        let folder = Folder::embedded("");
         copy(&pristine.data(), &folder.data());
         damage(&folder.data());
         let before = content(&folder.data());
@@ -169,7 +169,7 @@ async fn lost_files_are_rebuilt_if_possible() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_on_the_folder_is_refused_and_the_first_goes_on() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let line = refusal(server.folder());
     let says = format!("{} is in use by another process: stop that one", server.folder().data().display());
     assert!(line.contains(&says), "{line}");
@@ -194,7 +194,7 @@ async fn a_read_only_folder_is_refused_and_left_unchanged() {
     assert!(content(&data) == before);
     folder.serve().stop();
 
-    let file = Folder::new("");
+    let file = Folder::embedded("");
     fs::write(file.data(), "a file where the folder should be").expect("it is writable");
     let line = refusal(&file);
     assert!(line.contains("feature-data") && line.contains("check that the data folder is writable"), "{line}");
@@ -208,7 +208,7 @@ async fn dates_never_run_backwards_when_the_clock_does() {
     let file = folder.file("later.jsonl");
     fs::write(&file, an_hour_later(&lines)).expect("it is writable");
     // For this folder, the clock seems to have gone back by an hour.
-    let later = Folder::new("");
+    let later = Folder::embedded("");
     let imported = later.run(&format!("import {}", file.display()));
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
 

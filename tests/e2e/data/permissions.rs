@@ -42,7 +42,7 @@ async fn created_files_are_private_with_every_umask() {
     for umask in ["000", "022", "077"] {
         let script = format!("umask {umask}; exec \"$0\" \"$@\"");
         let wrapper = ["sh", "-c", &script];
-        let folder = Folder::new("");
+        let folder = Folder::embedded("");
         let server = folder.serve_by(&wrapper);
         write(&server).await;
         assert_eq!(open_to_others(&folder.data()), [""; 0], "umask {umask}, while it runs");
@@ -53,7 +53,7 @@ async fn created_files_are_private_with_every_umask() {
         fs::create_dir(folder.file("second")).expect("it is new");
         fs::set_permissions(folder.file("second"), Permissions::from_mode(0o777)).expect("it is ours");
         done(&folder.run_by(&wrapper, "backup second"));
-        let imported = Folder::new("");
+        let imported = Folder::embedded("");
         done(&imported.run_by(&wrapper, &format!("import {}", folder.file("lines.jsonl").display())));
         let made = [folder.data(), folder.file("backups"), folder.file("second"), folder.file("lines.jsonl")];
         for path in made.iter().chain([&imported.data()]) {
@@ -64,7 +64,7 @@ async fn created_files_are_private_with_every_umask() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_removes_permissions_of_others_with_one_line_and_warns_of_open_keys() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     write(&server).await;
     let folder = server.stop();
     let data = folder.data();
@@ -89,7 +89,7 @@ async fn a_start_removes_permissions_of_others_with_one_line_and_warns_of_open_k
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permissions_that_cannot_be_removed_cause_a_warning() {
-    let folder = Server::new().stop();
+    let folder = Folder::embedded("").serve().stop();
     let elsewhere = folder.file("elsewhere");
     fs::rename(folder.data().join("projection"), &elsewhere).expect("it is ours");
     symlink(&elsewhere, folder.data().join("projection")).expect("a link is made");
@@ -113,7 +113,7 @@ fn shared_folders_keep_their_permissions() {
         (None, 0o1777, 0o1777),
     ];
     for (content, before, after) in table {
-        let folder = Folder::new("");
+        let folder = Folder::embedded("");
         let data = folder.data();
         fs::create_dir(&data).expect("it is new");
         if let Some(name) = content {

@@ -32,7 +32,7 @@ async fn set_user(client: &mut Client, user: &str, enabled: bool) -> u64 {
 
 /// The folder of a stopped server, with some history on several levels.
 async fn used() -> Folder {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let mut client = client(&server).await;
     let login = LoginV2 { required: true, base_uri: Some("https://example.com/%C3%BC?a='b'&c=d".into()) };
     let request = SetInstanceFeaturesRequest { login_v2: Some(login), ..Default::default() };
@@ -62,7 +62,7 @@ async fn an_export_imports_to_the_same_store() {
     let file = folder.data().with_file_name("out.jsonl");
     assert_eq!(fs::read_to_string(&file).expect("the export is there"), lines);
 
-    let other = Folder::new("");
+    let other = Folder::embedded("");
     // Some editors add a byte order mark.
     fs::write(&file, format!("\u{feff}{lines}")).expect("the export is written again");
     let (said, _) = ends(&other.run(&format!("import {}", file.display())), 0);
@@ -83,7 +83,7 @@ async fn damage_exits_with_65_and_names_the_place_unlike_a_wrong_folder() {
     fs::write(&file, lines.replacen("\"old\":{\"flag\":true}", "\"old\":{\"flag\":false}", 1))
         .expect("the file is written");
     let import = format!("import {}", file.display());
-    let other = Folder::new("");
+    let other = Folder::embedded("");
     let (_, said) = ends(&other.run(&import), 65);
     assert!(said.contains("line 5: changes[0].old: "), "{said}");
     assert!(!other.data().exists(), "nothing is left of it");
@@ -113,7 +113,7 @@ async fn damage_exits_with_65_and_names_the_place_unlike_a_wrong_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn folders_in_use_are_neither_verified_nor_exported() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     for command in ["verify", "export", "import Cargo.toml"] {
         let (out, said) = ends(&server.folder().run(command), 1);
         assert!(out.is_empty() && !said.is_empty(), "{command}: {out}{said}");

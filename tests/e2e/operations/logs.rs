@@ -33,7 +33,7 @@ fn get(server: &Server, name_bytes: usize) -> String {
 async fn a_log_without_a_reader_ends_neither_calls_nor_the_server() {
     for filter in ["info", log_audit::EVERYTHING] {
         let (reader, writer) = ends();
-        let server = Folder::new("").serve_logging(filter, writer);
+        let server = Folder::embedded("").serve_logging(filter, writer);
         let mut first = String::new();
         // Drops the reader.
         BufReader::new(reader).read_line(&mut first).expect("the log is text");
@@ -80,7 +80,7 @@ async fn a_log_with_a_stuck_reader_delays_neither_calls_nor_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_each_call_causes_is_logged_a_few_times_a_second_and_counted() {
     // The signal for files at their size limit would end the server.
-    let server = Folder::new("").serve_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
+    let server = Folder::embedded("").serve_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
     let token = server.token("--role SYSTEM_OWNER");
     let raw = Raw::new(&server).await;
     let process = Pid::from_raw(server.process() as i32).expect("a process has an id");

@@ -41,7 +41,7 @@ async fn calls_count_by_method_code_and_protocol() {
         r#"grpc_type="unary",grpc_service="zitadel.feature.v2.FeatureService",grpc_method="GetInstanceFeatures""#;
     const SET: &str =
         r#"grpc_type="unary",grpc_service="zitadel.feature.v2.FeatureService",grpc_method="SetInstanceFeatures""#;
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let token = server.token("--role IAM_OWNER --instance demo");
     let mut client = FeatureServiceClient::with_interceptor(server.channel().await, Bearer::new(&token));
     for value in [true, false, true] {

@@ -9,18 +9,20 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 
 use super::metrics::{PATIENCE, Prometheus, scrape};
-use crate::support::harness::{Server, limited};
-use crate::tls::{TLS, served};
+use crate::support::harness::{Folder, Server, limited};
+use crate::support::postgres::database;
+use crate::tls::{TLS, served_on};
 
 const DASHBOARD: &str = include_str!("../../../deploy/grafana-dashboard.json");
 const RULES: &str = include_str!("../../../deploy/prometheus-rules.yml");
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// A server that exports all metrics: it has TLS, an issuer, a write and a look at the free space behind it.
+/// A server that exports all metrics: it has TLS, an issuer and a database, and has done a write and looked at the free
+/// space of its disk.
 fn server_with_all_metrics() -> Server {
     let issuer = "[[auth.issuers]]\nissuer = \"https://issuer.example\"\naudience = \"features\"\ninstance = \"demo\"\n\
                   jwks_url = \"https://127.0.0.1:1/keys\"\n";
-    let (server, _) = served(&format!("{TLS}{issuer}"));
+    let (server, _) = served_on(Folder::on(database(), &format!("{TLS}{issuer}")));
     let token = server.token("--role IAM_OWNER --instance demo");
     call(&server, &token, "PUT", r#"{"actions": true}"#);
     let deadline = Instant::now() + PATIENCE;

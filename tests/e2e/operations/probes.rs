@@ -23,7 +23,7 @@ fn get(url: &str) -> Option<(u16, String)> {
 
 #[test]
 fn both_listeners_answer_without_a_token() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let wait = Instant::now() + PATIENCE;
     while get(&format!("{}/readyz", server.monitoring())).is_none_or(|(status, _)| status != 200) {
         assert!(Instant::now() < wait, "the server is not ready");
@@ -44,7 +44,7 @@ fn both_listeners_answer_without_a_token() {
 
 #[test]
 fn the_age_of_the_newest_event_outlives_a_restart() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let token = server.token("--role IAM_OWNER --instance demo");
     let curl = Curl { server: &server, version: Version::Http1 };
     let body = Some(&br#"{"loginDefaultOrg": true}"#[..]);

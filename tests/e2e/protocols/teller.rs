@@ -29,6 +29,19 @@ pub enum Protocol {
     Rest,
 }
 
+impl Protocol {
+    /// All protocols.
+    pub const ALL: [Self; 7] = [
+        Self::Grpc,
+        Self::GrpcWeb,
+        Self::GrpcWebText,
+        Self::ConnectJson,
+        Self::ConnectProto,
+        Self::ConnectGet,
+        Self::Rest,
+    ];
+}
+
 /// A client for all protocols.
 pub struct Teller {
     pool: DescriptorPool,
@@ -57,10 +70,22 @@ impl Teller {
 
     /// Makes a call. Returns the answer or the error as JSON.
     pub async fn tell(&self, protocol: Protocol, method: &str, request: &Json, token: Option<&str>) -> Json {
+        self.tell_with(protocol, method, request, token, &[]).await.0
+    }
+
+    /// The same with metadata, as names and values. Returns the metadata of the answer, too.
+    pub async fn tell_with(
+        &self,
+        protocol: Protocol,
+        method: &str,
+        request: &Json,
+        token: Option<&str>,
+        metadata: &[(&'static str, &str)],
+    ) -> (Json, http::HeaderMap) {
         let service = self.pool.get_service_by_name(SERVICE).expect("the service is there");
         let descriptor = service.methods().find(|descriptor| descriptor.name() == method).expect("a method");
         let message = DynamicMessage::deserialize(descriptor.input(), request).expect("a request is valid JSON");
-        let (request, over_http2) = match protocol {
+        let (mut request, over_http2) = match protocol {
             Protocol::Grpc | Protocol::GrpcWeb | Protocol::GrpcWebText => self.framed(protocol, method, &message),
             Protocol::ConnectGet if method.starts_with("Get") => {
                 let encoded = URL_SAFE_NO_PAD.encode(request.to_string());
@@ -77,6 +102,9 @@ impl Teller {
             }
             Protocol::Rest => (self.rest(method, request), false),
         };
+        for (name, value) in metadata {
+            request.headers_mut().append(*name, value.parse().expect("metadata is ASCII"));
+        }
         let answer = self.send(request, token, over_http2).await;
         let outcome = match protocol {
             Protocol::Grpc | Protocol::GrpcWeb | Protocol::GrpcWebText => self.unframed(protocol, &descriptor, &answer),
@@ -86,7 +114,7 @@ impl Teller {
         if protocol == Protocol::Rest {
             check_rest_status(&answer, &outcome);
         }
-        outcome
+        (outcome, answer.headers)
     }
 
     fn request(&self, verb: Method, path: &str, content_type: &str, body: Bytes) -> Request<Full<Bytes>> {
@@ -247,6 +275,7 @@ fn check_rest_status(answer: &Answer, outcome: &Json) {
             Code::NotFound => 404,
             Code::InvalidArgument | Code::FailedPrecondition => 400,
             Code::Aborted => 409,
+            Code::Unavailable => 503,
             other => panic!("the story does not have {other:?}"),
         },
     };

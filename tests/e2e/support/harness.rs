@@ -1,109 +1,25 @@
-//! The real server as a process: started on a data folder with its own port, stopped, killed, restarted.
+//! The real server as a process: started on a folder with its own port, stopped, killed, restarted.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::support::log_audit;
+pub use crate::support::folder::Folder;
 pub use crate::support::programs::limited;
+use crate::support::{PATIENCE, log_audit};
 
 /// The server's binary.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_feature-server");
-
-/// The maximum time of a start or a stop before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A data folder and a configuration file. Removed when the last server or test that uses it has ended.
-#[derive(Clone)]
-pub struct Folder(Arc<TempDir>);
-
-impl Folder {
-    /// An empty folder with this configuration (TOML).
-    pub fn new(config: &str) -> Self {
-        let folder = Self(Arc::new(tempfile::tempdir().expect("a temporary folder")));
-        std::fs::write(folder.config(), config).expect("the configuration is written");
-        folder
-    }
-
-    /// The data folder. A process in its parent folder finds it by default.
-    pub fn data(&self) -> PathBuf {
-        self.0.path().join("feature-data")
-    }
-
-    /// A file beside the data folder. The configuration can refer to it by its name.
-    pub fn file(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    /// Runs a subcommand on this folder until it ends: `folder.run("verify")`.
-    pub fn run(&self, line: &str) -> Output {
-        self.run_by(&[], line)
-    }
-
-    /// The same, started through a wrapper command, such as `setpriv`.
-    pub fn run_by(&self, wrapper: &[&str], line: &str) -> Output {
-        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
-        let mut command = limited(words[0]);
-        command.args(&words[1..]);
-        self.settle(&mut command, line);
-        command.output().expect("the binary starts")
-    }
-
-    /// Starts a server on this folder.
-    pub fn serve(&self) -> Server {
-        self.serve_by(&[])
-    }
-
-    /// The same, started through a wrapper command that becomes the server by exec.
-    pub fn serve_by(&self, wrapper: &[&str]) -> Server {
-        Server::start(self.clone(), self.serve_command(wrapper), None)
-    }
-
-    /// The same, with this log filter and another target for the log.
-    pub fn serve_logging(&self, filter: &str, log: impl Into<Stdio>) -> Server {
-        let mut command = self.serve_command(&[]);
-        command.env("FEATURE_SERVER__LOG__FILTER", filter);
-        Server::start(self.clone(), command, Some(log.into()))
-    }
-
-    fn serve_command(&self, wrapper: &[&str]) -> Command {
-        let words: Vec<_> = wrapper.iter().chain([&BINARY]).collect();
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]);
-        self.settle(&mut command, "serve --listen 127.0.0.1:0");
-        command.arg("--config").arg(self.config()).env("FEATURE_SERVER__LOG__FILTER", log_audit::EVERYTHING);
-        command
-    }
-
-    fn config(&self) -> PathBuf {
-        self.file("feature-server.toml")
-    }
-
-    /// Keeps the developer's own settings away from the server.
-    fn settle(&self, command: &mut Command, line: &str) {
-        command.args(line.split_whitespace()).arg("--data").arg(self.data()).current_dir(self.0.path());
-        command.stdin(Stdio::null());
-        for (name, _) in std::env::vars_os() {
-            if ["FEATURE_SERVER", "OTEL_"].iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
-                command.env_remove(name);
-            }
-        }
-        // Tests run servers side by side, and each needs a port of its own.
-        command.env("FEATURE_SERVER__METRICS__LISTEN", "127.0.0.1:0");
-    }
-}
 
 /// A running server. Dropping it kills the process and searches its log for secrets; if the test has failed, prints the
 /// log.
@@ -126,7 +42,7 @@ impl Server {
     }
 
     /// `log`: the target of standard error; by default, the test reads it.
-    fn start(folder: Folder, mut command: Command, log: Option<Stdio>) -> Self {
+    pub(super) fn start(folder: Folder, mut command: Command, log: Option<Stdio>) -> Self {
         command.stdout(Stdio::piped()).stderr(log.unwrap_or_else(Stdio::piped));
         let mut process = command.spawn().expect("the server's binary starts");
         let stdout = process.stdout.take().expect("standard output is piped");
@@ -142,9 +58,15 @@ impl Server {
         });
         let (address, monitoring) = (String::new(), String::new());
         let mut server = Self { folder, process, address, monitoring, lines, log, log_reader };
-        server.monitoring = server.wait_for_line("metrics and probes on ");
-        server.address = server.wait_for_line("listening on ");
+        server.wait_until_listening();
         server
+    }
+
+    /// Waits until the server says that it listens, and notes its addresses: at its start, and when it starts over in
+    /// the same process.
+    pub fn wait_until_listening(&mut self) {
+        self.monitoring = self.wait_for_line("metrics and probes on ");
+        self.address = self.wait_for_line("listening on ");
     }
 
     /// The server's address, as `127.0.0.1:PORT`.

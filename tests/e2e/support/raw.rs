@@ -1,5 +1,6 @@
 //! A gRPC client for test tables: takes requests as JSON and returns answers and errors as JSON.
 
+use bytes::Bytes;
 use feature_server::services::grpc::bytes_codec::BytesCodec;
 use http::uri::PathAndQuery;
 use prost_reflect::prost::Message;
@@ -7,7 +8,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use serde_json::Value as Json;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt;
 
 use crate::support::harness::Server;
@@ -56,25 +57,40 @@ impl Raw {
     /// `metadata`: names and values, separated by ` = `. A value without a name is a bearer token; an empty text is
     /// skipped.
     pub async fn call(&self, method: &str, request: Json, metadata: &[&str]) -> Result<Json, Refusal> {
+        Ok(self.call_for_metadata(method, request, metadata).await?.0)
+    }
+
+    /// The same. Returns the metadata of the answer, too.
+    pub async fn call_for_metadata(
+        &self,
+        method: &str,
+        request: Json,
+        metadata: &[&str],
+    ) -> Result<(Json, MetadataMap), Refusal> {
         let descriptor = self.methods().into_iter().find(|descriptor| descriptor.name() == method);
         let descriptor = descriptor.unwrap_or_else(|| panic!("there is no method {method}"));
         let text = request.to_string();
         let message = DynamicMessage::deserialize(descriptor.input(), &mut serde_json::Deserializer::from_str(&text))
             .unwrap_or_else(|error| panic!("{text} is no {}: {error}", descriptor.input().full_name()));
-        let answer = self.send(method, message.encode_to_vec(), metadata).await.map_err(|status| read(&status))?;
-        let answer = DynamicMessage::decode(descriptor.output(), answer.as_slice()).expect("an answer is well-formed");
-        Ok(serde_json::to_value(answer).expect("an answer can be shown as JSON"))
+        let answer = self.exchange(method, message.encode_to_vec(), metadata).await.map_err(|status| read(&status))?;
+        let (metadata, answer, _) = answer.into_parts();
+        let answer = DynamicMessage::decode(descriptor.output(), answer).expect("an answer is well-formed");
+        Ok((serde_json::to_value(answer).expect("an answer can be shown as JSON"), metadata))
     }
 
     /// Sends arbitrary bytes as the request of a method.
     pub async fn send(&self, method: &str, message: Vec<u8>, metadata: &[&str]) -> Result<Vec<u8>, Status> {
+        self.exchange(method, message, metadata).await.map(|answer| answer.into_inner().to_vec())
+    }
+
+    async fn exchange(&self, method: &str, message: Vec<u8>, metadata: &[&str]) -> Result<Response<Bytes>, Status> {
         let path = format!("/zitadel.feature.v2.FeatureService/{method}");
         let mut request = Request::new(message.into());
         *request.metadata_mut() = headers(metadata);
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
         grpc.ready().await.expect("the connection stays");
         let path = PathAndQuery::try_from(path).expect("a method's path is a path");
-        grpc.unary(request, path, BytesCodec).await.map(|answer| answer.into_inner().to_vec())
+        grpc.unary(request, path, BytesCodec).await
     }
 }
 

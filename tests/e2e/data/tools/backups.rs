@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use feature_api::zitadel::feature::v2::GetUserFeaturesRequest;
 
 use super::{client, ends, set_user};
-use crate::support::harness::{Folder, Server};
+use crate::support::harness::Folder;
 
 const USERS: [&str; 4] = ["ann", "bob", "cy", "dee"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_under_load_holds_every_write_acknowledged_before() {
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let stop = Arc::new(AtomicBool::new(false));
     let acknowledged: Arc<HashMap<_, _>> = Arc::new(USERS.map(|user| (user, AtomicU64::new(0))).into());
     let mut writers = Vec::new();
@@ -33,7 +33,7 @@ async fn a_backup_under_load_holds_every_write_acknowledged_before() {
     let mut backups = Vec::new();
     for round in 0..8 {
         let before = USERS.map(|user| acknowledged[user].load(Ordering::Acquire));
-        let folder = Folder::new("");
+        let folder = Folder::embedded("");
         let (said, _) = ends(&server.folder().run(&format!("backup {}", folder.data().display())), 0);
         let last = said.trim_end().rsplit(' ').next().and_then(|text| text.parse::<u64>().ok());
         let revision = last.unwrap_or_else(|| panic!("round {round}: {said}"));
@@ -65,7 +65,7 @@ async fn a_backup_under_load_holds_every_write_acknowledged_before() {
 async fn keys_stay_private_or_at_home() {
     use std::os::unix::fs::PermissionsExt;
 
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     set_user(&mut client(&server).await, "ann", true).await;
     let parent = server.folder().data().parent().expect("a data folder lies somewhere").to_owned();
     ends(&server.folder().run("backup with"), 0);

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use super::{client, ends, set_user};
 use crate::support::client_programs::{pasted, run as run_client};
-use crate::support::harness::{BINARY, Folder, Server, limited};
+use crate::support::harness::{BINARY, Folder, limited};
 
 /// The code blocks of a section, in order.
 fn blocks(section: &str) -> Vec<String> {
@@ -32,7 +32,7 @@ fn run(block: &str, data: &Path, backup: &Path) -> Output {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
     let [back_up, check, restore, export] = blocks("Backup and restore").try_into().expect("there are four");
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let token = server.token("--role SYSTEM_OWNER --instance demo");
     assert_eq!(set_user(&mut client(&server).await, "ann", true).await, 1);
     let data = server.folder().data();
@@ -70,7 +70,7 @@ async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
 #[test]
 fn keys_are_rotated_and_tokens_revoked_as_documented() {
     let [rotate, revoke] = blocks("Rotation").try_into().expect("there are two");
-    let folder = Folder::new("[auth]\nrevocation_file = \"revoked\"\n");
+    let folder = Folder::embedded("[auth]\nrevocation_file = \"revoked\"\n");
     let (data, revoked) = (folder.data(), folder.file("revoked"));
     fs::write(&revoked, "# nothing is revoked\n").expect("the folder is writable");
     let server = folder.serve();
@@ -87,7 +87,7 @@ fn keys_are_rotated_and_tokens_revoked_as_documented() {
 #[test]
 fn health_is_asked_for_as_documented() {
     let [ask] = blocks("Health").try_into().expect("there is one");
-    let server = Server::new();
+    let server = Folder::embedded("").serve();
     let said = run_client(&mut pasted(&server, &format!("ADDRESS={}\n{ask}", server.address())));
     assert_eq!(said.matches("SERVING").count(), 2, "{said}");
     assert!(!said.contains("NOT_SERVING"), "{said}");
