@@ -22,9 +22,19 @@ const FOR_TESTS: Packages = &[
     ("util-linux", "nsenter"),
 ];
 
-/// Only root can cut the power of a file system, and only root certainly has these on the path.
-const FOR_CAMPAIGNS: Packages =
-    &[("e2fsprogs", "mkfs.ext4"), ("mount", "losetup"), ("perl-base", "perl"), ("strace", "strace")];
+/// Only root can cut the power of a file system, and only root certainly has these on the path. Patroni keeps the state
+/// of a fleet's database in etcd.
+const FOR_CAMPAIGNS: Packages = &[
+    ("e2fsprogs", "mkfs.ext4"),
+    ("etcd-server", "etcd"),
+    ("faketime", "faketime"),
+    ("mount", "losetup"),
+    ("nftables", "nft"),
+    ("patroni", "patroni"),
+    ("perl-base", "perl"),
+    ("postgresql", "pg_lsclusters"),
+    ("strace", "strace"),
+];
 
 const FOR_BENCHMARKS: Packages = &[("etcd-server", "etcd"), ("postgresql", "pg_lsclusters")];
 

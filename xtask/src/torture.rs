@@ -7,7 +7,10 @@ use crate::shell::{Workspace, run};
 
 /// Builds the server and the campaigns, and runs them with these arguments.
 pub fn torture(workspace: &Workspace, arguments: &[String]) -> Result<()> {
-    if arguments.iter().any(|argument| ["ci", "power", "io", "full", "projection"].contains(&argument.as_str())) {
+    if arguments
+        .iter()
+        .any(|argument| ["ci", "power", "io", "full", "projection", "fleet"].contains(&argument.as_str()))
+    {
         install::install_for_campaigns()?;
     }
     run(workspace.cargo("build").args([

@@ -1,6 +1,12 @@
-//! The server's own report of its health.
+//! The server's own report of its health, over gRPC and as `/readyz`.
 
 use anyhow::{Result, bail};
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -41,4 +47,20 @@ pub async fn of_server(server: &Server) -> Result<()> {
 async fn status(server: &Server, service: &str) -> Result<ServingStatus> {
     let request = HealthCheckRequest { service: service.to_owned() };
     Ok(HealthClient::new(server.channel()?).check(request).await?.into_inner().status())
+}
+
+/// The status of `/readyz`; `None` without an answer.
+pub async fn readyz(address: &str) -> Option<u16> {
+    status_of(address, "/readyz").await
+}
+
+/// The status of a path over HTTP/1.1; `None` without an answer.
+pub async fn status_of(address: &str, path: &str) -> Option<u16> {
+    let socket = TcpStream::connect(address).await.ok()?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.ok()?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(path).header("host", address).body(Full::<Bytes>::default()).ok()?;
+    let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
+    connection.abort();
+    status
 }

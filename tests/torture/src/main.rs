@@ -11,6 +11,7 @@ mod cycle;
 mod disk;
 mod expected;
 mod finding;
+mod fleet;
 mod health;
 mod progress;
 mod report;
@@ -46,7 +47,8 @@ Examples:
   cargo xtask torture ci --long                 the long form of every campaign, as for a release
   cargo xtask torture kill                      one campaign in its short form
   cargo xtask torture power --cycles 5 --seed 7 a few cycles, by the same chance each time
-  cargo xtask torture attack 'rapid reset'      one attack; --list tells them all";
+  cargo xtask torture attack 'rapid reset'      one attack; --list tells them all
+  cargo xtask torture fleet patroni             one part of the fleet's campaign";
 
 /// Options of every campaign.
 #[derive(Args)]
@@ -93,6 +95,8 @@ enum Campaign {
     Series,
     /// Attack the listener in many ways while a good client calls, and check the client's latency against bounds
     Attack(attack::Options),
+    /// Three servers on one PostgreSQL that fails over, while clients call all of them; needs root and nft
+    Fleet(fleet::Options),
 }
 
 impl Campaign {
@@ -108,6 +112,7 @@ impl Campaign {
             Self::Starts,
             Self::Series,
             Self::Attack(attack::Options::default()),
+            Self::Fleet(fleet::Options::default()),
         ]
     }
 
@@ -125,6 +130,8 @@ impl Campaign {
             Self::Series => (100, 1000),
             // In the long form, each attack takes longer.
             Self::Attack(_) => (1, 1),
+            // Rounds, each with a fault of each kind.
+            Self::Fleet(_) => (5, 200),
         }
     }
 
@@ -143,6 +150,7 @@ impl Campaign {
             Self::Starts => campaign::starts::starts(&binary, cycles, seed).await,
             Self::Series => campaign::series::series(&binary, cycles, seed).await,
             Self::Attack(options) => attack::attack(&binary, options, cycles, shared.long, seed).await,
+            Self::Fleet(options) => fleet::fleet(&binary, options, cycles, seed).await,
         }
     }
 }

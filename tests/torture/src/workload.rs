@@ -9,15 +9,15 @@
 //! let problems = workload.check(&server, &token).await?;
 //! ```
 
-mod client;
-mod feature;
+pub mod client;
+pub mod feature;
 mod history;
 mod messages;
-mod random_writes;
+pub mod random_writes;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod write;
+pub mod write;
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

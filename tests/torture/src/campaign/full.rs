@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::statvfs;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::counter_client::{Client, Scope};
-use crate::disk::device::Device;
+use crate::disk::device::{self, Device};
 use crate::expected::ExpectedCounter;
 use crate::finding::{Finding, Verdict, Verdicts};
 use crate::health;
@@ -177,23 +177,7 @@ fn fill(folder: &Path, left: Left) -> Result<()> {
             }
             ensure!(statvfs(folder)?.f_favail == 0, "there are still files to be had");
         }
-        Left::Bytes(left) => {
-            let file = File::create(folder.join("space"))?;
-            let mut length = 0;
-            loop {
-                let free = statvfs(folder)?;
-                let more = (free.f_bavail * free.f_frsize).saturating_sub(left);
-                // The file system needs an unknown amount for its own data.
-                let more = if more > 1 << 20 { more - (1 << 19) } else { more };
-                if more == 0 || fallocate(&file, FallocateFlags::empty(), length, more).is_err() {
-                    break;
-                }
-                length += more;
-            }
-            let free = statvfs(folder)?;
-            let free = free.f_bavail * free.f_frsize;
-            ensure!(free <= left + (1 << 19), "{free} bytes are still free");
-        }
+        Left::Bytes(left) => device::fill(&folder.join("space"), left)?,
     }
     Ok(())
 }

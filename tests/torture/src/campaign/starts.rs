@@ -4,20 +4,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bytes::Bytes;
 use fastrand::Rng;
 use feature_api::zitadel::feature::v2::GetInstanceFeaturesRequest;
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
-use http::Request;
-use http_body_util::Full;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::health::readyz;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::server::{Binary, PATIENCE, Server};
@@ -101,15 +96,4 @@ async fn read(address: &str, token: &str) -> Result<()> {
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
     client.get_instance_features(request).await?;
     Ok(())
-}
-
-/// The status of `/readyz`; `None` without an answer.
-async fn readyz(address: &str) -> Option<u16> {
-    let socket = TcpStream::connect(address).await.ok()?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(socket)).await.ok()?;
-    let connection = tokio::spawn(connection);
-    let request = Request::get("/readyz").header("host", address).body(Full::<Bytes>::default()).ok()?;
-    let status = sender.send_request(request).await.ok().map(|answer| answer.status().as_u16());
-    connection.abort();
-    status
 }

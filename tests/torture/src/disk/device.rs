@@ -6,10 +6,11 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use tempfile::TempDir;
 
 /// The size of the file system. The file is sparse.
@@ -90,6 +91,26 @@ impl Drop for Device {
             }
         }
     }
+}
+
+/// Makes a file that takes the space of its file system, but for so many bytes.
+pub fn fill(path: &Path, left: u64) -> Result<()> {
+    let file = File::create(path)?;
+    let mut length = 0;
+    loop {
+        let free = statvfs(path)?;
+        let more = (free.f_bavail * free.f_frsize).saturating_sub(left);
+        // The file system needs an unknown amount for its own data.
+        let more = if more > 1 << 20 { more - (1 << 19) } else { more };
+        if more == 0 || fallocate(&file, FallocateFlags::empty(), length, more).is_err() {
+            break;
+        }
+        length += more;
+    }
+    let free = statvfs(path)?;
+    let free = free.f_bavail * free.f_frsize;
+    ensure!(free <= left + (1 << 19), "{free} bytes are still free");
+    Ok(())
 }
 
 /// Runs a program until it ends. Its output shows only in the error.

@@ -10,13 +10,13 @@ use prost::Message;
 use prost_reflect::DynamicMessage;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Request, Status};
+use tonic::{Request, Response, Status};
 
 use super::feature::{Details, Layer, Level, Scope};
 use super::messages::Messages;
 use super::write::{Operation, Write};
 
-/// The deadline of a call. The server's own limit is lower.
+/// The deadline of a call, unless the client sets another one. The server's own limit is lower.
 const CALL: Duration = Duration::from_secs(20);
 
 /// A connection to the server with a token that has all rights.
@@ -35,14 +35,30 @@ pub struct Read {
 struct Caller {
     token: MetadataValue<Ascii>,
     messages: Messages,
+    deadline: Duration,
+    /// More metadata of the requests.
+    metadata: Vec<(&'static str, MetadataValue<Ascii>)>,
+    /// The revision that the last answer named.
+    revision: Option<String>,
 }
 
 impl Client {
     /// A client with this token. It connects at its first call.
     pub fn new(channel: Channel, token: &str) -> Result<Self> {
         let token = format!("Bearer {token}").parse().context("a token is ASCII")?;
-        let caller = Caller { token, messages: Messages::new() };
+        let (messages, metadata, revision) = (Messages::new(), Vec::new(), None);
+        let caller = Caller { token, messages, deadline: CALL, metadata, revision };
         Ok(Self { grpc: FeatureServiceClient::new(channel), caller })
+    }
+
+    /// Gives the following calls this deadline and this metadata, beside that of the client's own.
+    pub fn set_terms(&mut self, deadline: Duration, metadata: Vec<(&'static str, MetadataValue<Ascii>)>) {
+        (self.caller.deadline, self.caller.metadata) = (deadline, metadata);
+    }
+
+    /// The revision that the last successful answer named, as servers of a fleet do: `<revision>.<start of the chain>`.
+    pub fn revision(&self) -> Option<&str> {
+        self.caller.revision.as_deref()
     }
 
     /// Writes to a scope.
@@ -55,39 +71,40 @@ impl Client {
                 match scope.level {
                     Level::System => {
                         let request: Request<api::SetSystemFeaturesRequest> = caller.typed(scope, named, &message)?;
-                        grpc.set_system_features(request).await?.into_inner().details
+                        caller.opened(grpc.set_system_features(request).await?).details
                     }
                     Level::Instance => {
                         let request = caller.typed(scope, named, &message)?;
-                        grpc.set_instance_features(request).await?.into_inner().details
+                        caller.opened(grpc.set_instance_features(request).await?).details
                     }
                     Level::Organization => {
                         let request = caller.typed(scope, named, &message)?;
-                        grpc.set_organization_features(request).await?.into_inner().details
+                        caller.opened(grpc.set_organization_features(request).await?).details
                     }
                     Level::User => {
                         let request = caller.typed(scope, named, &message)?;
-                        grpc.set_user_features(request).await?.into_inner().details
+                        caller.opened(grpc.set_user_features(request).await?).details
                     }
                 }
             }
             Operation::Reset => match scope.level {
                 Level::System => {
                     let request = caller.request(scope, named, api::ResetSystemFeaturesRequest {});
-                    grpc.reset_system_features(request).await?.into_inner().details
+                    caller.opened(grpc.reset_system_features(request).await?).details
                 }
                 Level::Instance => {
                     let request = caller.request(scope, named, api::ResetInstanceFeaturesRequest {});
-                    grpc.reset_instance_features(request).await?.into_inner().details
+                    caller.opened(grpc.reset_instance_features(request).await?).details
                 }
                 Level::Organization => {
                     let message = api::ResetOrganizationFeaturesRequest { organization_id: scope.id.clone() };
                     let request = caller.request(scope, named, message);
-                    grpc.reset_organization_features(request).await?.into_inner().details
+                    caller.opened(grpc.reset_organization_features(request).await?).details
                 }
                 Level::User => {
                     let message = api::ResetUserFeaturesRequest { user_id: scope.id.clone() };
-                    grpc.reset_user_features(caller.request(scope, named, message)).await?.into_inner().details
+                    let request = caller.request(scope, named, message);
+                    caller.opened(grpc.reset_user_features(request).await?).details
                 }
             },
         };
@@ -102,24 +119,24 @@ impl Client {
         Ok(match scope.level {
             Level::System => {
                 let request = caller.request(scope, None, api::GetSystemFeaturesRequest {});
-                let answer = grpc.get_system_features(request).await?.into_inner();
+                let answer = caller.opened(grpc.get_system_features(request).await?);
                 Read { layer: caller.messages.own(Level::System, &answer), details: plain(answer.details) }
             }
             Level::Instance => {
                 let request = caller.request(scope, None, api::GetInstanceFeaturesRequest { inheritance });
-                let answer = grpc.get_instance_features(request).await?.into_inner();
+                let answer = caller.opened(grpc.get_instance_features(request).await?);
                 Read { layer: caller.messages.own(Level::Instance, &answer), details: plain(answer.details) }
             }
             Level::Organization => {
                 let message = api::GetOrganizationFeaturesRequest { organization_id: scope.id.clone(), inheritance };
                 let request = caller.request(scope, None, message);
-                let answer = grpc.get_organization_features(request).await?.into_inner();
+                let answer = caller.opened(grpc.get_organization_features(request).await?);
                 Read { layer: caller.messages.own(Level::Organization, &answer), details: plain(answer.details) }
             }
             Level::User => {
                 let message = api::GetUserFeaturesRequest { user_id: scope.id.clone(), inheritance };
                 let request = caller.request(scope, None, message);
-                let answer = grpc.get_user_features(request).await?.into_inner();
+                let answer = caller.opened(grpc.get_user_features(request).await?);
                 Read { layer: caller.messages.own(Level::User, &answer), details: plain(answer.details) }
             }
         })
@@ -127,6 +144,12 @@ impl Client {
 }
 
 impl Caller {
+    fn opened<T>(&mut self, response: Response<T>) -> T {
+        let revision = response.metadata().get("feature-revision");
+        self.revision = revision.and_then(|revision| revision.to_str().ok()).map(str::to_owned);
+        response.into_inner()
+    }
+
     fn typed<T: Message + Default>(
         &self,
         scope: &Scope,
@@ -139,8 +162,11 @@ impl Caller {
 
     fn request<T>(&self, scope: &Scope, organization: Option<&str>, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.set_timeout(CALL);
+        request.set_timeout(self.deadline);
         let metadata = request.metadata_mut();
+        for (name, value) in &self.metadata {
+            metadata.insert(*name, value.clone());
+        }
         metadata.insert("authorization", self.token.clone());
         let ids = [("x-zitadel-instance-id", Some(scope.instance.as_str())), ("x-zitadel-orgid", organization)];
         for (name, id) in ids {
