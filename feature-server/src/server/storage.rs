@@ -79,8 +79,8 @@ impl Storage {
 }
 
 impl Fleet {
-    /// Ready when this replica cannot go on and its view has to be made anew: the history was taken back, or was dropped
-    /// further than it has read, or the view has failed.
+    /// Ready when this replica cannot go on and its view has to be made anew: the history was taken back, or was
+    /// dropped further than it has read, or the view has failed.
     pub(super) async fn must_start_over(&mut self) {
         match (&mut self.failed).await {
             Ok(error @ (StoreError::NotUnderstood { .. } | StoreError::LogBroken { .. })) => {

@@ -13,7 +13,7 @@ use super::{Replica, unreachable};
 use crate::engine::Beat;
 use crate::error::StoreError;
 
-/// The time between two proofs that nobody waits for.
+/// The time between two proofs, unless a call waits for one.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The least time between two proofs: callers may ask for one at any time.
@@ -56,7 +56,7 @@ impl Freshness {
         });
     }
 
-    /// Whether somebody waits for a proof.
+    /// Whether a call waits for a proof.
     fn is_awaited(&self) -> bool {
         self.proved.receiver_count() > 0
     }
@@ -151,7 +151,7 @@ impl Heartbeat {
             while !stop.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 let pause = match replica.prove_freshness() {
-                    // Somebody waits for a proof, and this one is of an earlier beat.
+                    // A call waits for a proof, and this one is of an earlier beat.
                     Ok(moment) if moment.is_none_or(|moment| moment < began) && replica.freshness.is_awaited() => {
                         LEAST_PAUSE
                     }

@@ -81,7 +81,7 @@ impl FeatureStore for Replica {
             Append::Overtaken => return Err(StoreError::Overtaken),
             Append::Unknown { reason } => self.settle(base, &group, reason)?,
         }
-        // The group is in the log, whatever becomes of the view.
+        // The group is in the log, also when the view fails.
         self.apply_own(base, &group, batch).map_err(|error| StoreError::OutcomeUnknown { reason: error.to_string() })
     }
 

@@ -162,8 +162,8 @@ impl Session {
         Ok(Self { client, generation: 0, statements: HashMap::new(), in_turn: false, warning })
     }
 
-    /// Fails after a warning: PostgreSQL answers with success when somebody ends a commit's wait for its standby, and
-    /// only warns. None of our statements gives another warning.
+    /// Fails after a warning: PostgreSQL answers with success when an administrator ends the wait of a commit for its
+    /// standby, and only warns. None of our statements gives another warning.
     async fn unwarned(&self) -> Result<(), Lost> {
         self.warning.lock().await.take().map_or(Ok(()), |warning| Err(Lost::Warned(warning)))
     }

@@ -69,7 +69,7 @@ fn a_view_is_proved_fresh_by_a_write_and_not_by_a_read() {
     assert!(other.staleness().unwrap() <= before.elapsed() + Duration::from_millis(1));
     let moment = reader.prove_freshness().unwrap();
     // A database that answers reads, and whose writes wait for a standby in vain, as one that a failover has replaced.
-    cluster.execute("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    cluster.execute("postgres", "ALTER SYSTEM SET synchronous_standby_names = 'none'");
     cluster.execute("postgres", "SELECT pg_reload_conf()");
     let deadline = Instant::now() + PATIENCE;
     let error = loop {
