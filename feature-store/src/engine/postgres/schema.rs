@@ -100,6 +100,7 @@ pub(super) async fn make(link: &Link, url: &PostgresUrl, store: Option<Uuid>) ->
         let found = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
         if found.contains(&"head") {
             // Tables of another format stay as they are.
+            right = Right::UseTables;
             let row = session.query(FORMAT_FOUND, &[], &[]).await?.pop();
             let format = row.map(|row| row.try_get(0)).transpose()?;
             if let Some(other) = format.filter(|format| *format != FORMAT) {
