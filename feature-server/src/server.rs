@@ -88,11 +88,14 @@ impl Server {
         let traces = Tracer::start(&settings.traces)?;
         let monitoring = Monitoring::open(settings.metrics.listen).await;
         let monitoring = monitoring.map_err(|(address, reason)| ServerError::ListenForMetrics { address, reason })?;
-        let keys = open_keys(settings)?;
+        // A server of a fleet that lacks its keys leaves the database alone. Another one makes keys in the folder of
+        // its store, which says what is wrong with the folder.
+        let shared_keys = settings.store.url.as_ref().map(|_| open_keys(settings)).transpose()?;
         let of_thread = settings.clone();
         // On a thread of its own, since it may take a minute: meanwhile the probes answer.
         let opened = spawn_blocking(move || Storage::open(&of_thread)).await;
         let storage = opened.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic()))?;
+        let keys = shared_keys.map_or_else(|| open_keys(settings), Ok)?;
         Ok(Self { traces, ..Self::over(settings, storage, keys, tls, monitoring, QUEUED).await? })
     }
 

@@ -1,5 +1,8 @@
 //! Starts on a database: what refuses them, and with what a server continues.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
 use serde_json::json;
 
 use super::{Client, at_least, question};
@@ -17,6 +20,12 @@ fn refused(folder: &Folder) -> (Option<i32>, String) {
     assert!(output.stdout.is_empty(), "it has listened: {}", String::from_utf8_lossy(&output.stdout));
     log_audit::check(&said, &folder.data());
     (output.status.code(), said.lines().last().unwrap_or_default().to_owned())
+}
+
+/// The names in a data folder. A lock and a folder for keys may be made in any case.
+fn files(folder: &Folder) -> BTreeSet<OsString> {
+    let entries = std::fs::read_dir(folder.data()).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).filter(|name| name != "lock" && name != "keys").collect()
 }
 
 #[test]
@@ -85,23 +94,36 @@ fn a_database_that_cannot_be_used_ends_the_start() {
 }
 
 #[test]
-fn a_folder_without_the_keys_of_the_fleet_or_with_a_store_of_its_own_is_refused() {
+fn a_folder_that_does_not_fit_the_store_is_refused() {
     let config = format!("[store]\nurl = \"{}\"\n", postgres::database().url());
+    let set_config =
+        |folder: &Folder, text: &str| std::fs::write(folder.file("feature-server.toml"), text).expect("it is writable");
     let without_keys = Folder::embedded(&config);
-    let used = Folder::embedded("");
-    used.serve().stop();
-    std::fs::write(used.file("feature-server.toml"), &config).expect("the configuration is writable");
+    let of_store = Folder::embedded("");
+    of_store.serve().stop();
+    set_config(&of_store, &config);
+    let of_replica = Folder::embedded(&config);
+    assert!(of_replica.run("token keygen").status.success());
+    let in_use = of_replica.serve().stop().serve();
+    let of_lost_url = Folder::embedded(&config);
+    assert!(of_lost_url.run("token keygen").status.success());
+    of_lost_url.serve().stop();
+    set_config(&of_lost_url, "");
     // the folder | a part of the line
     let table = [
-        (without_keys, "the servers of a fleet must not make their own"),
-        (used, "holds an embedded store: choose another folder"),
+        (&without_keys, "the servers of a fleet must not make their own"),
+        (&of_store, "holds an embedded store: choose another folder for this replica"),
+        (&of_lost_url, "holds the view of a server of a fleet: name its database with store.url, or choose"),
+        (in_use.folder(), "is in use by another process: stop that one"),
     ];
     for (folder, says) in table {
-        let (code, line) = refused(&folder);
+        let before = files(folder);
+        let (code, line) = refused(folder);
         assert_eq!(code, Some(1), "{line}");
         assert!(line.contains(says), "{line}");
-        assert!(!folder.data().join("replica").exists(), "a view was made: {line}");
+        assert_eq!(files(folder), before, "{line}: nothing was made");
     }
+    in_use.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
