@@ -102,7 +102,8 @@ pub enum Failure {
     },
     /// A Get asks for a position of another history.
     #[error(
-        "the history was taken back since the answer with revision {revision}: forget that revision, and what was read"
+        "revision {revision} of that answer is not one of this history, which was taken back: forget the revision, and \
+         what was read with it"
     )]
     HistoryChanged {
         /// The revision of the position.

@@ -48,7 +48,7 @@ fn position((answer, metadata): &(Json, http::HeaderMap)) -> &str {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_cannot_be_shown_is_refused_with_its_reason_in_every_protocol() {
     let fleet = Fleet::new();
-    let server = fleet.folder("[limits]\ndefault_deadline_ms = 300\n").serve();
+    let server = fleet.serve();
     let client = Client::of(&server).await;
     let written = client.set("ann", 1).await.expect("a write succeeds");
     let beyond = written.replacen('1', "2", 1);
@@ -56,8 +56,8 @@ async fn a_position_that_cannot_be_shown_is_refused_with_its_reason_in_every_pro
     let other = format!("1.{:08x}", !u32::from_str_radix(chain, 16).expect("hexadecimal digits"));
     // the values of the metadata | code | reason | field
     let table: [(&[&str], _, _, _); 9] = [
-        (&[&beyond], Code::Unavailable, "REVISION_NOT_REACHED", None),
-        (&["18446744073709551615.00000000"], Code::Unavailable, "REVISION_NOT_REACHED", None),
+        (&[&beyond], Code::FailedPrecondition, "HISTORY_CHANGED", None),
+        (&["18446744073709551615.00000000"], Code::FailedPrecondition, "HISTORY_CHANGED", None),
         (&[&other], Code::FailedPrecondition, "HISTORY_CHANGED", None),
         (&[""], Code::InvalidArgument, "FIELD_INVALID", Some("feature-min-revision")),
         (&["1"], Code::InvalidArgument, "FIELD_INVALID", Some("feature-min-revision")),
