@@ -69,10 +69,13 @@ fn run(line: CommandLine) -> Result<()> {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             print(&format!("{}\n", runtime.block_on(probe(settings, address))?))
         }
-        Command::Export { output } => Ok(match &settings.store.url {
-            Some(url) => fleet_commands::export(url, &settings.store, output.as_deref())?,
-            None => commands::export(&settings.server.data, output.as_deref())?,
-        }),
+        Command::Export { output } => {
+            match &settings.store.url {
+                Some(url) => fleet_commands::export(url, &settings.store, output.as_deref())?,
+                None => commands::export(&settings.server.data, output.as_deref())?,
+            }
+            Ok(())
+        }
         Command::Import { file } => print(&match &settings.store.url {
             Some(url) => fleet_commands::import(url, &settings.store, &file)?,
             None => commands::import(&settings.server.data, &file)?,
