@@ -104,7 +104,7 @@ impl Log {
     pub(super) fn fold(&mut self) {
         let end = self.end();
         let records = self.records_at(end).to_vec();
-        for entry in self.entries[self.folded as usize..].to_vec() {
+        for entry in &self.entries[self.folded as usize..] {
             let revision = entry.position.revision;
             let Ok(event) = decode_event(revision, &entry.body) else { panic!("the log has events") };
             let (key, body) = (scope_key::encode(&event.scope), encode_record(&records[place(&event.scope)]));
