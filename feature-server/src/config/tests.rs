@@ -248,7 +248,8 @@ fn the_least_and_the_most_of_every_number_fit_into_its_type() {
         for number in [least, most] {
             // So that the rules about two keys hold whichever of them is set.
             let file = "limits.default_deadline_ms = 1\nlimits.max_deadline_ms = 86400000\n\
-                        limits.message_bytes = 1\nlimits.request_bytes = 1099511627776";
+                        limits.message_bytes = 1\nlimits.request_bytes = 1099511627776\n\
+                        store.url = 'postgres://u@localhost/d'";
             loaded(file, &[(&variable(&key), &number)], &[]);
         }
     }

@@ -67,7 +67,9 @@ impl OpenReplica {
         let write_behind = WriteBehind::start(Box::new(projection));
         let write_behind = write_behind.map_err(|error| OpenError::Projection { reason: error.to_string() })?;
         let view = Versioned::new(Arc::new(write_behind));
+        let newest = engine.read(position.revision, 1)?.into_iter().find(|entry| entry.position == position);
         let replica = Arc::new(Replica::new((id, store), engine, Arc::clone(&view) as _, position));
+        replica.recent().newest_event = newest.map(|entry| entry.event()).transpose()?.map(|event| event.time);
         let revision = position.revision;
         tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
         Ok(Self { threads: None, replica, view, _lock: lock })

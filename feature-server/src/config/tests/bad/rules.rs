@@ -44,6 +44,20 @@ fn values_that_do_not_fit_together_are_told() {
             "traces = { endpoint = 'http://one:4317', ca_file = 'c.pem' }".to_owned(),
             "traces.ca_file = \"c.pem\" (FILE): must be accompanied by an https URL in traces.endpoint".to_owned(),
         ),
+        (
+            "store.keep_history_days = 7".to_owned(),
+            "store.keep_history_days = 7 (FILE): must be accompanied by store.url".to_owned(),
+        ),
+        (
+            "store.durability = 'replicated'".to_owned(),
+            "store.durability = \"replicated\" (FILE): must be accompanied by store.url".to_owned(),
+        ),
+        (
+            "store.url = 'postgres://u:secret@db/d'".to_owned(),
+            "store.url: holds a password, which would be shown with the URL: use store.password_file or the variable \
+             PGPASSWORD"
+                .to_owned(),
+        ),
         (issuer("i", ""), format!("auth.issuers[0].issuer = \"i\" (FILE): must be {one_of_two}")),
         (
             issuer("i", "jwks_file = 'f'\njwks_url = 'https://i'"),

@@ -137,7 +137,8 @@ pub(super) fn open(options: &PostgresOptions) -> Result<PostgresEngine, Postgres
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        let _ = self.server.kill();
+        // It ends at once, and frees its shared memory, which a kill would leave behind.
+        signal("QUIT", &[self.server.id()]);
         let _ = self.server.wait();
     }
 }

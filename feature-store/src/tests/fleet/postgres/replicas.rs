@@ -54,6 +54,7 @@ fn a_replica_shows_what_others_write_and_continues_after_a_restart() {
     let (other, ..) = open_replica(&cluster, &database, &other_folder);
     assert_eq!((other.view.revision(), records(&*other.view)), (105, records(&*one.view)));
     assert!(!other_folder.join("replica.set-aside").exists(), "it continued and was not made anew");
+    assert_eq!(other.replica.status().newest_event, one.replica.status().newest_event);
 }
 
 #[test]
