@@ -24,9 +24,10 @@ use crate::engine::{Beat, Engine, EngineError, Entry, Position, is_last_page};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use chains::{CHAIN_PREFIX, RecentChains};
+use chains::RecentChains;
 use freshness::Freshness;
 
+pub use chains::CHAIN_PREFIX;
 pub(crate) use opening::STORE;
 
 /// The most entries that are read at once.
@@ -178,6 +179,13 @@ impl Replica {
         Err(StoreError::CannotFollow { reason })
     }
 
+    /// Reads show less of the log than a write has: they lead to another database. All connections are made anew.
+    fn contradiction(&self) -> StoreError {
+        self.engine.reconnect();
+        let reason = "its answers to reads and to writes contradict each other".to_owned();
+        StoreError::Unreachable { reason }
+    }
+
     /// Shows entries that were read as those after `base`; what the view shows already is skipped. Returns `false` when
     /// the view has something else in their place by now. Then nothing is shown, and the caller reads again.
     fn apply(&self, base: Position, entries: &[Entry]) -> Result<bool, StoreError> {
@@ -229,10 +237,6 @@ impl From<EngineError> for StoreError {
     fn from(error: EngineError) -> Self {
         Self::Unreachable { reason: error.reason }
     }
-}
-
-fn unreachable(reason: &str) -> StoreError {
-    StoreError::Unreachable { reason: reason.to_owned() }
 }
 
 impl fmt::Debug for Replica {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use feature_store::{Position, Replica};
+use feature_store::{CHAIN_PREFIX, Position, Replica};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::timeout_at;
 
@@ -46,7 +46,7 @@ pub struct Consistency {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Minimum {
     Latest,
-    Position { revision: u64, chain: [u8; 4] },
+    Position { revision: u64, chain: [u8; CHAIN_PREFIX] },
 }
 
 impl Consistency {
@@ -137,7 +137,7 @@ impl Consistency {
 }
 
 fn metadata(Position { revision, chain }: Position) -> HeaderValue {
-    let prefix: String = chain.as_bytes().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let prefix: String = chain.as_bytes().iter().take(CHAIN_PREFIX).map(|byte| format!("{byte:02x}")).collect();
     HeaderValue::try_from(format!("{revision}.{prefix}")).expect("digits and a dot are visible ASCII")
 }
 
@@ -158,7 +158,7 @@ fn minimum(headers: &HeaderMap) -> Result<Minimum, Failure> {
 fn position(value: &[u8]) -> Option<Minimum> {
     let (revision, chain) = str::from_utf8(value).ok()?.split_once('.')?;
     let is_plain = revision.bytes().all(|byte| byte.is_ascii_digit())
-        && chain.len() == 8
+        && chain.len() == 2 * CHAIN_PREFIX
         && chain.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (revision, chain) = (revision.parse().ok()?, u32::from_str_radix(chain, 16).ok()?);
     is_plain.then_some(Minimum::Position { revision, chain: chain.to_be_bytes() })

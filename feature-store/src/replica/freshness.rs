@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::Replica;
 use super::background::Background;
-use super::{Replica, unreachable};
 use crate::engine::Beat;
 use crate::error::StoreError;
 
@@ -120,8 +120,7 @@ impl Replica {
             self.freshness.prove(moment);
             return Ok(Some(moment));
         } else if reached.revision < head.end.revision {
-            self.engine.reconnect();
-            return Err(unreachable("its answers to reads and to writes contradict each other"));
+            return Err(self.contradiction());
         }
         // Beyond that end, the next beat tells whether the log has that position.
         Ok(earlier)

@@ -2,7 +2,7 @@
 
 use feature_core::{Record, Scope};
 
-use super::{Replica, unreachable};
+use super::Replica;
 use crate::engine::{Append, Entry, Outcome, Position};
 use crate::error::StoreError;
 use crate::store::batch::Batch;
@@ -90,10 +90,7 @@ impl FeatureStore for Replica {
         self.follow()?;
         match locked {
             // What was decided now could only be overtaken again.
-            Some(end) if self.position().revision < end.revision => {
-                self.engine.reconnect();
-                Err(unreachable("its answers to reads and to writes contradict each other"))
-            }
+            Some(end) if self.position().revision < end.revision => Err(self.contradiction()),
             _ => Ok(()),
         }
     }
