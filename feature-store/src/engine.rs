@@ -71,8 +71,9 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it may have been added.
     fn revoke(&self, entry: &str) -> Result<(), EngineError>;
 
-    /// Gives up all connections: what they lead to is not the same database. The next calls make new ones.
-    fn reconnect(&self) {}
+    /// Gives up the database that answers reads: writes do not lead there. The next calls look for another one, unless
+    /// reads were on their way to another one anyway.
+    fn leave_reads(&self) {}
 
     /// Records of the base after this scope's key, in the order of the keys, at most `limit`. The base has all events
     /// up to [`Head::folded`]; while another replica brings it forward, some records may have later ones.

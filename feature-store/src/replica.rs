@@ -170,7 +170,7 @@ impl Replica {
         } else if has_position || (kept_from == mine + 1 && end > mine) {
             // The log has grown since it was read, or reads and writes lead to two databases.
             if head.end != applied {
-                self.engine.reconnect();
+                self.engine.leave_reads();
             }
             return Ok(());
         } else {
@@ -179,9 +179,9 @@ impl Replica {
         Err(StoreError::CannotFollow { reason })
     }
 
-    /// Reads show less of the log than a write has: they lead to another database. All connections are made anew.
+    /// Reads show less of the log than a write has: they lead to another database, which is left.
     fn contradiction(&self) -> StoreError {
-        self.engine.reconnect();
+        self.engine.leave_reads();
         let reason = "its answers to reads and to writes contradict each other".to_owned();
         StoreError::Unreachable { reason }
     }

@@ -46,7 +46,6 @@ const OPENING_DEADLINE: Duration = Duration::from_secs(10);
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
     runtime: Threads,
-    hosts: Arc<Hosts>,
     /// For appends, for turns to append alone, and for the outcomes of appends.
     writes: Link,
     /// For everything that follows the log.
@@ -72,7 +71,6 @@ impl PostgresEngine {
             reads: Link::listening(&hosts),
             beats: Link::new(&hosts),
             base: Link::new(&hosts),
-            hosts,
             durability: options.durability,
         };
         let settings = engine.runtime.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
@@ -228,9 +226,8 @@ impl Engine for PostgresEngine {
         revocations::add(self, entry)
     }
 
-    /// They look for a host that takes writes again, and begin with another one than before.
-    fn reconnect(&self) {
-        self.hosts.leave(self.hosts.generation());
+    fn leave_reads(&self) {
+        self.runtime.block_on(self.reads.leave_host());
     }
 
     fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {

@@ -89,6 +89,13 @@ impl Link {
         let _ = timeout(patience, hints.notified()).await;
     }
 
+    /// Leaves the host of the last call, unless all links have left it since.
+    pub(super) async fn leave_host(&self) {
+        if let Some(session) = &*self.session.lock().await {
+            self.hosts.leave(session.generation);
+        }
+    }
+
     /// Makes a call, and if need be a connection for it, within one deadline. Another call of this link waits.
     pub(super) async fn call<T>(
         &self,

@@ -91,9 +91,22 @@ fn all_connections_leave_a_host_that_fails_one_of_them() {
     drop(paused);
     first.connect("postgres").unwrap();
     assert_eq!(store(&engine), 2, "it stays with a host that is well");
-    engine.reconnect();
+    engine.leave_reads();
     assert_eq!(store(&engine), 1, "it begins with another one");
     assert_eq!(engine.beat(Uuid::from_u128(3), Position::start(Uuid::nil())).unwrap().head.store.as_u128(), 1);
+}
+
+#[test]
+fn the_host_of_the_writes_stays_when_the_reads_have_yet_to_follow_them() {
+    let (first, _second, engine) = two_servers();
+    let base = engine.head().unwrap().end;
+    let paused = first.pause();
+    engine.append(base, &base.entries(history([1]).iter())).unwrap();
+    assert_eq!(engine.beat(Uuid::from_u128(3), Position::start(Uuid::nil())).unwrap().head.store.as_u128(), 2);
+    drop(paused);
+    first.connect("postgres").unwrap();
+    engine.leave_reads();
+    assert_eq!(store(&engine), 2, "the reads were at the first host, which the writes have left before");
 }
 
 #[test]
@@ -101,7 +114,7 @@ fn a_turn_ends_when_its_host_is_left() {
     let (first, _second, engine) = two_servers();
     let base = engine.head().unwrap().end;
     engine.take_turn().unwrap();
-    engine.reconnect();
+    engine.leave_reads();
     assert_eq!(engine.append(base, &[]).unwrap(), Append::Overtaken, "the other store has another chain");
     let rival = first.engine("test0");
     assert_eq!(rival.append(base, &[]).unwrap(), Append::Added, "nothing is locked");

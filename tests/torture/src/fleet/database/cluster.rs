@@ -103,7 +103,7 @@ impl Cluster {
         (self.leader, self.named) = (new, other);
         self.nodes[other].configure(Some(&self.nodes[new]), self.nodes[old].name)?;
         self.nodes[other].reload().await?;
-        let follows = async || self.nodes[new].sends_to(self.nodes[other].name).await;
+        let follows = async || self.nodes[other].follows(&self.nodes[new]).await;
         if until("the other standby follows", FOLLOWS, follows).await.is_err() {
             self.rebuild(other).await?;
         }
@@ -117,8 +117,7 @@ impl Cluster {
         node.copy_from(leader).await?;
         node.configure(Some(leader), leader.name)?;
         node.start(true).await?;
-        let name = node.name;
-        until("the new standby follows", PATIENCE, async || leader.sends_to(name).await).await
+        until("the new standby follows", PATIENCE, async || node.follows(leader).await).await
     }
 }
 

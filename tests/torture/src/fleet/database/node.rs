@@ -177,12 +177,16 @@ impl Node {
         run(command.args(["promote", "-t", "30", "-D"]).arg(self.data())).await
     }
 
-    /// Whether a standby of this name receives from this node.
-    pub async fn sends_to(&self, name: &str) -> Result<bool> {
-        let query = format!(
-            "SELECT count(*) FROM pg_stat_replication WHERE application_name = '{name}' AND state = 'streaming'"
+    /// Whether this node receives the leader's present timeline. One that was ahead of a new leader receives the one
+    /// before up to its end, again and again.
+    pub async fn follows(&self, leader: &Node) -> Result<bool> {
+        let present = "SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)";
+        let present: String = session::value(&leader.connect("postgres").await?, present).await?;
+        let receives = format!(
+            "SELECT count(*) FROM pg_stat_wal_receiver
+             WHERE status = 'streaming' AND upper(lpad(to_hex(received_tli), 8, '0')) = '{present}'"
         );
-        let count: i64 = session::value(&self.connect("postgres").await?, &query).await?;
+        let count: i64 = session::value(&self.connect("postgres").await?, &receives).await?;
         Ok(count > 0)
     }
 
