@@ -22,16 +22,13 @@ pub enum StoreError {
     #[error(transparent)]
     Io(#[from] FileError),
     /// The projection could not be read or written.
-    #[error("the projection failed: {reason}; at the next start it is rebuilt from the journal")]
+    #[error("the projection failed: {reason}; the next start builds a new one")]
     Projection {
         /// What the database said.
         reason: String,
     },
     /// The record of a scope fails its check. Other scopes are not affected.
-    #[error(
-        "the stored record of {} fails its check; at the next start it is rebuilt from the journal",
-        scope_key::describe(.scope)
-    )]
+    #[error("the stored record of {} fails its check; the next start builds a new one", scope_key::describe(.scope))]
     DamagedRecord {
         /// Whose record.
         scope: Scope,

@@ -147,7 +147,7 @@ pub enum OpenError {
     Log(#[from] StoreError),
     /// The projection did not open in time. It has been set aside.
     #[error(
-        "{} did not open within {} s, so it was set aside: start again, and a new one is built from the journal; if \
+        "{} did not open within {} s, so it was set aside: start again, and a new one is built; if \
          that hangs too, check the disk",
         .folder.display(), .timeout.as_secs()
     )]

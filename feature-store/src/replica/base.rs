@@ -27,7 +27,8 @@ impl Replica {
     /// those that do it at once, one succeeds.
     ///
     /// # Errors
-    /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::BaseDamaged`].
+    /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::LogBroken`];
+    /// [`StoreError::BaseDamaged`].
     pub fn bring_base_forward(&self) -> Result<bool, StoreError> {
         fold(&*self.engine)
     }
@@ -45,9 +46,16 @@ impl Replica {
 fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
     let Head { folded, .. } = engine.head()?;
     let entries = engine.read(folded + 1, STEP)?;
-    let is_next = entries.first().is_some_and(|first| first.position.revision == folded + 1);
-    let is_whole = entries.windows(2).all(|pair| pair[0].position.is_followed_by(&pair[1]));
-    let Some(to) = entries.last().map(|last| last.position).filter(|_| is_next && is_whole) else { return Ok(false) };
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(false) };
+    if first.position.revision != folded + 1 {
+        // Another replica has folded and dropped them meanwhile, or they are lost.
+        let is_lost = engine.head()?.folded == folded;
+        return if is_lost { Err(StoreError::LogBroken { revision: folded + 1 }) } else { Ok(true) };
+    }
+    if let Some(pair) = entries.windows(2).find(|pair| !pair[0].position.is_followed_by(&pair[1])) {
+        return Err(StoreError::LogBroken { revision: pair[1].position.revision });
+    }
+    let to = last.position;
     let events = entries.iter().map(Entry::event).collect::<Result<Vec<_>, _>>()?;
     let mut records: BTreeMap<Vec<u8>, (u64, Record)> =
         events.iter().map(|event| (scope_key::encode(&event.scope), Default::default())).collect();

@@ -148,6 +148,21 @@ fn a_new_replica_begins_from_the_base_when_old_events_were_dropped() {
 }
 
 #[test]
+fn the_base_is_not_brought_over_a_gap_in_the_log() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let folder = tempfile::tempdir().unwrap();
+    let (one, ..) = open_replica(&cluster, &database, folder.path());
+    append_some(&one.replica, 10);
+    for (lost, found) in [(5, 6), (1, 1)] {
+        cluster.execute(&database, &format!("DELETE FROM feature_service.events WHERE revision = {lost}"));
+        let folded = one.replica.bring_base_forward();
+        assert!(matches!(folded, Err(StoreError::LogBroken { revision }) if revision == found), "{folded:?}");
+        assert_eq!(one.replica.base_revision().unwrap(), 0);
+    }
+}
+
+#[test]
 fn a_folder_holds_an_embedded_store_or_a_replica_and_never_both() {
     let cluster = Cluster::start();
     let database = cluster.database();
