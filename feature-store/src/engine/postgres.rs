@@ -26,7 +26,6 @@ use uuid::Uuid;
 
 use super::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Outcome, PAGE_BYTES, Position};
 use checks::Settings;
-use hosts::Hosts;
 use link::{Link, Lost};
 use rows::{chain, entry, head, position, signed, unsigned};
 use threads::Threads;
