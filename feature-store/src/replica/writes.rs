@@ -70,7 +70,8 @@ impl FeatureStore for Replica {
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
-        let base = self.position();
+        // The view may show entries whose position is yet to be published. Waiting for the lock is waiting for that.
+        let base = *self.applied();
         if batch.base() < base.revision {
             return Err(StoreError::Overtaken);
         }

@@ -19,6 +19,7 @@ mod connection;
 mod log;
 mod postgres;
 mod run;
+mod showing;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
