@@ -1,11 +1,15 @@
 //! The stored form of events and records: protobuf messages of this crate's own, and the conversions.
 //!
 //! The tags are the on-disk format: they are never reused. A change that an older binary would misread, such as a new
-//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it.
+//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it. [`is_plain`] tells the
+//! events that the first binaries understand.
 
 use std::collections::BTreeMap;
 
-use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Timestamp, Value};
+use feature_core::{
+    Double, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+};
+use prost::encoding::encoded_len_varint;
 use prost::{Message, length_delimiter_len};
 
 use crate::format::scope_key;
@@ -36,6 +40,10 @@ struct StoredEvent {
     organization: Option<String>,
     #[prost(message, repeated, tag = "8")]
     changes: Vec<StoredChange>,
+    #[prost(string, tag = "9")]
+    comment: String,
+    #[prost(bool, tag = "10")]
+    continues: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -64,7 +72,7 @@ struct StoredRecord {
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredValue {
-    #[prost(oneof = "StoredKind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "StoredKind", tags = "1, 2, 3, 4, 5, 6, 7")]
     kind: Option<StoredKind>,
 }
 
@@ -78,12 +86,24 @@ enum StoredKind {
     Numbers(StoredNumbers),
     #[prost(message, tag = "4")]
     Message(StoredParts),
+    #[prost(sint64, tag = "5")]
+    Integer(i64),
+    #[prost(double, tag = "6")]
+    Double(f64),
+    #[prost(message, tag = "7")]
+    List(StoredList),
 }
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredNumbers {
     #[prost(sint32, repeated, tag = "1")]
     numbers: Vec<i32>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredList {
+    #[prost(message, repeated, tag = "1")]
+    values: Vec<StoredValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -106,8 +126,24 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         request_id: event.request_id.clone(),
         organization: event.organization.as_ref().map(OrganizationId::to_string),
         changes: event.changes.iter().map(StoredChange::from).collect(),
+        comment: event.comment.clone(),
+        continues: event.continues,
     }
     .encode_to_vec()
+}
+
+/// Whether the stored form of an event is one that the first binaries understand.
+pub(crate) fn is_plain(event: &Event) -> bool {
+    fn is_plain_value(value: &Value) -> bool {
+        match value {
+            Value::Flag(_) | Value::Text(_) | Value::Numbers(_) => true,
+            Value::Message(parts) => parts.values().all(is_plain_value),
+            Value::Integer(_) | Value::Double(_) | Value::List(_) => false,
+        }
+    }
+    let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
+    let is_definition = matches!(event.scope, Scope::Definition(..));
+    event.comment.is_empty() && !event.continues && !is_definition && values.all(is_plain_value)
 }
 
 /// The event of this revision.
@@ -127,6 +163,8 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
         request_id: stored.request_id,
         organization: organization(stored.organization)?,
         changes: stored.changes.into_iter().map(FeatureChange::try_from).collect::<Result<_, _>>()?,
+        comment: stored.comment,
+        continues: stored.continues,
     })
 }
 
@@ -164,10 +202,13 @@ pub(crate) fn value_bytes(value: &Value) -> usize {
         Value::Flag(_) => 2,
         Value::Text(text) => 1 + delimited(text.len()),
         Value::Numbers(numbers) => {
-            let zigzag = |number: i32| ((number << 1) ^ (number >> 31)) as u32 as usize;
-            let packed = numbers.iter().map(|&number| length_delimiter_len(zigzag(number))).sum();
+            let zigzag = |number: i32| u64::from(((number << 1) ^ (number >> 31)) as u32);
+            let packed = numbers.iter().map(|&number| encoded_len_varint(zigzag(number))).sum();
             1 + delimited(if numbers.is_empty() { 0 } else { 1 + delimited(packed) })
         }
+        Value::Integer(number) => 1 + encoded_len_varint(((number << 1) ^ (number >> 63)) as u64),
+        Value::Double(_) => 9,
+        Value::List(values) => 1 + delimited(values.iter().map(|value| 1 + delimited(value_bytes(value))).sum()),
         Value::Message(parts) => {
             let part_bytes = |(name, part): (&String, &Value)| {
                 let name_bytes = if name.is_empty() { 0 } else { 1 + delimited(name.len()) };
@@ -219,6 +260,9 @@ impl From<&Value> for StoredValue {
                 let parts = parts.iter().map(|(name, part)| (name.clone(), part.into())).collect();
                 StoredKind::Message(StoredParts { parts })
             }
+            Value::Integer(number) => StoredKind::Integer(*number),
+            Value::Double(number) => StoredKind::Double(number.get()),
+            Value::List(values) => StoredKind::List(StoredList { values: values.iter().map(Self::from).collect() }),
         };
         Self { kind: Some(kind) }
     }
@@ -236,6 +280,12 @@ impl TryFrom<StoredValue> for Value {
             StoredKind::Message(stored) => {
                 let parts = stored.parts.into_iter().map(|(name, part)| Ok((name, part.try_into()?)));
                 Value::Message(parts.collect::<Result<_, NotUnderstood>>()?)
+            }
+            StoredKind::Integer(number) => Value::Integer(number),
+            StoredKind::Double(number) => Value::Double(Double::new(number).ok_or(NotUnderstood)?),
+            StoredKind::List(stored) => {
+                let values = stored.values.into_iter().map(Self::try_from);
+                Value::List(values.collect::<Result<_, NotUnderstood>>()?)
             }
         })
     }
@@ -272,8 +322,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_kind_from_the_future_is_not_understood() {
-        // A record with sequence 1 and one value whose oneof has the unknown tag 5.
-        let value = [0x2a, 0x00];
+        // A record with sequence 1 and one value whose oneof has the unknown tag 8.
+        let value = [0x42, 0x00];
         let entry = [&[0x0a, 0x01, b'k', 0x12, 0x02][..], &value].concat();
         let record = [&[0x0a, u8::try_from(entry.len()).unwrap()][..], &entry, &[0x10, 0x01]].concat();
         assert_eq!(decode_record(&record), Err(NotUnderstood));
