@@ -4,15 +4,19 @@
 //! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it. [`is_plain`] tells the
 //! events that the first binaries understand.
 
+mod value;
+
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Double, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+    Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
 };
-use prost::encoding::encoded_len_varint;
-use prost::{Message, length_delimiter_len};
+use prost::Message;
 
 use crate::format::scope_key;
+use value::StoredValue;
+
+pub(crate) use value::value_bytes;
 
 /// The stored bytes are intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,48 +74,6 @@ struct StoredRecord {
     organization: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct StoredValue {
-    #[prost(oneof = "StoredKind", tags = "1, 2, 3, 4, 5, 6, 7")]
-    kind: Option<StoredKind>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum StoredKind {
-    #[prost(bool, tag = "1")]
-    Flag(bool),
-    #[prost(string, tag = "2")]
-    Text(String),
-    #[prost(message, tag = "3")]
-    Numbers(StoredNumbers),
-    #[prost(message, tag = "4")]
-    Message(StoredParts),
-    #[prost(sint64, tag = "5")]
-    Integer(i64),
-    #[prost(double, tag = "6")]
-    Double(f64),
-    #[prost(message, tag = "7")]
-    List(StoredList),
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredNumbers {
-    #[prost(sint32, repeated, tag = "1")]
-    numbers: Vec<i32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredList {
-    #[prost(message, repeated, tag = "1")]
-    values: Vec<StoredValue>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredParts {
-    #[prost(btree_map = "string, message", tag = "1")]
-    parts: BTreeMap<String, StoredValue>,
-}
-
 /// The stored form of an event, without its revision.
 pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     StoredEvent {
@@ -134,16 +96,9 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
 
 /// Whether the stored form of an event is one that the first binaries understand.
 pub(crate) fn is_plain(event: &Event) -> bool {
-    fn is_plain_value(value: &Value) -> bool {
-        match value {
-            Value::Flag(_) | Value::Text(_) | Value::Numbers(_) => true,
-            Value::Message(parts) => parts.values().all(is_plain_value),
-            Value::Integer(_) | Value::Double(_) | Value::List(_) => false,
-        }
-    }
     let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
     let is_definition = matches!(event.scope, Scope::Definition(..));
-    event.comment.is_empty() && !event.continues && !is_definition && values.all(is_plain_value)
+    event.comment.is_empty() && !event.continues && !is_definition && values.all(value::is_plain)
 }
 
 /// The event of this revision.
@@ -195,35 +150,6 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
     })
 }
 
-/// The number of bytes that a value takes in its stored form, found without making that form.
-pub(crate) fn value_bytes(value: &Value) -> usize {
-    // Each tag takes one byte.
-    match value {
-        Value::Flag(_) => 2,
-        Value::Text(text) => 1 + delimited(text.len()),
-        Value::Numbers(numbers) => {
-            let zigzag = |number: i32| u64::from(((number << 1) ^ (number >> 31)) as u32);
-            let packed = numbers.iter().map(|&number| encoded_len_varint(zigzag(number))).sum();
-            1 + delimited(if numbers.is_empty() { 0 } else { 1 + delimited(packed) })
-        }
-        Value::Integer(number) => 1 + encoded_len_varint(((number << 1) ^ (number >> 63)) as u64),
-        Value::Double(_) => 9,
-        Value::List(values) => 1 + delimited(values.iter().map(|value| 1 + delimited(value_bytes(value))).sum()),
-        Value::Message(parts) => {
-            let part_bytes = |(name, part): (&String, &Value)| {
-                let name_bytes = if name.is_empty() { 0 } else { 1 + delimited(name.len()) };
-                1 + delimited(name_bytes + 1 + delimited(value_bytes(part)))
-            };
-            1 + delimited(parts.iter().map(part_bytes).sum())
-        }
-    }
-}
-
-/// So many bytes with their length before them.
-fn delimited(bytes: usize) -> usize {
-    length_delimiter_len(bytes) + bytes
-}
-
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {
     id.map(|id| OrganizationId::new(&id)).transpose().map_err(|_| NotUnderstood)
 }
@@ -250,74 +176,15 @@ impl TryFrom<StoredChange> for FeatureChange {
     }
 }
 
-impl From<&Value> for StoredValue {
-    fn from(value: &Value) -> Self {
-        let kind = match value {
-            Value::Flag(flag) => StoredKind::Flag(*flag),
-            Value::Text(text) => StoredKind::Text(text.clone()),
-            Value::Numbers(numbers) => StoredKind::Numbers(StoredNumbers { numbers: numbers.clone() }),
-            Value::Message(parts) => {
-                let parts = parts.iter().map(|(name, part)| (name.clone(), part.into())).collect();
-                StoredKind::Message(StoredParts { parts })
-            }
-            Value::Integer(number) => StoredKind::Integer(*number),
-            Value::Double(number) => StoredKind::Double(number.get()),
-            Value::List(values) => StoredKind::List(StoredList { values: values.iter().map(Self::from).collect() }),
-        };
-        Self { kind: Some(kind) }
-    }
-}
-
-impl TryFrom<StoredValue> for Value {
-    type Error = NotUnderstood;
-
-    fn try_from(stored: StoredValue) -> Result<Self, NotUnderstood> {
-        // A kind that a newer binary has added decodes as an absent one.
-        Ok(match stored.kind.ok_or(NotUnderstood)? {
-            StoredKind::Flag(flag) => Value::Flag(flag),
-            StoredKind::Text(text) => Value::Text(text),
-            StoredKind::Numbers(stored) => Value::Numbers(stored.numbers),
-            StoredKind::Message(stored) => {
-                let parts = stored.parts.into_iter().map(|(name, part)| Ok((name, part.try_into()?)));
-                Value::Message(parts.collect::<Result<_, NotUnderstood>>()?)
-            }
-            StoredKind::Integer(number) => Value::Integer(number),
-            StoredKind::Double(number) => Value::Double(Double::new(number).ok_or(NotUnderstood)?),
-            StoredKind::List(stored) => {
-                let values = stored.values.into_iter().map(Self::try_from);
-                Value::List(values.collect::<Result<_, NotUnderstood>>()?)
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::tests::fixtures::values;
 
     thread_local! {
         /// The records that were encoded on this thread.
         pub(crate) static ENCODED: Cell<usize> = const { Cell::new(0) };
-    }
-
-    #[test]
-    fn the_size_of_a_value_is_that_of_its_stored_form() {
-        let long = [Value::Text("x".repeat(127)), Value::Text("x".repeat(200)), Value::Numbers(vec![-70_000; 60])];
-        let unnamed = Value::Message(
-            [(
-                String::new(),
-                Value::Message(
-                    values().into_iter().enumerate().map(|(index, value)| ("n".repeat(index * 40), value)).collect(),
-                ),
-            )]
-            .into(),
-        );
-        for value in values().into_iter().chain(long).chain([unnamed]) {
-            assert_eq!(value_bytes(&value), StoredValue::from(&value).encoded_len(), "{value:?}");
-        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 /// The most bytes that one value may take in its stored form.
 pub const VALUE_MAX_BYTES: usize = 32 * 1024;
 
-/// How deep messages and lists may lie within each other in a value. Far deeper ones could be written but not read again.
+/// How deep messages and lists may lie within each other in a value. Far deeper ones could be written but not read
+/// again.
 pub const VALUE_MAX_DEPTH: usize = 8;
 
 /// The most events of a batch, which stand in one segment of the journal and are shown at once.

@@ -89,12 +89,15 @@ struct Run {
     tally: Vec<&'static str>,
 }
 
+/// What a batch of writes comes to.
+type Answer = Result<CommittedBatch, CommitError>;
+
 struct Process {
     connection: Arc<Connection>,
     replica: Arc<Replica>,
     committer: Committer,
     worker: Worker,
-    waiting: Vec<(Vec<Write>, Receiver<Result<CommittedBatch, CommitError>>)>,
+    waiting: Vec<(Vec<Write>, Receiver<Answer>)>,
     /// The end of the log before each beat.
     ends: Vec<(Instant, Position)>,
 }
@@ -167,8 +170,7 @@ impl Run {
         process.worker.turn(first, now);
         let answer =
             |(batch, mut reply): (_, Receiver<_>)| (batch, reply.try_recv().expect("every batch has its reply"));
-        let answers: Vec<(Vec<Write>, Result<CommittedBatch, CommitError>)> =
-            process.waiting.drain(..).map(answer).collect();
+        let answers: Vec<(Vec<Write>, Answer)> = process.waiting.drain(..).map(answer).collect();
         self.note(format!("{number} answers {}", outcomes(&answers)));
         let group = answers.iter().find_map(|(_, answer)| answer.as_ref().ok().map(|committed| committed.group));
         match (group, answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected { .. })))) {
@@ -243,8 +245,8 @@ impl Run {
     }
 }
 
-fn outcomes(answers: &[(Vec<Write>, Result<CommittedBatch, CommitError>)]) -> String {
-    let line = |(batch, answer): &(Vec<Write>, Result<CommittedBatch, CommitError>)| match answer {
+fn outcomes(answers: &[(Vec<Write>, Answer)]) -> String {
+    let line = |(batch, answer): &(Vec<Write>, Answer)| match answer {
         Ok(committed) => {
             let sequences: Vec<_> = committed.details.iter().map(|details| details.sequence).collect();
             format!("{}: sequences {sequences:?}", batch[0].request_id)

@@ -4,23 +4,18 @@ use std::collections::HashMap;
 
 use feature_core::{Timestamp, Write};
 
-use super::{Kept, Promise, Run};
+use super::{Answer, Kept, Promise, Run};
 use crate::engine::{Entry, Position};
 use crate::format::encoding::{decode_event, decode_record};
 use crate::format::scope_key;
 use crate::tests::fixtures::{decide_batch, place, records};
 use crate::tests::fleet::log::{Log, STORE};
-use crate::{CommitError, CommittedBatch, FeatureStore};
+use crate::{CommitError, FeatureStore};
 
 impl Run {
     /// Checks that the answers of a group are those which the log gives: the group's events end at `revision`, and all
     /// of its writes were decided upon what was there before them.
-    pub(super) fn check_answers(
-        &mut self,
-        answers: &[(Vec<Write>, Result<CommittedBatch, CommitError>)],
-        revision: u64,
-        now: Timestamp,
-    ) -> Kept {
+    pub(super) fn check_answers(&mut self, answers: &[(Vec<Write>, Answer)], revision: u64, now: Timestamp) -> Kept {
         let log = self.log.lock().expect("a failed check ends the run");
         let is_own = |entry: &&crate::Entry| {
             let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
