@@ -47,6 +47,10 @@ pub struct Event {
     pub organization: Option<OrganizationId>,
     /// The features that changed. Empty when only the organization changed.
     pub changes: Vec<FeatureChange>,
+    /// The caller's reason for the write; empty without one.
+    pub comment: String,
+    /// Whether the next event belongs to the same batch of writes: either all events of a batch happen, or none.
+    pub continues: bool,
 }
 
 impl Event {

@@ -5,11 +5,47 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The key of a feature: its field name in the protobuf messages. A feature has the same key on all levels.
+/// The most characters of a key.
+pub const KEY_MAX_CHARS: usize = 128;
+
+/// The key of a feature, the same on all levels. The key of a built-in feature is its field name in the protobuf
+/// messages.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureKey(Arc<str>);
 
+/// Why a text is not a key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The text does not begin with a letter.
+    #[error("must begin with a letter from A to Z or a to z")]
+    Start,
+    /// The text has more than [`KEY_MAX_CHARS`] characters.
+    #[error("has {0} characters, at most {KEY_MAX_CHARS} are allowed")]
+    TooLong(usize),
+    /// The text has another character at this position, from 0.
+    #[error("may have letters from A to Z, digits and . _ - only, but has another character at position {0}")]
+    Character(usize),
+}
+
 impl FeatureKey {
+    /// Accepts a letter and up to 127 further letters, digits, dots, underscores and hyphens, all of ASCII.
+    ///
+    /// # Errors
+    /// [`KeyError`] says what is wrong with the text.
+    pub fn new(text: &str) -> Result<Self, KeyError> {
+        if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(KeyError::Start);
+        }
+        let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        if let Some(position) = text.chars().position(|character| !is_allowed(character)) {
+            return Err(KeyError::Character(position));
+        }
+        if text.len() > KEY_MAX_CHARS {
+            return Err(KeyError::TooLong(text.len()));
+        }
+        Ok(Self(text.into()))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -20,7 +20,7 @@ pub mod write;
 
 pub use continuity::{Discontinuity, check_continuity};
 pub use event::{Event, EventKind, FeatureChange};
-pub use feature::{FeatureKey, FeatureSet, Kind, Presence};
+pub use feature::{FeatureKey, FeatureSet, KeyError, Kind, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};
 pub use layer::Layer;
 pub use patch::{Patch, PatchError};
@@ -28,5 +28,5 @@ pub use record::{Details, Record};
 pub use resolve::{Resolved, resolve};
 pub use scope::{Level, Scope};
 pub use time::Timestamp;
-pub use value::Value;
+pub use value::{Double, Value};
 pub use write::{Operation, Placement, Rejection, Write, decide};

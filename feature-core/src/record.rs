@@ -62,8 +62,10 @@ impl Record {
     /// `named`: the organization that the call names. It owns a user for whom no organization is recorded.
     pub fn details(&self, scope: &Scope, named: Option<&OrganizationId>) -> Details {
         let resource_owner = match scope {
-            Scope::System => SYSTEM_OWNER,
-            Scope::Instance(instance) | Scope::Organization(instance, _) => instance.as_str(),
+            Scope::System | Scope::Definition(None, _) => SYSTEM_OWNER,
+            Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::Definition(Some(instance), _) => {
+                instance.as_str()
+            }
             Scope::User(instance, _) => {
                 self.organization.as_ref().or(named).map_or(instance.as_str(), OrganizationId::as_str)
             }

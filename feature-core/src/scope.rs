@@ -1,5 +1,6 @@
-//! The four levels and their scopes. A scope is the address of one layer of settings.
+//! The four levels and their scopes. A scope is the address of one layer.
 
+use crate::feature::FeatureKey;
 use crate::id::{InstanceId, OrganizationId, UserId};
 
 /// A level of settings, from the least to the most specific. A later level overrides an earlier one.
@@ -30,7 +31,7 @@ impl Level {
     }
 }
 
-/// The address of one layer of settings.
+/// The address of one layer: of the settings of a resource, or of the fields of a feature's definition.
 ///
 /// A user belongs to its instance here, not to its organization: a user who moves to another organization keeps the
 /// settings.
@@ -44,14 +45,16 @@ pub enum Scope {
     Organization(InstanceId, OrganizationId),
     /// One user of an instance.
     User(InstanceId, UserId),
+    /// The definition of a feature, which the system makes for all, or an instance for itself.
+    Definition(Option<InstanceId>, FeatureKey),
 }
 
 impl Scope {
-    /// The level of this scope.
+    /// The level of this scope; of a definition, the level that makes it.
     pub fn level(&self) -> Level {
         match self {
-            Scope::System => Level::System,
-            Scope::Instance(_) => Level::Instance,
+            Scope::System | Scope::Definition(None, _) => Level::System,
+            Scope::Instance(_) | Scope::Definition(Some(_), _) => Level::Instance,
             Scope::Organization(..) => Level::Organization,
             Scope::User(..) => Level::User,
         }
@@ -64,15 +67,16 @@ impl Scope {
             Scope::Instance(instance) => Some(instance.as_str()),
             Scope::Organization(_, organization) => Some(organization.as_str()),
             Scope::User(_, user) => Some(user.as_str()),
+            Scope::Definition(_, key) => Some(key.as_str()),
         }
     }
 
-    /// The scopes that this scope inherits from, from the least to the most specific.
+    /// The scopes that this scope inherits from, from the least to the most specific. A definition inherits nothing.
     ///
     /// `organization`: for a user, the organization to inherit through, if it is known.
     pub fn parents(&self, organization: Option<&OrganizationId>) -> Vec<Scope> {
         match self {
-            Scope::System => vec![],
+            Scope::System | Scope::Definition(..) => vec![],
             Scope::Instance(_) => vec![Scope::System],
             Scope::Organization(instance, _) => vec![Scope::System, Scope::Instance(instance.clone())],
             Scope::User(instance, _) => {

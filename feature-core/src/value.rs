@@ -16,4 +16,29 @@ pub enum Value {
     Numbers(Vec<i32>),
     /// Parts by name.
     Message(BTreeMap<String, Value>),
+    /// A whole number.
+    Integer(i64),
+    /// A number.
+    Double(Double),
+    /// Values of any kinds, in order.
+    List(Vec<Value>),
 }
+
+/// A number that equals itself: neither infinite nor NaN, and with one zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Double(f64);
+
+impl Double {
+    /// `None` for an infinite number and for NaN.
+    pub fn new(number: f64) -> Option<Self> {
+        // Adding zero makes the negative zero positive.
+        number.is_finite().then_some(Self(number + 0.0))
+    }
+
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl Eq for Double {}

@@ -56,6 +56,8 @@ pub struct Write {
     pub actor: String,
     /// The id of the request.
     pub request_id: String,
+    /// The caller's reason for the write; empty without one.
+    pub comment: String,
 }
 
 /// Why a write is refused. A refused write changes nothing.
@@ -114,6 +116,8 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         request_id: write.request_id.clone(),
         organization,
         changes,
+        comment: write.comment.clone(),
+        continues: false,
     }))
 }
 

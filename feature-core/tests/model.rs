@@ -168,6 +168,7 @@ proptest! {
                 validate_only: false,
                 actor: "a".into(),
                 request_id: "r".into(),
+                comment: String::new(),
             };
             let revision = events.len() as u64 + 1;
             let now = Timestamp::from_unix_nanos(clock);

@@ -37,6 +37,7 @@ fn write(operation: &str) -> Write {
         validate_only: false,
         actor: "tester".into(),
         request_id: "request".into(),
+        comment: String::new(),
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::StoreError;
 use crate::store::FeatureStore;
+use crate::store::limits::BATCH_MAX_EVENTS;
 use reply::{EventLoops, NoEventLoops, Reply, ReplySender};
 pub(crate) use worker::{Job, Worker};
 
@@ -30,9 +31,23 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Why a write was not committed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CommitError {
-    /// The write itself is refused. Nothing was written.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
+    /// A write is refused, and with it all of its batch. Nothing was written.
+    #[error("{rejection}")]
+    Rejected {
+        /// The write in its batch, counted from 0.
+        index: usize,
+        /// Why.
+        rejection: Rejection,
+    },
+    /// Two writes of a batch have the same scope. Nothing was written.
+    #[error("the write at index {index} has the scope of an earlier one")]
+    ScopeRepeated {
+        /// The second of them in its batch, counted from 0.
+        index: usize,
+    },
+    /// A batch has too many writes. Nothing was written.
+    #[error("a batch has at most {BATCH_MAX_EVENTS} writes")]
+    BatchTooLarge,
     /// Too many writes are waiting. Nothing was written; a later attempt may succeed.
     #[error("too many writes are waiting")]
     QueueFull,
@@ -54,10 +69,19 @@ pub struct Committed {
     pub group: GroupCommit,
 }
 
+/// A batch of writes that is durable and visible.
+#[derive(Debug, Clone)]
+pub struct CommittedBatch {
+    /// The details of each write's scope, in the order of the writes.
+    pub details: Vec<Details>,
+    /// The group that it was committed with.
+    pub group: GroupCommit,
+}
+
 /// A group of writes that was committed.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupCommit {
-    /// How many writes it had, refused ones included.
+    /// How many writes it had, refused ones included. A batch counts once.
     pub writes: usize,
     /// The revision of the store after it.
     pub revision: u64,
@@ -141,13 +165,23 @@ impl Committer {
     /// # Errors
     /// [`CommitError`]. A full queue is an error at once.
     pub async fn commit(&self, write: Write) -> Result<Committed, CommitError> {
-        self.send(write)?.await.unwrap_or(Err(CommitError::Closed))
+        let CommittedBatch { mut details, group } = self.commit_batch(vec![write]).await?;
+        Ok(Committed { details: details.pop().expect("one write has one outcome"), group })
     }
 
-    /// Queues a write, and returns its future reply.
-    pub(crate) fn send(&self, write: Write) -> Result<Reply, CommitError> {
+    /// Commits a batch of writes to different scopes as [`Committer::commit`] commits one: all of them, or none, also
+    /// through a power cut.
+    ///
+    /// # Errors
+    /// [`CommitError`], as for [`Committer::commit`]. One write that is refused refuses the batch.
+    pub async fn commit_batch(&self, writes: Vec<Write>) -> Result<CommittedBatch, CommitError> {
+        self.send(writes)?.await.unwrap_or(Err(CommitError::Closed))
+    }
+
+    /// Queues a batch of writes, and returns its future reply.
+    pub(crate) fn send(&self, writes: Vec<Write>) -> Result<Reply, CommitError> {
         let (sender, reply) = ReplySender::new(&*self.event_loops);
-        self.jobs.try_send(Job::Commit(Box::new(write), sender)).map_err(|error| match error {
+        self.jobs.try_send(Job::Commit(writes, sender)).map_err(|error| match error {
             TrySendError::Full(_) => CommitError::QueueFull,
             TrySendError::Closed(_) => CommitError::Closed,
         })?;

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
 use crate::format::encoding::{decode_event, encode_event};
-use frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
+use frame::{Frame, KIND_SEAL, SEGMENT_HEADER, kind_of};
 use mark::{Mark, Position};
 use recovery::{CheckedJournal, check_journal};
 use scan::{Scan, Tail};
@@ -62,6 +62,8 @@ pub(crate) struct Journal {
     earlier_bytes: u64,
     /// The time of the last event.
     newest_event: Option<Timestamp>,
+    /// Whether the batch of the last event goes on: an import appends a batch in parts. A batch is in one segment.
+    continues: bool,
     sealed: bool,
     mark: Mark,
 }
@@ -124,6 +126,7 @@ impl Journal {
             revision,
             earlier_bytes,
             newest_event,
+            continues: false,
             sealed,
             mark,
         })
@@ -166,15 +169,15 @@ impl Journal {
     /// # Errors
     /// [`FileError`]; then the content of the disk is unknown, and there must be no further append.
     pub(crate) fn append<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) -> Result<(), FileError> {
-        if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment {
+        if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment && !self.continues {
             self.roll()?;
         }
         let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
-        let (mut revision, mut newest_event) = (self.revision, self.newest_event);
+        let (mut revision, mut newest_event, mut continues) = (self.revision, self.newest_event, self.continues);
         for event in events {
-            (revision, newest_event) = (event.revision, Some(event.time));
+            (revision, newest_event, continues) = (event.revision, Some(event.time), event.continues);
             let payload = encode_event(event);
-            self.frame(KIND_EVENT, event.revision, &payload).write(self.seed, &mut buffer);
+            self.frame(kind_of(event), event.revision, &payload).write(self.seed, &mut buffer);
         }
         let end = self.end.offset + buffer.len() as u64;
         if end > self.length {
@@ -182,7 +185,7 @@ impl Journal {
             buffer.resize((self.length - self.end.offset) as usize, 0);
         }
         self.write(&buffer, end)?;
-        (self.revision, self.newest_event) = (revision, newest_event);
+        (self.revision, self.newest_event, self.continues) = (revision, newest_event, continues);
         self.sealed = false;
         Ok(())
     }
@@ -222,7 +225,7 @@ impl Journal {
                 let Some(frame) = Frame::read(&bytes, offset, self.seed) else {
                     return Err(corrupt(&self.folder, first, offset, "the bytes here have changed since the start"));
                 };
-                if frame.kind == KIND_EVENT && frame.revision > after {
+                if frame.is_event() && frame.revision > after {
                     let event = decode_event(frame.revision, frame.payload);
                     events.push(event.map_err(|_| not_understood(&self.folder, first, offset))?);
                 }

@@ -27,7 +27,7 @@ mod store;
 mod tests;
 
 pub use committer::reply::EventLoops;
-pub use committer::{CommitError, Committed, Committer, GroupCommit, GroupObserver};
+pub use committer::{CommitError, Committed, CommittedBatch, Committer, GroupCommit, GroupObserver};
 pub use engine::postgres::{
     Durability, PostgresCheckError, PostgresEngine, PostgresOpenError, PostgresOptions, PostgresOptionsError,
     PostgresUrl, PostgresUrlError,

@@ -11,6 +11,7 @@ pub(crate) mod feed;
 pub(crate) mod freshness;
 pub(crate) mod housekeeping;
 pub(crate) mod opening;
+pub(crate) mod page;
 mod writes;
 
 use std::fmt;
@@ -20,12 +21,13 @@ use feature_core::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::engine::{Beat, Engine, EngineError, Entry, Position, is_last_page};
+use crate::engine::{Beat, Engine, EngineError, Entry, Position};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use chains::RecentChains;
 use freshness::Freshness;
+use page::Page;
 
 pub use chains::CHAIN_PREFIX;
 pub(crate) use opening::STORE;
@@ -138,14 +140,14 @@ impl Replica {
         loop {
             let applied = self.position();
             // From the last applied entry on, to compare its chain.
-            let page = self.engine.read(applied.revision, PAGE)?;
-            let next = match page.first() {
-                Some(first) if first.position == applied => &page[1..],
+            let Page { entries, is_last } = Page::read(&*self.engine, applied.revision, PAGE)?;
+            let next = match entries.first() {
+                Some(first) if first.position == applied => &entries[1..],
                 // The last applied entry was dropped, or nothing was applied yet.
-                Some(first) if applied.is_followed_by(first) => &page,
+                Some(first) if applied.is_followed_by(first) => &entries,
                 _ => return self.explain_gap(applied),
             };
-            if self.apply(applied, next)? && is_last_page(&page, PAGE) {
+            if self.apply(applied, next)? && is_last {
                 return Ok(());
             }
         }

@@ -185,6 +185,7 @@ impl FeatureService {
             validate_only: request.validate_only(),
             actor: caller.subject().to_owned(),
             request_id: context.request_id().to_owned(),
+            comment: String::new(),
         };
         let span = context.trace().map(|trace| trace.child("group commit"));
         let committed = self.committer.commit(write).await;
@@ -238,8 +239,10 @@ fn microseconds(duration: Duration) -> i64 {
 
 fn refused(caller: &Caller, error: CommitError) -> Failure {
     match error {
-        CommitError::Rejected(rejection @ Rejection::SequenceMismatch { .. }) => Failure::SequenceMismatch(rejection),
-        CommitError::Rejected(Rejection::OtherOrganization) => {
+        CommitError::Rejected { rejection: rejection @ Rejection::SequenceMismatch { .. }, .. } => {
+            Failure::SequenceMismatch(rejection)
+        }
+        CommitError::Rejected { rejection: Rejection::OtherOrganization, .. } => {
             caller.missing("the user belongs to another organization").into()
         }
         CommitError::QueueFull => Failure::Overloaded,

@@ -1,5 +1,7 @@
-//! A group of writes that becomes durable with one append. It has no threads, queues or clocks: the same writes, times
-//! and store give the same outcome.
+//! A group of batches of writes that becomes durable with one append. It has no threads, queues or clocks: the same
+//! writes, times and store give the same outcome.
+
+use std::collections::HashSet;
 
 use feature_core::{Details, Timestamp, Write, decide};
 
@@ -7,6 +9,7 @@ use super::CommitError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use crate::store::fold::BatchBuilder;
+use crate::store::limits::BATCH_MAX_EVENTS;
 
 /// The most writes of a group, so that the first one does not wait for all the rest.
 const MAX_WRITES: usize = 1024;
@@ -14,41 +17,54 @@ const MAX_WRITES: usize = 1024;
 /// With values of so many bytes a group takes no further write, so that its memory is bounded.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
 
-/// Writes with their outcomes so far, in the order in which they came.
+/// Batches of writes with their outcomes so far, in the order in which they came. Most batches are a single write.
 pub(super) struct Group<'a> {
-    batch: BatchBuilder<'a>,
-    outcomes: Vec<Result<Details, CommitError>>,
+    events: BatchBuilder<'a>,
+    outcomes: Vec<Result<Vec<Details>, CommitError>>,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(store: &'a dyn FeatureStore) -> Self {
-        Self { batch: BatchBuilder::new(store), outcomes: Vec::new() }
+        Self { events: BatchBuilder::new(store), outcomes: Vec::new() }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.outcomes.len() >= MAX_WRITES || self.batch.value_bytes() >= FULL_BYTES
+        self.outcomes.len() >= MAX_WRITES || self.events.value_bytes() >= FULL_BYTES
     }
 
-    /// Decides a write against the store and the earlier writes of the group. A refused write leaves the batch as it
-    /// was.
-    pub(super) fn add(&mut self, write: &Write, now: Timestamp) {
-        let outcome = self.decide(write, now);
+    /// Decides a batch against the store and the earlier batches of the group. A refused batch changes nothing.
+    pub(super) fn add(&mut self, writes: &[Write], now: Timestamp) {
+        let outcome = self.decide(writes, now);
         self.outcomes.push(outcome);
     }
 
-    fn decide(&mut self, write: &Write, now: Timestamp) -> Result<Details, CommitError> {
-        let revision = self.batch.next_revision();
-        let record = self.batch.record(&write.scope)?;
-        let event = decide(write, record, now, revision)?;
-        let record = match event {
-            Some(event) => self.batch.add(event)?,
-            None => record,
+    fn decide(&mut self, writes: &[Write], now: Timestamp) -> Result<Vec<Details>, CommitError> {
+        if writes.len() > BATCH_MAX_EVENTS {
+            return Err(CommitError::BatchTooLarge);
+        }
+        let mut scopes = HashSet::new();
+        if let Some(index) = writes.iter().position(|write| !scopes.insert(&write.scope)) {
+            return Err(CommitError::ScopeRepeated { index });
+        }
+        let (next, mut events) = (self.events.next_revision(), Vec::with_capacity(writes.len()));
+        for (index, write) in writes.iter().enumerate() {
+            let record = self.events.record(&write.scope)?;
+            let event = decide(write, record, now, next + events.len() as u64);
+            events.extend(event.map_err(|rejection| CommitError::Rejected { index, rejection })?);
+        }
+        if let [earlier @ .., _] = &mut *events {
+            earlier.iter_mut().for_each(|event| event.continues = true);
+        }
+        self.events.add(events)?;
+        let details = |write: &Write| {
+            let record = self.events.record(&write.scope)?;
+            Ok(record.details(&write.scope, write.placement.organization()))
         };
-        Ok(record.details(&write.scope, write.placement.organization()))
+        writes.iter().map(details).collect()
     }
 
-    /// The batch to append, and the outcomes of the writes once it is durable.
-    pub(super) fn finish(self) -> (Batch, Vec<Result<Details, CommitError>>) {
-        (self.batch.finish(), self.outcomes)
+    /// All events to append, and the outcomes of the batches once they are durable.
+    pub(super) fn finish(self) -> (Batch, Vec<Result<Vec<Details>, CommitError>>) {
+        (self.events.finish(), self.outcomes)
     }
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use tokio::sync::oneshot;
 
-use super::{CommitError, Committed};
+use super::{CommitError, CommittedBatch};
 
-type Outcome = Result<Committed, CommitError>;
+type Outcome = Result<CommittedBatch, CommitError>;
 
-/// The future reply to a write.
+/// The future reply to a batch of writes.
 pub(crate) type Reply = oneshot::Receiver<Outcome>;
 
 /// The event loops that callers run in. Their owner gives each a number.
@@ -36,7 +36,7 @@ impl EventLoops for NoEventLoops {
     }
 }
 
-/// Sends the reply to one write.
+/// Sends the reply to one batch of writes.
 #[derive(Debug)]
 pub(crate) struct ReplySender {
     sender: oneshot::Sender<Outcome>,

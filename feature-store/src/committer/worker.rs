@@ -11,7 +11,7 @@ use feature_core::{Details, Timestamp, Write};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::group::Group;
-use super::{CommitError, Committed, GroupCommit, GroupObserver};
+use super::{CommitError, CommittedBatch, GroupCommit, GroupObserver};
 use crate::committer::reply::{EventLoops, ReplySender, send_all};
 use crate::committer::write_health::{Watchdog, WriteHealth};
 use crate::error::StoreError;
@@ -25,7 +25,7 @@ type CloseReply = oneshot::Sender<Result<(), StoreError>>;
 
 #[derive(Debug)]
 pub(crate) enum Job {
-    Commit(Box<Write>, ReplySender),
+    Commit(Vec<Write>, ReplySender),
     Close(CloseReply),
 }
 
@@ -72,16 +72,16 @@ impl Worker {
     pub(crate) fn turn(&mut self, first: Job, now: Timestamp) {
         let store = Arc::clone(&self.store);
         let mut group = Group::new(&*store);
-        let (mut writes, mut senders) = (Vec::new(), Vec::new());
+        let (mut batches, mut senders) = (Vec::new(), Vec::new());
         let mut next = Some(first);
         // A group is what waits right now: no write waits for company.
         while let Some(job) = next {
             match job {
                 // A caller that has left gets no reply, and so no write either.
                 Job::Commit(_, sender) if sender.is_abandoned() => {}
-                Job::Commit(write, sender) => {
-                    group.add(&write, now);
-                    writes.push(write);
+                Job::Commit(batch, sender) => {
+                    group.add(&batch, now);
+                    batches.push(batch);
                     senders.push(sender);
                 }
                 Job::Close(reply) => {
@@ -91,7 +91,7 @@ impl Worker {
             }
             next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
         }
-        let outcomes = self.commit(&*store, group, &writes, now);
+        let outcomes = self.commit(&*store, group, &batches, now);
         send_all(senders.into_iter().zip(outcomes), &*self.event_loops);
     }
 
@@ -100,9 +100,9 @@ impl Worker {
         &self,
         store: &'a dyn FeatureStore,
         mut group: Group<'a>,
-        writes: &[Box<Write>],
+        batches: &[Vec<Write>],
         now: Timestamp,
-    ) -> Vec<Result<Committed, CommitError>> {
+    ) -> Vec<Result<CommittedBatch, CommitError>> {
         for misses in 1..=MISSES_MAX {
             let (batch, outcomes) = group.finish();
             let error = match self.append(&batch) {
@@ -110,38 +110,38 @@ impl Worker {
                 Err(StoreError::Overtaken) => match store.catch_up(misses) {
                     Ok(()) => {
                         group = Group::new(store);
-                        writes.iter().for_each(|write| group.add(write, now));
+                        batches.iter().for_each(|batch| group.add(batch, now));
                         continue;
                     }
                     Err(error) => error,
                 },
                 Err(error) => error,
             };
-            return self.failed(&error, writes.len());
+            return self.failed(&error, batches.len());
         }
         // The store's turns to append alone make this a defect of the database.
         let reason = format!("other writers were faster {MISSES_MAX} times in a row");
-        self.failed(&StoreError::Unreachable { reason }, writes.len())
+        self.failed(&StoreError::Unreachable { reason }, batches.len())
     }
 
     fn committed(
         &self,
         batch: &Batch,
         append: Option<(Instant, Instant)>,
-        outcomes: Vec<Result<Details, CommitError>>,
-    ) -> Vec<Result<Committed, CommitError>> {
+        outcomes: Vec<Result<Vec<Details>, CommitError>>,
+    ) -> Vec<Result<CommittedBatch, CommitError>> {
         let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
         self.observer.committed(&group);
-        let committed = |details| Committed { details, group };
+        let committed = |details| CommittedBatch { details, group };
         outcomes.into_iter().map(|outcome| outcome.map(committed)).collect()
     }
 
     /// All writes of a group fail together, since each was decided on top of the others.
-    fn failed(&self, error: &StoreError, writes: usize) -> Vec<Result<Committed, CommitError>> {
+    fn failed(&self, error: &StoreError, batches: usize) -> Vec<Result<CommittedBatch, CommitError>> {
         if error.ends_writes() && self.health.stop() {
             tracing::error!(%error, "writes are refused from now on, reads go on");
         }
-        (0..writes).map(|_| Err(error.clone().into())).collect()
+        (0..batches).map(|_| Err(error.clone().into())).collect()
     }
 
     /// Appends a batch; one without events is confirmed, since its outcomes hold only if no other writer was faster.

@@ -1,14 +1,22 @@
 //! The stored form of events and records: protobuf messages of this crate's own, and the conversions.
 //!
 //! The tags are the on-disk format: they are never reused. A change that an older binary would misread, such as a new
-//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it.
+//! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it. [`is_plain`] tells the
+//! events that the first binaries understand.
+
+mod value;
 
 use std::collections::BTreeMap;
 
-use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Timestamp, Value};
-use prost::{Message, length_delimiter_len};
+use feature_core::{
+    Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+};
+use prost::Message;
 
 use crate::format::scope_key;
+use value::StoredValue;
+
+pub(crate) use value::value_bytes;
 
 /// The stored bytes are intact, but of a form that this version does not write.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +44,10 @@ struct StoredEvent {
     organization: Option<String>,
     #[prost(message, repeated, tag = "8")]
     changes: Vec<StoredChange>,
+    #[prost(string, tag = "9")]
+    comment: String,
+    #[prost(bool, tag = "10")]
+    continues: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,36 +74,6 @@ struct StoredRecord {
     organization: Option<String>,
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct StoredValue {
-    #[prost(oneof = "StoredKind", tags = "1, 2, 3, 4")]
-    kind: Option<StoredKind>,
-}
-
-#[derive(Clone, PartialEq, prost::Oneof)]
-enum StoredKind {
-    #[prost(bool, tag = "1")]
-    Flag(bool),
-    #[prost(string, tag = "2")]
-    Text(String),
-    #[prost(message, tag = "3")]
-    Numbers(StoredNumbers),
-    #[prost(message, tag = "4")]
-    Message(StoredParts),
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredNumbers {
-    #[prost(sint32, repeated, tag = "1")]
-    numbers: Vec<i32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredParts {
-    #[prost(btree_map = "string, message", tag = "1")]
-    parts: BTreeMap<String, StoredValue>,
-}
-
 /// The stored form of an event, without its revision.
 pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     StoredEvent {
@@ -106,8 +88,17 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         request_id: event.request_id.clone(),
         organization: event.organization.as_ref().map(OrganizationId::to_string),
         changes: event.changes.iter().map(StoredChange::from).collect(),
+        comment: event.comment.clone(),
+        continues: event.continues,
     }
     .encode_to_vec()
+}
+
+/// Whether the stored form of an event is one that the first binaries understand.
+pub(crate) fn is_plain(event: &Event) -> bool {
+    let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
+    let is_definition = matches!(event.scope, Scope::Definition(..));
+    event.comment.is_empty() && !event.continues && !is_definition && values.all(value::is_plain)
 }
 
 /// The event of this revision.
@@ -127,6 +118,8 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
         request_id: stored.request_id,
         organization: organization(stored.organization)?,
         changes: stored.changes.into_iter().map(FeatureChange::try_from).collect::<Result<_, _>>()?,
+        comment: stored.comment,
+        continues: stored.continues,
     })
 }
 
@@ -157,32 +150,6 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
     })
 }
 
-/// The number of bytes that a value takes in its stored form, found without making that form.
-pub(crate) fn value_bytes(value: &Value) -> usize {
-    // Each tag takes one byte.
-    match value {
-        Value::Flag(_) => 2,
-        Value::Text(text) => 1 + delimited(text.len()),
-        Value::Numbers(numbers) => {
-            let zigzag = |number: i32| ((number << 1) ^ (number >> 31)) as u32 as usize;
-            let packed = numbers.iter().map(|&number| length_delimiter_len(zigzag(number))).sum();
-            1 + delimited(if numbers.is_empty() { 0 } else { 1 + delimited(packed) })
-        }
-        Value::Message(parts) => {
-            let part_bytes = |(name, part): (&String, &Value)| {
-                let name_bytes = if name.is_empty() { 0 } else { 1 + delimited(name.len()) };
-                1 + delimited(name_bytes + 1 + delimited(value_bytes(part)))
-            };
-            1 + delimited(parts.iter().map(part_bytes).sum())
-        }
-    }
-}
-
-/// So many bytes with their length before them.
-fn delimited(bytes: usize) -> usize {
-    length_delimiter_len(bytes) + bytes
-}
-
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {
     id.map(|id| OrganizationId::new(&id)).transpose().map_err(|_| NotUnderstood)
 }
@@ -209,44 +176,11 @@ impl TryFrom<StoredChange> for FeatureChange {
     }
 }
 
-impl From<&Value> for StoredValue {
-    fn from(value: &Value) -> Self {
-        let kind = match value {
-            Value::Flag(flag) => StoredKind::Flag(*flag),
-            Value::Text(text) => StoredKind::Text(text.clone()),
-            Value::Numbers(numbers) => StoredKind::Numbers(StoredNumbers { numbers: numbers.clone() }),
-            Value::Message(parts) => {
-                let parts = parts.iter().map(|(name, part)| (name.clone(), part.into())).collect();
-                StoredKind::Message(StoredParts { parts })
-            }
-        };
-        Self { kind: Some(kind) }
-    }
-}
-
-impl TryFrom<StoredValue> for Value {
-    type Error = NotUnderstood;
-
-    fn try_from(stored: StoredValue) -> Result<Self, NotUnderstood> {
-        // A kind that a newer binary has added decodes as an absent one.
-        Ok(match stored.kind.ok_or(NotUnderstood)? {
-            StoredKind::Flag(flag) => Value::Flag(flag),
-            StoredKind::Text(text) => Value::Text(text),
-            StoredKind::Numbers(stored) => Value::Numbers(stored.numbers),
-            StoredKind::Message(stored) => {
-                let parts = stored.parts.into_iter().map(|(name, part)| Ok((name, part.try_into()?)));
-                Value::Message(parts.collect::<Result<_, NotUnderstood>>()?)
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;
 
     use super::*;
-    use crate::tests::fixtures::values;
 
     thread_local! {
         /// The records that were encoded on this thread.
@@ -254,26 +188,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_size_of_a_value_is_that_of_its_stored_form() {
-        let long = [Value::Text("x".repeat(127)), Value::Text("x".repeat(200)), Value::Numbers(vec![-70_000; 60])];
-        let unnamed = Value::Message(
-            [(
-                String::new(),
-                Value::Message(
-                    values().into_iter().enumerate().map(|(index, value)| ("n".repeat(index * 40), value)).collect(),
-                ),
-            )]
-            .into(),
-        );
-        for value in values().into_iter().chain(long).chain([unnamed]) {
-            assert_eq!(value_bytes(&value), StoredValue::from(&value).encoded_len(), "{value:?}");
-        }
-    }
-
-    #[test]
     fn a_kind_from_the_future_is_not_understood() {
-        // A record with sequence 1 and one value whose oneof has the unknown tag 5.
-        let value = [0x2a, 0x00];
+        // A record with sequence 1 and one value whose oneof has the unknown tag 8.
+        let value = [0x42, 0x00];
         let entry = [&[0x0a, 0x01, b'k', 0x12, 0x02][..], &value].concat();
         let record = [&[0x0a, u8::try_from(entry.len()).unwrap()][..], &entry, &[0x10, 0x01]].concat();
         assert_eq!(decode_record(&record), Err(NotUnderstood));

@@ -5,15 +5,20 @@
 
 mod event;
 
+use feature_core::Event;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub(crate) use event::{field_of, read_event, write_event};
 
+use super::encoding::is_plain;
 use crate::error::LineError;
 
-/// The version of the form.
-pub(crate) const VERSION: u32 = 1;
+/// The version of the form that is written.
+pub(crate) const VERSION: u32 = 2;
+
+/// The first version. It has neither definitions, comments and batches nor whole numbers, doubles and lists.
+const FIRST_VERSION: u32 = 1;
 
 /// The start of every export, by which an import recognises one.
 const FORMAT: &str = "feature-server export";
@@ -62,11 +67,21 @@ impl Header {
         if format != FORMAT {
             return Err(other());
         }
-        if version != VERSION {
-            let reason = format!("is {version}, this binary knows {VERSION}: import with the binary that exported");
+        if !(FIRST_VERSION..=VERSION).contains(&version) {
+            let known = format!("{FIRST_VERSION} and {VERSION}");
+            let reason = format!("is {version}, this binary knows {known}: import with the binary that exported");
             return Err(LineError::new("version", &reason));
         }
         parse(line)
+    }
+
+    /// Refuses an event that this version of the form cannot have.
+    pub(crate) fn check(&self, event: &Event) -> Result<(), LineError> {
+        if self.version == FIRST_VERSION && !is_plain(event) {
+            let reason = format!("has more than version {FIRST_VERSION} of an export can have");
+            return Err(LineError::new("", &reason));
+        }
+        Ok(())
     }
 }
 

@@ -1,8 +1,9 @@
 //! The stored form of a scope: a letter for the level, then its ids, separated by NUL.
 //!
-//! Ids have no control characters, so the form is unambiguous. All scopes of one level of one instance stand together.
+//! Ids have no control characters, so the form is unambiguous. All scopes of one level of one instance stand together,
+//! and so do its definitions.
 
-use feature_core::{InstanceId, OrganizationId, Scope, UserId};
+use feature_core::{FeatureKey, InstanceId, OrganizationId, Scope, UserId};
 
 const SEPARATOR: char = '\0';
 
@@ -13,6 +14,8 @@ pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
         Scope::Instance(instance) => format!("i{instance}"),
         Scope::Organization(instance, organization) => format!("o{instance}{SEPARATOR}{organization}"),
         Scope::User(instance, user) => format!("u{instance}{SEPARATOR}{user}"),
+        Scope::Definition(None, key) => format!("d{SEPARATOR}{key}"),
+        Scope::Definition(Some(instance), key) => format!("d{instance}{SEPARATOR}{key}"),
     }
     .into_bytes()
 }
@@ -28,6 +31,8 @@ pub(crate) fn decode(key: &[u8]) -> Option<Scope> {
         'i' => Scope::Instance(InstanceId::new(ids).ok()?),
         'o' => Scope::Organization(InstanceId::new(instance).ok()?, OrganizationId::new(id).ok()?),
         'u' => Scope::User(InstanceId::new(instance).ok()?, UserId::new(id).ok()?),
+        'd' if instance.is_empty() => Scope::Definition(None, FeatureKey::new(id).ok()?),
+        'd' => Scope::Definition(Some(InstanceId::new(instance).ok()?), FeatureKey::new(id).ok()?),
         _ => return None,
     })
 }
@@ -39,6 +44,8 @@ pub(crate) fn describe(scope: &Scope) -> String {
         Scope::Instance(instance) => format!("instance {instance}"),
         Scope::Organization(instance, organization) => format!("organization {organization} of instance {instance}"),
         Scope::User(instance, user) => format!("user {user} of instance {instance}"),
+        Scope::Definition(None, key) => format!("the system's definition of {key}"),
+        Scope::Definition(Some(instance), key) => format!("the definition of {key} in instance {instance}"),
     }
 }
 
@@ -57,11 +64,13 @@ mod tests {
             Scope::Organization(instance("ab"), OrganizationId::new("ü").unwrap()),
             Scope::User(instance("a"), UserId::new("b").unwrap()),
             Scope::User(instance("a b"), UserId::new("u:b/c").unwrap()),
+            Scope::Definition(None, FeatureKey::new("b").unwrap()),
+            Scope::Definition(Some(instance("a")), FeatureKey::new("b").unwrap()),
         ];
         let keys: Vec<_> = scopes.iter().map(encode).collect();
         let decoded: Vec<_> = keys.iter().map(|key| decode(key).unwrap()).collect();
         assert_eq!(decoded, scopes);
-        for unknown in ["", "x", "sx", "i", "oa", "oa\0", "ua\0b\0c"] {
+        for unknown in ["", "x", "sx", "i", "oa", "oa\0", "ua\0b\0c", "db", "d\0", "d\0\0b", "da\0b c"] {
             assert_eq!(decode(unknown.as_bytes()), None, "{unknown:?}");
         }
     }

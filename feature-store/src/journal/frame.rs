@@ -14,7 +14,10 @@
 //!
 //! Since a checksum starts from the store's id, a caller cannot write a text that reads as a frame.
 
+use feature_core::Event;
 use uuid::Uuid;
+
+use crate::format::encoding::is_plain;
 
 /// The size of a segment's header, in bytes.
 pub(super) const SEGMENT_HEADER: usize = 32;
@@ -23,10 +26,14 @@ const FRAME_HEADER: usize = 32;
 const SEGMENT_MAGIC: [u8; 4] = *b"FSSG";
 const FRAME_MAGIC: [u8; 4] = *b"FSFR";
 
-/// One event. The revision is the event's.
+/// One event in the form of the first binaries. The revision is the event's.
 pub(super) const KIND_EVENT: u32 = 1;
 /// A clean end, without payload. The revision is the last event's.
 pub(super) const KIND_SEAL: u32 = 2;
+/// One event with what the first binaries do not know: a comment, a value of a newer kind, a definition.
+pub(super) const KIND_RICH_EVENT: u32 = 3;
+/// One event that is not the last one of its batch: the next frame has another event of the batch.
+pub(super) const KIND_EVENT_OF_BATCH: u32 = 4;
 
 /// A frame whose checksum holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +44,21 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
 }
 
+/// The kind of an event's frame.
+pub(super) fn kind_of(event: &Event) -> u32 {
+    match (event.continues, is_plain(event)) {
+        (true, _) => KIND_EVENT_OF_BATCH,
+        (false, true) => KIND_EVENT,
+        (false, false) => KIND_RICH_EVENT,
+    }
+}
+
 impl<'a> Frame<'a> {
+    /// Whether it has an event.
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self.kind, KIND_EVENT | KIND_RICH_EVENT | KIND_EVENT_OF_BATCH)
+    }
+
     /// The bytes that the frame takes in its segment.
     pub(super) fn size(&self) -> usize {
         FRAME_HEADER + self.payload.len()

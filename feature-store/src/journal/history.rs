@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use feature_core::Event;
 use uuid::Uuid;
 
-use super::frame::{self, Frame, KIND_EVENT, SEGMENT_HEADER};
+use super::frame::{self, Frame, SEGMENT_HEADER, kind_of};
 use super::mark::Position;
 use super::scan::Tail;
 use super::{corrupt, not_understood, read_segment, segment_path};
@@ -146,10 +146,11 @@ impl History {
                 let Some(frame) = Frame::read(&bytes, offset, seed) else {
                     return Err(corrupt(&self.journal, first, offset, "the bytes here have just changed").into());
                 };
-                if frame.kind == KIND_EVENT {
+                if frame.is_event() {
                     // A field of a newer binary would be lost without a word.
                     let event = decode_event(frame.revision, frame.payload).ok();
-                    let event = event.filter(|event| encode_event(event) == frame.payload);
+                    let is_known = |event: &Event| encode_event(event) == frame.payload && kind_of(event) == frame.kind;
+                    let event = event.filter(is_known);
                     let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
                     take(&event, Location { journal: &self.journal, first, offset })?;
                 }

@@ -1,11 +1,11 @@
 //! What the bytes of a segment prove: how far they are intact, and whether the bytes after that were once durable.
 
-use super::frame::{Frame, KIND_EVENT, KIND_SEAL, SEGMENT_HEADER};
+use super::frame::{Frame, KIND_EVENT_OF_BATCH, KIND_SEAL, SEGMENT_HEADER};
 
 /// The content of a segment whose header is right.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// The offset behind the last frame that is intact and continues the history.
+    /// The offset behind the last frame that is intact, continues the history, and does not leave a batch incomplete.
     pub(super) end: usize,
     /// The revision of the last event up to there.
     pub(super) revision: u64,
@@ -20,11 +20,11 @@ pub(super) struct Scan {
 }
 
 /// The bytes behind the last good frame of a segment.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tail {
     /// Only zeros, which are the space for later frames, or no bytes at all.
     Nothing,
-    /// Damaged bytes. No later frame proves that they were ever durable.
+    /// Damaged bytes, or the start of a batch. No later frame proves that they were ever durable.
     Torn,
     /// Bytes that were durable once and are damaged now, or an intact frame at a wrong place.
     Corrupt(&'static str),
@@ -42,14 +42,20 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
         sealed: false,
         tail: Tail::Nothing,
     };
+    // The state before the batch whose last event is yet to come.
+    let mut before_batch: Option<Scan> = None;
     while scan.end < bytes.len() {
         let Some(frame) = Frame::read(bytes, scan.end, seed) else {
             scan.tail = after_damage(bytes, seed, scan.end);
-            return scan;
+            break;
         };
         let expected = match frame.kind {
-            KIND_EVENT => scan.revision + 1,
-            KIND_SEAL => scan.revision,
+            KIND_SEAL if before_batch.is_none() => scan.revision,
+            KIND_SEAL => {
+                scan.tail = Tail::Corrupt("a clean end stands within a batch");
+                return scan;
+            }
+            _ if frame.is_event() => scan.revision + 1,
             _ => {
                 scan.tail = Tail::NotUnderstood;
                 return scan;
@@ -60,15 +66,23 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
             scan.tail = Tail::Corrupt("an intact frame stands at the wrong place");
             return scan;
         }
+        before_batch = (frame.kind == KIND_EVENT_OF_BATCH).then_some(before_batch.unwrap_or(scan));
         scan.durable = scan.durable.max(durable);
         scan.revision = frame.revision;
-        if frame.kind == KIND_EVENT {
+        if frame.is_event() {
             scan.last_event = Some(scan.end);
         }
         scan.sealed = frame.kind == KIND_SEAL;
         scan.end += frame.size();
     }
-    scan
+    match (scan.tail, before_batch) {
+        (Tail::Nothing | Tail::Torn, Some(before)) if scan.durable > before.end => {
+            Scan { tail: Tail::Corrupt("a batch begins here that was durable, and its end is missing"), ..before }
+        }
+        // A batch is written at once, so a crash may leave a part of it.
+        (Tail::Nothing | Tail::Torn, Some(before)) => Scan { durable: scan.durable, tail: Tail::Torn, ..before },
+        _ => scan,
+    }
 }
 
 /// A crash can damage only bytes that were not durable yet. Damage below an offset that a later frame calls durable has

@@ -1,5 +1,7 @@
 //! Tests of the journal: what a crash may leave behind is cut off, and any other damage is refused.
 
+mod batches;
+
 use std::fs::{self, OpenOptions};
 use std::path::PathBuf;
 

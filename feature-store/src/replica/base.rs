@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use feature_core::{Record, Timestamp};
 
 use super::Replica;
+use super::page::Page;
 use crate::engine::{BaseRecord, Engine, Entry, Head, is_last_page};
 use crate::error::StoreError;
 use crate::format::encoding::{decode_record, encode_record};
@@ -45,7 +46,7 @@ impl Replica {
 
 fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
     let Head { folded, .. } = engine.head()?;
-    let entries = engine.read(folded + 1, STEP)?;
+    let Page { entries, is_last } = Page::read(engine, folded + 1, STEP)?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(false) };
     if first.position.revision != folded + 1 {
         // Another replica has folded and dropped them meanwhile, or they are lost.
@@ -76,7 +77,7 @@ fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
         BaseRecord { key, revision, body }
     });
     engine.fold(folded, to, &rows.collect::<Vec<_>>())?;
-    Ok(!is_last_page(&entries, STEP))
+    Ok(!is_last)
 }
 
 fn drop_entries(engine: &dyn Engine, before: Timestamp) -> Result<bool, StoreError> {

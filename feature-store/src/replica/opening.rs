@@ -228,7 +228,8 @@ impl EventSource for Log {
                 return Err(doubt("events were dropped while it was made"));
             }
             let mut events = Vec::with_capacity(entries.len());
-            for entry in entries {
+            // What was added since may end within a batch here.
+            for entry in entries.into_iter().take_while(|entry| entry.position.revision <= head.end.revision) {
                 let revision = entry.position.revision;
                 if before.is_some_and(|before| !before.is_followed_by(&entry)) {
                     return Err(StoreError::LogBroken { revision }.into());

@@ -57,24 +57,26 @@ impl<'a> BatchBuilder<'a> {
         Ok(&self.folded(scope)?.record)
     }
 
-    /// Adds an event, and returns the record that it makes. After an error the batch is as before.
+    /// Adds all of these events. After an error the batch is as before.
     ///
     /// # Errors
-    /// [`StoreError`] when the event does not continue the history, when a value is above a limit, or when the store
-    /// cannot read the record.
-    pub(crate) fn add(&mut self, event: Event) -> Result<&Record, StoreError> {
-        let expected = self.next_revision();
-        if event.revision != expected {
-            return Err(StoreError::WrongRevision { expected, actual: event.revision });
+    /// [`StoreError`] when an event does not continue the history, when a value is above a limit, or when the store
+    /// cannot read a record.
+    pub(crate) fn add(&mut self, events: Vec<Event>) -> Result<(), StoreError> {
+        let mut bytes = 0;
+        for (event, expected) in events.iter().zip(self.next_revision()..) {
+            if event.revision != expected {
+                return Err(StoreError::WrongRevision { expected, actual: event.revision });
+            }
+            bytes += check_values(event)?;
+            self.folded(&event.scope)?;
         }
-        let bytes = check_values(&event)?;
-        self.folded(&event.scope)?;
         self.value_bytes += bytes;
-        self.events.push(event);
-        let event = self.events.last().expect("an event was just added");
-        let folded = self.records.get_mut(&event.scope).expect("the record was just read");
-        folded.apply(event);
-        Ok(&folded.record)
+        for event in &events {
+            self.records.get_mut(&event.scope).expect("the record was just read").apply(event);
+        }
+        self.events.extend(events);
+        Ok(())
     }
 
     pub(crate) fn finish(self) -> Batch {
@@ -119,9 +121,7 @@ impl Batch {
     /// cannot read a record.
     pub fn fold(store: &dyn FeatureStore, events: impl IntoIterator<Item = Event>) -> Result<Self, StoreError> {
         let mut batch = BatchBuilder::new(store);
-        for event in events {
-            batch.add(event)?;
-        }
+        batch.add(events.into_iter().collect())?;
         Ok(batch.finish())
     }
 }
@@ -147,7 +147,8 @@ pub(crate) fn check_values(event: &Event) -> Result<usize, StoreError> {
 fn is_deeper_than(depth: usize, value: &Value) -> bool {
     match value {
         Value::Message(parts) => depth == 0 || parts.values().any(|part| is_deeper_than(depth - 1, part)),
-        Value::Flag(_) | Value::Text(_) | Value::Numbers(_) => false,
+        Value::List(values) => depth == 0 || values.iter().any(|value| is_deeper_than(depth - 1, value)),
+        Value::Flag(_) | Value::Text(_) | Value::Numbers(_) | Value::Integer(_) | Value::Double(_) => false,
     }
 }
 

@@ -3,8 +3,12 @@
 /// The most bytes that one value may take in its stored form.
 pub const VALUE_MAX_BYTES: usize = 32 * 1024;
 
-/// How deep messages may lie within messages in a value. Far deeper ones could be written but not read again.
+/// How deep messages and lists may lie within each other in a value. Far deeper ones could be written but not read
+/// again.
 pub const VALUE_MAX_DEPTH: usize = 8;
+
+/// The most events of a batch, which stand in one segment of the journal and are shown at once.
+pub(crate) const BATCH_MAX_EVENTS: usize = 16_384;
 
 /// What sled may keep in memory where everything is read or written once, in order.
 pub(crate) const SMALL_CACHE_BYTES: u64 = 64 * 1024 * 1024;

@@ -250,15 +250,15 @@ fn writes_count_as_not_accepted_while_the_disk_hangs() {
     let mut until = |expected| *runtime.block_on(accepts.wait_for(|accepts| *accepts == expected)).unwrap();
     for sequence in 1..=2 {
         let gate = store.gate.lock().unwrap();
-        let answer = committer.send(flag(&format!("f{sequence}"))).unwrap();
+        let answer = committer.send(vec![flag(&format!("f{sequence}"))]).unwrap();
         until(false);
         drop(gate);
-        assert_eq!(runtime.block_on(answer).unwrap().unwrap().details.sequence, sequence);
+        assert_eq!(runtime.block_on(answer).unwrap().unwrap().details[0].sequence, sequence);
         until(true);
     }
     let gate = store.gate.lock().unwrap();
     store.failures.lock().unwrap().push_back(Some(broken()));
-    let answer = committer.send(flag("c")).unwrap();
+    let answer = committer.send(vec![flag("c")]).unwrap();
     until(false);
     drop(gate);
     runtime.block_on(answer).unwrap().unwrap_err();

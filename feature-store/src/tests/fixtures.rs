@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use feature_core::{
-    Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch,
-    Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
+    Details, Double, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation,
+    OrganizationId, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
-use crate::{Batch, FeatureStore, StoreError};
+use crate::{Batch, FeatureStore, StoreError, VALUE_MAX_BYTES};
 
 /// Scopes of all levels, some of which differ only in where an id ends.
 pub(crate) fn scopes() -> Vec<Scope> {
@@ -22,6 +22,8 @@ pub(crate) fn scopes() -> Vec<Scope> {
         Scope::Organization(instance("a"), OrganizationId::new("b").unwrap()),
         Scope::User(instance("a"), UserId::new("b").unwrap()),
         Scope::User(instance("ab"), UserId::new("ü").unwrap()),
+        Scope::Definition(None, FeatureKey::new("b").unwrap()),
+        Scope::Definition(Some(instance("a")), FeatureKey::new("b").unwrap()),
     ]
 }
 
@@ -30,6 +32,7 @@ pub(crate) fn values() -> Vec<Value> {
     let parts = [("required", Value::Flag(false)), ("uri", Value::Text("https://a/ü".to_owned()))];
     let parts: BTreeMap<_, _> = parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect();
     let nested = BTreeMap::from([("inner".to_owned(), Value::Message(parts.clone()))]);
+    let double = |number| Value::Double(Double::new(number).unwrap());
     vec![
         Value::Flag(false),
         Value::Flag(true),
@@ -39,7 +42,14 @@ pub(crate) fn values() -> Vec<Value> {
         Value::Numbers(vec![5, 1, -1, i32::MAX, i32::MIN]),
         Value::Message(BTreeMap::new()),
         Value::Message(parts),
-        Value::Message(nested),
+        Value::Message(nested.clone()),
+        Value::Integer(0),
+        Value::Integer(i64::MIN),
+        Value::Integer(i64::MAX),
+        double(0.0),
+        double(-1.5e300),
+        Value::List(vec![]),
+        Value::List(vec![Value::Message(nested), Value::List(vec![Value::Text("ü".to_owned()), double(0.1)])]),
     ]
 }
 
@@ -60,6 +70,8 @@ pub(crate) fn event(revision: u64, scope: &Scope, sequence: u64, values: &[Value
         request_id: format!("request {revision}"),
         organization: OrganizationId::new("home").ok().filter(|_| matches!(scope, Scope::User(..))),
         changes: values.iter().enumerate().map(change).collect(),
+        comment: String::new(),
+        continues: false,
     }
 }
 
@@ -82,6 +94,7 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
         validate_only: false,
         actor: "writer".to_owned(),
         request_id: "request".to_owned(),
+        comment: String::new(),
     }
 }
 
@@ -143,6 +156,36 @@ pub(crate) fn decided(writes: &[Write]) -> Vec<Event> {
         }
     }
     events
+}
+
+/// The place of a scope among [`scopes`].
+pub(crate) fn place(scope: &Scope) -> usize {
+    scopes().iter().position(|known| known == scope).expect("a test that asks writes to no other scope")
+}
+
+/// What a batch of writes brings about, of which the first event has revision `next`: its events, and an answer to each
+/// write. The records, those of all [`scopes`], are as before after an error.
+pub(crate) fn decide_batch(
+    records: &mut [Record],
+    writes: &[Write],
+    now: Timestamp,
+    next: u64,
+) -> Result<(Vec<Event>, Vec<Details>), String> {
+    let mut events = Vec::new();
+    for write in writes {
+        let decided = decide(write, &records[place(&write.scope)], now, next + events.len() as u64);
+        events.extend(decided.map_err(|rejection| rejection.to_string())?);
+    }
+    for change in events.iter().flat_map(|event| &event.changes) {
+        if matches!(&change.new, Some(Value::Text(text)) if text.len() >= VALUE_MAX_BYTES) {
+            return Err(format!("the value of {} takes 32772 bytes, at most 32768 are allowed", change.key));
+        }
+    }
+    let last = events.len().saturating_sub(1);
+    events[..last].iter_mut().for_each(|event| event.continues = true);
+    events.iter().for_each(|event| records[place(&event.scope)].apply(event));
+    let details = |write: &Write| records[place(&write.scope)].details(&write.scope, write.placement.organization());
+    Ok((events, writes.iter().map(details).collect()))
 }
 
 /// Three writes to two scopes, the last of which goes on from the first.

@@ -16,7 +16,7 @@ fn writes_of_one_group_report_the_same_commit() {
     let (committer, mut worker) =
         Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::new(MemoryStore::default()), queue);
     let mut groups_of = |writes: Vec<Write>| {
-        let replies: Vec<_> = writes.into_iter().map(|write| committer.send(write).unwrap()).collect();
+        let replies: Vec<_> = writes.into_iter().map(|write| committer.send(vec![write]).unwrap()).collect();
         let first = worker.waiting.try_recv().unwrap();
         worker.turn(first, Timestamp::from_unix_nanos(1));
         let group = |mut reply: crate::committer::reply::Reply| reply.try_recv().unwrap().ok().map(|it| it.group);

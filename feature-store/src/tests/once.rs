@@ -77,7 +77,7 @@ fn a_record_is_made_once_for_a_write() {
     // Five writes to two scopes, in one group: four of them change something.
     let (one, other) = (&scopes()[1], &scopes()[4]);
     let writes = [(one, "a"), (one, "b"), (other, "a"), (one, "a"), (one, "c")];
-    let send = |(scope, key)| committer.send(write(scope, key, Some(Value::Flag(true)))).unwrap();
+    let send = |(scope, key)| committer.send(vec![write(scope, key, Some(Value::Flag(true)))]).unwrap();
     let mut replies = writes.map(send);
     let first = worker.waiting.try_recv().unwrap();
     worker.turn(first, Timestamp::from_unix_nanos(1));

@@ -41,8 +41,9 @@ use std::{env, thread};
 use run::{Outcome, run};
 
 /// What has to come about in so many seeds as run by default; else the simulation does not test what it should.
-const EXPECTED: [&str; 28] = [
+const EXPECTED: [&str; 29] = [
     "an append was acknowledged",
+    "a batch was acknowledged",
     "an append broke",
     "an append found no space",
     "the process died in an append",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Discontinuity, Event, EventKind, FeatureChange, IdError, InstanceId, OrganizationId, Scope, Timestamp, UserId,
-    Value,
+    Discontinuity, Double, Event, EventKind, FeatureChange, FeatureKey, InstanceId, OrganizationId, Scope, Timestamp,
+    UserId, Value,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,11 @@ struct EventLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     organization: Option<String>,
     changes: Vec<ChangeLine>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    comment: String,
+    /// Whether the next event belongs to the same batch.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    continues: bool,
 }
 
 /// Without any id it is the system.
@@ -37,6 +42,9 @@ struct ScopeLine {
     organization: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    /// The feature whose definition it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    feature: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,6 +72,9 @@ enum ValueLine {
     Text(String),
     Numbers(Vec<i32>),
     Message(BTreeMap<String, ValueLine>),
+    Integer(i64),
+    Double(f64),
+    List(Vec<ValueLine>),
 }
 
 /// Adds the line of an event to a buffer.
@@ -81,6 +92,8 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
         request_id: event.request_id.clone(),
         organization: event.organization.as_ref().map(OrganizationId::to_string),
         changes: event.changes.iter().map(ChangeLine::from).collect(),
+        comment: event.comment.clone(),
+        continues: event.continues,
     };
     write_line(&line, buffer);
 }
@@ -104,6 +117,8 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
         request_id: line.request_id,
         organization: line.organization.map(|id| id_of("organization", &id, OrganizationId::new)).transpose()?,
         changes: line.changes.into_iter().map(FeatureChange::from).collect(),
+        comment: line.comment,
+        continues: line.continues,
     })
 }
 
@@ -118,7 +133,7 @@ pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
     }
 }
 
-fn id_of<T>(field: &str, id: &str, new: impl Fn(&str) -> Result<T, IdError>) -> Result<T, LineError> {
+fn id_of<T, E: ToString>(field: &str, id: &str, new: impl Fn(&str) -> Result<T, E>) -> Result<T, LineError> {
     new(id).map_err(|error| LineError::new(field, &error.to_string()))
 }
 
@@ -129,14 +144,22 @@ impl ScopeLine {
             Some((field, id)) => Some(id_of(&field, &id, InstanceId::new)?),
             None => None,
         };
-        match (instance, id("organization", &self.organization), id("user", &self.user)) {
-            (None, None, None) => Ok(Scope::System),
-            (Some(instance), None, None) => Ok(Scope::Instance(instance)),
-            (Some(instance), Some((field, id)), None) => {
+        match (instance, id("organization", &self.organization), id("user", &self.user), id("feature", &self.feature)) {
+            (None, None, None, None) => Ok(Scope::System),
+            (Some(instance), None, None, None) => Ok(Scope::Instance(instance)),
+            (Some(instance), Some((field, id)), None, None) => {
                 Ok(Scope::Organization(instance, id_of(&field, &id, OrganizationId::new)?))
             }
-            (Some(instance), None, Some((field, id))) => Ok(Scope::User(instance, id_of(&field, &id, UserId::new)?)),
-            _ => Err(LineError::new("scope", "must name nothing, an instance, or one organization or user of one")),
+            (Some(instance), None, Some((field, id)), None) => {
+                Ok(Scope::User(instance, id_of(&field, &id, UserId::new)?))
+            }
+            (instance, None, None, Some((field, key))) => {
+                Ok(Scope::Definition(instance, id_of(&field, &key, FeatureKey::new)?))
+            }
+            _ => Err(LineError::new(
+                "scope",
+                "must name nothing, an instance, one organization or user of one, or a feature",
+            )),
         }
     }
 }
@@ -152,6 +175,10 @@ impl From<&Scope> for ScopeLine {
             }
             Scope::User(instance, user) => {
                 Self { instance: text(instance.as_str()), user: text(user.as_str()), ..Self::default() }
+            }
+            Scope::Definition(instance, key) => {
+                let instance = instance.as_ref().map(InstanceId::to_string);
+                Self { instance, feature: text(key.as_str()), ..Self::default() }
             }
         }
     }
@@ -182,6 +209,9 @@ impl From<&Value> for ValueLine {
             Value::Message(parts) => {
                 Self::Message(parts.iter().map(|(name, part)| (name.clone(), part.into())).collect())
             }
+            Value::Integer(number) => Self::Integer(*number),
+            Value::Double(number) => Self::Double(number.get()),
+            Value::List(values) => Self::List(values.iter().map(Self::from).collect()),
         }
     }
 }
@@ -195,6 +225,9 @@ impl From<ValueLine> for Value {
             ValueLine::Message(parts) => {
                 Self::Message(parts.into_iter().map(|(name, part)| (name, part.into())).collect())
             }
+            ValueLine::Integer(number) => Self::Integer(number),
+            ValueLine::Double(number) => Self::Double(Double::new(number).expect("JSON has finite numbers only")),
+            ValueLine::List(values) => Self::List(values.into_iter().map(Self::from).collect()),
         }
     }
 }

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
-use feature_core::{Record, Scope, Timestamp, decide};
+use feature_core::{Record, Timestamp};
 use uuid::Uuid;
 
 use super::run::Rules;
 use crate::engine::{BaseRecord, Chain, EngineError, Entry, Position};
 use crate::format::encoding::{decode_event, encode_record};
 use crate::format::scope_key;
-use crate::store::fold::check_values;
-use crate::tests::fixtures::scopes;
+use crate::tests::fixtures::{decide_batch, place, scopes};
 use crate::tests::simulation::writes;
 
 pub(super) const STORE: Uuid = Uuid::from_u128(7);
@@ -78,8 +77,7 @@ impl Log {
             let body = &entry.body;
             let Ok(event) = decode_event(revision, body) else { panic!("the log takes events") };
             let mut records = self.records_at(self.end()).to_vec();
-            let place = scopes().iter().position(|scope| *scope == event.scope).expect("no other scope is written");
-            records[place].apply(&event);
+            records[place(&event.scope)].apply(&event);
             let position = Position { revision, chain: self.end().chain.with(revision, body) };
             self.known.insert(key(position.chain), records);
             self.entries.push(Entry { position, body: body.clone() });
@@ -89,14 +87,11 @@ impl Log {
 
     /// Another replica writes something.
     pub(super) fn ghost_writes(&mut self) {
-        let write = writes::any(&mut self.rng).1;
+        let batch = writes::batch(&mut self.rng).1;
         let end = self.end();
-        let record = &self.records_at(end)[place(&write.scope)];
-        let now = Timestamp::from_unix_nanos(self.now);
-        if let Ok(Some(event)) = decide(&write, record, now, end.revision + 1)
-            && check_values(&event).is_ok()
-        {
-            self.compare_and_add(end, &end.entries([event].iter()));
+        let (mut records, now) = (self.records_at(end).to_vec(), Timestamp::from_unix_nanos(self.now));
+        if let Ok((events, _)) = decide_batch(&mut records, &batch, now, end.revision + 1) {
+            self.compare_and_add(end, &end.entries(events.iter()));
         }
     }
 
@@ -126,6 +121,10 @@ impl Log {
     pub(super) fn take_back(&mut self) {
         let length = self.rng.usize(..=self.entries.len());
         self.entries.truncate(length);
+        // A transaction is there as a whole.
+        while self.entries.last().is_some_and(|last| last.event().expect("the log has events").continues) {
+            self.entries.pop();
+        }
         self.on_their_way.clear();
         // A backup has a base of its own time. The simulation lets it begin anew.
         (self.kept_from, self.folded) = (1, 0);
@@ -148,10 +147,6 @@ impl Log {
         self.tally.push("the log was out of reach");
         EngineError { reason: "connection refused".to_owned() }
     }
-}
-
-pub(super) fn place(scope: &Scope) -> usize {
-    scopes().iter().position(|known| known == scope).expect("the simulation writes to no other scope")
 }
 
 fn key(chain: Chain) -> [u8; 16] {

@@ -19,7 +19,7 @@ use crate::committer::reply::NoEventLoops;
 use crate::committer::{NoObserver, Worker};
 use crate::engine::Position;
 use crate::tests::simulation::writes;
-use crate::{CommitError, Committed, Committer, MemoryStore, Replica, StoreError};
+use crate::{CommitError, CommittedBatch, Committer, MemoryStore, Replica, StoreError};
 use checks::times_written;
 
 /// The steps of a run.
@@ -89,12 +89,15 @@ struct Run {
     tally: Vec<&'static str>,
 }
 
+/// What a batch of writes comes to.
+type Answer = Result<CommittedBatch, CommitError>;
+
 struct Process {
     connection: Arc<Connection>,
     replica: Arc<Replica>,
     committer: Committer,
     worker: Worker,
-    waiting: Vec<(Write, Receiver<Result<Committed, CommitError>>)>,
+    waiting: Vec<(Vec<Write>, Receiver<Answer>)>,
     /// The end of the log before each beat.
     ends: Vec<(Instant, Position)>,
 }
@@ -149,13 +152,14 @@ impl Run {
     }
 
     fn send(&mut self, number: usize) {
-        let (line, mut write) = writes::any(&mut self.rng);
+        let (line, mut batch) = writes::batch(&mut self.rng);
         self.writes += 1;
-        write.request_id = format!("request {}", self.writes);
-        self.note(format!("{number} gets {}: {line}", write.request_id));
+        let id = format!("request {}", self.writes);
+        batch.iter_mut().for_each(|write| write.request_id = id.clone());
+        self.note(format!("{number} gets {id}: {line}"));
         let process = &mut self.processes[number];
-        if let Ok(reply) = process.committer.send(write.clone()) {
-            process.waiting.push((write, reply));
+        if let Ok(reply) = process.committer.send(batch.clone()) {
+            process.waiting.push((batch, reply));
         }
     }
 
@@ -165,11 +169,11 @@ impl Run {
         let Ok(first) = process.worker.waiting.try_recv() else { return Ok(()) };
         process.worker.turn(first, now);
         let answer =
-            |(write, mut reply): (Write, Receiver<_>)| (write, reply.try_recv().expect("every write has its reply"));
-        let answers: Vec<(Write, Result<Committed, CommitError>)> = process.waiting.drain(..).map(answer).collect();
+            |(batch, mut reply): (_, Receiver<_>)| (batch, reply.try_recv().expect("every batch has its reply"));
+        let answers: Vec<(Vec<Write>, Answer)> = process.waiting.drain(..).map(answer).collect();
         self.note(format!("{number} answers {}", outcomes(&answers)));
         let group = answers.iter().find_map(|(_, answer)| answer.as_ref().ok().map(|committed| committed.group));
-        match (group, answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected(_))))) {
+        match (group, answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected { .. })))) {
             (Some(group), _) => self.check_answers(&answers, group.revision, now)?,
             // All were rejected: the answers are about the end of the log.
             (None, true) => {
@@ -182,9 +186,10 @@ impl Run {
             let log = self.log();
             (log.cuts, times_written(&log))
         };
-        for (write, answer) in answers {
+        for (batch, answer) in answers {
+            let id = batch[0].request_id.clone();
             let promise = match answer {
-                Ok(_) if written.contains_key(&write.request_id) => Promise::Written(cuts),
+                Ok(_) if written.contains_key(&id) => Promise::Written(cuts),
                 // It found everything as requested.
                 Ok(_) => Promise::Refused,
                 Err(CommitError::Store(StoreError::OutcomeUnknown { .. })) => {
@@ -193,7 +198,7 @@ impl Run {
                 }
                 Err(_) => Promise::Refused,
             };
-            self.promised.insert(write.request_id, promise);
+            self.promised.insert(id, promise);
         }
         Ok(())
     }
@@ -240,10 +245,13 @@ impl Run {
     }
 }
 
-fn outcomes(answers: &[(Write, Result<Committed, CommitError>)]) -> String {
-    let line = |(write, answer): &(Write, Result<Committed, CommitError>)| match answer {
-        Ok(committed) => format!("{}: sequence {}", write.request_id, committed.details.sequence),
-        Err(error) => format!("{}: {error}", write.request_id),
+fn outcomes(answers: &[(Vec<Write>, Answer)]) -> String {
+    let line = |(batch, answer): &(Vec<Write>, Answer)| match answer {
+        Ok(committed) => {
+            let sequences: Vec<_> = committed.details.iter().map(|details| details.sequence).collect();
+            format!("{}: sequences {sequences:?}", batch[0].request_id)
+        }
+        Err(error) => format!("{}: {error}", batch[0].request_id),
     };
     answers.iter().map(line).collect::<Vec<_>>().join("; ")
 }

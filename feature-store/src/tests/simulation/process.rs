@@ -19,7 +19,7 @@ use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
 use crate::store::limits::Sizes;
 use crate::store::write_behind::WriteBehind;
-use crate::{CommitError, Committed, Committer, FeatureStore, JournalStore, Versioned};
+use crate::{CommitError, CommittedBatch, Committer, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.
 pub(super) const SIZES: Sizes = Sizes { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
@@ -34,17 +34,17 @@ pub(super) struct Process {
     write_behind: Arc<WriteBehind>,
     committer: Committer,
     worker: Worker,
-    waiting: Vec<(Write, Reply)>,
+    waiting: Vec<(Vec<Write>, Reply)>,
     pub(super) reader: Arc<Reader>,
     /// The whole history that the journal had at the start.
     pub(super) found: Vec<Event>,
 }
 
-type Reply = Receiver<Result<Committed, CommitError>>;
+type Reply = Receiver<Result<CommittedBatch, CommitError>>;
 
 /// The outcome of a turn of the committer.
 pub(super) struct Turn {
-    pub(super) answers: Vec<Result<Details, CommitError>>,
+    pub(super) answers: Vec<Result<Vec<Details>, CommitError>>,
     /// What a reader saw meanwhile, in this order.
     pub(super) sights: Vec<Sight>,
 }
@@ -86,15 +86,15 @@ impl Process {
         self.write_behind.revision() - self.projection.revision()
     }
 
-    /// Queues a write, or says that the queue is full.
-    pub(super) fn send(&mut self, write: Write) -> Result<(), CommitError> {
-        let reply = self.committer.send(write.clone())?;
-        self.waiting.push((write, reply));
+    /// Queues a batch of writes, or says that the queue is full.
+    pub(super) fn send(&mut self, batch: Vec<Write>) -> Result<(), CommitError> {
+        let reply = self.committer.send(batch.clone())?;
+        self.waiting.push((batch, reply));
         Ok(())
     }
 
-    pub(super) fn waiting(&self) -> Vec<Write> {
-        self.waiting.iter().map(|(write, _)| write.clone()).collect()
+    pub(super) fn waiting(&self) -> Vec<Vec<Write>> {
+        self.waiting.iter().map(|(batch, _)| batch.clone()).collect()
     }
 
     /// The committer takes its turn, while a reader looks all the time.
@@ -103,7 +103,7 @@ impl Process {
         let (disk, reader, worker) = (self.disk.clone(), &self.reader, &mut self.worker);
         let ((), sights) = watched(&disk, reader, || worker.turn(first, now));
         let answer = |(_, mut reply): (_, Reply)| {
-            let committed = reply.try_recv().expect("every write has its reply")?;
+            let committed = reply.try_recv().expect("every batch has its reply")?;
             Ok(committed.details)
         };
         Turn { answers: self.waiting.drain(..).map(answer).collect(), sights }

@@ -3,7 +3,7 @@
 mod restart;
 
 use fastrand::Rng;
-use feature_core::{Event, Timestamp};
+use feature_core::{Details, Event, Timestamp};
 
 use super::disk::{Disk, Fault};
 use super::model::{Expected, Model};
@@ -145,10 +145,10 @@ impl Run {
 
     fn send(&mut self, process: &mut Process) -> Kept {
         for _ in 0..self.rng.usize(1..=3) {
-            let (line, write) = writes::any(&mut self.rng);
+            let (line, batch) = writes::batch(&mut self.rng);
             self.note(line);
             let full = process.waiting().len() == 4;
-            match process.send(write) {
+            match process.send(batch) {
                 Ok(()) => ensure!(!full, "the queue takes more than it should"),
                 Err(CommitError::QueueFull) if full => self.tally("the queue was full"),
                 Err(error) => return Err(format!("not queued: {error}")),
@@ -177,13 +177,17 @@ impl Run {
         let told: Vec<_> = answers.iter().map(|answer| answer.clone().map_err(|error| error.to_string())).collect();
         for answer in &told {
             self.note(match answer {
-                Ok(details) => format!("  -> {:?} {:?}", details.sequence, details.changed),
+                Ok(details) => {
+                    let line = |details: &Details| format!("{:?} {:?}", details.sequence, details.changed);
+                    format!("  -> {}", details.iter().map(line).collect::<Vec<_>>().join(", "))
+                }
                 Err(error) => format!("  -> {error}"),
             });
         }
         let committed = after.history.len() > self.model.history.len();
         if told == expected && !self.failed && !self.projection_failed {
             self.tally_if("an append was acknowledged", committed);
+            self.tally_if("a batch was acknowledged", after.history.iter().any(|event| event.continues));
             self.tally_if("a write was rejected", told.iter().any(Result::is_err));
             self.model = after;
             return Ok(());

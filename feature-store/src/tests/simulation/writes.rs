@@ -1,4 +1,4 @@
-//! Random writes for the simulation, each with a line for the trace.
+//! Random writes for the simulation, alone and in batches, each with a line for the trace.
 
 use fastrand::Rng;
 use feature_core::{Operation, OrganizationId, Placement, Value, Write};
@@ -7,7 +7,7 @@ use crate::VALUE_MAX_BYTES;
 use crate::tests::fixtures::{scopes, values, write};
 
 /// A write to one of a few scopes, so that writes of a group often meet.
-pub(in crate::tests) fn any(rng: &mut Rng) -> (String, Write) {
+fn any(rng: &mut Rng) -> (String, Write) {
     let scopes = scopes();
     let scope = &scopes[rng.usize(..scopes.len())];
     let key = ["a", "b"][rng.usize(..2)];
@@ -39,5 +39,22 @@ pub(in crate::tests) fn any(rng: &mut Rng) -> (String, Write) {
         write.validate_only = true;
         line += ", only to validate";
     }
+    if rng.u8(..10) == 0 {
+        write.comment = "because".to_owned();
+        line += ", with a comment";
+    }
     (line, write)
+}
+
+/// A batch of writes to different scopes, in most cases of one write.
+pub(in crate::tests) fn batch(rng: &mut Rng) -> (String, Vec<Write>) {
+    let (mut lines, mut writes) = (Vec::new(), Vec::<Write>::new());
+    for _ in 0..[1, 1, 1, 4][rng.usize(..4)] {
+        let (line, write) = any(rng);
+        if writes.iter().all(|earlier| earlier.scope != write.scope) {
+            lines.push(line);
+            writes.push(write);
+        }
+    }
+    (lines.join(" and "), writes)
 }

@@ -1,17 +1,19 @@
 //! Replicas in folders, with their feeds, over a real PostgreSQL.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use feature_core::Value;
+use feature_core::{Event, Value};
 
 use super::PATIENCE;
 use super::cluster::Cluster;
-use crate::engine::{Engine, Entry, Position};
+use crate::engine::{Append, Engine, Entry, Position};
 use crate::replica::feed::Feed;
+use crate::replica::page::Page;
 use crate::store::limits::SIZES;
 use crate::tests::fixtures::{append, event, history, records, scopes};
 use crate::{FeatureStore, JournalStore, OpenReplica, Replica, StoreError};
@@ -145,6 +147,28 @@ fn a_new_replica_begins_from_the_base_when_old_events_were_dropped() {
     append_some(&other.replica, 1);
     one.replica.follow().unwrap();
     assert_eq!(one.view.revision(), 31);
+}
+
+#[test]
+fn a_page_ends_where_a_batch_ends() {
+    let cluster = Cluster::start();
+    let engine = cluster.engine(&cluster.database());
+    let add = |revisions: RangeInclusive<u64>, continues: RangeInclusive<u64>| {
+        let base = engine.head().unwrap().end;
+        let events = history(revisions).into_iter();
+        let events = events.map(|event| Event { continues: continues.contains(&event.revision), ..event });
+        assert_eq!(engine.append(base, &base.entries(events.collect::<Vec<_>>().iter())).unwrap(), Append::Added);
+    };
+    // The events from 3 to 20 are a batch, and the end of another one is yet to come.
+    add(1..=25, 3..=19);
+    add(26..=28, 26..=28);
+    for limit in 1..30 {
+        let page = Page::read(&*engine, 1, limit).unwrap();
+        let revisions: Vec<_> = page.entries.iter().map(|entry| entry.position.revision).collect();
+        let end = revisions.len() as u64;
+        assert_eq!(revisions, (1..=end).collect::<Vec<_>>(), "limit {limit}");
+        assert!(end >= limit.min(25) as u64 && !(3..20).contains(&end) && end <= 25, "limit {limit}: {end}");
+    }
 }
 
 #[test]

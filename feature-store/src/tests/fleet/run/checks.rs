@@ -2,29 +2,24 @@
 
 use std::collections::HashMap;
 
-use feature_core::{Timestamp, Write, decide};
+use feature_core::{Timestamp, Write};
 
-use super::{Kept, Promise, Run};
-use crate::engine::Position;
+use super::{Answer, Kept, Promise, Run};
+use crate::engine::{Entry, Position};
 use crate::format::encoding::{decode_event, decode_record};
 use crate::format::scope_key;
-use crate::tests::fixtures::records;
-use crate::tests::fleet::log::{Log, STORE, place};
-use crate::{CommitError, Committed, FeatureStore, StoreError};
+use crate::tests::fixtures::{decide_batch, place, records};
+use crate::tests::fleet::log::{Log, STORE};
+use crate::{CommitError, FeatureStore};
 
 impl Run {
     /// Checks that the answers of a group are those which the log gives: the group's events end at `revision`, and all
     /// of its writes were decided upon what was there before them.
-    pub(super) fn check_answers(
-        &mut self,
-        answers: &[(Write, Result<Committed, CommitError>)],
-        revision: u64,
-        now: Timestamp,
-    ) -> Kept {
+    pub(super) fn check_answers(&mut self, answers: &[(Vec<Write>, Answer)], revision: u64, now: Timestamp) -> Kept {
         let log = self.log.lock().expect("a failed check ends the run");
         let is_own = |entry: &&crate::Entry| {
             let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
-            answers.iter().any(|(write, _)| write.request_id == event.request_id)
+            answers.iter().any(|(batch, _)| batch[0].request_id == event.request_id)
         };
         let Some(until) = log.entries.get(..revision as usize) else {
             return Err(format!("answered with revision {revision}, and the log ends before"));
@@ -37,22 +32,16 @@ impl Run {
         let base = if before == 0 { Position::start(STORE) } else { until[before - 1].position };
         let mut records = log.records_at(base).to_vec();
         let mut next = base.revision + 1;
-        for (write, answer) in answers {
-            let record = &mut records[place(&write.scope)];
-            let expected = match decide(write, record, now, next) {
-                _ if matches!(answer, Err(CommitError::Store(StoreError::ValueTooLarge { .. }))) => continue,
-                Ok(event) => {
-                    if let Some(event) = event {
-                        record.apply(&event);
-                        next += 1;
-                    }
-                    Ok(record.details(&write.scope, write.placement.organization()))
-                }
-                Err(rejection) => Err(rejection.to_string()),
-            };
+        for (batch, answer) in answers {
+            let decided = decide_batch(&mut records, batch, now, next);
+            let expected = decided.map(|(events, details)| {
+                next += events.len() as u64;
+                self.tally.extend((events.len() > 1).then_some("a batch was acknowledged"));
+                details
+            });
             let answered = answer.clone().map(|committed| committed.details).map_err(|error| error.to_string());
             if answered != expected {
-                return Err(format!("answered {answered:?} to {} instead of {expected:?}", write.request_id));
+                return Err(format!("answered {answered:?} to {} instead of {expected:?}", batch[0].request_id));
             }
         }
         self.tally.push(if events > 0 {
@@ -60,7 +49,7 @@ impl Run {
         } else {
             "an answer without an event was confirmed"
         });
-        if answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected(_)))) {
+        if answers.iter().any(|(_, answer)| matches!(answer, Err(CommitError::Rejected { .. }))) {
             self.tally.push("a write was rejected");
         }
         Ok(())
@@ -73,6 +62,10 @@ impl Run {
             let position = process.replica.position();
             if process.replica.revision() != position.revision {
                 return Err(format!("{number} shows another revision than that of {position:?}"));
+            }
+            let shown = log.entries.get(position.revision.wrapping_sub(1) as usize);
+            if shown.is_some_and(|entry| entry.position == position && continues(entry)) {
+                return Err(format!("{number} shows a part of a batch"));
             }
             if records(&*process.replica) != log.records_at(position) {
                 return Err(format!("{number} shows other records than those of {position:?}"));
@@ -103,12 +96,16 @@ impl Run {
     }
 }
 
-/// How often each request is in the log.
+/// How often each request is in the log. A batch counts once.
 pub(super) fn times_written(log: &Log) -> HashMap<String, usize> {
     let mut times = HashMap::new();
-    for entry in &log.entries {
+    for entry in log.entries.iter().filter(|entry| !continues(entry)) {
         let event = decode_event(entry.position.revision, &entry.body).expect("the log has events");
         *times.entry(event.request_id).or_default() += 1;
     }
     times
+}
+
+fn continues(entry: &Entry) -> bool {
+    entry.event().expect("the log has events").continues
 }

@@ -87,8 +87,8 @@ impl Run {
     }
 
     pub(super) fn restart(&mut self, number: usize) -> Kept {
-        for (write, _) in &self.processes[number].waiting {
-            self.promised.insert(write.request_id.clone(), Promise::Refused);
+        for (batch, _) in &self.processes[number].waiting {
+            self.promised.insert(batch[0].request_id.clone(), Promise::Refused);
         }
         self.start_over(number)
     }
