@@ -71,6 +71,7 @@ fn rights_bound_to_an_instance_or_organization_count_only_at_home() {
             Scope::Instance(instance) => instance.to_string(),
             Scope::Organization(instance, id) => format!("{instance}/{id}"),
             Scope::User(instance, id) => format!("{instance}/{id}"),
+            Scope::Definition(..) => panic!("no call of this API has the scope {scope:?}"),
         });
         assert_eq!(scope, expected, "{:?} with {roles} on {level:?}, naming {named:?}", who.instance);
     }

@@ -31,6 +31,7 @@ pub fn write(scope: Scope, set: SetUserFeatureRequest, schema: &Schema) -> Write
         validate_only: false,
         actor: "operator".to_owned(),
         request_id: "3f1c2b9d6f10-1".to_owned(),
+        comment: String::new(),
     }
 }
 

@@ -249,6 +249,7 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
         CommitError::Store(error) => error.into(),
         // Closed or ended by a defect: the store cannot be written any more in both cases.
         CommitError::Closed => Failure::StoreUnavailable,
+        CommitError::ScopeRepeated { .. } | CommitError::BatchTooLarge => unreachable!("a Set has one write"),
     }
 }
 

@@ -59,12 +59,13 @@ fn a_write_may_be_decided_upon_entries_that_are_just_being_shown() {
     let (go_on, goes_on) = channel();
     let view = Paused { view: MemoryStore::default(), shows, goes_on: Mutex::new(goes_on) };
     let replica = Replica::new((Uuid::nil(), STORE), connection(), Arc::new(view), start);
+    let replica = &replica;
     thread::scope(|scope| {
         scope.spawn(|| replica.follow().unwrap());
         shown.recv().unwrap();
         drop(shown);
-        let batch = Batch::fold(&replica, history([2])).unwrap();
-        let write = scope.spawn(|| replica.append(&batch));
+        let batch = Batch::fold(replica, history([2])).unwrap();
+        let write = scope.spawn(move || replica.append(&batch));
         // A write that does not wait is over soon.
         for _ in 0..10_000 {
             if write.is_finished() {
