@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 pub mod continuity;
+pub mod definition;
+pub mod evaluate;
 pub mod event;
 pub mod feature;
 pub mod id;
@@ -19,11 +21,13 @@ pub mod value;
 pub mod write;
 
 pub use continuity::{Discontinuity, check_continuity};
+pub use definition::{Constraints, Definition, DefinitionError, State, ValueType, Violation, Visibility};
+pub use evaluate::{Evaluation, LevelOutcome, evaluate};
 pub use event::{Event, EventKind, FeatureChange};
 pub use feature::{FeatureKey, FeatureSet, KeyError, Kind, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};
 pub use layer::Layer;
-pub use patch::{Patch, PatchError};
+pub use patch::{ExactPatchError, Patch, PatchError};
 pub use record::{Details, Record};
 pub use resolve::{Resolved, resolve};
 pub use scope::{Level, Scope};

@@ -1,5 +1,6 @@
 //! The values that a level can set a feature to.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The value of a feature, or of a part of a feature.
@@ -42,3 +43,15 @@ impl Double {
 }
 
 impl Eq for Double {}
+
+impl PartialOrd for Double {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Double {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
