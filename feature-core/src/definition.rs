@@ -1,9 +1,9 @@
 //! Definitions: what a feature is that its users have made themselves.
 //!
 //! A definition is a layer like any other: each of its fields is an entry of the layer of [`Scope::Definition`], under
-//! the field's name in the protobuf message. So it is patched, recorded and read back like settings, its sequence is its
-//! version, and its history names the fields that changed. Here are the fields that decide about values; all others,
-//! such as the description, only pass through.
+//! the field's name in the protobuf message. So it is patched, recorded and read back like settings, its sequence is
+//! its version, and its history names the fields that changed. Here are the fields that decide about values; all
+//! others, such as the description, only pass through.
 //!
 //! [`Scope::Definition`]: crate::Scope::Definition
 

@@ -77,8 +77,7 @@ impl Patch {
 
     /// A patch that sets and unsets features by their keys.
     ///
-    /// `replace_all`: also unsets every feature that is neither set nor unset, whatever the layer has when the patch is
-    /// applied.
+    /// `replace_all`: also unsets every other feature that the layer has when the patch is applied.
     ///
     /// # Errors
     /// [`ExactPatchError`]; with `replace_all`, a patch without keys unsets all.
