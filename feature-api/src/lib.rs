@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod json_value;
 pub mod request;
 pub mod response;
 mod rules;

@@ -97,7 +97,9 @@ pub(crate) fn answer(feature: &FeatureFields, resolved: Option<(&Value, Level)>)
                 let part = match part {
                     Value::Flag(enabled) => FieldValue::Bool(*enabled),
                     Value::Text(text) => FieldValue::String(text.clone()),
-                    _ => continue,
+                    Value::Numbers(_) | Value::Message(_) | Value::Integer(_) | Value::Double(_) | Value::List(_) => {
+                        continue;
+                    }
                 };
                 // Skips a part that this binary does not have, or has with another kind.
                 let _not_shown = answer.try_set_field_by_name(name, part);

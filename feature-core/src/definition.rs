@@ -60,7 +60,7 @@ pub enum State {
 pub struct Definition {
     /// The type of its values, which stays once a value was set.
     pub value_type: ValueType,
-    /// What values have to be beside of this type.
+    /// What values have to be besides being of this type.
     pub constraints: Constraints,
     /// The value where no level sets one.
     pub default_value: Value,

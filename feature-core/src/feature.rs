@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// The most characters of a key.
+/// The most characters of an own feature's key.
 pub const KEY_MAX_CHARS: usize = 128;
 
 /// The key of a feature, the same on all levels. The key of a built-in feature is its field name in the protobuf
@@ -13,7 +13,7 @@ pub const KEY_MAX_CHARS: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FeatureKey(Arc<str>);
 
-/// Why a text is not a key.
+/// Why a text is not the key of an own feature.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text does not begin with a letter.
@@ -28,24 +28,6 @@ pub enum KeyError {
 }
 
 impl FeatureKey {
-    /// Accepts a letter and up to 127 further letters, digits, dots, underscores and hyphens, all of ASCII.
-    ///
-    /// # Errors
-    /// [`KeyError`] says what is wrong with the text.
-    pub fn new(text: &str) -> Result<Self, KeyError> {
-        if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
-            return Err(KeyError::Start);
-        }
-        let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-        if let Some(position) = text.chars().position(|character| !is_allowed(character)) {
-            return Err(KeyError::Character(position));
-        }
-        if text.len() > KEY_MAX_CHARS {
-            return Err(KeyError::TooLong(text.len()));
-        }
-        Ok(Self(text.into()))
-    }
-
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -67,6 +49,41 @@ impl Borrow<str> for FeatureKey {
 impl fmt::Display for FeatureKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The key of a feature that users define, whose form is checked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnKey(FeatureKey);
+
+impl OwnKey {
+    /// Accepts a letter and up to 127 further letters, digits, dots, underscores and hyphens, all of ASCII.
+    ///
+    /// # Errors
+    /// [`KeyError`] says what is wrong with the text.
+    pub fn new(text: &str) -> Result<Self, KeyError> {
+        if !text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(KeyError::Start);
+        }
+        let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        if let Some(position) = text.chars().position(|character| !is_allowed(character)) {
+            return Err(KeyError::Character(position));
+        }
+        if text.len() > KEY_MAX_CHARS {
+            return Err(KeyError::TooLong(text.len()));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The key of the feature in layers.
+    pub fn key(&self) -> &FeatureKey {
+        &self.0
+    }
+}
+
+impl fmt::Display for OwnKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

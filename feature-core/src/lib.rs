@@ -24,7 +24,7 @@ pub use continuity::{Discontinuity, check_continuity};
 pub use definition::{Constraints, Definition, DefinitionError, State, ValueType, Violation, Visibility};
 pub use evaluate::{Evaluation, LevelOutcome, evaluate};
 pub use event::{Event, EventKind, FeatureChange};
-pub use feature::{FeatureKey, FeatureSet, KeyError, Kind, Presence};
+pub use feature::{FeatureKey, FeatureSet, KeyError, Kind, OwnKey, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};
 pub use layer::Layer;
 pub use patch::{ExactPatchError, Patch, PatchError};

@@ -1,6 +1,6 @@
 //! The four levels and their scopes. A scope is the address of one layer.
 
-use crate::feature::FeatureKey;
+use crate::feature::OwnKey;
 use crate::id::{InstanceId, OrganizationId, UserId};
 
 /// A level of settings, from the least to the most specific. A later level overrides an earlier one.
@@ -46,7 +46,7 @@ pub enum Scope {
     /// One user of an instance.
     User(InstanceId, UserId),
     /// The definition of a feature, which the system makes for all, or an instance for itself.
-    Definition(Option<InstanceId>, FeatureKey),
+    Definition(Option<InstanceId>, OwnKey),
 }
 
 impl Scope {
@@ -67,7 +67,7 @@ impl Scope {
             Scope::Instance(instance) => Some(instance.as_str()),
             Scope::Organization(_, organization) => Some(organization.as_str()),
             Scope::User(_, user) => Some(user.as_str()),
-            Scope::Definition(_, key) => Some(key.as_str()),
+            Scope::Definition(_, key) => Some(key.key().as_str()),
         }
     }
 

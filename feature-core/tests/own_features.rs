@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use feature_core::{
     Constraints, Definition, DefinitionError, Double, ExactPatchError, FeatureKey, KeyError, Layer, Level,
-    LevelOutcome, Patch, State, Value, ValueType, Violation, Visibility, evaluate,
+    LevelOutcome, OwnKey, Patch, State, Value, ValueType, Violation, Visibility, evaluate,
 };
 use proptest::prelude::*;
 
@@ -63,7 +63,7 @@ fn a_key_begins_with_a_letter_and_has_at_most_128_characters() {
         ("a".repeat(129), Err(KeyError::TooLong(129))),
     ];
     for (key, expected) in table {
-        assert_eq!(FeatureKey::new(&key).map(|_| ()), expected, "{key:?}");
+        assert_eq!(OwnKey::new(&key).map(|_| ()), expected, "{key:?}");
     }
 }
 
@@ -95,6 +95,7 @@ fn a_field_of_a_newer_binary_is_not_misread() {
         ("constraints", Value::Message([("prime".to_owned(), Value::Flag(true))].into()), "constraints"),
         ("constraints", Value::Message([("max_items".to_owned(), Value::Integer(-1))].into()), "constraints.max_items"),
         ("variants", text("on"), "variants"),
+        ("rollout", Value::Integer(50), "of a newer binary"),
     ];
     for (field, value, named) in table {
         let changed = without(&seats(), field).into_iter().chain([(FeatureKey::from(field), value)]).collect();
@@ -192,10 +193,13 @@ fn the_most_specific_valid_entry_of_an_allowed_level_decides() {
     assert_eq!(evaluate(&archived, &[], |_| true, |_, _| {}), None);
 }
 
+/// Keys with numbers.
+type Entries<'a> = &'a [(&'a str, i64)];
+
 #[test]
 fn an_exact_patch_sets_unsets_and_leaves_the_rest() {
     let before = layer(&[("a", Value::Integer(1)), ("b", Value::Integer(2)), ("c", Value::Integer(3))]);
-    let table: [(&[(&str, i64)], &[&str], bool, Result<&[(&str, i64)], ExactPatchError>); 8] = [
+    let table: [(Entries<'_>, &[&str], bool, Result<Entries<'_>, ExactPatchError>); 8] = [
         // (set, unset, replace all, the layer afterwards or why not)
         (&[("a", 9)], &[], false, Ok(&[("a", 9), ("b", 2), ("c", 3)])),
         (&[("d", 4)], &["b"], false, Ok(&[("a", 1), ("c", 3), ("d", 4)])),
@@ -206,7 +210,7 @@ fn an_exact_patch_sets_unsets_and_leaves_the_rest() {
         (&[], &[], false, Err(ExactPatchError::NoChanges)),
         (&[("b", 1)], &["a", "b"], true, Err(ExactPatchError::SetAndUnset(1))),
     ];
-    let of = |entries: &[(&str, i64)]| {
+    let of = |entries: Entries<'_>| {
         layer(&entries.iter().map(|(key, number)| (*key, Value::Integer(*number))).collect::<Vec<_>>())
     };
     for (set, unset, replace_all, expected) in table {

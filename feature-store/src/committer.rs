@@ -45,8 +45,10 @@ pub enum CommitError {
         /// The second of them in its batch, counted from 0.
         index: usize,
     },
-    /// A batch has too many writes. Nothing was written.
-    #[error("a batch has at most {BATCH_MAX_EVENTS} writes")]
+    /// A batch has too many writes or too large values. Nothing was written.
+    #[error(
+        "a batch has at most {BATCH_MAX_EVENTS} writes, whose values, the earlier ones included, take at most 4 MiB"
+    )]
     BatchTooLarge,
     /// Too many writes are waiting. Nothing was written; a later attempt may succeed.
     #[error("too many writes are waiting")]
@@ -81,7 +83,7 @@ pub struct CommittedBatch {
 /// A group of writes that was committed.
 #[derive(Debug, Clone, Copy)]
 pub struct GroupCommit {
-    /// How many writes it had, refused ones included. A batch counts once.
+    /// How many writes it had, refused ones included.
     pub writes: usize,
     /// The revision of the store after it.
     pub revision: u64,
@@ -175,6 +177,9 @@ impl Committer {
     /// # Errors
     /// [`CommitError`], as for [`Committer::commit`]. One write that is refused refuses the batch.
     pub async fn commit_batch(&self, writes: Vec<Write>) -> Result<CommittedBatch, CommitError> {
+        if writes.len() > BATCH_MAX_EVENTS {
+            return Err(CommitError::BatchTooLarge);
+        }
         self.send(writes)?.await.unwrap_or(Err(CommitError::Closed))
     }
 

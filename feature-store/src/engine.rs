@@ -71,8 +71,8 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it may have been added.
     fn revoke(&self, entry: &str) -> Result<(), EngineError>;
 
-    /// Gives up the database that answers reads: writes do not lead there. The next calls look for another one, unless
-    /// reads were on their way to another one anyway.
+    /// Gives up the database that has answered the last read: writes do not lead there. The next calls look for another
+    /// one. If all connections have left that database already, it does nothing.
     fn leave_reads(&self) {}
 
     /// Records of the base after this scope's key, in the order of the keys, at most `limit`. The base has all events

@@ -9,7 +9,7 @@ use feature_core::{FeatureKey, Scope};
 
 use crate::files::FileError;
 use crate::format::scope_key;
-use crate::store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use crate::store::limits::{COMMENT_MAX_BYTES, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 
 pub use opening::OpenError;
 
@@ -54,6 +54,12 @@ pub enum StoreError {
     ValueTooDeep {
         /// The feature.
         key: FeatureKey,
+    },
+    /// The comment on a write is too large. Nothing was written.
+    #[error("the comment takes {bytes} bytes, at most {COMMENT_MAX_BYTES} are allowed")]
+    CommentTooLarge {
+        /// Its size in bytes.
+        bytes: usize,
     },
     /// The file system is nearly full. Nothing was written; writes are accepted again when there is space.
     #[error(
@@ -136,6 +142,7 @@ impl StoreError {
             Self::WrongRevision { .. }
             | Self::ValueTooLarge { .. }
             | Self::ValueTooDeep { .. }
+            | Self::CommentTooLarge { .. }
             | Self::DiskFull { .. }
             | Self::Overtaken
             | Self::Unreachable { .. }

@@ -32,8 +32,8 @@ use page::Page;
 pub use chains::CHAIN_PREFIX;
 pub(crate) use opening::STORE;
 
-/// The most entries that are read at once.
-const PAGE: usize = 1_000;
+/// The most entries that are read at once. In tests so few that pages end within batches.
+const PAGE: usize = if cfg!(test) { 5 } else { 1_000 };
 
 /// The most entries of revoked tokens that are read at once.
 const REVOCATIONS_PAGE: usize = 10_000;
@@ -169,7 +169,7 @@ impl Replica {
             return Ok(());
         } else if kept_from > mine + 1 {
             format!("it keeps events from revision {kept_from} on, and this replica has read up to {mine}")
-        } else if has_position || (kept_from == mine + 1 && end > mine) {
+        } else if has_position || (kept_from == mine + 1 && end > mine && !self.is_other_history(applied, head.end)?) {
             // The log has grown since it was read, or reads and writes lead to two databases.
             if head.end != applied {
                 self.engine.leave_reads();
@@ -179,6 +179,15 @@ impl Replica {
             format!("it was taken back: it ends at revision {end}, and this replica has read another one up to {mine}")
         };
         Err(StoreError::CannotFollow { reason })
+    }
+
+    /// Whether the log up to `end`, which a write has proved, goes on from something else than `applied`, whose own
+    /// entry was dropped.
+    fn is_other_history(&self, applied: Position, end: Position) -> Result<bool, StoreError> {
+        let (next, last) = (self.engine.read(applied.revision + 1, 1)?, self.engine.read(end.revision, 1)?);
+        let is_proved = last.first().is_some_and(|last| last.position == end);
+        let is_next = |next: &Entry| next.position.revision == applied.revision + 1;
+        Ok(is_proved && next.first().is_some_and(|next| is_next(next) && !applied.is_followed_by(next)))
     }
 
     /// Reads show less of the log than a write has: they lead to another database, which is left.

@@ -5,7 +5,7 @@ use std::fmt;
 use super::ValueType;
 use crate::value::{Double, Value};
 
-/// What the values of a feature have to be beside of its type. Without any field, everything of the type is a value.
+/// What the values of a feature have to be besides being of its type. Without any field, all of its type are allowed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Constraints {
     /// The only values; empty for any. In a list, those of each element.
@@ -38,7 +38,7 @@ pub enum Violation {
 }
 
 impl Constraints {
-    /// Every constraint that a value does not keep, which has the right type.
+    /// Every constraint that a value of the right type breaks.
     pub fn violations(&self, value: &Value) -> Vec<Violation> {
         let mut violations = Vec::new();
         let is_allowed = |value: &Value| self.allowed_values.is_empty() || self.allowed_values.contains(value);

@@ -36,14 +36,36 @@ const VISIBILITIES: [(&str, Visibility); 2] =
 const STATES: [(&str, State); 3] =
     [("STATE_ACTIVE", State::Active), ("STATE_DEPRECATED", State::Deprecated), ("STATE_ARCHIVED", State::Archived)];
 
+/// All fields of a definition.
+const FIELDS: [&str; 14] = [
+    "constraints",
+    "default_value",
+    "description",
+    "display_name",
+    "labels",
+    "levels",
+    "owner",
+    "permanent",
+    "purpose",
+    "stale_time",
+    "state",
+    "value_type",
+    "variants",
+    "visibility",
+];
+
 impl Definition {
     /// The definition with this layer; `None` for an empty layer, which a scope without a definition has.
     ///
     /// # Errors
-    /// [`DefinitionError`] names the first field that a newer binary has written.
+    /// [`DefinitionError`] names the first field that is missing or that a newer binary has written.
     pub fn from_layer(layer: &Layer) -> Result<Option<Self>, DefinitionError> {
         if layer.is_empty() {
             return Ok(None);
+        }
+        if layer.iter().any(|(field, _)| !FIELDS.contains(&field.as_str())) {
+            // It may decide about values.
+            return Err(DefinitionError("of a newer binary"));
         }
         let parts = match layer.get("constraints") {
             None => &BTreeMap::new(),

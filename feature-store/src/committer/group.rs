@@ -8,40 +8,39 @@ use feature_core::{Details, Timestamp, Write, decide};
 use super::CommitError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use crate::store::fold::BatchBuilder;
-use crate::store::limits::BATCH_MAX_EVENTS;
+use crate::store::fold::{BatchBuilder, check_values};
 
 /// The most writes of a group, so that the first one does not wait for all the rest.
 const MAX_WRITES: usize = 1024;
 
-/// With values of so many bytes a group takes no further write, so that its memory is bounded.
+/// With values of so many bytes a group takes no further write, and a batch of several writes may have no more, so that
+/// memory is bounded.
 const FULL_BYTES: usize = 4 * 1024 * 1024;
 
 /// Batches of writes with their outcomes so far, in the order in which they came. Most batches are a single write.
 pub(super) struct Group<'a> {
     events: BatchBuilder<'a>,
+    writes: usize,
     outcomes: Vec<Result<Vec<Details>, CommitError>>,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(store: &'a dyn FeatureStore) -> Self {
-        Self { events: BatchBuilder::new(store), outcomes: Vec::new() }
+        Self { events: BatchBuilder::new(store), writes: 0, outcomes: Vec::new() }
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.outcomes.len() >= MAX_WRITES || self.events.value_bytes() >= FULL_BYTES
+        self.writes >= MAX_WRITES || self.events.value_bytes() >= FULL_BYTES
     }
 
     /// Decides a batch against the store and the earlier batches of the group. A refused batch changes nothing.
     pub(super) fn add(&mut self, writes: &[Write], now: Timestamp) {
+        self.writes += writes.len();
         let outcome = self.decide(writes, now);
         self.outcomes.push(outcome);
     }
 
     fn decide(&mut self, writes: &[Write], now: Timestamp) -> Result<Vec<Details>, CommitError> {
-        if writes.len() > BATCH_MAX_EVENTS {
-            return Err(CommitError::BatchTooLarge);
-        }
         let mut scopes = HashSet::new();
         if let Some(index) = writes.iter().position(|write| !scopes.insert(&write.scope)) {
             return Err(CommitError::ScopeRepeated { index });
@@ -55,12 +54,21 @@ impl<'a> Group<'a> {
         if let [earlier @ .., _] = &mut *events {
             earlier.iter_mut().for_each(|event| event.continues = true);
         }
+        let bytes = events.iter().map(check_values).sum::<Result<usize, _>>()?;
+        if events.len() > 1 && bytes > FULL_BYTES {
+            return Err(CommitError::BatchTooLarge);
+        }
         self.events.add(events)?;
         let details = |write: &Write| {
             let record = self.events.record(&write.scope)?;
             Ok(record.details(&write.scope, write.placement.organization()))
         };
         writes.iter().map(details).collect()
+    }
+
+    /// How many writes it has, refused ones included.
+    pub(super) fn writes(&self) -> usize {
+        self.writes
     }
 
     /// All events to append, and the outcomes of the batches once they are durable.

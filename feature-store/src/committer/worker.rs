@@ -104,9 +104,12 @@ impl Worker {
         now: Timestamp,
     ) -> Vec<Result<CommittedBatch, CommitError>> {
         for misses in 1..=MISSES_MAX {
+            let writes = group.writes();
             let (batch, outcomes) = group.finish();
             let error = match self.append(&batch) {
-                Ok(append) => return self.committed(&batch, append, outcomes),
+                Ok(append) => {
+                    return self.committed(GroupCommit { writes, revision: batch.revision(), append }, outcomes);
+                }
                 Err(StoreError::Overtaken) => match store.catch_up(misses) {
                     Ok(()) => {
                         group = Group::new(store);
@@ -126,11 +129,9 @@ impl Worker {
 
     fn committed(
         &self,
-        batch: &Batch,
-        append: Option<(Instant, Instant)>,
+        group: GroupCommit,
         outcomes: Vec<Result<Vec<Details>, CommitError>>,
     ) -> Vec<Result<CommittedBatch, CommitError>> {
-        let group = GroupCommit { writes: outcomes.len(), revision: batch.revision(), append };
         self.observer.committed(&group);
         let committed = |details| CommittedBatch { details, group };
         outcomes.into_iter().map(|outcome| outcome.map(committed)).collect()

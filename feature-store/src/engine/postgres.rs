@@ -226,7 +226,7 @@ impl Engine for PostgresEngine {
     }
 
     fn leave_reads(&self) {
-        self.runtime.block_on(self.reads.leave_host());
+        self.reads.leave_host();
     }
 
     fn base(&self, after: &[u8], limit: usize) -> Result<Vec<BaseRecord>, EngineError> {

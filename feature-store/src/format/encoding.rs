@@ -24,6 +24,9 @@ pub(crate) struct NotUnderstood;
 
 const KIND_SET: u32 = 1;
 const KIND_RESET: u32 = 2;
+/// The same with what the first binaries do not know. In the log of a fleet, which has no frames, they refuse it so.
+const KIND_RICH_SET: u32 = 3;
+const KIND_RICH_RESET: u32 = 4;
 
 /// An event without its revision, which the frame around it has.
 #[derive(Clone, PartialEq, Message)]
@@ -78,9 +81,11 @@ struct StoredRecord {
 pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     StoredEvent {
         scope: scope_key::encode(&event.scope),
-        kind: match event.kind {
-            EventKind::Set => KIND_SET,
-            EventKind::Reset => KIND_RESET,
+        kind: match (event.kind, is_plain(event)) {
+            (EventKind::Set, true) => KIND_SET,
+            (EventKind::Reset, true) => KIND_RESET,
+            (EventKind::Set, false) => KIND_RICH_SET,
+            (EventKind::Reset, false) => KIND_RICH_RESET,
         },
         sequence: event.sequence,
         unix_nanos: event.time.unix_nanos(),
@@ -108,8 +113,8 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
         revision,
         scope: scope_key::decode(&stored.scope).ok_or(NotUnderstood)?,
         kind: match stored.kind {
-            KIND_SET => EventKind::Set,
-            KIND_RESET => EventKind::Reset,
+            KIND_SET | KIND_RICH_SET => EventKind::Set,
+            KIND_RESET | KIND_RICH_RESET => EventKind::Reset,
             _ => return Err(NotUnderstood),
         },
         sequence: stored.sequence,

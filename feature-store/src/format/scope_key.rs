@@ -3,7 +3,7 @@
 //! Ids have no control characters, so the form is unambiguous. All scopes of one level of one instance stand together,
 //! and so do its definitions.
 
-use feature_core::{FeatureKey, InstanceId, OrganizationId, Scope, UserId};
+use feature_core::{InstanceId, OrganizationId, OwnKey, Scope, UserId};
 
 const SEPARATOR: char = '\0';
 
@@ -31,8 +31,8 @@ pub(crate) fn decode(key: &[u8]) -> Option<Scope> {
         'i' => Scope::Instance(InstanceId::new(ids).ok()?),
         'o' => Scope::Organization(InstanceId::new(instance).ok()?, OrganizationId::new(id).ok()?),
         'u' => Scope::User(InstanceId::new(instance).ok()?, UserId::new(id).ok()?),
-        'd' if instance.is_empty() => Scope::Definition(None, FeatureKey::new(id).ok()?),
-        'd' => Scope::Definition(Some(InstanceId::new(instance).ok()?), FeatureKey::new(id).ok()?),
+        'd' if instance.is_empty() => Scope::Definition(None, OwnKey::new(id).ok()?),
+        'd' => Scope::Definition(Some(InstanceId::new(instance).ok()?), OwnKey::new(id).ok()?),
         _ => return None,
     })
 }
@@ -64,8 +64,8 @@ mod tests {
             Scope::Organization(instance("ab"), OrganizationId::new("ü").unwrap()),
             Scope::User(instance("a"), UserId::new("b").unwrap()),
             Scope::User(instance("a b"), UserId::new("u:b/c").unwrap()),
-            Scope::Definition(None, FeatureKey::new("b").unwrap()),
-            Scope::Definition(Some(instance("a")), FeatureKey::new("b").unwrap()),
+            Scope::Definition(None, OwnKey::new("b").unwrap()),
+            Scope::Definition(Some(instance("a")), OwnKey::new("b").unwrap()),
         ];
         let keys: Vec<_> = scopes.iter().map(encode).collect();
         let decoded: Vec<_> = keys.iter().map(|key| decode(key).unwrap()).collect();

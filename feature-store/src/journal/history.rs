@@ -31,8 +31,8 @@ pub struct History {
     _lock: SharedLock,
 }
 
-/// The torn end of a journal, which a crash leaves behind the last good frame. It was never acknowledged, and the next
-/// start of a server cuts it off.
+/// The torn end of a journal, which a crash leaves: bad frames, or the beginning of a batch. It was never acknowledged,
+/// and the next start of a server cuts it off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Torn {
     /// The file.

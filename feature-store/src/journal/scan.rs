@@ -5,7 +5,8 @@ use super::frame::{Frame, KIND_EVENT_OF_BATCH, KIND_SEAL, SEGMENT_HEADER};
 /// The content of a segment whose header is right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// The offset behind the last frame that is intact, continues the history, and does not leave a batch incomplete.
+    /// The offset behind the last frame that is intact and continues the history. With [`Tail::Nothing`] and
+    /// [`Tail::Torn`], it is not within a batch.
     pub(super) end: usize,
     /// The revision of the last event up to there.
     pub(super) revision: u64,
@@ -79,7 +80,7 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
         (Tail::Nothing | Tail::Torn, Some(before)) if scan.durable > before.end => {
             Scan { tail: Tail::Corrupt("a batch begins here that was durable, and its end is missing"), ..before }
         }
-        // A batch is written at once, so a crash may leave a part of it.
+        // The write of a batch was interrupted.
         (Tail::Nothing | Tail::Torn, Some(before)) => Scan { durable: scan.durable, tail: Tail::Torn, ..before },
         _ => scan,
     }

@@ -1,5 +1,6 @@
 //! Copies a history into the log of a fleet.
 
+use feature_core::Event;
 use uuid::Uuid;
 
 use crate::engine::{Append, Beat, Engine, EngineError, Entry, Position};
@@ -70,7 +71,7 @@ pub fn copy_to_log(
     }
     let mut copy = Copy { engine, end: head.end, before: Position::start(expected), group: Vec::new(), bytes: 0 };
     history.for_each(|event, _| {
-        copy.add(event.revision, encode_event(event))?;
+        copy.add(event)?;
         progress(event.revision, history.revision());
         Ok::<_, CopyError>(())
     })?;
@@ -91,7 +92,8 @@ struct Copy<'a> {
 }
 
 impl Copy<'_> {
-    fn add(&mut self, revision: u64, body: Vec<u8>) -> Result<(), CopyError> {
+    fn add(&mut self, event: &Event) -> Result<(), CopyError> {
+        let (revision, body) = (event.revision, encode_event(event));
         let position = Position { revision, chain: self.before.chain.with(revision, &body) };
         self.before = position;
         if revision < self.end.revision {
@@ -102,7 +104,9 @@ impl Copy<'_> {
         }
         self.bytes += body.len();
         self.group.push(Entry { position, body });
-        if self.group.len() >= GROUP_ENTRIES || self.bytes >= GROUP_BYTES { self.send() } else { Ok(()) }
+        let is_full = self.group.len() >= GROUP_ENTRIES || self.bytes >= GROUP_BYTES;
+        // A log ends where a batch ends, at any time.
+        if is_full && !event.continues { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), CopyError> {

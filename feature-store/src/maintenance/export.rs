@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::engine::{Engine, Head, Position};
 use crate::error::{OpenError, StoreError};
+use crate::format::encoding::encode_event;
 use crate::format::export_format::{End, Header, write_event, write_line};
 use crate::journal::History;
 
@@ -70,7 +71,12 @@ pub fn export_log(
                 return Err(broken(entry.position.revision));
             }
             before = entry.position;
-            lines.add(&entry.event().map_err(OpenError::from)?, &mut |done| progress(done, end.revision))?;
+            let event = entry.event().map_err(OpenError::from)?;
+            if encode_event(&event) != entry.body {
+                // A field of a newer binary would be lost without a word.
+                return Err(OpenError::from(StoreError::NotUnderstood { revision: event.revision }).into());
+            }
+            lines.add(&event, &mut |done| progress(done, end.revision))?;
         }
         // Only a history that was taken back meanwhile ends elsewhere.
         if last.revision >= end.revision && before != end {

@@ -13,11 +13,12 @@ use crate::error::{LineError, OpenError, StoreError};
 use crate::files::{self, DataFile, FileError};
 use crate::format::export_format::{Header, field_of, read_event};
 use crate::journal::Journal;
+use crate::maintenance::batches::Batches;
 use crate::maintenance::staging::Staging;
 use crate::projection::{Builder, FOLD_BYTES, Projection};
 use crate::store::FeatureStore;
 use crate::store::fold::check_values;
-use crate::store::limits::{BATCH_MAX_EVENTS, SIZES, SMALL_CACHE_BYTES};
+use crate::store::limits::{SIZES, SMALL_CACHE_BYTES};
 use input::Input;
 
 /// The names in a folder that counts as empty: the lock, keys, and the remains of an interrupted import.
@@ -95,16 +96,13 @@ fn fill(
     let projection = Projection::open(&folder.join("projection"), &journal, SMALL_CACHE_BYTES)?;
     let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
-    let (mut bytes, mut batch) = (0, 0);
+    let (mut bytes, mut batches) = (0, Batches::default());
     for revision in 1..=header.revision {
         let event = read_event(input.line()?).map_err(|error| input.wrong(error))?;
         header.check(&event).map_err(|error| input.wrong(error))?;
         bytes += check(&event, revision).map_err(|error| input.wrong(error))?;
-        batch = if event.continues { batch + 1 } else { 0 };
-        if batch >= BATCH_MAX_EVENTS || (event.continues && revision == header.revision) {
-            let reason = format!("an event that ends the batch is missing; a batch has at most {BATCH_MAX_EVENTS}");
-            return Err(input.wrong(LineError::new("continues", &reason)));
-        }
+        let placed = batches.add(&event, revision == header.revision);
+        placed.map_err(|reason| input.wrong(LineError::new("continues", &reason)))?;
         let continues = |record: &_| check_continuity(record, &event);
         builder.add_checked(&event, |record| continues(record).map_err(|error| input.wrong(discontinuity(&error))))?;
         group.push(event);

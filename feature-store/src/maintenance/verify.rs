@@ -11,6 +11,7 @@ use crate::files;
 use crate::format::export_format::field_of;
 use crate::format::scope_key;
 use crate::journal::{History, Location};
+use crate::maintenance::batches::Batches;
 use crate::projection::ProjectionCopy;
 use crate::store::fold::Fold;
 
@@ -68,7 +69,7 @@ pub(crate) fn verify_in_passes(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, OpenError> {
     let mut projection = open_projection(history, scratch)?;
-    let mut scopes = 0;
+    let (mut scopes, mut batches) = (0, Batches::default());
     let mut done = 0;
     for pass in 0..passes {
         let mut fold = Fold::default();
@@ -76,6 +77,10 @@ pub(crate) fn verify_in_passes(
         history.for_each(|event, location| {
             done += 1;
             progress(done, history.revision() * passes);
+            if pass == 0 {
+                let placed = batches.add(event, event.revision == history.revision());
+                placed.map_err(|reason| location.corrupt(&format!("continues: {reason}")))?;
+            }
             if pass_of(&event.scope, passes) == pass {
                 add(&mut fold, event, location)?;
             }

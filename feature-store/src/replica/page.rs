@@ -25,10 +25,13 @@ impl Page {
             && entries.len() < limit + BATCH_MAX_EVENTS
         {
             let rest = engine.read(last.position.revision + 1, limit)?;
+            if rest.first().is_none_or(|first| !last.position.is_followed_by(first)) {
+                // The log was taken back or cut off between two reads, which the next page shows.
+                break;
+            }
             is_last = is_last_page(&rest, limit);
             entries.extend(rest);
         }
-        // The end of a batch is missing while a store is copied to the log.
         while let Some(last) = entries.last()
             && last.event()?.continues
         {

@@ -9,7 +9,7 @@ use feature_core::{Event, Record, Scope, Value};
 
 use super::FeatureStore;
 use super::batch::Batch;
-use super::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use super::limits::{COMMENT_MAX_BYTES, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 use crate::error::StoreError;
 use crate::format::encoding::{NotUnderstood, decode_record, encode_record, value_bytes};
 
@@ -126,9 +126,12 @@ impl Batch {
     }
 }
 
-/// Checks the limits of an event's values and returns the bytes that all of them take in their stored form.
+/// Checks the limits of an event's comment and values. Returns the bytes that all of them take in their stored form.
 pub(crate) fn check_values(event: &Event) -> Result<usize, StoreError> {
-    let mut total = 0;
+    let mut total = event.comment.len();
+    if total > COMMENT_MAX_BYTES {
+        return Err(StoreError::CommentTooLarge { bytes: total });
+    }
     for change in &event.changes {
         for value in [&change.old, &change.new].into_iter().flatten() {
             if is_deeper_than(VALUE_MAX_DEPTH, value) {

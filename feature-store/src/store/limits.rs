@@ -7,7 +7,10 @@ pub const VALUE_MAX_BYTES: usize = 32 * 1024;
 /// again.
 pub const VALUE_MAX_DEPTH: usize = 8;
 
-/// The most events of a batch, which stand in one segment of the journal and are shown at once.
+/// The most bytes of the comment on a write.
+pub(crate) const COMMENT_MAX_BYTES: usize = 4 * 1024;
+
+/// The most events of a batch, which stand in one segment of the journal.
 pub(crate) const BATCH_MAX_EVENTS: usize = 16_384;
 
 /// What sled may keep in memory where everything is read or written once, in order.

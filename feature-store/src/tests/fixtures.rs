@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use feature_core::{
     Details, Double, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation,
-    OrganizationId, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
+    OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
 use crate::{Batch, FeatureStore, StoreError, VALUE_MAX_BYTES};
@@ -22,8 +22,8 @@ pub(crate) fn scopes() -> Vec<Scope> {
         Scope::Organization(instance("a"), OrganizationId::new("b").unwrap()),
         Scope::User(instance("a"), UserId::new("b").unwrap()),
         Scope::User(instance("ab"), UserId::new("ü").unwrap()),
-        Scope::Definition(None, FeatureKey::new("b").unwrap()),
-        Scope::Definition(Some(instance("a")), FeatureKey::new("b").unwrap()),
+        Scope::Definition(None, OwnKey::new("b").unwrap()),
+        Scope::Definition(Some(instance("a")), OwnKey::new("b").unwrap()),
     ]
 }
 

@@ -41,7 +41,7 @@ use std::{env, thread};
 use run::{Outcome, run};
 
 /// What has to come about in so many seeds as run by default; else the simulation does not test what it should.
-const EXPECTED: [&str; 29] = [
+const EXPECTED: [&str; 30] = [
     "an append was acknowledged",
     "a batch was acknowledged",
     "an append broke",
@@ -51,6 +51,7 @@ const EXPECTED: [&str; 29] = [
     "a crash left a part of a group",
     "a crash left a whole group",
     "a crash left nothing of a group",
+    "a crash left nothing of a batch",
     "the queue was full",
     "a write was rejected",
     "a nearly full disk refused",

@@ -38,14 +38,31 @@ fn sample() -> String {
     exported(&folder)
 }
 
+/// These events, some with a comment, and in batches where different scopes allow it.
+fn in_batches(mut events: Vec<Event>, flags: &[bool]) -> Vec<Event> {
+    let mut scopes = Vec::new();
+    for (index, flag) in (1..events.len()).zip(flags) {
+        scopes.push(events[index - 1].scope.clone());
+        events[index].comment = if *flag { "because".to_owned() } else { String::new() };
+        events[index - 1].continues = *flag && !scopes.contains(&events[index].scope);
+        if !events[index - 1].continues {
+            scopes.clear();
+        }
+    }
+    events
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
-    fn an_import_is_the_store_that_was_exported(writes in prop::collection::vec(a_write(), 0..60)) {
+    fn an_import_is_the_store_that_was_exported(
+        writes in prop::collection::vec(a_write(), 0..60),
+        flags in prop::collection::vec(any::<bool>(), 60),
+    ) {
         let guard = tempfile::tempdir().unwrap();
         let (original, imported) = (guard.path().join("original"), guard.path().join("imported"));
-        let events = decided(&writes);
+        let events = in_batches(decided(&writes), &flags);
         store_of(&events, &original);
         let lines = exported(&original);
         prop_assert_eq!(import_text(&lines, &imported).unwrap(), events.len() as u64);
@@ -79,7 +96,20 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         ("{\"revision\":1}\n".to_owned(), "line 1: this is not an export"),
         ("\u{1}\u{2}\n".to_owned(), "line 1: this is not an export"),
         (edit("\"version\":2", "\"version\":3"), "line 1: version: is 3, this binary knows 1 and 2: import with the"),
-        (edit("\"actor\":\"writer\"", "\"continues\":true,\"actor\":\"writer\""), "line 5: crc32c: does not fit"),
+        (edit("\"version\":2", "\"version\":1"), "line 5: crc32c: does not fit the lines before"),
+        (
+            edit("\"version\":2", "\"version\":1").replacen("\"actor\"", "\"comment\":\"new\",\"actor\"", 1),
+            "line 2: has more than version 1 of an export can have",
+        ),
+        (edit("\"actor\"", "\"continues\":true,\"actor\""), "line 5: crc32c: does not fit"),
+        (
+            text.replace("\"actor\"", "\"continues\":true,\"actor\""),
+            "line 4: continues: an earlier event of the batch has the same scope",
+        ),
+        (
+            edit("T00:00:03Z\",\"actor\"", "T00:00:03Z\",\"continues\":true,\"actor\""),
+            "line 4: continues: the last event of the batch is missing",
+        ),
         (edit("\"store\":\"", "\"store\":\"x"), "line 1: store: "),
         (edit("\"revision\":3}", "\"revision\":3,\"x\":1}"), "line 1: x: unknown field `x`"),
         (edit("\"revision\":3}", "\"revision\":2}"), "line 4: revision: unknown field `revision`"),
@@ -124,6 +154,23 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         assert!(!folder.exists(), "{says}: the folder is there");
     }
     assert_eq!(import_text(&text, &guard.path().join("some/data")).unwrap(), 3);
+}
+
+#[test]
+fn the_first_version_of_an_export_is_imported_as_it_always_was() {
+    let lines = concat!(
+        r#"{"format":"feature-server export","version":1,"store":"07070707-0707-0707-0707-070707070707","revision":1}"#,
+        "\n",
+        r#"{"revision":1,"scope":{"instance":"a","user":"b"},"kind":"set","sequence":2,"time":"2026-01-31T12:00:00.500Z","#,
+        r#""actor":"writer","request_id":"1","organization":"home","changes":[{"key":"k","new":{"flag":true}},"#,
+        r#"{"key":"list","new":{"numbers":[2,1]}}]}"#,
+        "\n",
+    );
+    let text = format!("{lines}{{\"events\":1,\"crc32c\":\"{:08x}\"}}\n", crc32c::crc32c(lines.as_bytes()));
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(import_text(&text, folder.path()).unwrap(), 1);
+    let second = lines.replace("\"version\":1", "\"version\":2");
+    assert!(exported(folder.path()).starts_with(&second), "the events have the same form in both versions");
 }
 
 #[test]

@@ -48,23 +48,23 @@ fn frames(mut input: &[u8]) -> Vec<u8> {
         let length = usize::from(u16::from_le_bytes([low, high]) % 1024).min(rest.len());
         let (payload, rest) = rest.split_at(length);
         input = rest;
-        let kind = if kind < 240 { 1 } else { u32::from(kind) - 239 };
+        let kind = if kind < 240 { [1, 3, 4][usize::from(kind) % 3] } else { u32::from(kind) - 239 };
         let revision = if revision < 240 { expected } else { u64::from(revision) - 240 };
         let durable = if durable < 240 { 32 } else { segment.len() as u64 + u64::from(durable) - 248 };
         let size = u32::try_from(payload.len()).expect("it is below 1 KiB");
         let content =
             [&size.to_le_bytes()[..], &kind.to_le_bytes(), &revision.to_le_bytes(), &durable.to_le_bytes(), payload];
         segment.extend(with_checksum(b"FSFR", seed(), &content.concat()));
-        expected += u64::from(kind == 1);
+        expected += u64::from([1, 3, 4].contains(&kind));
     }
     segment
 }
 
-/// The input as lines of events, with a matching header and end.
-fn lines(input: &[u8]) -> Vec<u8> {
+/// The input as lines of events, with a matching header of this version and a matching end.
+fn lines(input: &[u8], version: u8) -> Vec<u8> {
     let events = input.split_inclusive(|byte| *byte == b'\n').count();
     let header = format!(
-        "{{\"format\":\"feature-server export\",\"version\":1,\"store\":\"{STORE_TEXT}\",\"revision\":{events}}}\n"
+        "{{\"format\":\"feature-server export\",\"version\":{version},\"store\":\"{STORE_TEXT}\",\"revision\":{events}}}\n"
     );
     let mut text = [header.as_bytes(), input].concat();
     if !text.ends_with(b"\n") {
@@ -130,7 +130,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
         }
         return Corpus::Keep;
     }
-    let text = if choice % 4 == 2 { rest.to_vec() } else { lines(rest) };
+    let text = if choice % 4 == 2 { rest.to_vec() } else { lines(rest, 1 + choice / 128) };
     if let Some(first) = round_trip(&text) {
         let second = round_trip(&first).expect("what was exported can be imported");
         assert!(first == second, "the same history is exported as the same bytes");

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -20,6 +21,8 @@ use super::is_refusal;
 pub(super) struct Link {
     hosts: Arc<Hosts>,
     session: Mutex<Option<Session>>,
+    /// The generation of the host of the last call.
+    generation: AtomicU64,
     /// Gets a permit whenever the log may have grown, if this connection listens.
     hints: Option<Arc<Notify>>,
 }
@@ -75,7 +78,7 @@ impl Lost {
 
 impl Link {
     pub(super) fn new(hosts: &Arc<Hosts>) -> Self {
-        Self { hosts: Arc::clone(hosts), session: Mutex::new(None), hints: None }
+        Self { hosts: Arc::clone(hosts), session: Mutex::new(None), generation: AtomicU64::new(0), hints: None }
     }
 
     /// A place for a connection that listens to hints.
@@ -90,10 +93,8 @@ impl Link {
     }
 
     /// Leaves the host of the last call, unless all links have left it since.
-    pub(super) async fn leave_host(&self) {
-        if let Some(session) = &*self.session.lock().await {
-            self.hosts.leave(session.generation);
-        }
+    pub(super) fn leave_host(&self) {
+        self.hosts.leave(self.generation.load(Ordering::Relaxed));
     }
 
     /// Makes a call, and if need be a connection for it, within one deadline. Another call of this link waits.
@@ -114,6 +115,7 @@ impl Link {
                 Session { generation, ..session }
             }
         };
+        self.generation.store(session.generation, Ordering::Relaxed);
         let outcome = timeout_at(end, query(&mut session)).await.unwrap_or(Err(Lost::TooLate(deadline)));
         let outcome = match outcome {
             Ok(answer) => session.unwarned().await.map(|()| answer),

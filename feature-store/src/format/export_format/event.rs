@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Discontinuity, Double, Event, EventKind, FeatureChange, FeatureKey, InstanceId, OrganizationId, Scope, Timestamp,
+    Discontinuity, Double, Event, EventKind, FeatureChange, InstanceId, OrganizationId, OwnKey, Scope, Timestamp,
     UserId, Value,
 };
 use serde::{Deserialize, Serialize};
@@ -102,7 +102,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
 pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
     let line: EventLine = parse(line)?;
     let time = time(&line.time).ok_or_else(|| {
-        LineError::new("time", "must be a UTC time as exports have it, such as 2026-01-31T12:00:00.5Z")
+        LineError::new("time", "must be a UTC time as exports have it, such as 2026-01-31T12:00:00.500Z")
     })?;
     Ok(Event {
         revision: line.revision,
@@ -154,7 +154,7 @@ impl ScopeLine {
                 Ok(Scope::User(instance, id_of(&field, &id, UserId::new)?))
             }
             (instance, None, None, Some((field, key))) => {
-                Ok(Scope::Definition(instance, id_of(&field, &key, FeatureKey::new)?))
+                Ok(Scope::Definition(instance, id_of(&field, &key, OwnKey::new)?))
             }
             _ => Err(LineError::new(
                 "scope",
@@ -178,7 +178,7 @@ impl From<&Scope> for ScopeLine {
             }
             Scope::Definition(instance, key) => {
                 let instance = instance.as_ref().map(InstanceId::to_string);
-                Self { instance, feature: text(key.as_str()), ..Self::default() }
+                Self { instance, feature: text(key.key().as_str()), ..Self::default() }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::RangeInclusive;
 
-use feature_core::{FeatureKey, Scope, Value};
+use feature_core::{OwnKey, Scope, Value};
 
 use super::*;
 use crate::journal::frame::{KIND_EVENT, KIND_EVENT_OF_BATCH, KIND_RICH_EVENT};
@@ -70,7 +70,7 @@ fn a_batch_that_is_appended_in_parts_stays_in_one_segment() {
 #[test]
 fn the_frame_of_an_event_tells_an_older_binary_whether_to_read_it() {
     let plain = || history([1]).remove(0);
-    let definition = Scope::Definition(None, FeatureKey::new("own.feature").unwrap());
+    let definition = Scope::Definition(None, OwnKey::new("own.feature").unwrap());
     let table: [(&str, Event, u32); 5] = [
         // (the event has, the event, the kind of its frame)
         ("what the first binaries know", plain(), KIND_EVENT),

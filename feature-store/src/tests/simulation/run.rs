@@ -187,7 +187,8 @@ impl Run {
         let committed = after.history.len() > self.model.history.len();
         if told == expected && !self.failed && !self.projection_failed {
             self.tally_if("an append was acknowledged", committed);
-            self.tally_if("a batch was acknowledged", after.history.iter().any(|event| event.continues));
+            let added = &after.history[self.model.history.len()..];
+            self.tally_if("a batch was acknowledged", added.iter().any(|event| event.continues));
             self.tally_if("a write was rejected", told.iter().any(Result::is_err));
             self.model = after;
             return Ok(());

@@ -79,11 +79,14 @@ impl Run {
         ensure!(found.len() >= self.model.history.len(), "acknowledged writes are lost from {} on", found.len() + 1);
         ensure!(found.len() as u64 >= self.seen, "what a reader has seen is taken back from {} on", found.len() + 1);
         ensure!(known.starts_with(&found), "this is another history: {found:#?}");
+        ensure!(found.last().is_none_or(|event| !event.continues), "a part of a batch was recovered");
         if !self.maybe.is_empty() {
             let left = found.len() - self.model.history.len();
             self.tally_if("a crash left nothing of a group", left == 0);
             self.tally_if("a crash left a part of a group", left > 0 && left < self.maybe.len());
             self.tally_if("a crash left a whole group", left == self.maybe.len());
+            let is_batch = self.maybe.get(left).is_some_and(|event| event.continues);
+            self.tally_if("a crash left nothing of a batch", is_batch);
         }
         (self.model, self.maybe, self.seen) = (Model::new(found), Vec::new(), 0);
         (self.failed, self.projection_failed) = (false, false);
