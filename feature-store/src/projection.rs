@@ -31,7 +31,7 @@ use guarded_open::{catching_panics, with_timeout};
 use source::EventSource;
 #[cfg(test)]
 use stored::{FORMAT, VALUE_HEADER};
-use stored::{PROGRESS_KEY, Progress, open_value, read_progress, record_key, seal_value};
+use stored::{PROGRESS_KEY, Progress, RECORD, open_value, read_progress, record_key, seal_value};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};
 pub(crate) use comparison::ProjectionCopy;
@@ -100,7 +100,11 @@ impl Projection {
         let (tree, progress) = with_timeout(timeout, folder, move || {
             let tree = open_tree(&path, cache_bytes)?;
             let progress = read_progress(&tree, store)?;
-            if progress.revision <= to {
+            let has_records = || tree.scan_prefix([RECORD]).next().is_some();
+            if progress.revision == 0 && has_records() {
+                tracing::info!("a start was interrupted while it built the projection: the building begins again");
+                tree.clear().map_err(doubt)?;
+            } else if progress.revision <= to {
                 check(&tree, &progress)?;
             }
             Ok((tree, progress))

@@ -1,7 +1,7 @@
 //! Building a projection from the first event on. sled is several times faster with keys in order, so events are folded
 //! in memory and their records are written in the order of their keys, a part by each core.
 //!
-//! A crash half-way leaves records without their progress: the next start sees that and begins again.
+//! A crash half-way leaves records without their progress. The next start clears them and begins again.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

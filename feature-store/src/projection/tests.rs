@@ -5,7 +5,8 @@ use std::fs;
 use uuid::Uuid;
 
 use super::*;
-use crate::store::limits::SMALL_CACHE_BYTES;
+use crate::JournalStore;
+use crate::store::limits::{SIZES, SMALL_CACHE_BYTES};
 use crate::tests::fixtures::{append, history, users};
 
 #[test]
@@ -32,6 +33,31 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
         check(&projection.tree, &progress).unwrap();
         assert!(projection.tree.iter().eq(expected.tree.iter()), "{fold_bytes}");
     }
+}
+
+/// As a `kill -9` leaves it when sled has written some records of a projection that is being built.
+#[test]
+fn a_building_that_was_interrupted_begins_again_and_is_no_doubt() {
+    let guard = tempfile::tempdir().unwrap();
+    let (data, projection) = (guard.path().join("data"), guard.path().join("data/projection"));
+    let events: Vec<_> = users(50).collect();
+    let store = JournalStore::open_with(&data, SIZES).unwrap();
+    append(&store, &events).unwrap();
+    store.close().unwrap();
+    drop(store);
+    fs::remove_dir_all(&projection).unwrap();
+    let tree = open_tree(&projection, SMALL_CACHE_BYTES).unwrap();
+    for event in &events[..20] {
+        tree.insert(record_key(&event.scope), "of another time").unwrap();
+    }
+    drop(tree);
+    let store = JournalStore::open_with(&data, SIZES).unwrap();
+    assert_eq!(store.revision(), 50);
+    for event in &events {
+        assert_eq!(store.record(&event.scope).unwrap().sequence, event.sequence);
+    }
+    drop(store);
+    assert!(!projection.with_added_extension("set-aside").exists());
 }
 
 /// As a `kill -9` leaves it now and then, when sled has begun to write one and nothing of it is there yet.
