@@ -196,10 +196,12 @@ fn the_most_specific_valid_entry_of_an_allowed_level_decides() {
 /// Keys with numbers.
 type Entries<'a> = &'a [(&'a str, i64)];
 
+type Row<'a> = (Entries<'a>, &'a [&'a str], bool, Result<Entries<'a>, ExactPatchError>);
+
 #[test]
 fn an_exact_patch_sets_unsets_and_leaves_the_rest() {
     let before = layer(&[("a", Value::Integer(1)), ("b", Value::Integer(2)), ("c", Value::Integer(3))]);
-    let table: [(Entries<'_>, &[&str], bool, Result<Entries<'_>, ExactPatchError>); 8] = [
+    let table: [Row; 8] = [
         // (set, unset, replace all, the layer afterwards or why not)
         (&[("a", 9)], &[], false, Ok(&[("a", 9), ("b", 2), ("c", 3)])),
         (&[("d", 4)], &["b"], false, Ok(&[("a", 1), ("c", 3), ("d", 4)])),

@@ -101,8 +101,9 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it may have been done.
     fn drop_entries(&self, up_to: u64) -> Result<(), EngineError>;
 
-    /// Returns when the log may have grown, or after `timeout`. A hint may be missing, so nothing relies on it.
-    fn wait_for_hint(&self, timeout: Duration);
+    /// Returns when the log may have grown, with the revision up to which it has, or `None` after `timeout`. A hint may
+    /// be missing, so nothing relies on it.
+    fn wait_for_hint(&self, timeout: Duration) -> Option<u64>;
 
     /// Entries from this revision on, in order, at most `limit`, and fewer when they are large; a page that is
     /// [the last](is_last_page) ends where the log ends. None: the log ends before, or keeps only later ones.

@@ -45,6 +45,9 @@ const OPENING_DEADLINE: Duration = Duration::from_secs(10);
 /// A log in a PostgreSQL.
 pub struct PostgresEngine {
     runtime: Threads,
+    /// Runs the connection of `writes` on the thread that waits for it: handing over to another one and back takes a
+    /// lone write longer.
+    commits: Threads,
     /// For appends, for turns to append alone, and for the outcomes of appends.
     writes: Link,
     /// For everything that follows the log.
@@ -66,18 +69,19 @@ impl PostgresEngine {
         let hosts = Arc::new(options.hosts()?);
         let engine = Self {
             runtime: Threads::start()?,
+            commits: Threads::of_callers()?,
             writes: Link::new(&hosts),
             reads: Link::listening(&hosts),
             beats: Link::new(&hosts),
             base: Link::new(&hosts),
             durability: options.durability,
         };
-        let settings = engine.runtime.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
+        let settings = engine.commits.block_on(engine.writes.call(OPENING_DEADLINE, Settings::read))?;
         settings.check(engine.durability)?;
         if let Some(warning) = settings.warning() {
             tracing::warn!("{warning}");
         }
-        engine.runtime.block_on(schema::make(&engine.writes, &options.url, store))?;
+        engine.commits.block_on(schema::make(&engine.writes, &options.url, store))?;
         Ok(engine)
     }
 
@@ -104,7 +108,7 @@ const APPEND: &str = "
         RETURNING 1
     )
     SELECT (SELECT count(*) FROM moved),
-        CASE WHEN EXISTS (SELECT FROM added) THEN pg_notify('feature_service', '') END,
+        CASE WHEN EXISTS (SELECT FROM added) THEN pg_notify('feature_service', (SELECT base + $3 FROM moved)::text) END,
         (SELECT alone FROM promise)";
 const APPEND_TYPES: [Type; 7] =
     [Type::INT8, Type::BYTEA, Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::BOOL];
@@ -154,7 +158,7 @@ impl Engine for PostgresEngine {
             session.end_turn(moved == 1).await?;
             Ok((moved == 1, replicated && alone))
         };
-        match self.runtime.block_on(self.writes.call(DEADLINE, query)) {
+        match self.commits.block_on(self.writes.call(DEADLINE, query)) {
             Ok((true, _)) => Ok(Append::Added),
             Ok((false, true)) => Err(EngineError { reason: PostgresCheckError::NotReplicated.to_string() }),
             Ok((false, false)) => Ok(Append::Overtaken),
@@ -184,7 +188,7 @@ impl Engine for PostgresEngine {
                 _ => Some(Outcome::Overtaken),
             })
         };
-        let outcome = self.runtime.block_on(self.writes.call(DEADLINE, query))?;
+        let outcome = self.commits.block_on(self.writes.call(DEADLINE, query))?;
         outcome.ok_or_else(|| EngineError { reason: "the entries of that time were dropped meanwhile".to_owned() })
     }
 
@@ -194,7 +198,7 @@ impl Engine for PostgresEngine {
             let head = session.query_one(LOCK_HEAD, &[], &[]).await?;
             position(head.try_get(0)?, head.try_get(1)?)
         };
-        Ok(self.runtime.block_on(self.writes.call(DEADLINE, query))?)
+        Ok(self.commits.block_on(self.writes.call(DEADLINE, query))?)
     }
 
     fn beat(&self, replica: Uuid, position: Position) -> Result<Beat, EngineError> {
@@ -245,8 +249,8 @@ impl Engine for PostgresEngine {
         base::drop_entries(self, up_to)
     }
 
-    fn wait_for_hint(&self, timeout: Duration) {
-        self.runtime.block_on(self.reads.hint(timeout));
+    fn wait_for_hint(&self, timeout: Duration) -> Option<u64> {
+        self.runtime.block_on(self.reads.hint(timeout))
     }
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {

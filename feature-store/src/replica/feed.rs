@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Replica;
 use super::background::Background;
@@ -55,7 +55,19 @@ fn follow(replica: &Replica, stop: &AtomicBool) -> Result<(), StoreError> {
             }
             Err(error) => return Err(error),
         }
-        replica.engine.wait_for_hint(POLL);
+        wait_for_news(replica, stop);
     }
     Ok(())
+}
+
+/// Waits until the log may have what the view does not show, or for [`POLL`]. The replica's own writes are no news.
+fn wait_for_news(replica: &Replica, stop: &AtomicBool) {
+    let end = Instant::now() + POLL;
+    while !stop.load(Ordering::Relaxed) {
+        let left = end.saturating_duration_since(Instant::now());
+        match replica.engine.wait_for_hint(left) {
+            Some(revision) if revision <= replica.position().revision => {}
+            _ => return,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::{ToSql, Type};
@@ -24,7 +25,15 @@ pub(super) struct Link {
     /// The generation of the host of the last call.
     generation: AtomicU64,
     /// Gets a permit whenever the log may have grown, if this connection listens.
-    hints: Option<Arc<Notify>>,
+    hints: Option<Arc<Hints>>,
+}
+
+/// Says that the log has grown.
+#[derive(Default)]
+struct Hints {
+    news: Notify,
+    /// The revision up to which it has, since the last hint was taken.
+    revision: AtomicU64,
 }
 
 /// A connection with its prepared statements.
@@ -86,10 +95,11 @@ impl Link {
         Self { hints: Some(Arc::default()), ..Self::new(hosts) }
     }
 
-    /// Returns at a hint, or after `timeout`.
-    pub(super) async fn hint(&self, patience: Duration) {
-        let Some(hints) = &self.hints else { return };
-        let _ = timeout(patience, hints.notified()).await;
+    /// Returns at a hint, with the revision that the log has, or after `patience`.
+    pub(super) async fn hint(&self, patience: Duration) -> Option<u64> {
+        let hints = self.hints.as_ref()?;
+        timeout(patience, hints.news.notified()).await.ok()?;
+        Some(hints.revision.swap(0, Ordering::Relaxed))
     }
 
     /// Leaves the host of the last call, unless all links have left it since.
@@ -105,6 +115,11 @@ impl Link {
     ) -> Result<T, Lost> {
         let end = Instant::now() + deadline;
         let mut kept = timeout_at(end, self.session.lock()).await.map_err(|_| Lost::TooLate(deadline))?;
+        if kept.is_some() {
+            // The task of a connection that rests between calls sees now whether the database has closed it.
+            yield_now().await;
+            yield_now().await;
+        }
         let mut session = match self.current(kept.take()) {
             Some(session) => session,
             None => {
@@ -138,7 +153,7 @@ impl Link {
 }
 
 impl Session {
-    async fn open(config: &Config, tls: MakeRustlsConnect, hints: Option<Arc<Notify>>) -> Result<Self, Lost> {
+    async fn open(config: &Config, tls: MakeRustlsConnect, hints: Option<Arc<Hints>>) -> Result<Self, Lost> {
         let connected = config.connect(tls).await;
         let (client, mut connection) = connected.map_err(|error| Lost::NotConnected(describe(&error)))?;
         let listens = hints.is_some();
@@ -148,7 +163,11 @@ impl Session {
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
                 match (message, &hints) {
-                    (AsyncMessage::Notification(_), Some(hints)) => hints.notify_one(),
+                    (AsyncMessage::Notification(hint), Some(hints)) => {
+                        let revision = hint.payload().parse().unwrap_or(u64::MAX);
+                        hints.revision.fetch_max(revision, Ordering::Relaxed);
+                        hints.news.notify_one();
+                    }
                     (AsyncMessage::Notice(notice), _) if notice.parsed_severity() == Some(Severity::Warning) => {
                         *of_task.lock().await = Some(notice.message().to_owned());
                     }

@@ -1,4 +1,4 @@
-//! The thread that connections run on.
+//! The threads that connections run on.
 
 use std::io;
 
@@ -11,6 +11,11 @@ impl Threads {
     pub(super) fn start() -> io::Result<Self> {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("engine").enable_all().build()?;
         Ok(Self(Some(runtime)))
+    }
+
+    /// Without a thread: everything runs on those that wait in [`Self::block_on`], and rests meanwhile.
+    pub(super) fn of_callers() -> io::Result<Self> {
+        Ok(Self(Some(Builder::new_current_thread().enable_all().build()?)))
     }
 
     pub(super) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {

@@ -206,7 +206,9 @@ impl Engine for Connection {
     }
 
     /// The simulation takes the turns of all threads.
-    fn wait_for_hint(&self, _: Duration) {}
+    fn wait_for_hint(&self, _: Duration) -> Option<u64> {
+        None
+    }
 
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError> {
         let mut log = self.log();
