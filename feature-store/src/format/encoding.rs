@@ -186,10 +186,29 @@ pub(crate) mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::tests::fixtures::history;
 
     thread_local! {
         /// The records that were encoded on this thread.
         pub(crate) static ENCODED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    #[test]
+    fn an_event_with_something_newer_has_a_kind_that_the_first_binaries_refuse() {
+        let plain = history([1]).remove(0);
+        let table = [
+            // (kind of event, comment, kind in its stored form)
+            (EventKind::Set, "", 1),
+            (EventKind::Reset, "", 2),
+            (EventKind::Set, "because", 3),
+            (EventKind::Reset, "because", 4),
+        ];
+        for (kind, comment, expected) in table {
+            let event = Event { kind, comment: comment.to_owned(), ..plain.clone() };
+            let stored = encode_event(&event);
+            assert_eq!(StoredEvent::decode(&*stored).unwrap().kind, expected, "{kind:?}, {comment:?}");
+            assert_eq!(decode_event(1, &stored).unwrap(), event);
+        }
     }
 
     #[test]
