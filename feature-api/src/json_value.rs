@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use feature_core::{Double, Value, ValueType};
+use feature_core::{Double, Value, ValueType, definition};
 use prost_types::value::Kind;
 use prost_types::{ListValue, Struct, Value as JsonValue};
 
-/// The greatest distance from zero up to which every whole number is a JSON number of its own.
-const INTEGER_MAX: f64 = (1_i64 << 53) as f64;
+const INTEGER_MAX: f64 = definition::INTEGER_MAX as f64;
 
 /// A value that is refused, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

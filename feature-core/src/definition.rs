@@ -18,6 +18,9 @@ use crate::value::Value;
 pub use constraints::{Constraints, Violation};
 pub use fields::DefinitionError;
 
+/// The greatest whole number that every JSON reader can represent; its negative is the least.
+pub const INTEGER_MAX: i64 = 1 << 53;
+
 /// The type of a feature's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueType {
@@ -82,7 +85,7 @@ impl ValueType {
             | (ValueType::String, Value::Text(_))
             | (ValueType::Number, Value::Double(_))
             | (ValueType::Object, Value::Message(_)) => true,
-            (ValueType::Integer, Value::Integer(number)) => number.unsigned_abs() <= 1 << 53,
+            (ValueType::Integer, Value::Integer(number)) => (-INTEGER_MAX..=INTEGER_MAX).contains(number),
             (ValueType::StringList, Value::List(values)) => values.iter().all(|value| matches!(value, Value::Text(_))),
             _ => false,
         }

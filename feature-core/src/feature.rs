@@ -66,7 +66,7 @@ impl OwnKey {
             return Err(KeyError::Start);
         }
         let is_allowed = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
-        if let Some(position) = text.chars().position(|character| !is_allowed(character)) {
+        if let Some(position) = text.chars().take(KEY_MAX_CHARS).position(|character| !is_allowed(character)) {
             return Err(KeyError::Character(position));
         }
         if text.len() > KEY_MAX_CHARS {

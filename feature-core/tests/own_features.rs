@@ -95,7 +95,7 @@ fn a_field_of_a_newer_binary_is_not_misread() {
         ("constraints", Value::Message([("prime".to_owned(), Value::Flag(true))].into()), "constraints"),
         ("constraints", Value::Message([("max_items".to_owned(), Value::Integer(-1))].into()), "constraints.max_items"),
         ("variants", text("on"), "variants"),
-        ("rollout", Value::Integer(50), "of a newer binary"),
+        ("rollout", Value::Integer(50), "an unknown field"),
     ];
     for (field, value, named) in table {
         let changed = without(&seats(), field).into_iter().chain([(FeatureKey::from(field), value)]).collect();

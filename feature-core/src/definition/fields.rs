@@ -9,7 +9,7 @@ use crate::value::{Double, Value};
 
 /// A field of a definition is missing or has what this binary does not know: a newer one has written it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the field {0} of the definition is missing, or has what this binary does not know")]
+#[error("a definition cannot be read: {0} is missing, or a newer binary has written it")]
 pub struct DefinitionError(pub &'static str);
 
 type Read<T> = Result<T, DefinitionError>;
@@ -65,7 +65,7 @@ impl Definition {
         }
         if layer.iter().any(|(field, _)| !FIELDS.contains(&field.as_str())) {
             // It may decide about values.
-            return Err(DefinitionError("of a newer binary"));
+            return Err(DefinitionError("an unknown field"));
         }
         let parts = match layer.get("constraints") {
             None => &BTreeMap::new(),

@@ -41,9 +41,12 @@ impl<'a> Group<'a> {
     }
 
     fn decide(&mut self, writes: &[Write], now: Timestamp) -> Result<Vec<Details>, CommitError> {
-        let mut scopes = HashSet::new();
-        if let Some(index) = writes.iter().position(|write| !scopes.insert(&write.scope)) {
-            return Err(CommitError::ScopeRepeated { index });
+        // Most batches are a single write, which cannot repeat a scope.
+        if writes.len() > 1 {
+            let mut scopes = HashSet::new();
+            if let Some(index) = writes.iter().position(|write| !scopes.insert(&write.scope)) {
+                return Err(CommitError::ScopeRepeated { index });
+            }
         }
         let (next, mut events) = (self.events.next_revision(), Vec::with_capacity(writes.len()));
         for (index, write) in writes.iter().enumerate() {
@@ -54,8 +57,7 @@ impl<'a> Group<'a> {
         if let [earlier @ .., _] = &mut *events {
             earlier.iter_mut().for_each(|event| event.continues = true);
         }
-        let bytes = events.iter().map(check_values).sum::<Result<usize, _>>()?;
-        if events.len() > 1 && bytes > FULL_BYTES {
+        if events.len() > 1 && events.iter().map(check_values).sum::<Result<usize, _>>()? > FULL_BYTES {
             return Err(CommitError::BatchTooLarge);
         }
         self.events.add(events)?;
