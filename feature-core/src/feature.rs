@@ -75,6 +75,11 @@ impl OwnKey {
         Ok(Self(text.into()))
     }
 
+    /// The key in lower case: the same for all spellings of a key.
+    pub fn folded(&self) -> Self {
+        Self(self.0.as_str().to_ascii_lowercase().as_str().into())
+    }
+
     /// The key of the feature in layers.
     pub fn key(&self) -> &FeatureKey {
         &self.0

@@ -16,8 +16,6 @@ const EVERYTHING: &str = "*";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Patch {
     changes: BTreeMap<FeatureKey, Change>,
-    /// Whether every feature is unset that has no change of its own.
-    unsets_others: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,17 +41,6 @@ pub enum PatchError {
     UnknownPaths(Vec<(usize, String)>),
 }
 
-/// Why keys to set and to unset are not a patch.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ExactPatchError {
-    /// There is none.
-    #[error("no changes: set or unset at least one feature")]
-    NoChanges,
-    /// A feature is to be set and unset. The index, counted from 0, is that of its key among those to unset.
-    #[error("is set in the same request")]
-    SetAndUnset(usize),
-}
-
 impl Patch {
     /// Reads a Set request as a patch.
     ///
@@ -72,25 +59,13 @@ impl Patch {
             None => present.iter().map(|(key, value)| (key.clone(), Change::Set(value.clone()))).collect(),
             Some(paths) => masked_changes(features, present, paths)?,
         };
-        if changes.is_empty() { Err(PatchError::NoChanges) } else { Ok(Self { changes, unsets_others: false }) }
+        if changes.is_empty() { Err(PatchError::NoChanges) } else { Ok(Self { changes }) }
     }
 
-    /// A patch that sets and unsets features by their keys.
-    ///
-    /// `replace_all`: also unsets every other feature that the layer has when the patch is applied.
-    ///
-    /// # Errors
-    /// [`ExactPatchError`]; with `replace_all`, a patch without keys unsets all.
-    pub fn exact(set: &Layer, unset: &[FeatureKey], replace_all: bool) -> Result<Self, ExactPatchError> {
-        if let Some(index) = unset.iter().position(|key| set.get(key.as_str()).is_some()) {
-            return Err(ExactPatchError::SetAndUnset(index));
-        }
+    /// A patch that sets and unsets features by their keys. One that is in both is unset.
+    pub fn exact(set: &Layer, unset: &[FeatureKey]) -> Self {
         let set = set.iter().map(|(key, value)| (key.clone(), Change::Set(value.clone())));
-        let changes: BTreeMap<_, _> = set.chain(unset.iter().map(|key| (key.clone(), Change::Unset))).collect();
-        if changes.is_empty() && !replace_all {
-            return Err(ExactPatchError::NoChanges);
-        }
-        Ok(Self { changes, unsets_others: replace_all })
+        Self { changes: set.chain(unset.iter().map(|key| (key.clone(), Change::Unset))).collect() }
     }
 
     /// The changes that this patch makes to `layer`. A feature that has the requested value already is not among them.
@@ -99,9 +74,7 @@ impl Patch {
             let old = layer.get(key.as_str());
             FeatureChange { key: key.clone(), old: old.cloned(), new: change.outcome(old) }
         });
-        let others = layer.iter().filter(|(key, _)| self.unsets_others && !self.changes.contains_key(*key));
-        let unset = others.map(|(key, old)| FeatureChange { key: key.clone(), old: Some(old.clone()), new: None });
-        named.filter(|change| change.old != change.new).chain(unset).collect()
+        named.filter(|change| change.old != change.new).collect()
     }
 }
 

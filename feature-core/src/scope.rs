@@ -45,7 +45,8 @@ pub enum Scope {
     Organization(InstanceId, OrganizationId),
     /// One user of an instance.
     User(InstanceId, UserId),
-    /// The definition of a feature, which the system makes for all, or an instance for itself.
+    /// The definition of a feature, which the system makes for all, or an instance for itself. Keys that differ in case
+    /// only are the same, so the key is [folded](OwnKey::folded).
     Definition(Option<InstanceId>, OwnKey),
 }
 

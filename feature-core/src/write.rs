@@ -39,6 +39,15 @@ impl Placement {
     }
 }
 
+/// A record that a write was made for, such as the definition that its values were checked against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The scope of the record.
+    pub scope: Scope,
+    /// The sequence that the record must have.
+    pub sequence: u64,
+}
+
 /// A write that a caller requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
@@ -58,6 +67,8 @@ pub struct Write {
     pub request_id: String,
     /// The caller's reason for the write; empty without one.
     pub comment: String,
+    /// The write is refused when one of these records has changed since it was made.
+    pub requires: Vec<Requirement>,
 }
 
 /// Why a write is refused. A refused write changes nothing.
@@ -74,6 +85,9 @@ pub enum Rejection {
     /// The user is recorded under an organization on which the caller has no rights.
     #[error("the user belongs to another organization")]
     OtherOrganization,
+    /// A record that the write requires has changed.
+    #[error("what the write was made for has changed")]
+    RequirementChanged,
 }
 
 /// Decides the outcome of a write, given the latest record of its scope.

@@ -169,6 +169,7 @@ proptest! {
                 actor: "a".into(),
                 request_id: "r".into(),
                 comment: String::new(),
+                requires: Vec::new(),
             };
             let revision = events.len() as u64 + 1;
             let now = Timestamp::from_unix_nanos(clock);

@@ -38,6 +38,7 @@ fn write(operation: &str) -> Write {
         actor: "tester".into(),
         request_id: "request".into(),
         comment: String::new(),
+        requires: Vec::new(),
     }
 }
 

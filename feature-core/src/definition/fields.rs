@@ -37,11 +37,12 @@ const STATES: [(&str, State); 3] =
     [("STATE_ACTIVE", State::Active), ("STATE_DEPRECATED", State::Deprecated), ("STATE_ARCHIVED", State::Archived)];
 
 /// All fields of a definition.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "constraints",
     "default_value",
     "description",
     "display_name",
+    "key",
     "labels",
     "levels",
     "owner",
