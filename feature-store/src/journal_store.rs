@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::replica;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 use crate::store::limits::{SIZES, Sizes};
 use crate::store::write_behind::WriteBehind;
 use crate::store::{FeatureStore, StoreStatus};
@@ -144,6 +145,10 @@ fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, Ope
 impl FeatureStore for JournalStore {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.projection.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.projection.definitions(which)
     }
 
     fn revision(&self) -> u64 {

@@ -46,6 +46,8 @@ pub use readers::{ReadError, Readers};
 pub use replica::opening::{OpenReplica, store_of_replica};
 pub use replica::{CHAIN_PREFIX, Replica};
 pub use store::batch::Batch;
+pub use store::definitions::Definitions;
+pub use store::fold::check_value;
 pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use store::memory::MemoryStore;
 pub use store::versioned::{Version, Versioned};

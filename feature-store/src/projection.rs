@@ -24,8 +24,10 @@ use crate::engine::{Chain, Position};
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::format::encoding::{decode_record, encode_record};
+use crate::format::scope_key;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 use check::check;
 use guarded_open::{catching_panics, with_timeout};
 use source::EventSource;
@@ -182,8 +184,19 @@ impl FeatureStore for Projection {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         let key = record_key(scope);
         let Some(value) = self.tree.get(&key).map_err(failed)? else { return Ok(Record::default()) };
-        let record = open_value(&key, &value).and_then(|(_, body)| decode_record(body).ok());
-        record.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+        open_record(scope, &key, &value)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        let mut records = Vec::new();
+        for stored in self.tree.scan_prefix([vec![RECORD], scope_key::prefix(which)].concat()) {
+            let (key, value) = stored.map_err(failed)?;
+            if let Some(scope) = scope_key::decode(&key[1..]).filter(|scope| which.include(scope)) {
+                let record = open_record(&scope, &key, &value)?;
+                records.push((scope, record));
+            }
+        }
+        Ok(records)
     }
 
     fn revision(&self) -> u64 {
@@ -223,6 +236,11 @@ impl FeatureStore for Projection {
     fn close(&self) -> Result<(), StoreError> {
         self.tree.flush().map(drop).map_err(failed)
     }
+}
+
+fn open_record(scope: &Scope, key: &[u8], value: &[u8]) -> Result<Record, StoreError> {
+    let record = open_value(key, value).and_then(|(_, body)| decode_record(body).ok());
+    record.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
 }
 
 fn open_tree(folder: &Path, cache_bytes: u64) -> Result<sled::Db, OpenError> {

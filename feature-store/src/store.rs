@@ -1,6 +1,7 @@
 //! The contract of a store: what every implementation promises, and the batches that it takes.
 
 pub(crate) mod batch;
+pub(crate) mod definitions;
 pub(crate) mod fold;
 pub(crate) mod limits;
 pub(crate) mod memory;
@@ -11,6 +12,7 @@ use feature_core::{Record, Scope, Timestamp};
 
 use crate::error::StoreError;
 use batch::Batch;
+use definitions::Definitions;
 
 /// Keeps the history of all scopes and shows the newest record of each.
 ///
@@ -25,6 +27,13 @@ pub trait FeatureStore: Send + Sync {
     /// [`StoreError::DamagedRecord`] or [`StoreError::Projection`] when the record cannot be read. A record that
     /// cannot be trusted is never answered, nor is a default in its place.
     fn record(&self, scope: &Scope) -> Result<Record, StoreError>;
+
+    /// The newest committed records of definitions, in any order. They need not be of one moment:
+    /// [`Versioned`](crate::Versioned) tells whether one of an owner has changed meanwhile.
+    ///
+    /// # Errors
+    /// As for [`FeatureStore::record`].
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError>;
 
     /// The revision of the last committed event; 0 when there is none. Its records are visible.
     fn revision(&self) -> u64;

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use feature_core::{Details, Timestamp, Write, decide};
+use feature_core::{Details, Rejection, Requirement, Timestamp, Write, decide};
 
 use super::CommitError;
 use crate::store::FeatureStore;
@@ -50,6 +50,11 @@ impl<'a> Group<'a> {
         }
         let (next, mut events) = (self.events.next_revision(), Vec::with_capacity(writes.len()));
         for (index, write) in writes.iter().enumerate() {
+            for Requirement { scope, sequence } in &write.requires {
+                if self.events.record(scope)?.sequence != *sequence {
+                    return Err(CommitError::Rejected { index, rejection: Rejection::RequirementChanged });
+                }
+            }
             let record = self.events.record(&write.scope)?;
             let event = decide(write, record, now, next + events.len() as u64);
             events.extend(event.map_err(|rejection| CommitError::Rejected { index, rejection })?);

@@ -5,6 +5,8 @@
 
 use feature_core::{InstanceId, OrganizationId, OwnKey, Scope, UserId};
 
+use crate::store::definitions::Definitions;
+
 const SEPARATOR: char = '\0';
 
 /// The stored form of a scope.
@@ -16,6 +18,15 @@ pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
         Scope::User(instance, user) => format!("u{instance}{SEPARATOR}{user}"),
         Scope::Definition(None, key) => format!("d{SEPARATOR}{key}"),
         Scope::Definition(Some(instance), key) => format!("d{instance}{SEPARATOR}{key}"),
+    }
+    .into_bytes()
+}
+
+/// The beginning of the stored forms of these definitions, and perhaps of other ones.
+pub(crate) fn prefix(which: Definitions<'_>) -> Vec<u8> {
+    match which {
+        Definitions::Of(owner) => format!("d{}{SEPARATOR}", owner.map_or("", InstanceId::as_str)),
+        Definitions::Named(_) => "d".to_owned(),
     }
     .into_bytes()
 }

@@ -6,6 +6,7 @@ use super::Replica;
 use crate::engine::{Append, Entry, Outcome, Position};
 use crate::error::StoreError;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 use crate::store::{FeatureStore, StoreStatus};
 
 /// After so many misses in a row a replica waits for a turn to append alone. Until then trying again is cheaper.
@@ -55,6 +56,10 @@ impl Replica {
 impl FeatureStore for Replica {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.view.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.view.definitions(which)
     }
 
     fn revision(&self) -> u64 {

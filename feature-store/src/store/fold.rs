@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use feature_core::{Event, Record, Scope, Value};
+use feature_core::{Event, FeatureKey, Record, Scope, Value};
 
 use super::FeatureStore;
 use super::batch::Batch;
@@ -134,17 +134,25 @@ pub(crate) fn check_values(event: &Event) -> Result<usize, StoreError> {
     }
     for change in &event.changes {
         for value in [&change.old, &change.new].into_iter().flatten() {
-            if is_deeper_than(VALUE_MAX_DEPTH, value) {
-                return Err(StoreError::ValueTooDeep { key: change.key.clone() });
-            }
-            let bytes = value_bytes(value);
-            if bytes > VALUE_MAX_BYTES {
-                return Err(StoreError::ValueTooLarge { key: change.key.clone(), bytes });
-            }
-            total += bytes;
+            total += check_value(&change.key, value)?;
         }
     }
     Ok(total)
+}
+
+/// Checks the limits of one value. Returns the bytes that it takes in its stored form.
+///
+/// # Errors
+/// [`StoreError::ValueTooDeep`] and [`StoreError::ValueTooLarge`], with the key.
+pub fn check_value(key: &FeatureKey, value: &Value) -> Result<usize, StoreError> {
+    if is_deeper_than(VALUE_MAX_DEPTH, value) {
+        return Err(StoreError::ValueTooDeep { key: key.clone() });
+    }
+    let bytes = value_bytes(value);
+    if bytes > VALUE_MAX_BYTES {
+        return Err(StoreError::ValueTooLarge { key: key.clone(), bytes });
+    }
+    Ok(bytes)
 }
 
 fn is_deeper_than(depth: usize, value: &Value) -> bool {

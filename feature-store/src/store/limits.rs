@@ -5,7 +5,7 @@ pub const VALUE_MAX_BYTES: usize = 32 * 1024;
 
 /// How deep messages and lists may lie within each other in a value. Far deeper ones could be written but not read
 /// again.
-pub const VALUE_MAX_DEPTH: usize = 8;
+pub const VALUE_MAX_DEPTH: usize = 16;
 
 /// The most bytes of the comment on a write.
 pub(crate) const COMMENT_MAX_BYTES: usize = 4 * 1024;

@@ -8,6 +8,7 @@ use feature_core::{Record, Scope};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 
 /// A store that loses everything when it is dropped: the model in tests, and a store for trying things out.
 #[derive(Debug, Default)]
@@ -35,6 +36,12 @@ impl FeatureStore for MemoryStore {
         // No code under the lock panics half-way, so a poisoned lock still guards a whole state.
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         Ok(state.records.get(scope).map(|record| Record::clone(record)).unwrap_or_default())
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let records = state.records.iter().filter(|(scope, _)| which.include(scope));
+        Ok(records.map(|(scope, record)| (scope.clone(), Record::clone(record))).collect())
     }
 
     fn revision(&self) -> u64 {

@@ -5,14 +5,15 @@
 //! record. Readers take no lock, and a writer never waits for them.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use feature_core::{Record, Scope};
+use feature_core::{InstanceId, Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 use crate::store::{FeatureStore, StoreStatus};
 
 /// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
@@ -41,9 +42,12 @@ impl Versioned {
 
     /// The version of the record of `scope`; `None` during a write. Call this before reading the record.
     pub fn version(&self, scope: &Scope) -> Option<Version> {
-        let stripe = self.stripe(scope);
-        let count = self.counters[stripe].load(Ordering::Acquire);
-        count.is_multiple_of(2).then_some(Version { stripe, count })
+        self.version_of(stripe(scope))
+    }
+
+    /// The version of all definitions of an owner; `None` during a write. Call this before reading them.
+    pub fn version_of_definitions(&self, owner: Option<&InstanceId>) -> Option<Version> {
+        self.version_of(stripe_of_definitions(owner))
     }
 
     /// Whether the record still has this version. As soon as any reader can see a newer record, this is `false`.
@@ -51,15 +55,36 @@ impl Versioned {
         self.counters[version.stripe].load(Ordering::Acquire) == version.count
     }
 
-    fn stripe(&self, scope: &Scope) -> usize {
-        // The hash has a fixed key: scopes that share a stripe on purpose gain nothing by it.
-        BuildHasherDefault::<DefaultHasher>::default().hash_one(scope) as usize % STRIPES
+    fn version_of(&self, stripe: usize) -> Option<Version> {
+        let count = self.counters[stripe].load(Ordering::Acquire);
+        count.is_multiple_of(2).then_some(Version { stripe, count })
     }
+}
+
+fn stripe(scope: &Scope) -> usize {
+    match scope {
+        // All definitions of an owner have one version, since they are read together.
+        Scope::Definition(owner, _) => stripe_of_definitions(owner.as_ref()),
+        scope => stripe_of(scope),
+    }
+}
+
+fn stripe_of_definitions(owner: Option<&InstanceId>) -> usize {
+    stripe_of(("definitions", owner))
+}
+
+fn stripe_of(hashed: impl Hash) -> usize {
+    // The hash has a fixed key: scopes that share a stripe on purpose gain nothing by it.
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(hashed) as usize % STRIPES
 }
 
 impl FeatureStore for Versioned {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.store.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.store.definitions(which)
     }
 
     fn revision(&self) -> u64 {
@@ -75,7 +100,7 @@ impl FeatureStore for Versioned {
     }
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
-        let stripes: BTreeSet<_> = batch.records().map(|(scope, _)| self.stripe(scope)).collect();
+        let stripes: BTreeSet<_> = batch.records().map(|(scope, _)| stripe(scope)).collect();
         let _write = OddCounters::begin(stripes.into_iter().map(|stripe| &self.counters[stripe]).collect());
         self.store.append(batch)
     }

@@ -5,6 +5,7 @@
 //! its threads and writes its log. This store adds no durability: the journal before it has that, and gives the
 //! projection after a crash what it lacks.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -15,6 +16,7 @@ use feature_core::{Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::batch::Batch;
+use crate::store::definitions::Definitions;
 use crate::store::{FeatureStore, StoreStatus};
 
 /// How long batches wait for more, so that all events of a scope are one change to sled. While sled works, calls wait
@@ -102,6 +104,14 @@ impl FeatureStore for WriteBehind {
         }
     }
 
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        // Those of the queue first: what leaves it meanwhile is in the slower store.
+        let newer = self.handover.queue().definitions(which);
+        let mut records: HashMap<_, _> = self.handover.slower.definitions(which)?.into_iter().collect();
+        records.extend(newer.iter().map(|(scope, record)| (scope.clone(), Record::clone(record))));
+        Ok(records.into_iter().collect())
+    }
+
     fn revision(&self) -> u64 {
         self.handover.queue().waiting.revision()
     }
@@ -161,6 +171,13 @@ impl fmt::Debug for WriteBehind {
 impl Queue {
     fn record(&self, scope: &Scope) -> Option<Arc<Record>> {
         self.waiting.record(scope).or_else(|| self.leaving.as_ref()?.record(scope)).cloned()
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Vec<(Scope, Arc<Record>)> {
+        // The older batch first.
+        let batches = self.leaving.as_deref().into_iter().chain([&self.waiting]);
+        let records = batches.flat_map(Batch::records).filter(|(scope, _)| which.include(scope));
+        records.map(|(scope, record)| (scope.clone(), Arc::clone(record))).collect()
     }
 
     /// Whether the thread may wait for more.

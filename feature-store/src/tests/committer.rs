@@ -1,9 +1,10 @@
 //! Tests of the committer: grouping, the queue, poisoning and closing, with a store that blocks and fails on demand.
 
-use std::collections::VecDeque;
+mod gated;
+
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -11,51 +12,11 @@ use feature_core::{Details, Operation, Record, Scope, Value, Write};
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, yield_now};
 
+use self::gated::Gated;
 use super::conformance::every_store;
 use super::fixtures::{scopes, write};
 use crate::committer::{NoObserver, reply::NoEventLoops};
-use crate::{Batch, CommitError, Committer, FeatureStore, MemoryStore, StoreError, VALUE_MAX_BYTES};
-
-/// A memory store whose appends wait for a gate, are counted, and fail when told to.
-#[derive(Default)]
-struct Gated {
-    inner: MemoryStore,
-    gate: Mutex<()>,
-    entered: AtomicUsize,
-    closed: AtomicUsize,
-    /// How the next appends fail, if they do.
-    failures: Mutex<VecDeque<Option<StoreError>>>,
-    failed: OnceLock<StoreError>,
-}
-
-impl FeatureStore for Gated {
-    fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
-        self.inner.record(scope)
-    }
-
-    fn revision(&self) -> u64 {
-        self.inner.revision()
-    }
-
-    fn append(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        drop(self.gate.lock().unwrap());
-        let Some(error) = self.failures.lock().unwrap().pop_front().flatten() else { return self.inner.append(batch) };
-        if !error.is_refusal() {
-            self.failed.set(error.clone()).unwrap();
-        }
-        Err(error)
-    }
-
-    fn write_failure(&self) -> Option<StoreError> {
-        self.failed.get().cloned()
-    }
-
-    fn close(&self) -> Result<(), StoreError> {
-        self.closed.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    }
-}
+use crate::{CommitError, Committer, FeatureStore, StoreError, VALUE_MAX_BYTES};
 
 type Answer = JoinHandle<Result<Details, CommitError>>;
 

@@ -10,7 +10,7 @@ use feature_core::{
     OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
-use crate::{Batch, FeatureStore, StoreError, VALUE_MAX_BYTES};
+use crate::{Batch, Definitions, FeatureStore, StoreError, VALUE_MAX_BYTES};
 
 /// Scopes of all levels, some of which differ only in where an id ends.
 pub(crate) fn scopes() -> Vec<Scope> {
@@ -24,6 +24,7 @@ pub(crate) fn scopes() -> Vec<Scope> {
         Scope::User(instance("ab"), UserId::new("ü").unwrap()),
         Scope::Definition(None, OwnKey::new("b").unwrap()),
         Scope::Definition(Some(instance("a")), OwnKey::new("b").unwrap()),
+        Scope::Definition(Some(instance("ab")), OwnKey::new("bb").unwrap()),
     ]
 }
 
@@ -95,6 +96,7 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
         actor: "writer".to_owned(),
         request_id: "request".to_owned(),
         comment: String::new(),
+        requires: Vec::new(),
     }
 }
 
@@ -102,6 +104,10 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
 impl<S: FeatureStore> FeatureStore for Arc<S> {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         (**self).record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        (**self).definitions(which)
     }
 
     fn revision(&self) -> u64 {

@@ -3,18 +3,48 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use feature_core::{Scope, Timestamp, Value, Write};
+use feature_core::{OwnKey, Rejection, Requirement, Scope, Timestamp, Value, Write};
 
 use super::fixtures::write;
-use crate::committer::NoObserver;
 use crate::committer::reply::NoEventLoops;
-use crate::{Committer, GroupCommit, MemoryStore};
+use crate::committer::{NoObserver, Worker};
+use crate::{CommitError, Committer, GroupCommit, MemoryStore};
+
+#[test]
+fn a_write_whose_requirement_has_changed_is_refused_also_within_a_group() {
+    let (committer, mut worker) = committer();
+    let definition = |key| Scope::Definition(None, OwnKey::new(key).unwrap());
+    let require = |key, sequence| vec![Requirement { scope: definition(key), sequence }];
+    let flag = |key, requires| Write { requires, ..write(&Scope::System, key, Some(Value::Flag(true))) };
+    // (the writes of a group, the last of which has this outcome)
+    let table = [
+        (vec![flag("a", require("never", 0))], true),
+        (vec![flag("a", require("never", 1))], false),
+        (vec![write(&definition("x"), "a", Some(Value::Flag(true))), flag("b", require("x", 0))], false),
+        (vec![flag("b", require("x", 1))], true),
+        (vec![write(&definition("x"), "a", None), flag("c", [require("never", 0), require("x", 2)].concat())], true),
+    ];
+    for (writes, accepted) in table {
+        let replies: Vec<_> = writes.into_iter().map(|write| committer.send(vec![write]).unwrap()).collect();
+        let first = worker.waiting.try_recv().unwrap();
+        worker.turn(first, Timestamp::from_unix_nanos(1));
+        let last = replies.into_iter().last().unwrap().try_recv().unwrap();
+        match last {
+            Ok(_) => assert!(accepted),
+            Err(CommitError::Rejected { index: 0, rejection: Rejection::RequirementChanged }) => assert!(!accepted),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn committer() -> (Committer, Worker) {
+    let queue = NonZeroUsize::new(9).unwrap();
+    Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::new(MemoryStore::default()), queue)
+}
 
 #[test]
 fn writes_of_one_group_report_the_same_commit() {
-    let queue = NonZeroUsize::new(9).unwrap();
-    let (committer, mut worker) =
-        Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::new(MemoryStore::default()), queue);
+    let (committer, mut worker) = committer();
     let mut groups_of = |writes: Vec<Write>| {
         let replies: Vec<_> = writes.into_iter().map(|write| committer.send(vec![write]).unwrap()).collect();
         let first = worker.waiting.try_recv().unwrap();

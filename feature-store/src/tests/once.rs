@@ -15,7 +15,7 @@ use crate::projection::Projection;
 use crate::store::fold::APPLIED;
 use crate::store::limits::SIZES;
 use crate::store::write_behind::WriteBehind;
-use crate::{Batch, Committer, FeatureStore, JournalStore, StoreError, Versioned};
+use crate::{Batch, Committer, Definitions, FeatureStore, JournalStore, StoreError, Versioned};
 
 /// Passes everything on, counts the records that are read, and keeps the batches.
 struct Spy<S> {
@@ -39,6 +39,10 @@ impl<S: FeatureStore> FeatureStore for Spy<S> {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         self.inner.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.inner.definitions(which)
     }
 
     fn revision(&self) -> u64 {

@@ -88,7 +88,7 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         lines.filter(|(index, _)| index + 1 != number).map(|(_, line)| line).collect::<String>()
     };
     let long = format!(r#"{{"text":"{}"}}"#, "x".repeat(40_000));
-    let deep = r#"{"message":{"x":"#.repeat(10) + r#"{"flag":true}"# + &"}}".repeat(10);
+    let deep = r#"{"message":{"x":"#.repeat(18) + r#"{"flag":true}"# + &"}}".repeat(18);
     // what was changed | what is said
     let table = [
         (String::new(), "line 1: is missing: the input was cut off"),
@@ -142,7 +142,7 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         (edit("T00:00:03Z", "T00:00:00Z"), "line 4: time: is earlier than that of the scope's event before"),
         (edit("\"actor\":\"writer\"", "\"actor\":\"other\""), "line 5: crc32c: does not fit the lines before"),
         (edit(r#"{"text":"two"}"#, &long), "line 3: changes: the value of k takes 40"),
-        (edit(r#"{"text":"two"}"#, &deep), "line 3: changes: the value of k nests messages deeper than 8"),
+        (edit(r#"{"text":"two"}"#, &deep), "line 3: changes: the value of k nests messages deeper than 16"),
     ];
     let guard = tempfile::tempdir().unwrap();
     for (changed, says) in table {

@@ -4,10 +4,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use feature_core::{Record, Scope, Value};
+use feature_core::{InstanceId, OwnKey, Record, Scope, Value};
 
 use super::fixtures::{append, event, scopes};
-use crate::{Batch, FeatureStore, MemoryStore, StoreError, Versioned};
+use crate::{Batch, Definitions, FeatureStore, MemoryStore, StoreError, Versioned};
 
 /// A store whose appends report their begin, and then wait for their outcome.
 pub(super) struct Stepwise {
@@ -19,6 +19,10 @@ pub(super) struct Stepwise {
 impl FeatureStore for Stepwise {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.inner.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.inner.definitions(which)
     }
 
     fn revision(&self) -> u64 {
@@ -37,6 +41,21 @@ impl FeatureStore for Stepwise {
     fn close(&self) -> Result<(), StoreError> {
         self.inner.close()
     }
+}
+
+#[test]
+fn all_definitions_of_an_owner_have_one_version() {
+    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let definition = |instance: Option<&str>, key: &str| {
+        let instance = instance.map(|id| InstanceId::new(id).unwrap());
+        Scope::Definition(instance, OwnKey::new(key).unwrap())
+    };
+    let of_a = store.version(&definition(Some("a"), "one")).unwrap();
+    assert_eq!(store.version(&definition(Some("a"), "other")), Some(of_a));
+    let of_system = store.version(&definition(None, "one")).unwrap();
+    append(&*store, &[event(1, &definition(Some("a"), "third"), 1, &[Value::Flag(true)])]).unwrap();
+    assert!(!store.is_current(of_a));
+    assert!(store.is_current(of_system));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn a_replica_over_postgres_keeps_the_contract_of_a_store() {
     let cluster = Arc::new(Cluster::start());
     let of_thread = Arc::clone(&cluster);
     ANOTHER.set(Some(Box::new(move || Arc::new(of_thread.replica(&of_thread.database())))));
-    let promises: [(&str, fn()); 6] = [
+    let promises: [(&str, fn()); 7] = [
         ("a_new_store_is_empty", conformance::a_new_store_is_empty),
         (
             "what_is_appended_is_there_exactly_and_only_where_it_belongs",
@@ -49,6 +49,10 @@ fn a_replica_over_postgres_keeps_the_contract_of_a_store() {
         (
             "a_value_above_a_limit_is_refused_and_harms_nothing",
             conformance::a_value_above_a_limit_is_refused_and_harms_nothing,
+        ),
+        (
+            "definitions_are_found_by_their_owner_and_by_their_key",
+            conformance::definitions_are_found_by_their_owner_and_by_their_key,
         ),
         (
             "readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks",

@@ -13,7 +13,7 @@ use super::log::{Log, STORE};
 use super::run::Rules;
 use crate::engine::{Append, Engine, Position};
 use crate::tests::fixtures::history;
-use crate::{Batch, FeatureStore, MemoryStore, Replica, StoreError};
+use crate::{Batch, Definitions, FeatureStore, MemoryStore, Replica, StoreError};
 
 /// A view that pauses at the end of its first append: it shows the events, and the append has not returned.
 struct Paused {
@@ -25,6 +25,10 @@ struct Paused {
 impl FeatureStore for Paused {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.view.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.view.definitions(which)
     }
 
     fn revision(&self) -> u64 {

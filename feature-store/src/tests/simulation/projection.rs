@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::tests::doubtful::open_sled;
 use crate::tests::fixtures::{append, copy};
-use crate::{Batch, FeatureStore, MemoryStore};
+use crate::{Batch, Definitions, FeatureStore, MemoryStore};
 
 /// Opens the projection for each process of a run.
 pub(super) enum Projections {
@@ -98,6 +98,10 @@ impl Faulty {
 impl FeatureStore for Faulty {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.inner.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.inner.definitions(which)
     }
 
     fn revision(&self) -> u64 {
