@@ -69,7 +69,8 @@ struct Parameter {
 /// The path for a template such as `/v1/{name=shelves/*}/books/{book.id}:read`, with each parameter in braces.
 ///
 /// A parameter of OpenAPI cannot hold a slash. So the literals of a variable become part of the path, and each of its
-/// wildcards a parameter.
+/// wildcards a parameter: named after the literal before it, which is a plural as a rule (AIP-122). No name has a dot,
+/// because tools take that for a part of a field.
 fn path(template: &Template) -> (String, Vec<Parameter>) {
     let is_wildcard = |segment: &&Segment| !matches!(segment, Segment::Literal(_));
     let wildcards = |range: Range<usize>| template.segments[range].iter().filter(is_wildcard).count();
@@ -81,12 +82,22 @@ fn path(template: &Template) -> (String, Vec<Parameter>) {
             continue;
         }
         let variable = template.variables.iter().position(|variable| variable.segments.contains(&index));
+        let collection = match index.checked_sub(1).map(|before| &template.segments[before]) {
+            Some(Segment::Literal(literal)) if *segment == Segment::One => literal.strip_suffix('s'),
+            _ => None,
+        };
+        let is_free = |name: &&str| {
+            parameters.iter().all(|parameter| parameter.name != *name)
+                && template.variables.iter().all(|variable| variable.field != *name)
+        };
+        let collection = collection.filter(is_free).map(str::to_owned);
         let (name, whole) = match variable.map(|variable| &template.variables[variable]) {
-            Some(Variable { field, segments, .. }) => match wildcards(segments.clone()) {
-                1 => (field.clone(), segments.len() == 1),
-                _ => (format!("{field}.{}", wildcards(segments.start..index + 1)), false),
-            },
-            None => (format!("segment.{}", parameters.len() + 1), false),
+            Some(Variable { field, segments, .. }) if segments.len() == 1 => (field.replace('.', "_"), true),
+            Some(Variable { field, segments, .. }) => {
+                let number = wildcards(segments.start..index + 1);
+                (collection.unwrap_or_else(|| format!("{}_{number}", field.replace('.', "_"))), false)
+            }
+            None => (collection.unwrap_or_else(|| format!("segment_{}", parameters.len() + 1)), false),
         };
         path.push_str(&format!("{{{name}}}"));
         parameters.push(Parameter { name, variable, whole });
@@ -138,6 +149,9 @@ fn query(
             _ if elsewhere.contains(&name) => {}
             kind if single_value(kind.clone()).is_some() => {
                 let mut value = json!({"name": name, "in": "query", "schema": schemas.field(&field)});
+                if schemas.is_required(&field) {
+                    value["required"] = true.into();
+                }
                 describe(&mut value, &comment(&field.parent_file(), field.path()));
                 parameters.push(value);
             }
@@ -172,11 +186,13 @@ mod tests {
             // template, path, parameters (with ! those that are a field's whole value), fields
             ("/v1/books/all", "/v1/books/all", "", ""),
             ("/v2/user/{user_id}", "/v2/user/{user_id}", "user_id!", "user_id"),
-            ("/v1/{a.b}:read", "/v1/{a.b}:read", "a.b!", "a.b"),
-            ("/v1/{name=shelves/*}", "/v1/shelves/{name}", "name", "name"),
-            ("/v1/{name=a/*/b/**}:c", "/v1/a/{name.1}/b/{name.2}:c", "name.1 name.2", "name"),
+            ("/v1/{a.b}:read", "/v1/{a_b}:read", "a_b!", "a.b"),
+            ("/v1/{name=books/*}", "/v1/books/{book}", "book", "name"),
+            ("/v1/{name=users/*/books/*}", "/v1/users/{user}/books/{book}", "user book", "name"),
+            ("/v1/{a.name=users/*/users/*}", "/v1/users/{user}/users/{a_name_2}", "user a_name_2", "a.name"),
+            ("/v1/{name=a/*/b/**}:c", "/v1/a/{name_1}/b/{name_2}:c", "name_1 name_2", "name"),
             ("/v1/{kind=fixed}/{id}", "/v1/fixed/{id}", "id!", "kind id"),
-            ("/v1/*/{id}/**", "/v1/{segment.1}/{id}/{segment.3}", "segment.1 id! segment.3", "id"),
+            ("/v1/*/{id}/**", "/v1/{segment_1}/{id}/{segment_3}", "segment_1 id! segment_3", "id"),
         ];
         for (template, text, parameters, fields) in table {
             let template_read = Template::new(template).unwrap();

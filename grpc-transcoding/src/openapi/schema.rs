@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{
+    Cardinality, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as FieldValue,
+};
 use serde_json::{Value, json};
 
 use super::comments::{comment, describe};
@@ -12,6 +14,9 @@ use crate::json::{encode_with_defaults, wrapped};
 pub(crate) struct Schemas {
     /// By the full names of their messages and enums.
     pub(crate) components: BTreeMap<String, Value>,
+    /// The requests themselves. Their required fields (AIP-203) have to be there; in the messages inside of them that
+    /// depends on the method.
+    requests: BTreeSet<String>,
     /// The messages of requests. An unknown key in them is an error, while answers may gain keys.
     closed: BTreeSet<String>,
     /// See [`Api::refine_text`](super::Api::refine_text).
@@ -21,13 +26,20 @@ pub(crate) struct Schemas {
 impl Schemas {
     /// `requests`: the messages of the requests.
     pub(crate) fn new(mut requests: Vec<MessageDescriptor>, refine_text: fn(&FieldDescriptor, &mut Value)) -> Self {
+        let of_requests = requests.iter().map(|message| message.full_name().to_owned()).collect();
         let mut closed = BTreeSet::new();
         while let Some(message) = requests.pop() {
             if closed.insert(message.full_name().to_owned()) {
                 requests.extend(message.fields().filter_map(|field| field.kind().as_message().cloned()));
             }
         }
-        Self { components: BTreeMap::new(), closed, refine_text }
+        Self { components: BTreeMap::new(), requests: of_requests, closed, refine_text }
+    }
+
+    /// Whether a message must have a field.
+    pub(crate) fn is_required(&self, field: &FieldDescriptor) -> bool {
+        field.cardinality() == Cardinality::Required
+            || (self.requests.contains(field.parent_message().full_name()) && behaves_as_required(field))
     }
 
     /// A schema that refers to a message.
@@ -56,7 +68,7 @@ impl Schemas {
             let mut schema = self.field(&field);
             describe(&mut schema, &comment(&field.parent_file(), field.path()));
             properties.insert(field.json_name().to_owned(), schema);
-            if field.cardinality() == prost_reflect::Cardinality::Required {
+            if self.is_required(&field) {
                 required.push(field.json_name().to_owned());
             }
         }
@@ -131,6 +143,17 @@ impl Schemas {
         }
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
+}
+
+/// Whether the option `google.api.field_behavior` of a field has `REQUIRED`.
+fn behaves_as_required(field: &FieldDescriptor) -> bool {
+    const REQUIRED: i32 = 2;
+    let extension = field.parent_pool().get_extension_by_name("google.api.field_behavior");
+    extension.is_some_and(|extension| {
+        let options = field.options();
+        let behaviors = options.get_extension(&extension);
+        behaviors.as_list().is_some_and(|behaviors| behaviors.contains(&FieldValue::EnumNumber(REQUIRED)))
+    })
 }
 
 /// Any message, together with its type.

@@ -104,8 +104,8 @@ fn each_binding_that_openapi_can_tell_is_an_operation() {
     let paths = document["paths"].as_object().unwrap();
     let verbs = |verbs: &Value| verbs.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     let all: Vec<_> = paths.iter().map(|(path, value)| format!("{} {path}", verbs(value).join(" "))).collect();
-    assert_eq!(all, ["post /v1/books:find", "get /v1/shelves/{name.1}/books/{name.2}", "get /v1/watch/{filter.id}"]);
-    let find = &paths["/v1/shelves/{name.1}/books/{name.2}"]["get"];
+    assert_eq!(all, ["post /v1/books:find", "get /v1/shelves/{shelve}/books/{book}", "get /v1/watch/{filter_id}"]);
+    let find = &paths["/v1/shelves/{shelve}/books/{book}"]["get"];
     assert_eq!(find["operationId"], "Library_Find");
     assert_eq!(find["deprecated"], true);
     assert_eq!(paths["/v1/books:find"]["post"]["operationId"], "Library_Find_2");
@@ -115,8 +115,8 @@ fn each_binding_that_openapi_can_tell_is_an_operation() {
 #[test]
 fn queries_hold_nested_and_repeated_values_but_no_maps_and_no_recursion() {
     let paths = other()["paths"].take();
-    let find = &paths["/v1/shelves/{name.1}/books/{name.2}"]["get"];
-    assert_eq!(names(find), "name.1 name.2 filter.id filter.least kinds patience");
+    let find = &paths["/v1/shelves/{shelve}/books/{book}"]["get"];
+    assert_eq!(names(find), "shelve book filter.id filter.least kinds patience");
     assert_eq!(
         find["parameters"][4],
         json!({
@@ -124,7 +124,7 @@ fn queries_hold_nested_and_repeated_values_but_no_maps_and_no_recursion() {
             "schema": {"type": "array", "items": {"$ref": "#/components/schemas/other.Kind"}},
         })
     );
-    assert_eq!(names(&paths["/v1/watch/{filter.id}"]["get"]), "filter.id name filter.least kinds patience");
+    assert_eq!(names(&paths["/v1/watch/{filter_id}"]["get"]), "filter_id name filter.least kinds patience");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_body_and_an_answer_can_be_one_field() {
 
 #[test]
 fn a_stream_is_lines_of_json() {
-    let get = other()["paths"]["/v1/watch/{filter.id}"]["get"].take();
+    let get = other()["paths"]["/v1/watch/{filter_id}"]["get"].take();
     let schema = json!({"$ref": "#/components/schemas/other.Book"});
     assert_eq!(get["responses"]["200"]["content"], json!({"application/x-ndjson": {"schema": schema}}));
 }

@@ -122,7 +122,7 @@ impl Route {
             name => Body::Field(top_level(&input, name)?),
         };
         if let Body::Field(field) = &body
-            && variables.iter().any(|variable| variable.root() == field)
+            && variables.iter().any(|variable| variable.root() == field && variable.leaf == *field)
         {
             return Err(format!("the field '{}' stands in the path and in the body", field.name()));
         }

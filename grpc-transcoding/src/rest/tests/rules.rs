@@ -30,7 +30,6 @@ fn refuses_rules_and_names_the_method() {
             "test.Test.A: the field 'inner.name' is unknown: test.Request has no such field",
         ),
         (r#"put: "/{a}" body: "a""#, "test.Test.A: the field 'a' stands in the path and in the body"),
-        (r#"put: "/{inner.name}" body: "inner""#, "test.Test.A: the field 'inner' stands in the path and in the body"),
         (r#"get: "/x" response_body: "no""#, "test.Test.A: the field 'no' is unknown: test.Answer has no such field"),
         (
             r#"get: "/x" additional_bindings {get: "/y" additional_bindings {get: "/z"}}"#,
