@@ -2,14 +2,17 @@
 //!
 //! The right is checked before an id is read, so that a caller without a right learns nothing about ids.
 
+mod named;
+mod rules;
 mod user;
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use feature_core::{InstanceId, Level, OrganizationId, Scope};
 
+pub use self::named::{LevelRules, NamedCaller};
+pub use self::rules::{AccessRules, MethodRules};
 pub use self::user::UserAccess;
 use crate::authenticate::principal::Principal;
 use crate::error::AuthError;
@@ -92,7 +95,10 @@ impl Caller {
 
     /// The system, if the caller has the right on it.
     pub fn system(&self) -> Result<Scope, AuthError> {
-        let may = self.rule.permission.as_ref().is_none_or(|permission| self.principal.holds_everywhere(permission));
+        let may = self.rule.permission.as_ref().is_none_or(|permission| {
+            let anywhere = self.rule.exemption == Some(Exemption::Anywhere);
+            self.principal.holds_everywhere(permission) || (anywhere && self.principal.holds_on_something(permission))
+        });
         self.demand(may)?;
         Ok(Scope::System)
     }
@@ -100,7 +106,8 @@ impl Caller {
     /// The instance of the call, if the caller has the right on it.
     pub fn instance(&self) -> Result<Scope, AuthError> {
         let instance = self.instance_id()?;
-        self.demand(self.holds_whole_instance())?;
+        let anywhere = self.is_exempt(Exemption::Anywhere) && self.granted_organizations().next().is_some();
+        self.demand(self.holds_whole_instance() || anywhere)?;
         Ok(Scope::Instance(instance.clone()))
     }
 
@@ -187,44 +194,8 @@ pub enum Exemption {
     Member,
     /// The user that the request names.
     SelfAccess,
-}
-
-/// The rules of all methods, by path.
-#[derive(Debug, Clone)]
-pub struct AccessRules {
-    by_path: HashMap<String, Option<Arc<Rule>>>,
-    public_services: Vec<&'static str>,
-}
-
-impl AccessRules {
-    /// The rules of all methods.
-    ///
-    /// * `rules`: the path of each method, such as `/package.Service/Method`, and its rule. A method without a rule is
-    ///   closed.
-    /// * `public_services`: the full names of the services that need no credential.
-    pub fn new(
-        rules: impl IntoIterator<Item = (String, Option<Rule>)>,
-        public_services: impl IntoIterator<Item = &'static str>,
-    ) -> Self {
-        let by_path = rules.into_iter().map(|(path, rule)| (path, rule.map(Arc::new))).collect();
-        Self { by_path, public_services: public_services.into_iter().collect() }
-    }
-
-    /// The rule of the method at this path; `None` if it is public.
-    ///
-    /// # Errors
-    /// [`AuthError::MethodUnknown`] and [`AuthError::MethodWithoutAccess`]: a path without a rule is closed.
-    pub fn find(&self, path: &str) -> Result<Option<Arc<Rule>>, AuthError> {
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map(|(service, _)| service);
-        if service.is_some_and(|service| self.public_services.contains(&service)) {
-            return Ok(None);
-        }
-        match self.by_path.get(path) {
-            Some(Some(rule)) => Ok(Some(Arc::clone(rule))),
-            Some(None) => Err(AuthError::MethodWithoutAccess(path.to_owned())),
-            None => Err(AuthError::MethodUnknown(path.to_owned())),
-        }
-    }
+    /// Callers to whom a role in any organization gives the permission.
+    Anywhere,
 }
 
 impl Rule {
@@ -247,7 +218,12 @@ impl Rule {
     fn may_suffice(&self, principal: &Principal) -> bool {
         let Some(permission) = &self.permission else { return true };
         let in_any = || principal.holds_in_organizations(permission).next().is_some();
-        self.exemption.is_some()
+        let exempt = match self.exemption {
+            None => false,
+            Some(Exemption::Member | Exemption::SelfAccess) => true,
+            Some(Exemption::Anywhere) => principal.holds_on_something(permission),
+        };
+        exempt
             || match self.level {
                 None | Some(Level::System) => principal.holds_everywhere(permission),
                 Some(Level::Instance) => principal.holds_in_instance(permission),
@@ -268,7 +244,7 @@ impl Rule {
                     "no role of the token holds it, and the token is of no member of the organization"
                 }
                 Some(Exemption::SelfAccess) => "no role of the token holds it, and the token is not of that user",
-                None => "no role of the token holds it",
+                Some(Exemption::Anywhere) | None => "no role of the token holds it",
             };
         }
         if principal.instance.is_none() {

@@ -3,27 +3,32 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use feature_core::Level;
+
+use crate::config::values::{ACTIONS, RESOURCES};
 use crate::config::{Bound, RoleSettings};
 
-/// The permissions of the built-in roles on the features of each level: `r`ead, `w`rite and `d`elete.
+/// The permissions of the built-in roles on each of [`RESOURCES`]: `r`ead, `w`rite and `d`elete.
 #[rustfmt::skip]
-const DEFAULTS: [(&str, Bound, [&str; 4]); 11] = [
-    // role                   bound to             system iam    org    user
-    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd"]),
-    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r"]),
-    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd"]),
-    ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r"]),
-    ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd"]),
-    ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd"]),
-    ("IAM_LOGIN_CLIENT",      Bound::Instance,     ["",    "r",   "r",   "r"]),
-    ("ORG_OWNER",             Bound::Organization, ["",    "",    "rwd", "rwd"]),
-    ("ORG_OWNER_VIEWER",      Bound::Organization, ["",    "",    "r",   "r"]),
-    ("ORG_SETTINGS_MANAGER",  Bound::Organization, ["",    "",    "rwd", ""]),
-    ("ORG_USER_MANAGER",      Bound::Organization, ["",    "",    "",    "rwd"]),
+const DEFAULTS: [(&str, Bound, [&str; 5]); 11] = [
+    // role                   bound to             system iam    org    user   definitions
+    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd", "rwd"]),
+    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r",   "r"]),
+    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd", "rwd"]),
+    ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r",   "r"]),
+    ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd", "r"]),
+    ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd", "r"]),
+    ("IAM_LOGIN_CLIENT",      Bound::Instance,     ["",    "r",   "r",   "r",   "r"]),
+    ("ORG_OWNER",             Bound::Organization, ["",    "",    "rwd", "rwd", "r"]),
+    ("ORG_OWNER_VIEWER",      Bound::Organization, ["",    "",    "r",   "r",   "r"]),
+    ("ORG_SETTINGS_MANAGER",  Bound::Organization, ["",    "",    "rwd", "",    "r"]),
+    ("ORG_USER_MANAGER",      Bound::Organization, ["",    "",    "",    "rwd", "r"]),
 ];
 
-/// What the columns above are about.
-const RESOURCES: [&str; 4] = ["system.feature", "iam.feature", "org.feature", "user.feature"];
+/// The permission to read the features of a level.
+pub(crate) fn reading(level: Level) -> &'static str {
+    ["system.feature.read", "iam.feature.read", "org.feature.read", "user.feature.read"][level as usize]
+}
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +87,7 @@ impl Roles {
 
 /// The permissions on a resource: those whose first letter is in the cell.
 fn permissions(resource: &str, cell: &str) -> impl Iterator<Item = String> {
-    let held = ["read", "write", "delete"].into_iter().filter(|name| cell.contains(&name[..1]));
+    let held = ACTIONS.into_iter().filter(|name| cell.contains(&name[..1]));
     held.map(move |name| format!("{resource}.{name}"))
 }
 
@@ -98,17 +103,17 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             // role                 bound to      permissions
-            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd"),
-            ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r"),
-            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd"),
-            ("IAM_OWNER_VIEWER",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r"),
-            ("IAM_ORG_MANAGER",      INSTANCE,     "org.feature:rwd user.feature:rwd"),
-            ("IAM_USER_MANAGER",     INSTANCE,     "user.feature:rwd"),
-            ("IAM_LOGIN_CLIENT",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r"),
-            ("ORG_OWNER",            ORGANIZATION, "org.feature:rwd user.feature:rwd"),
-            ("ORG_OWNER_VIEWER",     ORGANIZATION, "org.feature:r user.feature:r"),
-            ("ORG_SETTINGS_MANAGER", ORGANIZATION, "org.feature:rwd"),
-            ("ORG_USER_MANAGER",     ORGANIZATION, "user.feature:rwd"),
+            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd"),
+            ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r feature.definition:r"),
+            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd"),
+            ("IAM_OWNER_VIEWER",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r"),
+            ("IAM_ORG_MANAGER",      INSTANCE,     "org.feature:rwd user.feature:rwd feature.definition:r"),
+            ("IAM_USER_MANAGER",     INSTANCE,     "user.feature:rwd feature.definition:r"),
+            ("IAM_LOGIN_CLIENT",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r"),
+            ("ORG_OWNER",            ORGANIZATION, "org.feature:rwd user.feature:rwd feature.definition:r"),
+            ("ORG_OWNER_VIEWER",     ORGANIZATION, "org.feature:r user.feature:r feature.definition:r"),
+            ("ORG_SETTINGS_MANAGER", ORGANIZATION, "org.feature:rwd feature.definition:r"),
+            ("ORG_USER_MANAGER",     ORGANIZATION, "user.feature:rwd feature.definition:r"),
         ];
         let roles = Roles::new(&BTreeMap::new());
         assert_eq!(roles.names().len(), table.len());
@@ -140,7 +145,7 @@ mod tests {
             let role = roles.get(name).unwrap();
             assert_eq!((role.bound, role.permissions.len()), (Bound::Everything, 1), "{name}");
         }
-        assert_eq!(roles.get("ORG_OWNER").unwrap().permissions.len(), 6);
+        assert_eq!(roles.get("ORG_OWNER").unwrap().permissions.len(), 7);
         assert_eq!(roles.get("iam_owner"), None, "names are case-sensitive");
     }
 

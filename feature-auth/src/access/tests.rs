@@ -224,7 +224,8 @@ fn instance_is_the_token_s_or_the_named_one_or_the_default() {
 #[test]
 fn methods_need_a_rule_unless_their_service_is_public() {
     let rule = Rule::new(Some("system.feature.read".to_owned()), None, Some(Level::System));
-    let methods = [("/some.v1.Service/Get", Some(rule)), ("/some.v1.Service/Forgotten", None)];
+    let methods =
+        [("/some.v1.Service/Get", Some(MethodRules::One(Arc::new(rule)))), ("/some.v1.Service/Forgotten", None)];
     let rules = AccessRules::new(methods.map(|(path, rule)| (path.to_owned(), rule)), ["grpc.health.v1.Health"]);
     let table = [
         // path                                  result

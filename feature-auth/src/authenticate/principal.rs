@@ -82,6 +82,11 @@ impl Principal {
             .filter_map(|grant| grant.organization.as_ref())
     }
 
+    /// Whether a role holds the permission on anything: everything, the instance, or an organization.
+    pub fn holds_on_something(&self, permission: &str) -> bool {
+        self.holds_in_instance(permission) || self.holds_in_organizations(permission).next().is_some()
+    }
+
     /// The memory of this principal, about. Roles do not count, since all principals share them.
     pub fn bytes(&self) -> usize {
         let user = self.user.iter().map(UserId::as_str);

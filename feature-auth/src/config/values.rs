@@ -10,6 +10,13 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 use x509_cert::name::Name;
 
+/// What permissions are about: first the features of each level, then definitions.
+pub(crate) const RESOURCES: [&str; 5] =
+    ["system.feature", "iam.feature", "org.feature", "user.feature", "feature.definition"];
+
+/// What a permission allows to do with them.
+pub(crate) const ACTIONS: [&str; 3] = ["read", "write", "delete"];
+
 /// A whole number from `MIN` to `MAX`.
 pub fn number<'de, const MIN: u64, const MAX: u64, T, D>(source: D) -> Result<T, D::Error>
 where
@@ -161,11 +168,11 @@ impl Form for Role {
 pub enum Permission {}
 
 impl Form for Permission {
-    const ALLOWED: &'static str = "one of system, iam, org or user, then .feature., then one of read, write or \
-                                   delete, such as org.feature.read";
+    const ALLOWED: &'static str = "one of system.feature, iam.feature, org.feature, user.feature or \
+                                   feature.definition, then .read, .write or .delete, such as org.feature.read";
     const ACCEPTS: fn(&str) -> bool = |text| {
-        let Some((resource, action)) = text.split_once(".feature.") else { return false };
-        ["system", "iam", "org", "user"].contains(&resource) && ["read", "write", "delete"].contains(&action)
+        let Some((resource, action)) = text.rsplit_once('.') else { return false };
+        RESOURCES.contains(&resource) && ACTIONS.contains(&action)
     };
 }
 
