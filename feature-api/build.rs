@@ -8,7 +8,11 @@ use prost::Message;
 const PROTO_ROOT: &str = "../proto";
 
 /// Everything else is imported by these.
-const FILES: [&str; 1] = ["zitadel/feature/v2/feature_service.proto"];
+const FILES: [&str; 3] = [
+    "zitadel/feature/v2/feature_service.proto",
+    "feature/v1/definition_service.proto",
+    "feature/v1/settings_service.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={PROTO_ROOT}");
@@ -24,6 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(false)
         .build_transport(false)
+        .btree_map(".feature.v1")
         .include_file("generated.rs")
         .compile_fds(descriptors)?;
     Ok(())

@@ -15,7 +15,13 @@ pub struct ValueError {
     /// The path of the part within the request, such as `default_value.limits[2]`.
     pub path: String,
     /// What is wrong with it.
-    pub problem: &'static str,
+    pub problem: String,
+}
+
+impl ValueError {
+    pub(crate) fn new(path: &str, problem: impl Into<String>) -> Self {
+        Self { path: path.to_owned(), problem: problem.into() }
+    }
 }
 
 /// Reads a value of a feature of this type.
@@ -25,7 +31,7 @@ pub struct ValueError {
 /// # Errors
 /// [`ValueError`] when the value is missing, null, infinite, or of another type; a null within an object, too.
 pub fn read(json: &JsonValue, value_type: ValueType, path: &str) -> Result<Value, ValueError> {
-    let wrong = |problem| Err(ValueError { path: path.to_owned(), problem });
+    let wrong = |problem: &str| Err(ValueError::new(path, problem));
     match (value_type, &json.kind) {
         (_, None | Some(Kind::NullValue(_))) => wrong("must not be null: to unset a feature, name it in unset"),
         (ValueType::Boolean, Some(Kind::BoolValue(flag))) => Ok(Value::Flag(*flag)),
@@ -55,7 +61,7 @@ pub fn read(json: &JsonValue, value_type: ValueType, path: &str) -> Result<Value
 
 /// Reads JSON of any type. Every number is a double here, as it is in JSON.
 fn read_any(json: &JsonValue, path: &str) -> Result<Value, ValueError> {
-    let wrong = |problem| Err(ValueError { path: path.to_owned(), problem });
+    let wrong = |problem: &str| Err(ValueError::new(path, problem));
     Ok(match &json.kind {
         None | Some(Kind::NullValue(_)) => return wrong("must not be null: leave it out"),
         Some(Kind::BoolValue(flag)) => Value::Flag(*flag),

@@ -4,8 +4,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod built_in;
+pub mod decode;
+pub mod definition;
+pub mod filter;
 pub mod json_value;
 pub mod request;
+pub mod resource_name;
 pub mod response;
 mod rules;
 pub mod schema;

@@ -36,6 +36,11 @@ impl Violations {
             self.0.push(Violation { field: field.to_string(), description: description.to_string() });
         }
     }
+
+    /// An error if there is any.
+    pub(crate) fn into_result(self) -> Result<(), RequestError> {
+        if self.0.is_empty() { Ok(()) } else { Err(RequestError::Invalid(self.0)) }
+    }
 }
 
 /// Why a request is invalid.
@@ -56,7 +61,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    fn of(error: WireError, descriptor: &MessageDescriptor) -> Self {
+    pub(crate) fn of(error: WireError, descriptor: &MessageDescriptor) -> Self {
         match error {
             WireError::Malformed => RequestError::Malformed(descriptor.full_name().to_owned()),
             WireError::TooManyFields => RequestError::TooManyFields(MAX_FIELDS),
@@ -146,9 +151,7 @@ impl Request {
                 );
             }
         }
-        if !violations.0.is_empty() {
-            return Err(RequestError::Invalid(violations.0));
-        }
+        violations.into_result()?;
         patch.map_err(RequestError::NoChanges)
     }
 

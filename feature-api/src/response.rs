@@ -61,7 +61,8 @@ fn set_details(response: &mut DynamicMessage, details: &Details) {
         .expect("the descriptor and the Rust type are made from the same proto");
 }
 
-fn timestamp(time: Timestamp) -> prost_types::Timestamp {
+/// A time as a message.
+pub fn timestamp(time: Timestamp) -> prost_types::Timestamp {
     let nanos = time.unix_nanos();
     prost_types::Timestamp {
         seconds: nanos.div_euclid(NANOS_PER_SECOND),

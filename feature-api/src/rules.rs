@@ -18,6 +18,12 @@ pub(crate) fn check_text(field: &FieldDescriptor, text: &str) -> Result<(), Stri
     if rules.web_uri { check_web_uri(text).map_err(str::to_owned) } else { Ok(()) }
 }
 
+/// The most elements of a list or map of this project's own messages; `None` without a limit.
+pub(crate) fn max_items(field: &FieldDescriptor) -> Option<usize> {
+    let is_own = field.parent_file().package_name() == "feature.v1";
+    Some(rules(field).max_items as usize).filter(|max| is_own && *max > 0)
+}
+
 fn rules(field: &FieldDescriptor) -> Rules {
     let pool = field.parent_pool();
     let extension = pool.get_extension_by_name(RULES_OPTION);

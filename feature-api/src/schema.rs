@@ -72,6 +72,13 @@ impl Schema {
         self.methods.get(path)
     }
 
+    /// The method of the feature service with this operation on a level.
+    pub fn method_of(&self, operation: Operation, level: Level) -> &Method {
+        let mut methods = self.methods.values();
+        let method = methods.find(|method| method.operation == Some((operation, level)));
+        method.expect("new() has found every operation on every level")
+    }
+
     /// All methods of all services.
     pub fn methods(&self) -> impl Iterator<Item = &Method> {
         self.methods.values()

@@ -40,7 +40,7 @@ fn read_numbers(feature: &FeatureFields, elements: &[FieldValue], violations: &m
     Value::Numbers(numbers)
 }
 
-fn problem_of_number(field: &FieldDescriptor, number: i32, seen: &[i32]) -> Option<String> {
+pub(crate) fn problem_of_number(field: &FieldDescriptor, number: i32, seen: &[i32]) -> Option<String> {
     let FieldKind::Enum(descriptor) = field.kind() else { return None };
     match descriptor.get_value(number) {
         None => Some(format!("{number} is no number of {}", descriptor.full_name())),

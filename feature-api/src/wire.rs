@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use prost::decode_length_delimiter;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 
+use crate::rules;
+
 /// The maximum number of fields in a message, those of its parts included. Real requests have less than a tenth of it.
 /// Without this limit, decoding a message of two bytes a field would cost a hundred times as much as its size suggests.
 pub(crate) const MAX_FIELDS: usize = 8_192;
@@ -13,8 +15,8 @@ pub(crate) const MAX_FIELDS: usize = 8_192;
 /// The maximum number of paths in a field mask. A level has far fewer features and parts.
 const MAX_PATHS: usize = 256;
 
-/// The maximum depth of nested messages and groups.
-const MAX_DEPTH: usize = 32;
+/// The maximum depth of nested messages and groups. A level of JSON in a `google.protobuf.Value` takes three.
+const MAX_DEPTH: usize = 96;
 
 /// Why bytes are refused before decoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,20 +43,31 @@ pub(crate) fn known_fields<'b>(descriptor: &MessageDescriptor, bytes: &'b [u8]) 
     Ok(Cow::Owned(known))
 }
 
-/// The value of a text field, empty when the field is absent. The last occurrence counts, as protobuf requires.
+/// The value of the text field at a path of names, empty when the field is absent. The last occurrence counts, as
+/// protobuf requires.
 ///
 /// # Errors
 /// [`WireError`].
-pub(crate) fn text(descriptor: &MessageDescriptor, name: &str, bytes: &[u8]) -> Result<String, WireError> {
-    let number = descriptor.get_field_by_name(name).map(|field| field.number());
-    let mut reader = Reader::new(bytes);
-    let mut text: &[u8] = b"";
-    while let Some(field) = reader.next()? {
-        if Some(field.number) == number && field.wire_type == LENGTH_DELIMITED {
-            text = field.content;
-        }
-    }
+pub(crate) fn text(descriptor: &MessageDescriptor, path: &str, bytes: &[u8]) -> Result<String, WireError> {
+    let text = last_text(descriptor, path, bytes)?.unwrap_or_default();
     std::str::from_utf8(text).map(str::to_owned).map_err(|_| WireError::Malformed)
+}
+
+fn last_text<'b>(descriptor: &MessageDescriptor, path: &str, bytes: &'b [u8]) -> Result<Option<&'b [u8]>, WireError> {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let Some(named) = descriptor.get_field_by_name(name) else { return Ok(None) };
+    let (mut reader, mut text) = (Reader::new(bytes), None);
+    while let Some(field) = reader.next()? {
+        if field.number != named.number() || field.wire_type != LENGTH_DELIMITED {
+            continue;
+        }
+        text = match (rest, named.kind()) {
+            // Several occurrences of a message are merged.
+            (Some(rest), Kind::Message(part)) => last_text(&part, rest, field.content)?.or(text),
+            _ => Some(field.content),
+        };
+    }
+    Ok(text)
 }
 
 const VARINT: u8 = 0;
@@ -161,20 +174,23 @@ fn check(
     depth_left: usize,
 ) -> Result<bool, WireError> {
     let depth_left = depth_left.checked_sub(1).ok_or(WireError::Malformed)?;
-    let (mut all_known, mut lists) = (true, Vec::<(u32, usize)>::new());
+    let (mut all_known, mut lists) = (true, Vec::<List>::new());
     while let Some(field) = reader.next()? {
         let Some(known) = descriptor.get_field(field.number) else {
             all_known = false;
             continue;
         };
-        if let Some((max, of)) = longest_list(&known) {
-            let length = match lists.iter_mut().find(|(number, _)| *number == field.number) {
-                Some((_, length)) => length,
-                None => &mut lists.push_mut((field.number, 0)).1,
+        if known.is_list() || known.is_map() {
+            let list = match lists.iter_mut().find(|list| list.number == field.number) {
+                Some(list) => list,
+                // The limit is looked up once for a list, not for each of its elements.
+                None => lists.push_mut(List { number: field.number, length: 0, limit: longest_list(&known) }),
             };
-            *length += elements(&known, &field, max);
-            if *length > max {
-                return Err(WireError::ListTooLong { field: format!("{path}{}", known.name()), max, of });
+            if let Some((max, of)) = list.limit {
+                list.length += elements(&known, &field, max);
+                if list.length > max {
+                    return Err(WireError::ListTooLong { field: format!("{path}{}", known.name()), max, of });
+                }
             }
         }
         if let (Kind::Message(part), LENGTH_DELIMITED) = (known.kind(), field.wire_type) {
@@ -186,10 +202,17 @@ fn check(
     Ok(all_known)
 }
 
-/// The maximum number of elements in a list, and the words that describe them. `None` for lists without a limit.
+/// A list or map of a message, as far as it was read.
+struct List {
+    number: u32,
+    length: usize,
+    limit: Option<(usize, &'static str)>,
+}
+
+/// The maximum number of elements in a list or map, and the words that describe them. `None` without a limit.
 fn longest_list(field: &FieldDescriptor) -> Option<(usize, &'static str)> {
-    if !field.is_list() {
-        return None;
+    if let Some(max) = rules::max_items(field) {
+        return Some((max, "elements"));
     }
     match field.kind() {
         Kind::Enum(descriptor) => Some((descriptor.values().len(), "elements: as many as there are values")),

@@ -1,0 +1,50 @@
+//! The contract of `feature.v1`: who may call which method, and on which resource.
+
+#![allow(clippy::unwrap_used)]
+
+use feature_api::schema::{Access, Exemption, Operation, Schema};
+
+/// The right to call a method: a permission, or the right to the same operation of the feature service.
+enum Right {
+    Definition(&'static str, Option<Exemption>),
+    As(Operation),
+}
+
+#[test]
+fn methods_keep_their_rights_and_name_their_resource() {
+    use Right::{As, Definition};
+    let read = || Definition("feature.definition.read", Some(Exemption::Anywhere));
+    let write = || Definition("feature.definition.write", None);
+    let delete = || Definition("feature.definition.delete", None);
+    #[rustfmt::skip]
+    let table = [
+        // (method, right, the field that names the resource)
+        ("DefinitionService/CreateFeatureDefinition",      write(),             "parent"),
+        ("DefinitionService/GetFeatureDefinition",         read(),              "name"),
+        ("DefinitionService/ListFeatureDefinitions",       read(),              "parent"),
+        ("DefinitionService/UpdateFeatureDefinition",      write(),             "feature_definition.name"),
+        ("DefinitionService/DeprecateFeatureDefinition",   write(),             "name"),
+        ("DefinitionService/UndeprecateFeatureDefinition", write(),             "name"),
+        ("DefinitionService/ArchiveFeatureDefinition",     delete(),            "name"),
+        ("DefinitionService/UnarchiveFeatureDefinition",   delete(),            "name"),
+        ("SettingsService/GetSettings",                    As(Operation::Get),  "name"),
+        ("SettingsService/BatchGetSettings",               As(Operation::Get),  "names"),
+        ("SettingsService/UpdateSettings",                 As(Operation::Set),  "name"),
+        ("SettingsService/BatchUpdateSettings",            As(Operation::Set),  "requests.name"),
+        ("SettingsService/ResetSettings",                  As(Operation::Reset), "name"),
+        ("SettingsService/ExplainFeature",                 As(Operation::Get),  "name"),
+    ];
+    let schema = Schema::new(feature_api::descriptor_pool()).unwrap();
+    let own = schema.methods().filter(|method| method.path.starts_with("/feature.v1."));
+    assert_eq!(own.count(), table.len(), "a method was added: add it to this table");
+    for (method, right, field) in table {
+        let method = schema.method(&format!("/feature.v1.{method}")).unwrap_or_else(|| panic!("{method} is gone"));
+        let expected = match right {
+            Definition(name, exception) => Access::Permission { name: name.to_owned(), exception },
+            As(operation) => Access::SameAs(operation),
+        };
+        assert_eq!(method.access, Some(expected), "{}", method.path);
+        assert_eq!(method.name_field.as_deref(), Some(field), "{}", method.path);
+        assert_eq!(method.operation, None, "{}", method.path);
+    }
+}
