@@ -17,8 +17,10 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 use crate::host::HostError;
 
 pub use self::library::complete;
+pub use self::own_features::OwnFeatureFailure;
 
 mod library;
+mod own_features;
 
 /// The `domain` of every `google.rpc.ErrorInfo`.
 pub const ERROR_DOMAIN: &str = "zitadel.feature.v2";
@@ -31,6 +33,10 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The most characters of an unknown path that an answer repeats.
 const PATH_MAX_CHARS: usize = 200;
+
+/// The most characters of a violation's field and description, which may repeat what the client has sent.
+const FIELD_MAX_CHARS: usize = 256;
+const DESCRIPTION_MAX_CHARS: usize = 512;
 
 /// Why a call failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +60,9 @@ pub enum Failure {
     /// A Set names nothing to change.
     #[error("{0}")]
     NoChanges(PatchError),
+    /// Something about own features.
+    #[error(transparent)]
+    OwnFeature(#[from] OwnFeatureFailure),
     /// The request is malformed, incomplete, too large or not supported. The transcoder has the words for it.
     #[error(transparent)]
     Request(Error),
@@ -145,6 +154,7 @@ impl Failure {
             Failure::HostUnknown(_) => (Code::PermissionDenied, "HOST_UNKNOWN"),
             Failure::NoFeaturesSet { .. } => (Code::NotFound, "NO_FEATURES_SET"),
             Failure::NoChanges(_) => (Code::InvalidArgument, "NO_CHANGES"),
+            Failure::OwnFeature(failure) => failure.code_and_reason(),
             Failure::Request(error) => (error.code(), error.reason()),
             Failure::MessageMalformed(_) => FIELD_INVALID,
             Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
@@ -180,7 +190,11 @@ impl Failure {
                 details.set_resource_info(format!("{ERROR_DOMAIN}/{level}"), resource, "", self.to_string());
             }
             Failure::Request(Error::FieldsInvalid(violations)) => {
-                details.set_bad_request(violations.clone());
+                let cut = |violation: &FieldViolation| {
+                    let field = cut(&violation.field, FIELD_MAX_CHARS);
+                    FieldViolation::new(field, cut(&violation.description, DESCRIPTION_MAX_CHARS))
+                };
+                details.set_bad_request(violations.iter().map(cut).collect::<Vec<_>>());
             }
             Failure::RateExceeded { retry_after } => {
                 details.set_retry_info(Some(*retry_after));

@@ -30,9 +30,11 @@ use crate::monitoring::{Monitoring, ServerMetrics};
 use crate::net::tls::Tls;
 use crate::net::workers::Workers;
 use crate::pages::Pages;
+use crate::services::backend::Backend;
+use crate::services::catalogue::Catalogues;
 use crate::services::descriptors;
-use crate::services::feature::{Answers, FeatureService};
-use crate::services::grpc::Router;
+use crate::services::grpc::{Router, Services};
+use crate::services::response_cache::Answers;
 use crate::services::{HEALTH, PUBLIC_MESSAGE_BYTES, REFLECTION, health, reflection};
 use crate::telemetry::traces::{TraceExport, Tracer};
 
@@ -68,7 +70,7 @@ pub struct Server {
     committer: Arc<Committer>,
     source: (Arc<dyn FeatureStore>, Arc<Readers>),
     fleet: Option<Fleet>,
-    features: FeatureService,
+    services: Services,
     identity: AuthLayer,
     recogniser: Recogniser,
     tls: Option<Arc<Tls>>,
@@ -111,7 +113,8 @@ impl Server {
         let schema = Arc::new(Schema::new(feature_api::descriptor_pool())?);
         let identity = auth::layer(settings, keys, &schema)?;
         let answers = Answers::new(Arc::clone(&view), settings.limits.answer_cache_bytes);
-        let readers = Readers::start(view, reading_threads(), queue).map_err(ServerError::Thread)?;
+        let catalogues = Arc::new(Catalogues::new(Arc::clone(&view), &schema));
+        let readers = Readers::start(view.clone(), reading_threads(), queue).map_err(ServerError::Thread)?;
         let readers = Arc::new(readers);
         let pool = descriptors::pool();
         let methods = methods_in(&pool).count();
@@ -132,7 +135,15 @@ impl Server {
             fleet.follow_revocations(identity.authenticator().clone()).await?;
             monitoring.metrics.register(FleetMetrics(Arc::clone(&fleet.consistency)));
         }
-        let features = FeatureService::new(schema, Arc::clone(&readers), Arc::clone(&committer), answers, consistency);
+        let services = Services::new(&Arc::new(Backend {
+            schema,
+            readers: Arc::clone(&readers),
+            committer: Arc::clone(&committer),
+            store: view,
+            answers,
+            catalogues,
+            consistency,
+        }));
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -151,7 +162,7 @@ impl Server {
             committer,
             source,
             fleet,
-            features,
+            services,
             identity,
             recogniser,
             tls,
@@ -176,7 +187,7 @@ impl Server {
     /// # Errors
     /// [`ServerError`] if the data folder does not close.
     pub async fn run(self, settings: &Settings, shutdown: impl Future<Output = ()>) -> Result<Ended, ServerError> {
-        let Self { listener, workers, committer, source, mut fleet, features, identity, .. } = self;
+        let Self { listener, workers, committer, source, mut fleet, services, identity, .. } = self;
         let Self { recogniser, tls, mut monitoring, traces, .. } = self;
         let (tracer, trace_export) = traces.unzip();
         let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
@@ -187,7 +198,7 @@ impl Server {
             .add_service(reflection::v1())
             .add_service(reflection::v1alpha())
             .prepare();
-        let services = Router::new(features, settings.limits.message_bytes, others);
+        let services = Router::new(services, settings.limits.message_bytes, others);
         let service = stack::authorised(services, &identity);
         let mut ended = Ended::Stopped;
         let shutdown = async {

@@ -1,4 +1,4 @@
-//! The gRPC services: features, health and reflection.
+//! The gRPC services: features, their settings and definitions, health and reflection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,6 +9,12 @@ pub const PUBLIC_MESSAGE_BYTES: usize = 16 * 1024;
 /// The feature service.
 pub const FEATURES: &str = "zitadel.feature.v2.FeatureService";
 
+/// The service of settings.
+pub const SETTINGS: &str = "feature.v1.SettingsService";
+
+/// The service of definitions.
+pub const DEFINITIONS: &str = "feature.v1.DefinitionService";
+
 /// The health service. It needs no credential: load balancers have none.
 pub const HEALTH: &str = "grpc.health.v1.Health";
 
@@ -18,12 +24,18 @@ pub const REFLECTION: [&str; 2] = ["grpc.reflection.v1.ServerReflection", "grpc.
 /// The future of an answer.
 type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
+pub mod backend;
+pub mod catalogue;
 pub mod consistency;
 mod counted_body;
+pub mod definitions;
 pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
 pub mod reflection;
+mod resource;
+pub mod response_cache;
+pub mod settings;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -11,7 +11,7 @@ use feature_core::{
     InstanceId, Layer, Level, Operation as WriteOperation, Placement, Record, Scope, Timestamp, UserId, Value, Write,
     decide, resolve,
 };
-use feature_server::services::feature::Frame;
+use feature_server::services::response_cache::Frame;
 use prost::Message;
 
 /// The user whom all pieces are about.
@@ -32,6 +32,7 @@ pub fn write(scope: Scope, set: SetUserFeatureRequest, schema: &Schema) -> Write
         actor: "operator".to_owned(),
         request_id: "3f1c2b9d6f10-1".to_owned(),
         comment: String::new(),
+        requires: Vec::new(),
     }
 }
 

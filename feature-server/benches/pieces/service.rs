@@ -7,7 +7,7 @@ use std::sync::Arc;
 use criterion::Criterion;
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::GetUserFeaturesRequest;
-use feature_auth::access::Caller;
+use feature_auth::access::{Caller, MethodRules};
 use feature_auth::config::Auth;
 use feature_auth::keys::KeyFolder;
 use feature_auth::{Authentication, Authenticator, Timestamp};
@@ -15,7 +15,10 @@ use feature_server::call_context::{CallContext, Client};
 use feature_server::config::Settings;
 use feature_server::middleware::auth::rules;
 use feature_server::monitoring::call_counters::CallCounters;
-use feature_server::services::feature::{Answers, FeatureService};
+use feature_server::services::backend::Backend;
+use feature_server::services::catalogue::Catalogues;
+use feature_server::services::feature::FeatureService;
+use feature_server::services::response_cache::Answers;
 use feature_store::{Committer, FeatureStore, MemoryStore, Readers, Versioned};
 use http::Request;
 use http::{Extensions, HeaderMap};
@@ -29,22 +32,25 @@ const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
 
 pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
-    let caller = caller(&schema);
+    let (caller, of_schema) = (caller(&schema), Arc::clone(&schema));
     let context = CallContext::from_request(&Request::new(()), Client::default(), Arc::new(CallCounters::new(32)));
     let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
     let remembered = Settings::default().limits.answer_cache_bytes;
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]
     {
         // In memory: what sled costs is measured by itself.
-        let store = Versioned::new(Arc::new(MemoryStore::default()));
-        let answers = Answers::new(Arc::clone(&store), bytes);
-        let store: Arc<dyn FeatureStore> = store;
+        let versioned = Versioned::new(Arc::new(MemoryStore::default()));
+        let answers = Answers::new(Arc::clone(&versioned), bytes);
+        let store: Arc<dyn FeatureStore> = versioned.clone();
         let many = NonZeroUsize::new(1024).unwrap();
         let readers = Arc::new(Readers::start(Arc::clone(&store), NonZeroUsize::MIN, many).unwrap());
         let committer = Arc::new(Committer::start(store, many).unwrap());
         runtime.block_on(committer.commit(write(user(), every_flag(true), &schema))).unwrap();
-        let service = FeatureService::new(Arc::clone(&schema), readers, committer, answers, None);
-        let method = service.method(GET).unwrap();
+        let catalogues = Arc::new(Catalogues::new(Arc::clone(&versioned), &schema));
+        let (store, schema, consistency) = (versioned, Arc::clone(&schema), None);
+        let backend = Backend { schema, readers, committer, store, answers, catalogues, consistency };
+        let service = FeatureService::new(Arc::new(backend));
+        let method = of_schema.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {
             let (metadata, extensions) = (HeaderMap::new(), Extensions::new());
             bencher.iter(|| {
@@ -64,6 +70,8 @@ fn caller(schema: &Schema) -> Caller {
     let Authentication::Ready(Ok(principal)) = authenticator.authenticate(&token, Timestamp::now()) else {
         panic!("the token is valid");
     };
-    let rule = rules::of(schema, &Settings::default().server).find(GET).unwrap().expect("the method is not public");
+    let Ok(Some(MethodRules::One(rule))) = rules::of(schema, &Settings::default().server).find(GET) else {
+        panic!("the method is not public, and of one level");
+    };
     Caller::admit(principal, rule, &()).unwrap()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use feature_api::schema::Schema;
-use feature_auth::access::{AccessRules, Caller, Rule};
+use feature_auth::access::{AccessRules, Caller, MethodRules, NamedCaller};
 use feature_auth::keys::KeyFolder;
 use feature_auth::roles::Roles;
 use feature_auth::{
@@ -89,19 +89,19 @@ enum Decision {
     /// The call goes on, in its turn if it has to wait for one.
     Admit(Option<Turn>),
     /// The keys of the token's issuer must be loaded first.
-    Wait(PendingAuthentication, Arc<Rule>),
+    Wait(PendingAuthentication, MethodRules),
 }
 
 impl Gate {
     fn decide(&self, request: &mut Request<Body>) -> Result<Decision, Failure> {
-        let rule = self.rules.find(request.uri().path())?;
+        let rules = self.rules.find(request.uri().path())?;
         let now = Timestamp::now();
-        let Some(rule) = rule else {
+        let Some(rules) = rules else {
             return self.admit_to_public(request, now).map(Decision::Admit);
         };
         match self.authenticate(request, now) {
-            Authentication::Ready(principal) => self.admit(principal?, rule, request, now).map(Decision::Admit),
-            Authentication::Pending(pending) => Ok(Decision::Wait(pending, rule)),
+            Authentication::Ready(principal) => self.admit(principal?, rules, request, now).map(Decision::Admit),
+            Authentication::Pending(pending) => Ok(Decision::Wait(pending, rules)),
         }
     }
 
@@ -159,15 +159,22 @@ impl Gate {
     fn admit(
         &self,
         principal: Arc<Principal>,
-        rule: Arc<Rule>,
+        rules: MethodRules,
         request: &mut Request<Body>,
         now: Timestamp,
     ) -> Result<Option<Turn>, Failure> {
         let taken = self.take_call(&principal, request, now)?;
-        let caller = Caller::admit(principal, rule, &self.instances.names(request))?;
+        let names = self.instances.names(request);
+        let caller = match rules {
+            MethodRules::One(rule) => Either::Left(Caller::admit(principal, rule, &names)?),
+            MethodRules::ByLevel(rules) => Either::Right(NamedCaller::admit(principal, rules, &names)?),
+        };
         let turn = taken.begin(request)?;
         request.headers_mut().remove(AUTHORIZATION);
-        request.extensions_mut().insert(caller);
+        match caller {
+            Either::Left(caller) => drop(request.extensions_mut().insert(caller)),
+            Either::Right(caller) => drop(request.extensions_mut().insert(caller)),
+        }
         Ok(turn)
     }
 
@@ -175,7 +182,7 @@ impl Gate {
     async fn admit_later(
         &self,
         pending: PendingAuthentication,
-        rule: Arc<Rule>,
+        rules: MethodRules,
         request: &mut Request<Body>,
     ) -> Result<Option<Turn>, Failure> {
         let principal = {
@@ -183,7 +190,7 @@ impl Gate {
             let _span = context.trace().map(|trace| trace.child("issuer keys"));
             pending.finish().await?
         };
-        self.admit(principal, rule, request, Timestamp::now())
+        self.admit(principal, rules, request, Timestamp::now())
     }
 }
 
@@ -229,7 +236,7 @@ where
         Either::Right(Box::pin(async move {
             let admitted = match decision {
                 Decision::Admit(turn) => Ok(turn),
-                Decision::Wait(pending, rule) => gate.admit_later(pending, rule, &mut request).await,
+                Decision::Wait(pending, rules) => gate.admit_later(pending, rules, &mut request).await,
             };
             match admitted {
                 Ok(turn) => {

@@ -9,7 +9,7 @@ use feature_auth::Timestamp;
 use feature_auth::mint::{TokenRequest, mint};
 use feature_auth::roles::Roles;
 use feature_core::{InstanceId, Record, Scope};
-use feature_store::{Batch, MemoryStore, StoreError};
+use feature_store::{Batch, Definitions, MemoryStore, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -57,6 +57,10 @@ impl FeatureStore for Hanging {
     fn record(&self, scope: &Scope) -> Result<Record, StoreError> {
         self.enter();
         self.inner.record(scope)
+    }
+
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.inner.definitions(which)
     }
 
     fn revision(&self) -> u64 {

@@ -43,6 +43,8 @@ mod tests {
         assert_eq!(
             services,
             [
+                "feature.v1.DefinitionService",
+                "feature.v1.SettingsService",
                 "grpc.health.v1.Health",
                 "grpc.reflection.v1.ServerReflection",
                 "grpc.reflection.v1alpha.ServerReflection",

@@ -7,34 +7,27 @@ use std::time::{Duration, Instant};
 
 use feature_api::request::Request;
 use feature_api::response;
-use feature_api::schema::{Method, Operation, Schema};
-use feature_auth::access::{Caller, UserAccess};
-use feature_core::{
-    Details, Level, Operation as WriteOperation, OrganizationId, Placement, Rejection, Scope, Write, resolve,
-};
-use feature_store::{CommitError, Committed, Committer, GroupCommit, Readers};
+use feature_api::schema::{Method, Operation};
+use feature_auth::access::Caller;
+use feature_core::{Details, Level, Operation as WriteOperation, Rejection, Scope, Write, resolve};
+use feature_store::{CommitError, Committed, GroupCommit};
 use http::{Extensions, HeaderMap, HeaderValue};
 
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::services::consistency::Consistency;
+use crate::services::backend::Backend;
+use crate::services::resource::Resource;
+use crate::services::response_cache::{Asked, Basis, Frame, Question};
 use crate::telemetry::traces::ChildSpan;
 
 mod get;
-mod response_cache;
 
 use get::Found;
-pub use response_cache::{Answers, Frame};
-use response_cache::{Basis, Question};
 
 /// The service. It reads through the store's readers and writes through its committer, and never waits for a disk.
 #[derive(Clone)]
 pub struct FeatureService {
-    schema: Arc<Schema>,
-    readers: Arc<Readers>,
-    committer: Arc<Committer>,
-    answers: Answers,
-    consistency: Option<Arc<Consistency>>,
+    backend: Arc<Backend>,
 }
 
 /// The answer to a call.
@@ -46,30 +39,10 @@ pub struct Reply {
     pub revision: Option<HeaderValue>,
 }
 
-/// The resource of a call, after the caller's right on it was checked.
-enum Resource {
-    /// A resource of any level but the user's.
-    Plain(Scope),
-    /// A user, with the caller's rights on the user's organization.
-    User(UserAccess),
-}
-
 impl FeatureService {
-    /// A service of the methods in `schema`. `readers`, `committer`, `answers` and, in a fleet, `consistency` must
-    /// belong to one store.
-    pub fn new(
-        schema: Arc<Schema>,
-        readers: Arc<Readers>,
-        committer: Arc<Committer>,
-        answers: Answers,
-        consistency: Option<Arc<Consistency>>,
-    ) -> Self {
-        Self { schema, readers, committer, answers, consistency }
-    }
-
-    /// The method at this path, if it belongs to this service.
-    pub fn method(&self, path: &str) -> Option<&Method> {
-        self.schema.method(path)
+    /// The service of this store.
+    pub fn new(backend: Arc<Backend>) -> Self {
+        Self { backend }
     }
 
     /// Answers one call.
@@ -92,24 +65,24 @@ impl FeatureService {
         message: &[u8],
     ) -> Result<Reply, Failure> {
         let (operation, level) = method.operation.ok_or(Failure::Internal)?;
-        let question = Question { level, caller, message };
+        let question = Question { asked: Asked::Features(level, caller), message };
         let mut revision = None;
         if operation == Operation::Get {
-            if let Some(consistency) = &self.consistency {
+            if let Some(consistency) = &self.backend.consistency {
                 if consistency.must_wait(metadata)? {
                     Box::pin(consistency.reach(metadata, extensions)).await?;
                 }
                 // Before the read, so that the answer has all of it.
                 revision = Some(consistency.revision());
             }
-            if let Some(frame) = self.answers.find(&question) {
+            if let Some(frame) = self.backend.answers.find(&question) {
                 context.counters().answered(true);
                 return Ok(Reply { frame, revision });
             }
         }
         // Boxed, because most calls end before it, and every future is as large as its largest part.
-        let frame = Box::pin(self.carry_out(method, operation, &question, context)).await?;
-        let revision = revision.or_else(|| self.consistency.as_ref().map(|consistency| consistency.revision()));
+        let frame = Box::pin(self.carry_out(method, (operation, level), caller, &question, context)).await?;
+        let revision = revision.or_else(|| self.backend.consistency.as_ref().map(|consistency| consistency.revision()));
         Ok(Reply { frame, revision })
     }
 
@@ -117,17 +90,18 @@ impl FeatureService {
     async fn carry_out(
         &self,
         method: &Method,
-        operation: Operation,
+        (operation, level): (Operation, Level),
+        caller: &Caller,
         question: &Question<'_>,
         context: &CallContext,
     ) -> Result<Frame, Failure> {
-        let Question { level, caller, message } = *question;
+        let message = question.message;
         // Checks the right on the resource first: only the id has to be decoded for it.
-        let resource = resource(caller, level, &Request::resource_id(&method.request, level, message)?)?;
+        let resource = Resource::new(caller, level, &Request::resource_id(&method.request, level, message)?)?;
         let request = Request::decode(&method.request, message)?;
         let operation = match operation {
             Operation::Get => return self.get(method, resource, &request, question, context).await,
-            Operation::Set => WriteOperation::Set(request.patch(self.schema.level(level))?),
+            Operation::Set => WriteOperation::Set(request.patch(self.backend.schema.level(level))?),
             Operation::Reset => WriteOperation::Reset,
         };
         let details = self.write(caller, context, &resource, &request, operation).await?;
@@ -142,14 +116,16 @@ impl FeatureService {
         question: &Question<'_>,
         call: &CallContext,
     ) -> Result<Frame, Failure> {
-        let features = self.schema.level(resource.scope().level());
-        let (inheritance, answers, context) = (request.inheritance(), self.answers.clone(), call.clone());
+        let features = self.backend.schema.level(resource.scope().level());
+        let (inheritance, answers, context) = (request.inheritance(), self.backend.answers.clone(), call.clone());
+        let schema = Arc::clone(&self.backend.schema);
         let span = call.trace().map(|trace| trace.child("store read"));
-        let read = self.readers.read(move |_| {
+        let read = self.backend.readers.read(move |_| {
             let began = context.trace().map(|_| Instant::now());
             let mut basis = Basis::default();
             let record = |scope: &Scope| answers.read(scope, &mut basis);
-            let found = context.in_span(|| Found::find(&resource, inheritance, record));
+            let features = &schema.level(resource.scope().level()).set;
+            let found = context.in_span(|| Found::find(&resource, features, inheritance, record));
             (found.map(|found| (found, basis)), began)
         });
         let (found, began) = read.await?;
@@ -160,7 +136,7 @@ impl FeatureService {
         let resolved = resolve(layers.iter().map(|(level, layer)| (*level, layer)));
         let answer = response::features(&method.response, features, &details, &resolved, every_feature);
         let frame = Frame::of(&answer);
-        self.answers.keep(question, &frame, basis);
+        self.backend.answers.keep(question, &frame, basis);
         call.counters().answered(false);
         Ok(frame)
     }
@@ -173,10 +149,7 @@ impl FeatureService {
         request: &Request,
         operation: WriteOperation,
     ) -> Result<Details, Failure> {
-        let placement = match resource {
-            Resource::Plain(_) => Placement::Keep,
-            Resource::User(access) => access.placement()?,
-        };
+        let placement = resource.placement()?;
         let write = Write {
             scope: resource.scope().clone(),
             operation,
@@ -186,41 +159,16 @@ impl FeatureService {
             actor: caller.subject().to_owned(),
             request_id: context.request_id().to_owned(),
             comment: String::new(),
+            requires: Vec::new(),
         };
         let span = context.trace().map(|trace| trace.child("group commit"));
-        let committed = self.committer.commit(write).await;
+        let committed = self.backend.committer.commit(write).await;
         let Committed { details, group } = committed.map_err(|error| context.in_span(|| refused(caller, error)))?;
         if let Some(span) = span {
             trace_group(span, &group);
         }
         Ok(details.owned_by(resource.owner(placement.organization())))
     }
-}
-
-impl Resource {
-    fn scope(&self) -> &Scope {
-        match self {
-            Resource::Plain(scope) => scope,
-            Resource::User(access) => &access.scope,
-        }
-    }
-
-    /// The organization that the answer names as the owner, in place of the recorded one.
-    fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
-        match self {
-            Resource::Plain(_) => None,
-            Resource::User(access) => access.owner(organization),
-        }
-    }
-}
-
-fn resource(caller: &Caller, level: Level, id: &str) -> Result<Resource, Failure> {
-    Ok(match level {
-        Level::System => Resource::Plain(caller.system()?),
-        Level::Instance => Resource::Plain(caller.instance()?),
-        Level::Organization => Resource::Plain(caller.organization(id)?),
-        Level::User => Resource::User(caller.user(id)?),
-    })
 }
 
 /// Ends the span of a write with its group's commit.
@@ -249,7 +197,11 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
         CommitError::Store(error) => error.into(),
         // Closed or ended by a defect: the store cannot be written any more in both cases.
         CommitError::Closed => Failure::StoreUnavailable,
-        CommitError::ScopeRepeated { .. } | CommitError::BatchTooLarge => unreachable!("a Set has one write"),
+        CommitError::ScopeRepeated { .. }
+        | CommitError::BatchTooLarge
+        | CommitError::Rejected { rejection: Rejection::RequirementChanged, .. } => {
+            unreachable!("a Set has one write, which requires nothing")
+        }
     }
 }
 

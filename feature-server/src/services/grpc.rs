@@ -1,7 +1,7 @@
-//! All services as one: the feature service, which receives nearly all calls, and tonic's router for the others.
+//! All services as one: those of features, which receive nearly all calls, and tonic's router for the others.
 //!
-//! A request for the feature service that is one uncompressed frame takes a fast path around tonic's codec, all others
-//! go through it. Messages stay bytes until feature-api decodes them.
+//! A request for a service of features that is one uncompressed frame takes a fast path around tonic's codec, all
+//! others go through it. Messages stay bytes until feature-api decodes them.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use feature_api::schema::Schema;
 use feature_auth::AuthError;
-use feature_auth::access::Caller;
+use feature_auth::access::{Caller, NamedCaller};
 use futures_util::{FutureExt, StreamExt, stream};
 use grpc_transcoding::framing::PREFIX;
 use grpc_transcoding::headers::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING, GRPC_STATUS};
@@ -29,11 +30,14 @@ use tower::{Service, service_fn};
 
 use self::bytes_codec::BytesCodec;
 use super::counted_body::CountedBody;
-use super::{Answer, FEATURES};
+use super::{Answer, DEFINITIONS, FEATURES, SETTINGS};
 use crate::call_context::CallContext;
 use crate::error::Failure;
+use crate::services::backend::{Backend, Call};
 use crate::services::consistency::REVISION;
+use crate::services::definitions::DefinitionService;
 use crate::services::feature::{FeatureService, Reply};
+use crate::services::settings::SettingsService;
 
 pub mod bytes_codec;
 
@@ -43,16 +47,45 @@ const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// Routes calls by their paths.
 #[derive(Clone)]
 pub struct Router {
-    features: Arc<FeatureService>,
+    services: Arc<Services>,
     message_bytes: usize,
     others: Routes,
 }
 
+/// The services of features.
+pub struct Services {
+    schema: Arc<Schema>,
+    features: FeatureService,
+    settings: SettingsService,
+    definitions: DefinitionService,
+}
+
+impl Services {
+    /// The services of a store.
+    pub fn new(backend: &Arc<Backend>) -> Self {
+        Self {
+            schema: Arc::clone(&backend.schema),
+            features: FeatureService::new(Arc::clone(backend)),
+            settings: SettingsService::new(Arc::clone(backend)),
+            definitions: DefinitionService::new(Arc::clone(backend)),
+        }
+    }
+
+    /// Answers one call of a service of `feature.v1`.
+    async fn call(&self, path: &str, call: Call<'_>, request: (&HeaderMap, &Extensions)) -> Result<Reply, Failure> {
+        if is_of(path, SETTINGS) {
+            self.settings.call(call, request).await
+        } else {
+            self.definitions.call(call, request).await
+        }
+    }
+}
+
 impl Router {
-    /// * `message_bytes`: the largest request message of the feature service, in bytes.
+    /// * `message_bytes`: the largest request message of the services of features, in bytes.
     /// * `others`: also answers calls to paths without a service.
-    pub fn new(features: FeatureService, message_bytes: usize, others: Routes) -> Self {
-        Self { features: Arc::new(features), message_bytes, others }
+    pub fn new(services: Services, message_bytes: usize, others: Routes) -> Self {
+        Self { services: Arc::new(services), message_bytes, others }
     }
 }
 
@@ -67,9 +100,8 @@ impl Service<http::Request<Body>> for Router {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let of_features = |path: &str| path.strip_prefix('/')?.strip_prefix(FEATURES)?.strip_prefix('/').map(drop);
-        if of_features(request.uri().path()).is_some() {
-            return Box::pin(call_features(Arc::clone(&self.features), self.message_bytes, request).map(Ok));
+        if [FEATURES, SETTINGS, DEFINITIONS].into_iter().any(|service| is_of(request.uri().path(), service)) {
+            return Box::pin(call_features(Arc::clone(&self.services), self.message_bytes, request).map(Ok));
         }
         let context = CallContext::of(request.extensions());
         let received = |body| CountedBody::wrap(body, context.clone(), CallContext::received);
@@ -78,36 +110,38 @@ impl Service<http::Request<Body>> for Router {
     }
 }
 
-/// Answers one call of the feature service. A request message may have `limit` bytes.
-async fn call_features(
-    service: Arc<FeatureService>,
-    limit: usize,
-    request: http::Request<Body>,
-) -> http::Response<Body> {
+/// Whether a path is one of a service.
+fn is_of(path: &str, service: &str) -> bool {
+    let method = path.strip_prefix('/').and_then(|path| path.strip_prefix(service));
+    method.is_some_and(|method| method.starts_with('/'))
+}
+
+/// Answers one call of a service of features. A request message may have `limit` bytes.
+async fn call_features(services: Arc<Services>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
     match receive(request, limit).await {
         Received::Message(head, message) => {
-            match answer(&service, head.uri.path(), &head.headers, &head.extensions, &message).await {
+            match answer(&services, head.uri.path(), &head.headers, &head.extensions, &message).await {
                 Ok(reply) => response(&head.headers, reply),
                 Err(status) => status.into_http(),
             }
         }
         // Boxed, because it is rare, and every future is as large as its largest part.
-        Received::Unusual(request) => Box::pin(by_tonic(service, limit, request)).await,
+        Received::Unusual(request) => Box::pin(by_tonic(services, limit, request)).await,
     }
 }
 
 /// Lets tonic receive the request and send the answer.
-async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
+async fn by_tonic(services: Arc<Services>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
     let mut gzip = EnabledCompressionEncodings::default();
     gzip.enable(CompressionEncoding::Gzip);
     let mut grpc =
         Grpc::new(BytesCodec).apply_compression_config(gzip, gzip).apply_max_message_size_config(Some(limit), None);
     let path = request.uri().path().to_owned();
     let answered = service_fn(|request: Request<Bytes>| {
-        let (service, path) = (&service, &path);
+        let (services, path) = (&services, &path);
         let (metadata, extensions, message) = request.into_parts();
         async move {
-            let reply = answer(service, path, metadata.as_ref(), &extensions, &message).await?;
+            let reply = answer(services, path, metadata.as_ref(), &extensions, &message).await?;
             let mut response = Response::new(reply.frame.message());
             let revision = reply.revision.map(|revision| (REVISION, revision));
             *response.metadata_mut() = MetadataMap::from_headers(revision.into_iter().collect());
@@ -117,9 +151,9 @@ async fn by_tonic(service: Arc<FeatureService>, limit: usize, request: http::Req
     grpc.unary(answered, request).await
 }
 
-/// Answers one call of the feature service whose message has been received.
+/// Answers one call of a service of features whose message has been received.
 async fn answer(
-    service: &FeatureService,
+    services: &Services,
     path: &str,
     metadata: &HeaderMap,
     extensions: &Extensions,
@@ -127,11 +161,18 @@ async fn answer(
 ) -> Result<Reply, Status> {
     let context = CallContext::of(extensions);
     context.received(1);
-    let answered = match (service.method(path), extensions.get::<Caller>()) {
-        // Without the layer that authorises, every call is refused.
-        (_, None) => Err(AuthError::TokenMissing.into()),
+    let request = (metadata, extensions);
+    let answered = match (services.schema.method(path), extensions.get::<Caller>()) {
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
-        (Some(method), Some(caller)) => service.call(method, caller, &context, (metadata, extensions), message).await,
+        (Some(method), Some(caller)) => services.features.call(method, caller, &context, request, message).await,
+        (Some(method), None) => match extensions.get::<NamedCaller>() {
+            Some(caller) => {
+                let call = Call { method, caller, context: &context, message };
+                Box::pin(services.call(path, call, request)).await
+            }
+            // Without the layer that authorises, every call is refused.
+            None => Err(AuthError::TokenMissing.into()),
+        },
     };
     match &answered {
         Ok(_) => context.sent(1),

@@ -1,6 +1,7 @@
 //! Shared by the unit tests: the schema of the real protos, principals and callers, metadata. No test is here.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use feature_api::schema::Schema;
@@ -8,11 +9,30 @@ use feature_auth::access::{CallNames, Caller, Rule};
 use feature_auth::roles::Roles;
 use feature_auth::{AuthError, Grant, Identity, Principal};
 use feature_core::{InstanceId, OrganizationId, UserId};
+use feature_store::{Committer, FeatureStore, Readers, Versioned};
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::services::backend::Backend;
+use crate::services::catalogue::Catalogues;
+use crate::services::response_cache::Answers;
 
 /// The schema of the real protos.
 pub(crate) fn schema() -> Schema {
     Schema::new(feature_api::descriptor_pool()).unwrap()
+}
+
+/// What services over this store share, with so many bytes for cached answers.
+pub(crate) fn backend(store: Arc<dyn FeatureStore>, cache_bytes: usize) -> Arc<Backend> {
+    let (schema, store) = (Arc::new(schema()), Versioned::new(store));
+    Arc::new(Backend {
+        readers: Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap()),
+        committer: Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap()),
+        answers: Answers::new(store.clone(), cache_bytes),
+        catalogues: Arc::new(Catalogues::new(store.clone(), &schema)),
+        consistency: None,
+        schema,
+        store,
+    })
 }
 
 /// A principal in texts. An empty text is none.

@@ -73,8 +73,8 @@ fn bad_values_are_named_with_what_is_allowed() {
     let address = "an IP address and a port, such as 127.0.0.1:8080 or [::1]:8080";
     let origin = "an origin as browsers send it, such as https://console.example.com or http://10.0.0.1:3000: lower \
                   case, no path, no default port";
-    let permission = "one of system, iam, org or user, then .feature., then one of read, write or delete, such as \
-                      org.feature.read";
+    let permission = "one of system.feature, iam.feature, org.feature, user.feature or feature.definition, then \
+                      .read, .write or .delete, such as org.feature.read";
     let id = "an id of 1 to 200 characters without control characters";
     let filter = "off, error, warn, info, debug or trace, or a list such as info,feature_server=debug";
     let long = format!("instances.default = '{}'", "x".repeat(201));

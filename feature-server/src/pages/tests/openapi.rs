@@ -23,9 +23,10 @@ fn every_method_with_a_rule_is_there_once() {
         verbs.as_object().unwrap().iter().map(move |(verb, operation)| (format!("{verb} {path}"), operation))
     });
     let operations: Vec<_> = operations.collect();
-    assert_eq!(operations.len(), 12);
+    // Methods of own features have several paths each.
+    assert_eq!(operations.len(), 12 + 36);
     let ids: BTreeSet<_> = operations.iter().map(|(_, operation)| operation["operationId"].as_str().unwrap()).collect();
-    assert_eq!(ids.len(), 12);
+    assert_eq!(ids.len(), operations.len());
     assert!(operations.iter().any(|(name, operation)| {
         name == "put /v2/features/system" && operation["operationId"] == "FeatureService_SetSystemFeatures"
     }));

@@ -1,10 +1,10 @@
 //! Finds the layers that the answer to a Get is resolved from.
 
-use feature_core::{Details, Layer, Level, Record, Scope};
+use feature_core::{Details, FeatureSet, Layer, Level, Record, Scope};
 use feature_store::StoreError;
 
-use super::Resource;
 use crate::error::Failure;
+use crate::services::resource::Resource;
 
 /// The data for the answer to a Get.
 pub(super) struct Found {
@@ -19,6 +19,7 @@ pub(super) struct Found {
 impl Found {
     /// Finds the data for a Get of `resource`.
     ///
+    /// * `features`: those of the service on this level. Own features are none of them.
     /// * `inheritance`: whether the resource's parents count.
     /// * `record`: reads the record of a scope.
     ///
@@ -27,18 +28,16 @@ impl Found {
     /// [`Failure::NoFeaturesSet`].
     pub(super) fn find(
         resource: &Resource,
+        features: &FeatureSet,
         inheritance: bool,
         mut record: impl FnMut(&Scope) -> Result<Record, StoreError>,
     ) -> Result<Self, Failure> {
         let scope = resource.scope();
         let own = record(scope)?;
-        let organization = match resource {
-            Resource::Plain(_) => None,
-            Resource::User(access) => access.reads_through(own.organization.as_ref())?,
-        };
+        let organization = resource.reads_through(own.organization.as_ref())?;
         // The system has no parent, so reading it always answers every feature.
         let every_feature = inheritance || *scope == Scope::System;
-        if !every_feature && own.layer.is_empty() {
+        if !every_feature && !features.keys().any(|key| own.layer.get(key.as_str()).is_some()) {
             let resource = scope.id().unwrap_or_default().to_owned();
             return Err(Failure::NoFeaturesSet { level: scope.level().name(), resource });
         }

@@ -1,26 +1,21 @@
 //! Answers without a record, without a committer, and about the organization of a user.
 
-use std::num::NonZeroUsize;
-
 use feature_api::schema::{Access, Exemption};
 use feature_api::zitadel::feature::v2::{
     GetInstanceFeaturesRequest, GetUserFeaturesRequest, GetUserFeaturesResponse, ResetUserFeaturesRequest,
     SetInstanceFeaturesRequest, SetUserFeatureRequest,
 };
-use feature_store::{MemoryStore, Versioned};
+use feature_store::{Committer, MemoryStore};
 use prost::Message;
 
 use super::*;
 use crate::middleware::auth::rules::rule;
-use crate::services::testing::{Who, caller, schema};
+use crate::services::testing::{Who, backend, caller};
 
 /// A service over an empty store.
 fn service() -> (FeatureService, Arc<Committer>) {
-    let store = Versioned::new(Arc::new(MemoryStore::default()));
-    let answers = Answers::new(store.clone(), 1 << 20);
-    let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
-    let readers = Arc::new(Readers::start(store, NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
-    (FeatureService::new(Arc::new(schema()), readers, Arc::clone(&committer), answers, None), committer)
+    let backend = backend(Arc::new(MemoryStore::default()), 1 << 20);
+    (FeatureService::new(Arc::clone(&backend)), Arc::clone(&backend.committer))
 }
 
 /// Calls a method, naming an organization if any, with the access of its option or with another one.
@@ -32,8 +27,8 @@ async fn call(
     organization: &str,
     message: &[u8],
 ) -> Result<Frame, Failure> {
-    let method = service.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
-    let caller = caller(who, rule(access.or(method.access.as_ref()).unwrap(), method), organization).unwrap();
+    let method = service.backend.schema.method(&format!("/zitadel.feature.v2.FeatureService/{method}")).unwrap();
+    let caller = caller(who, rule(access.or(method.access.as_ref()).unwrap(), method.level()), organization).unwrap();
     let reply = service
         .call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), &Extensions::new()), message)
         .await;

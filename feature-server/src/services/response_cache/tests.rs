@@ -1,12 +1,11 @@
 //! A service with a cache answers like one without, after any writes.
 
-use std::num::NonZeroUsize;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
-use feature_store::{Batch, Committer, MemoryStore, Readers};
+use feature_store::{Batch, Definitions, MemoryStore};
 use http::{Extensions, HeaderMap};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,12 +15,14 @@ use tokio::runtime::Builder;
 use super::*;
 use crate::call_context::CallContext;
 use crate::middleware::auth::rules::rule;
+use crate::services::backend::Backend;
 use crate::services::feature::FeatureService;
-use crate::services::testing::{Who, caller, schema};
+use crate::services::testing::{Who, backend, caller};
 
 /// Two services over one store, one of them with a cache.
 struct Services {
     schema: Arc<Schema>,
+    answers: Answers,
     remembering: FeatureService,
     forgetful: FeatureService,
 }
@@ -37,19 +38,28 @@ struct Call {
 
 impl Services {
     fn over(store: Arc<dyn FeatureStore>) -> Self {
-        let (schema, store) = (Arc::new(schema()), Versioned::new(store));
-        let committer = Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap());
-        let readers = Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap());
-        let service = |bytes| {
-            let answers = Answers::new(store.clone(), bytes);
-            FeatureService::new(schema.clone(), readers.clone(), committer.clone(), answers, None)
-        };
-        Self { schema: schema.clone(), remembering: service(1 << 20), forgetful: service(0) }
+        let remembering = backend(store, 1 << 20);
+        let forgetful = Arc::new(Backend {
+            schema: remembering.schema.clone(),
+            readers: remembering.readers.clone(),
+            committer: remembering.committer.clone(),
+            store: remembering.store.clone(),
+            answers: Answers::new(remembering.store.clone(), 0),
+            catalogues: remembering.catalogues.clone(),
+            consistency: None,
+        });
+        let (schema, answers) = (remembering.schema.clone(), remembering.answers.clone());
+        Self {
+            schema,
+            answers,
+            remembering: FeatureService::new(remembering),
+            forgetful: FeatureService::new(forgetful),
+        }
     }
 
     async fn call(&self, service: &FeatureService, call: &Call) -> Result<Frame, String> {
         let method = self.schema.method(&format!("/zitadel.feature.v2.FeatureService/{}", call.method)).unwrap();
-        let caller = caller(call.who, rule(method.access.as_ref().unwrap(), method), call.organization);
+        let caller = caller(call.who, rule(method.access.as_ref().unwrap(), method.level()), call.organization);
         let caller = caller.map_err(|failure| failure.to_string())?;
         let answer = service
             .call(method, &caller, &CallContext::for_tests(), (&HeaderMap::new(), &Extensions::new()), &call.message)
@@ -128,6 +138,10 @@ impl FeatureStore for Counted {
         self.inner.record(scope)
     }
 
+    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+        self.inner.definitions(which)
+    }
+
     fn revision(&self) -> u64 {
         self.inner.revision()
     }
@@ -195,7 +209,7 @@ fn a_frame_is_the_message_behind_its_length() {
 #[tokio::test]
 async fn memory_is_bounded_and_failures_are_not_kept() {
     let services = Services::over(Arc::new(MemoryStore::default()));
-    let cache = services.remembering.answers.given.clone().unwrap();
+    let cache = services.answers.given.clone().unwrap();
     let missing = Call {
         method: "GetUserFeatures",
         message: get(false, "", "ann").swap_remove(3).1,

@@ -8,7 +8,8 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use feature_auth::access::Caller;
+use feature_auth::Principal;
+use feature_auth::access::{Caller, NamedCaller};
 use feature_core::{Level, Record, Scope};
 use feature_store::{FeatureStore, StoreError, Version, Versioned};
 use grpc_transcoding::compression::{WORTH_COMPRESSING, gzip_after};
@@ -33,20 +34,32 @@ pub struct Answers {
 /// The key of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Question<'a> {
-    /// The level whose Get is called.
-    pub(super) level: Level,
-    /// The caller, with its instance and organization.
-    pub(super) caller: &'a Caller,
+    /// The method and its caller.
+    pub(super) asked: Asked<'a>,
     /// The request, encoded.
     pub(super) message: &'a [u8],
+}
+
+/// The method of a question, and its caller, with the names that the call has beside the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Asked<'a> {
+    /// The Get of a level, by the feature service.
+    Features(Level, &'a Caller),
+    /// `GetSettings`.
+    Settings(&'a NamedCaller),
 }
 
 /// A question that the cache owns.
 #[derive(Debug, Clone)]
 struct Kept {
-    level: Level,
-    caller: Caller,
+    asked: KeptAsked,
     message: Bytes,
+}
+
+#[derive(Debug, Clone)]
+enum KeptAsked {
+    Features(Level, Caller),
+    Settings(NamedCaller),
 }
 
 #[derive(Debug)]
@@ -57,7 +70,7 @@ struct Given {
 
 /// The versions of the records that were read for an answer.
 #[derive(Debug, Default)]
-pub(super) struct Basis {
+pub struct Basis {
     versions: Vec<Version>,
     /// A record was read during a write, so its version cannot prove later that it is unchanged.
     unsteady: bool,
@@ -81,26 +94,52 @@ impl Answers {
     /// Caches an answer that was made from these versions.
     pub(super) fn keep(&self, question: &Question<'_>, frame: &Frame, basis: Basis) {
         if let (Some(cache), false) = (&self.given, basis.unsteady) {
-            let Question { level, caller, message } = *question;
+            let asked = match question.asked {
+                Asked::Features(level, caller) => KeptAsked::Features(level, caller.clone()),
+                Asked::Settings(caller) => KeptAsked::Settings(caller.clone()),
+            };
             // Copied, because the received message may be a slice of a larger buffer.
-            let kept = Kept { level, caller: caller.clone(), message: Bytes::copy_from_slice(message) };
+            let kept = Kept { asked, message: Bytes::copy_from_slice(question.message) };
             cache.insert(kept, Arc::new(Given { frame: frame.clone(), basis: basis.versions }));
         }
     }
 
     /// Reads a record and adds its version to `basis`.
     pub(super) fn read(&self, scope: &Scope, basis: &mut Basis) -> Result<Record, StoreError> {
-        match self.store.version(scope) {
-            Some(version) => basis.versions.push(version),
-            None => basis.unsteady = true,
-        }
+        basis.add(self.store.version(scope));
         self.store.record(scope)
+    }
+}
+
+impl Basis {
+    /// Adds the version of a record that is about to be read; `None` during a write to it.
+    pub fn add(&mut self, version: Option<Version>) {
+        match version {
+            Some(version) => self.versions.push(version),
+            None => self.unsteady = true,
+        }
+    }
+
+    /// Whether none of the records has changed since it was read, so that they are of one moment.
+    pub(super) fn is_current(&self, store: &Versioned) -> bool {
+        !self.unsteady && self.versions.iter().all(|version| store.is_current(*version))
     }
 }
 
 impl Kept {
     fn question(&self) -> Question<'_> {
-        Question { level: self.level, caller: &self.caller, message: &self.message }
+        let asked = match &self.asked {
+            KeptAsked::Features(level, caller) => Asked::Features(*level, caller),
+            KeptAsked::Settings(caller) => Asked::Settings(caller),
+        };
+        Question { asked, message: &self.message }
+    }
+
+    fn principal(&self) -> &Principal {
+        match &self.asked {
+            KeptAsked::Features(_, caller) => caller.principal(),
+            KeptAsked::Settings(caller) => caller.principal(),
+        }
     }
 }
 
@@ -131,7 +170,7 @@ impl Weighter<Kept, Arc<Given>> for Weight {
     fn weight(&self, kept: &Kept, given: &Arc<Given>) -> u64 {
         // Entries usually share their principal with the token cache, but each entry can be the last one that keeps it
         // alive.
-        (ENTRY_BYTES + kept.caller.principal().bytes() + kept.message.len() + given.frame.size()) as u64
+        (ENTRY_BYTES + kept.principal().bytes() + kept.message.len() + given.frame.size()) as u64
     }
 }
 

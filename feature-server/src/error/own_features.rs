@@ -1,0 +1,71 @@
+//! Failures that only the services of own features have.
+
+use tonic::Code;
+
+/// Why a call about own features failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OwnFeatureFailure {
+    /// No feature has this key, or the caller must not see it.
+    #[error("no feature here has the key '{0}': ListFeatureDefinitions lists all keys")]
+    Unknown(String),
+    /// A read of an archived feature.
+    #[error("the feature '{0}' is archived, so it has no value: UnarchiveFeatureDefinition takes it into use again")]
+    NotRead(String),
+    /// A change of an archived feature.
+    #[error(
+        "the feature '{0}' is archived, so it cannot be changed: UnarchiveFeatureDefinition takes it into use again"
+    )]
+    NotWritten(String),
+    /// The key of a new definition is taken.
+    #[error("the key is taken by {0}: choose another one")]
+    Exists(String),
+    /// The etag of a request is not the current one.
+    #[error("{field} is not the current one, which is {current}: read again, then repeat the change")]
+    EtagMismatch {
+        /// The field with the etag.
+        field: String,
+        /// The current etag.
+        current: String,
+    },
+    /// What the request was checked against changed again and again meanwhile.
+    #[error("others change the same at this moment: try again")]
+    ChangedMeanwhile,
+    /// The definitions have changed between two pages of a list.
+    #[error("the definitions have changed since the page before: begin again without a page_token")]
+    ListingChanged,
+    /// A limit is reached.
+    #[error("{what} would be more than {max}, which is the limit")]
+    LimitReached {
+        /// What is counted.
+        what: &'static str,
+        /// The limit.
+        max: usize,
+    },
+    /// An answer would be too large.
+    #[error("the values have more than {max} bytes: name the features, or fewer scopes")]
+    AnswerTooLarge {
+        /// The most bytes of an answer.
+        max: usize,
+    },
+    /// New constraints could make values invalid.
+    #[error("constraints can only become looser, since values that are set must keep them: define another feature")]
+    ConstraintsTighter,
+}
+
+impl OwnFeatureFailure {
+    /// The code of the status, and the reason in its details.
+    pub(super) fn code_and_reason(&self) -> (Code, &'static str) {
+        match self {
+            Self::Unknown(_) => (Code::NotFound, "FEATURE_UNKNOWN"),
+            Self::NotRead(_) => (Code::NotFound, "FEATURE_ARCHIVED"),
+            Self::NotWritten(_) => (Code::FailedPrecondition, "FEATURE_ARCHIVED"),
+            Self::Exists(_) => (Code::AlreadyExists, "FEATURE_EXISTS"),
+            Self::EtagMismatch { .. } => (Code::Aborted, "ETAG_MISMATCH"),
+            Self::ChangedMeanwhile => (Code::Aborted, "CHANGED_MEANWHILE"),
+            Self::ListingChanged => (Code::Aborted, "LISTING_CHANGED"),
+            Self::LimitReached { .. } => (Code::FailedPrecondition, "LIMIT_REACHED"),
+            Self::AnswerTooLarge { .. } => (Code::FailedPrecondition, "ANSWER_TOO_LARGE"),
+            Self::ConstraintsTighter => (Code::FailedPrecondition, "CONSTRAINTS_TIGHTER"),
+        }
+    }
+}

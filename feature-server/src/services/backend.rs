@@ -1,0 +1,157 @@
+//! What the services of `feature.v1` share: the store behind them, and the ways to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use feature_api::decode::decode;
+use feature_api::schema::{Method, Schema};
+use feature_auth::access::NamedCaller;
+use feature_core::Write;
+use feature_store::{CommitError, CommittedBatch, Committer, FeatureStore, Readers, StoreError, Versioned};
+use http::{Extensions, HeaderMap, HeaderValue};
+use prost::Message;
+use tokio::time::sleep;
+
+use crate::call_context::CallContext;
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::catalogue::Catalogues;
+use crate::services::consistency::Consistency;
+use crate::services::response_cache::{Answers, Basis};
+
+/// How often a call works with definitions that change meanwhile, before it gives up.
+pub(super) const ATTEMPTS: u32 = 3;
+
+/// How often records are read until they are of one moment, and the pause between two of these reads. A write to one
+/// of the records takes as long as the disk.
+const READS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the services work with. All of it belongs to one store.
+pub struct Backend {
+    /// The methods and features that the descriptors declare.
+    pub schema: Arc<Schema>,
+    /// Where records are read.
+    pub readers: Arc<Readers>,
+    /// What writes.
+    pub committer: Arc<Committer>,
+    /// The records, with their versions.
+    pub store: Arc<Versioned>,
+    /// The cached answers.
+    pub answers: Answers,
+    /// The definitions.
+    pub catalogues: Arc<Catalogues>,
+    /// The view of a replica, in a fleet.
+    pub consistency: Option<Arc<Consistency>>,
+}
+
+/// A call of a method of `feature.v1`.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'c> {
+    pub(super) method: &'c Method,
+    pub(super) caller: &'c NamedCaller,
+    pub(super) context: &'c CallContext,
+    /// The encoded request.
+    pub(super) message: &'c [u8],
+}
+
+impl Call<'_> {
+    /// The method's name, such as `GetSettings`.
+    pub(super) fn name(&self) -> &str {
+        self.method.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Decodes the request.
+    ///
+    /// # Errors
+    /// Those of [`decode`].
+    pub(super) fn request<M: Message + Default>(&self) -> Result<M, Failure> {
+        Ok(decode(&self.method.request, self.message)?)
+    }
+}
+
+impl Backend {
+    /// Waits until the view has what a read asks for. Returns the position that the answer names, in a fleet.
+    ///
+    /// # Errors
+    /// Those of [`Consistency::must_wait`] and [`Consistency::reach`].
+    pub(super) async fn before_read(
+        &self,
+        metadata: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Option<HeaderValue>, Failure> {
+        let Some(consistency) = &self.consistency else { return Ok(None) };
+        if consistency.must_wait(metadata)? {
+            Box::pin(consistency.reach(metadata, extensions)).await?;
+        }
+        Ok(Some(consistency.revision()))
+    }
+
+    /// The position that the answer to a write names, in a fleet.
+    pub(super) fn after_write(&self) -> Option<HeaderValue> {
+        self.consistency.as_ref().map(|consistency| consistency.revision())
+    }
+
+    /// Reads on a reader thread. A write that is under way at the same time may be in one of the records and not in
+    /// another one yet; [`Basis`] then keeps the answer out of the cache.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        context: &CallContext,
+        read: impl FnOnce(&Self, &mut Basis) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<(T, Basis), Failure> {
+        let (backend, context) = (Arc::clone(self), context.clone());
+        let read = self.readers.read(move |_| {
+            let mut basis = Basis::default();
+            let outcome = context.in_span(|| read(&backend, &mut basis))?;
+            Ok((outcome, basis))
+        });
+        read.await?
+    }
+
+    /// Reads on a reader thread, again and again until all that was read is of one moment.
+    ///
+    /// # Errors
+    /// Those of `read`; [`OwnFeatureFailure::ChangedMeanwhile`] when the same records are written all the time.
+    pub(super) async fn read_at_once<T: Send + 'static>(
+        self: &Arc<Self>,
+        context: &CallContext,
+        read: impl Fn(&Self, &mut Basis) -> Result<T, Failure> + Clone + Send + 'static,
+    ) -> Result<T, Failure> {
+        for _ in 0..READS {
+            let (outcome, basis) = self.read(context, read.clone()).await?;
+            if basis.is_current(&self.store) {
+                return Ok(outcome);
+            }
+            sleep(PAUSE).await;
+        }
+        Err(OwnFeatureFailure::ChangedMeanwhile.into())
+    }
+
+    /// Commits a batch of writes to different scopes.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub(super) async fn commit(
+        &self,
+        context: &CallContext,
+        writes: Vec<Write>,
+    ) -> Result<CommittedBatch, CommitError> {
+        let _span = context.trace().map(|trace| trace.child("group commit"));
+        self.committer.commit_batch(writes).await
+    }
+
+    /// The record of a scope.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be read.
+    pub(super) fn record(
+        &self,
+        scope: &feature_core::Scope,
+        basis: &mut Basis,
+    ) -> Result<feature_core::Record, StoreError> {
+        basis.add(self.store.version(scope));
+        self.store.record(scope)
+    }
+}

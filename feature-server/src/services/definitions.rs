@@ -1,0 +1,98 @@
+//! `feature.v1.DefinitionService`: the catalogue of features.
+//!
+//! A definition is a layer of its own scope, so a change of it is a patch like any other, and its sequence is its etag.
+
+mod change;
+mod checks;
+mod list;
+mod page_token;
+
+use std::sync::Arc;
+
+use feature_api::feature::v1::{FeatureDefinition, GetFeatureDefinitionRequest};
+use feature_api::resource_name::{self, DefinitionName, InstanceName};
+use feature_auth::access::NamedCaller;
+use feature_core::{InstanceId, Level, Scope};
+use http::{Extensions, HeaderMap};
+
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::{Backend, Call};
+use crate::services::catalogue::Feature;
+use crate::services::feature::Reply;
+use crate::services::response_cache::{Basis, Frame};
+
+/// The service.
+#[derive(Clone)]
+pub struct DefinitionService {
+    backend: Arc<Backend>,
+}
+
+impl DefinitionService {
+    /// The service of this store.
+    pub fn new(backend: Arc<Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// Any [`Failure`] that the protos name.
+    pub(super) async fn call(
+        &self,
+        call: Call<'_>,
+        (metadata, extensions): (&HeaderMap, &Extensions),
+    ) -> Result<Reply, Failure> {
+        // A change reads definitions, too.
+        let before = self.backend.before_read(metadata, extensions).await?;
+        let reads = matches!(call.name(), "GetFeatureDefinition" | "ListFeatureDefinitions");
+        // Boxed, because every future is as large as its largest part.
+        let frame = match call.name() {
+            "GetFeatureDefinition" => Frame::of(&Box::pin(self.get(call)).await?),
+            "ListFeatureDefinitions" => Frame::of(&Box::pin(self.list(call)).await?),
+            "CreateFeatureDefinition" => Frame::of(&Box::pin(self.create(call)).await?),
+            "UpdateFeatureDefinition" => Frame::of(&Box::pin(self.update(call)).await?),
+            _ => Frame::of(&Box::pin(self.change_state(call)).await?),
+        };
+        Ok(Reply { frame, revision: if reads { before } else { self.backend.after_write() } })
+    }
+
+    async fn get(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
+        let GetFeatureDefinitionRequest { name: text } = call.request()?;
+        let (owner, key) = named(call.caller, "name", &text)?;
+        let read = self.backend.read(call.context, move |backend, basis| find(backend, owner.as_ref(), &key, basis));
+        let (feature, _) = read.await?;
+        Ok(feature.message())
+    }
+}
+
+/// The instance, or the system, that a name says, if the caller has the right on it.
+fn owner(caller: &NamedCaller, owner: Option<&InstanceName>) -> Result<Option<InstanceId>, Failure> {
+    let (level, instance) = match owner {
+        None => (Level::System, None),
+        Some(InstanceName::Current) => (Level::Instance, None),
+        Some(InstanceName::Id(id)) => (Level::Instance, Some(id)),
+    };
+    let caller = caller.at(level, instance)?;
+    Ok(match level {
+        Level::System => caller.system().map(|_| None)?,
+        _ => match caller.instance()? {
+            Scope::Instance(instance) => Some(instance),
+            _ => None,
+        },
+    })
+}
+
+/// The owner and the key of the definition with this name, if the caller has the right on it.
+fn named(caller: &NamedCaller, field: &str, text: &str) -> Result<(Option<InstanceId>, String), Failure> {
+    let wrong = |error: resource_name::NameError| Failure::field(field, error.to_string());
+    let DefinitionName { owner: named, key } = DefinitionName::new(text).map_err(wrong)?;
+    Ok((owner(caller, named.as_ref())?, key.to_string()))
+}
+
+/// The feature that this owner defines under this key. The built-in features are the system's.
+fn find(backend: &Backend, owner: Option<&InstanceId>, key: &str, basis: &mut Basis) -> Result<Arc<Feature>, Failure> {
+    let own = backend.catalogues.of(owner, basis)?;
+    let built_in = Some(backend.catalogues.built_in()).filter(|_| owner.is_none());
+    let feature = own.find(key).or_else(|| built_in?.find(key));
+    feature.cloned().ok_or_else(|| OwnFeatureFailure::Unknown(key.to_owned()).into())
+}

@@ -1,0 +1,128 @@
+//! What a new or changed definition has to be: under a free key, within the limits, and valid as a whole.
+
+use std::collections::BTreeSet;
+
+use feature_api::definition as message;
+use feature_api::definition::Change;
+use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement, Scope, Value};
+use feature_store::{Definitions, FeatureStore, check_value};
+
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::Backend;
+use crate::services::catalogue::{self, Engine, Feature, Owner};
+use crate::services::response_cache::Basis;
+
+/// The most definitions of an owner.
+const DEFINITIONS_MAX: usize = 10_000;
+
+/// The most memory of all definitions of an owner, roughly, in bytes.
+const DEFINITIONS_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Checks that a key is free, and that there is room for one more definition. Returns what a write of the definition
+/// requires, so that it stays free.
+pub(super) fn check_free(
+    backend: &Backend,
+    owner: Option<&InstanceId>,
+    key: &OwnKey,
+    basis: &mut Basis,
+) -> Result<Vec<Requirement>, Failure> {
+    let taken = |by: String| Failure::from(OwnFeatureFailure::Exists(by));
+    if backend.catalogues.built_in().find(key.key().as_str()).is_some() {
+        return Err(taken("a built-in feature".to_owned()));
+    }
+    let own = backend.catalogues.of(owner, basis)?;
+    if let Some(feature) = own.find(key.key().as_str()) {
+        return Err(taken(feature.message().name));
+    }
+    let limits = [
+        ("the number of definitions", own.count() + 1, DEFINITIONS_MAX),
+        ("the bytes of all definitions", own.bytes(), DEFINITIONS_MAX_BYTES),
+    ];
+    if let Some((what, _, max)) = limits.into_iter().find(|(_, now, max)| now > max) {
+        return Err(OwnFeatureFailure::LimitReached { what, max }.into());
+    }
+    if owner.is_some() {
+        let system = backend.catalogues.of(None, basis)?;
+        if system.find(key.key().as_str()).is_some() {
+            return Err(taken("the system".to_owned()));
+        }
+        let scope = catalogue::scope(None, key);
+        let sequence = backend.record(&scope, basis)?.sequence;
+        return Ok(vec![Requirement { scope, sequence }]);
+    }
+    let records = backend.store.definitions(Definitions::Named(&key.folded()))?;
+    let instances: BTreeSet<_> = records
+        .iter()
+        .filter(|(_, record)| !record.layer.is_empty())
+        .filter_map(|(scope, _)| match scope {
+            Scope::Definition(Some(instance), _) => Some(instance.to_string()),
+            _ => None,
+        })
+        .collect();
+    if instances.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named: Vec<_> = instances.iter().take(10).map(String::as_str).collect();
+    let more = if instances.len() > named.len() { ", and more" } else { "" };
+    Err(taken(format!("these instances: {}{more}", named.join(", "))))
+}
+
+/// The patch of an update, if the definition that it makes is valid.
+pub(super) fn patch(feature: &Feature, change: &Change) -> Result<Patch, Failure> {
+    let fields = || change.set.iter().map(|(field, _)| field).chain(&change.unset);
+    if feature.owner == Owner::BuiltIn {
+        if let Some(field) = fields().find(|field| !message::FIELDS_OF_BUILT_IN.contains(&field.as_str())) {
+            let problem =
+                format!("of a built-in feature, only {} can be changed", message::FIELDS_OF_BUILT_IN.join(", "));
+            return Err(Failure::field(format!("feature_definition.{field}"), problem));
+        }
+        for (field, value) in change.set.iter() {
+            let checked = check_value(field, value);
+            checked.map_err(|error| Failure::field(format!("feature_definition.{field}"), error.to_string()))?;
+        }
+        return Ok(Patch::exact(&change.set, &change.unset));
+    }
+    let layer = &feature.record.layer;
+    for field in fields().filter(|field| field.as_str() == "value_type" || field.as_str() == "default_value") {
+        let new = change.set.get(field.as_str());
+        if field.as_str() == "value_type" && new != layer.get("value_type") {
+            return Err(Failure::field("feature_definition.value_type", "never changes: define another feature"));
+        }
+        if new.is_none() {
+            return Err(Failure::field("feature_definition.default_value", "is required"));
+        }
+    }
+    let patch = Patch::exact(&change.set, &change.unset);
+    let mut after = layer.clone();
+    after.apply(&patch.changes_to(layer));
+    let definition = check(&after, feature.level())?;
+    if definition.constraints.may_be_tighter_than(&feature.definition.constraints) {
+        return Err(OwnFeatureFailure::ConstraintsTighter.into());
+    }
+    Ok(patch)
+}
+
+/// Checks a definition as a whole.
+pub(super) fn check(layer: &Layer, owner: Level) -> Result<Definition, Failure> {
+    for (field, value) in layer.iter() {
+        let checked = check_value(field, value);
+        checked.map_err(|error| Failure::field(format!("feature_definition.{field}"), error.to_string()))?;
+    }
+    let required = || Failure::field("feature_definition.default_value", "is required");
+    let definition = Definition::from_layer(layer).map_err(|_| required())?.ok_or_else(required)?;
+    let labels = match layer.get("labels") {
+        Some(Value::Message(labels)) => labels.len(),
+        _ => 0,
+    };
+    message::check(&definition, labels, owner)?;
+    let engine = Engine::new(&definition.constraints);
+    let engine =
+        engine.map_err(|error| Failure::field(format!("feature_definition.{}", error.field), error.problem))?;
+    let values = definition.variants.iter().map(|(name, value)| (format!("variants.{name}"), value));
+    for (field, value) in values.chain([("default_value".to_owned(), &definition.default_value)]) {
+        if let Some((place, problem)) = engine.violations(value).into_iter().next() {
+            return Err(Failure::field(format!("feature_definition.{field}{place}"), problem));
+        }
+    }
+    Ok(definition)
+}

@@ -1,0 +1,154 @@
+//! `feature.v1.SettingsService`: the settings of features on four levels, built-in features and own ones alike.
+//!
+//! It reads and writes the same records as the feature service, with the same rights. What differs is that features
+//! come from the catalogue, and that values are JSON.
+
+mod explain;
+mod update;
+mod view;
+
+use std::sync::Arc;
+
+use feature_api::feature::v1::{
+    BatchGetSettingsRequest, BatchGetSettingsResponse, ExplainFeatureRequest, GetSettingsRequest, Settings,
+};
+use feature_api::resource_name::{InstanceName, SettingsName};
+use feature_auth::access::{Caller, NamedCaller};
+use feature_core::Scope;
+use http::{Extensions, HeaderMap};
+
+use self::view::View;
+use crate::error::Failure;
+use crate::services::backend::{Backend, Call};
+use crate::services::feature::Reply;
+use crate::services::resource::Resource;
+use crate::services::response_cache::{Asked, Basis, Frame, Question};
+
+/// The most bytes of an answer with values.
+const ANSWER_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The service.
+#[derive(Clone)]
+pub struct SettingsService {
+    backend: Arc<Backend>,
+}
+
+impl SettingsService {
+    /// The service of this store.
+    pub fn new(backend: Arc<Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// Answers one call.
+    ///
+    /// # Errors
+    /// Any [`Failure`] that the protos name.
+    pub(super) async fn call(
+        &self,
+        call: Call<'_>,
+        (metadata, extensions): (&HeaderMap, &Extensions),
+    ) -> Result<Reply, Failure> {
+        // A write reads definitions, too.
+        let before = self.backend.before_read(metadata, extensions).await?;
+        let reads = matches!(call.name(), "GetSettings" | "BatchGetSettings" | "ExplainFeature");
+        // Boxed, because every future is as large as its largest part.
+        let frame = match call.name() {
+            "GetSettings" => self.get(call).await?,
+            "BatchGetSettings" => Box::pin(self.batch_get(call)).await?,
+            "ExplainFeature" => Box::pin(self.explain(call)).await?,
+            "UpdateSettings" => Box::pin(self.update(call)).await?,
+            "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await?,
+            "ResetSettings" => Box::pin(self.reset(call)).await?,
+            _ => return Err(Failure::MethodUnknown(call.method.path.clone())),
+        };
+        Ok(Reply { frame, revision: if reads { before } else { self.backend.after_write() } })
+    }
+
+    async fn get(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        // An equal caller with the same request had the right.
+        let question = Question { asked: Asked::Settings(call.caller), message: call.message };
+        if let Some(frame) = self.backend.answers.find(&question) {
+            call.context.counters().answered(true);
+            return Ok(frame);
+        }
+        // Boxed, because most calls end before it.
+        let (settings, basis) = Box::pin(self.read(call)).await?;
+        let frame = Frame::of(&settings);
+        self.backend.answers.keep(&question, &frame, basis);
+        call.context.counters().answered(false);
+        Ok(frame)
+    }
+
+    async fn read(&self, call: Call<'_>) -> Result<(Settings, Basis), Failure> {
+        let GetSettingsRequest { name: text, inheritance, features } = call.request()?;
+        let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
+        let read = move |backend: &Backend, basis: &mut Basis| {
+            let mut budget = ANSWER_MAX_BYTES;
+            View::read(backend, &caller, &resource, inheritance, basis)?.settings(&features, &mut budget)
+        };
+        self.backend.read(call.context, read).await
+    }
+
+    async fn batch_get(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let BatchGetSettingsRequest { parent, names, inheritance, features } = call.request()?;
+        let named = names.iter().enumerate().map(|(index, text)| {
+            let field = format!("names[{index}]");
+            let (caller, resource) = Resource::named(call.caller, &name(&field, text)?)?;
+            check_parent(call.caller, &parent, &resource, &field)?;
+            Ok((caller, resource))
+        });
+        let named: Vec<_> = named.collect::<Result<_, Failure>>()?;
+        let named: Arc<[_]> = named.into();
+        let read = move |backend: &Backend, basis: &mut Basis| {
+            let mut budget = ANSWER_MAX_BYTES;
+            let read = |(caller, resource): &(Caller, Resource)| {
+                View::read(backend, caller, resource, inheritance, basis)?.settings(&features, &mut budget)
+            };
+            named.iter().map(read).collect::<Result<Vec<_>, Failure>>()
+        };
+        let settings = self.backend.read_at_once(call.context, read).await?;
+        Ok(Frame::of(&BatchGetSettingsResponse { settings }))
+    }
+
+    async fn explain(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let ExplainFeatureRequest { name: text, feature } = call.request()?;
+        let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
+        let read = move |backend: &Backend, basis: &mut _| {
+            View::read(backend, &caller, &resource, true, basis)?.explain(&feature)
+        };
+        let (explanation, _) = self.backend.read(call.context, read).await?;
+        Ok(Frame::of(&explanation))
+    }
+}
+
+/// Reads the name of settings. `field`: where the request has it.
+fn name(field: &str, text: &str) -> Result<SettingsName, Failure> {
+    SettingsName::new(text).map_err(|error| Failure::field(field, error.to_string()))
+}
+
+/// Checks that a resource of a batch belongs to the instance that the batch names, if it names one.
+fn check_parent(caller: &NamedCaller, parent: &str, resource: &Resource, field: &str) -> Result<(), Failure> {
+    let parent =
+        feature_api::resource_name::parent(parent).map_err(|error| Failure::field("parent", error.to_string()))?;
+    let parent = match &parent {
+        None => return Ok(()),
+        Some(InstanceName::Id(parent)) => Some(parent),
+        Some(InstanceName::Current) => caller.instance(),
+    };
+    let instance = match resource.scope() {
+        Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
+        Scope::System | Scope::Definition(..) => None,
+    };
+    if instance == parent { Ok(()) } else { Err(Failure::field(field, "does not belong to the parent")) }
+}
+
+/// The settings of a scope, without values.
+fn without_values(scope: &Scope, details: &feature_core::Details) -> Settings {
+    Settings {
+        name: feature_api::resource_name::of_settings(scope).unwrap_or_default(),
+        values: Default::default(),
+        create_time: details.created.map(feature_api::response::timestamp),
+        update_time: details.changed.map(feature_api::response::timestamp),
+        etag: crate::services::catalogue::etag(details.sequence),
+    }
+}

@@ -1,0 +1,270 @@
+//! Changes of settings: from JSON to patches, which are checked against the definitions that they were made for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use feature_api::feature::v1::{
+    BatchUpdateSettingsRequest, BatchUpdateSettingsResponse, ResetSettingsRequest, UpdateSettingsRequest,
+    UpdateSettingsResponse, Warning,
+};
+use feature_auth::access::Caller;
+use feature_core::{FeatureKey, Layer, Operation, Patch, Record, Rejection, Requirement, State, Write};
+use feature_store::{CommitError, CommittedBatch, FeatureStore};
+use grpc_transcoding::Error;
+use tonic_types::FieldViolation;
+
+use super::view::{instance_of, is_archived};
+use super::{SettingsService, check_parent, name, without_values};
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::{ATTEMPTS, Call};
+use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, value_bytes};
+use crate::services::resource::Resource;
+use crate::services::response_cache::Frame;
+
+/// The most values that a scope sets.
+const VALUES_MAX: usize = 4_096;
+
+/// The most bytes of all values that a scope sets: each write to the scope makes them anew.
+const VALUES_MAX_BYTES: usize = 1024 * 1024;
+
+/// The most violations of an answer: they travel in a header, whose size clients limit.
+const VIOLATIONS_MAX: usize = 10;
+
+/// A change of one scope, before it is checked against the definitions.
+#[derive(Debug, Clone)]
+struct Change {
+    caller: Caller,
+    resource: Resource,
+    request: UpdateSettingsRequest,
+    /// The path of the request, such as `requests[2].`.
+    path: String,
+    expected_sequence: Option<u64>,
+}
+
+/// A change that was checked against the definitions.
+struct Prepared {
+    patch: Patch,
+    requires: Vec<Requirement>,
+    /// What its caller should know.
+    warnings: Vec<Warning>,
+}
+
+impl SettingsService {
+    pub(super) async fn update(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let change = Change::new(call, call.request()?, String::new())?;
+        let mut responses = self.commit(call, vec![change]).await?;
+        Ok(Frame::of(&responses.pop().expect("one change has one response")))
+    }
+
+    pub(super) async fn batch_update(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let BatchUpdateSettingsRequest { parent, requests, validate_only, comment } = call.request()?;
+        let changes = requests.into_iter().enumerate().map(|(index, mut request)| {
+            request.validate_only |= validate_only;
+            if request.comment.is_empty() {
+                request.comment.clone_from(&comment);
+            }
+            let change = Change::new(call, request, format!("requests[{index}]."))?;
+            check_parent(call.caller, &parent, &change.resource, &format!("requests[{index}].name"))?;
+            Ok(change)
+        });
+        let changes: Vec<_> = changes.collect::<Result<_, Failure>>()?;
+        if changes.windows(2).any(|pair| pair[0].request.validate_only != pair[1].request.validate_only) {
+            return Err(Failure::field("requests", "some are validate_only: say it for the whole batch"));
+        }
+        let responses = self.commit(call, changes).await?;
+        Ok(Frame::of(&BatchUpdateSettingsResponse { responses }))
+    }
+
+    pub(super) async fn reset(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let ResetSettingsRequest { name: text, etag, validate_only, comment } = call.request()?;
+        let request = UpdateSettingsRequest { name: text, etag, validate_only, comment, ..Default::default() };
+        let change = Change::new(call, request, String::new())?;
+        let write = change.write(call, Operation::Reset, Vec::new())?;
+        let scope = write.scope.clone();
+        let committed = self.backend.commit(call.context, vec![write]).await;
+        let CommittedBatch { details, .. } = committed.map_err(|error| refused(error, &[change]))?;
+        let settings = without_values(&scope, details.first().expect("one write has one outcome"));
+        Ok(Frame::of(&UpdateSettingsResponse { settings: Some(settings), warnings: Vec::new() }))
+    }
+
+    /// Makes writes of the changes, and commits them all or none. When a definition changes meanwhile, it begins again.
+    async fn commit(&self, call: Call<'_>, changes: Vec<Change>) -> Result<Vec<UpdateSettingsResponse>, Failure> {
+        let changes: Arc<[Change]> = changes.into();
+        for _ in 0..ATTEMPTS {
+            let of_reader = Arc::clone(&changes);
+            let read = self.backend.read(call.context, move |backend, basis| {
+                let prepare = |change: &Change| {
+                    let scope = change.resource.scope();
+                    let in_force = backend.catalogues.in_force(instance_of(scope), basis)?;
+                    let record = backend.store.record(scope)?;
+                    change.prepare(&in_force, &backend.catalogues.engines, &record)
+                };
+                of_reader.iter().map(prepare).collect::<Result<Vec<_>, Failure>>()
+            });
+            let (prepared, _) = Box::pin(read).await?;
+            let (mut writes, mut warnings) = (Vec::new(), Vec::new());
+            for (change, prepared) in changes.iter().zip(prepared) {
+                writes.push(change.write(call, Operation::Set(prepared.patch), prepared.requires)?);
+                warnings.push(prepared.warnings);
+            }
+            match self.backend.commit(call.context, writes).await {
+                Err(CommitError::Rejected { rejection: Rejection::RequirementChanged, .. }) => {}
+                Err(error) => return Err(refused(error, &changes)),
+                Ok(CommittedBatch { details, .. }) => {
+                    let response = |((change, details), warnings): ((&Change, _), _)| UpdateSettingsResponse {
+                        settings: Some(without_values(change.resource.scope(), details)),
+                        warnings,
+                    };
+                    return Ok(changes.iter().zip(&details).zip(warnings).map(response).collect());
+                }
+            }
+        }
+        Err(OwnFeatureFailure::ChangedMeanwhile.into())
+    }
+}
+
+impl Change {
+    fn new(call: Call<'_>, request: UpdateSettingsRequest, path: String) -> Result<Self, Failure> {
+        let field = format!("{path}name");
+        let (caller, resource) = Resource::named(call.caller, &name(&field, &request.name)?)?;
+        let expected_sequence = catalogue::sequence_of(&request.etag)
+            .ok_or_else(|| Failure::field(format!("{path}etag"), "must be an etag from an answer"))?;
+        Ok(Self { caller, resource, request, path, expected_sequence })
+    }
+
+    /// Makes the patch, and what it requires: the definitions that it was checked against.
+    ///
+    /// `record`: of the scope. It may change until the patch is applied.
+    fn prepare(&self, in_force: &InForce, engines: &Engines, record: &Record) -> Result<Prepared, Failure> {
+        let Change { request, path, resource, .. } = self;
+        let scope = resource.scope();
+        let (mut violations, mut warnings) = (Vec::new(), Vec::new());
+        let (mut set, mut requires) = (BTreeMap::new(), Vec::new());
+        for (key, json) in &request.set {
+            if violations.len() >= VIOLATIONS_MAX {
+                break;
+            }
+            let field = format!("{path}set.{key}");
+            let Some(feature) = in_force.find(key) else {
+                violations.push(FieldViolation::new(field, "no feature here has this key"));
+                continue;
+            };
+            if is_archived(feature) {
+                return Err(OwnFeatureFailure::NotWritten(feature.key.to_string()).into());
+            }
+            if !feature.definition.may_be_set_on(scope.level()) || scope.level() < feature.level() {
+                let problem = format!("cannot be set on the {} level", scope.level().name());
+                violations.push(FieldViolation::new(field, problem));
+                continue;
+            }
+            match feature.read(json, &field, engines) {
+                Ok(_) if set.contains_key(&feature.key) => {
+                    violations.push(FieldViolation::new(field, "is the same feature as another key"));
+                }
+                Ok(value) => drop(set.insert(feature.key.clone(), value)),
+                Err(errors) => {
+                    violations.extend(errors.into_iter().map(|error| FieldViolation::new(error.path, error.problem)));
+                }
+            }
+            requires.extend(requirement(feature));
+            warnings.extend(warning(feature));
+        }
+        let mut unset = Vec::new();
+        for (index, key) in request.unset.iter().enumerate() {
+            let field = || format!("{path}unset[{index}]");
+            match in_force.find(key) {
+                _ if violations.len() >= VIOLATIONS_MAX => break,
+                None => violations.push(FieldViolation::new(field(), "no feature here has this key")),
+                Some(feature) if set.contains_key(&feature.key) => {
+                    violations.push(FieldViolation::new(field(), "is set in the same request"));
+                }
+                Some(feature) => unset.push(feature.key.clone()),
+            }
+        }
+        violations.truncate(VIOLATIONS_MAX);
+        if !violations.is_empty() {
+            return Err(Failure::Request(Error::FieldsInvalid(violations)));
+        }
+        if request.replace_all {
+            // What is archived stays, and so does what a newer version of the server has set.
+            let is_replaced =
+                |key: &&FeatureKey| in_force.find(key.as_str()).is_some_and(|feature| !is_archived(feature));
+            let others = record.layer.iter().map(|(key, _)| key).filter(|key| !set.contains_key(*key));
+            unset.extend(others.filter(is_replaced).cloned());
+            // What is set until then has to be unset, too.
+            requires.push(Requirement { scope: scope.clone(), sequence: record.sequence });
+        } else if set.is_empty() && unset.is_empty() {
+            return Err(Failure::field(format!("{path}set"), "there is nothing to set, and nothing to unset"));
+        }
+        let patch = Patch::exact(&set.into_iter().collect(), &unset);
+        check_size(&patch, &record.layer)?;
+        Ok(Prepared { patch, requires, warnings })
+    }
+
+    fn write(&self, call: Call<'_>, operation: Operation, requires: Vec<Requirement>) -> Result<Write, Failure> {
+        Ok(Write {
+            scope: self.resource.scope().clone(),
+            operation,
+            expected_sequence: self.expected_sequence,
+            placement: self.resource.placement()?,
+            validate_only: self.request.validate_only,
+            actor: call.caller.subject().to_owned(),
+            request_id: call.context.request_id().to_owned(),
+            comment: self.request.comment.clone(),
+            requires,
+        })
+    }
+}
+
+/// That the definition of a feature has not changed. A built-in one never does.
+fn requirement(feature: &Feature) -> Option<Requirement> {
+    let scope = feature.scope().filter(|_| feature.owner != Owner::BuiltIn)?;
+    Some(Requirement { scope, sequence: feature.record.sequence })
+}
+
+fn warning(feature: &Feature) -> Option<Warning> {
+    (feature.definition.state == State::Deprecated).then(|| Warning {
+        feature: feature.key.to_string(),
+        reason: "FEATURE_DEPRECATED".to_owned(),
+        description: "the feature is on its way out".to_owned(),
+    })
+}
+
+/// Checks how much a scope sets after a patch. A scope that is above a limit, which was higher once, can come down.
+fn check_size(patch: &Patch, before: &Layer) -> Result<(), OwnFeatureFailure> {
+    let mut after = before.clone();
+    after.apply(&patch.changes_to(before));
+    let count = |layer: &Layer| layer.iter().count();
+    let bytes = |layer: &Layer| layer.iter().map(|(_, value)| value_bytes(value)).sum::<usize>();
+    let limits = [
+        ("the number of the scope's values", VALUES_MAX, count(before), count(&after)),
+        ("the bytes of the scope's values", VALUES_MAX_BYTES, bytes(before), bytes(&after)),
+    ];
+    match limits.into_iter().find(|(_, max, before, after)| after > max && after > before) {
+        Some((what, max, ..)) => Err(OwnFeatureFailure::LimitReached { what, max }),
+        None => Ok(()),
+    }
+}
+
+fn refused(error: CommitError, changes: &[Change]) -> Failure {
+    let change = |index: usize| changes.get(index).expect("each change has one write");
+    match error {
+        CommitError::Rejected { index, rejection: Rejection::SequenceMismatch { actual, .. } } => {
+            let field = format!("{}etag", change(index).path);
+            OwnFeatureFailure::EtagMismatch { field, current: etag(actual) }.into()
+        }
+        CommitError::Rejected { index, rejection: Rejection::OtherOrganization } => {
+            change(index).caller.missing("the user belongs to another organization").into()
+        }
+        CommitError::Rejected { rejection: Rejection::RequirementChanged, .. } => {
+            OwnFeatureFailure::ChangedMeanwhile.into()
+        }
+        CommitError::ScopeRepeated { index } => {
+            Failure::field(format!("requests[{index}].name"), "is the same as an earlier one")
+        }
+        CommitError::BatchTooLarge => Failure::field("requests", error.to_string()),
+        CommitError::QueueFull => Failure::Overloaded,
+        CommitError::Store(error) => error.into(),
+        CommitError::Closed => Failure::StoreUnavailable,
+    }
+}

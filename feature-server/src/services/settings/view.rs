@@ -1,0 +1,173 @@
+//! The view of a scope: what it sets, what it inherits, and the features that are in force there for a caller.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use feature_api::feature::v1::{ResolvedValue, Settings, ValueSource};
+use feature_auth::access::Caller;
+use feature_core::{Evaluation, InstanceId, Level, LevelOutcome, Record, Scope, State, Value, Visibility, evaluate};
+
+use super::{ANSWER_MAX_BYTES, without_values};
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::Backend;
+use crate::services::catalogue::{Feature, InForce, value_bytes};
+use crate::services::resource::Resource;
+use crate::services::response_cache::Basis;
+
+/// What is known of a scope.
+pub(super) struct View {
+    /// The scopes of all levels that count, from the least specific one to the scope itself, with their records.
+    pub(super) levels: Vec<(Scope, Record)>,
+    pub(super) features: InForce,
+    /// Whether inherited values count.
+    inheritance: bool,
+    /// Whether the caller sees features that are for servers only.
+    by_role: bool,
+}
+
+impl View {
+    /// Reads the view of a resource.
+    ///
+    /// # Errors
+    /// Those of the store, and of [`Resource::reads_through`].
+    pub(super) fn read(
+        backend: &Backend,
+        caller: &Caller,
+        resource: &Resource,
+        inheritance: bool,
+        basis: &mut Basis,
+    ) -> Result<Self, Failure> {
+        let scope = resource.scope();
+        let own = backend.record(scope, basis)?;
+        let organization = resource.reads_through(own.organization.as_ref())?;
+        let mut levels = Vec::with_capacity(4);
+        if inheritance {
+            for parent in scope.parents(organization.as_ref()) {
+                let record = backend.record(&parent, basis)?;
+                levels.push((parent, record));
+            }
+        }
+        levels.push((scope.clone(), own));
+        let own_organization = match scope {
+            Scope::Organization(_, organization) => Some(organization),
+            _ => organization.as_ref(),
+        };
+        let by_role = caller.reads_by_role(scope, own_organization);
+        let features = backend.catalogues.in_force(instance_of(scope), basis)?;
+        Ok(Self { levels, features, inheritance, by_role })
+    }
+
+    /// The settings with the values of these features, or of all if there are none.
+    ///
+    /// `budget`: the bytes that are left for values.
+    ///
+    /// # Errors
+    /// [`OwnFeatureFailure`] when one of these features does not exist, or is archived, or when the budget is used up.
+    pub(super) fn settings(&self, keys: &[String], budget: &mut usize) -> Result<Settings, Failure> {
+        let (scope, own) = self.own();
+        let mut values = BTreeMap::new();
+        let mut add = |feature: &Feature| {
+            let evaluated = if self.inheritance {
+                self.evaluate(feature, true, |_, _| {})
+            } else {
+                let value = own.layer.get(feature.key.as_str());
+                value.map(|value| Evaluation { value, source: Some(scope.level()) })
+            };
+            let Some(evaluated) = evaluated else { return Ok(()) };
+            let bytes = feature.key.as_str().len() + value_bytes(evaluated.value);
+            let too_large = OwnFeatureFailure::AnswerTooLarge { max: ANSWER_MAX_BYTES };
+            *budget = budget.checked_sub(bytes).ok_or(too_large)?;
+            values.insert(feature.key.to_string(), resolved(feature, &evaluated));
+            Ok::<_, Failure>(())
+        };
+        match (keys, self.inheritance) {
+            ([], true) => {
+                let features = self.features.features();
+                let mut shown = features.into_values().filter(|feature| self.shows(feature) && !is_archived(feature));
+                shown.try_for_each(|feature| add(feature))?;
+            }
+            // Most scopes set a few of very many features.
+            ([], false) => {
+                let set = own.layer.iter().filter_map(|(key, _)| self.features.find(key.as_str()));
+                let mut shown = set.filter(|feature| self.shows(feature) && !is_archived(feature));
+                shown.try_for_each(|feature| add(feature))?;
+            }
+            (keys, _) => {
+                for key in keys {
+                    add(self.feature(key)?)?;
+                }
+            }
+        }
+        let details = own.details(scope, None);
+        Ok(Settings { values, ..without_values(scope, &details) })
+    }
+
+    /// The feature with this key.
+    ///
+    /// # Errors
+    /// [`OwnFeatureFailure`] when there is none for this caller, or it is archived.
+    pub(super) fn feature(&self, key: &str) -> Result<&Arc<Feature>, OwnFeatureFailure> {
+        let feature = self.features.find(key).filter(|feature| self.shows(feature));
+        let feature = feature.ok_or_else(|| OwnFeatureFailure::Unknown(key.chars().take(128).collect()))?;
+        if is_archived(feature) { Err(OwnFeatureFailure::NotRead(feature.key.to_string())) } else { Ok(feature) }
+    }
+
+    /// The value of a feature, with inheritance.
+    ///
+    /// * `with_own`: whether what the scope itself sets counts.
+    /// * `trace`: gets the outcome of each level, from the most specific one on.
+    pub(super) fn evaluate<'v>(
+        &'v self,
+        feature: &'v Feature,
+        with_own: bool,
+        trace: impl FnMut(Level, LevelOutcome),
+    ) -> Option<Evaluation<'v>> {
+        let own = self.own().0.level();
+        let entry = |(scope, record): &'v (Scope, Record)| -> (Level, Option<&'v Value>) {
+            let level = scope.level();
+            let counts = with_own || level != own;
+            (level, record.layer.get(feature.key.as_str()).filter(|_| counts))
+        };
+        let counts = |(scope, _): &&(Scope, Record)| scope.level() >= feature.level();
+        let entries: Vec<_> = self.levels.iter().filter(counts).map(entry).collect();
+        // Constraints only become looser, so every value that was valid once is valid.
+        evaluate(&feature.definition, &entries, |_| true, trace)
+    }
+
+    fn own(&self) -> &(Scope, Record) {
+        self.levels.last().expect("the scope itself is always there")
+    }
+
+    /// Whether the caller may see the feature.
+    fn shows(&self, feature: &Feature) -> bool {
+        self.by_role || feature.definition.visibility == Visibility::Client
+    }
+}
+
+pub(super) fn is_archived(feature: &Feature) -> bool {
+    feature.definition.state == State::Archived
+}
+
+/// The instance that a scope belongs to; `None` for the system.
+pub(super) fn instance_of(scope: &Scope) -> Option<&InstanceId> {
+    match scope {
+        Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
+        Scope::System | Scope::Definition(..) => None,
+    }
+}
+
+/// A value as a message.
+pub(super) fn resolved(feature: &Feature, evaluated: &Evaluation<'_>) -> ResolvedValue {
+    let source = match evaluated.source {
+        None => ValueSource::Default,
+        Some(Level::System) => ValueSource::System,
+        Some(Level::Instance) => ValueSource::Instance,
+        Some(Level::Organization) => ValueSource::Organization,
+        Some(Level::User) => ValueSource::User,
+    };
+    ResolvedValue {
+        value: Some(feature.answer(evaluated.value)),
+        source: source.into(),
+        variant: feature.variant(evaluated.value).unwrap_or_default().to_owned(),
+    }
+}
