@@ -9,8 +9,8 @@ use tonic::Code::{
 use crate::support::harness::Server;
 use crate::support::raw::{Raw, Refusal, read, refusal};
 
-/// A row of a story: caller, method, request and answer. Only the keys given here are compared with the answer; `null`
-/// means that the key must be absent.
+/// A row of a story: caller, method, request and answer. Only the keys given here are compared with the answer, also
+/// those of the elements of a list; `null` means that the key must be absent.
 pub type Row<'a> = (&'a [&'a str], &'a str, Json, Result<Json, Refusal>);
 
 pub async fn tell(server: &Server, story: &[Row<'_>]) {
@@ -31,6 +31,13 @@ fn compare(expected: &Json, answer: &Json, place: &str) {
         Json::Object(keys) => {
             for (key, expected) in keys {
                 compare(expected, answer.get(key).unwrap_or(&Json::Null), &format!("{place}: {key}"));
+            }
+        }
+        Json::Array(elements) => {
+            let answered = answer.as_array().map_or(&[][..], Vec::as_slice);
+            assert_eq!(elements.len(), answered.len(), "{place}");
+            for (index, (expected, answer)) in elements.iter().zip(answered).enumerate() {
+                compare(expected, answer, &format!("{place}: {index}"));
             }
         }
         _ => assert_eq!(expected, answer, "{place}"),

@@ -33,16 +33,25 @@ pub fn hadolint() -> Command {
     outside(installed(&python_environment().join("bin/hadolint")))
 }
 
-/// The calls of the README's first screen, with this server's address and the path of the test's binary.
+/// The calls of the README's first screen.
 pub fn readme(server: &Server) -> Command {
-    let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
-    let block = readme.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block of calls");
-    let replaced = |text: &str, old, new| {
-        assert!(text.contains(old), "the README's calls name {old}:\n{text}");
-        text.replace(old, new)
-    };
-    let block = replaced(block, "./target/release/feature-server", BINARY);
-    pasted(server, &replaced(&block, "127.0.0.1:8080", server.address()))
+    pasted(server, &document(server, "README.md", "sh")[0])
+}
+
+/// The blocks of code in a document that are of this language, with this server's address and the path of the test's
+/// binary.
+pub fn document(server: &Server, path: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository(path)).expect("there is such a document");
+    let begin = format!("```{language}\n");
+    let blocks = text.split(&begin).skip(1).filter_map(|rest| rest.split("```").next());
+    let blocks: Vec<_> = blocks
+        .map(|block| {
+            let block = block.replace("./target/release/feature-server", BINARY);
+            block.replace("127.0.0.1:8080", server.address())
+        })
+        .collect();
+    assert!(blocks.iter().any(|block| block.contains(server.address())), "{path} has no call in {language}");
+    blocks
 }
 
 /// Lines pasted into a shell in the server's working directory, with a user's programs on the path.

@@ -52,7 +52,7 @@ impl Raw {
         service.methods().collect()
     }
 
-    /// Calls a method of the feature service.
+    /// Calls a method of the feature service, or one of `feature.v1`, such as `SettingsService/GetSettings`.
     ///
     /// `metadata`: names and values, separated by ` = `. A value without a name is a bearer token; an empty text is
     /// skipped.
@@ -67,7 +67,10 @@ impl Raw {
         request: Json,
         metadata: &[&str],
     ) -> Result<(Json, MetadataMap), Refusal> {
-        let descriptor = self.methods().into_iter().find(|descriptor| descriptor.name() == method);
+        let path = path_of(method);
+        let (service, name) = path[1..].split_once('/').expect("a path has a service and a method");
+        let service = self.pool.get_service_by_name(service).unwrap_or_else(|| panic!("the service {service} is gone"));
+        let descriptor = service.methods().find(|descriptor| descriptor.name() == name);
         let descriptor = descriptor.unwrap_or_else(|| panic!("there is no method {method}"));
         let text = request.to_string();
         let message = DynamicMessage::deserialize(descriptor.input(), &mut serde_json::Deserializer::from_str(&text))
@@ -84,7 +87,7 @@ impl Raw {
     }
 
     async fn exchange(&self, method: &str, message: Vec<u8>, metadata: &[&str]) -> Result<Response<Bytes>, Status> {
-        let path = format!("/zitadel.feature.v2.FeatureService/{method}");
+        let path = path_of(method);
         let mut request = Request::new(message.into());
         *request.metadata_mut() = headers(metadata);
         let mut grpc = tonic::client::Grpc::new(self.channel.clone());
@@ -92,6 +95,11 @@ impl Raw {
         let path = PathAndQuery::try_from(path).expect("a method's path is a path");
         grpc.unary(request, path, BytesCodec).await
     }
+}
+
+fn path_of(method: &str) -> String {
+    let package = if method.contains('/') { "feature.v1." } else { "zitadel.feature.v2.FeatureService/" };
+    format!("/{package}{method}")
 }
 
 fn headers(metadata: &[&str]) -> MetadataMap {

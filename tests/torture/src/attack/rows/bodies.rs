@@ -41,6 +41,20 @@ pub fn mask() -> Vec<u8> {
     [organization("mallory"), field(100, &field(1, b"").repeat(500_000))].concat()
 }
 
+/// A change of settings that unsets a third of a million features.
+pub fn unset() -> Vec<u8> {
+    [field(1, b"instances/demo/organizations/mallory/settings"), field(3, b"a").repeat(fit(3))].concat()
+}
+
+/// The same with as many keys as a message may have, none of which a feature has.
+pub fn unset_allowed() -> Vec<u8> {
+    [field(1, b"instances/demo/organizations/mallory/settings"), field(3, &[b'a'; 100]).repeat(8_000)].concat()
+}
+
+pub fn json_unset() -> Vec<u8> {
+    json(r#""unset":["a""#, r#","a""#, "]")
+}
+
 pub fn json_list_of_own() -> Vec<u8> {
     json(r#""organizationId":"mallory","improvedPerformance":[1"#, ",1", "]")
 }
@@ -91,6 +105,7 @@ fn field(number: u32, content: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use feature_api::feature::v1::UpdateSettingsRequest;
     use feature_api::zitadel::feature::v2::SetOrganizationFeaturesRequest;
     use prost::Message as _;
 
@@ -104,5 +119,7 @@ mod tests {
         assert_eq!(mask.update_mask.unwrap().paths.len(), 500_000);
         assert_eq!(read(list_of_other()).organization_id, "acme");
         assert!(SetOrganizationFeaturesRequest::decode(&*malformed()).is_err());
+        let read = |bytes: Vec<u8>| UpdateSettingsRequest::decode(&*bytes).unwrap();
+        assert_eq!((read(unset()).unset.len() / 100_000, read(unset_allowed()).unset.len()), (3, 8_000));
     }
 }

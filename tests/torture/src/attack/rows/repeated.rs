@@ -33,12 +33,16 @@ const NO_ROLE: Caller = Some("--instance demo --user mallory");
 const OWNER: Caller = Some("--role ORG_OWNER --instance demo --organization mallory --user mallory");
 
 const SET: &str = "/zitadel.feature.v2.FeatureService/SetOrganizationFeatures";
+const UPDATE: &str = "/feature.v1.SettingsService/UpdateSettings";
 const NONE: &str = "/nothing";
 
+const GRPC: &[Protocol] = &[Protocol::Grpc];
 const PROTOBUF: &[Protocol] = &[Protocol::Grpc, Protocol::GrpcWeb, Protocol::Connect];
 const JSON: &[Protocol] = &[Protocol::ConnectJson, Protocol::Http("REST", "PUT", "/v2/features/organization/mallory")];
 const JSON_OF_OTHER: &[Protocol] =
     &[Protocol::ConnectJson, Protocol::Http("REST", "PUT", "/v2/features/organization/acme")];
+const JSON_OF_SETTINGS: &[Protocol] =
+    &[Protocol::Http("REST", "PATCH", "/v1/instances/demo/organizations/mallory/settings")];
 const JSON_CALL: &[Protocol] = &[Protocol::ConnectJson];
 const JSON_STREAM: &[Protocol] = &[Protocol::ConnectJsonStream];
 const STREAMS: &[Protocol] = &[Protocol::Grpc, Protocol::ConnectStream];
@@ -49,13 +53,13 @@ const READS: &[Protocol] = &[Protocol::Http("REST", "GET", "/v2/features/instanc
 const CONNECTIONS: [u32; 4] = [1, 16, 64, 128];
 const MANY: &[u32] = &[64];
 /// The numbers for the kinds that cost the server most.
-const EACH: &[u32] = &[1, 64, 128];
+const EACH: &[u32] = &[1, 128];
 
 /// About 50 KiB/s, since a call of 1 MiB compresses to 1 KiB.
 const RATE: u32 = 50;
 
 #[rustfmt::skip]
-const KINDS: [Kind; 21] = [
+const KINDS: [Kind; 24] = [
     // name, calls a second, caller, method, body, protocols, connections in the short form
     kind("JSON lists to health", RATE, STRANGER, CHECK, bodies::json_unknown_list, JSON_CALL, EACH),
     kind("JSON lists to health", RATE, STRANGER, WATCH, bodies::json_unknown_list, JSON_STREAM, EACH),
@@ -71,6 +75,9 @@ const KINDS: [Kind; 21] = [
     kind("long lists without the right", RATE, OWNER, SET, bodies::json_list_of_other, JSON_OF_OTHER, MANY),
     kind("long masks", RATE, OWNER, SET, bodies::mask, PROTOBUF, EACH),
     kind("long masks", RATE, OWNER, SET, bodies::json_mask, JSON, EACH),
+    kind("long lists of keys", RATE, OWNER, UPDATE, bodies::unset, GRPC, MANY),
+    kind("long lists of keys", RATE, OWNER, UPDATE, bodies::json_unset, JSON_OF_SETTINGS, MANY),
+    kind("unknown keys of features", RATE, OWNER, UPDATE, bodies::unset_allowed, GRPC, MANY),
     kind("JSON lists in a Set", RATE, OWNER, SET, bodies::json_unknown_list, JSON, MANY),
     kind("unknown keys", RATE, OWNER, SET, bodies::json_unknown_keys, JSON, MANY),
     kind("escapes", RATE, OWNER, SET, bodies::json_escapes, JSON, MANY),
