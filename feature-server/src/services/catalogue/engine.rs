@@ -106,20 +106,17 @@ impl Engine {
             let pattern = compile(pattern).and_then(|_| compile(&format!("^(?:{pattern})$")));
             pattern.map_err(|error| wrong("constraints.pattern", format!("must be a regular expression: {error}")))
         });
+        let mut bytes = if pattern.is_some() { 2 * PATTERN_BYTES } else { 0 };
         let schema = constraints.json_schema.as_ref().map(|schema| {
             let schema = json(schema);
             let problem = |problem| wrong("constraints.json_schema", problem);
-            schema_bounds::check(&schema).map_err(problem)?;
+            bytes += SCHEMA_BYTES + 2 * PATTERN_BYTES * schema_bounds::check(&schema).map_err(problem)?;
             let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
             let options = jsonschema::options().with_draft(Draft::Draft202012).with_pattern_options(patterns);
             let validator = options.offline().build(&schema);
             validator.map_err(|error| problem(format!("must be a JSON Schema: {error}")))
         });
-        let (pattern, schema) = (pattern.transpose()?, schema.transpose()?);
-        let of_schema =
-            if schema.is_some() { SCHEMA_BYTES + 2 * PATTERN_BYTES * schema_bounds::MAX_PATTERNS } else { 0 };
-        let bytes = of_schema + if pattern.is_some() { 2 * PATTERN_BYTES } else { 0 };
-        Ok(Self { bytes, pattern, schema, refuses_all: false })
+        Ok(Self { pattern: pattern.transpose()?, schema: schema.transpose()?, bytes, refuses_all: false })
     }
 
     /// An engine that no value passes.

@@ -12,7 +12,7 @@ const MAX_BYTES: usize = 16 * 1024;
 const MAX_PARTS: u64 = 10_000;
 
 /// The most patterns of a schema: each of them takes memory when it is compiled.
-pub(super) const MAX_PATTERNS: usize = 16;
+const MAX_PATTERNS: usize = 16;
 
 /// The only dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -33,11 +33,12 @@ const REFUSED: [&str; 9] = [
     "unevaluatedProperties",
 ];
 
-/// Checks the bounds of a schema. A reference may lead to one of the schema's own `$defs`, but not in a circle.
+/// Checks the bounds of a schema. A reference may lead to one of the schema's own `$defs`, but not in a circle. Returns
+/// the number of its patterns.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(super) fn check(schema: &Json) -> Result<(), String> {
+pub(super) fn check(schema: &Json) -> Result<usize, String> {
     let bytes = schema.to_string().len();
     if bytes > MAX_BYTES {
         return Err(format!("has {bytes} bytes, at most {MAX_BYTES} are allowed"));
@@ -55,7 +56,7 @@ pub(super) fn check(schema: &Json) -> Result<(), String> {
     if parts > MAX_PARTS {
         return Err(format!("has more than {MAX_PARTS} parts when its references are followed"));
     }
-    Ok(())
+    Ok(unfolding.patterns)
 }
 
 /// Counts parts, those of each definition once.
