@@ -4,20 +4,14 @@ use feature_core::{Constraints, Definition, Level, Value, ValueType};
 
 use crate::request::{RequestError, Violations};
 
-/// The most variants, and the most labels.
-const NAMES_MAX: usize = 64;
-
-/// The most allowed values.
-const ALLOWED_MAX: usize = 1_000;
-
-/// Checks a definition, but for what needs an engine: its pattern and its schema.
+/// Checks a definition, but for what needs an engine, its pattern and its schema, and for the lengths of its lists,
+/// which are checked before it is decoded.
 ///
-/// * `labels`: the number of its labels.
-/// * `owner`: the level that defines it.
+/// `owner`: the level that defines it.
 ///
 /// # Errors
 /// [`RequestError::Invalid`] names the fields that do not fit.
-pub fn check(definition: &Definition, labels: usize, owner: Level) -> Result<(), RequestError> {
+pub fn check(definition: &Definition, owner: Level) -> Result<(), RequestError> {
     let Definition { value_type, constraints, default_value, variants, levels, .. } = definition;
     let mut violations = Violations::default();
     check_constraints(constraints, *value_type, &mut violations);
@@ -27,11 +21,6 @@ pub fn check(definition: &Definition, labels: usize, owner: Level) -> Result<(),
     for (name, value) in variants {
         for violation in definition.violations(value) {
             violations.add(format_args!("feature_definition.variants.{name}"), violation);
-        }
-    }
-    for (field, count) in [("variants", variants.len()), ("labels", labels)] {
-        if count > NAMES_MAX {
-            violations.add(format_args!("feature_definition.{field}"), format_args!("has more than {NAMES_MAX}"));
         }
     }
     if levels.iter().any(|level| *level < owner) {
@@ -60,10 +49,6 @@ fn check_constraints(constraints: &Constraints, value_type: ValueType, violation
     }
     if minimum > maximum && maximum.is_some() {
         violations.add("feature_definition.constraints.minimum", "is greater than the maximum");
-    }
-    if allowed_values.len() > ALLOWED_MAX {
-        let problem = format_args!("has more than {ALLOWED_MAX} values");
-        violations.add("feature_definition.constraints.allowed_values", problem);
     }
     if allowed_values.iter().any(|value| matches!(value, Value::List(_))) {
         violations.add("feature_definition.constraints.allowed_values", "has a list, where elements stand");

@@ -60,7 +60,7 @@ fn layer(message: &v1::FeatureDefinition) -> Result<Layer, RequestError> {
     let change = read(message, value_type(message)?, None)?;
     assert_eq!(change.unset, []);
     let definition = Definition::from_layer(&change.set).unwrap().unwrap();
-    check(&definition, message.labels.len(), Level::Instance)?;
+    check(&definition, Level::Instance)?;
     Ok(change.set)
 }
 

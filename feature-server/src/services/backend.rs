@@ -6,7 +6,7 @@ use std::time::Duration;
 use feature_api::decode::decode;
 use feature_api::schema::{Method, Schema};
 use feature_auth::access::NamedCaller;
-use feature_core::Write;
+use feature_core::{Record, Scope, Write};
 use feature_store::{CommitError, CommittedBatch, Committer, FeatureStore, Readers, StoreError, Versioned};
 use http::{Extensions, HeaderMap, HeaderValue};
 use prost::Message;
@@ -58,6 +58,11 @@ impl Call<'_> {
     /// The method's name, such as `GetSettings`.
     pub(super) fn name(&self) -> &str {
         self.method.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Whether the method only reads.
+    pub(super) fn is_read(&self) -> bool {
+        ["Get", "BatchGet", "List", "Explain"].iter().any(|verb| self.name().starts_with(verb))
     }
 
     /// Decodes the request.
@@ -146,11 +151,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read.
-    pub(super) fn record(
-        &self,
-        scope: &feature_core::Scope,
-        basis: &mut Basis,
-    ) -> Result<feature_core::Record, StoreError> {
+    pub(super) fn record(&self, scope: &Scope, basis: &mut Basis) -> Result<Record, StoreError> {
         basis.add(self.store.version(scope));
         self.store.record(scope)
     }

@@ -18,7 +18,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
 pub use self::engine::{Engine, Engines};
-pub use self::feature::{Feature, Owner, etag, sequence_of, value_bytes};
+pub use self::feature::{Feature, Owner, etag, memory_bytes, sequence_of};
 use crate::services::response_cache::Basis;
 
 /// The most memory that the definitions of all owners take, roughly, in bytes. Rarely used ones are read again.

@@ -13,12 +13,10 @@ use feature_api::feature::v1::{FeatureDefinition, GetFeatureDefinitionRequest};
 use feature_api::resource_name::{self, DefinitionName, InstanceName};
 use feature_auth::access::NamedCaller;
 use feature_core::{InstanceId, Level, Scope};
-use http::{Extensions, HeaderMap};
 
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
-use crate::services::feature::Reply;
 use crate::services::response_cache::{Basis, Frame};
 
 /// The service.
@@ -37,23 +35,15 @@ impl DefinitionService {
     ///
     /// # Errors
     /// Any [`Failure`] that the protos name.
-    pub(super) async fn call(
-        &self,
-        call: Call<'_>,
-        (metadata, extensions): (&HeaderMap, &Extensions),
-    ) -> Result<Reply, Failure> {
-        // A change reads definitions, too.
-        let before = self.backend.before_read(metadata, extensions).await?;
-        let reads = matches!(call.name(), "GetFeatureDefinition" | "ListFeatureDefinitions");
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Frame, Failure> {
         // Boxed, because every future is as large as its largest part.
-        let frame = match call.name() {
+        Ok(match call.name() {
             "GetFeatureDefinition" => Frame::of(&Box::pin(self.get(call)).await?),
             "ListFeatureDefinitions" => Frame::of(&Box::pin(self.list(call)).await?),
             "CreateFeatureDefinition" => Frame::of(&Box::pin(self.create(call)).await?),
             "UpdateFeatureDefinition" => Frame::of(&Box::pin(self.update(call)).await?),
             _ => Frame::of(&Box::pin(self.change_state(call)).await?),
-        };
-        Ok(Reply { frame, revision: if reads { before } else { self.backend.after_write() } })
+        })
     }
 
     async fn get(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use feature_api::schema::Schema;
 use feature_auth::AuthError;
 use feature_auth::access::{Caller, NamedCaller};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -54,7 +53,7 @@ pub struct Router {
 
 /// The services of features.
 pub struct Services {
-    schema: Arc<Schema>,
+    backend: Arc<Backend>,
     features: FeatureService,
     settings: SettingsService,
     definitions: DefinitionService,
@@ -64,7 +63,7 @@ impl Services {
     /// The services of a store.
     pub fn new(backend: &Arc<Backend>) -> Self {
         Self {
-            schema: Arc::clone(&backend.schema),
+            backend: Arc::clone(backend),
             features: FeatureService::new(Arc::clone(backend)),
             settings: SettingsService::new(Arc::clone(backend)),
             definitions: DefinitionService::new(Arc::clone(backend)),
@@ -72,12 +71,17 @@ impl Services {
     }
 
     /// Answers one call of a service of `feature.v1`.
-    async fn call(&self, path: &str, call: Call<'_>, request: (&HeaderMap, &Extensions)) -> Result<Reply, Failure> {
-        if is_of(path, SETTINGS) {
-            self.settings.call(call, request).await
-        } else {
-            self.definitions.call(call, request).await
-        }
+    async fn call(
+        &self,
+        path: &str,
+        call: Call<'_>,
+        (metadata, extensions): (&HeaderMap, &Extensions),
+    ) -> Result<Reply, Failure> {
+        // A write reads definitions, so it waits for a position, too.
+        let before = self.backend.before_read(metadata, extensions).await?;
+        let frame =
+            if is_of(path, SETTINGS) { self.settings.call(call).await? } else { self.definitions.call(call).await? };
+        Ok(Reply { frame, revision: if call.is_read() { before } else { self.backend.after_write() } })
     }
 }
 
@@ -162,7 +166,7 @@ async fn answer(
     let context = CallContext::of(extensions);
     context.received(1);
     let request = (metadata, extensions);
-    let answered = match (services.schema.method(path), extensions.get::<Caller>()) {
+    let answered = match (services.backend.schema.method(path), extensions.get::<Caller>()) {
         (None, _) => Err(Failure::MethodUnknown(path.to_owned())),
         (Some(method), Some(caller)) => services.features.call(method, caller, &context, request, message).await,
         (Some(method), None) => match extensions.get::<NamedCaller>() {

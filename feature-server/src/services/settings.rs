@@ -15,12 +15,10 @@ use feature_api::feature::v1::{
 use feature_api::resource_name::{InstanceName, SettingsName};
 use feature_auth::access::{Caller, NamedCaller};
 use feature_core::Scope;
-use http::{Extensions, HeaderMap};
 
-use self::view::View;
+use self::view::{View, instance_of};
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
-use crate::services::feature::Reply;
 use crate::services::resource::Resource;
 use crate::services::response_cache::{Asked, Basis, Frame, Question};
 
@@ -43,25 +41,17 @@ impl SettingsService {
     ///
     /// # Errors
     /// Any [`Failure`] that the protos name.
-    pub(super) async fn call(
-        &self,
-        call: Call<'_>,
-        (metadata, extensions): (&HeaderMap, &Extensions),
-    ) -> Result<Reply, Failure> {
-        // A write reads definitions, too.
-        let before = self.backend.before_read(metadata, extensions).await?;
-        let reads = matches!(call.name(), "GetSettings" | "BatchGetSettings" | "ExplainFeature");
+    pub(super) async fn call(&self, call: Call<'_>) -> Result<Frame, Failure> {
         // Boxed, because every future is as large as its largest part.
-        let frame = match call.name() {
-            "GetSettings" => self.get(call).await?,
-            "BatchGetSettings" => Box::pin(self.batch_get(call)).await?,
-            "ExplainFeature" => Box::pin(self.explain(call)).await?,
-            "UpdateSettings" => Box::pin(self.update(call)).await?,
-            "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await?,
-            "ResetSettings" => Box::pin(self.reset(call)).await?,
-            _ => return Err(Failure::MethodUnknown(call.method.path.clone())),
-        };
-        Ok(Reply { frame, revision: if reads { before } else { self.backend.after_write() } })
+        match call.name() {
+            "GetSettings" => self.get(call).await,
+            "BatchGetSettings" => Box::pin(self.batch_get(call)).await,
+            "ExplainFeature" => Box::pin(self.explain(call)).await,
+            "UpdateSettings" => Box::pin(self.update(call)).await,
+            "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await,
+            "ResetSettings" => Box::pin(self.reset(call)).await,
+            _ => Err(Failure::MethodUnknown(call.method.path.clone())),
+        }
     }
 
     async fn get(&self, call: Call<'_>) -> Result<Frame, Failure> {
@@ -135,11 +125,11 @@ fn check_parent(caller: &NamedCaller, parent: &str, resource: &Resource, field: 
         Some(InstanceName::Id(parent)) => Some(parent),
         Some(InstanceName::Current) => caller.instance(),
     };
-    let instance = match resource.scope() {
-        Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
-        Scope::System | Scope::Definition(..) => None,
-    };
-    if instance == parent { Ok(()) } else { Err(Failure::field(field, "does not belong to the parent")) }
+    if instance_of(resource.scope()) == parent {
+        Ok(())
+    } else {
+        Err(Failure::field(field, "does not belong to the parent"))
+    }
 }
 
 /// The settings of a scope, without values.

@@ -87,6 +87,12 @@ async fn the_system_defines_for_all_and_an_instance_for_itself() {
             ),
             (
                 demo,
+                CREATE,
+                define("x", json!({"labels": (0..65).map(|n| (format!("l{n}"), json!(""))).collect::<Json>()})),
+                Err(refusal(InvalidArgument, "FIELD_INVALID", &["feature_definition.labels"])),
+            ),
+            (
+                demo,
                 GET_DEFINITION,
                 json!({"name": "instances/current/features/x"}),
                 Err(refusal(NotFound, "FEATURE_UNKNOWN", &[])),

@@ -27,6 +27,16 @@ pub enum Owner {
     Instance(InstanceId),
 }
 
+impl Owner {
+    /// The instance, if it is one.
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Owner::Instance(instance) => Some(instance),
+            Owner::System | Owner::BuiltIn => None,
+        }
+    }
+}
+
 /// A feature.
 #[derive(Debug)]
 pub struct Feature {
@@ -124,15 +134,11 @@ impl Feature {
 
     /// The level that defines it.
     pub fn level(&self) -> Level {
-        if matches!(self.owner, Owner::Instance(_)) { Level::Instance } else { Level::System }
+        if self.owner.instance().is_some() { Level::Instance } else { Level::System }
     }
 
     /// The definition as a message.
     pub fn message(&self) -> FeatureDefinition {
-        let owner = match &self.owner {
-            Owner::Instance(instance) => Some(instance),
-            Owner::System | Owner::BuiltIn => None,
-        };
         let stored = message::answer(&self.record.layer);
         let base = match &self.built_in {
             Some(built_in) => FeatureDefinition {
@@ -145,7 +151,7 @@ impl Feature {
         };
         let stale_time = base.stale_time.or_else(|| self.default_stale_time(&base));
         FeatureDefinition {
-            name: resource_name::of_definition(owner, self.key.as_str()),
+            name: resource_name::of_definition(self.owner.instance(), self.key.as_str()),
             stale_time,
             create_time: self.record.created.map(timestamp),
             update_time: self.record.changed.map(timestamp),
@@ -157,17 +163,13 @@ impl Feature {
     /// The memory of the definition's values, roughly, in bytes.
     pub fn bytes(&self) -> usize {
         // The layer, and what is made from it.
-        3 * self.record.layer.iter().map(|(_, value)| value_bytes(value)).sum::<usize>()
+        3 * self.record.layer.iter().map(|(_, value)| memory_bytes(value)).sum::<usize>()
     }
 
     /// The scope of the definition. A key of another form than that of own features cannot be set.
     pub fn scope(&self) -> Option<Scope> {
-        let owner = match &self.owner {
-            Owner::Instance(instance) => Some(instance),
-            Owner::System | Owner::BuiltIn => None,
-        };
         let key = OwnKey::new(self.key.as_str()).ok()?;
-        Some(super::scope(owner, &key))
+        Some(super::scope(self.owner.instance(), &key))
     }
 
     /// 40 days after the creation, for what is not here to stay.
@@ -194,13 +196,13 @@ pub fn sequence_of(etag: &str) -> Option<Option<u64>> {
 }
 
 /// The memory of a value, roughly, in bytes.
-pub fn value_bytes(value: &Value) -> usize {
+pub fn memory_bytes(value: &Value) -> usize {
     const VALUE: usize = 64;
     match value {
         Value::Text(text) => VALUE + text.len(),
-        Value::List(values) => VALUE + values.iter().map(value_bytes).sum::<usize>(),
+        Value::List(values) => VALUE + values.iter().map(memory_bytes).sum::<usize>(),
         Value::Message(parts) => {
-            VALUE + parts.iter().map(|(name, part)| VALUE + name.len() + value_bytes(part)).sum::<usize>()
+            VALUE + parts.iter().map(|(name, part)| VALUE + name.len() + memory_bytes(part)).sum::<usize>()
         }
         Value::Numbers(numbers) => VALUE + 4 * numbers.len(),
         Value::Flag(_) | Value::Integer(_) | Value::Double(_) => VALUE,

@@ -1,5 +1,7 @@
 //! Changes of definitions: new ones, new fields, and new states.
 
+use std::sync::Arc;
+
 use feature_api::definition as message;
 use feature_api::feature::v1::{
     ArchiveFeatureDefinitionRequest, CreateFeatureDefinitionRequest, FeatureDefinition, UpdateFeatureDefinitionRequest,
@@ -22,7 +24,7 @@ use crate::services::response_cache::Basis;
 struct Prepared {
     owner: Option<InstanceId>,
     /// The feature as it is now, built-in or defined; `None` for a new one.
-    feature: Option<std::sync::Arc<Feature>>,
+    feature: Option<Arc<Feature>>,
     record: Record,
     scope: Scope,
     patch: Patch,
@@ -37,7 +39,7 @@ impl DefinitionService {
         let owner = owner(call.caller, parent.as_ref())?;
         let key = OwnKey::new(&request.feature_definition_id);
         let key = key.map_err(|error| wrong("feature_definition_id", error.to_string()))?;
-        let definition = request.feature_definition.clone().unwrap_or_default();
+        let definition = request.feature_definition.unwrap_or_default();
         let change = message::read(&definition, message::value_type(&definition)?, None)?;
         let entries = change.set.iter().map(|(key, value)| (key.clone(), value.clone()));
         let spelling = ("key".into(), Value::Text(key.to_string()));
@@ -153,9 +155,8 @@ impl DefinitionService {
 }
 
 impl Prepared {
-    fn of(owner: Option<InstanceId>, feature: std::sync::Arc<Feature>, patch: Patch) -> Self {
-        let key = OwnKey::new(feature.key.as_str()).expect("every key in a catalogue has this form");
-        let scope = catalogue::scope(owner.as_ref(), &key);
+    fn of(owner: Option<InstanceId>, feature: Arc<Feature>, patch: Patch) -> Self {
+        let scope = feature.scope().expect("every key in a catalogue has the form of own keys");
         Self { owner, record: feature.record.clone(), feature: Some(feature), scope, patch, requires: Vec::new() }
     }
 }

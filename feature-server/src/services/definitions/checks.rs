@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use feature_api::definition as message;
 use feature_api::definition::Change;
-use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement, Scope, Value};
+use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement, Scope};
 use feature_store::{Definitions, FeatureStore, check_value};
 
 use crate::error::{Failure, OwnFeatureFailure};
@@ -110,11 +110,7 @@ pub(super) fn check(layer: &Layer, owner: Level) -> Result<Definition, Failure> 
     }
     let required = || Failure::field("feature_definition.default_value", "is required");
     let definition = Definition::from_layer(layer).map_err(|_| required())?.ok_or_else(required)?;
-    let labels = match layer.get("labels") {
-        Some(Value::Message(labels)) => labels.len(),
-        _ => 0,
-    };
-    message::check(&definition, labels, owner)?;
+    message::check(&definition, owner)?;
     let engine = Engine::new(&definition.constraints);
     let engine =
         engine.map_err(|error| Failure::field(format!("feature_definition.{}", error.field), error.problem))?;

@@ -17,7 +17,7 @@ use super::view::{instance_of, is_archived};
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Call};
-use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, value_bytes};
+use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, memory_bytes};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Frame;
 
@@ -235,7 +235,7 @@ fn check_size(patch: &Patch, before: &Layer) -> Result<(), OwnFeatureFailure> {
     let mut after = before.clone();
     after.apply(&patch.changes_to(before));
     let count = |layer: &Layer| layer.iter().count();
-    let bytes = |layer: &Layer| layer.iter().map(|(_, value)| value_bytes(value)).sum::<usize>();
+    let bytes = |layer: &Layer| layer.iter().map(|(_, value)| memory_bytes(value)).sum::<usize>();
     let limits = [
         ("the number of the scope's values", VALUES_MAX, count(before), count(&after)),
         ("the bytes of the scope's values", VALUES_MAX_BYTES, bytes(before), bytes(&after)),

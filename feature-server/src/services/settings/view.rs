@@ -10,7 +10,7 @@ use feature_core::{Evaluation, InstanceId, Level, LevelOutcome, Record, Scope, S
 use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
-use crate::services::catalogue::{Feature, InForce, value_bytes};
+use crate::services::catalogue::{Feature, InForce, memory_bytes};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Basis;
 
@@ -74,7 +74,7 @@ impl View {
                 value.map(|value| Evaluation { value, source: Some(scope.level()) })
             };
             let Some(evaluated) = evaluated else { return Ok(()) };
-            let bytes = feature.key.as_str().len() + value_bytes(evaluated.value);
+            let bytes = feature.key.as_str().len() + memory_bytes(evaluated.value);
             let too_large = OwnFeatureFailure::AnswerTooLarge { max: ANSWER_MAX_BYTES };
             *budget = budget.checked_sub(bytes).ok_or(too_large)?;
             values.insert(feature.key.to_string(), resolved(feature, &evaluated));
