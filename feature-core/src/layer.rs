@@ -38,6 +38,16 @@ impl Layer {
             };
         }
     }
+
+    /// Takes changes back, the last one first: each feature gets its old value, or is removed.
+    pub fn take_back(&mut self, changes: &[FeatureChange]) {
+        for change in changes.iter().rev() {
+            match &change.old {
+                Some(value) => self.values.insert(change.key.clone(), value.clone()),
+                None => self.values.remove(&change.key),
+            };
+        }
+    }
 }
 
 impl FromIterator<(FeatureKey, Value)> for Layer {

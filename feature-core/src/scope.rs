@@ -61,6 +61,15 @@ impl Scope {
         }
     }
 
+    /// The instance that the resource belongs to; `None` for what is the system's.
+    pub fn instance(&self) -> Option<&InstanceId> {
+        match self {
+            Scope::System => None,
+            Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
+            Scope::Definition(owner, _) => owner.as_ref(),
+        }
+    }
+
     /// The id of the resource. `None` for the system, which exists only once.
     pub fn id(&self) -> Option<&str> {
         match self {

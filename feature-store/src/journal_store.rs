@@ -16,7 +16,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::replica;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::selection::{Selected, Selection};
 use crate::store::limits::{SIZES, Sizes};
 use crate::store::write_behind::WriteBehind;
 use crate::store::{FeatureStore, StoreStatus};
@@ -147,8 +147,8 @@ impl FeatureStore for JournalStore {
         self.projection.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.projection.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.projection.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

@@ -5,11 +5,13 @@ mod builder;
 mod check;
 mod comparison;
 mod guarded_open;
+mod index;
 pub(crate) mod source;
 mod stored;
 #[cfg(test)]
 mod tests;
 
+use std::ops::Bound;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -27,9 +29,10 @@ use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::selection::{Selected, Selection};
 use check::check;
 use guarded_open::{catching_panics, with_timeout};
+use index::IndexChanges;
 use source::EventSource;
 #[cfg(test)]
 use stored::{FORMAT, VALUE_HEADER};
@@ -172,11 +175,26 @@ impl Projection {
         self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
     }
 
-    /// The checksum of the stored record; 0 when there is none.
-    fn checksum_of(&self, key: &[u8], scope: &Scope) -> Result<u32, StoreError> {
-        let Some(value) = self.tree.get(key).map_err(failed)? else { return Ok(0) };
-        let checksum = open_value(key, &value).map(|(checksum, _)| checksum);
-        checksum.ok_or_else(|| StoreError::DamagedRecord { scope: scope.clone() })
+    /// The records of a selection that stand under a name in the index.
+    fn select_named(
+        &self,
+        selection: Selection<'_>,
+        name: &str,
+        after: Option<&Scope>,
+        limit: usize,
+    ) -> Result<Selected, StoreError> {
+        let (beginning, after) = (scope_key::prefix(selection), after.map(scope_key::encode));
+        let keys = index::scopes(&self.tree, name, &beginning, after.as_deref(), limit)?;
+        let scopes: Vec<_> = keys.iter().filter_map(|key| scope_key::decode(key)).collect();
+        let next_after = (keys.len() == limit).then(|| scopes.last().cloned()).flatten();
+        let mut records = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            let record = self.record(&scope)?;
+            if selection.includes(&scope, &record) {
+                records.push((scope, record));
+            }
+        }
+        Ok(Selected { records, next_after })
     }
 }
 
@@ -187,16 +205,32 @@ impl FeatureStore for Projection {
         open_record(scope, &key, &value)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        let mut records = Vec::new();
-        for stored in self.tree.scan_prefix([vec![RECORD], scope_key::prefix(which)].concat()) {
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        if let Some(name) = selection.name() {
+            return self.select_named(selection, name, after, limit);
+        }
+        let prefix = [vec![RECORD], scope_key::prefix(selection)].concat();
+        let from = after.map_or(Bound::Included(prefix.clone()), |after| Bound::Excluded(record_key(after)));
+        let mut selected = Selected::default();
+        for (index, stored) in self.tree.range((from, Bound::Unbounded)).enumerate() {
             let (key, value) = stored.map_err(failed)?;
-            if let Some(scope) = scope_key::decode(&key[1..]).filter(|scope| which.include(scope)) {
-                let record = open_record(&scope, &key, &value)?;
-                records.push((scope, record));
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let Some(scope) = scope_key::decode(&key[1..]) else { continue };
+            let record = open_record(&scope, &key, &value)?;
+            let is_last = index + 1 == limit;
+            if is_last {
+                selected.next_after = Some(scope.clone());
+            }
+            if selection.includes(&scope, &record) {
+                selected.records.push((scope, record));
+            }
+            if is_last {
+                break;
             }
         }
-        Ok(records)
+        Ok(selected)
     }
 
     fn revision(&self) -> u64 {
@@ -211,14 +245,27 @@ impl FeatureStore for Projection {
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut progress = self.progress().clone();
         batch.check_follows(progress.revision)?;
-        let mut changes = sled::Batch::default();
+        let (mut changes, mut index) = (sled::Batch::default(), IndexChanges::default());
         for (scope, record) in batch.records() {
             let key = record_key(scope);
-            let replaced = self.checksum_of(&key, scope)?;
-            let (checksum, value) = seal_value(&key, &encode_record(record));
+            let damaged = || StoreError::DamagedRecord { scope: scope.clone() };
+            let stored = self.tree.get(&key).map_err(failed)?;
+            let replaced = stored.as_ref().map(|value| open_value(&key, value).ok_or_else(damaged)).transpose()?;
+            let record = encode_record(record);
+            index.add(&key[1..], replaced.map(|(_, body)| body), &record).map_err(|_| damaged())?;
+            let (checksum, value) = seal_value(&key, &record);
+            let replaced = replaced.map_or(0, |(checksum, _)| checksum);
             progress.checksums = progress.checksums.wrapping_sub(replaced.into()).wrapping_add(checksum.into());
             changes.insert(key, value);
         }
+        let added = index.write(&self.tree, &mut |key, value| {
+            match value {
+                Some(value) => changes.insert(key, value),
+                None => changes.remove(key),
+            }
+            Ok(())
+        })?;
+        progress.checksums = progress.checksums.wrapping_add(added);
         progress.revision = batch.revision();
         progress.chain = batch.chain().map_or_else(Vec::new, |chain| chain.as_bytes().to_vec());
         changes.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);

@@ -1,10 +1,11 @@
 //! The contract of a store: what every implementation promises, and the batches that it takes.
 
 pub(crate) mod batch;
-pub(crate) mod definitions;
 pub(crate) mod fold;
 pub(crate) mod limits;
 pub(crate) mod memory;
+pub(crate) mod recent_events;
+pub(crate) mod selection;
 pub(crate) mod versioned;
 pub(crate) mod write_behind;
 
@@ -12,7 +13,7 @@ use feature_core::{Record, Scope, Timestamp};
 
 use crate::error::StoreError;
 use batch::Batch;
-use definitions::Definitions;
+use selection::{Selected, Selection};
 
 /// Keeps the history of all scopes and shows the newest record of each.
 ///
@@ -28,12 +29,15 @@ pub trait FeatureStore: Send + Sync {
     /// cannot be trusted is never answered, nor is a default in its place.
     fn record(&self, scope: &Scope) -> Result<Record, StoreError>;
 
-    /// The newest committed records of definitions, in any order. They need not be of one moment:
-    /// [`Versioned`](crate::Versioned) tells whether one of an owner has changed meanwhile.
+    /// The newest committed records of a selection. They need not be of one moment:
+    /// [`Versioned`](crate::Versioned) has reads that are.
+    ///
+    /// * `after`: the scope after which they come, of those that the selection covers.
+    /// * `limit`: about so many records are looked at.
     ///
     /// # Errors
     /// As for [`FeatureStore::record`].
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError>;
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError>;
 
     /// The revision of the last committed event; 0 when there is none. Its records are visible.
     fn revision(&self) -> u64;

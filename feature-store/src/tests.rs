@@ -10,6 +10,7 @@ mod group;
 mod model;
 mod once;
 mod readers;
+mod selection;
 pub(crate) mod simulation;
 mod transfer;
 mod versioned;

@@ -9,7 +9,7 @@ use feature_auth::Timestamp;
 use feature_auth::mint::{TokenRequest, mint};
 use feature_auth::roles::Roles;
 use feature_core::{InstanceId, Record, Scope};
-use feature_store::{Batch, Definitions, MemoryStore, StoreError};
+use feature_store::{Batch, MemoryStore, Selected, Selection, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::{Channel, Endpoint};
@@ -59,8 +59,8 @@ impl FeatureStore for Hanging {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use feature_api::built_in::BuiltIn;
 use feature_api::schema::Schema;
 use feature_core::{DefinitionError, InstanceId, OwnKey, Record, Scope};
-use feature_store::{Definitions, FeatureStore, StoreError, Version, Versioned};
+use feature_store::{FeatureStore, Selection, StoreError, Version, Versioned};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -162,7 +162,7 @@ impl Catalogues {
     /// `earlier`: its features are used again where they have not changed.
     fn load(&self, owner: Option<&InstanceId>, earlier: &Catalogue) -> Result<Arc<Catalogue>, StoreError> {
         let mut features = BTreeMap::new();
-        for (scope, record) in self.store.definitions(Definitions::Of(owner))? {
+        for (scope, record) in self.store.select(Selection::DefinitionsOf(owner), None, usize::MAX)?.records {
             let Scope::Definition(_, key) = scope else { continue };
             let key = key.key().as_str().to_owned();
             let unchanged = earlier.features.get(&key).filter(|feature| feature.record.sequence == record.sequence);

@@ -16,7 +16,7 @@ use feature_api::resource_name::{InstanceName, SettingsName};
 use feature_auth::access::{Caller, NamedCaller};
 use feature_core::Scope;
 
-use self::view::{View, instance_of};
+use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
 use crate::services::resource::Resource;
@@ -125,7 +125,7 @@ fn check_parent(caller: &NamedCaller, parent: &str, resource: &Resource, field: 
         Some(InstanceName::Id(parent)) => Some(parent),
         Some(InstanceName::Current) => caller.instance(),
     };
-    if instance_of(resource.scope()) == parent {
+    if resource.scope().instance() == parent {
         Ok(())
     } else {
         Err(Failure::field(field, "does not belong to the parent"))

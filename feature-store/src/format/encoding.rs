@@ -77,6 +77,16 @@ struct StoredRecord {
     organization: Option<String>,
 }
 
+/// As much of a [`StoredRecord`] as the keys of its layer need.
+#[derive(Clone, PartialEq, Message)]
+struct StoredKeys {
+    #[prost(btree_map = "string, message", tag = "1")]
+    layer: BTreeMap<String, NoValue>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct NoValue {}
+
 /// The stored form of an event, without its revision.
 pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
     StoredEvent {
@@ -153,6 +163,12 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
         changed: stored.changed.map(Timestamp::from_unix_nanos),
         organization: organization(stored.organization)?,
     })
+}
+
+/// The keys of what the record with this stored form sets, in order.
+pub(crate) fn keys_of_record(bytes: &[u8]) -> Result<Vec<String>, NotUnderstood> {
+    let stored = StoredKeys::decode(bytes).map_err(|_| NotUnderstood)?;
+    Ok(stored.layer.into_keys().collect())
 }
 
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {

@@ -3,9 +3,9 @@
 //! Ids have no control characters, so the form is unambiguous. All scopes of one level of one instance stand together,
 //! and so do its definitions.
 
-use feature_core::{InstanceId, OrganizationId, OwnKey, Scope, UserId};
+use feature_core::{InstanceId, Level, OrganizationId, OwnKey, Scope, UserId};
 
-use crate::store::definitions::Definitions;
+use crate::store::selection::Selection;
 
 const SEPARATOR: char = '\0';
 
@@ -22,13 +22,31 @@ pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The beginning of the stored forms of these definitions, and perhaps of other ones.
-pub(crate) fn prefix(which: Definitions<'_>) -> Vec<u8> {
-    match which {
-        Definitions::Of(owner) => format!("d{}{SEPARATOR}", owner.map_or("", InstanceId::as_str)),
-        Definitions::Named(_) => "d".to_owned(),
+/// The beginning of the stored forms of all scopes that a selection covers, and perhaps of other ones.
+pub(crate) fn prefix(selection: Selection<'_>) -> Vec<u8> {
+    match selection {
+        Selection::DefinitionsOf(owner) => format!("d{}{SEPARATOR}", owner.map_or("", InstanceId::as_str)),
+        Selection::DefinitionsNamed(_) => "d".to_owned(),
+        Selection::Settings { level, instance, .. } => {
+            let letter = match level {
+                Level::System => 's',
+                Level::Instance => 'i',
+                Level::Organization => 'o',
+                Level::User => 'u',
+            };
+            match instance {
+                Some(instance) if level > Level::Instance => format!("{letter}{instance}{SEPARATOR}"),
+                instance => format!("{letter}{}", instance.map_or("", InstanceId::as_str)),
+            }
+        }
     }
     .into_bytes()
+}
+
+/// The key of the definition whose scope has this stored form; `None` for the scope of settings.
+pub(crate) fn key_of_definition(key: &[u8]) -> Option<&str> {
+    let definition = str::from_utf8(key).ok()?.strip_prefix('d')?;
+    definition.split_once(SEPARATOR).map(|(_, key)| key)
 }
 
 /// The scope with this stored form; `None` when this version writes no such form.

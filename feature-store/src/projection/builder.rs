@@ -11,6 +11,7 @@ use std::{mem, thread};
 use feature_core::{Event, Record};
 use prost::Message;
 
+use super::index::IndexChanges;
 use super::stored::{PROGRESS_KEY, Progress, RECORD, open_value, seal_value};
 use super::{Projection, failed};
 use crate::engine::{BaseRecord, Chain};
@@ -137,10 +138,20 @@ impl<'a> Builder<'a> {
                 let part = records.split_off(records.len().saturating_sub(share));
                 writing.push(scope.spawn(move || write(tree, part)));
             }
+            let mut index = IndexChanges::default();
             for part in writing {
-                let added = part.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+                let (added, changes) = part.join().unwrap_or_else(|panic| resume_unwind(panic))?;
                 self.progress.checksums = self.progress.checksums.wrapping_add(added);
+                index.extend(changes);
             }
+            let added = index.write(tree, &mut |key, value| {
+                let written = match value {
+                    Some(value) => tree.insert(key, value),
+                    None => tree.remove(key),
+                };
+                written.map(drop).map_err(failed)
+            })?;
+            self.progress.checksums = self.progress.checksums.wrapping_add(added);
             Ok::<_, StoreError>(())
         })?;
         self.spilled = true;
@@ -148,13 +159,18 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Writes sorted records, and returns what they add to the sum of all checksums.
+fn damaged(scope: &[u8]) -> StoreError {
+    let scope = scope_key::decode(scope).map_or_else(|| "a scope of no known form".to_owned(), |scope| scope_key::describe(&scope));
+    StoreError::Projection { reason: format!("the record of {scope} cannot be read back") }
+}
+
+/// Writes sorted records. Returns what they add to the sum of all checksums, and what they change in the index.
 ///
 /// sled splits a leaf that gets its 17th record into leaves of 9 and 8. Records written in order into an empty tree
 /// would leave 9 in each leaf. So three of five neighbours are written first, and the two between them in a second
 /// pass, which splits no leaf: each has 15, and fewer bytes are written. In a tree that is not empty this does no harm.
-fn write(tree: &sled::Db, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, StoreError> {
-    let mut added = 0_u64;
+fn write(tree: &sled::Db, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<(u64, IndexChanges), StoreError> {
+    let (mut added, mut index) = (0_u64, IndexChanges::default());
     for places in [&[0, 2, 4][..], &[1, 3]] {
         for (_, entry) in records.iter_mut().enumerate().filter(|(index, _)| places.contains(&(index % 5))) {
             // A written record frees its memory at once.
@@ -162,9 +178,12 @@ fn write(tree: &sled::Db, mut records: Vec<(Vec<u8>, Vec<u8>)>) -> Result<u64, S
             let key = [&[RECORD], &*scope].concat();
             let (checksum, value) = seal_value(&key, &record);
             let replaced = tree.insert(&key, value).map_err(failed)?;
-            let replaced = replaced.and_then(|old| open_value(&key, &old).map(|(checksum, _)| checksum));
-            added = added.wrapping_add(checksum.into()).wrapping_sub(replaced.unwrap_or_default().into());
+            let replaced = replaced.as_ref().and_then(|old| open_value(&key, old));
+            let old = replaced.map(|(_, body)| body);
+            index.add(&scope, old, &record).map_err(|_| damaged(&scope))?;
+            let replaced = replaced.map_or(0, |(checksum, _)| checksum);
+            added = added.wrapping_add(checksum.into()).wrapping_sub(replaced.into());
         }
     }
-    Ok(added)
+    Ok((added, index))
 }

@@ -9,6 +9,7 @@ use std::thread;
 use sled::IVec;
 
 use super::doubt;
+use super::index::INDEX;
 use super::stored::{PROGRESS_KEY, Progress, RECORD, open_value};
 use crate::error::OpenError;
 
@@ -65,7 +66,7 @@ fn sum(
 /// The checksum that an entry adds to the sum.
 fn check_entry(key: &IVec, value: &IVec) -> Result<u32, OpenError> {
     match key[..] {
-        [RECORD, ..] => {
+        [RECORD | INDEX, ..] => {
             open_value(key, value).map(|(checksum, _)| checksum).ok_or_else(|| doubt("a record fails its check"))
         }
         _ if *key == *PROGRESS_KEY => Ok(0),
@@ -121,7 +122,7 @@ mod tests {
             tree.insert(key(place), &[FORMAT; 6]).unwrap();
             assert!(reason().contains("a record fails its check"), "{place}");
             tree.insert(key(place), whole).unwrap();
-            let unknown = [b"x", &*key(place)].concat();
+            let unknown = [b"y", &*key(place)].concat();
             tree.insert(&*unknown, "").unwrap();
             assert!(reason().contains("an unknown key"), "{place}");
             tree.remove(unknown).unwrap();

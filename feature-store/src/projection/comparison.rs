@@ -6,6 +6,7 @@ use feature_core::Scope;
 use uuid::Uuid;
 
 use super::check::check;
+use super::index;
 use super::open_tree;
 use super::stored::{Progress, RECORD, open_value, read_progress};
 use crate::error::OpenError;
@@ -45,7 +46,7 @@ impl ProjectionCopy {
     /// Compares the records of the scopes for which `concerns` holds with `fold`, which has the same scopes. The text
     /// of an error names the difference.
     pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
-        let mut records = 0;
+        let (mut records, mut names) = (0, 0);
         for entry in self.tree.scan_prefix([RECORD]) {
             let (stored_key, value) = entry.map_err(|error| error.to_string())?;
             let scope = scope_key::decode(&stored_key[1..]).ok_or("it holds a record of no scope")?;
@@ -57,7 +58,26 @@ impl ProjectionCopy {
             if record.is_none() || record != fold.stored(&stored_key[1..]) {
                 return Err(format!("the record of {} is not the sum of its events", scope_key::describe(&scope)));
             }
+            names += record.map_or(Ok(0), |record| index::names(&stored_key[1..], record).map(|names| names.len()))
+                .map_err(|_| "it holds a record that cannot be read")?;
         }
-        if records == fold.len() { Ok(()) } else { Err("it lacks a record".to_owned()) }
+        if records != fold.len() {
+            return Err("it lacks a record".to_owned());
+        }
+        for block in index::entries(&self.tree) {
+            for (name, stored_scope) in block.map_err(|error| error.to_string())? {
+                let scope = scope_key::decode(&stored_scope).ok_or("its index holds no scope")?;
+                if !concerns(&scope) {
+                    continue;
+                }
+                let record = fold.stored(&stored_scope).unwrap_or_default();
+                if !index::names(&stored_scope, record).is_ok_and(|names| names.contains(&name)) {
+                    let scope = scope_key::describe(&scope);
+                    return Err(format!("its index says that {scope} sets {name}, which it does not"));
+                }
+                names -= 1;
+            }
+        }
+        if names == 0 { Ok(()) } else { Err("its index lacks a scope".to_owned()) }
     }
 }

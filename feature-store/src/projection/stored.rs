@@ -1,8 +1,8 @@
 //! The stored form of a projection.
 //!
-//! One tree. The record of a scope is under `r` and the scope's key; `m` has the revision up to which the history is
-//! applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
-//! checksums of all records: sled can lose a page without noticing, and then the sum differs.
+//! One tree. The record of a scope is under `r` and the scope's key; a block of the index by features is under `x`, the
+//! feature's key, NUL, and the key of the first scope; `m` has the revision up to which the history is applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
+//! checksums of all records and blocks: sled can lose a page without noticing, and then the sum differs.
 
 use feature_core::Scope;
 use prost::Message;
@@ -25,21 +25,27 @@ pub(super) struct Progress {
     /// The last event applied.
     #[prost(uint64, tag = "2")]
     pub(super) revision: u64,
-    /// The sum of the checksums of all records.
+    /// The sum of the checksums of all records and of all blocks of the index.
     #[prost(fixed64, tag = "3")]
     pub(super) checksums: u64,
     /// In a fleet, the chain after the last event.
     #[prost(bytes = "vec", tag = "4")]
     pub(super) chain: Vec<u8>,
+    /// Whether there is an index by features. The first versions made none.
+    #[prost(bool, tag = "5")]
+    pub(super) indexed: bool,
 }
 
 /// The progress of a projection of this store.
 pub(super) fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
-    let empty = Progress { store: store.as_bytes().to_vec(), ..Progress::default() };
+    let empty = Progress { store: store.as_bytes().to_vec(), indexed: true, ..Progress::default() };
     let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
     let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
     let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
-    if progress.store != empty.store { Err(doubt("it belongs to another store")) } else { Ok(progress) }
+    if progress.store != empty.store {
+        return Err(doubt("it belongs to another store"));
+    }
+    if progress.indexed { Ok(progress) } else { Err(doubt("an earlier version has made it, without an index")) }
 }
 
 pub(super) fn record_key(scope: &Scope) -> Vec<u8> {

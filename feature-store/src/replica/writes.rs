@@ -6,7 +6,7 @@ use super::Replica;
 use crate::engine::{Append, Entry, Outcome, Position};
 use crate::error::StoreError;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::selection::{Selected, Selection};
 use crate::store::{FeatureStore, StoreStatus};
 
 /// After so many misses in a row a replica waits for a turn to append alone. Until then trying again is cheaper.
@@ -58,8 +58,8 @@ impl FeatureStore for Replica {
         self.view.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.view.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.view.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

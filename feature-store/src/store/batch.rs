@@ -78,6 +78,11 @@ impl Batch {
         self.events.iter().flat_map(|part| part.iter())
     }
 
+    /// The events, in parts that are shared and not copied.
+    pub(crate) fn parts(&self) -> &[Arc<[Event]>] {
+        &self.events
+    }
+
     /// Each changed scope with its record after the last event.
     pub fn records(&self) -> impl Iterator<Item = (&Scope, &Arc<Record>)> {
         self.records.iter()

@@ -8,7 +8,7 @@ use feature_core::{Record, Scope};
 use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::selection::{Selected, Selection};
 
 /// A store that loses everything when it is dropped: the model in tests, and a store for trying things out.
 #[derive(Debug, Default)]
@@ -38,10 +38,15 @@ impl FeatureStore for MemoryStore {
         Ok(state.records.get(scope).map(|record| Record::clone(record)).unwrap_or_default())
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let records = state.records.iter().filter(|(scope, _)| which.include(scope));
-        Ok(records.map(|(scope, record)| (scope.clone(), Record::clone(record))).collect())
+        let is_after = |scope: &Scope| after.is_none_or(|after| scope > after);
+        let records = state.records.iter().filter(|(scope, record)| is_after(scope) && selection.includes(scope, record));
+        let mut records: Vec<_> = records.map(|(scope, record)| (scope.clone(), Record::clone(record))).collect();
+        records.sort_by(|(one, _), (other, _)| one.cmp(other));
+        records.truncate(limit);
+        let next_after = (records.len() == limit).then(|| records.last().map(|(scope, _)| scope.clone())).flatten();
+        Ok(Selected { records, next_after })
     }
 
     fn revision(&self) -> u64 {

@@ -6,14 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use feature_core::{InstanceId, Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::recent_events::RecentEvents;
+use crate::store::selection::{Selected, Selection};
 use crate::store::{FeatureStore, StoreStatus};
 
 /// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
@@ -24,6 +25,8 @@ pub struct Versioned {
     store: Arc<dyn FeatureStore>,
     /// One counter for each stripe: twice the number of its writes, and one more during a write.
     counters: Box<[AtomicU64]>,
+    /// The events that reads of an earlier revision take back.
+    recent: Mutex<RecentEvents>,
 }
 
 /// The version of a record at a moment without a write to it.
@@ -37,7 +40,8 @@ impl Versioned {
     /// Gives the records of a store versions.
     pub fn new(store: Arc<dyn FeatureStore>) -> Arc<Self> {
         let counters = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
-        Arc::new(Self { store, counters })
+        let recent = Mutex::new(RecentEvents::after_revision(store.revision()));
+        Arc::new(Self { store, counters, recent })
     }
 
     /// The version of the record of `scope`; `None` during a write. Call this before reading the record.
@@ -53,6 +57,45 @@ impl Versioned {
     /// Whether the record still has this version. As soon as any reader can see a newer record, this is `false`.
     pub fn is_current(&self, version: Version) -> bool {
         self.counters[version.stripe].load(Ordering::Acquire) == version.count
+    }
+
+    /// The records of a selection as they were at a revision, which has to be a recent one. So one read after another
+    /// shows one state. Only the layers are of that revision; the rest of each record is the newest. `None` when it is
+    /// too long ago, or not there yet.
+    ///
+    /// `after`, `limit`: as for [`FeatureStore::select`].
+    ///
+    /// # Errors
+    /// As for [`FeatureStore::record`].
+    pub fn select_at(
+        &self,
+        revision: u64,
+        selection: Selection<'_>,
+        after: Option<&Scope>,
+        limit: usize,
+    ) -> Result<Option<Selected>, StoreError> {
+        if revision > self.store.revision() {
+            return Ok(None);
+        }
+        let mut selected = self.store.select(selection, after, limit)?;
+        // After the read: what it shows of later writes is among these events.
+        let Some(events) = self.recent().after(revision) else { return Ok(None) };
+        let mut earlier = Vec::new();
+        for (scope, events) in events.newest_first() {
+            if selection.covers(scope) && after.is_none_or(|after| scope > after) {
+                let mut record = self.store.record(scope)?;
+                // An event that the record does not have yet changes nothing here.
+                events.iter().for_each(|event| record.layer.take_back(&event.changes));
+                earlier.push((scope, record));
+            }
+        }
+        selected.update(selection, earlier.into_iter());
+        Ok(Some(selected))
+    }
+
+    fn recent(&self) -> MutexGuard<'_, RecentEvents> {
+        // No code panics between two changes that belong together.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn version_of(&self, stripe: usize) -> Option<Version> {
@@ -83,8 +126,8 @@ impl FeatureStore for Versioned {
         self.store.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.store.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.store.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {
@@ -102,7 +145,13 @@ impl FeatureStore for Versioned {
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let stripes: BTreeSet<_> = batch.records().map(|(scope, _)| stripe(scope)).collect();
         let _write = OddCounters::begin(stripes.into_iter().map(|stripe| &self.counters[stripe]).collect());
-        self.store.append(batch)
+        // No reader can see an event that is not here.
+        self.recent().push(batch);
+        let appended = self.store.append(batch);
+        if appended.is_err() {
+            self.recent().pop();
+        }
+        appended
     }
 
     fn write_failure(&self) -> Option<StoreError> {

@@ -5,7 +5,7 @@
 //! its threads and writes its log. This store adds no durability: the journal before it has that, and gives the
 //! projection after a crash what it lacks.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -16,7 +16,7 @@ use feature_core::{Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::batch::Batch;
-use crate::store::definitions::Definitions;
+use crate::store::selection::{Selected, Selection};
 use crate::store::{FeatureStore, StoreStatus};
 
 /// How long batches wait for more, so that all events of a scope are one change to sled. While sled works, calls wait
@@ -104,12 +104,12 @@ impl FeatureStore for WriteBehind {
         }
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
         // Those of the queue first: what leaves it meanwhile is in the slower store.
-        let newer = self.handover.queue().definitions(which);
-        let mut records: HashMap<_, _> = self.handover.slower.definitions(which)?.into_iter().collect();
-        records.extend(newer.iter().map(|(scope, record)| (scope.clone(), Record::clone(record))));
-        Ok(records.into_iter().collect())
+        let newer = self.handover.queue().covered(selection, after);
+        let mut selected = self.handover.slower.select(selection, after, limit)?;
+        selected.update(selection, newer.iter().map(|(scope, record)| (scope, Record::clone(record))));
+        Ok(selected)
     }
 
     fn revision(&self) -> u64 {
@@ -173,10 +173,13 @@ impl Queue {
         self.waiting.record(scope).or_else(|| self.leaving.as_ref()?.record(scope)).cloned()
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Vec<(Scope, Arc<Record>)> {
+    /// The records that a selection may include, and those that it may have included.
+    fn covered(&self, selection: Selection<'_>, after: Option<&Scope>) -> BTreeMap<Scope, Arc<Record>> {
         // The older batch first.
         let batches = self.leaving.as_deref().into_iter().chain([&self.waiting]);
-        let records = batches.flat_map(Batch::records).filter(|(scope, _)| which.include(scope));
+        let is_after = |scope: &Scope| after.is_none_or(|after| scope > after);
+        let records = batches.flat_map(Batch::records);
+        let records = records.filter(|(scope, _)| selection.covers(scope) && is_after(scope));
         records.map(|(scope, record)| (scope.clone(), Arc::clone(record))).collect()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use feature_core::{Event, InstanceId, OwnKey, Record, Scope, Value};
+use feature_core::{Event, Record, Scope, Value};
 use uuid::Uuid;
 
 use super::fixtures::{append, event, history, records, scopes, values};
@@ -16,7 +16,7 @@ use crate::projection::Projection;
 use crate::store::limits::SIZES;
 use crate::store::write_behind::WriteBehind;
 use crate::{
-    Batch, Definitions, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH,
+    Batch, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH,
     Versioned,
 };
 
@@ -168,35 +168,6 @@ pub(super) fn a_value_above_a_limit_is_refused_and_harms_nothing() {
         let accepted = event(1, &Scope::System, 1, &[deepest, largest]);
         append(&*store, std::slice::from_ref(&accepted)).unwrap();
         assert_eq!(store.record(&Scope::System).unwrap(), record_of(&[accepted]));
-    });
-}
-
-#[test]
-pub(super) fn definitions_are_found_by_their_owner_and_by_their_key() {
-    every_store(|store| {
-        let scopes = scopes();
-        for (revision, scope) in (1..).zip(&scopes) {
-            append(&*store, &[event(revision, scope, 1, &values()[..1])]).unwrap();
-        }
-        let [.., system, of_a, of_ab] = &scopes[..] else { panic!("the last scopes are those of definitions") };
-        let (instance, key) = (|id| InstanceId::new(id).unwrap(), |key| OwnKey::new(key).unwrap());
-        let (a, ab, b) = (instance("a"), instance("ab"), instance("b"));
-        let table = [
-            // (which, the scopes that are found)
-            (Definitions::Of(None), vec![system]),
-            (Definitions::Of(Some(&a)), vec![of_a]),
-            (Definitions::Of(Some(&ab)), vec![of_ab]),
-            (Definitions::Of(Some(&b)), vec![]),
-            (Definitions::Named(&key("b")), vec![system, of_a]),
-            (Definitions::Named(&key("bb")), vec![of_ab]),
-            (Definitions::Named(&key("d")), vec![]),
-        ];
-        for (which, expected) in table {
-            let mut found = store.definitions(which).unwrap();
-            assert!(found.iter().all(|(scope, record)| *record == store.record(scope).unwrap()), "{found:?}");
-            found.sort_by(|(one, _), (other, _)| one.cmp(other));
-            assert_eq!(found.iter().map(|(scope, _)| scope).collect::<Vec<_>>(), expected, "{which:?}");
-        }
     });
 }
 

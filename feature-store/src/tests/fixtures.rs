@@ -10,7 +10,7 @@ use feature_core::{
     OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
-use crate::{Batch, Definitions, FeatureStore, StoreError, VALUE_MAX_BYTES};
+use crate::{Batch, FeatureStore, Selected, Selection, StoreError, VALUE_MAX_BYTES};
 
 /// Scopes of all levels, some of which differ only in where an id ends.
 pub(crate) fn scopes() -> Vec<Scope> {
@@ -106,8 +106,8 @@ impl<S: FeatureStore> FeatureStore for Arc<S> {
         (**self).record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        (**self).definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        (**self).select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

@@ -15,7 +15,7 @@ use crate::projection::Projection;
 use crate::store::fold::APPLIED;
 use crate::store::limits::SIZES;
 use crate::store::write_behind::WriteBehind;
-use crate::{Batch, Committer, Definitions, FeatureStore, JournalStore, StoreError, Versioned};
+use crate::{Batch, Committer, FeatureStore, JournalStore, Selected, Selection, StoreError, Versioned};
 
 /// Passes everything on, counts the records that are read, and keeps the batches.
 struct Spy<S> {
@@ -41,8 +41,8 @@ impl<S: FeatureStore> FeatureStore for Spy<S> {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

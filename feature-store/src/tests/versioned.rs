@@ -7,7 +7,7 @@ use std::thread;
 use feature_core::{InstanceId, OwnKey, Record, Scope, Value};
 
 use super::fixtures::{append, event, scopes};
-use crate::{Batch, Definitions, FeatureStore, MemoryStore, StoreError, Versioned};
+use crate::{Batch, FeatureStore, MemoryStore, Selected, Selection, StoreError, Versioned};
 
 /// A store whose appends report their begin, and then wait for their outcome.
 pub(super) struct Stepwise {
@@ -21,8 +21,8 @@ impl FeatureStore for Stepwise {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

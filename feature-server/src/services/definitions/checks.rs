@@ -1,11 +1,9 @@
 //! What a new or changed definition has to be: under a free key, within the limits, and valid as a whole.
 
-use std::collections::BTreeSet;
-
 use feature_api::definition as message;
 use feature_api::definition::Change;
-use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement, Scope};
-use feature_store::{Definitions, FeatureStore, check_value};
+use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement};
+use feature_store::{FeatureStore, Selected, Selection, check_value};
 
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
@@ -17,6 +15,9 @@ const DEFINITIONS_MAX: usize = 10_000;
 
 /// The most memory of all definitions of an owner, roughly, in bytes.
 const DEFINITIONS_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// The most instances that an error names.
+const NAMED_INSTANCES_MAX: usize = 10;
 
 /// Checks that a key is free, and that there is room for one more definition. Returns what a write of the definition
 /// requires, so that it stays free.
@@ -50,20 +51,14 @@ pub(super) fn check_free(
         let sequence = backend.record(&scope, basis)?.sequence;
         return Ok(vec![Requirement { scope, sequence }]);
     }
-    let records = backend.store.definitions(Definitions::Named(&key.folded()))?;
-    let instances: BTreeSet<_> = records
-        .iter()
-        .filter(|(_, record)| !record.layer.is_empty())
-        .filter_map(|(scope, _)| match scope {
-            Scope::Definition(Some(instance), _) => Some(instance.to_string()),
-            _ => None,
-        })
-        .collect();
-    if instances.is_empty() {
+    let key = key.folded();
+    let Selected { records, next_after } =
+        backend.store.select(Selection::DefinitionsNamed(&key), None, NAMED_INSTANCES_MAX)?;
+    let named: Vec<_> = records.iter().filter_map(|(scope, _)| scope.instance()).map(InstanceId::as_str).collect();
+    if named.is_empty() {
         return Ok(Vec::new());
     }
-    let named: Vec<_> = instances.iter().take(10).map(String::as_str).collect();
-    let more = if instances.len() > named.len() { ", and more" } else { "" };
+    let more = if next_after.is_some() { ", and perhaps more" } else { "" };
     Err(taken(format!("these instances: {}{more}", named.join(", "))))
 }
 

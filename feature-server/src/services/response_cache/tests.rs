@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use feature_api::schema::Schema;
 use feature_api::zitadel::feature::v2::*;
-use feature_store::{Batch, Definitions, MemoryStore};
+use feature_store::{Batch, MemoryStore, Selected, Selection};
 use http::{Extensions, HeaderMap};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -138,8 +138,8 @@ impl FeatureStore for Counted {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

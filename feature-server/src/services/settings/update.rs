@@ -13,7 +13,7 @@ use feature_store::{CommitError, CommittedBatch, FeatureStore};
 use grpc_transcoding::Error;
 use tonic_types::FieldViolation;
 
-use super::view::{instance_of, is_archived};
+use super::view::is_archived;
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Call};
@@ -95,7 +95,7 @@ impl SettingsService {
             let read = self.backend.read(call.context, move |backend, basis| {
                 let prepare = |change: &Change| {
                     let scope = change.resource.scope();
-                    let in_force = backend.catalogues.in_force(instance_of(scope), basis)?;
+                    let in_force = backend.catalogues.in_force(scope.instance(), basis)?;
                     let record = backend.store.record(scope)?;
                     change.prepare(&in_force, &backend.catalogues.engines, &record)
                 };

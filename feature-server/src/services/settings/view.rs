@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use feature_api::feature::v1::{ResolvedValue, Settings, ValueSource};
 use feature_auth::access::Caller;
-use feature_core::{Evaluation, InstanceId, Level, LevelOutcome, Record, Scope, State, Value, Visibility, evaluate};
+use feature_core::{Evaluation, Level, LevelOutcome, Record, Scope, State, Value, Visibility, evaluate};
 
 use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
@@ -53,7 +53,7 @@ impl View {
             _ => organization.as_ref(),
         };
         let by_role = caller.reads_by_role(scope, own_organization);
-        let features = backend.catalogues.in_force(instance_of(scope), basis)?;
+        let features = backend.catalogues.in_force(scope.instance(), basis)?;
         Ok(Self { levels, features, inheritance, by_role })
     }
 
@@ -146,14 +146,6 @@ impl View {
 
 pub(super) fn is_archived(feature: &Feature) -> bool {
     feature.definition.state == State::Archived
-}
-
-/// The instance that a scope belongs to; `None` for the system.
-pub(super) fn instance_of(scope: &Scope) -> Option<&InstanceId> {
-    match scope {
-        Scope::Instance(instance) | Scope::Organization(instance, _) | Scope::User(instance, _) => Some(instance),
-        Scope::System | Scope::Definition(..) => None,
-    }
 }
 
 /// A value as a message.

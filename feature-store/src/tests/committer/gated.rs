@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 
 use feature_core::{Record, Scope};
 
-use crate::{Batch, Definitions, FeatureStore, MemoryStore, StoreError};
+use crate::{Batch, FeatureStore, MemoryStore, Selected, Selection, StoreError};
 
 /// A memory store whose appends wait for a gate, are counted, and fail when told to.
 #[derive(Default)]
@@ -25,8 +25,8 @@ impl FeatureStore for Gated {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::engine::{Append, Engine, Outcome, Position};
 use crate::tests::conformance::{self, ANOTHER};
+use crate::tests::selection;
 use crate::tests::fixtures::{event, history, records, scopes, write};
 use crate::{Batch, Committer, FeatureStore, Replica, StoreError};
 use cluster::Cluster;
@@ -51,8 +52,8 @@ fn a_replica_over_postgres_keeps_the_contract_of_a_store() {
             conformance::a_value_above_a_limit_is_refused_and_harms_nothing,
         ),
         (
-            "definitions_are_found_by_their_owner_and_by_their_key",
-            conformance::definitions_are_found_by_their_owner_and_by_their_key,
+            "every_selection_has_the_records_that_it_includes_in_pages_of_any_size",
+            selection::every_selection_has_the_records_that_it_includes_in_pages_of_any_size,
         ),
         (
             "readers_never_see_a_record_go_back_nor_one_that_its_revision_lacks",

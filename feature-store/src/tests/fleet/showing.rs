@@ -13,7 +13,7 @@ use super::log::{Log, STORE};
 use super::run::Rules;
 use crate::engine::{Append, Engine, Position};
 use crate::tests::fixtures::history;
-use crate::{Batch, Definitions, FeatureStore, MemoryStore, Replica, StoreError};
+use crate::{Batch, FeatureStore, MemoryStore, Replica, Selected, Selection, StoreError};
 
 /// A view that pauses at the end of its first append: it shows the events, and the append has not returned.
 struct Paused {
@@ -27,8 +27,8 @@ impl FeatureStore for Paused {
         self.view.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.view.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.view.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

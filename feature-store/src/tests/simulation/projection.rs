@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::tests::doubtful::open_sled;
 use crate::tests::fixtures::{append, copy};
-use crate::{Batch, Definitions, FeatureStore, MemoryStore};
+use crate::{Batch, FeatureStore, MemoryStore, Selected, Selection};
 
 /// Opens the projection for each process of a run.
 pub(super) enum Projections {
@@ -100,8 +100,8 @@ impl FeatureStore for Faulty {
         self.inner.record(scope)
     }
 
-    fn definitions(&self, which: Definitions<'_>) -> Result<Vec<(Scope, Record)>, StoreError> {
-        self.inner.definitions(which)
+    fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
+        self.inner.select(selection, after, limit)
     }
 
     fn revision(&self) -> u64 {

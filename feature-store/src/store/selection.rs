@@ -1,0 +1,84 @@
+//! Which records to read from a store.
+
+use feature_core::{FeatureKey, InstanceId, Level, OwnKey, Record, Scope};
+
+/// Records to read from a store: those of settings or of definitions that set something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    /// All definitions of an instance, or of the system.
+    DefinitionsOf(Option<&'a InstanceId>),
+    /// The definitions of this key in lower case, of the system and of every instance.
+    DefinitionsNamed(&'a OwnKey),
+    /// The settings on a level.
+    Settings {
+        /// The level.
+        level: Level,
+        /// Only those of this instance. The system belongs to none.
+        instance: Option<&'a InstanceId>,
+        /// Only those that set this feature.
+        feature: Option<&'a FeatureKey>,
+    },
+}
+
+/// Records in the order of their scopes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selected {
+    /// The records with their scopes.
+    pub records: Vec<(Scope, Record)>,
+    /// Where the search ended; further records come after this scope. `None` at the end of the selection.
+    pub next_after: Option<Scope>,
+}
+
+impl<'a> Selection<'a> {
+    /// Whether a record of this scope can be one of them.
+    pub fn covers(self, scope: &Scope) -> bool {
+        match (self, scope) {
+            (Selection::DefinitionsOf(owner), Scope::Definition(of, _)) => owner == of.as_ref(),
+            (Selection::DefinitionsNamed(key), Scope::Definition(_, named)) => key == named,
+            (Selection::Settings { level, instance, .. }, scope) => {
+                let is_definition = matches!(scope, Scope::Definition(..));
+                !is_definition && scope.level() == level && (instance.is_none() || scope.instance() == instance)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether this is one of the records.
+    pub fn includes(self, scope: &Scope, record: &Record) -> bool {
+        let feature = match self {
+            Selection::Settings { feature, .. } => feature,
+            _ => None,
+        };
+        let sets = |feature: &FeatureKey| record.layer.get(feature.as_str()).is_some();
+        self.covers(scope) && feature.map_or(!record.layer.is_empty(), sets)
+    }
+
+    /// The name in the index by features under which all of the records stand, if there is one.
+    pub(crate) fn name(self) -> Option<&'a str> {
+        match self {
+            Selection::DefinitionsOf(_) => None,
+            Selection::DefinitionsNamed(key) => Some(key.key().as_str()),
+            Selection::Settings { feature, .. } => feature.map(FeatureKey::as_str),
+        }
+    }
+}
+
+impl Selected {
+    /// Puts records in place of older ones, or takes them out.
+    ///
+    /// `newer`: of scopes that the selection covers.
+    pub(crate) fn update<'r>(&mut self, selection: Selection<'_>, newer: impl Iterator<Item = (&'r Scope, Record)>) {
+        for (scope, record) in newer {
+            if self.next_after.as_ref().is_some_and(|end| scope > end) {
+                continue;
+            }
+            let place = self.records.binary_search_by(|(known, _)| known.cmp(scope));
+            match (place, selection.includes(scope, &record)) {
+                (Ok(place), true) => self.records[place].1 = record,
+                (Ok(place), false) => drop(self.records.remove(place)),
+                (Err(place), true) => self.records.insert(place, (scope.clone(), record)),
+                (Err(_), false) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Tests of selections: every store finds the same records as a search through all of them, page by page, and
+//! [`Versioned`] shows them as they were, whatever is written between two pages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use feature_core::{
+    FeatureKey, InstanceId, Level, OrganizationId, OwnKey, Record, Scope, Timestamp, UserId, Value, Write, decide,
+};
+
+use super::conformance::every_store;
+use super::fixtures::{append, scopes, write};
+use crate::store::limits::SIZES;
+use crate::{FeatureStore, JournalStore, MemoryStore, Selected, Selection, Versioned};
+
+type Records = BTreeMap<Scope, Record>;
+
+/// Scopes of all kinds, and so many users that one block of an index cannot have them.
+fn many_scopes() -> Vec<Scope> {
+    let instances: Vec<_> = ["a", "ab"].map(|id| InstanceId::new(id).unwrap()).into();
+    let mut scopes = vec![Scope::System];
+    for instance in &instances {
+        scopes.push(Scope::Instance(instance.clone()));
+        for number in 0..5 {
+            let id = OrganizationId::new(&format!("o{number}")).unwrap();
+            scopes.push(Scope::Organization(instance.clone(), id));
+        }
+        for number in 0..120 {
+            scopes.push(Scope::User(instance.clone(), UserId::new(&format!("u{number}")).unwrap()));
+        }
+    }
+    for owner in instances.into_iter().map(Some).chain([None]) {
+        scopes.extend(["k", "l"].map(|key| Scope::Definition(owner.clone(), OwnKey::new(key).unwrap())));
+    }
+    scopes
+}
+
+/// Writes that set and unset features at random.
+fn random_writes(rng: &mut Rng, scopes: &[Scope], count: usize) -> Vec<Write> {
+    let random = |_| {
+        let scope = &scopes[rng.usize(..scopes.len())];
+        let value = rng.bool().then(|| Value::Flag(rng.bool()));
+        write(scope, ["f", "g"][rng.usize(..2)], value)
+    };
+    (0..count).map(random).collect()
+}
+
+/// Appends what the writes bring about, and applies it to the records.
+fn commit(store: &dyn FeatureStore, records: &mut Records, writes: &[Write]) {
+    let mut events = Vec::new();
+    for write in writes {
+        let record = records.entry(write.scope.clone()).or_default();
+        let revision = store.revision() + events.len() as u64 + 1;
+        let event = decide(write, record, Timestamp::from_unix_nanos(revision as i64), revision).unwrap();
+        event.iter().for_each(|event| record.apply(event));
+        events.extend(event);
+    }
+    append(store, &events).unwrap();
+}
+
+/// Checks every selection, with pages of about `limit` records that `page` reads.
+fn check(records: &Records, page: impl Fn(Selection<'_>, Option<&Scope>) -> Selected) {
+    let (a, b) = (InstanceId::new("a").unwrap(), InstanceId::new("b").unwrap());
+    let (f, h, k) = (FeatureKey::from("f"), FeatureKey::from("h"), OwnKey::new("k").unwrap());
+    let mut selections = vec![
+        Selection::DefinitionsOf(None),
+        Selection::DefinitionsOf(Some(&a)),
+        Selection::DefinitionsOf(Some(&b)),
+        Selection::DefinitionsNamed(&k),
+    ];
+    for level in Level::ALL {
+        for instance in [None, Some(&a), Some(&b)] {
+            for feature in [None, Some(&f), Some(&h)] {
+                selections.push(Selection::Settings { level, instance, feature });
+            }
+        }
+    }
+    for selection in selections {
+        let expected = records.iter().filter(|(scope, record)| selection.includes(scope, record));
+        let expected: Vec<_> = expected.map(|(scope, record)| (scope, &record.layer)).collect();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let Selected { records, next_after } = page(selection, after.as_ref());
+            assert!(records.iter().all(|(scope, _)| after.as_ref().is_none_or(|after| scope > after)));
+            found.extend(records);
+            after = next_after;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found.iter().map(|(scope, record)| (scope, &record.layer)).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+pub(super) fn every_selection_has_the_records_that_it_includes_in_pages_of_any_size() {
+    every_store(|store| has_every_record(&*store, &scopes(), [1_000, 2, 1]));
+}
+
+#[test]
+fn selections_of_many_scopes_have_the_records_that_they_include() {
+    let folder = tempfile::tempdir().unwrap();
+    has_every_record(&JournalStore::open_with(folder.path(), SIZES).unwrap(), &many_scopes(), [1_000, 200, 7]);
+}
+
+fn has_every_record(store: &dyn FeatureStore, scopes: &[Scope], limits: [usize; 3]) {
+    let (mut rng, mut records) = (Rng::with_seed(18), Records::new());
+    for limit in limits {
+        for _ in 0..10 {
+            let count = rng.usize(1..100);
+            let writes = random_writes(&mut rng, scopes, count);
+            commit(store, &mut records, &writes);
+            check(&records, |selection, after| store.select(selection, after, limit).unwrap());
+        }
+    }
+}
+
+#[test]
+fn reads_at_a_revision_show_one_state_whatever_is_written_between_them() {
+    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let (mut rng, mut records) = (Rng::with_seed(19), Records::new());
+    let mut states = Vec::new();
+    for _ in 0..30 {
+        let count = rng.usize(1..40);
+        let writes = random_writes(&mut rng, &many_scopes(), count);
+        commit(&*store, &mut records, &writes);
+        states.push((store.revision(), records.clone()));
+    }
+    for (revision, records) in &states {
+        let select = |selection: Selection<'_>, after: Option<&Scope>| {
+            store.select_at(*revision, selection, after, 10).unwrap().expect("the revision is a recent one")
+        };
+        check(records, select);
+    }
+    let newest = store.revision();
+    let selection = Selection::DefinitionsOf(None);
+    assert_eq!(store.select_at(newest + 1, selection, None, 10).unwrap(), None, "of the future");
+}
+
+#[test]
+fn a_revision_is_forgotten_when_later_events_take_too_much_memory() {
+    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let mut records = Records::new();
+    let select_at = |revision| store.select_at(revision, Selection::DefinitionsOf(None), None, 10).unwrap();
+    let mut written = 0;
+    while select_at(0).is_some() {
+        let value = Value::Text("x".repeat(30_000 + written % 2));
+        commit(&*store, &mut records, &[write(&Scope::System, "f", Some(value))]);
+        written += 1;
+        assert!(written < 1_000, "nothing is forgotten");
+    }
+    assert!(select_at(store.revision() - 10).is_some());
+}
+
+#[test]
+fn a_write_that_fails_leaves_no_event_behind() {
+    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let (mut rng, mut records) = (Rng::with_seed(20), Records::new());
+    let writes = random_writes(&mut rng, &many_scopes(), 100);
+    commit(&*store, &mut records, &writes);
+    let revision = store.revision();
+    let other = MemoryStore::default();
+    append(&other, &super::fixtures::history([1])).unwrap();
+    let stray = crate::Batch::fold(&other, super::fixtures::history([2])).unwrap();
+    store.append(&stray).unwrap_err();
+    let before = records.clone();
+    let writes = random_writes(&mut rng, &many_scopes(), 100);
+    commit(&*store, &mut records, &writes);
+    check(&before, |selection, after| store.select_at(revision, selection, after, 50).unwrap().unwrap());
+}
