@@ -118,6 +118,16 @@ impl Filter {
         self.root.matches(&field)
     }
 
+    /// Whether an item of which not all fields are known can match. `field` returns `None` for one that is not known.
+    pub fn may_match<'a>(&self, field: impl Fn(&str) -> Option<Field<'a>>) -> bool {
+        self.root.decide(&field) != Some(false)
+    }
+
+    /// The text that a field of type [`FieldType::Texts`] has in every item that matches, if the filter demands one.
+    pub fn required(&self, field: &str) -> Option<&str> {
+        self.root.required(field)
+    }
+
     /// Whether the filter compares this field.
     pub fn uses(&self, field: &str) -> bool {
         self.root.uses(field)
@@ -137,6 +147,34 @@ impl Node {
             Node::Any(nodes) => nodes.iter().any(|node| node.matches(field)),
             Node::Not(node) => !node.matches(field),
             Node::Condition { field: name, condition } => condition.holds(&field(name)),
+        }
+    }
+
+    /// `None` when it depends on fields that are not known.
+    fn decide<'a>(&self, field: &impl Fn(&str) -> Option<Field<'a>>) -> Option<bool> {
+        // What decides alone, and what the nodes give together if none does.
+        let (nodes, alone) = match self {
+            Node::All(nodes) => (nodes, false),
+            Node::Any(nodes) => (nodes, true),
+            Node::Not(node) => return node.decide(field).map(|holds| !holds),
+            Node::Condition { field: name, condition } => return field(name).map(|value| condition.holds(&value)),
+        };
+        let mut all_known = true;
+        for node in nodes {
+            match node.decide(field) {
+                Some(holds) if holds == alone => return Some(alone),
+                Some(_) => {}
+                None => all_known = false,
+            }
+        }
+        all_known.then_some(!alone)
+    }
+
+    fn required(&self, field: &str) -> Option<&str> {
+        match self {
+            Node::All(nodes) => nodes.iter().find_map(|node| node.required(field)),
+            Node::Condition { field: name, condition: Condition::Element(text) } if name == field => Some(text),
+            _ => None,
         }
     }
 

@@ -22,6 +22,7 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("DefinitionService/CreateFeatureDefinition",      write(),             "parent"),
         ("DefinitionService/GetFeatureDefinition",         read(),              "name"),
         ("DefinitionService/ListFeatureDefinitions",       read(),              "parent"),
+        ("DefinitionService/SearchFeatures",               read(),              "parent"),
         ("DefinitionService/UpdateFeatureDefinition",      write(),             "feature_definition.name"),
         ("DefinitionService/DeprecateFeatureDefinition",   write(),             "name"),
         ("DefinitionService/UndeprecateFeatureDefinition", write(),             "name"),
@@ -33,6 +34,8 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("SettingsService/BatchUpdateSettings",            As(Operation::Set),  "requests.name"),
         ("SettingsService/ResetSettings",                  As(Operation::Reset), "name"),
         ("SettingsService/ExplainFeature",                 As(Operation::Get),  "name"),
+        ("SettingsService/ListScopes",                     As(Operation::Get),  "parent"),
+        ("SettingsService/ListOverrides",                  As(Operation::Get),  "parent"),
     ];
     let schema = Schema::new(feature_api::descriptor_pool()).unwrap();
     let own = schema.methods().filter(|method| method.path.starts_with("/feature.v1."));

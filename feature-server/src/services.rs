@@ -33,6 +33,7 @@ pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
+mod page_token;
 pub mod reflection;
 mod resource;
 pub mod response_cache;

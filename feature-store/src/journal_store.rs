@@ -16,8 +16,8 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::replica;
 use crate::store::batch::Batch;
-use crate::store::selection::{Selected, Selection};
 use crate::store::limits::{SIZES, Sizes};
+use crate::store::selection::{Selected, Selection};
 use crate::store::write_behind::WriteBehind;
 use crate::store::{FeatureStore, StoreStatus};
 

@@ -3,6 +3,7 @@
 
 mod batches;
 mod definitions;
+mod lists;
 mod rights;
 mod settings;
 mod walk;
@@ -50,6 +51,9 @@ const BATCH_GET: &str = "SettingsService/BatchGetSettings";
 const UPDATE: &str = "SettingsService/UpdateSettings";
 const BATCH_UPDATE: &str = "SettingsService/BatchUpdateSettings";
 const RESET: &str = "SettingsService/ResetSettings";
+const SCOPES: &str = "SettingsService/ListScopes";
+const OVERRIDES: &str = "SettingsService/ListOverrides";
+const SEARCH: &str = "DefinitionService/SearchFeatures";
 const EXPLAIN: &str = "SettingsService/ExplainFeature";
 
 /// A method that changes the state of a definition.

@@ -106,6 +106,28 @@ impl NamedCaller {
     }
 }
 
+impl NamedCaller {
+    /// Checks that the caller may read all resources of a level by a role: those of an instance, or of every instance.
+    ///
+    /// # Errors
+    /// [`AuthError::PermissionMissing`].
+    pub fn reads_all(&self, level: Level, instance: Option<&InstanceId>) -> Result<(), AuthError> {
+        let (permission, principal) = (reading(level), &self.principal);
+        let at_home = instance.is_some() && instance == principal.instance.as_ref();
+        if principal.holds_everywhere(permission) || (at_home && principal.holds_in_instance(permission)) {
+            return Ok(());
+        }
+        let why = if !principal.holds(permission) {
+            "no role of the token holds it"
+        } else if at_home {
+            "a role holds it, but is bound to its organization"
+        } else {
+            "a role holds it, but is bound to its instance"
+        };
+        Err(AuthError::PermissionMissing { permission: permission.to_owned(), why })
+    }
+}
+
 impl Hash for NamedCaller {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // These fields distinguish nearly all unequal callers.

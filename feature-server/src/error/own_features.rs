@@ -30,8 +30,8 @@ pub enum OwnFeatureFailure {
     /// What the request was checked against changed again and again meanwhile.
     #[error("others change the same at this moment: try again")]
     ChangedMeanwhile,
-    /// The definitions have changed between two pages of a list.
-    #[error("the definitions have changed since the page before: begin again without a page_token")]
+    /// The state that the pages of a list show is gone.
+    #[error("too much has changed since the page before: begin again without a page_token")]
     ListingChanged,
     /// A limit is reached.
     #[error("{what} would be more than {max}, which is the limit")]

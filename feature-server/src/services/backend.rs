@@ -62,7 +62,7 @@ impl Call<'_> {
 
     /// Whether the method only reads.
     pub(super) fn is_read(&self) -> bool {
-        ["Get", "BatchGet", "List", "Explain"].iter().any(|verb| self.name().starts_with(verb))
+        ["Get", "BatchGet", "List", "Search", "Explain"].iter().any(|verb| self.name().starts_with(verb))
     }
 
     /// Decodes the request.
@@ -94,6 +94,13 @@ impl Backend {
     /// The position that the answer to a write names, in a fleet.
     pub(super) fn after_write(&self) -> Option<HeaderValue> {
         self.consistency.as_ref().map(|consistency| consistency.revision())
+    }
+
+    /// Waits until the view has this revision, in a fleet, or is proved to be newer than the call.
+    pub(super) async fn reach(&self, revision: u64) {
+        if let Some(consistency) = &self.consistency {
+            consistency.reach_revision(revision).await;
+        }
     }
 
     /// Reads on a reader thread. A write that is under way at the same time may be in one of the records and not in

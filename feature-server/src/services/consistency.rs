@@ -110,12 +110,7 @@ impl Consistency {
         let reached = async {
             match minimum {
                 Minimum::Latest => self.replica.reach_latest().await,
-                // A view that was proved new later than the call has all of this history.
-                Minimum::Position { revision, .. } => tokio::select! {
-                    biased;
-                    () = self.replica.reach_revision(revision) => {}
-                    () = self.replica.reach_latest() => {}
-                },
+                Minimum::Position { revision, .. } => self.reach_revision(revision).await,
             }
         };
         match deadline.map(|deadline| deadline.checked_sub(TIME_TO_ANSWER).unwrap_or(deadline)) {
@@ -132,6 +127,16 @@ impl Consistency {
                 Err(Failure::HistoryChanged { revision })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Waits until the view has a revision, or was proved new later than the call: then it has all of this history. It
+    /// is up to the caller to give up.
+    pub async fn reach_revision(&self, revision: u64) {
+        tokio::select! {
+            biased;
+            () = self.replica.reach_revision(revision) => {}
+            () = self.replica.reach_latest() => {}
         }
     }
 }

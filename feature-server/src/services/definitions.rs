@@ -5,18 +5,19 @@
 mod change;
 mod checks;
 mod list;
-mod page_token;
+mod search;
 
 use std::sync::Arc;
 
 use feature_api::feature::v1::{FeatureDefinition, GetFeatureDefinitionRequest};
-use feature_api::resource_name::{self, DefinitionName, InstanceName};
+use feature_api::resource_name::{self, DefinitionName};
 use feature_auth::access::NamedCaller;
-use feature_core::{InstanceId, Level, Scope};
+use feature_core::InstanceId;
 
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
+use crate::services::resource::owner;
 use crate::services::response_cache::{Basis, Frame};
 
 /// The service.
@@ -39,6 +40,7 @@ impl DefinitionService {
         // Boxed, because every future is as large as its largest part.
         Ok(match call.name() {
             "GetFeatureDefinition" => Frame::of(&Box::pin(self.get(call)).await?),
+            "SearchFeatures" => Frame::of(&Box::pin(self.search(call)).await?),
             "ListFeatureDefinitions" => Frame::of(&Box::pin(self.list(call)).await?),
             "CreateFeatureDefinition" => Frame::of(&Box::pin(self.create(call)).await?),
             "UpdateFeatureDefinition" => Frame::of(&Box::pin(self.update(call)).await?),
@@ -53,23 +55,6 @@ impl DefinitionService {
         let (feature, _) = read.await?;
         Ok(feature.message())
     }
-}
-
-/// The instance, or the system, that a name says, if the caller has the right on it.
-fn owner(caller: &NamedCaller, owner: Option<&InstanceName>) -> Result<Option<InstanceId>, Failure> {
-    let (level, instance) = match owner {
-        None => (Level::System, None),
-        Some(InstanceName::Current) => (Level::Instance, None),
-        Some(InstanceName::Id(id)) => (Level::Instance, Some(id)),
-    };
-    let caller = caller.at(level, instance)?;
-    Ok(match level {
-        Level::System => caller.system().map(|_| None)?,
-        _ => match caller.instance()? {
-            Scope::Instance(instance) => Some(instance),
-            _ => None,
-        },
-    })
 }
 
 /// The owner and the key of the definition with this name, if the caller has the right on it.

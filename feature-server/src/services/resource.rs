@@ -3,7 +3,9 @@
 use feature_api::resource_name::{InstanceName, SettingsName};
 use feature_auth::AuthError;
 use feature_auth::access::{Caller, NamedCaller, UserAccess};
-use feature_core::{Level, OrganizationId, Placement, Scope};
+use feature_core::{InstanceId, Level, OrganizationId, Placement, Scope};
+
+use crate::error::Failure;
 
 /// The resource of a call, after the caller's right on it was checked.
 #[derive(Debug, Clone)]
@@ -86,4 +88,21 @@ impl Resource {
             Resource::User(access) => access.owner(organization),
         }
     }
+}
+
+/// The instance, or the system, that a name says, if the caller has the right on it.
+pub(super) fn owner(caller: &NamedCaller, owner: Option<&InstanceName>) -> Result<Option<InstanceId>, Failure> {
+    let (level, instance) = match owner {
+        None => (Level::System, None),
+        Some(InstanceName::Current) => (Level::Instance, None),
+        Some(InstanceName::Id(id)) => (Level::Instance, Some(id)),
+    };
+    let caller = caller.at(level, instance)?;
+    Ok(match level {
+        Level::System => caller.system().map(|_| None)?,
+        _ => match caller.instance()? {
+            Scope::Instance(instance) => Some(instance),
+            _ => None,
+        },
+    })
 }

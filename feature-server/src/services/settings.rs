@@ -4,6 +4,7 @@
 //! come from the catalogue, and that values are JSON.
 
 mod explain;
+mod lists;
 mod update;
 mod view;
 
@@ -50,6 +51,8 @@ impl SettingsService {
             "UpdateSettings" => Box::pin(self.update(call)).await,
             "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await,
             "ResetSettings" => Box::pin(self.reset(call)).await,
+            "ListScopes" => Box::pin(self.list_scopes(call)).await,
+            "ListOverrides" => Box::pin(self.list_overrides(call)).await,
             _ => Err(Failure::MethodUnknown(call.method.path.clone())),
         }
     }

@@ -160,7 +160,8 @@ impl<'a> Builder<'a> {
 }
 
 fn damaged(scope: &[u8]) -> StoreError {
-    let scope = scope_key::decode(scope).map_or_else(|| "a scope of no known form".to_owned(), |scope| scope_key::describe(&scope));
+    let scope = scope_key::decode(scope)
+        .map_or_else(|| "a scope of no known form".to_owned(), |scope| scope_key::describe(&scope));
     StoreError::Projection { reason: format!("the record of {scope} cannot be read back") }
 }
 

@@ -58,7 +58,8 @@ impl ProjectionCopy {
             if record.is_none() || record != fold.stored(&stored_key[1..]) {
                 return Err(format!("the record of {} is not the sum of its events", scope_key::describe(&scope)));
             }
-            names += record.map_or(Ok(0), |record| index::names(&stored_key[1..], record).map(|names| names.len()))
+            names += record
+                .map_or(Ok(0), |record| index::names(&stored_key[1..], record).map(|names| names.len()))
                 .map_err(|_| "it holds a record that cannot be read")?;
         }
         if records != fold.len() {

@@ -73,9 +73,10 @@ impl IndexChanges {
             let mut changes = &changes[..];
             while let Some((first, _)) = changes.first() {
                 let place = Place::of(tree, &prefix, first)?;
-                let here = place.end.as_ref().map_or(changes.len(), |end| {
-                    changes.partition_point(|(scope, _)| scope[..] < end[prefix.len()..])
-                });
+                let here = place
+                    .end
+                    .as_ref()
+                    .map_or(changes.len(), |end| changes.partition_point(|(scope, _)| scope[..] < end[prefix.len()..]));
                 added = added.wrapping_add(place.change(&prefix, &changes[..here], put)?);
                 changes = &changes[here..];
             }

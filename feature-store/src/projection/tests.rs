@@ -66,7 +66,11 @@ fn the_index_is_that_of_the_records_after_any_writes() {
                 change.old = record.layer.get(change.key.as_str()).cloned();
                 change.new = rng.bool().then_some(Value::Flag(true));
                 let entry = (change.key.to_string(), scope_key::encode(&event.scope));
-                if change.new.is_some() { model.insert(entry) } else { model.remove(&entry) };
+                if change.new.is_some() {
+                    model.insert(entry)
+                } else {
+                    model.remove(&entry)
+                };
             }
             batch.push(event.clone());
         }

@@ -41,7 +41,8 @@ impl FeatureStore for MemoryStore {
     fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         let is_after = |scope: &Scope| after.is_none_or(|after| scope > after);
-        let records = state.records.iter().filter(|(scope, record)| is_after(scope) && selection.includes(scope, record));
+        let records =
+            state.records.iter().filter(|(scope, record)| is_after(scope) && selection.includes(scope, record));
         let mut records: Vec<_> = records.map(|(scope, record)| (scope.clone(), Record::clone(record))).collect();
         records.sort_by(|(one, _), (other, _)| one.cmp(other));
         records.truncate(limit);

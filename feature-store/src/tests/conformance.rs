@@ -15,10 +15,7 @@ use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::store::limits::SIZES;
 use crate::store::write_behind::WriteBehind;
-use crate::{
-    Batch, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH,
-    Versioned,
-};
+use crate::{Batch, FeatureStore, JournalStore, MemoryStore, StoreError, VALUE_MAX_BYTES, VALUE_MAX_DEPTH, Versioned};
 
 type Constructor = fn(&Path) -> Arc<dyn FeatureStore>;
 

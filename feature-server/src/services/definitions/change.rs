@@ -14,10 +14,11 @@ use feature_core::{
 use feature_store::CommitError;
 
 use super::checks::{check, check_free, patch};
-use super::{DefinitionService, find, named, owner};
+use super::{DefinitionService, find, named};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Backend, Call};
 use crate::services::catalogue::{self, Feature, Owner, etag};
+use crate::services::resource::owner;
 use crate::services::response_cache::Basis;
 
 /// A change that is ready to be written.

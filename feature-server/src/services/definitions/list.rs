@@ -11,18 +11,13 @@ use feature_api::resource_name;
 use feature_core::{InstanceId, State, Timestamp};
 use prost::Message;
 
-use super::page_token::{PageToken, hash_of};
-use super::{DefinitionService, owner};
-use crate::error::Failure;
+use super::DefinitionService;
+use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
+use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
+use crate::services::resource::owner;
 use crate::services::response_cache::Basis;
-
-const PAGE_SIZE: usize = 100;
-const PAGE_SIZE_MAX: usize = 1_000;
-
-/// A page ends early when its definitions have so many bytes.
-const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 const TYPES: [&str; 6] = [
     "VALUE_TYPE_BOOLEAN",
@@ -77,49 +72,72 @@ impl DefinitionService {
     }
 }
 
-/// A page of the features that a filter matches.
+/// The features that a filter matches, page by page.
 fn page(
     request: &ListFeatureDefinitionsRequest,
     owner: Option<&InstanceId>,
     filter: &Filter,
     features: &BTreeMap<String, Arc<Feature>>,
 ) -> Result<ListFeatureDefinitionsResponse, Failure> {
-    let Ok(page_size) = usize::try_from(request.page_size) else {
-        return Err(Failure::field("page_size", "must not be negative"));
-    };
-    let page_size = if page_size == 0 { PAGE_SIZE } else { page_size.min(PAGE_SIZE_MAX) };
     let of_request = hash_of((owner, &request.filter, request.inherited, request.view));
-    let versions: Vec<_> = features.iter().map(|(key, feature)| (key, feature.record.sequence)).collect();
-    let state = hash_of(versions);
-    let after = PageToken::read(&request.page_token, of_request, state)?;
     let shows_archived = filter.uses("state");
-    let mut page = Vec::new();
-    let mut next_page_token = String::new();
-    let mut last = "";
-    let mut bytes = 0;
-    for (key, feature) in features {
+    let matching = features.iter().filter_map(|(key, feature)| {
         let is_shown = shows_archived || feature.definition.state != State::Archived;
-        if !is_shown || after.as_ref().is_some_and(|after| key <= after) {
-            continue;
+        let message = is_shown.then(|| feature.message())?;
+        let matches = filter.matches(|field| value_of(field, feature, &message));
+        matches.then(|| (key.as_str(), shortened(message, request.view())))
+    });
+    let state = state_of(features);
+    let place = Place { of_request, state, page_token: &request.page_token, page_size: request.page_size };
+    let (feature_definitions, next_page_token) = place.page(matching)?;
+    Ok(ListFeatureDefinitionsResponse { feature_definitions, next_page_token })
+}
+
+/// Which page of a list of definitions an answer has.
+pub(super) struct Place<'r> {
+    pub(super) of_request: u64,
+    pub(super) state: u64,
+    pub(super) page_token: &'r str,
+    pub(super) page_size: i32,
+}
+
+impl Place<'_> {
+    /// The definitions of the page, and the token of the next one.
+    ///
+    /// `items`: all definitions of the list by their keys.
+    pub(super) fn page<'i>(
+        &self,
+        mut items: impl Iterator<Item = (&'i str, FeatureDefinition)>,
+    ) -> Result<(Vec<FeatureDefinition>, String), Failure> {
+        let page_size = page_size(self.page_size)?;
+        if let Some(token) = PageToken::read(self.page_token, self.of_request)? {
+            if token.state != self.state {
+                return Err(OwnFeatureFailure::ListingChanged.into());
+            }
+            let is_last = |key: &str| token.after.first().is_some_and(|last| last == key);
+            // In the same state the last item of the page before is there again.
+            while items.next().is_some_and(|(key, _)| !is_last(key)) {}
         }
-        let message = feature.message();
-        if !filter.matches(|field| value_of(field, feature, &message)) {
-            continue;
+        let (mut page, mut bytes, mut last) = (Vec::new(), 0, "");
+        for (key, message) in items {
+            bytes += message.encoded_len();
+            if page.len() == page_size || (bytes > PAGE_BYTES && !page.is_empty()) {
+                return Ok((page, PageToken::new(self.of_request, self.state, vec![last.to_owned()]).to_text()));
+            }
+            page.push(message);
+            last = key;
         }
-        let message = shortened(message, request.view());
-        bytes += message.encoded_len();
-        if page.len() == page_size || (bytes > PAGE_BYTES && !page.is_empty()) {
-            next_page_token = PageToken::new(of_request, state, last).to_text();
-            break;
-        }
-        page.push(message);
-        last = key;
+        Ok((page, String::new()))
     }
-    Ok(ListFeatureDefinitionsResponse { feature_definitions: page, next_page_token })
+}
+
+/// A hash that changes with the definitions.
+pub(super) fn state_of(features: &BTreeMap<String, Arc<Feature>>) -> u64 {
+    hash_of(features.iter().map(|(key, feature)| (key, feature.record.sequence)).collect::<Vec<_>>())
 }
 
 /// The features of an owner by their keys in lower case, with those that are in force there beside its own.
-fn features(
+pub(super) fn features(
     backend: &Backend,
     owner: Option<&InstanceId>,
     inherited: bool,
@@ -161,7 +179,7 @@ fn value_of<'f>(field: &str, feature: &'f Feature, message: &'f FeatureDefinitio
 }
 
 /// As much of a definition as the view has.
-fn shortened(mut message: FeatureDefinition, view: DefinitionView) -> FeatureDefinition {
+pub(super) fn shortened(mut message: FeatureDefinition, view: DefinitionView) -> FeatureDefinition {
     if view != DefinitionView::Full
         && let Some(constraints) = &mut message.constraints
     {

@@ -1,0 +1,238 @@
+//! Lists of scopes: which ones set something, and which ones set a feature. All pages of a list show one revision.
+
+use feature_api::feature::v1::{
+    Level as LevelName, ListOverridesRequest, ListOverridesResponse, ListScopesRequest, ListScopesResponse, Override,
+    ScopeSummary,
+};
+use feature_api::filter::{Field, FieldType, Filter};
+use feature_api::resource_name::{self, DefinitionName};
+use feature_auth::access::NamedCaller;
+use feature_core::{FeatureKey, InstanceId, Level, OrganizationId, Record, Scope, UserId, Value};
+use feature_store::{FeatureStore, Selected, Selection};
+use prost::Message;
+use prost_types::value::Kind;
+
+use super::SettingsService;
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::{Backend, Call};
+use crate::services::catalogue::Feature;
+use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
+use crate::services::resource::owner;
+use crate::services::response_cache::Frame;
+
+/// A page looks at so many records at most. With a filter that few of them match it has fewer items than it may.
+const EXAMINED_MAX: usize = 10_000;
+
+/// So many records are read at once.
+const READ_AT_ONCE: usize = 500;
+
+/// The most features of a scope that a list names.
+const FEATURES_MAX: usize = 1_000;
+
+const LEVELS: [&str; 4] = ["LEVEL_SYSTEM", "LEVEL_INSTANCE", "LEVEL_ORGANIZATION", "LEVEL_USER"];
+
+/// What a filter of scopes can compare.
+const SCOPE_FIELDS: [(&str, FieldType<'static>); 2] = [("level", FieldType::Enum(&LEVELS)), ("sets", FieldType::Texts)];
+
+/// What a filter of overrides can compare.
+const OVERRIDE_FIELDS: [(&str, FieldType<'static>); 4] = [
+    ("level", FieldType::Enum(&LEVELS)),
+    ("value", FieldType::Text),
+    ("variant", FieldType::Text),
+    ("counts", FieldType::Flag),
+];
+
+/// Which scopes a list has, and which page of them.
+struct Listing {
+    instance: Option<InstanceId>,
+    feature: Option<FeatureKey>,
+    levels: Vec<Level>,
+    of_request: u64,
+    token: Option<PageToken>,
+    page_size: usize,
+}
+
+impl SettingsService {
+    pub(super) async fn list_scopes(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let request: ListScopesRequest = call.request()?;
+        let parent = resource_name::parent(&request.parent);
+        let parent = parent.map_err(|error| Failure::field("parent", error.to_string()))?;
+        let instance = owner(call.caller, parent.as_ref())?;
+        let filter = filter(&request.filter, &SCOPE_FIELDS)?;
+        let of_request = hash_of((&instance, &request.filter));
+        let mut listing = Listing::new(call.caller, instance, &filter, of_request)?;
+        listing.feature = filter.required("sets").map(FeatureKey::from);
+        listing.token = PageToken::read(&request.page_token, of_request)?;
+        listing.page_size = page_size(request.page_size)?;
+        self.reach(&listing).await;
+        let read = self.backend.read(call.context, move |backend, _| {
+            listing.page(backend, |scope, record| {
+                let keys = || record.layer.iter().map(|(key, _)| key.as_str());
+                let matches = filter.matches(|field| match field {
+                    "level" => Field::Text(name_of(scope.level()).as_str_name()),
+                    _ => Field::Texts(keys().collect()),
+                });
+                matches.then(|| ScopeSummary {
+                    settings: resource_name::of_settings(scope).unwrap_or_default(),
+                    level: name_of(scope.level()).into(),
+                    features: keys().take(FEATURES_MAX).map(str::to_owned).collect(),
+                    feature_count: keys().count() as i32,
+                })
+            })
+        });
+        let ((scopes, next_page_token), _) = read.await?;
+        Ok(Frame::of(&ListScopesResponse { scopes, next_page_token }))
+    }
+
+    pub(super) async fn list_overrides(&self, call: Call<'_>) -> Result<Frame, Failure> {
+        let request: ListOverridesRequest = call.request()?;
+        let parent = DefinitionName::new(&request.parent);
+        let DefinitionName { owner: named, key } =
+            parent.map_err(|error| Failure::field("parent", error.to_string()))?;
+        let instance = owner(call.caller, named.as_ref())?;
+        let filter = filter(&request.filter, &OVERRIDE_FIELDS)?;
+        let of_request = hash_of((&instance, &key.folded(), &request.filter));
+        let mut listing = Listing::new(call.caller, instance, &filter, of_request)?;
+        listing.token = PageToken::read(&request.page_token, of_request)?;
+        listing.page_size = page_size(request.page_size)?;
+        self.reach(&listing).await;
+        let read = self.backend.read(call.context, move |backend, basis| {
+            let in_force = backend.catalogues.in_force(listing.instance.as_ref(), basis)?;
+            let key = key.key().as_str();
+            let feature = in_force.find(key).ok_or_else(|| OwnFeatureFailure::Unknown(key.to_owned()))?;
+            listing.feature = Some(feature.key.clone());
+            listing.page(backend, |scope, record| {
+                let value = record.layer.get(feature.key.as_str())?;
+                let item = overrides(feature, scope, value);
+                let text = text_of(item.value.as_ref());
+                let matches = filter.matches(|field| match field {
+                    "level" => Field::Text(name_of(scope.level()).as_str_name()),
+                    "value" => text.as_deref().map_or(Field::Absent, Field::Text),
+                    "variant" => Field::Text(&item.variant),
+                    _ => Field::Flag(item.counts),
+                });
+                matches.then_some(item)
+            })
+        });
+        let ((overrides, next_page_token), _) = read.await?;
+        Ok(Frame::of(&ListOverridesResponse { overrides, next_page_token }))
+    }
+
+    /// Waits for the revision that the pages before show, in a fleet.
+    async fn reach(&self, listing: &Listing) {
+        if let Some(token) = &listing.token {
+            self.backend.reach(token.state).await;
+        }
+    }
+}
+
+impl Listing {
+    /// The first page of all scopes of the levels that a filter can match.
+    ///
+    /// # Errors
+    /// [`Failure::Auth`] if the caller may not read every scope of these levels.
+    fn new(
+        caller: &NamedCaller,
+        instance: Option<InstanceId>,
+        filter: &Filter,
+        of_request: u64,
+    ) -> Result<Self, Failure> {
+        let levels = Level::ALL.into_iter().filter(|level| {
+            let name = name_of(*level).as_str_name();
+            let is_there = instance.is_none() || *level != Level::System;
+            is_there && filter.may_match(|field| (field == "level").then_some(Field::Text(name)))
+        });
+        let levels: Vec<_> = levels.collect();
+        levels.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
+        Ok(Self { instance, feature: None, levels, of_request, token: None, page_size: 0 })
+    }
+
+    /// The items of the page, and the token of the next one. `item`: the item of a scope, if the filter matches it.
+    fn page<M: Message>(
+        &self,
+        backend: &Backend,
+        item: impl Fn(&Scope, &Record) -> Option<M>,
+    ) -> Result<(Vec<M>, String), Failure> {
+        let revision = self.token.as_ref().map_or_else(|| backend.store.revision(), |token| token.state);
+        let mut after = match &self.token {
+            Some(token) => Some(scope_of(&token.after).ok_or_else(PageToken::wrong)?),
+            None => None,
+        };
+        let token = |after: &Scope| PageToken::new(self.of_request, revision, parts_of(after)).to_text();
+        let begin = after.as_ref().map_or(Level::System, Scope::level);
+        let (mut page, mut bytes, mut examined) = (Vec::new(), 0, 0);
+        for level in self.levels.iter().copied().filter(|level| *level >= begin) {
+            let selection =
+                Selection::Settings { level, instance: self.instance.as_ref(), feature: self.feature.as_ref() };
+            loop {
+                let start = after.as_ref().filter(|after| after.level() == level);
+                let selected = backend.store.select_at(revision, selection, start, READ_AT_ONCE)?;
+                let Selected { records, next_after } = selected.ok_or(OwnFeatureFailure::ListingChanged)?;
+                for (scope, record) in records {
+                    if let Some(item) = item(&scope, &record) {
+                        bytes += item.encoded_len();
+                        let is_full = page.len() == self.page_size || (bytes > PAGE_BYTES && !page.is_empty());
+                        if is_full && let Some(last) = &after {
+                            return Ok((page, token(last)));
+                        }
+                        page.push(item);
+                    }
+                    after = Some(scope);
+                }
+                let Some(next) = next_after else { break };
+                examined += READ_AT_ONCE;
+                if examined >= EXAMINED_MAX {
+                    return Ok((page, token(&next)));
+                }
+                after = Some(next);
+            }
+        }
+        Ok((page, String::new()))
+    }
+}
+
+fn filter(text: &str, fields: &[(&str, FieldType<'_>)]) -> Result<Filter, Failure> {
+    Filter::parse(text, fields).map_err(|error| Failure::field("filter", error.to_string()))
+}
+
+/// What a scope sets for a feature.
+fn overrides(feature: &Feature, scope: &Scope, value: &Value) -> Override {
+    Override {
+        settings: resource_name::of_settings(scope).unwrap_or_default(),
+        level: name_of(scope.level()).into(),
+        value: Some(feature.answer(value)),
+        variant: feature.variant(value).unwrap_or_default().to_owned(),
+        counts: scope.level() >= feature.level() && feature.definition.may_be_set_on(scope.level()),
+    }
+}
+
+/// A value as a filter compares it; `None` for an object or a list.
+fn text_of(value: Option<&prost_types::Value>) -> Option<String> {
+    Some(match value?.kind.as_ref()? {
+        Kind::StringValue(text) => text.clone(),
+        Kind::BoolValue(flag) => flag.to_string(),
+        Kind::NumberValue(number) => number.to_string(),
+        Kind::NullValue(_) | Kind::StructValue(_) | Kind::ListValue(_) => return None,
+    })
+}
+
+fn name_of(level: Level) -> LevelName {
+    LevelName::from(level)
+}
+
+/// The scope as a page token has it.
+fn parts_of(scope: &Scope) -> Vec<String> {
+    let instance = scope.instance().map_or("", InstanceId::as_str);
+    [scope.level().name(), instance, scope.id().unwrap_or_default()].map(str::to_owned).into()
+}
+
+fn scope_of(parts: &[String]) -> Option<Scope> {
+    let [level, instance, id] = parts else { return None };
+    let instance = || InstanceId::new(instance).ok();
+    Some(match Level::ALL.into_iter().find(|known| known.name() == level)? {
+        Level::System => Scope::System,
+        Level::Instance => Scope::Instance(instance()?),
+        Level::Organization => Scope::Organization(instance()?, OrganizationId::new(id).ok()?),
+        Level::User => Scope::User(instance()?, UserId::new(id).ok()?),
+    })
+}
