@@ -51,6 +51,7 @@ impl BuiltIn {
             // Every caller of the feature service sees it.
             visibility: Visibility::Client,
             state: State::Active,
+            tightened: false,
         };
         Self { fields, definition }
     }

@@ -34,6 +34,18 @@ pub const FIELDS: [&str; 13] = [
 /// The field that has methods of its own.
 pub const STATE: &str = "state";
 
+/// When a feature was deleted, as RFC 3339 has it.
+pub const DELETE_TIME: &str = "delete_time";
+
+/// When the values of a deleted feature are removed, as RFC 3339 has it; absent when that has happened.
+pub const EXPIRE_TIME: &str = "expire_time";
+
+/// Whether the key of a deleted feature is free once its values are removed.
+pub const ALLOW_REUSE: &str = "allow_reuse";
+
+/// Whether the constraints became tighter once.
+pub const TIGHTENED: &str = "tightened";
+
 /// The fields of a built-in feature that users set.
 pub const FIELDS_OF_BUILT_IN: [&str; 3] = ["labels", "owner", "stale_time"];
 
@@ -43,6 +55,7 @@ pub fn stored_state(state: State) -> Option<Value> {
         State::Active => return None,
         State::Deprecated => v1::State::Deprecated.as_str_name(),
         State::Archived => v1::State::Archived.as_str_name(),
+        State::Deleted => v1::State::Deleted.as_str_name(),
     };
     Some(Value::Text(name.to_owned()))
 }
@@ -75,6 +88,8 @@ pub fn answer(layer: &Layer) -> v1::FeatureDefinition {
         stale_time: text("stale_time").parse().ok(),
         permanent: layer.get("permanent") == Some(&Value::Flag(true)),
         state: state.into(),
+        delete_time: text(DELETE_TIME).parse().ok(),
+        expire_time: text(EXPIRE_TIME).parse().ok(),
         ..v1::FeatureDefinition::default()
     }
 }

@@ -28,6 +28,8 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("DefinitionService/UndeprecateFeatureDefinition", write(),             "name"),
         ("DefinitionService/ArchiveFeatureDefinition",     delete(),            "name"),
         ("DefinitionService/UnarchiveFeatureDefinition",   delete(),            "name"),
+        ("DefinitionService/DeleteFeatureDefinition",      delete(),            "name"),
+        ("DefinitionService/UndeleteFeatureDefinition",    delete(),            "name"),
         ("SettingsService/GetSettings",                    As(Operation::Get),  "name"),
         ("SettingsService/BatchGetSettings",               As(Operation::Get),  "names"),
         ("SettingsService/UpdateSettings",                 As(Operation::Set),  "name"),

@@ -56,6 +56,8 @@ pub enum State {
     Deprecated,
     /// Out of use: it cannot be set and is not read. Its values stay.
     Archived,
+    /// As archived, and its values are removed some time later.
+    Deleted,
 }
 
 /// What a feature is, as far as its values are concerned.
@@ -75,6 +77,8 @@ pub struct Definition {
     pub visibility: Visibility,
     /// Its state.
     pub state: State,
+    /// Whether its constraints became tighter once, so that a value may break them that was valid when it was set.
+    pub tightened: bool,
 }
 
 impl ValueType {
@@ -93,6 +97,11 @@ impl ValueType {
 }
 
 impl Definition {
+    /// Whether the feature can be set and read.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self.state, State::Active | State::Deprecated)
+    }
+
     /// Whether this level may set the feature.
     pub fn may_be_set_on(&self, level: Level) -> bool {
         self.levels.is_empty() || self.levels.contains(&level)

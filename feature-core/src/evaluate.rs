@@ -2,7 +2,7 @@
 //!
 //! One function gives the value and the reasons, so that an explanation cannot differ from what a read answers.
 
-use crate::definition::{Definition, State};
+use crate::definition::Definition;
 use crate::scope::Level;
 use crate::value::Value;
 
@@ -36,14 +36,14 @@ pub struct Evaluation<'a> {
 /// * `is_valid`: whether a value keeps the definition's constraints.
 /// * `trace`: gets the outcome of each level, from the most specific to the least.
 ///
-/// `None` for an archived feature, which has no value.
+/// `None` for a feature that is not in use: it has no value.
 pub fn evaluate<'a>(
     definition: &'a Definition,
     entries: &[(Level, Option<&'a Value>)],
     is_valid: impl Fn(&Value) -> bool,
     mut trace: impl FnMut(Level, LevelOutcome),
 ) -> Option<Evaluation<'a>> {
-    if definition.state == State::Archived {
+    if !definition.is_in_use() {
         return None;
     }
     let mut decided = None;

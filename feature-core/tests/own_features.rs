@@ -78,6 +78,7 @@ fn a_definition_is_read_from_its_layer() {
         levels: [Level::Instance, Level::User].into(),
         visibility: Visibility::Client,
         state: State::Deprecated,
+        tightened: false,
     };
     assert_eq!(definition, expected);
     assert_eq!(Definition::from_layer(&Layer::default()), Ok(None), "a scope without a definition");

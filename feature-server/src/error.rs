@@ -8,7 +8,7 @@ use std::time::Duration;
 use feature_api::request::RequestError;
 use feature_auth::AuthError;
 use feature_core::{PatchError, Rejection};
-use feature_store::{ReadError, StoreError};
+use feature_store::{CommitError, ReadError, StoreError};
 use grpc_transcoding::Error;
 use grpc_transcoding::error::client_text::cut;
 use tonic::{Code, Status};
@@ -262,6 +262,20 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::OutcomeUnknown { .. } => Failure::OutcomeUnknown,
             _ => Failure::StoreUnavailable,
+        }
+    }
+}
+
+/// A service looks at the rejections that it expects, and at batches that it lets callers make.
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Rejected { .. } => OwnFeatureFailure::ChangedMeanwhile.into(),
+            CommitError::QueueFull => Failure::Overloaded,
+            CommitError::Store(error) => error.into(),
+            // Closed or ended by a defect: the store cannot be written any more in both cases.
+            CommitError::Closed => Failure::StoreUnavailable,
+            CommitError::ScopeRepeated { .. } | CommitError::BatchTooLarge => Failure::Internal,
         }
     }
 }

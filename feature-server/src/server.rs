@@ -13,7 +13,7 @@ use feature_auth::keys::{KeyFolder, KeysError};
 use feature_store::{Committer, EventLoops, FeatureStore, Readers};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tonic::service::Routes;
@@ -32,6 +32,7 @@ use crate::net::workers::Workers;
 use crate::pages::Pages;
 use crate::services::backend::Backend;
 use crate::services::catalogue::Catalogues;
+use crate::services::definitions::purge_expired;
 use crate::services::descriptors;
 use crate::services::grpc::{Router, Services};
 use crate::services::response_cache::Answers;
@@ -135,7 +136,7 @@ impl Server {
             fleet.follow_revocations(identity.authenticator().clone()).await?;
             monitoring.metrics.register(FleetMetrics(Arc::clone(&fleet.consistency)));
         }
-        let services = Services::new(&Arc::new(Backend {
+        let backend = Arc::new(Backend {
             schema,
             readers: Arc::clone(&readers),
             committer: Arc::clone(&committer),
@@ -143,7 +144,10 @@ impl Server {
             answers,
             catalogues,
             consistency,
-        }));
+            limits: settings.own_features.clone(),
+            deleted: Notify::new(),
+        });
+        let services = Services::new(&backend);
         let listen = |reason| ServerError::Listen { address: settings.server.listen, reason };
         let listener = TcpListener::bind(settings.server.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -193,6 +197,8 @@ impl Server {
         let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
         let store_health = storage::health(consistency.as_ref(), committer.accepts_writes());
         tokio::spawn(monitoring.readiness.clone().after_a_read(source, store_health.writes.clone(), consistency));
+        // Aborted at the end, since it holds the store.
+        let purge = tokio::spawn(purge_expired(Arc::clone(services.backend())));
         let (drain, draining) = watch::channel(false);
         let others = Routes::new(health::service(store_health, draining).await)
             .add_service(reflection::v1())
@@ -229,6 +235,8 @@ impl Server {
         if let Some(fleet) = &mut fleet {
             fleet.stop(grace).await;
         }
+        purge.abort();
+        let _ = purge.await;
         let (closed, ..) = tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export, monitoring.close());
         closed.map(|()| ended)
     }

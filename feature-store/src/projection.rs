@@ -206,8 +206,8 @@ impl FeatureStore for Projection {
     }
 
     fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
-        if let Some(name) = selection.name() {
-            return self.select_named(selection, name, after, limit);
+        if let Some(name) = index::name_of(selection) {
+            return self.select_named(selection, &name, after, limit);
         }
         let prefix = [vec![RECORD], scope_key::prefix(selection)].concat();
         let from = after.map_or(Bound::Included(prefix.clone()), |after| Bound::Excluded(record_key(after)));

@@ -16,6 +16,7 @@ const FOR_TESTS: Packages = &[
     ("bubblewrap", "bwrap"),
     ("chromium", "chromium"),
     ("curl", "curl"),
+    ("faketime", "faketime"),
     ("postgresql", "pg_lsclusters"),
     ("prometheus", "prometheus"),
     ("systemd", "systemd-analyze"),

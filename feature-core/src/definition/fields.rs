@@ -33,15 +33,22 @@ const LEVELS: [(&str, Level); 4] = [
 const VISIBILITIES: [(&str, Visibility); 2] =
     [("VISIBILITY_SERVER_ONLY", Visibility::ServerOnly), ("VISIBILITY_CLIENT", Visibility::Client)];
 
-const STATES: [(&str, State); 3] =
-    [("STATE_ACTIVE", State::Active), ("STATE_DEPRECATED", State::Deprecated), ("STATE_ARCHIVED", State::Archived)];
+const STATES: [(&str, State); 4] = [
+    ("STATE_ACTIVE", State::Active),
+    ("STATE_DEPRECATED", State::Deprecated),
+    ("STATE_ARCHIVED", State::Archived),
+    ("STATE_DELETED", State::Deleted),
+];
 
 /// All fields of a definition.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 19] = [
+    "allow_reuse",
     "constraints",
     "default_value",
+    "delete_time",
     "description",
     "display_name",
+    "expire_time",
     "key",
     "labels",
     "levels",
@@ -50,6 +57,7 @@ const FIELDS: [&str; 15] = [
     "purpose",
     "stale_time",
     "state",
+    "tightened",
     "value_type",
     "variants",
     "visibility",
@@ -92,6 +100,11 @@ impl Definition {
             state: match layer.get("state") {
                 None => State::Active,
                 some => named("state", &STATES, some)?,
+            },
+            tightened: match layer.get("tightened") {
+                None => false,
+                Some(Value::Flag(tightened)) => *tightened,
+                Some(_) => return Err(DefinitionError("tightened")),
             },
         }))
     }

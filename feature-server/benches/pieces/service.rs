@@ -24,6 +24,7 @@ use http::Request;
 use http::{Extensions, HeaderMap};
 use prost::Message;
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 
 use crate::domain::{every_flag, user, write};
 use crate::tokens;
@@ -48,7 +49,18 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
         runtime.block_on(committer.commit(write(user(), every_flag(true), &schema))).unwrap();
         let catalogues = Arc::new(Catalogues::new(Arc::clone(&versioned), &schema));
         let (store, schema, consistency) = (versioned, Arc::clone(&schema), None);
-        let backend = Backend { schema, readers, committer, store, answers, catalogues, consistency };
+        let limits = Settings::default().own_features;
+        let backend = Backend {
+            schema,
+            readers,
+            committer,
+            store,
+            answers,
+            catalogues,
+            consistency,
+            limits,
+            deleted: Notify::new(),
+        };
         let service = FeatureService::new(Arc::new(backend));
         let method = of_schema.method(GET).unwrap();
         criterion.bench_function(name, |bencher| {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub store: Store,
     /// What a client may use up.
     pub limits: Limits,
+    /// Features that users define.
+    pub own_features: OwnFeatures,
     /// Encrypted connections.
     pub tls: Tls,
     /// Browsers of other origins.
@@ -154,6 +156,21 @@ pub struct Limits {
     /// The longest deadline that a client can ask for, in milliseconds. Streams may go on longer.
     #[serde(deserialize_with = "milliseconds")]
     pub max_deadline_ms: u64,
+}
+
+/// Features that users define.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct OwnFeatures {
+    /// The most definitions of an instance, and of the system.
+    #[serde(deserialize_with = "number::<0, 10_000, _, _>")]
+    pub definitions: usize,
+    /// The most values that a scope sets.
+    #[serde(deserialize_with = "number::<1, 4_096, _, _>")]
+    pub values_per_scope: usize,
+    /// How long a deleted feature keeps its values, in days.
+    #[serde(deserialize_with = "number::<0, 3_650, _, _>")]
+    pub keep_deleted_days: u32,
 }
 
 /// Encrypted connections. Without a certificate connections are in clear text.

@@ -9,13 +9,37 @@ pub enum OwnFeatureFailure {
     #[error("no feature here has the key '{0}': ListFeatureDefinitions lists all keys")]
     Unknown(String),
     /// A read of an archived feature.
-    #[error("the feature '{0}' is archived, so it has no value: UnarchiveFeatureDefinition takes it into use again")]
+    #[error(
+        "the feature '{0}' is archived or deleted, so it has no value: \
+         UnarchiveFeatureDefinition takes an archived one into use again"
+    )]
     NotRead(String),
     /// A change of an archived feature.
     #[error(
-        "the feature '{0}' is archived, so it cannot be changed: UnarchiveFeatureDefinition takes it into use again"
+        "the feature '{0}' is archived or deleted, so it cannot be changed: \
+         UnarchiveFeatureDefinition takes an archived one into use again"
     )]
     NotWritten(String),
+    /// A deletion of a feature that is in use.
+    #[error("the feature '{0}' is in use, so it cannot be deleted: ArchiveFeatureDefinition first")]
+    NotArchived(String),
+    /// A change of a deleted feature.
+    #[error("the feature '{0}' is deleted, so it cannot be changed: UndeleteFeatureDefinition takes that back")]
+    Deleted(String),
+    /// A deletion can no longer be taken back.
+    #[error("the feature '{0}' is deleted and its values are removed: define another feature")]
+    Expired(String),
+    /// Values break new constraints.
+    #[error(
+        "{count} scopes have values that break the new constraints, such as {named}: \
+         let 'violations' say what happens to them, or change them first"
+    )]
+    ValuesViolate {
+        /// How many.
+        count: usize,
+        /// The names of the settings of some of them.
+        named: String,
+    },
     /// The key of a new definition is taken.
     #[error("the key is taken by {0}: choose another one")]
     Exists(String),
@@ -47,25 +71,25 @@ pub enum OwnFeatureFailure {
         /// The most bytes of an answer.
         max: usize,
     },
-    /// New constraints could make values invalid.
-    #[error("constraints can only become looser, since values that are set must keep them: define another feature")]
-    ConstraintsTighter,
 }
 
 impl OwnFeatureFailure {
     /// The code of the status, and the reason in its details.
-    pub(super) fn code_and_reason(&self) -> (Code, &'static str) {
+    pub(crate) fn code_and_reason(&self) -> (Code, &'static str) {
         match self {
             Self::Unknown(_) => (Code::NotFound, "FEATURE_UNKNOWN"),
             Self::NotRead(_) => (Code::NotFound, "FEATURE_ARCHIVED"),
             Self::NotWritten(_) => (Code::FailedPrecondition, "FEATURE_ARCHIVED"),
+            Self::NotArchived(_) => (Code::FailedPrecondition, "FEATURE_NOT_ARCHIVED"),
+            Self::Deleted(_) => (Code::FailedPrecondition, "FEATURE_DELETED"),
+            Self::Expired(_) => (Code::FailedPrecondition, "FEATURE_EXPIRED"),
+            Self::ValuesViolate { .. } => (Code::FailedPrecondition, "VALUES_VIOLATE"),
             Self::Exists(_) => (Code::AlreadyExists, "FEATURE_EXISTS"),
             Self::EtagMismatch { .. } => (Code::Aborted, "ETAG_MISMATCH"),
             Self::ChangedMeanwhile => (Code::Aborted, "CHANGED_MEANWHILE"),
             Self::ListingChanged => (Code::Aborted, "LISTING_CHANGED"),
             Self::LimitReached { .. } => (Code::FailedPrecondition, "LIMIT_REACHED"),
             Self::AnswerTooLarge { .. } => (Code::FailedPrecondition, "ANSWER_TOO_LARGE"),
-            Self::ConstraintsTighter => (Code::FailedPrecondition, "CONSTRAINTS_TIGHTER"),
         }
     }
 }

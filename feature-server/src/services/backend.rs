@@ -10,9 +10,11 @@ use feature_core::{Record, Scope, Write};
 use feature_store::{CommitError, CommittedBatch, Committer, FeatureStore, Readers, StoreError, Versioned};
 use http::{Extensions, HeaderMap, HeaderValue};
 use prost::Message;
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::call_context::CallContext;
+use crate::config::settings::OwnFeatures;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::catalogue::Catalogues;
 use crate::services::consistency::Consistency;
@@ -42,6 +44,10 @@ pub struct Backend {
     pub catalogues: Arc<Catalogues>,
     /// The view of a replica, in a fleet.
     pub consistency: Option<Arc<Consistency>>,
+    /// The limits of own features.
+    pub limits: OwnFeatures,
+    /// Wakes the removal of values when a feature is deleted.
+    pub deleted: Notify,
 }
 
 /// A call of a method of `feature.v1`.

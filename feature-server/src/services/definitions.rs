@@ -5,7 +5,10 @@
 mod change;
 mod checks;
 mod list;
+mod purge;
 mod search;
+mod state;
+mod tightening;
 
 use std::sync::Arc;
 
@@ -14,6 +17,7 @@ use feature_api::resource_name::{self, DefinitionName};
 use feature_auth::access::NamedCaller;
 use feature_core::InstanceId;
 
+pub use self::purge::purge_expired;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
@@ -44,6 +48,7 @@ impl DefinitionService {
             "ListFeatureDefinitions" => Frame::of(&Box::pin(self.list(call)).await?),
             "CreateFeatureDefinition" => Frame::of(&Box::pin(self.create(call)).await?),
             "UpdateFeatureDefinition" => Frame::of(&Box::pin(self.update(call)).await?),
+            "DeleteFeatureDefinition" => Frame::of(&Box::pin(self.delete(call)).await?),
             _ => Frame::of(&Box::pin(self.change_state(call)).await?),
         })
     }

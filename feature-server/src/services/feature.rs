@@ -193,15 +193,7 @@ fn refused(caller: &Caller, error: CommitError) -> Failure {
         CommitError::Rejected { rejection: Rejection::OtherOrganization, .. } => {
             caller.missing("the user belongs to another organization").into()
         }
-        CommitError::QueueFull => Failure::Overloaded,
-        CommitError::Store(error) => error.into(),
-        // Closed or ended by a defect: the store cannot be written any more in both cases.
-        CommitError::Closed => Failure::StoreUnavailable,
-        CommitError::ScopeRepeated { .. }
-        | CommitError::BatchTooLarge
-        | CommitError::Rejected { rejection: Rejection::RequirementChanged, .. } => {
-            unreachable!("a Set has one write, which requires nothing")
-        }
+        error => error.into(),
     }
 }
 

@@ -70,6 +70,11 @@ impl Services {
         }
     }
 
+    /// What the services share.
+    pub fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
     /// Answers one call of a service of `feature.v1`.
     async fn call(
         &self,

@@ -11,7 +11,9 @@ use feature_auth::{AuthError, Grant, Identity, Principal};
 use feature_core::{InstanceId, OrganizationId, UserId};
 use feature_store::{Committer, FeatureStore, Readers, Versioned};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Notify;
 
+use crate::config::settings::Settings;
 use crate::services::backend::Backend;
 use crate::services::catalogue::Catalogues;
 use crate::services::response_cache::Answers;
@@ -30,6 +32,8 @@ pub(crate) fn backend(store: Arc<dyn FeatureStore>, cache_bytes: usize) -> Arc<B
         answers: Answers::new(store.clone(), cache_bytes),
         catalogues: Arc::new(Catalogues::new(store.clone(), &schema)),
         consistency: None,
+        limits: Settings::default().own_features,
+        deleted: Notify::new(),
         schema,
         store,
     })

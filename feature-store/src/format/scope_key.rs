@@ -26,7 +26,7 @@ pub(crate) fn encode(scope: &Scope) -> Vec<u8> {
 pub(crate) fn prefix(selection: Selection<'_>) -> Vec<u8> {
     match selection {
         Selection::DefinitionsOf(owner) => format!("d{}{SEPARATOR}", owner.map_or("", InstanceId::as_str)),
-        Selection::DefinitionsNamed(_) => "d".to_owned(),
+        Selection::DefinitionsNamed(_) | Selection::DefinitionsWith(_) => "d".to_owned(),
         Selection::Settings { level, instance, .. } => {
             let letter = match level {
                 Level::System => 's',

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use feature_core::FeatureKey;
 use prost::Message;
 use sled::IVec;
 
@@ -14,6 +15,7 @@ use super::stored::{open_value, seal_value};
 use crate::error::StoreError;
 use crate::format::encoding::{NotUnderstood, keys_of_record};
 use crate::format::scope_key;
+use crate::store::selection::Selection;
 
 pub(super) const INDEX: u8 = b'x';
 
@@ -173,14 +175,30 @@ pub(super) fn entries(tree: &sled::Db) -> impl Iterator<Item = Result<Vec<(Strin
     })
 }
 
-/// The names under which a record stands in the index: the features that it sets. A definition stands under its key.
+/// The names under which a record stands in the index: the features that it sets. A definition stands under its key, and
+/// under its fields.
 pub(super) fn names(scope: &[u8], record: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let keys = keys_of_record(record)?;
     Ok(match scope_key::key_of_definition(scope) {
-        Some(_) if keys.is_empty() => Vec::new(),
-        Some(key) => vec![key.to_owned()],
+        Some(_) if keys.is_empty() => keys,
+        Some(key) => keys.iter().map(|field| name_of_field(field)).chain([key.to_owned()]).collect(),
         None => keys,
     })
+}
+
+/// The name under which all records of a selection stand, if there is one.
+pub(super) fn name_of(selection: Selection<'_>) -> Option<String> {
+    match selection {
+        Selection::DefinitionsOf(_) => None,
+        Selection::DefinitionsNamed(key) => Some(key.to_string()),
+        Selection::DefinitionsWith(field) => Some(name_of_field(field.as_str())),
+        Selection::Settings { feature, .. } => feature.map(FeatureKey::to_string),
+    }
+}
+
+/// The name of a definition's field. The key of a feature has no such form.
+fn name_of_field(field: &str) -> String {
+    format!("={field}")
 }
 
 fn prefix(name: &str) -> Vec<u8> {

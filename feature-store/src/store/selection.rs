@@ -9,6 +9,8 @@ pub enum Selection<'a> {
     DefinitionsOf(Option<&'a InstanceId>),
     /// The definitions of this key in lower case, of the system and of every instance.
     DefinitionsNamed(&'a OwnKey),
+    /// The definitions that have this field, of the system and of every instance.
+    DefinitionsWith(&'a FeatureKey),
     /// The settings on a level.
     Settings {
         /// The level.
@@ -29,12 +31,13 @@ pub struct Selected {
     pub next_after: Option<Scope>,
 }
 
-impl<'a> Selection<'a> {
+impl Selection<'_> {
     /// Whether a record of this scope can be one of them.
     pub fn covers(self, scope: &Scope) -> bool {
         match (self, scope) {
             (Selection::DefinitionsOf(owner), Scope::Definition(of, _)) => owner == of.as_ref(),
             (Selection::DefinitionsNamed(key), Scope::Definition(_, named)) => key == named,
+            (Selection::DefinitionsWith(_), Scope::Definition(..)) => true,
             (Selection::Settings { level, instance, .. }, scope) => {
                 let is_definition = matches!(scope, Scope::Definition(..));
                 !is_definition && scope.level() == level && (instance.is_none() || scope.instance() == instance)
@@ -45,21 +48,13 @@ impl<'a> Selection<'a> {
 
     /// Whether this is one of the records.
     pub fn includes(self, scope: &Scope, record: &Record) -> bool {
-        let feature = match self {
+        let key = match self {
             Selection::Settings { feature, .. } => feature,
-            _ => None,
+            Selection::DefinitionsWith(field) => Some(field),
+            Selection::DefinitionsOf(_) | Selection::DefinitionsNamed(_) => None,
         };
-        let sets = |feature: &FeatureKey| record.layer.get(feature.as_str()).is_some();
-        self.covers(scope) && feature.map_or(!record.layer.is_empty(), sets)
-    }
-
-    /// The name in the index by features under which all of the records stand, if there is one.
-    pub(crate) fn name(self) -> Option<&'a str> {
-        match self {
-            Selection::DefinitionsOf(_) => None,
-            Selection::DefinitionsNamed(key) => Some(key.key().as_str()),
-            Selection::Settings { feature, .. } => feature.map(FeatureKey::as_str),
-        }
+        let sets = |key: &FeatureKey| record.layer.get(key.as_str()).is_some();
+        self.covers(scope) && key.map_or(!record.layer.is_empty(), sets)
     }
 }
 

@@ -68,6 +68,7 @@ fn check(records: &Records, page: impl Fn(Selection<'_>, Option<&Scope>) -> Sele
         Selection::DefinitionsOf(Some(&a)),
         Selection::DefinitionsOf(Some(&b)),
         Selection::DefinitionsNamed(&k),
+        Selection::DefinitionsWith(&f),
     ];
     for level in Level::ALL {
         for instance in [None, Some(&a), Some(&b)] {

@@ -13,8 +13,11 @@ use crate::support::raw::{Raw, refusal};
 fn items(page: &Json) -> Vec<String> {
     let (scopes, overrides) = (page["scopes"].as_array(), page["overrides"].as_array());
     let item = |item: &Json| {
-        let name =
-            item["settings"].as_str().unwrap().trim_start_matches("instances/demo/").trim_end_matches("/settings");
+        let name = item["settings"]
+            .as_str()
+            .expect("an item has a name")
+            .trim_start_matches("instances/demo/")
+            .trim_end_matches("/settings");
         if item["value"].is_null() { name.to_owned() } else { format!("{name}={}", item["value"]) }
     };
     scopes.or(overrides).into_iter().flatten().map(item).collect()

@@ -7,7 +7,7 @@ use crate::config::Settings;
 use crate::config::headers::Headers;
 use crate::config::settings::{
     Auth, Bound, Certificate, Cors, Durability, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen,
-    Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
+    OwnFeatures, Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -67,6 +67,7 @@ pub(super) fn full() -> Settings {
             default_deadline_ms: 10,
             max_deadline_ms: 11,
         },
+        own_features: OwnFeatures { definitions: 25, values_per_scope: 26, keep_deleted_days: 27 },
         tls: Tls {
             certificate_file: Some("cert.pem".into()),
             key_file: Some("key.pem".into()),

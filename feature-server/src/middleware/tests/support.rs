@@ -214,10 +214,16 @@ pub fn recogniser_of(pool: DescriptorPool, hosts: AllowedHosts) -> Recogniser {
     Recogniser::new(pool, message_bytes, pages, hosts, Arc::default()).unwrap()
 }
 
+/// More methods than any pool in these tests has.
+const METHODS: usize = 64;
+
 /// A request as the connection of a client with this address passes it on.
 pub fn sent_by(address: IpAddr, mut request: Request<Body>) -> Request<Body> {
-    let context =
-        CallContext::from_request(&request, Client { address, certificate: None }, Arc::new(CallCounters::new(32)));
+    let context = CallContext::from_request(
+        &request,
+        Client { address, certificate: None },
+        Arc::new(CallCounters::new(METHODS)),
+    );
     request.extensions_mut().insert(context);
     request
 }

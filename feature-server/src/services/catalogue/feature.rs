@@ -102,19 +102,29 @@ impl Feature {
         if let Err(error) = check_value(&self.key, &value) {
             return Err(vec![ValueError { path: path.to_owned(), problem: error.to_string() }]);
         }
-        if self.built_in.is_some() {
-            return Ok(value);
-        }
-        let of_definition = self.definition.violations(&value).into_iter().map(|it| (String::new(), it.to_string()));
-        let engine =
-            self.scope().and_then(|scope| engines.of(&scope, self.record.sequence, &self.definition.constraints));
-        let of_engine = engine.map(|engine| engine.violations(&value)).unwrap_or_default();
-        let problems: Vec<_> = of_definition.chain(of_engine).collect();
+        let problems = self.violations(&value, engines);
         if problems.is_empty() {
             return Ok(value);
         }
         let error = |(place, problem): (String, String)| ValueError { path: format!("{path}{place}"), problem };
         Err(problems.into_iter().map(error).collect())
+    }
+
+    /// Whether a value that was set counts: it keeps the constraints as they are now.
+    pub fn keeps(&self, value: &Value, engines: &Engines) -> bool {
+        // As long as constraints only became looser, every value that was valid once is valid.
+        !self.definition.tightened || self.violations(value, engines).is_empty()
+    }
+
+    /// What of the definition a value does not keep: a place within the value, and the problem.
+    fn violations(&self, value: &Value, engines: &Engines) -> Vec<(String, String)> {
+        if self.built_in.is_some() {
+            return Vec::new();
+        }
+        let of_definition = self.definition.violations(value).into_iter().map(|it| (String::new(), it.to_string()));
+        let engine =
+            self.scope().and_then(|scope| engines.of(&scope, self.record.sequence, &self.definition.constraints));
+        of_definition.chain(engine.map(|engine| engine.violations(value)).unwrap_or_default()).collect()
     }
 
     /// The JSON of a value of the feature.

@@ -2,7 +2,7 @@
 
 use feature_api::definition as message;
 use feature_api::definition::Change;
-use feature_core::{Definition, InstanceId, Layer, Level, OwnKey, Patch, Requirement};
+use feature_core::{Definition, FeatureKey, InstanceId, Layer, Level, OwnKey, Patch, Requirement, State, Value};
 use feature_store::{FeatureStore, Selected, Selection, check_value};
 
 use crate::error::{Failure, OwnFeatureFailure};
@@ -10,8 +10,12 @@ use crate::services::backend::Backend;
 use crate::services::catalogue::{self, Engine, Feature, Owner};
 use crate::services::response_cache::Basis;
 
-/// The most definitions of an owner.
-const DEFINITIONS_MAX: usize = 10_000;
+/// A valid update of a definition.
+pub(super) struct Update {
+    pub(super) patch: Patch,
+    /// The new definition with its compiled constraints, if values may break them that kept the old ones.
+    pub(super) tighter: Option<(Definition, Engine)>,
+}
 
 /// The most memory of all definitions of an owner, roughly, in bytes.
 const DEFINITIONS_MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -36,7 +40,7 @@ pub(super) fn check_free(
         return Err(taken(feature.message().name));
     }
     let limits = [
-        ("the number of definitions", own.count() + 1, DEFINITIONS_MAX),
+        ("the number of definitions", own.count() + 1, backend.limits.definitions),
         ("the bytes of all definitions", own.bytes(), DEFINITIONS_MAX_BYTES),
     ];
     if let Some((what, _, max)) = limits.into_iter().find(|(_, now, max)| now > max) {
@@ -62,8 +66,8 @@ pub(super) fn check_free(
     Err(taken(format!("these instances: {}{more}", named.join(", "))))
 }
 
-/// The patch of an update, if the definition that it makes is valid.
-pub(super) fn patch(feature: &Feature, change: &Change) -> Result<Patch, Failure> {
+/// An update, if the definition that it makes is valid.
+pub(super) fn update(feature: &Feature, change: &Change) -> Result<Update, Failure> {
     let fields = || change.set.iter().map(|(field, _)| field).chain(&change.unset);
     if feature.owner == Owner::BuiltIn {
         if let Some(field) = fields().find(|field| !message::FIELDS_OF_BUILT_IN.contains(&field.as_str())) {
@@ -75,7 +79,10 @@ pub(super) fn patch(feature: &Feature, change: &Change) -> Result<Patch, Failure
             let checked = check_value(field, value);
             checked.map_err(|error| Failure::field(format!("feature_definition.{field}"), error.to_string()))?;
         }
-        return Ok(Patch::exact(&change.set, &change.unset));
+        return Ok(Update { patch: Patch::exact(&change.set, &change.unset), tighter: None });
+    }
+    if feature.definition.state == State::Deleted {
+        return Err(OwnFeatureFailure::Deleted(feature.key.to_string()).into());
     }
     let layer = &feature.record.layer;
     for field in fields().filter(|field| field.as_str() == "value_type" || field.as_str() == "default_value") {
@@ -90,15 +97,17 @@ pub(super) fn patch(feature: &Feature, change: &Change) -> Result<Patch, Failure
     let patch = Patch::exact(&change.set, &change.unset);
     let mut after = layer.clone();
     after.apply(&patch.changes_to(layer));
-    let definition = check(&after, feature.level())?;
-    if definition.constraints.may_be_tighter_than(&feature.definition.constraints) {
-        return Err(OwnFeatureFailure::ConstraintsTighter.into());
+    let (definition, engine) = check(&after, feature.level())?;
+    if !definition.constraints.may_be_tighter_than(&feature.definition.constraints) {
+        return Ok(Update { patch, tighter: None });
     }
-    Ok(patch)
+    let tightened = (FeatureKey::from(message::TIGHTENED), Value::Flag(true));
+    let set: Layer = change.set.iter().map(|(key, value)| (key.clone(), value.clone())).chain([tightened]).collect();
+    Ok(Update { patch: Patch::exact(&set, &change.unset), tighter: Some((definition, engine)) })
 }
 
-/// Checks a definition as a whole.
-pub(super) fn check(layer: &Layer, owner: Level) -> Result<Definition, Failure> {
+/// Checks a definition as a whole. Returns it with its compiled constraints.
+pub(super) fn check(layer: &Layer, owner: Level) -> Result<(Definition, Engine), Failure> {
     for (field, value) in layer.iter() {
         let checked = check_value(field, value);
         checked.map_err(|error| Failure::field(format!("feature_definition.{field}"), error.to_string()))?;
@@ -115,5 +124,5 @@ pub(super) fn check(layer: &Layer, owner: Level) -> Result<Definition, Failure> 
             return Err(Failure::field(format!("feature_definition.{field}{place}"), problem));
         }
     }
-    Ok(definition)
+    Ok((definition, engine))
 }

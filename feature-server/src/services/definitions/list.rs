@@ -8,7 +8,7 @@ use feature_api::feature::v1::{
 };
 use feature_api::filter::{Field, FieldType, Filter};
 use feature_api::resource_name;
-use feature_core::{InstanceId, State, Timestamp};
+use feature_core::{InstanceId, Timestamp};
 use prost::Message;
 
 use super::DefinitionService;
@@ -38,7 +38,7 @@ const PURPOSES: [&str; 6] = [
 ];
 
 /// What a filter can compare.
-const FIELDS: [(&str, FieldType<'static>); 15] = [
+const FIELDS: [(&str, FieldType<'static>); 17] = [
     ("key", FieldType::Text),
     ("display_name", FieldType::Text),
     ("description", FieldType::Text),
@@ -50,10 +50,12 @@ const FIELDS: [(&str, FieldType<'static>); 15] = [
     ("labels.*", FieldType::Text),
     ("stale_time", FieldType::Time),
     ("permanent", FieldType::Flag),
-    ("state", FieldType::Enum(&["STATE_ACTIVE", "STATE_DEPRECATED", "STATE_ARCHIVED"])),
+    ("state", FieldType::Enum(&["STATE_ACTIVE", "STATE_DEPRECATED", "STATE_ARCHIVED", "STATE_DELETED"])),
     ("builtin", FieldType::Flag),
     ("create_time", FieldType::Time),
     ("update_time", FieldType::Time),
+    ("delete_time", FieldType::Time),
+    ("expire_time", FieldType::Time),
 ];
 
 impl DefinitionService {
@@ -80,9 +82,9 @@ fn page(
     features: &BTreeMap<String, Arc<Feature>>,
 ) -> Result<ListFeatureDefinitionsResponse, Failure> {
     let of_request = hash_of((owner, &request.filter, request.inherited, request.view));
-    let shows_archived = filter.uses("state");
+    let shows_all = filter.uses("state");
     let matching = features.iter().filter_map(|(key, feature)| {
-        let is_shown = shows_archived || feature.definition.state != State::Archived;
+        let is_shown = shows_all || feature.definition.is_in_use();
         let message = is_shown.then(|| feature.message())?;
         let matches = filter.matches(|field| value_of(field, feature, &message));
         matches.then(|| (key.as_str(), shortened(message, request.view())))
@@ -171,6 +173,8 @@ fn value_of<'f>(field: &str, feature: &'f Feature, message: &'f FeatureDefinitio
         "builtin" => Field::Flag(message.builtin),
         "create_time" => time(message.create_time),
         "update_time" => time(message.update_time),
+        "delete_time" => time(message.delete_time),
+        "expire_time" => time(message.expire_time),
         other => match other.strip_prefix("labels.").and_then(|label| message.labels.get(label)) {
             Some(label) => Field::Text(label),
             None => Field::Absent,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use feature_api::feature::v1::{DefinitionView, FeatureDefinition, SearchFeaturesRequest, SearchFeaturesResponse};
 use feature_api::resource_name;
-use feature_core::State;
 
 use super::DefinitionService;
 use super::list::{Place, features, shortened, state_of};
@@ -23,8 +22,8 @@ impl DefinitionService {
         let read = self.backend.read(call.context, move |backend, basis| {
             let features = features(backend, owner.as_ref(), true, basis)?;
             let words: Vec<_> = request.query.split_whitespace().map(str::to_lowercase).collect();
-            let active = features.iter().filter(|(_, feature)| feature.definition.state != State::Archived);
-            let found = active.filter_map(|(key, feature)| {
+            let in_use = features.iter().filter(|(_, feature)| feature.definition.is_in_use());
+            let found = in_use.filter_map(|(key, feature)| {
                 let message = feature.message();
                 Some((rank(&words, key, &message)?, key.as_str(), feature))
             });

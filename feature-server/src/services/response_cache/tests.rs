@@ -11,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tokio::runtime::Builder;
+use tokio::sync::Notify;
 
 use super::*;
 use crate::call_context::CallContext;
@@ -47,6 +48,8 @@ impl Services {
             answers: Answers::new(remembering.store.clone(), 0),
             catalogues: remembering.catalogues.clone(),
             consistency: None,
+            limits: remembering.limits.clone(),
+            deleted: Notify::new(),
         });
         let (schema, answers) = (remembering.schema.clone(), remembering.answers.clone());
         Self {

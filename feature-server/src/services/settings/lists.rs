@@ -103,7 +103,7 @@ impl SettingsService {
             listing.feature = Some(feature.key.clone());
             listing.page(backend, |scope, record| {
                 let value = record.layer.get(feature.key.as_str())?;
-                let item = overrides(feature, scope, value);
+                let item = overrides(feature, scope, value, backend);
                 let text = text_of(item.value.as_ref());
                 let matches = filter.matches(|field| match field {
                     "level" => Field::Text(name_of(scope.level()).as_str_name()),
@@ -196,13 +196,14 @@ fn filter(text: &str, fields: &[(&str, FieldType<'_>)]) -> Result<Filter, Failur
 }
 
 /// What a scope sets for a feature.
-fn overrides(feature: &Feature, scope: &Scope, value: &Value) -> Override {
+fn overrides(feature: &Feature, scope: &Scope, value: &Value, backend: &Backend) -> Override {
+    let may_be_set = scope.level() >= feature.level() && feature.definition.may_be_set_on(scope.level());
     Override {
         settings: resource_name::of_settings(scope).unwrap_or_default(),
         level: name_of(scope.level()).into(),
         value: Some(feature.answer(value)),
         variant: feature.variant(value).unwrap_or_default().to_owned(),
-        counts: scope.level() >= feature.level() && feature.definition.may_be_set_on(scope.level()),
+        counts: may_be_set && feature.keeps(value, &backend.catalogues.engines),
     }
 }
 

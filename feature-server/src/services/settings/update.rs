@@ -13,16 +13,12 @@ use feature_store::{CommitError, CommittedBatch, FeatureStore};
 use grpc_transcoding::Error;
 use tonic_types::FieldViolation;
 
-use super::view::is_archived;
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Call};
 use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, memory_bytes};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Frame;
-
-/// The most values that a scope sets.
-const VALUES_MAX: usize = 4_096;
 
 /// The most bytes of all values that a scope sets: each write to the scope makes them anew.
 const VALUES_MAX_BYTES: usize = 1024 * 1024;
@@ -97,7 +93,7 @@ impl SettingsService {
                     let scope = change.resource.scope();
                     let in_force = backend.catalogues.in_force(scope.instance(), basis)?;
                     let record = backend.store.record(scope)?;
-                    change.prepare(&in_force, &backend.catalogues.engines, &record)
+                    change.prepare(&in_force, &backend.catalogues.engines, &record, backend.limits.values_per_scope)
                 };
                 of_reader.iter().map(prepare).collect::<Result<Vec<_>, Failure>>()
             });
@@ -134,8 +130,15 @@ impl Change {
 
     /// Makes the patch, and what it requires: the definitions that it was checked against.
     ///
-    /// `record`: of the scope. It may change until the patch is applied.
-    fn prepare(&self, in_force: &InForce, engines: &Engines, record: &Record) -> Result<Prepared, Failure> {
+    /// * `record`: of the scope. It may change until the patch is applied.
+    /// * `values_max`: the most values that a scope sets.
+    fn prepare(
+        &self,
+        in_force: &InForce,
+        engines: &Engines,
+        record: &Record,
+        values_max: usize,
+    ) -> Result<Prepared, Failure> {
         let Change { request, path, resource, .. } = self;
         let scope = resource.scope();
         let (mut violations, mut warnings) = (Vec::new(), Vec::new());
@@ -149,7 +152,7 @@ impl Change {
                 violations.push(FieldViolation::new(field, "no feature here has this key"));
                 continue;
             };
-            if is_archived(feature) {
+            if !feature.definition.is_in_use() {
                 return Err(OwnFeatureFailure::NotWritten(feature.key.to_string()).into());
             }
             if !feature.definition.may_be_set_on(scope.level()) || scope.level() < feature.level() {
@@ -186,9 +189,9 @@ impl Change {
             return Err(Failure::Request(Error::FieldsInvalid(violations)));
         }
         if request.replace_all {
-            // What is archived stays, and so does what a newer version of the server has set.
+            // What is not in use stays, and so does what a newer version of the server has set.
             let is_replaced =
-                |key: &&FeatureKey| in_force.find(key.as_str()).is_some_and(|feature| !is_archived(feature));
+                |key: &&FeatureKey| in_force.find(key.as_str()).is_some_and(|feature| feature.definition.is_in_use());
             let others = record.layer.iter().map(|(key, _)| key).filter(|key| !set.contains_key(*key));
             unset.extend(others.filter(is_replaced).cloned());
             // What is set until then has to be unset, too.
@@ -197,7 +200,7 @@ impl Change {
             return Err(Failure::field(format!("{path}set"), "there is nothing to set, and nothing to unset"));
         }
         let patch = Patch::exact(&set.into_iter().collect(), &unset);
-        check_size(&patch, &record.layer)?;
+        check_size(&patch, &record.layer, values_max)?;
         Ok(Prepared { patch, requires, warnings })
     }
 
@@ -231,13 +234,13 @@ fn warning(feature: &Feature) -> Option<Warning> {
 }
 
 /// Checks how much a scope sets after a patch. A scope that is above a limit, which was higher once, can come down.
-fn check_size(patch: &Patch, before: &Layer) -> Result<(), OwnFeatureFailure> {
+fn check_size(patch: &Patch, before: &Layer, values_max: usize) -> Result<(), OwnFeatureFailure> {
     let mut after = before.clone();
     after.apply(&patch.changes_to(before));
     let count = |layer: &Layer| layer.iter().count();
     let bytes = |layer: &Layer| layer.iter().map(|(_, value)| memory_bytes(value)).sum::<usize>();
     let limits = [
-        ("the number of the scope's values", VALUES_MAX, count(before), count(&after)),
+        ("the number of the scope's values", values_max, count(before), count(&after)),
         ("the bytes of the scope's values", VALUES_MAX_BYTES, bytes(before), bytes(&after)),
     ];
     match limits.into_iter().find(|(_, max, before, after)| after > max && after > before) {
@@ -256,15 +259,10 @@ fn refused(error: CommitError, changes: &[Change]) -> Failure {
         CommitError::Rejected { index, rejection: Rejection::OtherOrganization } => {
             change(index).caller.missing("the user belongs to another organization").into()
         }
-        CommitError::Rejected { rejection: Rejection::RequirementChanged, .. } => {
-            OwnFeatureFailure::ChangedMeanwhile.into()
-        }
         CommitError::ScopeRepeated { index } => {
             Failure::field(format!("requests[{index}].name"), "is the same as an earlier one")
         }
         CommitError::BatchTooLarge => Failure::field("requests", error.to_string()),
-        CommitError::QueueFull => Failure::Overloaded,
-        CommitError::Store(error) => error.into(),
-        CommitError::Closed => Failure::StoreUnavailable,
+        error => error.into(),
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use feature_api::feature::v1::{ResolvedValue, Settings, ValueSource};
 use feature_auth::access::Caller;
-use feature_core::{Evaluation, Level, LevelOutcome, Record, Scope, State, Value, Visibility, evaluate};
+use feature_core::{Evaluation, Level, LevelOutcome, Record, Scope, Value, Visibility, evaluate};
 
 use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
-use crate::services::catalogue::{Feature, InForce, memory_bytes};
+use crate::services::catalogue::{Catalogues, Feature, InForce, memory_bytes};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Basis;
 
@@ -23,6 +23,7 @@ pub(super) struct View {
     inheritance: bool,
     /// Whether the caller sees features that are for servers only.
     by_role: bool,
+    catalogues: Arc<Catalogues>,
 }
 
 impl View {
@@ -54,7 +55,7 @@ impl View {
         };
         let by_role = caller.reads_by_role(scope, own_organization);
         let features = backend.catalogues.in_force(scope.instance(), basis)?;
-        Ok(Self { levels, features, inheritance, by_role })
+        Ok(Self { levels, features, inheritance, by_role, catalogues: Arc::clone(&backend.catalogues) })
     }
 
     /// The settings with the values of these features, or of all if there are none.
@@ -83,13 +84,14 @@ impl View {
         match (keys, self.inheritance) {
             ([], true) => {
                 let features = self.features.features();
-                let mut shown = features.into_values().filter(|feature| self.shows(feature) && !is_archived(feature));
+                let mut shown =
+                    features.into_values().filter(|feature| self.shows(feature) && feature.definition.is_in_use());
                 shown.try_for_each(|feature| add(feature))?;
             }
             // Most scopes set a few of very many features.
             ([], false) => {
                 let set = own.layer.iter().filter_map(|(key, _)| self.features.find(key.as_str()));
-                let mut shown = set.filter(|feature| self.shows(feature) && !is_archived(feature));
+                let mut shown = set.filter(|feature| self.shows(feature) && feature.definition.is_in_use());
                 shown.try_for_each(|feature| add(feature))?;
             }
             (keys, _) => {
@@ -109,7 +111,11 @@ impl View {
     pub(super) fn feature(&self, key: &str) -> Result<&Arc<Feature>, OwnFeatureFailure> {
         let feature = self.features.find(key).filter(|feature| self.shows(feature));
         let feature = feature.ok_or_else(|| OwnFeatureFailure::Unknown(key.chars().take(128).collect()))?;
-        if is_archived(feature) { Err(OwnFeatureFailure::NotRead(feature.key.to_string())) } else { Ok(feature) }
+        if feature.definition.is_in_use() {
+            Ok(feature)
+        } else {
+            Err(OwnFeatureFailure::NotRead(feature.key.to_string()))
+        }
     }
 
     /// The value of a feature, with inheritance.
@@ -130,8 +136,8 @@ impl View {
         };
         let counts = |(scope, _): &&(Scope, Record)| scope.level() >= feature.level();
         let entries: Vec<_> = self.levels.iter().filter(counts).map(entry).collect();
-        // Constraints only become looser, so every value that was valid once is valid.
-        evaluate(&feature.definition, &entries, |_| true, trace)
+        let is_valid = |value: &Value| feature.keeps(value, &self.catalogues.engines);
+        evaluate(&feature.definition, &entries, is_valid, trace)
     }
 
     fn own(&self) -> &(Scope, Record) {
@@ -142,10 +148,6 @@ impl View {
     fn shows(&self, feature: &Feature) -> bool {
         self.by_role || feature.definition.visibility == Visibility::Client
     }
-}
-
-pub(super) fn is_archived(feature: &Feature) -> bool {
-    feature.definition.state == State::Archived
 }
 
 /// A value as a message.

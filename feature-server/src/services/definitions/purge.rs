@@ -1,0 +1,118 @@
+//! Removes the values of deleted features when their time is over. What is removed is in the history.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use feature_api::definition as message;
+use feature_core::{FeatureKey, Layer, Level, Operation, Patch, Placement, Record, Requirement, Scope, Value, Write};
+use feature_store::{Selected, Selection, StoreError};
+use prost_types::Timestamp;
+use tokio::time::timeout;
+
+use crate::error::Failure;
+use crate::services::backend::Backend;
+
+/// Deletions are looked at this often, beside those that this server has just made.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+/// The most values of one batch.
+const BATCH: usize = 500;
+
+/// The actor of the removal in the history.
+const ACTOR: &str = "feature-server";
+
+/// A deleted feature whose time is over.
+struct Expired {
+    scope: Scope,
+    record: Record,
+}
+
+/// Removes what expires, as long as the server runs.
+pub async fn purge_expired(backend: Arc<Backend>) {
+    loop {
+        match expired(&backend).await {
+            Ok(expired) => {
+                for feature in expired {
+                    let scope = feature.scope.clone();
+                    match feature.purge(&backend).await {
+                        Ok(values) => tracing::info!(?scope, values, "the values of a deleted feature are removed"),
+                        Err(error) => tracing::warn!(?scope, %error, "the values of a deleted feature stay for now"),
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "deleted features cannot be looked at for now"),
+        }
+        // It makes no difference which of the two it was.
+        let _ = timeout(INTERVAL, backend.deleted.notified()).await;
+    }
+}
+
+/// The deleted features whose time is over.
+async fn expired(backend: &Arc<Backend>) -> Result<Vec<Expired>, Failure> {
+    let read = backend.readers.read(|store| {
+        let field = FeatureKey::from(message::EXPIRE_TIME);
+        store.select(Selection::DefinitionsWith(&field), None, usize::MAX)
+    });
+    let Selected { records, .. } = read.await??;
+    let now = SystemTime::now();
+    let is_over = |record: &Record| match record.layer.get(message::EXPIRE_TIME) {
+        Some(Value::Text(time)) => {
+            time.parse::<Timestamp>().is_ok_and(|time| SystemTime::try_from(time).is_ok_and(|time| time <= now))
+        }
+        _ => false,
+    };
+    let over = records.into_iter().filter(|(_, record)| is_over(record));
+    Ok(over.map(|(scope, record)| Expired { scope, record }).collect())
+}
+
+impl Expired {
+    /// Unsets all values, and then says in the definition that it has no more. Returns how many there were. When the
+    /// definition changes meanwhile, the rest stays.
+    async fn purge(self, backend: &Arc<Backend>) -> Result<usize, Failure> {
+        let Some(Value::Text(key)) = self.record.layer.get("key") else { return Ok(0) };
+        let feature = FeatureKey::from(key.as_str());
+        let patch = Patch::exact(&Layer::default(), std::slice::from_ref(&feature));
+        let mut values = 0;
+        for level in Level::ALL.into_iter().filter(|level| *level >= self.scope.level()) {
+            loop {
+                let (owner, feature) = (self.scope.instance().cloned(), feature.clone());
+                let read = backend.readers.read(move |store| {
+                    let selection = Selection::Settings { level, instance: owner.as_ref(), feature: Some(&feature) };
+                    Ok::<_, StoreError>(store.select(selection, None, BATCH)?.records)
+                });
+                let writes: Vec<_> =
+                    read.await??.into_iter().map(|(scope, _)| self.write(scope, patch.clone())).collect();
+                if writes.is_empty() {
+                    break;
+                }
+                values += writes.len();
+                backend.committer.commit_batch(writes).await.map_err(Failure::from)?;
+            }
+        }
+        let layer = &self.record.layer;
+        let last = if layer.get(message::ALLOW_REUSE) == Some(&Value::Flag(true)) {
+            let fields: Vec<_> = layer.iter().map(|(field, _)| field.clone()).collect();
+            Patch::exact(&Layer::default(), &fields)
+        } else {
+            Patch::exact(&Layer::default(), &[message::EXPIRE_TIME.into()])
+        };
+        let write = self.write(self.scope.clone(), last);
+        backend.committer.commit_batch(vec![write]).await.map_err(Failure::from)?;
+        Ok(values)
+    }
+
+    /// A write that happens only if the feature is still deleted.
+    fn write(&self, scope: Scope, patch: Patch) -> Write {
+        Write {
+            scope,
+            operation: Operation::Set(patch),
+            expected_sequence: None,
+            placement: Placement::Keep,
+            validate_only: false,
+            actor: ACTOR.to_owned(),
+            request_id: String::new(),
+            comment: format!("the feature was deleted, and its time is over: {}", self.scope.id().unwrap_or_default()),
+            requires: vec![Requirement { scope: self.scope.clone(), sequence: self.record.sequence }],
+        }
+    }
+}

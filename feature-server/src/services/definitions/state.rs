@@ -1,0 +1,131 @@
+//! The states of a definition: in use, deprecated, archived, deleted.
+
+use std::time::{Duration, SystemTime};
+
+use feature_api::definition as message;
+use feature_api::feature::v1::{ArchiveFeatureDefinitionRequest, DeleteFeatureDefinitionRequest, FeatureDefinition};
+use feature_core::{FeatureKey, Layer, Patch, State, Value};
+use prost_types::Timestamp;
+
+use super::change::Prepared;
+use super::{DefinitionService, find, named};
+use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::{Backend, Call};
+use crate::services::catalogue::{Feature, Owner};
+use crate::services::response_cache::Basis;
+
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+impl DefinitionService {
+    /// Deprecates, archives, and the reverse, and takes a deletion back. The requests of all of them have the same
+    /// fields.
+    pub(super) async fn change_state(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
+        let method = call.name().to_owned();
+        let request: ArchiveFeatureDefinitionRequest = call.request()?;
+        let (owner, key) = named(call.caller, "name", &request.name)?;
+        let prepare = move |backend: &Backend, basis: &mut Basis| {
+            let feature = find(backend, owner.as_ref(), &key, basis)?;
+            let patch = change_to(next_state(&method, &feature)?, []);
+            Ok(Prepared::of(owner.clone(), feature, patch))
+        };
+        self.commit(call, prepare, &request.etag, request.validate_only, request.comment).await
+    }
+
+    pub(super) async fn delete(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
+        let method = call.name().to_owned();
+        let request: DeleteFeatureDefinitionRequest = call.request()?;
+        let (owner, key) = named(call.caller, "name", &request.name)?;
+        let now = SystemTime::now();
+        let times =
+            [(message::DELETE_TIME, now), (message::EXPIRE_TIME, now + DAY * self.backend.limits.keep_deleted_days)];
+        let prepare = move |backend: &Backend, basis: &mut Basis| {
+            let feature = find(backend, owner.as_ref(), &key, basis)?;
+            let state = next_state(&method, &feature)?;
+            let reuse = request.allow_reuse.then_some((message::ALLOW_REUSE, Value::Flag(true)));
+            let times = times.map(|(field, time)| (field, Value::Text(Timestamp::from(time).to_string())));
+            let patch = if feature.definition.state == State::Deleted {
+                // It expires when the first deletion said.
+                Patch::exact(&Layer::default(), &[])
+            } else {
+                change_to(state, times.into_iter().chain(reuse))
+            };
+            Ok(Prepared::of(owner.clone(), feature, patch))
+        };
+        let deleted = self.commit(call, prepare, &request.etag, request.validate_only, request.comment).await?;
+        self.backend.deleted.notify_one();
+        Ok(deleted)
+    }
+}
+
+/// The patch that brings about a state, with further fields. The fields of a deletion go with it.
+fn change_to(state: State, fields: impl IntoIterator<Item = (&'static str, Value)>) -> Patch {
+    let stored = message::stored_state(state).map(|value| (message::STATE, value));
+    let set: Layer = stored.into_iter().chain(fields).map(|(field, value)| (field.into(), value)).collect();
+    let of_state = [message::STATE, message::DELETE_TIME, message::EXPIRE_TIME, message::ALLOW_REUSE];
+    let unset: Vec<FeatureKey> =
+        of_state.into_iter().filter(|field| set.get(field).is_none()).map(Into::into).collect();
+    Patch::exact(&set, &unset)
+}
+
+/// The state after a method.
+///
+/// # Errors
+/// [`OwnFeatureFailure`] where the method cannot be used.
+fn next_state(method: &str, feature: &Feature) -> Result<State, Failure> {
+    if feature.owner == Owner::BuiltIn {
+        return Err(Failure::field("name", "is a built-in feature, which has no states"));
+    }
+    let has_expired = feature.record.layer.get(message::EXPIRE_TIME).is_none();
+    let next = next(method, feature.definition.state, has_expired);
+    next.map_err(|failure| failure(feature.key.to_string()).into())
+}
+
+type Refused = fn(String) -> OwnFeatureFailure;
+
+fn next(method: &str, state: State, has_expired: bool) -> Result<State, Refused> {
+    let verb = method.trim_end_matches("FeatureDefinition");
+    Ok(match (verb, state) {
+        ("Delete", State::Archived | State::Deleted) => State::Deleted,
+        ("Delete", _) => return Err(OwnFeatureFailure::NotArchived),
+        ("Undelete", State::Deleted) if has_expired => return Err(OwnFeatureFailure::Expired),
+        ("Undelete", State::Deleted) => State::Archived,
+        ("Deprecate" | "Undeprecate" | "Archive" | "Unarchive", State::Deleted) => {
+            return Err(OwnFeatureFailure::Deleted);
+        }
+        ("Deprecate" | "Undeprecate", State::Archived) => return Err(OwnFeatureFailure::NotWritten),
+        ("Deprecate", _) => State::Deprecated,
+        ("Undeprecate", _) => State::Active,
+        ("Archive", _) => State::Archived,
+        ("Unarchive", State::Archived) => State::Active,
+        (_, state) => state,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_follow_each_other() {
+        use State::{Active, Archived, Deleted, Deprecated};
+        let table = [
+            // method, from active, deprecated, archived, deleted, and deleted long ago
+            ("Deprecate", "Deprecated Deprecated FEATURE_ARCHIVED FEATURE_DELETED FEATURE_DELETED"),
+            ("Undeprecate", "Active Active FEATURE_ARCHIVED FEATURE_DELETED FEATURE_DELETED"),
+            ("Archive", "Archived Archived Archived FEATURE_DELETED FEATURE_DELETED"),
+            ("Unarchive", "Active Deprecated Active FEATURE_DELETED FEATURE_DELETED"),
+            ("Delete", "FEATURE_NOT_ARCHIVED FEATURE_NOT_ARCHIVED Deleted Deleted Deleted"),
+            ("Undelete", "Active Deprecated Archived Archived FEATURE_EXPIRED"),
+        ];
+        let states = [(Active, true), (Deprecated, true), (Archived, true), (Deleted, false), (Deleted, true)];
+        for (method, expected) in table {
+            let next = states.map(|(state, has_expired)| {
+                match next(&format!("{method}FeatureDefinition"), state, has_expired) {
+                    Ok(state) => format!("{state:?}"),
+                    Err(failure) => failure(String::new()).code_and_reason().1.to_owned(),
+                }
+            });
+            assert_eq!(next.join(" "), expected, "{method}");
+        }
+    }
+}
