@@ -1,6 +1,7 @@
 //! Writes: the change that a caller requests for a scope, and the pure function that decides its outcome.
 
 use crate::event::{Event, EventKind, FeatureChange};
+use crate::feature::OwnKey;
 use crate::id::OrganizationId;
 use crate::patch::Patch;
 use crate::record::Record;
@@ -39,13 +40,18 @@ impl Placement {
     }
 }
 
-/// A record that a write was made for, such as the definition that its values were checked against.
+/// What a write was made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirement {
-    /// The scope of the record.
-    pub scope: Scope,
-    /// The sequence that the record must have.
-    pub sequence: u64,
+pub enum Requirement {
+    /// A record is still the same, such as the definition that values were checked against.
+    Unchanged {
+        /// The scope of the record.
+        scope: Scope,
+        /// The sequence that the record must have.
+        sequence: u64,
+    },
+    /// No instance has a definition of this key, which is in lower case.
+    DefinedByNoInstance(OwnKey),
 }
 
 /// A write that a caller requests.
@@ -67,7 +73,7 @@ pub struct Write {
     pub request_id: String,
     /// The caller's reason for the write; empty without one.
     pub comment: String,
-    /// The write is refused when one of these records has changed since it was made.
+    /// The write is refused when one of these does not hold any more.
     pub requires: Vec<Requirement>,
 }
 
@@ -85,7 +91,7 @@ pub enum Rejection {
     /// The user is recorded under an organization on which the caller has no rights.
     #[error("the user belongs to another organization")]
     OtherOrganization,
-    /// A record that the write requires has changed.
+    /// Something that the write requires does not hold any more.
     #[error("what the write was made for has changed")]
     RequirementChanged,
 }

@@ -33,6 +33,8 @@ pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
+#[cfg(test)]
+mod histories;
 mod page_token;
 pub mod reflection;
 mod resource;

@@ -53,6 +53,8 @@ pub struct Catalogues {
 struct Loaded {
     catalogue: Arc<Catalogue>,
     version: Version,
+    /// It has all definitions up to this revision.
+    revision: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -148,34 +150,56 @@ impl Catalogues {
             basis.add(Some(loaded.version));
             return Ok(loaded.catalogue);
         }
-        let earlier = self.loaded.get(&key).map(|loaded| loaded.catalogue).unwrap_or_default();
         let version = self.store.version_of_definitions(owner);
         basis.add(version);
-        let catalogue = self.load(owner, &earlier)?;
+        // Before the read: what comes later is read again by the next one.
+        let revision = self.store.revision();
+        let catalogue = match self.loaded.get(&key) {
+            Some(earlier) => self.refresh(owner, &earlier)?,
+            None => None,
+        };
+        let catalogue = Arc::new(catalogue.map_or_else(|| self.load(owner), Ok)?);
         // What is read during a write is not kept.
         if let Some(version) = version.filter(|version| self.store.is_current(*version)) {
-            self.loaded.insert(key, Loaded { catalogue: Arc::clone(&catalogue), version });
+            self.loaded.insert(key, Loaded { catalogue: Arc::clone(&catalogue), version, revision });
         }
         Ok(catalogue)
     }
 
-    /// `earlier`: its features are used again where they have not changed.
-    fn load(&self, owner: Option<&InstanceId>, earlier: &Catalogue) -> Result<Arc<Catalogue>, StoreError> {
-        let mut features = BTreeMap::new();
+    /// Reads all definitions of an owner.
+    fn load(&self, owner: Option<&InstanceId>) -> Result<Catalogue, StoreError> {
+        let mut catalogue = Catalogue::default();
         for (scope, record) in self.store.select(Selection::DefinitionsOf(owner), None, usize::MAX)?.records {
-            let Scope::Definition(_, key) = scope else { continue };
-            let key = key.key().as_str().to_owned();
-            let unchanged = earlier.features.get(&key).filter(|feature| feature.record.sequence == record.sequence);
-            match unchanged {
-                Some(feature) => drop(features.insert(key, Arc::clone(feature))),
-                None => match self.feature(owner, &key, &record) {
-                    Ok(Some(feature)) => drop(features.insert(key, Arc::new(feature))),
-                    Ok(None) => {}
-                    Err(problem) => tracing::warn!(key, %problem, "a definition is left out"),
-                },
+            if let Scope::Definition(_, key) = scope {
+                self.put(&mut catalogue, owner, &key, &record);
             }
         }
-        Ok(Arc::new(Catalogue { features }))
+        Ok(catalogue)
+    }
+
+    /// Reads the definitions that have changed since an earlier reading; `None` when it is not known which ones.
+    fn refresh(&self, owner: Option<&InstanceId>, earlier: &Loaded) -> Result<Option<Catalogue>, StoreError> {
+        let Some(changed) = self.store.definitions_changed(earlier.revision, owner) else { return Ok(None) };
+        let mut features = earlier.catalogue.features.clone();
+        for key in &changed {
+            features.remove(key.key().as_str());
+        }
+        let mut catalogue = Catalogue { features };
+        for key in changed {
+            let record = self.store.record(&scope(owner, &key))?;
+            self.put(&mut catalogue, owner, &key, &record);
+        }
+        Ok(Some(catalogue))
+    }
+
+    /// Adds a feature, if the record of its definition has one.
+    fn put(&self, catalogue: &mut Catalogue, owner: Option<&InstanceId>, key: &OwnKey, record: &Record) {
+        let key = key.key().as_str();
+        match self.feature(owner, key, record) {
+            Ok(Some(feature)) => drop(catalogue.features.insert(key.to_owned(), Arc::new(feature))),
+            Ok(None) => {}
+            Err(problem) => tracing::warn!(key, %problem, "a definition is left out"),
+        }
     }
 
     fn feature(

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use feature_api::schema::Schema;
-use feature_auth::access::{CallNames, Caller, Rule};
+use feature_auth::access::{AccessRules, CallNames, Caller, MethodRules, NamedCaller, Rule};
 use feature_auth::roles::Roles;
 use feature_auth::{AuthError, Grant, Identity, Principal};
 use feature_core::{InstanceId, OrganizationId, UserId};
@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Notify;
 
 use crate::config::settings::Settings;
+use crate::middleware::auth::rules;
 use crate::services::backend::Backend;
 use crate::services::catalogue::Catalogues;
 use crate::services::response_cache::Answers;
@@ -23,9 +24,12 @@ pub(crate) fn schema() -> Schema {
     Schema::new(feature_api::descriptor_pool()).unwrap()
 }
 
+/// The same, made once.
+static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(schema()));
+
 /// What services over this store share, with so many bytes for cached answers.
 pub(crate) fn backend(store: Arc<dyn FeatureStore>, cache_bytes: usize) -> Arc<Backend> {
-    let (schema, store) = (Arc::new(schema()), Versioned::new(store));
+    let (schema, store) = (Arc::clone(&SCHEMA), Versioned::new(store));
     Arc::new(Backend {
         readers: Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap()),
         committer: Arc::new(Committer::start(store.clone(), NonZeroUsize::MIN).unwrap()),
@@ -90,6 +94,14 @@ impl CallNames for Names<'_> {
 /// The caller of a method of instance `demo`, who names this organization.
 pub(crate) fn caller(who: Who, rule: Rule, organization: &str) -> Result<Caller, AuthError> {
     Caller::admit(who.principal(), Arc::new(rule), &Names(organization))
+}
+
+/// The caller of the method of `feature.v1` at this path, in instance `demo`.
+pub(crate) fn named_caller(who: Who, path: &str) -> NamedCaller {
+    static RULES: LazyLock<AccessRules> = LazyLock::new(|| rules::of(&SCHEMA, &Settings::default().server));
+    let rules = RULES.find(path).unwrap();
+    let Some(MethodRules::ByLevel(rules)) = rules else { panic!("{path} has no rule for each level") };
+    NamedCaller::admit(who.principal(), rules, &Names("")).unwrap()
 }
 
 /// Metadata in texts: `name: value` in each.

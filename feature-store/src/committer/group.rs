@@ -6,9 +6,11 @@ use std::collections::HashSet;
 use feature_core::{Details, Rejection, Requirement, Timestamp, Write, decide};
 
 use super::CommitError;
+use crate::error::StoreError;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use crate::store::fold::{BatchBuilder, check_values};
+use crate::store::selection::Selection;
 
 /// The most writes of a group, so that the first one does not wait for all the rest.
 const MAX_WRITES: usize = 1024;
@@ -50,8 +52,8 @@ impl<'a> Group<'a> {
         }
         let (next, mut events) = (self.events.next_revision(), Vec::with_capacity(writes.len()));
         for (index, write) in writes.iter().enumerate() {
-            for Requirement { scope, sequence } in &write.requires {
-                if self.events.record(scope)?.sequence != *sequence {
+            for requirement in &write.requires {
+                if !self.holds(requirement)? {
                     return Err(CommitError::Rejected { index, rejection: Rejection::RequirementChanged });
                 }
             }
@@ -71,6 +73,17 @@ impl<'a> Group<'a> {
             Ok(record.details(&write.scope, write.placement.organization()))
         };
         writes.iter().map(details).collect()
+    }
+
+    /// Whether a requirement holds after the events so far.
+    fn holds(&mut self, requirement: &Requirement) -> Result<bool, StoreError> {
+        Ok(match requirement {
+            Requirement::Unchanged { scope, sequence } => self.events.record(scope)?.sequence == *sequence,
+            Requirement::DefinedByNoInstance(key) => {
+                let defined = self.events.select(Selection::DefinitionsNamed(key))?;
+                defined.records.iter().all(|(scope, _)| scope.instance().is_none())
+            }
+        })
     }
 
     /// How many writes it has, refused ones included.

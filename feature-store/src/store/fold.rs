@@ -10,6 +10,7 @@ use feature_core::{Event, FeatureKey, Record, Scope, Value};
 use super::FeatureStore;
 use super::batch::Batch;
 use super::limits::{COMMENT_MAX_BYTES, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+use super::selection::{Selected, Selection};
 use crate::error::StoreError;
 use crate::format::encoding::{NotUnderstood, decode_record, encode_record, value_bytes};
 
@@ -55,6 +56,17 @@ impl<'a> BatchBuilder<'a> {
     /// [`StoreError`] when the store cannot read it.
     pub(crate) fn record(&mut self, scope: &Scope) -> Result<&Record, StoreError> {
         Ok(&self.folded(scope)?.record)
+    }
+
+    /// All records of a selection after the events so far.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot read one.
+    pub(crate) fn select(&self, selection: Selection<'_>) -> Result<Selected, StoreError> {
+        let mut selected = self.store.select(selection, None, usize::MAX)?;
+        let changed = self.records.iter().filter(|(scope, folded)| folded.changed && selection.covers(scope));
+        selected.update(selection, changed.map(|(scope, folded)| (scope, folded.record.clone())));
+        Ok(selected)
     }
 
     /// Adds all of these events. After an error the batch is as before.

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use feature_core::{InstanceId, Record, Scope};
+use feature_core::{InstanceId, OwnKey, Record, Scope};
 
 use crate::error::StoreError;
 use crate::store::batch::Batch;
@@ -91,6 +91,16 @@ impl Versioned {
         }
         selected.update(selection, earlier.into_iter());
         Ok(Some(selected))
+    }
+
+    /// The definitions of an owner that may have changed after a revision; `None` when it is too long ago.
+    pub fn definitions_changed(&self, after: u64, owner: Option<&InstanceId>) -> Option<BTreeSet<OwnKey>> {
+        let events = self.recent().after(after)?;
+        let of_owner = events.newest_first().into_keys().filter_map(|scope| match scope {
+            Scope::Definition(of, key) if of.as_ref() == owner => Some(key.clone()),
+            _ => None,
+        });
+        Some(of_owner.collect())
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentEvents> {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use feature_core::{OwnKey, Rejection, Requirement, Scope, Timestamp, Value, Write};
+use feature_core::{InstanceId, OwnKey, Rejection, Requirement, Scope, Timestamp, Value, Write};
 
 use super::fixtures::write;
 use crate::committer::reply::NoEventLoops;
@@ -14,7 +14,10 @@ use crate::{CommitError, Committer, GroupCommit, MemoryStore};
 fn a_write_whose_requirement_has_changed_is_refused_also_within_a_group() {
     let (committer, mut worker) = committer();
     let definition = |key| Scope::Definition(None, OwnKey::new(key).unwrap());
-    let require = |key, sequence| vec![Requirement { scope: definition(key), sequence }];
+    let require = |key, sequence| vec![Requirement::Unchanged { scope: definition(key), sequence }];
+    let of_an_instance = |key| Scope::Definition(InstanceId::new("a").ok(), OwnKey::new(key).unwrap());
+    let undefined = |key| vec![Requirement::DefinedByNoInstance(OwnKey::new(key).unwrap())];
+    let on = || Some(Value::Flag(true));
     let flag = |key, requires| Write { requires, ..write(&Scope::System, key, Some(Value::Flag(true))) };
     // (the writes of a group, the last of which has this outcome)
     let table = [
@@ -23,6 +26,10 @@ fn a_write_whose_requirement_has_changed_is_refused_also_within_a_group() {
         (vec![write(&definition("x"), "a", Some(Value::Flag(true))), flag("b", require("x", 0))], false),
         (vec![flag("b", require("x", 1))], true),
         (vec![write(&definition("x"), "a", None), flag("c", [require("never", 0), require("x", 2)].concat())], true),
+        (vec![write(&definition("y"), "a", on()), flag("d", undefined("y"))], true),
+        (vec![write(&of_an_instance("y"), "a", on()), flag("e", undefined("y"))], false),
+        (vec![flag("e", undefined("y"))], false),
+        (vec![write(&of_an_instance("y"), "a", None), flag("e", undefined("y"))], true),
     ];
     for (writes, accepted) in table {
         let replies: Vec<_> = writes.into_iter().map(|write| committer.send(vec![write]).unwrap()).collect();

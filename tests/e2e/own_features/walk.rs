@@ -70,9 +70,8 @@ fn the_javascript_client_of_the_document_reads_a_feature() {
 fn the_walk_of_the_document_works_as_pasted() {
     let server = Server::new();
     let blocks = document(&server, DOCUMENT, "sh");
-    let [walk, grpcurl] = &blocks[..] else { panic!("the document has two blocks of calls") };
-    // The second block goes on with the token of the first one.
-    let answers = run(&mut pasted(&server, &format!("{walk}\n{grpcurl}")));
+    // Each block goes on with the token of the first one.
+    let answers = run(&mut pasted(&server, &blocks.join("\n")));
     let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Json>();
     let answers: Vec<_> = answers.collect::<Result<_, _>>().expect("curl prints JSON");
     let table = [
@@ -86,9 +85,14 @@ fn the_walk_of_the_document_works_as_pasted() {
         ("/withoutThisLevel", json!({"value": true, "source": "VALUE_SOURCE_INSTANCE"})),
         ("/name", json!("instances/demo/features/limits.seats")),
         ("/details/1/fieldViolations/0/field", json!("set.limits.seats")),
+        ("/overrides/1/value", json!(false)),
         ("/state", json!("STATE_ARCHIVED")),
         ("/state", json!("STATE_ACTIVE")),
+        ("/state", json!("STATE_ARCHIVED")),
+        ("/state", json!("STATE_DELETED")),
         ("/values/checkout.new_ui", json!({"value": false, "source": "VALUE_SOURCE_USER"})),
+        ("/scopes/0/settings", json!("instances/demo/users/ann/settings")),
+        ("/overrides/0/settings", json!("instances/demo/users/ann/settings")),
     ];
     assert_eq!(answers.len(), table.len(), "{answers:#?}");
     for (answer, (pointer, expected)) in answers.iter().zip(table) {

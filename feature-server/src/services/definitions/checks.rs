@@ -53,14 +53,14 @@ pub(super) fn check_free(
         }
         let scope = catalogue::scope(None, key);
         let sequence = backend.record(&scope, basis)?.sequence;
-        return Ok(vec![Requirement { scope, sequence }]);
+        return Ok(vec![Requirement::Unchanged { scope, sequence }]);
     }
     let key = key.folded();
     let Selected { records, next_after } =
         backend.store.select(Selection::DefinitionsNamed(&key), None, NAMED_INSTANCES_MAX)?;
     let named: Vec<_> = records.iter().filter_map(|(scope, _)| scope.instance()).map(InstanceId::as_str).collect();
     if named.is_empty() {
-        return Ok(Vec::new());
+        return Ok(vec![Requirement::DefinedByNoInstance(key)]);
     }
     let more = if next_after.is_some() { ", and perhaps more" } else { "" };
     Err(taken(format!("these instances: {}{more}", named.join(", "))))

@@ -112,7 +112,7 @@ impl Expired {
             actor: ACTOR.to_owned(),
             request_id: String::new(),
             comment: format!("the feature was deleted, and its time is over: {}", self.scope.id().unwrap_or_default()),
-            requires: vec![Requirement { scope: self.scope.clone(), sequence: self.record.sequence }],
+            requires: vec![Requirement::Unchanged { scope: self.scope.clone(), sequence: self.record.sequence }],
         }
     }
 }

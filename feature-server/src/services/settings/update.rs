@@ -195,7 +195,7 @@ impl Change {
             let others = record.layer.iter().map(|(key, _)| key).filter(|key| !set.contains_key(*key));
             unset.extend(others.filter(is_replaced).cloned());
             // What is set until then has to be unset, too.
-            requires.push(Requirement { scope: scope.clone(), sequence: record.sequence });
+            requires.push(Requirement::Unchanged { scope: scope.clone(), sequence: record.sequence });
         } else if set.is_empty() && unset.is_empty() {
             return Err(Failure::field(format!("{path}set"), "there is nothing to set, and nothing to unset"));
         }
@@ -222,7 +222,7 @@ impl Change {
 /// That the definition of a feature has not changed. A built-in one never does.
 fn requirement(feature: &Feature) -> Option<Requirement> {
     let scope = feature.scope().filter(|_| feature.owner != Owner::BuiltIn)?;
-    Some(Requirement { scope, sequence: feature.record.sequence })
+    Some(Requirement::Unchanged { scope, sequence: feature.record.sequence })
 }
 
 fn warning(feature: &Feature) -> Option<Warning> {
