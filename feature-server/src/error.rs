@@ -8,7 +8,6 @@ use std::time::Duration;
 use feature_api::request::RequestError;
 use feature_auth::AuthError;
 use feature_core::{PatchError, Rejection};
-use feature_store::{CommitError, ReadError, StoreError};
 use grpc_transcoding::Error;
 use grpc_transcoding::error::client_text::cut;
 use tonic::{Code, Status};
@@ -20,6 +19,7 @@ pub use self::library::complete;
 pub use self::own_features::OwnFeatureFailure;
 
 mod library;
+mod of_store;
 mod own_features;
 
 /// The `domain` of every `google.rpc.ErrorInfo`.
@@ -252,41 +252,6 @@ impl From<AuthError> for Failure {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         Failure::field("host", error.to_string())
-    }
-}
-
-/// What a store says is for the log: it names files of the operator's.
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
-        match error {
-            StoreError::OutcomeUnknown { .. } => Failure::OutcomeUnknown,
-            _ => Failure::StoreUnavailable,
-        }
-    }
-}
-
-/// A service looks at the rejections that it expects, and at batches that it lets callers make.
-impl From<CommitError> for Failure {
-    fn from(error: CommitError) -> Self {
-        match error {
-            CommitError::Rejected { .. } => OwnFeatureFailure::ChangedMeanwhile.into(),
-            CommitError::QueueFull => Failure::Overloaded,
-            CommitError::Store(error) => error.into(),
-            // Closed or ended by a defect: the store cannot be written any more in both cases.
-            CommitError::Closed => Failure::StoreUnavailable,
-            CommitError::ScopeRepeated { .. } | CommitError::BatchTooLarge => Failure::Internal,
-        }
-    }
-}
-
-/// The panic itself is in the log already.
-impl From<ReadError> for Failure {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::QueueFull => Failure::Overloaded,
-            ReadError::Panicked => Failure::StoreUnavailable,
-        }
     }
 }
 

@@ -33,8 +33,6 @@ pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
-#[cfg(test)]
-mod histories;
 mod page_token;
 pub mod reflection;
 mod resource;

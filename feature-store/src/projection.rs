@@ -6,12 +6,12 @@ mod check;
 mod comparison;
 mod guarded_open;
 mod index;
+mod select;
 pub(crate) mod source;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::ops::Bound;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -26,7 +26,6 @@ use crate::engine::{Chain, Position};
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::format::encoding::{decode_record, encode_record};
-use crate::format::scope_key;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use crate::store::selection::{Selected, Selection};
@@ -174,28 +173,6 @@ impl Projection {
     pub(crate) fn damage(&self, scope: &Scope) {
         self.tree.insert(record_key(scope), &[FORMAT; VALUE_HEADER]).expect("sled works");
     }
-
-    /// The records of a selection that stand under a name in the index.
-    fn select_named(
-        &self,
-        selection: Selection<'_>,
-        name: &str,
-        after: Option<&Scope>,
-        limit: usize,
-    ) -> Result<Selected, StoreError> {
-        let (beginning, after) = (scope_key::prefix(selection), after.map(scope_key::encode));
-        let keys = index::scopes(&self.tree, name, &beginning, after.as_deref(), limit)?;
-        let scopes: Vec<_> = keys.iter().filter_map(|key| scope_key::decode(key)).collect();
-        let next_after = (keys.len() == limit).then(|| scopes.last().cloned()).flatten();
-        let mut records = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            let record = self.record(&scope)?;
-            if selection.includes(&scope, &record) {
-                records.push((scope, record));
-            }
-        }
-        Ok(Selected { records, next_after })
-    }
 }
 
 impl FeatureStore for Projection {
@@ -206,31 +183,10 @@ impl FeatureStore for Projection {
     }
 
     fn select(&self, selection: Selection<'_>, after: Option<&Scope>, limit: usize) -> Result<Selected, StoreError> {
-        if let Some(name) = index::name_of(selection) {
-            return self.select_named(selection, &name, after, limit);
+        match index::name_of(selection) {
+            Some(name) => self.select_named(selection, &name, after, limit),
+            None => self.select_in_order(selection, after, limit),
         }
-        let prefix = [vec![RECORD], scope_key::prefix(selection)].concat();
-        let from = after.map_or(Bound::Included(prefix.clone()), |after| Bound::Excluded(record_key(after)));
-        let mut selected = Selected::default();
-        for (index, stored) in self.tree.range((from, Bound::Unbounded)).enumerate() {
-            let (key, value) = stored.map_err(failed)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
-            let Some(scope) = scope_key::decode(&key[1..]) else { continue };
-            let record = open_record(&scope, &key, &value)?;
-            let is_last = index + 1 == limit;
-            if is_last {
-                selected.next_after = Some(scope.clone());
-            }
-            if selection.includes(&scope, &record) {
-                selected.records.push((scope, record));
-            }
-            if is_last {
-                break;
-            }
-        }
-        Ok(selected)
     }
 
     fn revision(&self) -> u64 {

@@ -10,7 +10,6 @@ mod group;
 mod model;
 mod once;
 mod readers;
-mod selection;
 pub(crate) mod simulation;
 mod transfer;
 mod versioned;

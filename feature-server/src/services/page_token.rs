@@ -1,5 +1,5 @@
-//! Page tokens (AIP-158): where the next page begins, of which request, and of which state of what is listed. So all pages
-//! of a list together show one state.
+//! Page tokens (AIP-158): where the next page begins, of which request, and of which state of what is listed. So all
+//! pages of a list together show one state.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

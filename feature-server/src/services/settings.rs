@@ -4,6 +4,8 @@
 //! come from the catalogue, and that values are JSON.
 
 mod explain;
+#[cfg(test)]
+mod histories;
 mod lists;
 mod update;
 mod view;

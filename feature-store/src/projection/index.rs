@@ -1,8 +1,8 @@
 //! The index by features: which scopes set a feature. It is made of the records, so it can be thrown away with them.
 //!
-//! The scopes of a feature stand in blocks, in the order of their stored forms. A start reads all entries of sled, and
-//! sled has a page for about a dozen of them: with an entry for each scope, the index would take as long to check as the
-//! records.
+//! The scopes of a feature stand in blocks, in the order of their stored forms. A start reads all entries of sled,
+//! which has a page for about a dozen of them: with an entry for each scope, the index would take as long to check as
+//! the records.
 
 use std::collections::BTreeMap;
 
@@ -87,7 +87,7 @@ impl IndexChanges {
     }
 }
 
-/// The part of a feature's scopes that a block has, or that there is no block for yet.
+/// The part of a feature's scopes that a block has, or that has no block yet.
 struct Place {
     block: Option<(IVec, IVec)>,
     /// The key of the next block.
@@ -175,8 +175,8 @@ pub(super) fn entries(tree: &sled::Db) -> impl Iterator<Item = Result<Vec<(Strin
     })
 }
 
-/// The names under which a record stands in the index: the features that it sets. A definition stands under its key, and
-/// under its fields.
+/// The names under which a record stands in the index: the features that it sets. A definition stands under its key
+/// and its fields.
 pub(super) fn names(scope: &[u8], record: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let keys = keys_of_record(record)?;
     Ok(match scope_key::key_of_definition(scope) {

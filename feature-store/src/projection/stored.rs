@@ -1,7 +1,8 @@
 //! The stored form of a projection.
 //!
-//! One tree. The record of a scope is under `r` and the scope's key; a block of the index by features is under `x`, the
-//! feature's key, NUL, and the key of the first scope; `m` has the revision up to which the history is applied. A value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
+//! One tree. The record of a scope is under `r` and the scope's key; a block of the index by features is under `x`,
+//! the feature's key, NUL, and the key of the first scope; `m` has the revision up to which the history is applied. A
+//! value is a format byte, a CRC-32C of key, format and body, and the body. `m` also has the sum of the
 //! checksums of all records and blocks: sled can lose a page without noticing, and then the sum differs.
 
 use feature_core::Scope;

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::JournalStore;
+use crate::format::scope_key;
 use crate::store::limits::{SIZES, SMALL_CACHE_BYTES};
 use crate::tests::fixtures::{append, history, users};
 

@@ -1,5 +1,7 @@
 //! The conformance suite: what the contract promises, run against every store. A new store is one more row.
 
+pub(super) mod selection;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 pub use bare::bare;
 pub use etcd::Etcd;
-pub use feature::{Data, Feature, shows};
+pub use feature::{BATCH, Data, Feature, shows};
 pub use frame::{framed, message};
 pub use postgres::{Postgres, Standby};
 

@@ -1,6 +1,7 @@
 //! The goals, one after the other, each with its baseline.
 
 mod fleet;
+mod own_features;
 mod reads;
 mod scale;
 mod writes;
@@ -36,6 +37,8 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(reads::during_writes(plan).await?);
     rows.extend(writes::against_etcd(plan).await?);
     rows.extend(scale::many_users(plan).await?);
+    rows.extend(own_features::reads(plan).await?);
+    rows.extend(own_features::start(plan).await?);
     Ok(rows)
 }
 

@@ -34,7 +34,7 @@ async fn a_deleted_feature_comes_back_with_its_values_until_it_expires() {
         (iam, &delete, json!({"name": X, "etag": "\"1\""}), Err(refusal(tonic::Code::Aborted, "ETAG_MISMATCH", &[]))),
         (iam, &delete, json!({"name": X, "validateOnly": true}), Ok(json!({"state": "STATE_DELETED"}))),
         (iam, GET_DEFINITION, named(X), Ok(json!({"state": "STATE_ARCHIVED"}))),
-        (iam, &delete, json!({"name": X, "comment": "nobody needs it"}), Ok(json!({"state": "STATE_DELETED"}))),
+        (iam, &delete, json!({"name": X, "comment": "out of use"}), Ok(json!({"state": "STATE_DELETED"}))),
         (iam, &delete, named(X), Ok(json!({"state": "STATE_DELETED"}))),
         (iam, GET_DEFINITION, named(X), Ok(json!({"state": "STATE_DELETED", "defaultValue": false}))),
         (iam, LIST, json!({"parent": "instances/demo"}), Ok(json!({"featureDefinitions": null}))),

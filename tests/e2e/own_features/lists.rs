@@ -161,7 +161,8 @@ async fn lists_need_a_role_that_reads_every_scope_in_question() {
     let raw = Raw::new(&server).await;
     #[rustfmt::skip]
     let table = [
-        // credential                                              the instance: all levels, organizations, users; the system: all, system
+        // credential                                              instance: all, organizations, users | system: all,
+        //                                                         only the system's own level
         ("--instance demo",                                        [false, false, false, false, false]),
         ("--instance demo --organization acme --user ann",         [false, false, false, false, false]),
         ("--role ORG_OWNER --instance demo --organization acme",   [false, false, false, false, false]),

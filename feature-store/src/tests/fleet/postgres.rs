@@ -19,9 +19,9 @@ use tokio::runtime::Builder;
 use uuid::Uuid;
 
 use crate::engine::{Append, Engine, Outcome, Position};
+use crate::tests::conformance::selection;
 use crate::tests::conformance::{self, ANOTHER};
 use crate::tests::fixtures::{event, history, records, scopes, write};
-use crate::tests::selection;
 use crate::{Batch, Committer, FeatureStore, Replica, StoreError};
 use cluster::Cluster;
 

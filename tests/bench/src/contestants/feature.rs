@@ -2,6 +2,7 @@
 
 mod calls;
 mod everything;
+mod own;
 
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,7 @@ use super::built;
 use crate::process::Process;
 
 pub use calls::shows;
+pub use own::BATCH;
 
 /// One identity makes all calls, more at once than the default limit allows. Several servers run at once, so each
 /// serves its metrics on a port of its own.

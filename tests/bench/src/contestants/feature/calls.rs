@@ -107,12 +107,12 @@ impl Feature {
     }
 
     /// A call that compares every answer with the first one.
-    async fn constant(&self, request: Request<Bytes>) -> Result<Call> {
+    pub(super) async fn constant(&self, request: Request<Bytes>) -> Result<Call> {
         let answer = Client::connect(&self.process.address).await?.answer(request.clone()).await?;
         Ok(Call::constant(request, answer))
     }
 
-    fn tenant(&self, instance: &str, organization: &str) -> Tenant {
+    pub(super) fn tenant(&self, instance: &str, organization: &str) -> Tenant {
         Tenant { bearer: self.data.token.clone(), instance: id(instance), organization: id(organization) }
     }
 
@@ -130,7 +130,7 @@ impl Feature {
 }
 
 /// The credential, instance and organization of a call.
-struct Tenant {
+pub(super) struct Tenant {
     bearer: HeaderValue,
     instance: HeaderValue,
     organization: HeaderValue,
@@ -139,6 +139,11 @@ struct Tenant {
 impl Tenant {
     fn request(&self, method: &str, message: &impl Message) -> Request<Bytes> {
         self.sign(request(&format!("{SERVICE}/{method}"), &message.encode_to_vec()))
+    }
+
+    /// A request to a method of another service.
+    pub(super) fn request_to(&self, path: &str, message: &impl Message) -> Request<Bytes> {
+        self.sign(request(path, &message.encode_to_vec()))
     }
 
     fn sign(&self, mut request: Request<Bytes>) -> Request<Bytes> {

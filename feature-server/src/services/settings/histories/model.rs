@@ -20,6 +20,14 @@ pub(super) const SCOPES: [&str; 5] = [
 
 const LEVELS: [Level; 5] = [Level::System, Level::Instance, Level::Organization, Level::Organization, Level::User];
 
+const SOURCES: [&str; 5] = [
+    "VALUE_SOURCE_SYSTEM",
+    "VALUE_SOURCE_INSTANCE",
+    "VALUE_SOURCE_ORGANIZATION",
+    "VALUE_SOURCE_ORGANIZATION",
+    "VALUE_SOURCE_USER",
+];
+
 /// What a feature is in a scope.
 #[derive(Debug, PartialEq)]
 pub(super) struct Shown {
@@ -49,8 +57,11 @@ struct Definition {
 #[derive(Debug, Default)]
 pub(super) struct Model {
     definitions: BTreeMap<String, Definition>,
-    values: BTreeMap<(usize, String), i64>,
+    values: Values,
 }
+
+/// By the place of the scope and the key.
+type Values = BTreeMap<(usize, String), i64>;
 
 type Outcome = Result<(), String>;
 
@@ -63,7 +74,7 @@ impl Model {
         match change {
             Change::Create { parent, key, default, minimum } => self.create(parent, key, *default, *minimum),
             Change::Default { name, default } => {
-                let definition = self.to_update(name)?;
+                let definition = self.updatable(name)?;
                 if definition.minimum.is_some_and(|minimum| *default < minimum) {
                     return refused("FIELD_INVALID");
                 }
@@ -72,7 +83,7 @@ impl Model {
             }
             Change::Minimum { name, minimum, violations } => self.set_minimum(name, *minimum, *violations),
             Change::Levels { name, levels } => {
-                let definition = self.to_update(name)?;
+                let definition = self.updatable(name)?;
                 if !definition.of_system && levels.contains(&Level::System) {
                     return refused("FIELD_INVALID");
                 }
@@ -103,7 +114,6 @@ impl Model {
     }
 
     fn create(&mut self, parent: &str, key: &str, default: i64, minimum: Option<i64>) -> Outcome {
-        // The key is looked at before the definition as a whole.
         if self.definitions.contains_key(&key.to_lowercase()) {
             return refused("FEATURE_EXISTS");
         }
@@ -117,7 +127,7 @@ impl Model {
     }
 
     fn set_minimum(&mut self, name: &str, minimum: Option<i64>, violations: Violations) -> Outcome {
-        let definition = self.to_update(name)?;
+        let definition = self.updatable(name)?;
         if minimum.is_some_and(|minimum| definition.default < minimum) {
             return refused("FIELD_INVALID");
         }
@@ -137,8 +147,7 @@ impl Model {
 
     fn set(&mut self, scope: usize, set: &[(&str, i64)], unset: &[&str], replace_all: bool) -> Outcome {
         // A map has each key once, and the last value of it.
-        let set: BTreeMap<_, _> = set.iter().copied().collect();
-        let set: Vec<_> = set.into_iter().collect();
+        let set: Vec<_> = set.iter().copied().collect::<BTreeMap<_, _>>().into_iter().collect();
         let mut values = self.checked(scope, &set);
         for key in unset {
             let is_set = set.iter().any(|(other, _)| other.eq_ignore_ascii_case(key));
@@ -164,7 +173,7 @@ impl Model {
     }
 
     /// The values to set, if all of them may be set.
-    fn checked(&self, scope: usize, set: &[(&str, i64)]) -> Result<Vec<((usize, String), i64)>, String> {
+    fn checked(&self, scope: usize, set: &[(&str, i64)]) -> Result<Values, String> {
         let mut values = BTreeMap::new();
         let mut is_invalid = false;
         for (key, value) in set {
@@ -178,7 +187,7 @@ impl Model {
             let is_again = values.insert((scope, key.to_lowercase()), *value).is_some();
             is_invalid |= is_again || !definition.lets(scope) || !definition.keeps(*value);
         }
-        if is_invalid { refused("FIELD_INVALID") } else { Ok(values.into_iter().collect()) }
+        if is_invalid { refused("FIELD_INVALID") } else { Ok(values) }
     }
 
     /// The definition of a key that is in force in a scope.
@@ -195,7 +204,7 @@ impl Model {
         }
     }
 
-    fn to_update(&mut self, name: &str) -> Result<&mut Definition, String> {
+    fn updatable(&mut self, name: &str) -> Result<&mut Definition, String> {
         let definition = self.named(name)?;
         if definition.state == State::Deleted { refused("FEATURE_DELETED") } else { Ok(definition) }
     }
@@ -220,8 +229,7 @@ impl Model {
                 shown.outcomes.push("OUTCOME_UNSET");
                 continue;
             };
-            let source = ["SYSTEM", "INSTANCE", "ORGANIZATION", "ORGANIZATION", "USER"][at];
-            let found = (value, source_of(source));
+            let found = (value, SOURCES[at]);
             shown.outcomes.push(if !definition.lets(at) {
                 "OUTCOME_NOT_ALLOWED"
             } else if !definition.keeps(value) {
@@ -236,7 +244,7 @@ impl Model {
                 shown.value = Some(found);
             }
         }
-        let default = (definition.default, source_of("DEFAULT"));
+        let default = (definition.default, "VALUE_SOURCE_DEFAULT");
         shown.value.get_or_insert(default);
         shown.without.get_or_insert(default);
         Ok(shown)
@@ -272,16 +280,6 @@ impl Definition {
 
 fn key_of(name: &str) -> String {
     name.rsplit('/').next().unwrap_or_default().to_lowercase()
-}
-
-fn source_of(level: &str) -> &'static str {
-    match level {
-        "SYSTEM" => "VALUE_SOURCE_SYSTEM",
-        "INSTANCE" => "VALUE_SOURCE_INSTANCE",
-        "ORGANIZATION" => "VALUE_SOURCE_ORGANIZATION",
-        "USER" => "VALUE_SOURCE_USER",
-        _ => "VALUE_SOURCE_DEFAULT",
-    }
 }
 
 fn next(verb: &str, state: State) -> Result<State, String> {

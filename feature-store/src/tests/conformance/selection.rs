@@ -1,5 +1,5 @@
 //! Tests of selections: every store finds the same records as a search through all of them, page by page, and
-//! [`Versioned`] shows them as they were, whatever is written between two pages.
+//! [`Versioned`] shows them as they were, while others are written between two pages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use feature_core::{
     FeatureKey, InstanceId, Level, OrganizationId, OwnKey, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
-use super::conformance::every_store;
-use super::fixtures::{append, scopes, write};
+use super::every_store;
 use crate::store::limits::SIZES;
+use crate::tests::fixtures::{append, history, scopes, write};
 use crate::{FeatureStore, JournalStore, MemoryStore, Selected, Selection, Versioned};
 
 type Records = BTreeMap<Scope, Record>;
@@ -95,7 +95,7 @@ fn check(records: &Records, page: impl Fn(Selection<'_>, Option<&Scope>) -> Sele
 }
 
 #[test]
-pub(super) fn every_selection_has_the_records_that_it_includes_in_pages_of_any_size() {
+pub(crate) fn every_selection_has_the_records_that_it_includes_in_pages_of_any_size() {
     every_store(|store| has_every_record(&*store, &scopes(), [1_000, 2, 1]));
 }
 
@@ -162,8 +162,8 @@ fn a_write_that_fails_leaves_no_event_behind() {
     commit(&*store, &mut records, &writes);
     let revision = store.revision();
     let other = MemoryStore::default();
-    append(&other, &super::fixtures::history([1])).unwrap();
-    let stray = crate::Batch::fold(&other, super::fixtures::history([2])).unwrap();
+    append(&other, &history([1])).unwrap();
+    let stray = crate::Batch::fold(&other, history([2])).unwrap();
     store.append(&stray).unwrap_err();
     let before = records.clone();
     let writes = random_writes(&mut rng, &many_scopes(), 100);

@@ -235,8 +235,8 @@ proptest! {
                 prop_assert_eq!(services.change(change).await, model.change(change), "{:?}", change);
             }
             for key in KEYS {
-                for scope in 0..SCOPES.len() {
-                    prop_assert_eq!(services.shown(scope, key).await, model.shown(scope, key), "{} {}", SCOPES[scope], key);
+                for (scope, name) in SCOPES.into_iter().enumerate() {
+                    prop_assert_eq!(services.shown(scope, key).await, model.shown(scope, key),  "{} {}", name, key);
                 }
                 for parent in ["", "instances/demo/"] {
                     let overrides = services.overrides(format!("{parent}features/{key}")).await;
