@@ -93,6 +93,9 @@ async fn values_are_removed_when_a_deleted_feature_expires_and_the_key_stays_res
         raw.call(BATCH_UPDATE, json!({"requests": requests}), iam).await.unwrap();
     }
     raw.call(UPDATE, change("", json!({"set": {"x": true, "y": true, "z": true}})), iam).await.unwrap();
+    // Now the values are on the disk, and what removes them is not there at once.
+    server = server.stop().serve();
+    raw = Raw::new(&server).await;
     for (key, allow_reuse) in [("x", false), ("y", true)] {
         let name = format!("instances/demo/features/{key}");
         raw.call(&state("Archive"), named(&name), iam).await.unwrap();

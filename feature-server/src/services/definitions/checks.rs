@@ -56,13 +56,13 @@ pub(super) fn check_free(
         return Ok(vec![Requirement::Unchanged { scope, sequence }]);
     }
     let key = key.folded();
-    let Selected { records, next_after } =
-        backend.store.select(Selection::DefinitionsNamed(&key), None, NAMED_INSTANCES_MAX)?;
-    let named: Vec<_> = records.iter().filter_map(|(scope, _)| scope.instance()).map(InstanceId::as_str).collect();
+    let Selected { records, .. } = backend.store.select(Selection::DefinitionsNamed(&key), None, usize::MAX)?;
+    let instances: Vec<_> = records.iter().filter_map(|(scope, _)| scope.instance()).map(InstanceId::as_str).collect();
+    let named = &instances[..instances.len().min(NAMED_INSTANCES_MAX)];
     if named.is_empty() {
         return Ok(vec![Requirement::DefinedByNoInstance(key)]);
     }
-    let more = if next_after.is_some() { ", and perhaps more" } else { "" };
+    let more = if named.len() < instances.len() { ", and more" } else { "" };
     Err(taken(format!("these instances: {}{more}", named.join(", "))))
 }
 

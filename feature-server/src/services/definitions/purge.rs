@@ -5,18 +5,19 @@ use std::time::{Duration, SystemTime};
 
 use feature_api::definition as message;
 use feature_core::{FeatureKey, Layer, Level, Operation, Patch, Placement, Record, Requirement, Scope, Value, Write};
-use feature_store::{Selected, Selection, StoreError};
+use feature_store::{Selected, Selection, check_value};
 use prost_types::Timestamp;
 use tokio::time::timeout;
 
-use crate::error::Failure;
+use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 
 /// Deletions are looked at this often, beside those that this server has just made.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// The most values of one batch.
+/// The most values of one batch, and their bytes, far below what a batch may have.
 const BATCH: usize = 500;
+const BATCH_BYTES: usize = 1024 * 1024;
 
 /// The actor of the removal in the history.
 const ACTOR: &str = "feature-server";
@@ -36,6 +37,9 @@ pub async fn purge_expired(backend: Arc<Backend>) {
                     let scope = feature.scope.clone();
                     match feature.purge(&backend).await {
                         Ok(values) => tracing::info!(?scope, values, "the values of a deleted feature are removed"),
+                        Err(Failure::OwnFeature(OwnFeatureFailure::ChangedMeanwhile)) => {
+                            tracing::info!(?scope, "another server removes the values, or the deletion was taken back");
+                        }
                         Err(error) => tracing::warn!(?scope, %error, "the values of a deleted feature stay for now"),
                     }
                 }
@@ -74,19 +78,34 @@ impl Expired {
         let patch = Patch::exact(&Layer::default(), std::slice::from_ref(&feature));
         let mut values = 0;
         for level in Level::ALL.into_iter().filter(|level| *level >= self.scope.level()) {
+            let mut after = None;
             loop {
-                let (owner, feature) = (self.scope.instance().cloned(), feature.clone());
+                let (owner, of_reader) = (self.scope.instance().cloned(), feature.clone());
                 let read = backend.readers.read(move |store| {
-                    let selection = Selection::Settings { level, instance: owner.as_ref(), feature: Some(&feature) };
-                    Ok::<_, StoreError>(store.select(selection, None, BATCH)?.records)
+                    let selection = Selection::Settings { level, instance: owner.as_ref(), feature: Some(&of_reader) };
+                    store.select(selection, after.as_ref(), BATCH)
                 });
-                let writes: Vec<_> =
-                    read.await??.into_iter().map(|(scope, _)| self.write(scope, patch.clone())).collect();
-                if writes.is_empty() {
-                    break;
+                let Selected { records, mut next_after } = read.await??;
+                let (mut writes, mut bytes) = (Vec::new(), 0);
+                for (scope, record) in records {
+                    let value = record.layer.get(feature.as_str());
+                    bytes += value.map_or(Ok(0), |value| check_value(&feature, value))?;
+                    if bytes > BATCH_BYTES
+                        && let Some(Write { scope: last, .. }) = writes.last()
+                    {
+                        next_after = Some(Scope::clone(last));
+                        break;
+                    }
+                    writes.push(self.write(scope, patch.clone()));
                 }
                 values += writes.len();
-                backend.committer.commit_batch(writes).await.map_err(Failure::from)?;
+                if !writes.is_empty() {
+                    backend.committer.commit_batch(writes).await?;
+                }
+                if next_after.is_none() {
+                    break;
+                }
+                after = next_after;
             }
         }
         let layer = &self.record.layer;
@@ -97,7 +116,7 @@ impl Expired {
             Patch::exact(&Layer::default(), &[message::EXPIRE_TIME.into()])
         };
         let write = self.write(self.scope.clone(), last);
-        backend.committer.commit_batch(vec![write]).await.map_err(Failure::from)?;
+        backend.committer.commit_batch(vec![write]).await?;
         Ok(values)
     }
 
