@@ -2,6 +2,7 @@
 
 use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
+use crate::idempotency::IdempotencyKey;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 use crate::value::Value;
@@ -43,6 +44,8 @@ pub struct Event {
     pub actor: String,
     /// The id of the request.
     pub request_id: String,
+    /// What the client calls the request, if it may repeat it.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// For a user: the organization recorded for the user after the write.
     pub organization: Option<OrganizationId>,
     /// The features that changed. Empty when only the organization changed.

@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::id::OrganizationId;
+use crate::idempotency::{Completed, IdempotencyKey, find, remember};
 use crate::layer::Layer;
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -22,6 +23,8 @@ pub struct Record {
     pub changed: Option<Timestamp>,
     /// For a user: the organization that the last write recorded.
     pub organization: Option<OrganizationId>,
+    /// The requests with a key that the scope remembers, the oldest first.
+    pub completed: Vec<Completed>,
 }
 
 /// What an answer says about a scope beside its features (`zitadel.object.v2.Details`).
@@ -55,6 +58,12 @@ impl Record {
         self.created = self.created.or(Some(event.time));
         self.changed = Some(event.time);
         self.organization = event.organization.clone();
+        remember(&mut self.completed, event);
+    }
+
+    /// The request with this key, if it has changed the scope and is remembered.
+    pub fn completed(&self, key: Option<IdempotencyKey>, now: Timestamp) -> Option<&Completed> {
+        find(&self.completed, key, now)
     }
 
     /// The details of this record, which belongs to `scope`.

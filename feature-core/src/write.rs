@@ -3,6 +3,7 @@
 use crate::event::{Event, EventKind, FeatureChange};
 use crate::feature::OwnKey;
 use crate::id::OrganizationId;
+use crate::idempotency::IdempotencyKey;
 use crate::patch::Patch;
 use crate::record::Record;
 use crate::scope::Scope;
@@ -71,6 +72,9 @@ pub struct Write {
     pub actor: String,
     /// The id of the request.
     pub request_id: String,
+    /// What the client calls the request, if it may repeat it. When the scope remembers a request with this key, the
+    /// write, and all writes of its batch, have happened already.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The caller's reason for the write; empty without one.
     pub comment: String,
     /// The write is refused when one of these does not hold any more.
@@ -134,6 +138,7 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         time: record.changed.map_or(now, |changed| changed.max(now)),
         actor: write.actor.clone(),
         request_id: write.request_id.clone(),
+        idempotency_key: write.idempotency_key,
         organization,
         changes,
         comment: write.comment.clone(),

@@ -170,6 +170,7 @@ proptest! {
                 request_id: "r".into(),
                 comment: String::new(),
                 requires: Vec::new(),
+                idempotency_key: None,
             };
             let revision = events.len() as u64 + 1;
             let now = Timestamp::from_unix_nanos(clock);

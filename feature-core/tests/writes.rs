@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    Discontinuity, Event, FeatureSet, InstanceId, Kind, Layer, Operation, OrganizationId, Patch, Placement, Record,
-    Rejection, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
+    Discontinuity, Event, FeatureSet, IdempotencyKey, InstanceId, Kind, Layer, Operation, OrganizationId, Patch,
+    Placement, Record, Rejection, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
 };
 
 fn user() -> Scope {
@@ -39,6 +39,7 @@ fn write(operation: &str) -> Write {
         request_id: "request".into(),
         comment: String::new(),
         requires: Vec::new(),
+        idempotency_key: None,
     }
 }
 
@@ -49,6 +50,37 @@ fn carry_out(record: &mut Record, write: &Write, time: i64) -> Result<bool, Reje
         record.apply(event);
     }
     Ok(event.is_some())
+}
+
+#[test]
+fn a_record_remembers_the_newest_32_requests_with_a_key_of_the_last_hour() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let mut record = Record::default();
+    let at = Timestamp::from_unix_nanos;
+    let mut set = |number: u8, key: Option<u8>, time: i64| {
+        let operation = if number % 2 == 0 { "a=on" } else { "a=off" };
+        let write = Write { idempotency_key: key.map(|key| IdempotencyKey([key; 16])), ..write(operation) };
+        assert!(carry_out(&mut record, &write, time).unwrap());
+        record.clone()
+    };
+    set(0, Some(100), 0);
+    let record = set(1, None, 10);
+    let known = |record: &Record, key: u8, now: i64| {
+        record.completed(Some(IdempotencyKey([key; 16])), at(now)).map(|it| (it.sequence, it.time))
+    };
+    assert_eq!(known(&record, 100, HOUR), Some((1, at(0))));
+    assert_eq!(known(&record, 100, HOUR + 1), None, "it is forgotten, though it is stored");
+    assert_eq!(known(&record, 7, 20), None);
+    assert!(record.completed(None, at(20)).is_none());
+    for number in 2..40 {
+        set(number, Some(number), HOUR);
+    }
+    let record = set(40, None, HOUR + 1);
+    assert_eq!(known(&record, 100, 20), None, "the oldest ones are forgotten");
+    assert_eq!(record.completed.len(), 32);
+    assert_eq!((known(&record, 7, HOUR), known(&record, 8, HOUR)), (None, Some((9, at(HOUR)))));
+    let record = set(41, None, 3 * HOUR);
+    assert!(record.completed.is_empty(), "what is too old is not stored any more");
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub fn write(scope: Scope, set: SetUserFeatureRequest, schema: &Schema) -> Write
         request_id: "3f1c2b9d6f10-1".to_owned(),
         comment: String::new(),
         requires: Vec::new(),
+        idempotency_key: None,
     }
 }
 

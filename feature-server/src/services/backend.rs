@@ -6,12 +6,14 @@ use std::time::Duration;
 use feature_api::decode::decode;
 use feature_api::schema::{Method, Schema};
 use feature_auth::access::NamedCaller;
-use feature_core::{Record, Scope, Write};
+use feature_core::{IdempotencyKey, Record, Scope, Write};
 use feature_store::{CommitError, CommittedBatch, Committer, FeatureStore, Readers, StoreError, Versioned};
 use http::{Extensions, HeaderMap, HeaderValue};
 use prost::Message;
 use tokio::sync::Notify;
 use tokio::time::sleep;
+use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::call_context::CallContext;
 use crate::config::settings::OwnFeatures;
@@ -77,6 +79,22 @@ impl Call<'_> {
     /// Those of [`decode`].
     pub(super) fn request<M: Message + Default>(&self) -> Result<M, Failure> {
         Ok(decode(&self.method.request, self.message)?)
+    }
+}
+
+/// What a client calls a request that it may repeat.
+///
+/// `field`: where the request has it.
+///
+/// # Errors
+/// [`Failure::Request`] for a text that is no UUID.
+pub(super) fn idempotency_key(field: &str, text: &str) -> Result<Option<IdempotencyKey>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match Uuid::try_parse(text) {
+        Ok(id) if text.len() == Hyphenated::LENGTH => Ok(Some(IdempotencyKey(id.into_bytes()))),
+        _ => Err(Failure::field(field, "must be a UUID, such as 8f3a5c1e-0d5b-4c57-9a60-6f1f0a7b2c9d")),
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use feature_api::feature::v1::{FeatureDefinition, GetFeatureDefinitionRequest};
 use feature_api::resource_name::{self, DefinitionName};
 use feature_auth::access::NamedCaller;
-use feature_core::InstanceId;
+use feature_core::{InstanceId, OwnKey};
 
 pub use self::purge::purge_expired;
 use crate::error::{Failure, OwnFeatureFailure};
@@ -63,14 +63,20 @@ impl DefinitionService {
 }
 
 /// The owner and the key of the definition with this name, if the caller has the right on it.
-fn named(caller: &NamedCaller, field: &str, text: &str) -> Result<(Option<InstanceId>, String), Failure> {
+fn named(caller: &NamedCaller, field: &str, text: &str) -> Result<(Option<InstanceId>, OwnKey), Failure> {
     let wrong = |error: resource_name::NameError| Failure::field(field, error.to_string());
     let DefinitionName { owner: named, key } = DefinitionName::new(text).map_err(wrong)?;
-    Ok((owner(caller, named.as_ref())?, key.to_string()))
+    Ok((owner(caller, named.as_ref())?, key))
 }
 
 /// The feature that this owner defines under this key. The built-in features are the system's.
-fn find(backend: &Backend, owner: Option<&InstanceId>, key: &str, basis: &mut Basis) -> Result<Arc<Feature>, Failure> {
+fn find(
+    backend: &Backend,
+    owner: Option<&InstanceId>,
+    key: &OwnKey,
+    basis: &mut Basis,
+) -> Result<Arc<Feature>, Failure> {
+    let key = key.key().as_str();
     let own = backend.catalogues.of(owner, basis)?;
     let built_in = Some(backend.catalogues.built_in()).filter(|_| owner.is_none());
     let feature = own.find(key).or_else(|| built_in?.find(key));

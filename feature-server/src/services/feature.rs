@@ -160,6 +160,7 @@ impl FeatureService {
             request_id: context.request_id().to_owned(),
             comment: String::new(),
             requires: Vec::new(),
+            idempotency_key: None,
         };
         let span = context.trace().map(|trace| trace.child("group commit"));
         let committed = self.backend.committer.commit(write).await;

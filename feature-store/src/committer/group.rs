@@ -50,6 +50,9 @@ impl<'a> Group<'a> {
                 return Err(CommitError::ScopeRepeated { index });
             }
         }
+        if self.is_repeated(writes, now)? {
+            return writes.iter().map(|write| self.details(write, now)).collect();
+        }
         let (next, mut events) = (self.events.next_revision(), Vec::with_capacity(writes.len()));
         for (index, write) in writes.iter().enumerate() {
             for requirement in &write.requires {
@@ -68,11 +71,27 @@ impl<'a> Group<'a> {
             return Err(CommitError::BatchTooLarge);
         }
         self.events.add(events)?;
-        let details = |write: &Write| {
-            let record = self.events.record(&write.scope)?;
-            Ok(record.details(&write.scope, write.placement.organization()))
-        };
-        writes.iter().map(details).collect()
+        writes.iter().map(|write| self.details(write, now)).collect()
+    }
+
+    /// Whether a batch has happened already: a scope remembers its key.
+    fn is_repeated(&mut self, writes: &[Write], now: Timestamp) -> Result<bool, StoreError> {
+        for write in writes.iter().filter(|write| write.idempotency_key.is_some()) {
+            if self.events.record(&write.scope)?.completed(write.idempotency_key, now).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The details of a scope after a write, also when it happened earlier.
+    fn details(&mut self, write: &Write, now: Timestamp) -> Result<Details, CommitError> {
+        let record = self.events.record(&write.scope)?;
+        let mut details = record.details(&write.scope, write.placement.organization());
+        if let Some(completed) = record.completed(write.idempotency_key, now) {
+            (details.sequence, details.changed) = (completed.sequence, Some(completed.time));
+        }
+        Ok(details)
     }
 
     /// Whether a requirement holds after the events so far.

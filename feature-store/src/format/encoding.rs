@@ -9,7 +9,8 @@ mod value;
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+    Completed, Event, EventKind, FeatureChange, FeatureKey, IdempotencyKey, Layer, OrganizationId, Record, Scope,
+    Timestamp, Value,
 };
 use prost::Message;
 
@@ -51,6 +52,9 @@ struct StoredEvent {
     comment: String,
     #[prost(bool, tag = "10")]
     continues: bool,
+    /// 16 bytes, or none.
+    #[prost(bytes = "vec", tag = "11")]
+    idempotency_key: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -75,6 +79,18 @@ struct StoredRecord {
     changed: Option<i64>,
     #[prost(string, optional, tag = "5")]
     organization: Option<String>,
+    #[prost(message, repeated, tag = "6")]
+    completed: Vec<StoredCompleted>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct StoredCompleted {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+    #[prost(uint64, tag = "2")]
+    sequence: u64,
+    #[prost(sfixed64, tag = "3")]
+    time: i64,
 }
 
 /// As much of a [`StoredRecord`] as the keys of its layer need.
@@ -105,6 +121,7 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         changes: event.changes.iter().map(StoredChange::from).collect(),
         comment: event.comment.clone(),
         continues: event.continues,
+        idempotency_key: event.idempotency_key.map_or_else(Vec::new, |key| key.0.to_vec()),
     }
     .encode_to_vec()
 }
@@ -113,7 +130,8 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
 pub(crate) fn is_plain(event: &Event) -> bool {
     let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
     let is_definition = matches!(event.scope, Scope::Definition(..));
-    event.comment.is_empty() && !event.continues && !is_definition && values.all(value::is_plain)
+    let is_new = !event.comment.is_empty() || event.continues || event.idempotency_key.is_some() || is_definition;
+    !is_new && values.all(value::is_plain)
 }
 
 /// The event of this revision.
@@ -135,6 +153,10 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
         changes: stored.changes.into_iter().map(FeatureChange::try_from).collect::<Result<_, _>>()?,
         comment: stored.comment,
         continues: stored.continues,
+        idempotency_key: match &stored.idempotency_key[..] {
+            [] => None,
+            key => Some(idempotency_key(key)?),
+        },
     })
 }
 
@@ -148,6 +170,7 @@ pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
         created: record.created.map(Timestamp::unix_nanos),
         changed: record.changed.map(Timestamp::unix_nanos),
         organization: record.organization.as_ref().map(OrganizationId::to_string),
+        completed: record.completed.iter().map(StoredCompleted::from).collect(),
     }
     .encode_to_vec()
 }
@@ -162,6 +185,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
         created: stored.created.map(Timestamp::from_unix_nanos),
         changed: stored.changed.map(Timestamp::from_unix_nanos),
         organization: organization(stored.organization)?,
+        completed: stored.completed.into_iter().map(Completed::try_from).collect::<Result<_, _>>()?,
     })
 }
 
@@ -173,6 +197,26 @@ pub(crate) fn keys_of_record(bytes: &[u8]) -> Result<Vec<String>, NotUnderstood>
 
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {
     id.map(|id| OrganizationId::new(&id)).transpose().map_err(|_| NotUnderstood)
+}
+
+fn idempotency_key(bytes: &[u8]) -> Result<IdempotencyKey, NotUnderstood> {
+    bytes.try_into().map(IdempotencyKey).map_err(|_| NotUnderstood)
+}
+
+impl From<&Completed> for StoredCompleted {
+    fn from(completed: &Completed) -> Self {
+        let Completed { key, sequence, time } = completed;
+        Self { key: key.0.to_vec(), sequence: *sequence, time: time.unix_nanos() }
+    }
+}
+
+impl TryFrom<StoredCompleted> for Completed {
+    type Error = NotUnderstood;
+
+    fn try_from(stored: StoredCompleted) -> Result<Self, NotUnderstood> {
+        let StoredCompleted { key, sequence, time } = stored;
+        Ok(Self { key: idempotency_key(&key)?, sequence, time: Timestamp::from_unix_nanos(time) })
+    }
 }
 
 impl From<&FeatureChange> for StoredChange {
@@ -225,6 +269,18 @@ pub(crate) mod tests {
             assert_eq!(StoredEvent::decode(&*stored).unwrap().kind, expected, "{kind:?}, {comment:?}");
             assert_eq!(decode_event(1, &stored).unwrap(), event);
         }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_one_that_the_first_binaries_refuse_and_comes_back() {
+        let event = Event { idempotency_key: Some(IdempotencyKey([7; 16])), ..history([1]).remove(0) };
+        let stored = encode_event(&event);
+        assert_eq!(StoredEvent::decode(&*stored).unwrap().kind, KIND_RICH_SET);
+        assert_eq!(decode_event(1, &stored).unwrap(), event);
+        let mut record = Record::default();
+        record.apply(&event);
+        assert_eq!(record.completed.len(), 1);
+        assert_eq!(decode_record(&encode_record(&record)).unwrap(), record);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use feature_core::{
-    Details, Double, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer, Operation,
-    OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
+    Completed, Details, Double, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer,
+    Operation, OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
 use crate::{Batch, FeatureStore, Selected, Selection, StoreError, VALUE_MAX_BYTES};
@@ -69,6 +69,7 @@ pub(crate) fn event(revision: u64, scope: &Scope, sequence: u64, values: &[Value
         time: Timestamp::from_unix_nanos(1_700_000_000_000_000_000 + revision as i64),
         actor: "writer".to_owned(),
         request_id: format!("request {revision}"),
+        idempotency_key: None,
         organization: OrganizationId::new("home").ok().filter(|_| matches!(scope, Scope::User(..))),
         changes: values.iter().enumerate().map(change).collect(),
         comment: String::new(),
@@ -95,6 +96,7 @@ pub(crate) fn write(scope: &Scope, key: &str, value: Option<Value>) -> Write {
         validate_only: false,
         actor: "writer".to_owned(),
         request_id: "request".to_owned(),
+        idempotency_key: None,
         comment: String::new(),
         requires: Vec::new(),
     }
@@ -177,8 +179,10 @@ pub(crate) fn decide_batch(
     now: Timestamp,
     next: u64,
 ) -> Result<(Vec<Event>, Vec<Details>), String> {
+    let repeats = |write: &Write| records[place(&write.scope)].completed(write.idempotency_key, now).is_some();
+    let is_repeated = writes.iter().any(repeats);
     let mut events = Vec::new();
-    for write in writes {
+    for write in writes.iter().filter(|_| !is_repeated) {
         let decided = decide(write, &records[place(&write.scope)], now, next + events.len() as u64);
         events.extend(decided.map_err(|rejection| rejection.to_string())?);
     }
@@ -190,7 +194,14 @@ pub(crate) fn decide_batch(
     let last = events.len().saturating_sub(1);
     events[..last].iter_mut().for_each(|event| event.continues = true);
     events.iter().for_each(|event| records[place(&event.scope)].apply(event));
-    let details = |write: &Write| records[place(&write.scope)].details(&write.scope, write.placement.organization());
+    let details = |write: &Write| {
+        let record = &records[place(&write.scope)];
+        let details = record.details(&write.scope, write.placement.organization());
+        match record.completed(write.idempotency_key, now) {
+            Some(Completed { sequence, time, .. }) => Details { sequence: *sequence, changed: Some(*time), ..details },
+            None => details,
+        }
+    };
     Ok((events, writes.iter().map(details).collect()))
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use feature_core::Event;
+use feature_core::{Event, IdempotencyKey};
 use proptest::prelude::*;
 
 use super::fixtures::{append, decided, records};
@@ -44,6 +44,7 @@ fn in_batches(mut events: Vec<Event>, flags: &[bool]) -> Vec<Event> {
     for (index, flag) in (1..events.len()).zip(flags) {
         scopes.push(events[index - 1].scope.clone());
         events[index].comment = if *flag { "because".to_owned() } else { String::new() };
+        events[index].idempotency_key = flag.then(|| IdempotencyKey([index as u8; 16]));
         events[index - 1].continues = *flag && !scopes.contains(&events[index].scope);
         if !events[index - 1].continues {
             scopes.clear();

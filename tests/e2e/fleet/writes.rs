@@ -85,3 +85,23 @@ async fn concurrent_writers_see_their_own_writes_and_leave_one_history() {
     assert_eq!(fleet.database().query(count), format!("{events}|{events}|1|{events}"));
     servers.into_iter().for_each(|server| drop(server.stop()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_repeated_on_another_server_happens_once() {
+    const UPDATE: &str = "SettingsService/UpdateSettings";
+    let fleet = Fleet::new();
+    let servers = [fleet.serve(), fleet.serve()];
+    let clients = [Client::of(&servers[0]).await, Client::of(&servers[1]).await];
+    let mut attempts = JoinSet::new();
+    for attempt in 0..10 {
+        let client = clients[attempt % 2].clone();
+        let request = json!({"name": "instances/demo/users/ann/settings", "set": {"actions": true},
+            "requestId": "8f3a5c1e-0d5b-4c57-9a60-6f1f0a7b2c9d"});
+        attempts.spawn(async move { client.call(UPDATE, request, &[]).await });
+    }
+    for answer in attempts.join_all().await {
+        let (answer, _) = answer.expect("each attempt is answered");
+        assert_eq!(answer["settings"]["etag"], "\"1\"", "{answer}");
+    }
+    servers.into_iter().for_each(|server| drop(server.stop()));
+}

@@ -6,7 +6,7 @@ use tonic::Code::{Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, N
 use super::*;
 use crate::support::harness::Server;
 use crate::support::raw::{Raw, refusal};
-use crate::wire::tell;
+use crate::wire::{Row, tell};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_happens_whole_or_not_at_all() {
@@ -157,5 +157,69 @@ async fn an_archived_feature_has_no_value_and_keeps_what_is_set() {
     let warned = raw.call(UPDATE, change("users/carl", json!({"set": {"x": true}})), iam).await.unwrap();
     assert_eq!(warned["warnings"][0]["reason"], "FEATURE_DEPRECATED");
     assert_eq!(warned["warnings"][0]["feature"], "x");
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_changes_nothing_and_gets_the_answer_of_the_first_one() {
+    let mut server = Server::new();
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let iam: &[&str] = &[&owner];
+    let id = |number: u8| format!("00000000-0000-4000-8000-0000000000{number:02}");
+    let with = |mut request: Json, number: u8| {
+        request["requestId"] = id(number).into();
+        request
+    };
+    let created = || with(define("x", boolean()), 1);
+    let set = || with(change("users/ann", json!({"set": {"x": true}, "etag": "\"0\""})), 2);
+    let batch = || {
+        let requests =
+            [change("users/ann", json!({"set": {"x": true}})), change("users/bob", json!({"set": {"x": true}}))];
+        with(json!({"requests": requests}), 3)
+    };
+    let archive = || with(json!({"name": "instances/demo/features/x"}), 4);
+    let updated = || with(json!({"featureDefinition": {"name": "instances/demo/features/x", "owner": "a"}}), 5);
+    let answer = |etag: &str| Ok(json!({"settings": {"etag": etag}}));
+    let bad = |field: &str| Err(refusal(InvalidArgument, "FIELD_INVALID", &[field]));
+    let rows: &[Row<'_>] = &[
+        (iam, CREATE, created(), Ok(json!({"name": "instances/demo/features/x"}))),
+        (iam, CREATE, created(), Ok(json!({"name": "instances/demo/features/x"}))),
+        (iam, CREATE, with(define("x", boolean()), 9), Err(refusal(AlreadyExists, "FEATURE_EXISTS", &[]))),
+        (iam, UPDATE_DEFINITION, updated(), Ok(json!({"owner": "a"}))),
+        (iam, UPDATE, set(), answer("\"1\"")),
+        (iam, UPDATE, set(), answer("\"1\"")),
+        // Another client comes between, and is not overwritten.
+        (iam, UPDATE, change("users/ann", json!({"set": {"x": false}})), answer("\"2\"")),
+        (iam, UPDATE, set(), answer("\"1\"")),
+        (iam, GET, inherited("users/ann", &["x"]), Ok(json!({"values": {"x": value(false, "USER")}}))),
+        // A batch is repeated as a whole.
+        (iam, BATCH_UPDATE, batch(), Ok(json!({"responses": [answer("\"3\"").unwrap(), answer("\"1\"").unwrap()]}))),
+        (iam, UPDATE, change("users/bob", json!({"unset": ["x"]})), answer("\"2\"")),
+        (iam, BATCH_UPDATE, batch(), Ok(json!({"responses": [answer("\"3\"").unwrap(), answer("\"1\"").unwrap()]}))),
+        (iam, GET, inherited("users/bob", &["x"]), Ok(json!({"values": {"x": value(false, "DEFAULT")}}))),
+        (iam, RESET, with(json!({"name": settings("users/ann")}), 6), answer("\"4\"")),
+        (iam, UPDATE, change("users/ann", json!({"set": {"x": true}})), answer("\"5\"")),
+        (iam, RESET, with(json!({"name": settings("users/ann")}), 6), answer("\"4\"")),
+        (iam, &state("Archive"), archive(), Ok(json!({"state": "STATE_ARCHIVED"}))),
+        (iam, &state("Unarchive"), json!({"name": "instances/demo/features/x"}), Ok(json!({"state": "STATE_ACTIVE"}))),
+        (iam, &state("Archive"), archive(), Ok(json!({"state": "STATE_ACTIVE"}))),
+        (iam, UPDATE, change("", json!({"set": {"x": true}, "requestId": "1"})), bad("request_id")),
+        (iam, UPDATE, change("", json!({"set": {"x": true}, "requestId": id(7).replace('-', "")})), bad("request_id")),
+        (
+            iam,
+            BATCH_UPDATE,
+            json!({"requests": [with(change("", json!({"set": {"x": true}})), 8)]}),
+            bad("requests[0].request_id"),
+        ),
+    ];
+    tell(&server, rows).await;
+    // The server remembers it through a kill.
+    server = server.kill().serve();
+    let rows: &[Row<'_>] = &[
+        (iam, UPDATE, set(), answer("\"1\"")),
+        (iam, CREATE, created(), Ok(json!({"name": "instances/demo/features/x", "owner": "a"}))),
+        (iam, GET, inherited("users/ann", &["x"]), Ok(json!({"values": {"x": value(true, "USER")}}))),
+    ];
+    tell(&server, rows).await;
     server.stop();
 }

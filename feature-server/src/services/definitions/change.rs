@@ -2,6 +2,7 @@
 
 use std::iter::once;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use feature_api::definition as message;
 use feature_api::feature::v1::{
@@ -17,22 +18,32 @@ use super::checks::{Update, check, check_free, update};
 use super::tightening::Breaking;
 use super::{DefinitionService, find, named};
 use crate::error::{Failure, OwnFeatureFailure};
-use crate::services::backend::{ATTEMPTS, Backend, Call};
+use crate::services::backend::{ATTEMPTS, Backend, Call, idempotency_key};
 use crate::services::catalogue::{self, Feature, etag};
 use crate::services::resource::owner;
 use crate::services::response_cache::Basis;
 
 /// A change that is ready to be written.
 pub(super) struct Prepared {
-    owner: Option<InstanceId>,
     /// The feature as it is now, built-in or defined; `None` for a new one.
     feature: Option<Arc<Feature>>,
     record: Record,
-    scope: Scope,
     patch: Patch,
     requires: Vec<Requirement>,
     /// Values that are unset together with the change.
     unset: Vec<Unset>,
+}
+
+/// What every change of a definition has beside the change itself.
+pub(super) struct Terms {
+    /// Who defines the feature.
+    pub(super) owner: Option<InstanceId>,
+    pub(super) key: OwnKey,
+    /// The etag that the definition must have.
+    pub(super) etag: String,
+    pub(super) validate_only: bool,
+    pub(super) comment: String,
+    pub(super) request_id: String,
 }
 
 /// A value to unset, if its scope has not changed.
@@ -50,36 +61,40 @@ impl DefinitionService {
         let owner = owner(call.caller, parent.as_ref())?;
         let key = OwnKey::new(&request.feature_definition_id);
         let key = key.map_err(|error| wrong("feature_definition_id", error.to_string()))?;
-        let definition = request.feature_definition.unwrap_or_default();
+        let CreateFeatureDefinitionRequest { feature_definition, validate_only, comment, request_id, .. } = request;
+        let definition = feature_definition.unwrap_or_default();
         let change = message::read(&definition, message::value_type(&definition)?, None)?;
         let entries = change.set.iter().map(|(key, value)| (key.clone(), value.clone()));
         let spelling = ("key".into(), Value::Text(key.to_string()));
         let layer: Layer = entries.chain([spelling]).collect();
-        let prepare = move |backend: &Backend, basis: &mut Basis| {
-            let requires = check_free(backend, owner.as_ref(), &key, basis)?;
-            let scope = catalogue::scope(owner.as_ref(), &key);
-            let record = backend.record(&scope, basis)?;
+        let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
+            let owner = terms.owner.as_ref();
+            let requires = check_free(backend, owner, &terms.key, basis)?;
+            let record = backend.record(&terms.scope(), basis)?;
             if !record.layer.is_empty() {
                 // A newer version of the server has defined it.
                 return Err(OwnFeatureFailure::Exists("a definition that this server cannot read".to_owned()).into());
             }
-            check(&layer, level_of(owner.as_ref()))?;
+            check(&layer, level_of(owner))?;
             let patch = Patch::exact(&layer, &[]);
-            Ok(Prepared { owner: owner.clone(), feature: None, record, scope, patch, requires, unset: Vec::new() })
+            Ok(Prepared { feature: None, record, patch, requires, unset: Vec::new() })
         };
-        self.commit(call, prepare, "", request.validate_only, request.comment).await
+        let terms = Terms { owner, key, etag: String::new(), validate_only, comment, request_id };
+        self.commit(call, terms, prepare).await
     }
 
     pub(super) async fn update(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
         let request: UpdateFeatureDefinitionRequest = call.request()?;
+        let UpdateFeatureDefinitionRequest { update_mask, validate_only, comment, request_id, violations, .. } =
+            request;
         let definition = request.feature_definition.unwrap_or_default();
         let (owner, key) = named(call.caller, "feature_definition.name", &definition.name)?;
-        let violations = Violations::try_from(request.violations);
-        let violations =
-            violations.map_err(|_| Failure::field("violations", "must be a value that this server knows"))?;
-        let (mask, given) = (request.update_mask.map(|mask| mask.paths), definition.etag.clone());
-        let prepare = move |backend: &Backend, basis: &mut Basis| {
-            let feature = find(backend, owner.as_ref(), &key, basis)?;
+        let violations = Violations::try_from(violations)
+            .map_err(|_| Failure::field("violations", "must be a value that this server knows"))?;
+        let mask = update_mask.map(|mask| mask.paths);
+        let terms = Terms { owner, key, etag: definition.etag.clone(), validate_only, comment, request_id };
+        let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
+            let feature = terms.find(backend, basis)?;
             let change = message::read(&definition, feature.definition.value_type, mask.as_deref())?;
             let Update { patch, tighter } = update(&feature, &change)?;
             let mut unset = Vec::new();
@@ -90,29 +105,36 @@ impl DefinitionService {
                     _ => breaking.refuse()?,
                 }
             }
-            Ok(Prepared { unset, ..Prepared::of(owner.clone(), feature, patch) })
+            Ok(Prepared { unset, ..Prepared::of(feature, patch) })
         };
-        self.commit(call, prepare, &given, request.validate_only, request.comment).await
+        self.commit(call, terms, prepare).await
     }
 
     /// Commits a change of the definition as it was read; when another one comes meanwhile, the change is prepared
-    /// again.
-    ///
-    /// `given`: the etag of the request.
+    /// again. A change that has happened already, of a request with the same id, is answered with the definition.
     pub(super) async fn commit(
         &self,
         call: Call<'_>,
-        prepare: impl Fn(&Backend, &mut Basis) -> Result<Prepared, Failure> + Clone + Send + 'static,
-        given: &str,
-        validate_only: bool,
-        comment: String,
+        terms: Terms,
+        prepare: impl Fn(&Backend, &mut Basis, &Terms) -> Result<Prepared, Failure> + Clone + Send + 'static,
     ) -> Result<FeatureDefinition, Failure> {
-        let expected = catalogue::sequence_of(given);
+        let expected = catalogue::sequence_of(&terms.etag);
         let expected = expected.ok_or_else(|| Failure::field("etag", "must be an etag from an answer"))?;
+        let idempotency_key = idempotency_key("request_id", &terms.request_id)?;
+        let terms = Arc::new(terms);
         for _ in 0..ATTEMPTS {
-            let prepare = prepare.clone();
-            let (Prepared { owner, feature, record, scope, patch, requires, unset }, _) =
-                self.backend.read(call.context, move |backend, basis| prepare(backend, basis)).await?;
+            let (prepare, of_reader) = (prepare.clone(), Arc::clone(&terms));
+            let read = self.backend.read(call.context, move |backend, basis| {
+                let record = backend.record(&of_reader.scope(), basis)?;
+                if record.completed(idempotency_key, SystemTime::now().into()).is_some() {
+                    return Ok(Err(of_reader.find(backend, basis)?));
+                }
+                prepare(backend, basis, &of_reader).map(Ok)
+            });
+            let Prepared { feature, record, patch, requires, unset } = match read.await?.0 {
+                Ok(prepared) => prepared,
+                Err(changed) => return Ok(changed.message()),
+            };
             if expected.is_some_and(|expected| expected != record.sequence) {
                 let current = etag(record.sequence);
                 return Err(OwnFeatureFailure::EtagMismatch { field: "etag".to_owned(), current }.into());
@@ -124,13 +146,14 @@ impl DefinitionService {
                 operation: Operation::Set(patch),
                 expected_sequence: Some(sequence),
                 placement: Placement::Keep,
-                validate_only,
+                validate_only: terms.validate_only,
                 actor: call.caller.subject().to_owned(),
                 request_id: call.context.request_id().to_owned(),
-                comment: comment.clone(),
+                idempotency_key,
+                comment: terms.comment.clone(),
                 requires,
             };
-            let own = write(Unset { scope, sequence: record.sequence, patch }, requires);
+            let own = write(Unset { scope: terms.scope(), sequence: record.sequence, patch }, requires);
             let writes = once(own).chain(unset.into_iter().map(|unset| write(unset, Vec::new()))).collect();
             match self.backend.commit(call.context, writes).await {
                 Err(CommitError::Rejected {
@@ -148,7 +171,7 @@ impl DefinitionService {
                     let built_in = feature.and_then(|feature| feature.built_in_with(&after));
                     let after = match built_in {
                         Some(built_in) => Some(built_in),
-                        None => Feature::new(owner.as_ref(), &after).map_err(|_| Failure::Internal)?,
+                        None => Feature::new(terms.owner.as_ref(), &after).map_err(|_| Failure::Internal)?,
                     };
                     return after.map(|feature| feature.message()).ok_or(Failure::Internal);
                 }
@@ -158,18 +181,23 @@ impl DefinitionService {
     }
 }
 
+impl Terms {
+    fn scope(&self) -> Scope {
+        catalogue::scope(self.owner.as_ref(), &self.key)
+    }
+
+    /// The feature as it is now.
+    ///
+    /// # Errors
+    /// Those of [`find`].
+    pub(super) fn find(&self, backend: &Backend, basis: &mut Basis) -> Result<Arc<Feature>, Failure> {
+        find(backend, self.owner.as_ref(), &self.key, basis)
+    }
+}
+
 impl Prepared {
-    pub(super) fn of(owner: Option<InstanceId>, feature: Arc<Feature>, patch: Patch) -> Self {
-        let scope = feature.scope().expect("every key in a catalogue has the form of own keys");
-        Self {
-            owner,
-            record: feature.record.clone(),
-            feature: Some(feature),
-            scope,
-            patch,
-            requires: Vec::new(),
-            unset: Vec::new(),
-        }
+    pub(super) fn of(feature: Arc<Feature>, patch: Patch) -> Self {
+        Self { record: feature.record.clone(), feature: Some(feature), patch, requires: Vec::new(), unset: Vec::new() }
     }
 }
 

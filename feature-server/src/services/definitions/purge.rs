@@ -130,6 +130,7 @@ impl Expired {
             validate_only: false,
             actor: ACTOR.to_owned(),
             request_id: String::new(),
+            idempotency_key: None,
             comment: format!("the feature was deleted, and its time is over: {}", self.scope.id().unwrap_or_default()),
             requires: vec![Requirement::Unchanged { scope: self.scope.clone(), sequence: self.record.sequence }],
         }

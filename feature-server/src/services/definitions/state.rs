@@ -7,8 +7,8 @@ use feature_api::feature::v1::{ArchiveFeatureDefinitionRequest, DeleteFeatureDef
 use feature_core::{FeatureKey, Layer, Patch, State, Value};
 use prost_types::Timestamp;
 
-use super::change::Prepared;
-use super::{DefinitionService, find, named};
+use super::change::{Prepared, Terms};
+use super::{DefinitionService, named};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::{Feature, Owner};
@@ -21,27 +21,28 @@ impl DefinitionService {
     /// fields.
     pub(super) async fn change_state(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
         let method = call.name().to_owned();
-        let request: ArchiveFeatureDefinitionRequest = call.request()?;
-        let (owner, key) = named(call.caller, "name", &request.name)?;
-        let prepare = move |backend: &Backend, basis: &mut Basis| {
-            let feature = find(backend, owner.as_ref(), &key, basis)?;
+        let ArchiveFeatureDefinitionRequest { name, etag, validate_only, comment, request_id } = call.request()?;
+        let (owner, key) = named(call.caller, "name", &name)?;
+        let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
+            let feature = terms.find(backend, basis)?;
             let patch = change_to(next_state(&method, &feature)?, []);
-            Ok(Prepared::of(owner.clone(), feature, patch))
+            Ok(Prepared::of(feature, patch))
         };
-        self.commit(call, prepare, &request.etag, request.validate_only, request.comment).await
+        self.commit(call, Terms { owner, key, etag, validate_only, comment, request_id }, prepare).await
     }
 
     pub(super) async fn delete(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
         let method = call.name().to_owned();
         let request: DeleteFeatureDefinitionRequest = call.request()?;
-        let (owner, key) = named(call.caller, "name", &request.name)?;
+        let DeleteFeatureDefinitionRequest { name, etag, validate_only, comment, allow_reuse, request_id } = request;
+        let (owner, key) = named(call.caller, "name", &name)?;
         let now = SystemTime::now();
         let times =
             [(message::DELETE_TIME, now), (message::EXPIRE_TIME, now + DAY * self.backend.limits.keep_deleted_days)];
-        let prepare = move |backend: &Backend, basis: &mut Basis| {
-            let feature = find(backend, owner.as_ref(), &key, basis)?;
+        let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
+            let feature = terms.find(backend, basis)?;
             let state = next_state(&method, &feature)?;
-            let reuse = request.allow_reuse.then_some((message::ALLOW_REUSE, Value::Flag(true)));
+            let reuse = allow_reuse.then_some((message::ALLOW_REUSE, Value::Flag(true)));
             let times = times.map(|(field, time)| (field, Value::Text(Timestamp::from(time).to_string())));
             let patch = if feature.definition.state == State::Deleted {
                 // It expires when the first deletion said.
@@ -49,9 +50,10 @@ impl DefinitionService {
             } else {
                 change_to(state, times.into_iter().chain(reuse))
             };
-            Ok(Prepared::of(owner.clone(), feature, patch))
+            Ok(Prepared::of(feature, patch))
         };
-        let deleted = self.commit(call, prepare, &request.etag, request.validate_only, request.comment).await?;
+        let terms = Terms { owner, key, etag, validate_only, comment, request_id };
+        let deleted = self.commit(call, terms, prepare).await?;
         self.backend.deleted.notify_one();
         Ok(deleted)
     }

@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use feature_api::feature::v1::{
     BatchUpdateSettingsRequest, BatchUpdateSettingsResponse, ResetSettingsRequest, UpdateSettingsRequest,
     UpdateSettingsResponse, Warning,
 };
 use feature_auth::access::Caller;
-use feature_core::{FeatureKey, Layer, Operation, Patch, Record, Rejection, Requirement, State, Write};
+use feature_core::{FeatureKey, IdempotencyKey, Layer, Operation, Patch, Record, Rejection, Requirement, State, Write};
 use feature_store::{CommitError, CommittedBatch, FeatureStore};
 use grpc_transcoding::Error;
 use tonic_types::FieldViolation;
 
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
-use crate::services::backend::{ATTEMPTS, Call};
+use crate::services::backend::{ATTEMPTS, Call, idempotency_key};
 use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, memory_bytes};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Frame;
@@ -35,6 +36,7 @@ struct Change {
     /// The path of the request, such as `requests[2].`.
     path: String,
     expected_sequence: Option<u64>,
+    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// A change that was checked against the definitions.
@@ -53,13 +55,19 @@ impl SettingsService {
     }
 
     pub(super) async fn batch_update(&self, call: Call<'_>) -> Result<Frame, Failure> {
-        let BatchUpdateSettingsRequest { parent, requests, validate_only, comment } = call.request()?;
+        let BatchUpdateSettingsRequest { parent, requests, validate_only, comment, request_id } = call.request()?;
+        let key = idempotency_key("request_id", &request_id)?;
         let changes = requests.into_iter().enumerate().map(|(index, mut request)| {
             request.validate_only |= validate_only;
             if request.comment.is_empty() {
                 request.comment.clone_from(&comment);
             }
+            if !request.request_id.is_empty() {
+                let problem = "belongs to the whole batch";
+                return Err(Failure::field(format!("requests[{index}].request_id"), problem));
+            }
             let change = Change::new(call, request, format!("requests[{index}]."))?;
+            let change = Change { idempotency_key: key, ..change };
             check_parent(call.caller, &parent, &change.resource, &format!("requests[{index}].name"))?;
             Ok(change)
         });
@@ -72,8 +80,9 @@ impl SettingsService {
     }
 
     pub(super) async fn reset(&self, call: Call<'_>) -> Result<Frame, Failure> {
-        let ResetSettingsRequest { name: text, etag, validate_only, comment } = call.request()?;
-        let request = UpdateSettingsRequest { name: text, etag, validate_only, comment, ..Default::default() };
+        let ResetSettingsRequest { name: text, etag, validate_only, comment, request_id } = call.request()?;
+        let request =
+            UpdateSettingsRequest { name: text, etag, validate_only, comment, request_id, ..Default::default() };
         let change = Change::new(call, request, String::new())?;
         let write = change.write(call, Operation::Reset, Vec::new())?;
         let scope = write.scope.clone();
@@ -89,7 +98,18 @@ impl SettingsService {
         for _ in 0..ATTEMPTS {
             let of_reader = Arc::clone(&changes);
             let read = self.backend.read(call.context, move |backend, basis| {
+                let now = SystemTime::now().into();
+                let mut is_repeated = false;
+                for change in of_reader.iter().filter(|change| change.idempotency_key.is_some()) {
+                    let record = backend.store.record(change.resource.scope())?;
+                    is_repeated |= record.completed(change.idempotency_key, now).is_some();
+                }
                 let prepare = |change: &Change| {
+                    // What has happened is not checked again: the committer only answers it.
+                    if is_repeated {
+                        let patch = Patch::exact(&Layer::default(), &[]);
+                        return Ok(Prepared { patch, requires: Vec::new(), warnings: Vec::new() });
+                    }
                     let scope = change.resource.scope();
                     let in_force = backend.catalogues.in_force(scope.instance(), basis)?;
                     let record = backend.store.record(scope)?;
@@ -125,7 +145,8 @@ impl Change {
         let (caller, resource) = Resource::named(call.caller, &name(&field, &request.name)?)?;
         let expected_sequence = catalogue::sequence_of(&request.etag)
             .ok_or_else(|| Failure::field(format!("{path}etag"), "must be an etag from an answer"))?;
-        Ok(Self { caller, resource, request, path, expected_sequence })
+        let idempotency_key = idempotency_key(&format!("{path}request_id"), &request.request_id)?;
+        Ok(Self { caller, resource, request, path, expected_sequence, idempotency_key })
     }
 
     /// Makes the patch, and what it requires: the definitions that it was checked against.
@@ -213,6 +234,7 @@ impl Change {
             validate_only: self.request.validate_only,
             actor: call.caller.subject().to_owned(),
             request_id: call.context.request_id().to_owned(),
+            idempotency_key: self.idempotency_key,
             comment: self.request.comment.clone(),
             requires,
         })

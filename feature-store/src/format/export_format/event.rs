@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Discontinuity, Double, Event, EventKind, FeatureChange, InstanceId, OrganizationId, OwnKey, Scope, Timestamp,
-    UserId, Value,
+    Discontinuity, Double, Event, EventKind, FeatureChange, IdempotencyKey, InstanceId, OrganizationId, OwnKey, Scope,
+    Timestamp, UserId, Value,
 };
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{parse, write_line};
 use crate::error::LineError;
@@ -22,6 +23,9 @@ struct EventLine {
     time: String,
     actor: String,
     request_id: String,
+    /// What the client calls the request: a UUID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     organization: Option<String>,
     changes: Vec<ChangeLine>,
@@ -90,6 +94,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
         time: time_text(event.time),
         actor: event.actor.clone(),
         request_id: event.request_id.clone(),
+        idempotency_key: event.idempotency_key.map(|key| Uuid::from_bytes(key.0)),
         organization: event.organization.as_ref().map(OrganizationId::to_string),
         changes: event.changes.iter().map(ChangeLine::from).collect(),
         comment: event.comment.clone(),
@@ -115,6 +120,7 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
         time,
         actor: line.actor,
         request_id: line.request_id,
+        idempotency_key: line.idempotency_key.map(|key| IdempotencyKey(key.into_bytes())),
         organization: line.organization.map(|id| id_of("organization", &id, OrganizationId::new)).transpose()?,
         changes: line.changes.into_iter().map(FeatureChange::from).collect(),
         comment: line.comment,

@@ -1,7 +1,7 @@
 //! Random writes for the simulation, alone and in batches, each with a line for the trace.
 
 use fastrand::Rng;
-use feature_core::{Operation, OrganizationId, Placement, Value, Write};
+use feature_core::{IdempotencyKey, Operation, OrganizationId, Placement, Value, Write};
 
 use crate::VALUE_MAX_BYTES;
 use crate::tests::fixtures::{scopes, values, write};
@@ -42,6 +42,11 @@ fn any(rng: &mut Rng) -> (String, Write) {
     if rng.u8(..10) == 0 {
         write.comment = "because".to_owned();
         line += ", with a comment";
+    }
+    if rng.u8(..6) == 0 {
+        let key = rng.u8(..8);
+        write.idempotency_key = Some(IdempotencyKey([key; 16]));
+        line += &format!(", as request {key}");
     }
     (line, write)
 }
