@@ -40,6 +40,9 @@ pub const DELETE_TIME: &str = "delete_time";
 /// When the values of a deleted feature are removed, as RFC 3339 has it; absent when that has happened.
 pub const EXPIRE_TIME: &str = "expire_time";
 
+/// Whether values of a deleted feature are being removed.
+pub const REMOVING: &str = "removing";
+
 /// Whether the key of a deleted feature is free once its values are removed.
 pub const ALLOW_REUSE: &str = "allow_reuse";
 

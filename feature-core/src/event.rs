@@ -2,7 +2,7 @@
 
 use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
-use crate::idempotency::IdempotencyKey;
+use crate::record::idempotency::IdempotencyKey;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 use crate::value::Value;

@@ -1,11 +1,13 @@
 //! A record: the state of one scope, which is the sum of the scope's events.
 
+pub(crate) mod idempotency;
+
 use crate::event::Event;
 use crate::id::OrganizationId;
-use crate::idempotency::{Completed, IdempotencyKey, find, remember};
 use crate::layer::Layer;
 use crate::scope::Scope;
 use crate::time::Timestamp;
+use idempotency::{Completed, IdempotencyKey, find, remember};
 
 /// The owner of the settings on the system level.
 const SYSTEM_OWNER: &str = "SYSTEM";

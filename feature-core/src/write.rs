@@ -3,9 +3,9 @@
 use crate::event::{Event, EventKind, FeatureChange};
 use crate::feature::OwnKey;
 use crate::id::OrganizationId;
-use crate::idempotency::IdempotencyKey;
 use crate::patch::Patch;
 use crate::record::Record;
+use crate::record::idempotency::IdempotencyKey;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 

@@ -58,7 +58,7 @@ fn a_record_remembers_the_newest_32_requests_with_a_key_of_the_last_hour() {
     let mut record = Record::default();
     let at = Timestamp::from_unix_nanos;
     let mut set = |number: u8, key: Option<u8>, time: i64| {
-        let operation = if number % 2 == 0 { "a=on" } else { "a=off" };
+        let operation = if number.is_multiple_of(2) { "a=on" } else { "a=off" };
         let write = Write { idempotency_key: key.map(|key| IdempotencyKey([key; 16])), ..write(operation) };
         assert!(carry_out(&mut record, &write, time).unwrap());
         record.clone()

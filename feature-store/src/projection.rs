@@ -15,7 +15,7 @@ mod tests;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,8 @@ pub(crate) struct Projection {
     folder: PathBuf,
     tree: sled::Db,
     progress: Mutex<Progress>,
+    /// Keeps a batch out of a read of several blocks of the index.
+    indexing: RwLock<()>,
 }
 
 impl Projection {
@@ -119,7 +121,8 @@ impl Projection {
         if from < to {
             tracing::info!(from, to, "the projection catches up with the history");
         }
-        let projection = Self { folder: folder.to_owned(), tree, progress: Mutex::new(progress) };
+        let projection =
+            Self { folder: folder.to_owned(), tree, progress: Mutex::new(progress), indexing: RwLock::default() };
         if from == 0 {
             projection.build(source)?;
         } else {
@@ -225,7 +228,9 @@ impl FeatureStore for Projection {
         progress.revision = batch.revision();
         progress.chain = batch.chain().map_or_else(Vec::new, |chain| chain.as_bytes().to_vec());
         changes.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &progress.encode_to_vec()).1);
+        let indexing = self.indexing.write().unwrap_or_else(PoisonError::into_inner);
         self.tree.apply_batch(changes).map_err(failed)?;
+        drop(indexing);
         *self.progress() = progress;
         Ok(())
     }

@@ -114,10 +114,15 @@ impl NamedCaller {
     pub fn reads_all(&self, level: Level, instance: Option<&InstanceId>) -> Result<(), AuthError> {
         let (permission, principal) = (reading(level), &self.principal);
         let at_home = instance.is_some() && instance == principal.instance.as_ref();
-        if principal.holds_everywhere(permission) || (at_home && principal.holds_in_instance(permission)) {
+        // As for a single resource: the token of an instance counts in no other one.
+        let is_elsewhere = level != Level::System && !at_home && principal.instance.is_some();
+        let everywhere = !is_elsewhere && principal.holds_everywhere(permission);
+        if everywhere || (at_home && principal.holds_in_instance(permission)) {
             return Ok(());
         }
-        let why = if !principal.holds(permission) {
+        let why = if is_elsewhere {
+            "the token belongs to one instance: get one that belongs to none"
+        } else if !principal.holds(permission) {
             "no role of the token holds it"
         } else if at_home {
             "a role holds it, but is bound to its organization"

@@ -41,7 +41,7 @@ const STATES: [(&str, State); 4] = [
 ];
 
 /// All fields of a definition.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 20] = [
     "allow_reuse",
     "constraints",
     "default_value",
@@ -55,6 +55,7 @@ const FIELDS: [&str; 19] = [
     "owner",
     "permanent",
     "purpose",
+    "removing",
     "stale_time",
     "state",
     "tightened",

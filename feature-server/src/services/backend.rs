@@ -87,7 +87,7 @@ impl Call<'_> {
 /// `field`: where the request has it.
 ///
 /// # Errors
-/// [`Failure::Request`] for a text that is no UUID.
+/// [`Failure::Request`] for a text that is not a UUID.
 pub(super) fn idempotency_key(field: &str, text: &str) -> Result<Option<IdempotencyKey>, Failure> {
     if text.is_empty() {
         return Ok(None);

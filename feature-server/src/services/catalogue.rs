@@ -13,7 +13,7 @@ use std::sync::Arc;
 use feature_api::built_in::BuiltIn;
 use feature_api::schema::Schema;
 use feature_core::{DefinitionError, InstanceId, OwnKey, Record, Scope};
-use feature_store::{FeatureStore, Selection, StoreError, Version, Versioned};
+use feature_store::{FeatureStore, Selected, Selection, StoreError, Version, Versioned};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -169,12 +169,28 @@ impl Catalogues {
     /// Reads all definitions of an owner.
     fn load(&self, owner: Option<&InstanceId>) -> Result<Catalogue, StoreError> {
         let mut catalogue = Catalogue::default();
-        for (scope, record) in self.store.select(Selection::DefinitionsOf(owner), None, usize::MAX)?.records {
-            if let Scope::Definition(_, key) = scope {
-                self.put(&mut catalogue, owner, &key, &record);
+        // What users have set of a built-in feature counts also when it is nothing any more: it has an etag.
+        let built_in = self.built_in.features.values().filter(|_| owner.is_none());
+        for scope in built_in.filter_map(|feature| feature.scope()) {
+            if let Scope::Definition(_, key) = &scope {
+                let record = self.store.record(&scope)?;
+                self.put(&mut catalogue, owner, key, &record);
             }
         }
-        Ok(catalogue)
+        let mut after = None;
+        loop {
+            let selection = Selection::DefinitionsOf(owner);
+            let Selected { records, next_after } = self.store.select(selection, after.as_ref(), usize::MAX)?;
+            for (scope, record) in records {
+                if let Scope::Definition(_, key) = scope {
+                    self.put(&mut catalogue, owner, &key, &record);
+                }
+            }
+            if next_after.is_none() {
+                return Ok(catalogue);
+            }
+            after = next_after;
+        }
     }
 
     /// Reads the definitions that have changed since an earlier reading; `None` when it is not known which ones.

@@ -1,5 +1,6 @@
 //! A copy of a projection that is compared with the records of its journal.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 
 use feature_core::Scope;
@@ -46,7 +47,7 @@ impl ProjectionCopy {
     /// Compares the records of the scopes for which `concerns` holds with `fold`, which has the same scopes. The text
     /// of an error names the difference.
     pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
-        let (mut records, mut names) = (0, 0);
+        let (mut records, mut expected, mut found) = (0, Sum::default(), Sum::default());
         for entry in self.tree.scan_prefix([RECORD]) {
             let (stored_key, value) = entry.map_err(|error| error.to_string())?;
             let scope = scope_key::decode(&stored_key[1..]).ok_or("it holds a record of no scope")?;
@@ -58,9 +59,9 @@ impl ProjectionCopy {
             if record.is_none() || record != fold.stored(&stored_key[1..]) {
                 return Err(format!("the record of {} is not the sum of its events", scope_key::describe(&scope)));
             }
-            names += record
-                .map_or(Ok(0), |record| index::names(&stored_key[1..], record).map(|names| names.len()))
-                .map_err(|_| "it holds a record that cannot be read")?;
+            let names = record.map(|record| index::names(&stored_key[1..], record));
+            let names = names.transpose().map_err(|_| "it holds a record that cannot be read")?;
+            names.unwrap_or_default().iter().for_each(|name| expected.add(name, &stored_key[1..]));
         }
         if records != fold.len() {
             return Err("it lacks a record".to_owned());
@@ -68,17 +69,26 @@ impl ProjectionCopy {
         for block in index::entries(&self.tree) {
             for (name, stored_scope) in block.map_err(|error| error.to_string())? {
                 let scope = scope_key::decode(&stored_scope).ok_or("its index holds no scope")?;
-                if !concerns(&scope) {
-                    continue;
+                if concerns(&scope) {
+                    found.add(&name, &stored_scope);
                 }
-                let record = fold.stored(&stored_scope).unwrap_or_default();
-                if !index::names(&stored_scope, record).is_ok_and(|names| names.contains(&name)) {
-                    let scope = scope_key::describe(&scope);
-                    return Err(format!("its index says that {scope} sets {name}, which it does not"));
-                }
-                names -= 1;
             }
         }
-        if names == 0 { Ok(()) } else { Err("its index lacks a scope".to_owned()) }
+        if found == expected { Ok(()) } else { Err("its index is not that of its records".to_owned()) }
+    }
+}
+
+/// What tells entries of an index from other ones, in any order: their number, and a sum of hashes.
+#[derive(Debug, Default, PartialEq)]
+struct Sum {
+    entries: u64,
+    hashes: u64,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, scope: &[u8]) {
+        self.entries += 1;
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one((name, scope));
+        self.hashes = self.hashes.wrapping_add(hash);
     }
 }

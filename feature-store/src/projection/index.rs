@@ -5,6 +5,7 @@
 //! the records.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use feature_core::FeatureKey;
 use prost::Message;
@@ -34,7 +35,7 @@ struct StoredBlock {
 }
 
 /// Whether a scope sets a feature from now on.
-type Change = (Vec<u8>, bool);
+type Change = (Arc<[u8]>, bool);
 
 /// What changes in the index, by the keys of features.
 #[derive(Debug, Default)]
@@ -50,10 +51,10 @@ impl IndexChanges {
     /// * `old`, `new`: the stored records.
     pub(super) fn add(&mut self, scope: &[u8], old: Option<&[u8]>, new: &[u8]) -> Result<(), NotUnderstood> {
         let old = old.map(|old| names(scope, old)).transpose()?.unwrap_or_default();
-        let new = names(scope, new)?;
+        let (new, scope) = (names(scope, new)?, Arc::from(scope));
         for (names, others, sets) in [(&new, &old, true), (&old, &new, false)] {
-            for name in names.iter().filter(|name| !others.contains(name)) {
-                self.0.entry(name.clone()).or_default().push((scope.to_owned(), sets));
+            for name in names.iter().filter(|name| others.binary_search(name).is_err()) {
+                self.0.entry(name.clone()).or_default().push((Arc::clone(&scope), sets));
             }
         }
         Ok(())
@@ -113,14 +114,14 @@ impl Place {
             let (checksum, known) = open_block(&key, &value)?;
             added = added.wrapping_sub(checksum.into());
             put(key.to_vec(), None)?;
-            scopes.extend(known.into_iter().map(|scope| (scope, true)));
+            scopes.extend(known.into_iter().map(|scope| (Arc::from(scope), true)));
         }
         scopes.extend_from_slice(changes);
         // Stable: of a scope that is there already, the change comes second.
         scopes.sort_by(|(one, _), (other, _)| one.cmp(other));
         let is_replaced = |index: usize| scopes.get(index + 1).is_some_and(|(next, _)| *next == scopes[index].0);
         let kept = (0..scopes.len()).filter(|index| scopes[*index].1 && !is_replaced(*index));
-        let kept: Vec<_> = kept.map(|index| &scopes[index].0[..]).collect();
+        let kept: Vec<_> = kept.map(|index| &*scopes[index].0).collect();
         let blocks = kept.len().div_ceil(BLOCK_SCOPES).max(1);
         for part in kept.chunks(kept.len().div_ceil(blocks).max(1)) {
             let key = [prefix, part[0]].concat();
@@ -175,12 +176,13 @@ pub(super) fn entries(tree: &sled::Db) -> impl Iterator<Item = Result<Vec<(Strin
     })
 }
 
-/// The names under which a record stands in the index: the features that it sets. A definition stands under its key
-/// and its fields.
+/// The names under which a record stands in the index, in order: the features that it sets. A definition stands under
+/// its key and its fields.
 pub(super) fn names(scope: &[u8], record: &[u8]) -> Result<Vec<String>, NotUnderstood> {
     let keys = keys_of_record(record)?;
     Ok(match scope_key::key_of_definition(scope) {
         Some(_) if keys.is_empty() => keys,
+        // A field's name begins with a character that comes before all letters.
         Some(key) => keys.iter().map(|field| name_of_field(field)).chain([key.to_owned()]).collect(),
         None => keys,
     })

@@ -1,6 +1,7 @@
 //! Reads the records of a selection.
 
 use std::ops::Bound;
+use std::sync::PoisonError;
 
 use feature_core::Scope;
 
@@ -8,8 +9,22 @@ use super::stored::{RECORD, record_key};
 use super::{Projection, failed, index, open_record};
 use crate::error::StoreError;
 use crate::format::scope_key;
-use crate::store::FeatureStore;
 use crate::store::selection::{Selected, Selection};
+
+/// The bytes of stored records after which a read ends. Records take some times as much in memory.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The most scopes that are read from the index at once.
+const MAX_SCOPES: usize = 10_000;
+
+/// A read that looks at one record after the other.
+struct Reading<'a> {
+    selection: Selection<'a>,
+    limit: usize,
+    seen: usize,
+    bytes: usize,
+    selected: Selected,
+}
 
 impl Projection {
     /// The records of a selection that stand under a name in the index.
@@ -21,17 +36,21 @@ impl Projection {
         limit: usize,
     ) -> Result<Selected, StoreError> {
         let (beginning, after) = (scope_key::prefix(selection), after.map(scope_key::encode));
-        let keys = index::scopes(&self.tree, name, &beginning, after.as_deref(), limit)?;
-        let scopes: Vec<_> = keys.iter().filter_map(|key| scope_key::decode(key)).collect();
-        let next_after = (keys.len() == limit).then(|| scopes.last().cloned()).flatten();
-        let mut records = Vec::with_capacity(scopes.len());
-        for scope in scopes {
-            let record = self.record(&scope)?;
-            if selection.includes(&scope, &record) {
-                records.push((scope, record));
+        let limit = limit.min(MAX_SCOPES);
+        let keys = {
+            let _no_batch = self.indexing.read().unwrap_or_else(PoisonError::into_inner);
+            index::scopes(&self.tree, name, &beginning, after.as_deref(), limit)?
+        };
+        let mut reading = Reading::new(selection, limit);
+        for key in keys {
+            let key = [&[RECORD], &*key].concat();
+            if let Some(value) = self.tree.get(&key).map_err(failed)?
+                && reading.look_at(&key, &value)?
+            {
+                break;
             }
         }
-        Ok(Selected { records, next_after })
+        Ok(reading.selected)
     }
 
     /// The records of a selection that stand together.
@@ -43,25 +62,35 @@ impl Projection {
     ) -> Result<Selected, StoreError> {
         let prefix = [vec![RECORD], scope_key::prefix(selection)].concat();
         let from = after.map_or(Bound::Included(prefix.clone()), |after| Bound::Excluded(record_key(after)));
-        let mut selected = Selected::default();
-        for (index, stored) in self.tree.range((from, Bound::Unbounded)).enumerate() {
+        let mut reading = Reading::new(selection, limit);
+        for stored in self.tree.range((from, Bound::Unbounded)) {
             let (key, value) = stored.map_err(failed)?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
-            let Some(scope) = scope_key::decode(&key[1..]) else { continue };
-            let record = open_record(&scope, &key, &value)?;
-            let is_last = index + 1 == limit;
-            if is_last {
-                selected.next_after = Some(scope.clone());
-            }
-            if selection.includes(&scope, &record) {
-                selected.records.push((scope, record));
-            }
-            if is_last {
+            if !key.starts_with(&prefix) || reading.look_at(&key, &value)? {
                 break;
             }
         }
-        Ok(selected)
+        Ok(reading.selected)
+    }
+}
+
+impl<'a> Reading<'a> {
+    fn new(selection: Selection<'a>, limit: usize) -> Self {
+        Self { selection, limit, seen: 0, bytes: 0, selected: Selected::default() }
+    }
+
+    /// Looks at a stored record. Returns whether the read ends with it.
+    fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
+        let Some(scope) = scope_key::decode(&key[1..]) else { return Ok(false) };
+        let record = open_record(&scope, key, value)?;
+        self.seen += 1;
+        self.bytes += value.len();
+        let ends = self.seen >= self.limit || self.bytes >= MAX_BYTES;
+        if ends {
+            self.selected.next_after = Some(scope.clone());
+        }
+        if self.selection.includes(&scope, &record) {
+            self.selected.records.push((scope, record));
+        }
+        Ok(ends)
     }
 }

@@ -23,7 +23,7 @@ fn a_projection_built_with_any_memory_is_the_one_that_was_written_event_by_event
     let empty = |name: &str| {
         let tree = open_tree(&guard.path().join(name), SMALL_CACHE_BYTES).unwrap();
         let progress = Mutex::new(read_progress(&tree, store).unwrap());
-        Projection { folder: guard.path().to_owned(), tree, progress }
+        Projection { folder: guard.path().to_owned(), tree, progress, indexing: RwLock::default() }
     };
     let expected = empty("expected");
     events.iter().for_each(|event| append(&expected, std::slice::from_ref(event)).unwrap());
@@ -51,7 +51,7 @@ fn the_index_is_that_of_the_records_after_any_writes() {
     let guard = tempfile::tempdir().unwrap();
     let tree = open_tree(&guard.path().join("tree"), SMALL_CACHE_BYTES).unwrap();
     let progress = Mutex::new(read_progress(&tree, Uuid::from_u128(7)).unwrap());
-    let projection = Projection { folder: guard.path().to_owned(), tree, progress };
+    let projection = Projection { folder: guard.path().to_owned(), tree, progress, indexing: RwLock::default() };
     let mut rng = Rng::with_seed(18);
     let (mut events, mut model) = (users(700).collect::<Vec<_>>(), BTreeSet::new());
     for round in 0..40 {

@@ -22,21 +22,35 @@ pub struct Batch {
     events: Vec<Arc<[Event]>>,
     records: HashMap<Scope, Arc<Record>>,
     bytes: usize,
+    event_bytes: usize,
     /// The chain after the last event, in a fleet.
     chain: Option<Chain>,
 }
 
 impl Batch {
-    /// `bytes`: the memory that the events and records take, roughly.
-    pub(super) fn new(base: u64, events: Vec<Event>, records: HashMap<Scope, Arc<Record>>, bytes: usize) -> Self {
+    /// The last argument: the memory that the events and records take, and that of the events alone, roughly.
+    pub(super) fn new(
+        base: u64,
+        events: Vec<Event>,
+        records: HashMap<Scope, Arc<Record>>,
+        [bytes, event_bytes]: [usize; 2],
+    ) -> Self {
         let revision = events.last().map_or(base, |event| event.revision);
         let events = if events.is_empty() { Vec::new() } else { vec![events.into()] };
-        Self { base, revision, events, records, bytes, chain: None }
+        Self { base, revision, events, records, bytes, event_bytes, chain: None }
     }
 
     /// A batch without events, which a batch after `revision` can extend.
     pub(crate) fn empty(revision: u64) -> Self {
-        Self { base: revision, revision, events: Vec::new(), records: HashMap::new(), bytes: 0, chain: None }
+        Self {
+            base: revision,
+            revision,
+            events: Vec::new(),
+            records: HashMap::new(),
+            bytes: 0,
+            event_bytes: 0,
+            chain: None,
+        }
     }
 
     /// Adds a batch that follows this one.
@@ -45,6 +59,7 @@ impl Batch {
         self.events.extend_from_slice(&next.events);
         self.records.extend(next.records().map(|(scope, record)| (scope.clone(), Arc::clone(record))));
         self.bytes += next.bytes;
+        self.event_bytes += next.event_bytes;
         self.chain = next.chain;
     }
 
@@ -101,6 +116,11 @@ impl Batch {
     /// The memory that the batch takes, roughly, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The memory that the events alone take, roughly, in bytes.
+    pub(crate) fn event_bytes(&self) -> usize {
+        self.event_bytes
     }
 
     /// Checks that the batch continues the history of a store at `revision`.

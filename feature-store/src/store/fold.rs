@@ -63,10 +63,18 @@ impl<'a> BatchBuilder<'a> {
     /// # Errors
     /// [`StoreError`] when the store cannot read one.
     pub(crate) fn select(&self, selection: Selection<'_>) -> Result<Selected, StoreError> {
-        let mut selected = self.store.select(selection, None, usize::MAX)?;
+        let (mut all, mut after) = (Selected::default(), None);
+        loop {
+            let Selected { records, next_after } = self.store.select(selection, after.as_ref(), usize::MAX)?;
+            all.records.extend(records);
+            if next_after.is_none() {
+                break;
+            }
+            after = next_after;
+        }
         let changed = self.records.iter().filter(|(scope, folded)| folded.changed && selection.covers(scope));
-        selected.update(selection, changed.map(|(scope, folded)| (scope, folded.record.clone())));
-        Ok(selected)
+        all.update(selection, changed.map(|(scope, folded)| (scope.clone(), folded.record.clone())));
+        Ok(all)
     }
 
     /// Adds all of these events. After an error the batch is as before.
@@ -95,8 +103,9 @@ impl<'a> BatchBuilder<'a> {
         let changed = self.records.into_iter().filter(|(_, folded)| folded.changed);
         let records: HashMap<_, _> = changed.map(|(scope, folded)| (scope, Arc::new(folded.record))).collect();
         let in_records = records.values().flat_map(|record| record.layer.iter()).map(|(_, value)| value_bytes(value));
-        let bytes = EVENT_BYTES * self.events.len() + self.value_bytes + in_records.sum::<usize>();
-        Batch::new(self.base, self.events, records, bytes)
+        let event_bytes = EVENT_BYTES * self.events.len() + self.value_bytes;
+        let bytes = event_bytes + in_records.sum::<usize>();
+        Batch::new(self.base, self.events, records, [bytes, event_bytes])
     }
 
     fn folded(&mut self, scope: &Scope) -> Result<&mut Folded, StoreError> {

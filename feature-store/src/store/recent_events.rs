@@ -42,10 +42,12 @@ impl RecentEvents {
 
     /// Adds the events of the next batch.
     pub(crate) fn push(&mut self, batch: &Batch) {
-        let (events, revision, bytes) = (batch.parts().to_vec(), batch.revision(), batch.bytes());
+        let (events, revision, bytes) = (batch.parts().to_vec(), batch.revision(), batch.event_bytes());
         self.bytes += bytes;
         self.batches.push_back(Kept { events, revision, bytes });
+        // The newest one stays, however large: it may not be visible yet.
         while self.bytes > MAX_BYTES
+            && self.batches.len() > 1
             && let Some(oldest) = self.batches.pop_front()
         {
             self.bytes -= oldest.bytes;

@@ -62,16 +62,16 @@ impl Selected {
     /// Puts records in place of older ones, or takes them out.
     ///
     /// `newer`: of scopes that the selection covers.
-    pub(crate) fn update<'r>(&mut self, selection: Selection<'_>, newer: impl Iterator<Item = (&'r Scope, Record)>) {
+    pub(crate) fn update(&mut self, selection: Selection<'_>, newer: impl Iterator<Item = (Scope, Record)>) {
         for (scope, record) in newer {
-            if self.next_after.as_ref().is_some_and(|end| scope > end) {
+            if self.next_after.as_ref().is_some_and(|end| scope > *end) {
                 continue;
             }
-            let place = self.records.binary_search_by(|(known, _)| known.cmp(scope));
-            match (place, selection.includes(scope, &record)) {
+            let place = self.records.binary_search_by(|(known, _)| known.cmp(&scope));
+            match (place, selection.includes(&scope, &record)) {
                 (Ok(place), true) => self.records[place].1 = record,
                 (Ok(place), false) => drop(self.records.remove(place)),
-                (Err(place), true) => self.records.insert(place, (scope.clone(), record)),
+                (Err(place), true) => self.records.insert(place, (scope, record)),
                 (Err(_), false) => {}
             }
         }

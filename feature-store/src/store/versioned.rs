@@ -80,14 +80,20 @@ impl Versioned {
         let mut selected = self.store.select(selection, after, limit)?;
         // After the read: what it shows of later writes is among these events.
         let Some(events) = self.recent().after(revision) else { return Ok(None) };
+        let events = events.newest_first();
+        let end = selected.next_after.as_ref();
+        let is_within = |scope: &Scope| after.is_none_or(|after| scope > after) && end.is_none_or(|end| scope <= end);
         let mut earlier = Vec::new();
-        for (scope, events) in events.newest_first() {
-            if selection.covers(scope) && after.is_none_or(|after| scope > after) {
-                let mut record = self.store.record(scope)?;
-                // An event that the record does not have yet changes nothing here.
-                events.iter().for_each(|event| record.layer.take_back(&event.changes));
-                earlier.push((scope, record));
-            }
+        for scope in events.into_keys().filter(|scope| selection.covers(scope) && is_within(scope)) {
+            earlier.push((scope.clone(), self.store.record(scope)?));
+        }
+        // After these reads, too: what they show of later writes is among these events. One that a record does not have
+        // yet changes nothing here.
+        let Some(events) = self.recent().after(revision) else { return Ok(None) };
+        let events = events.newest_first();
+        for (scope, record) in &mut earlier {
+            let events = events.get(scope).into_iter().flatten();
+            events.for_each(|event| record.layer.take_back(&event.changes));
         }
         selected.update(selection, earlier.into_iter());
         Ok(Some(selected))

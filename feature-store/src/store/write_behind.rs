@@ -108,7 +108,7 @@ impl FeatureStore for WriteBehind {
         // Those of the queue first: what leaves it meanwhile is in the slower store.
         let newer = self.handover.queue().covered(selection, after);
         let mut selected = self.handover.slower.select(selection, after, limit)?;
-        selected.update(selection, newer.iter().map(|(scope, record)| (scope, Record::clone(record))));
+        selected.update(selection, newer.into_iter().map(|(scope, record)| (scope, Record::clone(&record))));
         Ok(selected)
     }
 

@@ -204,9 +204,19 @@ async fn a_change_names_its_fields_and_keeps_every_value_valid() {
             ),
             (&[&system], &state("Archive"), json!({"name": "features/login_v2"}), bad("name")),
             (iam, GET_DEFINITION, json!({"name": "features/login_v2"}), Ok(json!({"owner": "login"}))),
+            (
+                &[&system],
+                UPDATE_DEFINITION,
+                json!({"featureDefinition": {"name": "features/login_v2"}, "updateMask": "owner,labels"}),
+                Ok(json!({"owner": null, "etag": "\"4\""})),
+            ),
         ],
     )
     .await;
+    // What was set and unset again counts after a restart, too.
+    let server = server.stop().serve();
+    let again = json!({"featureDefinition": {"name": "features/login_v2", "owner": "login", "etag": "\"4\""}});
+    tell(&server, &[(&[&system], UPDATE_DEFINITION, again, Ok(json!({"owner": "login", "etag": "\"5\""})))]).await;
     server.stop();
 }
 

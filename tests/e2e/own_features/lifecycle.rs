@@ -159,6 +159,9 @@ async fn what_expired_while_the_server_was_down_is_removed_at_its_start() {
     let owner = String::from_utf8(folder.run_by(&later, "token --role IAM_OWNER --instance demo").stdout).unwrap();
     let iam: &[&str] = &[owner.trim_end()];
     let raw = Raw::new(&server).await;
+    // Whether its values are removed by now or not, the time is over.
+    let undeleted = raw.call(&state("Undelete"), named(X), iam).await;
+    assert_eq!(undeleted.unwrap_err(), refusal(FailedPrecondition, "FEATURE_EXPIRED", &[]));
     wait_until_removed(&raw, iam, X).await;
     let rows: &[Row<'_>] = &[
         (iam, OVERRIDES, json!({"parent": X}), Ok(json!({"overrides": null}))),

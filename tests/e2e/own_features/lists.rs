@@ -94,10 +94,10 @@ async fn lists_say_who_sets_a_feature_and_how() {
             refusal(InvalidArgument, "FIELD_INVALID", &["filter"]),
         ),
         (SCOPES, json!({"parent": "demo"}), refusal(InvalidArgument, "FIELD_INVALID", &["parent"])),
-        (SCOPES, json!({"pageSize": -1}), refusal(InvalidArgument, "FIELD_INVALID", &["page_size"])),
-        (SCOPES, json!({"pageToken": "x"}), refusal(InvalidArgument, "FIELD_INVALID", &["page_token"])),
+        (SCOPES, json!({"parent": demo, "pageSize": -1}), refusal(InvalidArgument, "FIELD_INVALID", &["page_size"])),
+        (SCOPES, json!({"parent": demo, "pageToken": "x"}), refusal(InvalidArgument, "FIELD_INVALID", &["page_token"])),
         (OVERRIDES, json!({"parent": demo}), refusal(InvalidArgument, "FIELD_INVALID", &["parent"])),
-        (OVERRIDES, json!({"parent": "features/gone"}), refusal(NotFound, "FEATURE_UNKNOWN", &[])),
+        (OVERRIDES, json!({"parent": "instances/demo/features/gone"}), refusal(NotFound, "FEATURE_UNKNOWN", &[])),
     ];
     for (method, request, expected) in refused {
         assert_eq!(raw.call(method, request.clone(), call).await.unwrap_err(), expected, "{method} {request}");
@@ -169,7 +169,8 @@ async fn lists_need_a_role_that_reads_every_scope_in_question() {
         ("--role IAM_USER_MANAGER --instance demo",                [false, false, true,  false, false]),
         ("--role IAM_OWNER_VIEWER --instance demo",                [true,  true,  true,  false, false]),
         ("--role IAM_OWNER --instance other",                      [false, false, false, false, false]),
-        ("--role SYSTEM_OWNER_VIEWER --instance demo",             [true,  true,  true,  true,  true]),
+        ("--role SYSTEM_OWNER_VIEWER --instance demo",             [true,  true,  true,  false, true]),
+        ("--role SYSTEM_OWNER_VIEWER",                             [true,  true,  true,  true,  true]),
     ];
     let (of_demo, of_all) = ("instances/demo", "");
     let lists = [
@@ -179,6 +180,13 @@ async fn lists_need_a_role_that_reads_every_scope_in_question() {
         (of_all, ""),
         (of_all, "level = LEVEL_SYSTEM"),
     ];
+    let ann = server.token("--instance demo --organization acme --user ann");
+    for feature in ["actions", "secret"] {
+        // The answer does not say whether there is such a feature.
+        let request = json!({"parent": format!("instances/demo/features/{feature}"), "filter": "level = LEVEL_SYSTEM"});
+        let refused = raw.call(OVERRIDES, request, &[&ann]).await.unwrap_err();
+        assert_eq!(refused.code, PermissionDenied);
+    }
     for (credential, expected) in table {
         let token = server.token(credential);
         for ((parent, filter), expected) in lists.into_iter().zip(expected) {

@@ -2,7 +2,9 @@
 
 use feature_api::definition as message;
 use feature_api::definition::Change;
-use feature_core::{Definition, FeatureKey, InstanceId, Layer, Level, OwnKey, Patch, Requirement, State, Value};
+use feature_core::{
+    Definition, FeatureKey, InstanceId, Layer, Level, OwnKey, Patch, Record, Requirement, State, Value,
+};
 use feature_store::{FeatureStore, Selected, Selection, check_value};
 
 use crate::error::{Failure, OwnFeatureFailure};
@@ -47,17 +49,26 @@ pub(super) fn check_free(
         return Err(OwnFeatureFailure::LimitReached { what, max }.into());
     }
     if owner.is_some() {
-        let system = backend.catalogues.of(None, basis)?;
-        if system.find(key.key().as_str()).is_some() {
+        // Not from the catalogue, which leaves out what a newer server has written.
+        let scope = catalogue::scope(None, key);
+        let Record { layer, sequence, .. } = backend.record(&scope, basis)?;
+        if !layer.is_empty() {
             return Err(taken("the system".to_owned()));
         }
-        let scope = catalogue::scope(None, key);
-        let sequence = backend.record(&scope, basis)?.sequence;
         return Ok(vec![Requirement::Unchanged { scope, sequence }]);
     }
     let key = key.folded();
-    let Selected { records, .. } = backend.store.select(Selection::DefinitionsNamed(&key), None, usize::MAX)?;
-    let instances: Vec<_> = records.iter().filter_map(|(scope, _)| scope.instance()).map(InstanceId::as_str).collect();
+    let (mut instances, mut after) = (Vec::new(), None);
+    loop {
+        let selection = Selection::DefinitionsNamed(&key);
+        let Selected { records, next_after } =
+            backend.store.select(selection, after.as_ref(), NAMED_INSTANCES_MAX + 2)?;
+        instances.extend(records.into_iter().filter_map(|(scope, _)| scope.instance().map(InstanceId::to_string)));
+        if next_after.is_none() || instances.len() > NAMED_INSTANCES_MAX {
+            break;
+        }
+        after = next_after;
+    }
     let named = &instances[..instances.len().min(NAMED_INSTANCES_MAX)];
     if named.is_empty() {
         return Ok(vec![Requirement::DefinedByNoInstance(key)]);

@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use feature_api::definition as message;
 use feature_core::{FeatureKey, Layer, Level, Operation, Patch, Placement, Record, Requirement, Scope, Value, Write};
 use feature_store::{Selected, Selection, check_value};
-use prost_types::Timestamp;
 use tokio::time::timeout;
 
+use super::state::expire_time;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 
@@ -40,7 +40,10 @@ pub async fn purge_expired(backend: Arc<Backend>) {
                         Err(Failure::OwnFeature(OwnFeatureFailure::ChangedMeanwhile)) => {
                             tracing::info!(?scope, "another server removes the values, or the deletion was taken back");
                         }
-                        Err(error) => tracing::warn!(?scope, %error, "the values of a deleted feature stay for now"),
+                        Err(error) => {
+                            tracing::warn!(?scope, %error, "the values of deleted features stay for now");
+                            break;
+                        }
                     }
                 }
             }
@@ -53,29 +56,36 @@ pub async fn purge_expired(backend: Arc<Backend>) {
 
 /// The deleted features whose time is over.
 async fn expired(backend: &Arc<Backend>) -> Result<Vec<Expired>, Failure> {
-    let read = backend.readers.read(|store| {
-        let field = FeatureKey::from(message::EXPIRE_TIME);
-        store.select(Selection::DefinitionsWith(&field), None, usize::MAX)
-    });
-    let Selected { records, .. } = read.await??;
-    let now = SystemTime::now();
-    let is_over = |record: &Record| match record.layer.get(message::EXPIRE_TIME) {
-        Some(Value::Text(time)) => {
-            time.parse::<Timestamp>().is_ok_and(|time| SystemTime::try_from(time).is_ok_and(|time| time <= now))
+    let (mut expired, mut after) = (Vec::new(), None);
+    loop {
+        let read = backend.readers.read(move |store| {
+            let field = FeatureKey::from(message::EXPIRE_TIME);
+            store.select(Selection::DefinitionsWith(&field), after.as_ref(), BATCH)
+        });
+        let Selected { records, next_after } = read.await??;
+        let now = SystemTime::now();
+        let is_over = |record: &Record| expire_time(&record.layer).is_some_and(|time| time <= now);
+        let over = records.into_iter().filter(|(_, record)| is_over(record));
+        expired.extend(over.map(|(scope, record)| Expired { scope, record }));
+        if next_after.is_none() {
+            return Ok(expired);
         }
-        _ => false,
-    };
-    let over = records.into_iter().filter(|(_, record)| is_over(record));
-    Ok(over.map(|(scope, record)| Expired { scope, record }).collect())
+        after = next_after;
+    }
 }
 
 impl Expired {
-    /// Unsets all values, and then says in the definition that it has no more. Returns how many there were. When the
-    /// definition changes meanwhile, the rest stays.
-    async fn purge(self, backend: &Arc<Backend>) -> Result<usize, Failure> {
+    /// Unsets all values, and then says in the definition that it has no more. Returns how many there were. A server
+    /// that is stopped meanwhile goes on later.
+    async fn purge(mut self, backend: &Arc<Backend>) -> Result<usize, Failure> {
         let Some(Value::Text(key)) = self.record.layer.get("key") else { return Ok(0) };
         let feature = FeatureKey::from(key.as_str());
         let patch = Patch::exact(&Layer::default(), std::slice::from_ref(&feature));
+        // From now on the deletion cannot be taken back, on any server.
+        let removing: Layer = [(message::REMOVING.into(), Value::Flag(true))].into_iter().collect();
+        let write = self.write(self.scope.clone(), Patch::exact(&removing, &[]));
+        let begun = backend.committer.commit_batch(vec![write]).await?;
+        self.record.sequence = begun.details.first().expect("every write has an outcome").sequence;
         let mut values = 0;
         for level in Level::ALL.into_iter().filter(|level| *level >= self.scope.level()) {
             let mut after = None;
@@ -110,10 +120,11 @@ impl Expired {
         }
         let layer = &self.record.layer;
         let last = if layer.get(message::ALLOW_REUSE) == Some(&Value::Flag(true)) {
-            let fields: Vec<_> = layer.iter().map(|(field, _)| field.clone()).collect();
+            let fields = layer.iter().map(|(field, _)| field.clone()).chain([message::REMOVING.into()]);
+            let fields: Vec<_> = fields.collect();
             Patch::exact(&Layer::default(), &fields)
         } else {
-            Patch::exact(&Layer::default(), &[message::EXPIRE_TIME.into()])
+            Patch::exact(&Layer::default(), &[message::EXPIRE_TIME.into(), message::REMOVING.into()])
         };
         let write = self.write(self.scope.clone(), last);
         backend.committer.commit_batch(vec![write]).await?;

@@ -46,7 +46,7 @@ impl DefinitionService {
             let times = times.map(|(field, time)| (field, Value::Text(Timestamp::from(time).to_string())));
             let patch = if feature.definition.state == State::Deleted {
                 // It expires when the first deletion said.
-                Patch::exact(&Layer::default(), &[])
+                Patch::exact(&reuse.into_iter().map(|(field, value)| (field.into(), value)).collect(), &[])
             } else {
                 change_to(state, times.into_iter().chain(reuse))
             };
@@ -54,6 +54,7 @@ impl DefinitionService {
         };
         let terms = Terms { owner, key, etag, validate_only, comment, request_id };
         let deleted = self.commit(call, terms, prepare).await?;
+        // Also after a validation, which wakes it for nothing.
         self.backend.deleted.notify_one();
         Ok(deleted)
     }
@@ -77,9 +78,19 @@ fn next_state(method: &str, feature: &Feature) -> Result<State, Failure> {
     if feature.owner == Owner::BuiltIn {
         return Err(Failure::field("name", "is a built-in feature, which has no states"));
     }
-    let has_expired = feature.record.layer.get(message::EXPIRE_TIME).is_none();
+    let layer = &feature.record.layer;
+    let has_expired = layer.get(message::REMOVING).is_some()
+        || expire_time(layer).is_none_or(|expire_time| expire_time <= SystemTime::now());
     let next = next(method, feature.definition.state, has_expired);
     next.map_err(|failure| failure(feature.key.to_string()).into())
+}
+
+/// When the values of a deleted feature are removed; `None` when that has happened.
+pub(super) fn expire_time(layer: &Layer) -> Option<SystemTime> {
+    match layer.get(message::EXPIRE_TIME) {
+        Some(Value::Text(time)) => SystemTime::try_from(time.parse::<Timestamp>().ok()?).ok(),
+        _ => None,
+    }
 }
 
 type Refused = fn(String) -> OwnFeatureFailure;

@@ -23,7 +23,7 @@ use crate::services::response_cache::Frame;
 /// A page looks at so many records at most. With a filter that few of them match it has fewer items than it may.
 const EXAMINED_MAX: usize = 10_000;
 
-/// So many records are read at once.
+/// So many records are read at once, at most.
 const READ_AT_ONCE: usize = 500;
 
 /// The most features of a scope that a list names.
@@ -50,6 +50,8 @@ struct Listing {
     of_request: u64,
     token: Option<PageToken>,
     page_size: usize,
+    /// So many records are read at once.
+    read_at_once: usize,
 }
 
 impl SettingsService {
@@ -64,6 +66,9 @@ impl SettingsService {
         listing.feature = filter.required("sets").map(FeatureKey::from);
         listing.token = PageToken::read(&request.page_token, of_request)?;
         listing.page_size = page_size(request.page_size)?;
+        if request.filter.is_empty() {
+            listing.read_at_once = READ_AT_ONCE.min(listing.page_size + 1);
+        }
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, _| {
             listing.page(backend, |scope, record| {
@@ -95,6 +100,9 @@ impl SettingsService {
         let mut listing = Listing::new(call.caller, instance, &filter, of_request)?;
         listing.token = PageToken::read(&request.page_token, of_request)?;
         listing.page_size = page_size(request.page_size)?;
+        if request.filter.is_empty() {
+            listing.read_at_once = READ_AT_ONCE.min(listing.page_size + 1);
+        }
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, basis| {
             let in_force = backend.catalogues.in_force(listing.instance.as_ref(), basis)?;
@@ -137,14 +145,17 @@ impl Listing {
         filter: &Filter,
         of_request: u64,
     ) -> Result<Self, Failure> {
-        let levels = Level::ALL.into_iter().filter(|level| {
+        let is_there = |level: &Level| instance.is_none() || *level != Level::System;
+        let all: Vec<_> = Level::ALL.into_iter().filter(is_there).collect();
+        let matches = |level: &Level| {
             let name = name_of(*level).as_str_name();
-            let is_there = instance.is_none() || *level != Level::System;
-            is_there && filter.may_match(|field| (field == "level").then_some(Field::Text(name)))
-        });
-        let levels: Vec<_> = levels.collect();
-        levels.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
-        Ok(Self { instance, feature: None, levels, of_request, token: None, page_size: 0 })
+            filter.may_match(|field| (field == "level").then_some(Field::Text(name)))
+        };
+        let levels: Vec<_> = all.iter().copied().filter(matches).collect();
+        // An answer says something also when the filter matches no level.
+        let needed = if levels.is_empty() { &all } else { &levels };
+        needed.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
+        Ok(Self { instance, feature: None, levels, of_request, token: None, page_size: 0, read_at_once: READ_AT_ONCE })
     }
 
     /// The items of the page, and the token of the next one. `item`: the item of a scope, if the filter matches it.
@@ -166,7 +177,7 @@ impl Listing {
                 Selection::Settings { level, instance: self.instance.as_ref(), feature: self.feature.as_ref() };
             loop {
                 let start = after.as_ref().filter(|after| after.level() == level);
-                let selected = backend.store.select_at(revision, selection, start, READ_AT_ONCE)?;
+                let selected = backend.store.select_at(revision, selection, start, self.read_at_once)?;
                 let Selected { records, next_after } = selected.ok_or(OwnFeatureFailure::ListingChanged)?;
                 for (scope, record) in records {
                     if let Some(item) = item(&scope, &record) {
@@ -180,7 +191,7 @@ impl Listing {
                     after = Some(scope);
                 }
                 let Some(next) = next_after else { break };
-                examined += READ_AT_ONCE;
+                examined += self.read_at_once;
                 if examined >= EXAMINED_MAX {
                     return Ok((page, token(&next)));
                 }
@@ -203,7 +214,7 @@ fn overrides(feature: &Feature, scope: &Scope, value: &Value, backend: &Backend)
         level: name_of(scope.level()).into(),
         value: Some(feature.answer(value)),
         variant: feature.variant(value).unwrap_or_default().to_owned(),
-        counts: may_be_set && feature.keeps(value, &backend.catalogues.engines),
+        counts: feature.definition.is_in_use() && may_be_set && feature.keeps(value, &backend.catalogues.engines),
     }
 }
 

@@ -2,14 +2,17 @@
 //! [`Versioned`] shows them as they were, while others are written between two pages.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use fastrand::Rng;
 use feature_core::{
-    FeatureKey, InstanceId, Level, OrganizationId, OwnKey, Record, Scope, Timestamp, UserId, Value, Write, decide,
+    Event, FeatureKey, InstanceId, Level, OrganizationId, OwnKey, Record, Scope, Timestamp, UserId, Value, Write,
+    decide,
 };
 
-use super::every_store;
+use super::{every_store, projection};
 use crate::store::limits::SIZES;
 use crate::tests::fixtures::{append, history, scopes, write};
 use crate::{FeatureStore, JournalStore, MemoryStore, Selected, Selection, Versioned};
@@ -48,15 +51,21 @@ fn random_writes(rng: &mut Rng, scopes: &[Scope], count: usize) -> Vec<Write> {
 
 /// Appends what the writes bring about, and applies it to the records.
 fn commit(store: &dyn FeatureStore, records: &mut Records, writes: &[Write]) {
+    let events = decided(store.revision(), records, writes);
+    append(store, &events).unwrap();
+}
+
+/// The events that the writes bring about after a revision. They are applied to the records.
+fn decided(revision: u64, records: &mut Records, writes: &[Write]) -> Vec<Event> {
     let mut events = Vec::new();
     for write in writes {
         let record = records.entry(write.scope.clone()).or_default();
-        let revision = store.revision() + events.len() as u64 + 1;
+        let revision = revision + events.len() as u64 + 1;
         let event = decide(write, record, Timestamp::from_unix_nanos(revision as i64), revision).unwrap();
         event.iter().for_each(|event| record.apply(event));
         events.extend(event);
     }
-    append(store, &events).unwrap();
+    events
 }
 
 /// Checks every selection, with pages of about `limit` records that `page` reads.
@@ -137,6 +146,36 @@ fn reads_at_a_revision_show_one_state_whatever_is_written_between_them() {
     let newest = store.revision();
     let selection = Selection::DefinitionsOf(None);
     assert_eq!(store.select_at(newest + 1, selection, None, 10).unwrap(), None, "of the future");
+}
+
+#[test]
+fn reads_at_a_revision_show_one_state_while_another_thread_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Versioned::new(Arc::new(projection(&folder.path().join("data"))));
+    let states = Mutex::new(BTreeMap::from([(0, Records::new())]));
+    let done = AtomicBool::new(false);
+    thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            let (mut rng, mut records) = (Rng::with_seed(21), Records::new());
+            for _ in 0..200 {
+                let count = rng.usize(1..60);
+                let writes = random_writes(&mut rng, &many_scopes(), count);
+                let events = decided(store.revision(), &mut records, &writes);
+                let after = store.revision() + events.len() as u64;
+                states.lock().unwrap().insert(after, records.clone());
+                append(&*store, &events).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        let mut compared = 0;
+        while !done.load(Ordering::Relaxed) || compared == 0 {
+            let revision = store.revision();
+            let records = states.lock().unwrap()[&revision].clone();
+            check(&records, |selection, after| store.select_at(revision, selection, after, 40).unwrap().unwrap());
+            compared += 1;
+        }
+        writer.join().unwrap();
+    });
 }
 
 #[test]

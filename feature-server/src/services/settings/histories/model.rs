@@ -216,13 +216,7 @@ impl Model {
             return refused("FEATURE_ARCHIVED");
         }
         // From the scope up to who defines the feature. The user's organization is not known.
-        let up: &[usize] = match scope {
-            0 => &[0],
-            1 => &[1, 0],
-            2 => &[2, 1, 0],
-            3 => &[3, 1, 0],
-            _ => &[4, 1, 0],
-        };
+        let up: &[usize] = [&[0][..], &[1, 0], &[2, 1, 0], &[3, 1, 0], &[4, 1, 0]][scope];
         let mut shown = Shown { value: None, without: None, outcomes: Vec::new() };
         for at in up.iter().copied().filter(|at| definition.of_system || *at > 0) {
             let Some(value) = self.values.get(&(at, key.clone())).copied() else {
@@ -257,9 +251,7 @@ impl Model {
         let Some(definition) = definition else { return refused("FEATURE_UNKNOWN") };
         let values = self.values.iter().filter(|((scope, of), _)| *of == key && (of_system || *scope > 0));
         Ok(values
-            .map(|((scope, _), value)| {
-                (SCOPES[*scope].to_owned(), *value, definition.lets(*scope) && definition.keeps(*value))
-            })
+            .map(|((scope, _), value)| (SCOPES[*scope].to_owned(), *value, definition.counts(*scope, *value)))
             .collect())
     }
 }
@@ -267,6 +259,10 @@ impl Model {
 impl Definition {
     fn is_in_use(&self) -> bool {
         matches!(self.state, State::Active | State::Deprecated)
+    }
+
+    fn counts(&self, scope: usize, value: i64) -> bool {
+        self.is_in_use() && self.lets(scope) && self.keeps(value)
     }
 
     fn lets(&self, scope: usize) -> bool {
