@@ -2,7 +2,10 @@
 
 pub(crate) mod idempotency;
 
-use crate::event::Event;
+use std::collections::BTreeMap;
+
+use crate::event::{Event, FeatureChange};
+use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
 use crate::layer::Layer;
 use crate::scope::Scope;
@@ -25,6 +28,8 @@ pub struct Record {
     pub changed: Option<Timestamp>,
     /// For a user: the organization that the last write recorded.
     pub organization: Option<OrganizationId>,
+    /// The revision of the event that set each feature. One that an earlier version has written may lack it.
+    pub revisions: BTreeMap<FeatureKey, u64>,
     /// The requests with a key that the scope remembers, the oldest first.
     pub completed: Vec<Completed>,
 }
@@ -56,11 +61,26 @@ impl Record {
     /// Adds one event of this scope. The caller adds events in the order of their sequence.
     pub fn apply(&mut self, event: &Event) {
         self.layer.apply(&event.changes);
+        for change in &event.changes {
+            match change.new {
+                Some(_) => drop(self.revisions.insert(change.key.clone(), event.revision)),
+                None => drop(self.revisions.remove(&change.key)),
+            }
+        }
         self.sequence = event.sequence;
         self.created = self.created.or(Some(event.time));
         self.changed = Some(event.time);
         self.organization = event.organization.clone();
         remember(&mut self.completed, event);
+    }
+
+    /// Takes the changes of later events back, the newest first. The rest of the record stays.
+    pub fn take_back(&mut self, changes: &[FeatureChange]) {
+        self.layer.take_back(changes);
+        for change in changes {
+            // What set the old value is not known.
+            self.revisions.remove(&change.key);
+        }
     }
 
     /// The request with this key, if it has changed the scope and is remembered.

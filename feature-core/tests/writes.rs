@@ -84,6 +84,23 @@ fn a_record_remembers_the_newest_32_requests_with_a_key_of_the_last_hour() {
 }
 
 #[test]
+fn a_record_knows_the_revision_of_the_change_that_set_each_feature() {
+    let mut record = Record::default();
+    for (revision, operation) in [(5, "a=on b=on"), (7, "a=off"), (9, "b=on")] {
+        let event = decide(&write(operation), &record, Timestamp::from_unix_nanos(1), revision).unwrap();
+        event.iter().for_each(|event| record.apply(event));
+    }
+    let revisions: Vec<_> = record.revisions.iter().map(|(key, revision)| (key.as_str(), *revision)).collect();
+    assert_eq!(revisions, [("a", 7), ("b", 5)]);
+    let reset = decide(&write("reset"), &record, Timestamp::from_unix_nanos(1), 10).unwrap().unwrap();
+    let mut before = record.clone();
+    before.apply(&reset);
+    assert!(before.revisions.is_empty());
+    before.take_back(&reset.changes);
+    assert_eq!((before.layer, before.revisions.len()), (record.layer, 0));
+}
+
+#[test]
 fn the_sequence_counts_changed_features_and_resets_and_never_restarts() {
     let mut record = Record::default();
     let table = [

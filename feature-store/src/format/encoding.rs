@@ -4,17 +4,18 @@
 //! kind of value, needs a new kind of frame in the journal, so that the older binary refuses it. [`is_plain`] tells the
 //! events that the first binaries understand.
 
+mod completed;
 mod value;
 
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Completed, Event, EventKind, FeatureChange, FeatureKey, IdempotencyKey, Layer, OrganizationId, Record, Scope,
-    Timestamp, Value,
+    Completed, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
 };
 use prost::Message;
 
 use crate::format::scope_key;
+use completed::{StoredCompleted, idempotency_key};
 use value::StoredValue;
 
 pub(crate) use value::value_bytes;
@@ -81,16 +82,6 @@ struct StoredRecord {
     organization: Option<String>,
     #[prost(message, repeated, tag = "6")]
     completed: Vec<StoredCompleted>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StoredCompleted {
-    #[prost(bytes = "vec", tag = "1")]
-    key: Vec<u8>,
-    #[prost(uint64, tag = "2")]
-    sequence: u64,
-    #[prost(sfixed64, tag = "3")]
-    time: i64,
 }
 
 /// As much of a [`StoredRecord`] as the keys of its layer need.
@@ -164,8 +155,12 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
 pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
     #[cfg(test)]
     tests::ENCODED.set(tests::ENCODED.get() + 1);
+    let stored = |(key, value): (&FeatureKey, &Value)| {
+        let revision = record.revisions.get(key).copied().unwrap_or_default();
+        (key.to_string(), StoredValue { revision, ..value.into() })
+    };
     StoredRecord {
-        layer: record.layer.iter().map(|(key, value)| (key.to_string(), value.into())).collect(),
+        layer: record.layer.iter().map(stored).collect(),
         sequence: record.sequence,
         created: record.created.map(Timestamp::unix_nanos),
         changed: record.changed.map(Timestamp::unix_nanos),
@@ -178,9 +173,17 @@ pub(crate) fn encode_record(record: &Record) -> Vec<u8> {
 /// The record with this stored form.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, NotUnderstood> {
     let stored = StoredRecord::decode(bytes).map_err(|_| NotUnderstood)?;
-    let values = stored.layer.into_iter().map(|(key, value)| Ok((FeatureKey::from(key.as_str()), value.try_into()?)));
+    let (mut layer, mut revisions) = (Vec::with_capacity(stored.layer.len()), BTreeMap::new());
+    for (key, value) in stored.layer {
+        let key = FeatureKey::from(key.as_str());
+        if value.revision > 0 {
+            revisions.insert(key.clone(), value.revision);
+        }
+        layer.push((key, value.try_into()?));
+    }
     Ok(Record {
-        layer: values.collect::<Result<Layer, _>>()?,
+        layer: Layer::from_iter(layer),
+        revisions,
         sequence: stored.sequence,
         created: stored.created.map(Timestamp::from_unix_nanos),
         changed: stored.changed.map(Timestamp::from_unix_nanos),
@@ -197,26 +200,6 @@ pub(crate) fn keys_of_record(bytes: &[u8]) -> Result<Vec<String>, NotUnderstood>
 
 fn organization(id: Option<String>) -> Result<Option<OrganizationId>, NotUnderstood> {
     id.map(|id| OrganizationId::new(&id)).transpose().map_err(|_| NotUnderstood)
-}
-
-fn idempotency_key(bytes: &[u8]) -> Result<IdempotencyKey, NotUnderstood> {
-    bytes.try_into().map(IdempotencyKey).map_err(|_| NotUnderstood)
-}
-
-impl From<&Completed> for StoredCompleted {
-    fn from(completed: &Completed) -> Self {
-        let Completed { key, sequence, time } = completed;
-        Self { key: key.0.to_vec(), sequence: *sequence, time: time.unix_nanos() }
-    }
-}
-
-impl TryFrom<StoredCompleted> for Completed {
-    type Error = NotUnderstood;
-
-    fn try_from(stored: StoredCompleted) -> Result<Self, NotUnderstood> {
-        let StoredCompleted { key, sequence, time } = stored;
-        Ok(Self { key: idempotency_key(&key)?, sequence, time: Timestamp::from_unix_nanos(time) })
-    }
 }
 
 impl From<&FeatureChange> for StoredChange {
@@ -244,6 +227,8 @@ impl TryFrom<StoredChange> for FeatureChange {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::cell::Cell;
+
+    use feature_core::IdempotencyKey;
 
     use super::*;
     use crate::tests::fixtures::history;

@@ -93,7 +93,7 @@ impl Versioned {
         let events = events.newest_first();
         for (scope, record) in &mut earlier {
             let events = events.get(scope).into_iter().flatten();
-            events.for_each(|event| record.layer.take_back(&event.changes));
+            events.for_each(|event| record.take_back(&event.changes));
         }
         selected.update(selection, earlier.into_iter());
         Ok(Some(selected))

@@ -71,7 +71,13 @@ async fn a_batch_happens_whole_or_not_at_all() {
         json!({"names": [settings("users/ann"), settings("users/bob")], "inheritance": true, "features": ["x"]});
     let read = raw.call(BATCH_GET, request, iam).await.unwrap();
     let values: Vec<_> = read["settings"].as_array().unwrap().iter().map(|one| one["values"]["x"].clone()).collect();
-    assert_eq!(values, [json!({"value": false, "source": "VALUE_SOURCE_USER"}), value(true, "INSTANCE")]);
+    let with_revision = |mut value: Json, revision: &str| {
+        value["revision"] = revision.into();
+        value
+    };
+    // The batch has the revisions 2 and 3.
+    let expected = [with_revision(value(false, "USER"), "3"), with_revision(value(true, "INSTANCE"), "2")];
+    assert_eq!(values, expected);
     server.stop();
 }
 

@@ -2,15 +2,16 @@
 
 use feature_api::resource_name;
 use feature_core::{Definition, FeatureKey, Layer, Level, Patch, Scope, Value};
-use feature_store::{FeatureStore, Selected, Selection};
+use feature_store::{FeatureStore, Selected, Selection, check_value};
 
 use super::change::Unset;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 use crate::services::catalogue::{Engine, Feature};
 
-/// The most values that are looked at.
+/// The most values that are looked at, and their bytes: this takes a thread that other reads need.
 const VALUES_MAX: usize = 100_000;
+const VALUES_MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The most values that are unset together with a change of constraints.
 const UNSET_MAX: usize = 10_000;
@@ -39,22 +40,32 @@ impl Breaking {
         engine: &Engine,
     ) -> Result<Self, Failure> {
         let breaks = |value: &Value| !definition.violations(value).is_empty() || !engine.violations(value).is_empty();
-        let (mut scopes, mut seen) = (Vec::new(), 0);
+        let (mut scopes, mut seen, mut bytes) = (Vec::new(), 0, 0);
         for level in Level::ALL.into_iter().filter(|level| *level >= feature.level()) {
             let selection =
                 Selection::Settings { level, instance: feature.owner.instance(), feature: Some(&feature.key) };
             let mut after = None;
             loop {
                 let Selected { records, next_after } = backend.store.select(selection, after.as_ref(), READ_AT_ONCE)?;
-                seen += records.len();
-                if seen > VALUES_MAX {
-                    let what = "the number of values to check, which VIOLATIONS_KEEP leaves unchecked,";
-                    return Err(OwnFeatureFailure::LimitReached { what, max: VALUES_MAX }.into());
+                for (scope, record) in records {
+                    let Some(value) = record.layer.get(feature.key.as_str()) else { continue };
+                    seen += 1;
+                    bytes += check_value(&feature.key, value)?;
+                    let limits = [
+                        ("the number of values to check, which VIOLATIONS_KEEP leaves unchecked,", seen, VALUES_MAX),
+                        (
+                            "the bytes of values to check, which VIOLATIONS_KEEP leaves unchecked,",
+                            bytes,
+                            VALUES_MAX_BYTES,
+                        ),
+                    ];
+                    if let Some((what, _, max)) = limits.into_iter().find(|(_, now, max)| now > max) {
+                        return Err(OwnFeatureFailure::LimitReached { what, max }.into());
+                    }
+                    if breaks(value) {
+                        scopes.push((scope, record.sequence));
+                    }
                 }
-                let broken = records
-                    .into_iter()
-                    .filter(|(_, record)| record.layer.get(feature.key.as_str()).is_some_and(breaks));
-                scopes.extend(broken.map(|(scope, record)| (scope, record.sequence)));
                 after = next_after;
                 if after.is_none() {
                     break;

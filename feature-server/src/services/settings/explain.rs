@@ -5,7 +5,7 @@ use feature_api::feature::v1::{Explanation, Level as LevelName, LevelExplanation
 use feature_api::{resource_name, response};
 use feature_core::LevelOutcome;
 
-use super::view::{View, resolved};
+use super::view::View;
 use crate::error::Failure;
 
 impl View {
@@ -26,14 +26,15 @@ impl View {
                 value: value.map(|value| feature.answer(value)),
                 outcome: outcome_name(outcome).into(),
                 update_time: record.changed.map(response::timestamp),
+                revision: record.revisions.get(&feature.key).copied().unwrap_or_default(),
             });
         });
         let without_own = self.evaluate(feature, false, |_, _| {});
         Ok(Explanation {
             definition: Some(feature.message()),
             levels,
-            result: evaluated.map(|evaluated| resolved(feature, &evaluated)),
-            without_this_level: without_own.map(|evaluated| resolved(feature, &evaluated)),
+            result: evaluated.map(|evaluated| self.resolved(feature, &evaluated)),
+            without_this_level: without_own.map(|evaluated| self.resolved(feature, &evaluated)),
         })
     }
 }

@@ -24,7 +24,7 @@ use crate::services::definitions::DefinitionService;
 use crate::services::settings::SettingsService;
 use crate::services::testing::{Who, backend, named_caller};
 
-const OPERATOR: Who = Who { instance: "demo", organization: "", user: "", roles: "SYSTEM_OWNER" };
+const OPERATOR: Who = Who { instance: "", organization: "", user: "", roles: "SYSTEM_OWNER" };
 
 /// A call that changes something.
 #[derive(Debug, Clone)]

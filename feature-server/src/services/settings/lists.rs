@@ -111,7 +111,7 @@ impl SettingsService {
             listing.feature = Some(feature.key.clone());
             listing.page(backend, |scope, record| {
                 let value = record.layer.get(feature.key.as_str())?;
-                let item = overrides(feature, scope, value, backend);
+                let item = overrides(feature, scope, record, value, backend);
                 let text = text_of(item.value.as_ref());
                 let matches = filter.matches(|field| match field {
                     "level" => Field::Text(name_of(scope.level()).as_str_name()),
@@ -207,13 +207,14 @@ fn filter(text: &str, fields: &[(&str, FieldType<'_>)]) -> Result<Filter, Failur
 }
 
 /// What a scope sets for a feature.
-fn overrides(feature: &Feature, scope: &Scope, value: &Value, backend: &Backend) -> Override {
+fn overrides(feature: &Feature, scope: &Scope, record: &Record, value: &Value, backend: &Backend) -> Override {
     let may_be_set = scope.level() >= feature.level() && feature.definition.may_be_set_on(scope.level());
     Override {
         settings: resource_name::of_settings(scope).unwrap_or_default(),
         level: name_of(scope.level()).into(),
         value: Some(feature.answer(value)),
         variant: feature.variant(value).unwrap_or_default().to_owned(),
+        revision: record.revisions.get(&feature.key).copied().unwrap_or_default(),
         counts: feature.definition.is_in_use() && may_be_set && feature.keeps(value, &backend.catalogues.engines),
     }
 }

@@ -78,7 +78,7 @@ impl View {
             let bytes = feature.key.as_str().len() + memory_bytes(evaluated.value);
             let too_large = OwnFeatureFailure::AnswerTooLarge { max: ANSWER_MAX_BYTES };
             *budget = budget.checked_sub(bytes).ok_or(too_large)?;
-            values.insert(feature.key.to_string(), resolved(feature, &evaluated));
+            values.insert(feature.key.to_string(), self.resolved(feature, &evaluated));
             Ok::<_, Failure>(())
         };
         match (keys, self.inheritance) {
@@ -140,6 +140,25 @@ impl View {
         evaluate(&feature.definition, &entries, is_valid, trace)
     }
 
+    /// A value of this view as a message.
+    pub(super) fn resolved(&self, feature: &Feature, evaluated: &Evaluation<'_>) -> ResolvedValue {
+        let level = |level| self.levels.iter().find(|(scope, _)| scope.level() == level);
+        let revision = evaluated.source.and_then(level).and_then(|(_, record)| record.revisions.get(&feature.key));
+        let source = match evaluated.source {
+            None => ValueSource::Default,
+            Some(Level::System) => ValueSource::System,
+            Some(Level::Instance) => ValueSource::Instance,
+            Some(Level::Organization) => ValueSource::Organization,
+            Some(Level::User) => ValueSource::User,
+        };
+        ResolvedValue {
+            value: Some(feature.answer(evaluated.value)),
+            source: source.into(),
+            variant: feature.variant(evaluated.value).unwrap_or_default().to_owned(),
+            revision: revision.copied().unwrap_or_default(),
+        }
+    }
+
     fn own(&self) -> &(Scope, Record) {
         self.levels.last().expect("the scope itself is always there")
     }
@@ -147,21 +166,5 @@ impl View {
     /// Whether the caller may see the feature.
     fn shows(&self, feature: &Feature) -> bool {
         self.by_role || feature.definition.visibility == Visibility::Client
-    }
-}
-
-/// A value as a message.
-pub(super) fn resolved(feature: &Feature, evaluated: &Evaluation<'_>) -> ResolvedValue {
-    let source = match evaluated.source {
-        None => ValueSource::Default,
-        Some(Level::System) => ValueSource::System,
-        Some(Level::Instance) => ValueSource::Instance,
-        Some(Level::Organization) => ValueSource::Organization,
-        Some(Level::User) => ValueSource::User,
-    };
-    ResolvedValue {
-        value: Some(feature.answer(evaluated.value)),
-        source: source.into(),
-        variant: feature.variant(evaluated.value).unwrap_or_default().to_owned(),
     }
 }

@@ -11,11 +11,14 @@ use super::NotUnderstood;
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct StoredValue {
     #[prost(oneof = "StoredKind", tags = "1, 2, 3, 4, 5, 6, 7")]
-    kind: Option<StoredKind>,
+    pub(super) kind: Option<StoredKind>,
+    /// In a record: the revision of the event that set the value. Else 0.
+    #[prost(uint64, tag = "15")]
+    pub(super) revision: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-enum StoredKind {
+pub(super) enum StoredKind {
     #[prost(bool, tag = "1")]
     Flag(bool),
     #[prost(string, tag = "2")]
@@ -33,19 +36,19 @@ enum StoredKind {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct StoredNumbers {
+pub(super) struct StoredNumbers {
     #[prost(sint32, repeated, tag = "1")]
     numbers: Vec<i32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct StoredList {
+pub(super) struct StoredList {
     #[prost(message, repeated, tag = "1")]
     values: Vec<StoredValue>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct StoredParts {
+pub(super) struct StoredParts {
     #[prost(btree_map = "string, message", tag = "1")]
     parts: BTreeMap<String, StoredValue>,
 }
@@ -102,7 +105,7 @@ impl From<&Value> for StoredValue {
             Value::Double(number) => StoredKind::Double(number.get()),
             Value::List(values) => StoredKind::List(StoredList { values: values.iter().map(Self::from).collect() }),
         };
-        Self { kind: Some(kind) }
+        Self { kind: Some(kind), revision: 0 }
     }
 }
 
