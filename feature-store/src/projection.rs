@@ -34,7 +34,7 @@ use guarded_open::{catching_panics, with_timeout};
 use index::IndexChanges;
 use source::EventSource;
 #[cfg(test)]
-use stored::{FORMAT, VALUE_HEADER};
+use stored::{CONTENT, FORMAT, VALUE_HEADER};
 use stored::{PROGRESS_KEY, Progress, RECORD, open_value, read_progress, record_key, seal_value};
 
 pub(crate) use builder::{Builder, FOLD_BYTES};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use feature_api::decode::decode;
 use feature_api::schema::{Method, Schema};
 use feature_auth::access::NamedCaller;
@@ -82,20 +83,31 @@ impl Call<'_> {
     }
 }
 
-/// What a client calls a request that it may repeat.
-///
-/// `field`: where the request has it.
+/// The key of a request that the client may repeat: it stands for the request's id, its caller, its method, and the
+/// names of all that it changes. So an id that is used for something else is another request.
 ///
 /// # Errors
-/// [`Failure::Request`] for a text that is not a UUID.
-pub(super) fn idempotency_key(field: &str, text: &str) -> Result<Option<IdempotencyKey>, Failure> {
-    if text.is_empty() {
+/// [`Failure::Request`] for an id that is not a UUID.
+pub(super) fn idempotency_key(
+    call: Call<'_>,
+    request_id: &str,
+    names: impl IntoIterator<Item = String>,
+) -> Result<Option<IdempotencyKey>, Failure> {
+    if request_id.is_empty() {
         return Ok(None);
     }
-    match Uuid::try_parse(text) {
-        Ok(id) if text.len() == Hyphenated::LENGTH => Ok(Some(IdempotencyKey(id.into_bytes()))),
-        _ => Err(Failure::field(field, "must be a UUID, such as 8f3a5c1e-0d5b-4c57-9a60-6f1f0a7b2c9d")),
+    let id = Uuid::try_parse(request_id).ok().filter(|_| request_id.len() == Hyphenated::LENGTH);
+    let wrong = || Failure::field("request_id", "must be a UUID, such as 8f3a5c1e-0d5b-4c57-9a60-6f1f0a7b2c9d");
+    let id = id.ok_or_else(wrong)?;
+    let mut digest = Context::new(&SHA256);
+    digest.update(id.as_bytes());
+    let parts = [call.method.path.clone(), call.caller.subject().to_owned()];
+    for part in parts.into_iter().chain(names) {
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part.as_bytes());
     }
+    let key = digest.finish().as_ref().first_chunk().copied();
+    Ok(Some(IdempotencyKey(key.expect("SHA-256 has 32 bytes"))))
 }
 
 impl Backend {

@@ -82,9 +82,9 @@ impl Catalogue {
         self.features.values().map(|feature| DEFINITION_BYTES + feature.bytes()).sum()
     }
 
-    /// The number of features.
+    /// The number of features, without the built-in ones.
     pub fn count(&self) -> usize {
-        self.features.len()
+        self.features.values().filter(|feature| feature.owner != Owner::BuiltIn).count()
     }
 }
 
@@ -174,7 +174,9 @@ impl Catalogues {
         for scope in built_in.filter_map(|feature| feature.scope()) {
             if let Scope::Definition(_, key) = &scope {
                 let record = self.store.record(&scope)?;
-                self.put(&mut catalogue, owner, key, &record);
+                if record.sequence > 0 {
+                    self.put(&mut catalogue, owner, key, &record);
+                }
             }
         }
         let mut after = None;

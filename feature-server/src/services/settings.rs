@@ -7,6 +7,7 @@ mod explain;
 #[cfg(test)]
 mod histories;
 mod lists;
+mod size;
 mod update;
 mod view;
 

@@ -44,9 +44,8 @@ impl Projection {
         let mut reading = Reading::new(selection, limit);
         for key in keys {
             let key = [&[RECORD], &*key].concat();
-            if let Some(value) = self.tree.get(&key).map_err(failed)?
-                && reading.look_at(&key, &value)?
-            {
+            let value = self.tree.get(&key).map_err(failed)?;
+            if reading.look_at(&key, value.as_deref())? {
                 break;
             }
         }
@@ -65,7 +64,7 @@ impl Projection {
         let mut reading = Reading::new(selection, limit);
         for stored in self.tree.range((from, Bound::Unbounded)) {
             let (key, value) = stored.map_err(failed)?;
-            if !key.starts_with(&prefix) || reading.look_at(&key, &value)? {
+            if !key.starts_with(&prefix) || reading.look_at(&key, Some(&value))? {
                 break;
             }
         }
@@ -78,18 +77,21 @@ impl<'a> Reading<'a> {
         Self { selection, limit, seen: 0, bytes: 0, selected: Selected::default() }
     }
 
-    /// Looks at a stored record. Returns whether the read ends with it.
-    fn look_at(&mut self, key: &[u8], value: &[u8]) -> Result<bool, StoreError> {
-        let Some(scope) = scope_key::decode(&key[1..]) else { return Ok(false) };
-        let record = open_record(&scope, key, value)?;
+    /// Looks at a stored record, or at the lack of one. Returns whether the read ends with it.
+    fn look_at(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<bool, StoreError> {
         self.seen += 1;
-        self.bytes += value.len();
+        self.bytes += value.map_or(0, <[u8]>::len);
         let ends = self.seen >= self.limit || self.bytes >= MAX_BYTES;
+        // A newer version may have written a scope that this one does not know: the read goes on behind it.
+        let Some(scope) = scope_key::decode(&key[1..]) else { return Ok(false) };
         if ends {
             self.selected.next_after = Some(scope.clone());
         }
-        if self.selection.includes(&scope, &record) {
-            self.selected.records.push((scope, record));
+        if let Some(value) = value {
+            let record = open_record(&scope, key, value)?;
+            if self.selection.includes(&scope, &record) {
+                self.selected.records.push((scope, record));
+            }
         }
         Ok(ends)
     }

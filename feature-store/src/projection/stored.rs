@@ -18,6 +18,10 @@ pub(super) const VALUE_HEADER: usize = 5;
 pub(super) const RECORD: u8 = b'r';
 pub(super) const PROGRESS_KEY: &[u8] = b"m";
 
+/// What a projection of this version has. The first versions had records alone, without a number; 1 has an index by
+/// features, and 2 the revision of each value.
+pub(super) const CONTENT: u32 = 2;
+
 /// The part of the history that is applied.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Progress {
@@ -32,21 +36,21 @@ pub(super) struct Progress {
     /// In a fleet, the chain after the last event.
     #[prost(bytes = "vec", tag = "4")]
     pub(super) chain: Vec<u8>,
-    /// Whether there is an index by features. The first versions made none.
-    #[prost(bool, tag = "5")]
-    pub(super) indexed: bool,
+    /// What the projection has: see [`CONTENT`].
+    #[prost(uint32, tag = "5")]
+    pub(super) content: u32,
 }
 
 /// The progress of a projection of this store.
 pub(super) fn read_progress(tree: &sled::Db, store: Uuid) -> Result<Progress, OpenError> {
-    let empty = Progress { store: store.as_bytes().to_vec(), indexed: true, ..Progress::default() };
+    let empty = Progress { store: store.as_bytes().to_vec(), content: CONTENT, ..Progress::default() };
     let Some(value) = tree.get(PROGRESS_KEY).map_err(doubt)? else { return Ok(empty) };
     let body = open_value(PROGRESS_KEY, &value).map(|(_, body)| body);
     let progress = body.and_then(|body| Progress::decode(body).ok()).ok_or_else(|| doubt("its progress is damaged"))?;
     if progress.store != empty.store {
         return Err(doubt("it belongs to another store"));
     }
-    if progress.indexed { Ok(progress) } else { Err(doubt("an earlier version has made it, without an index")) }
+    if progress.content == CONTENT { Ok(progress) } else { Err(doubt("another version has made it")) }
 }
 
 pub(super) fn record_key(scope: &Scope) -> Vec<u8> {

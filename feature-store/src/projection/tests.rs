@@ -82,7 +82,7 @@ fn the_index_is_that_of_the_records_after_any_writes() {
 }
 
 #[test]
-fn a_projection_of_a_version_without_an_index_is_built_anew() {
+fn a_projection_of_another_version_is_built_anew() {
     let guard = tempfile::tempdir().unwrap();
     let (data, projection) = (guard.path().join("data"), guard.path().join("data/projection"));
     let store = JournalStore::open_with(&data, SIZES).unwrap();
@@ -92,7 +92,7 @@ fn a_projection_of_a_version_without_an_index_is_built_anew() {
     let tree = open_tree(&projection, SMALL_CACHE_BYTES).unwrap();
     let value = tree.get(PROGRESS_KEY).unwrap().unwrap();
     let progress = Progress::decode(open_value(PROGRESS_KEY, &value).unwrap().1).unwrap();
-    let earlier = Progress { indexed: false, ..progress };
+    let earlier = Progress { content: CONTENT - 1, ..progress };
     tree.insert(PROGRESS_KEY, seal_value(PROGRESS_KEY, &earlier.encode_to_vec()).1).unwrap();
     drop(tree);
     let store = JournalStore::open_with(&data, SIZES).unwrap();

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use feature_core::{InstanceId, OwnKey, Record, Scope};
 
 use crate::error::StoreError;
+use crate::format::encoding::value_bytes;
 use crate::store::batch::Batch;
 use crate::store::recent_events::RecentEvents;
 use crate::store::selection::{Selected, Selection};
@@ -19,6 +20,9 @@ use crate::store::{FeatureStore, StoreStatus};
 
 /// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
 const STRIPES: usize = 65_536;
+
+/// A read of an earlier revision ends after so many bytes of records that have changed since.
+const EARLIER_BYTES: usize = 4 * 1024 * 1024;
 
 /// A store whose records have versions. All writes must go through it.
 pub struct Versioned {
@@ -83,9 +87,19 @@ impl Versioned {
         let events = events.newest_first();
         let end = selected.next_after.as_ref();
         let is_within = |scope: &Scope| after.is_none_or(|after| scope > after) && end.is_none_or(|end| scope <= end);
-        let mut earlier = Vec::new();
+        let (mut earlier, mut bytes, mut cut) = (Vec::new(), 0, None);
         for scope in events.into_keys().filter(|scope| selection.covers(scope) && is_within(scope)) {
-            earlier.push((scope.clone(), self.store.record(scope)?));
+            let record = self.store.record(scope)?;
+            bytes += record.layer.iter().map(|(_, value)| value_bytes(value)).sum::<usize>();
+            earlier.push((scope.clone(), record));
+            if bytes > EARLIER_BYTES {
+                cut = Some(scope.clone());
+                break;
+            }
+        }
+        if let Some(cut) = cut {
+            selected.records.retain(|(scope, _)| *scope <= cut);
+            selected.next_after = Some(cut);
         }
         // After these reads, too: what they show of later writes is among these events. One that a record does not have
         // yet changes nothing here.

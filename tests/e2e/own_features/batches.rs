@@ -209,6 +209,14 @@ async fn a_repeated_request_changes_nothing_and_gets_the_answer_of_the_first_one
         (iam, &state("Archive"), archive(), Ok(json!({"state": "STATE_ARCHIVED"}))),
         (iam, &state("Unarchive"), json!({"name": "instances/demo/features/x"}), Ok(json!({"state": "STATE_ACTIVE"}))),
         (iam, &state("Archive"), archive(), Ok(json!({"state": "STATE_ACTIVE"}))),
+        // With another method, or other scopes, it is another request.
+        (iam, &state("Deprecate"), archive(), Ok(json!({"state": "STATE_DEPRECATED"}))),
+        (
+            iam,
+            BATCH_UPDATE,
+            with(json!({"requests": [change("users/cem", json!({"set": {"x": true}}))]}), 3),
+            Ok(json!({"responses": [answer("\"1\"").unwrap()]})),
+        ),
         (iam, UPDATE, change("", json!({"set": {"x": true}, "requestId": "1"})), bad("request_id")),
         (iam, UPDATE, change("", json!({"set": {"x": true}, "requestId": id(7).replace('-', "")})), bad("request_id")),
         (

@@ -64,14 +64,17 @@ async fn a_deleted_feature_comes_back_with_its_values_until_it_expires() {
 
 /// Waits until the values of a deleted feature are removed.
 async fn wait_until_removed(raw: &Raw, iam: &[&str], feature: &str) {
+    wait_until(raw, iam, feature, |definition| definition.is_none_or(|it| it["expireTime"].is_null())).await;
+}
+
+/// Waits until there is nothing under a key any more.
+async fn wait_until_gone(raw: &Raw, iam: &[&str], feature: &str) {
+    wait_until(raw, iam, feature, |definition| definition.is_none()).await;
+}
+
+async fn wait_until(raw: &Raw, iam: &[&str], feature: &str, holds: impl Fn(Option<&Json>) -> bool) {
     let end = std::time::Instant::now() + PATIENCE;
-    loop {
-        let definition = raw.call(GET_DEFINITION, named(feature), iam).await;
-        if definition.is_ok_and(|definition| definition["expireTime"].is_null())
-            || raw.call(GET_DEFINITION, named(feature), iam).await.is_err()
-        {
-            return;
-        }
+    while !holds(raw.call(GET_DEFINITION, named(feature), iam).await.ok().as_ref()) {
         assert!(std::time::Instant::now() < end, "the values of {feature} are not removed");
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
@@ -120,6 +123,10 @@ async fn values_are_removed_when_a_deleted_feature_expires_and_the_key_stays_res
     raw.call(CREATE, define("Y", number), iam).await.unwrap();
     let settings = raw.call(GET, inherited("users/u1", &["y"]), iam).await.unwrap();
     assert_eq!(settings["values"]["Y"], value(7.0, "DEFAULT"));
+    // The key of the other one is free when it is deleted once more, with reuse.
+    raw.call(&state("Delete"), json!({"name": X, "allowReuse": true}), iam).await.unwrap();
+    wait_until_gone(&raw, iam, X).await;
+    raw.call(CREATE, define("x", boolean()), iam).await.unwrap();
     server.stop();
 }
 
@@ -235,12 +242,17 @@ async fn tighter_constraints_say_what_happens_to_values_that_break_them() {
 async fn an_operator_sets_quotas() {
     let server = Folder::new("[own_features]\ndefinitions = 2\nvalues_per_scope = 2\n").serve();
     let owner = server.token("--role IAM_OWNER --instance demo");
-    let iam: &[&str] = &[&owner];
+    let system = server.token("--role SYSTEM_OWNER");
+    let (iam, system): (&[&str], &[&str]) = (&[&owner], &[&system]);
+    let of_system = |key: &str| json!({"featureDefinitionId": key, "featureDefinition": boolean()});
     let reached = || Err(refusal(FailedPrecondition, "LIMIT_REACHED", &[]));
     let rows: &[Row<'_>] = &[
         (iam, CREATE, define("x", boolean()), Ok(json!({}))),
         (iam, CREATE, define("y", boolean()), Ok(json!({}))),
         (iam, CREATE, define("z", boolean()), reached()),
+        (system, CREATE, of_system("s1"), Ok(json!({}))),
+        (system, CREATE, of_system("s2"), Ok(json!({}))),
+        (system, CREATE, of_system("s3"), reached()),
         (iam, UPDATE, change("", json!({"set": {"x": true, "y": true, "actions": true}})), reached()),
         (iam, UPDATE, change("", json!({"set": {"x": true, "y": true}})), Ok(json!({}))),
         (iam, UPDATE, change("", json!({"set": {"actions": true}, "unset": ["y"]})), Ok(json!({}))),

@@ -120,16 +120,19 @@ impl DefinitionService {
     ) -> Result<FeatureDefinition, Failure> {
         let expected = catalogue::sequence_of(&terms.etag);
         let expected = expected.ok_or_else(|| Failure::field("etag", "must be an etag from an answer"))?;
-        let idempotency_key = idempotency_key("request_id", &terms.request_id)?;
+        let name = resource_name::of_definition(terms.owner.as_ref(), terms.key.folded().key().as_str());
+        let idempotency_key = idempotency_key(call, &terms.request_id, [name])?;
         let terms = Arc::new(terms);
         for _ in 0..ATTEMPTS {
             let (prepare, of_reader) = (prepare.clone(), Arc::clone(&terms));
             let read = self.backend.read(call.context, move |backend, basis| {
+                let prepared = prepare(backend, basis, &of_reader);
+                // After that, because what it has seen of the same request is here, too.
                 let record = backend.record(&of_reader.scope(), basis)?;
                 if record.completed(idempotency_key, SystemTime::now().into()).is_some() {
                     return Ok(Err(of_reader.find(backend, basis)?));
                 }
-                prepare(backend, basis, &of_reader).map(Ok)
+                prepared.map(Ok)
             });
             let Prepared { feature, record, patch, requires, unset } = match read.await?.0 {
                 Ok(prepared) => prepared,

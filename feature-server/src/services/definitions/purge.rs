@@ -19,6 +19,9 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const BATCH: usize = 500;
 const BATCH_BYTES: usize = 1024 * 1024;
 
+/// After so many failures the others wait for the next time, so that a store that refuses writes fills no log.
+const FAILURES_MAX: usize = 5;
+
 /// The actor of the removal in the history.
 const ACTOR: &str = "feature-server";
 
@@ -33,6 +36,7 @@ pub async fn purge_expired(backend: Arc<Backend>) {
     loop {
         match expired(&backend).await {
             Ok(expired) => {
+                let mut failures = 0;
                 for feature in expired {
                     let scope = feature.scope.clone();
                     match feature.purge(&backend).await {
@@ -41,8 +45,11 @@ pub async fn purge_expired(backend: Arc<Backend>) {
                             tracing::info!(?scope, "another server removes the values, or the deletion was taken back");
                         }
                         Err(error) => {
-                            tracing::warn!(?scope, %error, "the values of deleted features stay for now");
-                            break;
+                            tracing::warn!(?scope, %error, "the values of a deleted feature stay for now");
+                            failures += 1;
+                            if failures == FAILURES_MAX {
+                                break;
+                            }
                         }
                     }
                 }
@@ -64,7 +71,10 @@ async fn expired(backend: &Arc<Backend>) -> Result<Vec<Expired>, Failure> {
         });
         let Selected { records, next_after } = read.await??;
         let now = SystemTime::now();
-        let is_over = |record: &Record| expire_time(&record.layer).is_some_and(|time| time <= now);
+        let is_over = |Record { layer, .. }: &Record| {
+            // What another server has begun goes on, even if its clock was ahead.
+            layer.get(message::REMOVING).is_some() || expire_time(layer).is_some_and(|time| time <= now)
+        };
         let over = records.into_iter().filter(|(_, record)| is_over(record));
         expired.extend(over.map(|(scope, record)| Expired { scope, record }));
         if next_after.is_none() {

@@ -45,8 +45,13 @@ impl DefinitionService {
             let reuse = allow_reuse.then_some((message::ALLOW_REUSE, Value::Flag(true)));
             let times = times.map(|(field, time)| (field, Value::Text(Timestamp::from(time).to_string())));
             let patch = if feature.definition.state == State::Deleted {
-                // It expires when the first deletion said.
-                Patch::exact(&reuse.into_iter().map(|(field, value)| (field.into(), value)).collect(), &[])
+                // It expires when the first deletion said. Where its values are removed already, another removal frees
+                // the key.
+                let is_removed = feature.record.layer.get(message::EXPIRE_TIME).is_none();
+                let again = times.into_iter().filter(|(field, _)| is_removed && *field == message::DELETE_TIME);
+                let again = again.map(|(_, now)| (message::EXPIRE_TIME, now)).filter(|_| allow_reuse);
+                let fields = reuse.into_iter().chain(again).map(|(field, value)| (field.into(), value));
+                Patch::exact(&fields.collect(), &[])
             } else {
                 change_to(state, times.into_iter().chain(reuse))
             };

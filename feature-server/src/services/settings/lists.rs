@@ -23,8 +23,9 @@ use crate::services::response_cache::Frame;
 /// A page looks at so many records at most. With a filter that few of them match it has fewer items than it may.
 const EXAMINED_MAX: usize = 10_000;
 
-/// So many records are read at once, at most.
+/// So many records are read at once, at most and at least.
 const READ_AT_ONCE: usize = 500;
+const READ_AT_LEAST: usize = 100;
 
 /// The most features of a scope that a list names.
 const FEATURES_MAX: usize = 1_000;
@@ -67,7 +68,7 @@ impl SettingsService {
         listing.token = PageToken::read(&request.page_token, of_request)?;
         listing.page_size = page_size(request.page_size)?;
         if request.filter.is_empty() {
-            listing.read_at_once = READ_AT_ONCE.min(listing.page_size + 1);
+            listing.read_at_once = (listing.page_size + 1).clamp(READ_AT_LEAST, READ_AT_ONCE);
         }
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, _| {
@@ -101,7 +102,7 @@ impl SettingsService {
         listing.token = PageToken::read(&request.page_token, of_request)?;
         listing.page_size = page_size(request.page_size)?;
         if request.filter.is_empty() {
-            listing.read_at_once = READ_AT_ONCE.min(listing.page_size + 1);
+            listing.read_at_once = (listing.page_size + 1).clamp(READ_AT_LEAST, READ_AT_ONCE);
         }
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, basis| {

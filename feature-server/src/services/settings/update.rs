@@ -1,6 +1,7 @@
 //! Changes of settings: from JSON to patches, which are checked against the definitions that they were made for.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -8,21 +9,20 @@ use feature_api::feature::v1::{
     BatchUpdateSettingsRequest, BatchUpdateSettingsResponse, ResetSettingsRequest, UpdateSettingsRequest,
     UpdateSettingsResponse, Warning,
 };
+use feature_api::resource_name;
 use feature_auth::access::Caller;
 use feature_core::{FeatureKey, IdempotencyKey, Layer, Operation, Patch, Record, Rejection, Requirement, State, Write};
 use feature_store::{CommitError, CommittedBatch, FeatureStore};
 use grpc_transcoding::Error;
 use tonic_types::FieldViolation;
 
+use super::size::check_size;
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Call, idempotency_key};
-use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag, memory_bytes};
+use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag};
 use crate::services::resource::Resource;
 use crate::services::response_cache::Frame;
-
-/// The most bytes of all values that a scope sets: each write to the scope makes them anew.
-const VALUES_MAX_BYTES: usize = 1024 * 1024;
 
 /// The most violations of an answer: they travel in a header, whose size clients limit.
 const VIOLATIONS_MAX: usize = 10;
@@ -36,7 +36,6 @@ struct Change {
     /// The path of the request, such as `requests[2].`.
     path: String,
     expected_sequence: Option<u64>,
-    idempotency_key: Option<IdempotencyKey>,
 }
 
 /// A change that was checked against the definitions.
@@ -50,13 +49,13 @@ struct Prepared {
 impl SettingsService {
     pub(super) async fn update(&self, call: Call<'_>) -> Result<Frame, Failure> {
         let change = Change::new(call, call.request()?, String::new())?;
-        let mut responses = self.commit(call, vec![change]).await?;
+        let request_id = change.request.request_id.clone();
+        let mut responses = self.commit(call, vec![change], &request_id).await?;
         Ok(Frame::of(&responses.pop().expect("one change has one response")))
     }
 
     pub(super) async fn batch_update(&self, call: Call<'_>) -> Result<Frame, Failure> {
         let BatchUpdateSettingsRequest { parent, requests, validate_only, comment, request_id } = call.request()?;
-        let key = idempotency_key("request_id", &request_id)?;
         let changes = requests.into_iter().enumerate().map(|(index, mut request)| {
             request.validate_only |= validate_only;
             if request.comment.is_empty() {
@@ -67,7 +66,6 @@ impl SettingsService {
                 return Err(Failure::field(format!("requests[{index}].request_id"), problem));
             }
             let change = Change::new(call, request, format!("requests[{index}]."))?;
-            let change = Change { idempotency_key: key, ..change };
             check_parent(call.caller, &parent, &change.resource, &format!("requests[{index}].name"))?;
             Ok(change)
         });
@@ -75,7 +73,7 @@ impl SettingsService {
         if changes.windows(2).any(|pair| pair[0].request.validate_only != pair[1].request.validate_only) {
             return Err(Failure::field("requests", "some are validate_only: say it for the whole batch"));
         }
-        let responses = self.commit(call, changes).await?;
+        let responses = self.commit(call, changes, &request_id).await?;
         Ok(Frame::of(&BatchUpdateSettingsResponse { responses }))
     }
 
@@ -84,7 +82,8 @@ impl SettingsService {
         let request =
             UpdateSettingsRequest { name: text, etag, validate_only, comment, request_id, ..Default::default() };
         let change = Change::new(call, request, String::new())?;
-        let write = change.write(call, Operation::Reset, Vec::new())?;
+        let key = key_of(call, &change.request.request_id, slice::from_ref(&change))?;
+        let write = Write { idempotency_key: key, ..change.write(call, Operation::Reset, Vec::new())? };
         let scope = write.scope.clone();
         let committed = self.backend.commit(call.context, vec![write]).await;
         let CommittedBatch { details, .. } = committed.map_err(|error| refused(error, &[change]))?;
@@ -93,17 +92,23 @@ impl SettingsService {
     }
 
     /// Makes writes of the changes, and commits them all or none. When a definition changes meanwhile, it begins again.
-    async fn commit(&self, call: Call<'_>, changes: Vec<Change>) -> Result<Vec<UpdateSettingsResponse>, Failure> {
+    async fn commit(
+        &self,
+        call: Call<'_>,
+        changes: Vec<Change>,
+        request_id: &str,
+    ) -> Result<Vec<UpdateSettingsResponse>, Failure> {
+        let key = key_of(call, request_id, &changes)?;
         let changes: Arc<[Change]> = changes.into();
         for _ in 0..ATTEMPTS {
             let of_reader = Arc::clone(&changes);
             let read = self.backend.read(call.context, move |backend, basis| {
                 let now = SystemTime::now().into();
-                let mut is_repeated = false;
-                for change in of_reader.iter().filter(|change| change.idempotency_key.is_some()) {
-                    let record = backend.store.record(change.resource.scope())?;
-                    is_repeated |= record.completed(change.idempotency_key, now).is_some();
-                }
+                let repeats = |change: &Change| {
+                    Ok::<_, Failure>(backend.store.record(change.resource.scope())?.completed(key, now).is_some())
+                };
+                let is_repeated =
+                    key.is_some() && of_reader.iter().map(repeats).collect::<Result<Vec<_>, _>>()?.contains(&true);
                 let prepare = |change: &Change| {
                     // What has happened is not checked again: the committer only answers it.
                     if is_repeated {
@@ -120,7 +125,8 @@ impl SettingsService {
             let (prepared, _) = Box::pin(read).await?;
             let (mut writes, mut warnings) = (Vec::new(), Vec::new());
             for (change, prepared) in changes.iter().zip(prepared) {
-                writes.push(change.write(call, Operation::Set(prepared.patch), prepared.requires)?);
+                let write = change.write(call, Operation::Set(prepared.patch), prepared.requires)?;
+                writes.push(Write { idempotency_key: key, ..write });
                 warnings.push(prepared.warnings);
             }
             match self.backend.commit(call.context, writes).await {
@@ -145,8 +151,7 @@ impl Change {
         let (caller, resource) = Resource::named(call.caller, &name(&field, &request.name)?)?;
         let expected_sequence = catalogue::sequence_of(&request.etag)
             .ok_or_else(|| Failure::field(format!("{path}etag"), "must be an etag from an answer"))?;
-        let idempotency_key = idempotency_key(&format!("{path}request_id"), &request.request_id)?;
-        Ok(Self { caller, resource, request, path, expected_sequence, idempotency_key })
+        Ok(Self { caller, resource, request, path, expected_sequence })
     }
 
     /// Makes the patch, and what it requires: the definitions that it was checked against.
@@ -234,11 +239,17 @@ impl Change {
             validate_only: self.request.validate_only,
             actor: call.caller.subject().to_owned(),
             request_id: call.context.request_id().to_owned(),
-            idempotency_key: self.idempotency_key,
+            idempotency_key: None,
             comment: self.request.comment.clone(),
             requires,
         })
     }
+}
+
+/// The key of a request with these changes.
+fn key_of(call: Call<'_>, request_id: &str, changes: &[Change]) -> Result<Option<IdempotencyKey>, Failure> {
+    let names = changes.iter().filter_map(|change| resource_name::of_settings(change.resource.scope()));
+    idempotency_key(call, request_id, names)
 }
 
 /// That the definition of a feature has not changed. A built-in one never does.
@@ -253,22 +264,6 @@ fn warning(feature: &Feature) -> Option<Warning> {
         reason: "FEATURE_DEPRECATED".to_owned(),
         description: "the feature is on its way out".to_owned(),
     })
-}
-
-/// Checks how much a scope sets after a patch. A scope that is above a limit, which was higher once, can come down.
-fn check_size(patch: &Patch, before: &Layer, values_max: usize) -> Result<(), OwnFeatureFailure> {
-    let mut after = before.clone();
-    after.apply(&patch.changes_to(before));
-    let count = |layer: &Layer| layer.iter().count();
-    let bytes = |layer: &Layer| layer.iter().map(|(_, value)| memory_bytes(value)).sum::<usize>();
-    let limits = [
-        ("the number of the scope's values", values_max, count(before), count(&after)),
-        ("the bytes of the scope's values", VALUES_MAX_BYTES, bytes(before), bytes(&after)),
-    ];
-    match limits.into_iter().find(|(_, max, before, after)| after > max && after > before) {
-        Some((what, max, ..)) => Err(OwnFeatureFailure::LimitReached { what, max }),
-        None => Ok(()),
-    }
 }
 
 fn refused(error: CommitError, changes: &[Change]) -> Failure {
