@@ -91,6 +91,9 @@ fn the_walk_of_the_document_works_as_pasted() {
         ("/state", json!("STATE_ARCHIVED")),
         ("/state", json!("STATE_DELETED")),
         ("/values/checkout.new_ui", json!({"value": false, "source": "VALUE_SOURCE_USER", "revision": "3"})),
+        ("/labels/area", json!("shop")),
+        ("/owner", json!("team-cart")),
+        ("/constraints/allowedValues", json!([true, false])),
         ("/scopes/0/settings", json!("instances/demo/users/ann/settings")),
         ("/overrides/0/settings", json!("instances/demo/users/ann/settings")),
     ];
