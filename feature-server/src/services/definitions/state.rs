@@ -37,30 +37,29 @@ impl DefinitionService {
         let DeleteFeatureDefinitionRequest { name, etag, validate_only, comment, allow_reuse, request_id } = request;
         let (owner, key) = named(call.caller, "name", &name)?;
         let now = SystemTime::now();
-        let times =
-            [(message::DELETE_TIME, now), (message::EXPIRE_TIME, now + DAY * self.backend.limits.keep_deleted_days)];
+        let text = |time: SystemTime| Value::Text(Timestamp::from(time).to_string());
+        let (delete_time, expire_time) = (text(now), text(now + DAY * self.backend.limits.keep_deleted_days));
         let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
             let feature = terms.find(backend, basis)?;
             let state = next_state(&method, &feature)?;
             let reuse = allow_reuse.then_some((message::ALLOW_REUSE, Value::Flag(true)));
-            let times = times.map(|(field, time)| (field, Value::Text(Timestamp::from(time).to_string())));
             let patch = if feature.definition.state == State::Deleted {
-                // It expires when the first deletion said. Where its values are removed already, another removal frees
-                // the key.
+                // It expires when the first deletion said. After the removal of its values, another one frees the key.
                 let is_removed = feature.record.layer.get(message::EXPIRE_TIME).is_none();
-                let again = times.into_iter().filter(|(field, _)| is_removed && *field == message::DELETE_TIME);
-                let again = again.map(|(_, now)| (message::EXPIRE_TIME, now)).filter(|_| allow_reuse);
+                let again = (allow_reuse && is_removed).then(|| (message::EXPIRE_TIME, delete_time.clone()));
                 let fields = reuse.into_iter().chain(again).map(|(field, value)| (field.into(), value));
                 Patch::exact(&fields.collect(), &[])
             } else {
-                change_to(state, times.into_iter().chain(reuse))
+                let times = [(message::DELETE_TIME, &delete_time), (message::EXPIRE_TIME, &expire_time)];
+                change_to(state, times.map(|(field, time)| (field, time.clone())).into_iter().chain(reuse))
             };
             Ok(Prepared::of(feature, patch))
         };
         let terms = Terms { owner, key, etag, validate_only, comment, request_id };
         let deleted = self.commit(call, terms, prepare).await?;
-        // Also after a validation, which wakes it for nothing.
-        self.backend.deleted.notify_one();
+        if !validate_only {
+            self.backend.deleted.notify_one();
+        }
         Ok(deleted)
     }
 }

@@ -51,8 +51,6 @@ struct Listing {
     of_request: u64,
     token: Option<PageToken>,
     page_size: usize,
-    /// So many records are read at once.
-    read_at_once: usize,
 }
 
 impl SettingsService {
@@ -63,13 +61,9 @@ impl SettingsService {
         let instance = owner(call.caller, parent.as_ref())?;
         let filter = filter(&request.filter, &SCOPE_FIELDS)?;
         let of_request = hash_of((&instance, &request.filter));
-        let mut listing = Listing::new(call.caller, instance, &filter, of_request)?;
+        let page = (&request.page_token[..], request.page_size);
+        let mut listing = Listing::new(call.caller, instance, &filter, of_request, page)?;
         listing.feature = filter.required("sets").map(FeatureKey::from);
-        listing.token = PageToken::read(&request.page_token, of_request)?;
-        listing.page_size = page_size(request.page_size)?;
-        if request.filter.is_empty() {
-            listing.read_at_once = (listing.page_size + 1).clamp(READ_AT_LEAST, READ_AT_ONCE);
-        }
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, _| {
             listing.page(backend, |scope, record| {
@@ -98,12 +92,8 @@ impl SettingsService {
         let instance = owner(call.caller, named.as_ref())?;
         let filter = filter(&request.filter, &OVERRIDE_FIELDS)?;
         let of_request = hash_of((&instance, &key.folded(), &request.filter));
-        let mut listing = Listing::new(call.caller, instance, &filter, of_request)?;
-        listing.token = PageToken::read(&request.page_token, of_request)?;
-        listing.page_size = page_size(request.page_size)?;
-        if request.filter.is_empty() {
-            listing.read_at_once = (listing.page_size + 1).clamp(READ_AT_LEAST, READ_AT_ONCE);
-        }
+        let page = (&request.page_token[..], request.page_size);
+        let mut listing = Listing::new(call.caller, instance, &filter, of_request, page)?;
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, basis| {
             let in_force = backend.catalogues.in_force(listing.instance.as_ref(), basis)?;
@@ -136,15 +126,19 @@ impl SettingsService {
 }
 
 impl Listing {
-    /// The first page of all scopes of the levels that a filter can match.
+    /// A page of all scopes of the levels that a filter can match.
+    ///
+    /// `page`: the token and the size that the request says.
     ///
     /// # Errors
-    /// [`Failure::Auth`] if the caller may not read every scope of these levels.
+    /// [`Failure::Auth`] if the caller may not read every scope of these levels; those of [`PageToken::read`] and
+    /// [`page_size`].
     fn new(
         caller: &NamedCaller,
         instance: Option<InstanceId>,
         filter: &Filter,
         of_request: u64,
+        page: (&str, i32),
     ) -> Result<Self, Failure> {
         let is_there = |level: &Level| instance.is_none() || *level != Level::System;
         let all: Vec<_> = Level::ALL.into_iter().filter(is_there).collect();
@@ -156,7 +150,8 @@ impl Listing {
         // An answer says something also when the filter matches no level.
         let needed = if levels.is_empty() { &all } else { &levels };
         needed.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
-        Ok(Self { instance, feature: None, levels, of_request, token: None, page_size: 0, read_at_once: READ_AT_ONCE })
+        let (token, page_size) = (PageToken::read(page.0, of_request)?, page_size(page.1)?);
+        Ok(Self { instance, feature: None, levels, of_request, token, page_size })
     }
 
     /// The items of the page, and the token of the next one. `item`: the item of a scope, if the filter matches it.
@@ -172,13 +167,14 @@ impl Listing {
         };
         let token = |after: &Scope| PageToken::new(self.of_request, revision, parts_of(after)).to_text();
         let begin = after.as_ref().map_or(Level::System, Scope::level);
+        let read_at_once = (self.page_size + 1).clamp(READ_AT_LEAST, READ_AT_ONCE);
         let (mut page, mut bytes, mut examined) = (Vec::new(), 0, 0);
         for level in self.levels.iter().copied().filter(|level| *level >= begin) {
             let selection =
                 Selection::Settings { level, instance: self.instance.as_ref(), feature: self.feature.as_ref() };
             loop {
                 let start = after.as_ref().filter(|after| after.level() == level);
-                let selected = backend.store.select_at(revision, selection, start, self.read_at_once)?;
+                let selected = backend.store.select_at(revision, selection, start, read_at_once)?;
                 let Selected { records, next_after } = selected.ok_or(OwnFeatureFailure::ListingChanged)?;
                 for (scope, record) in records {
                     if let Some(item) = item(&scope, &record) {
@@ -192,7 +188,7 @@ impl Listing {
                     after = Some(scope);
                 }
                 let Some(next) = next_after else { break };
-                examined += self.read_at_once;
+                examined += read_at_once;
                 if examined >= EXAMINED_MAX {
                     return Ok((page, token(&next)));
                 }
