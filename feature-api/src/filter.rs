@@ -118,7 +118,7 @@ impl Filter {
         self.root.matches(&field)
     }
 
-    /// Whether an item of which not all fields are known can match. `field` returns `None` for one that is not known.
+    /// Whether an item can match, as far as its fields are known. `field` returns `None` for an unknown field.
     pub fn may_match<'a>(&self, field: impl Fn(&str) -> Option<Field<'a>>) -> bool {
         self.root.decide(&field) != Some(false)
     }
@@ -152,7 +152,7 @@ impl Node {
 
     /// `None` when it depends on fields that are not known.
     fn decide<'a>(&self, field: &impl Fn(&str) -> Option<Field<'a>>) -> Option<bool> {
-        // What decides alone, and what the nodes give together if none does.
+        // One node that gives `alone` decides. If none does, the result is the opposite.
         let (nodes, alone) = match self {
             Node::All(nodes) => (nodes, false),
             Node::Any(nodes) => (nodes, true),

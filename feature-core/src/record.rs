@@ -28,7 +28,7 @@ pub struct Record {
     pub changed: Option<Timestamp>,
     /// For a user: the organization that the last write recorded.
     pub organization: Option<OrganizationId>,
-    /// The revision of the event that set each feature. One that an earlier version has written may lack it.
+    /// The revision of the event that set each feature. It is missing for values that an earlier version has written.
     pub revisions: BTreeMap<FeatureKey, u64>,
     /// The requests with a key that the scope remembers, the oldest first.
     pub completed: Vec<Completed>,

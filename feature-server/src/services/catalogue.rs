@@ -152,7 +152,7 @@ impl Catalogues {
         }
         let version = self.store.version_of_definitions(owner);
         basis.add(version);
-        // Before the read: what comes later is read again by the next one.
+        // Taken before the definitions are read: the next call reads again what changes after it.
         let revision = self.store.revision();
         let catalogue = match self.loaded.get(&key) {
             Some(earlier) => self.refresh(owner, &earlier)?,
@@ -169,7 +169,7 @@ impl Catalogues {
     /// Reads all definitions of an owner.
     fn load(&self, owner: Option<&InstanceId>) -> Result<Catalogue, StoreError> {
         let mut catalogue = Catalogue::default();
-        // What users have set of a built-in feature counts also when it is nothing any more: it has an etag.
+        // Also a built-in feature whose fields were all unset again: it has an etag.
         let built_in = self.built_in.features.values().filter(|_| owner.is_none());
         for scope in built_in.filter_map(|feature| feature.scope()) {
             if let Scope::Definition(_, key) = &scope {

@@ -127,7 +127,7 @@ impl DefinitionService {
             let (prepare, of_reader) = (prepare.clone(), Arc::clone(&terms));
             let read = self.backend.read(call.context, move |backend, basis| {
                 let prepared = prepare(backend, basis, &of_reader);
-                // After that, because what it has seen of the same request is here, too.
+                // Read after `prepare`: if that has seen the first attempt of this request, this record has it, too.
                 let record = backend.record(&of_reader.scope(), basis)?;
                 if record.completed(idempotency_key, SystemTime::now().into()).is_some() {
                     return Ok(Err(of_reader.find(backend, basis)?));

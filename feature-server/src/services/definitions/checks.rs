@@ -49,7 +49,7 @@ pub(super) fn check_free(
         return Err(OwnFeatureFailure::LimitReached { what, max }.into());
     }
     if owner.is_some() {
-        // Not from the catalogue, which leaves out what a newer server has written.
+        // The catalogue leaves out definitions that a newer server has written, so the record is read.
         let scope = catalogue::scope(None, key);
         let Record { layer, sequence, .. } = backend.record(&scope, basis)?;
         if !layer.is_empty() {

@@ -117,7 +117,7 @@ impl Place<'_> {
                 return Err(OwnFeatureFailure::ListingChanged.into());
             }
             let is_last = |key: &str| token.after.first().is_some_and(|last| last == key);
-            // In the same state the last item of the page before is there again.
+            // The state is the same, so the last item of the page before is in the list.
             while items.next().is_some_and(|(key, _)| !is_last(key)) {}
         }
         let (mut page, mut bytes, mut last) = (Vec::new(), 0, "");

@@ -12,7 +12,7 @@ use super::state::expire_time;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 
-/// Deletions are looked at this often, beside those that this server has just made.
+/// The pause between two searches for expired features. A deletion on this server ends it early.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The most values of one batch, and their bytes, far below what a batch may have.
@@ -56,7 +56,7 @@ pub async fn purge_expired(backend: Arc<Backend>) {
             }
             Err(error) => tracing::warn!(%error, "deleted features cannot be looked at for now"),
         }
-        // It makes no difference which of the two it was.
+        // Both outcomes lead to the next search.
         let _ = timeout(INTERVAL, backend.deleted.notified()).await;
     }
 }

@@ -147,7 +147,7 @@ impl Listing {
             filter.may_match(|field| (field == "level").then_some(Field::Text(name)))
         };
         let levels: Vec<_> = all.iter().copied().filter(matches).collect();
-        // An answer says something also when the filter matches no level.
+        // Without this, an empty answer would tell a caller without rights that the feature exists.
         let needed = if levels.is_empty() { &all } else { &levels };
         needed.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
         let (token, page_size) = (PageToken::read(page.0, of_request)?, page_size(page.1)?);
