@@ -8,10 +8,11 @@ use prost::Message;
 const PROTO_ROOT: &str = "../proto";
 
 /// Everything else is imported by these.
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "zitadel/feature/v2/feature_service.proto",
     "feature/v1/definition_service.proto",
     "feature/v1/settings_service.proto",
+    "feature/v1/history_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

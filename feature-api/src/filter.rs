@@ -49,6 +49,8 @@ pub enum FieldType<'t> {
     Time,
     /// A list of texts, or the keys of a map. It has only `:`, which means that the value is one of the texts.
     Texts,
+    /// The keys of features: as [`FieldType::Texts`], but without regard to case.
+    Keys,
 }
 
 /// What a field of an item has, for [`Filter::matches`].
@@ -60,7 +62,7 @@ pub enum Field<'a> {
     Flag(bool),
     /// For [`FieldType::Time`].
     Time(Timestamp),
-    /// For [`FieldType::Texts`].
+    /// For [`FieldType::Texts`] and [`FieldType::Keys`].
     Texts(Vec<&'a str>),
     /// For all types: the item does not have the field.
     Absent,
@@ -123,7 +125,8 @@ impl Filter {
         self.root.decide(&field) != Some(false)
     }
 
-    /// The text that a field of type [`FieldType::Texts`] has in every item that matches, if the filter demands one.
+    /// The text that a field has in every item that matches, if the filter demands one: it is the text, or one of the
+    /// texts of the field.
     pub fn required(&self, field: &str) -> Option<&str> {
         self.root.required(field)
     }
@@ -173,7 +176,10 @@ impl Node {
     fn required(&self, field: &str) -> Option<&str> {
         match self {
             Node::All(nodes) => nodes.iter().find_map(|node| node.required(field)),
-            Node::Condition { field: name, condition: Condition::Element(text) } if name == field => Some(text),
+            Node::Condition { field: name, condition } if name == field => match condition {
+                Condition::Element(text) | Condition::Equal(text) | Condition::Key(text) => Some(text),
+                _ => None,
+            },
             _ => None,
         }
     }

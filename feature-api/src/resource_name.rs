@@ -67,22 +67,41 @@ impl SettingsName {
     /// # Errors
     /// [`NameError`].
     pub fn new(text: &str) -> Result<Self, NameError> {
-        let parts: Vec<_> = text.splitn(7, '/').collect();
+        let form = NameError::Form(
+            "system/settings, instances/INSTANCE/settings, \
+             instances/INSTANCE/organizations/ORGANIZATION/settings or instances/INSTANCE/users/USER/settings",
+        );
+        let scope = text.strip_suffix("/settings").ok_or(form.clone())?;
+        Self::of_scope(scope)?.ok_or(form)
+    }
+
+    /// Reads the name of a scope as the parent of its changes; `None` for an empty text, which stands for everything.
+    ///
+    /// # Errors
+    /// [`NameError`].
+    pub fn of_changes(text: &str) -> Result<Option<Self>, NameError> {
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let scope = Self::of_scope(text)?.filter(|scope| *scope != Self::System);
+        scope.map(Some).ok_or(NameError::Form(
+            "instances/INSTANCE, instances/INSTANCE/organizations/ORGANIZATION or instances/INSTANCE/users/USER, \
+             or be empty for everything",
+        ))
+    }
+
+    fn of_scope(text: &str) -> Result<Option<Self>, NameError> {
+        let parts: Vec<_> = text.splitn(5, '/').collect();
         Ok(match parts[..] {
-            ["system", "settings"] => Self::System,
-            ["instances", instance, "settings"] => Self::Instance(InstanceName::new(instance)?),
-            ["instances", instance, "organizations", id, "settings"] => {
-                Self::Organization(InstanceName::new(instance)?, OrganizationId::new(&unescape(id)?)?)
+            ["system"] => Some(Self::System),
+            ["instances", instance] => Some(Self::Instance(InstanceName::new(instance)?)),
+            ["instances", instance, "organizations", id] => {
+                Some(Self::Organization(InstanceName::new(instance)?, OrganizationId::new(&unescape(id)?)?))
             }
-            ["instances", instance, "users", id, "settings"] => {
-                Self::User(InstanceName::new(instance)?, UserId::new(&unescape(id)?)?)
+            ["instances", instance, "users", id] => {
+                Some(Self::User(InstanceName::new(instance)?, UserId::new(&unescape(id)?)?))
             }
-            _ => {
-                return Err(NameError::Form(
-                    "system/settings, instances/INSTANCE/settings, \
-                     instances/INSTANCE/organizations/ORGANIZATION/settings or instances/INSTANCE/users/USER/settings",
-                ));
-            }
+            _ => None,
         })
     }
 }
@@ -128,6 +147,23 @@ pub fn of_settings(scope: &Scope) -> Option<String> {
         }
         Scope::Definition(..) => return None,
     })
+}
+
+/// The revision of the change with this name.
+///
+/// # Errors
+/// [`NameError`].
+pub fn revision_of_change(text: &str) -> Result<u64, NameError> {
+    let digits = text.strip_prefix("changes/").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    digits.and_then(|digits| digits.parse().ok()).ok_or(NameError::Form("changes/REVISION"))
+}
+
+/// The name of a scope: of settings, or of a definition.
+pub fn of_scope(scope: &Scope) -> String {
+    match scope {
+        Scope::Definition(owner, key) => of_definition(owner.as_ref(), key.key().as_str()),
+        settings => of_settings(settings).unwrap_or_default(),
+    }
 }
 
 /// The name of the definition of a feature by an instance, or by the system.
@@ -190,6 +226,16 @@ mod tests {
             assert_eq!(read, scope);
         }
         assert_eq!(SettingsName::new("instances/current/settings"), Ok(SettingsName::Instance(InstanceName::Current)),);
+        let changes = SettingsName::of_changes("instances/current");
+        assert_eq!(changes, Ok(Some(SettingsName::Instance(InstanceName::Current))));
+        assert_eq!(SettingsName::of_changes(""), Ok(None));
+        for text in ["system", "instances/a/settings", "instances", "instances/a/users/b/c"] {
+            assert!(matches!(SettingsName::of_changes(text), Err(NameError::Form(_))), "{text}");
+        }
+        assert_eq!(revision_of_change("changes/12"), Ok(12));
+        for text in ["12", "changes/", "changes/+1", "changes/99999999999999999999"] {
+            assert!(revision_of_change(text).is_err(), "{text}");
+        }
     }
 
     #[test]

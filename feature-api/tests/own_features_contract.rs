@@ -6,16 +6,17 @@ use feature_api::schema::{Access, Exemption, Operation, Schema};
 
 /// The right to call a method: a permission, or the right to the same operation of the feature service.
 enum Right {
-    Definition(&'static str, Option<Exemption>),
+    To(&'static str, Option<Exemption>),
     As(Operation),
 }
 
 #[test]
 fn methods_keep_their_rights_and_name_their_resource() {
-    use Right::{As, Definition};
-    let read = || Definition("feature.definition.read", Some(Exemption::Anywhere));
-    let write = || Definition("feature.definition.write", None);
-    let delete = || Definition("feature.definition.delete", None);
+    use Right::{As, To};
+    let read = || To("feature.definition.read", Some(Exemption::Anywhere));
+    let write = || To("feature.definition.write", None);
+    let history = || To("feature.history.read", None);
+    let delete = || To("feature.definition.delete", None);
     #[rustfmt::skip]
     let table = [
         // (method, right, the field that names the resource)
@@ -30,6 +31,8 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("DefinitionService/UnarchiveFeatureDefinition",   delete(),            "name"),
         ("DefinitionService/DeleteFeatureDefinition",      delete(),            "name"),
         ("DefinitionService/UndeleteFeatureDefinition",    delete(),            "name"),
+        ("HistoryService/ListChanges",                     history(),           "parent"),
+        ("HistoryService/GetChange",                       history(),           "name"),
         ("SettingsService/GetSettings",                    As(Operation::Get),  "name"),
         ("SettingsService/BatchGetSettings",               As(Operation::Get),  "names"),
         ("SettingsService/UpdateSettings",                 As(Operation::Set),  "name"),
@@ -45,7 +48,7 @@ fn methods_keep_their_rights_and_name_their_resource() {
     for (method, right, field) in table {
         let method = schema.method(&format!("/feature.v1.{method}")).unwrap_or_else(|| panic!("{method} is gone"));
         let expected = match right {
-            Definition(name, exception) => Access::Permission { name: name.to_owned(), exception },
+            To(name, exception) => Access::Permission { name: name.to_owned(), exception },
             As(operation) => Access::SameAs(operation),
         };
         assert_eq!(method.access, Some(expected), "{}", method.path);

@@ -10,25 +10,28 @@ use crate::config::{Bound, RoleSettings};
 
 /// The permissions of the built-in roles on each of [`RESOURCES`]: `r`ead, `w`rite and `d`elete.
 #[rustfmt::skip]
-const DEFAULTS: [(&str, Bound, [&str; 5]); 11] = [
-    // role                   bound to             system iam    org    user   definitions
-    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd", "rwd"]),
-    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r",   "r"]),
-    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd", "rwd"]),
-    ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r",   "r"]),
-    ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd", "r"]),
-    ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd", "r"]),
-    ("IAM_LOGIN_CLIENT",      Bound::Instance,     ["",    "r",   "r",   "r",   "r"]),
-    ("ORG_OWNER",             Bound::Organization, ["",    "",    "rwd", "rwd", "r"]),
-    ("ORG_OWNER_VIEWER",      Bound::Organization, ["",    "",    "r",   "r",   "r"]),
-    ("ORG_SETTINGS_MANAGER",  Bound::Organization, ["",    "",    "rwd", "",    "r"]),
-    ("ORG_USER_MANAGER",      Bound::Organization, ["",    "",    "",    "rwd", "r"]),
+const DEFAULTS: [(&str, Bound, [&str; 6]); 11] = [
+    // role                   bound to             system iam    org    user   definitions history
+    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd", "rwd", "r"]),
+    ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r",   "r", "r"]),
+    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd", "rwd", "r"]),
+    ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r",   "r", "r"]),
+    ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd", "r", ""]),
+    ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd", "r", ""]),
+    ("IAM_LOGIN_CLIENT",      Bound::Instance,     ["",    "r",   "r",   "r",   "r", ""]),
+    ("ORG_OWNER",             Bound::Organization, ["",    "",    "rwd", "rwd", "r", "r"]),
+    ("ORG_OWNER_VIEWER",      Bound::Organization, ["",    "",    "r",   "r",   "r", "r"]),
+    ("ORG_SETTINGS_MANAGER",  Bound::Organization, ["",    "",    "rwd", "",    "r", ""]),
+    ("ORG_USER_MANAGER",      Bound::Organization, ["",    "",    "",    "rwd", "r", ""]),
 ];
 
 /// The permission to read the features of a level.
 pub(crate) fn reading(level: Level) -> &'static str {
     ["system.feature.read", "iam.feature.read", "org.feature.read", "user.feature.read"][level as usize]
 }
+
+/// The permission to read who changed what.
+pub(crate) const HISTORY_READ: &str = "feature.history.read";
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,15 +106,15 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             // role                 bound to      permissions
-            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd"),
-            ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r feature.definition:r"),
-            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd"),
-            ("IAM_OWNER_VIEWER",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r"),
+            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:r"),
+            ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r feature.definition:r feature.history:r"),
+            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:r"),
+            ("IAM_OWNER_VIEWER",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r feature.history:r"),
             ("IAM_ORG_MANAGER",      INSTANCE,     "org.feature:rwd user.feature:rwd feature.definition:r"),
             ("IAM_USER_MANAGER",     INSTANCE,     "user.feature:rwd feature.definition:r"),
             ("IAM_LOGIN_CLIENT",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r"),
-            ("ORG_OWNER",            ORGANIZATION, "org.feature:rwd user.feature:rwd feature.definition:r"),
-            ("ORG_OWNER_VIEWER",     ORGANIZATION, "org.feature:r user.feature:r feature.definition:r"),
+            ("ORG_OWNER",            ORGANIZATION, "org.feature:rwd user.feature:rwd feature.definition:r feature.history:r"),
+            ("ORG_OWNER_VIEWER",     ORGANIZATION, "org.feature:r user.feature:r feature.definition:r feature.history:r"),
             ("ORG_SETTINGS_MANAGER", ORGANIZATION, "org.feature:rwd feature.definition:r"),
             ("ORG_USER_MANAGER",     ORGANIZATION, "user.feature:rwd feature.definition:r"),
         ];
@@ -145,7 +148,7 @@ mod tests {
             let role = roles.get(name).unwrap();
             assert_eq!((role.bound, role.permissions.len()), (Bound::Everything, 1), "{name}");
         }
-        assert_eq!(roles.get("ORG_OWNER").unwrap().permissions.len(), 7);
+        assert_eq!(roles.get("ORG_OWNER").unwrap().permissions.len(), 8);
         assert_eq!(roles.get("iam_owner"), None, "names are case-sensitive");
     }
 

@@ -105,7 +105,7 @@ impl Server {
     /// Like [`Server::open`], for a store that is already open and queues of this length, and without traces.
     async fn over(
         settings: &Settings,
-        Storage { writes, view, fleet }: Storage,
+        Storage { writes, view, log, fleet }: Storage,
         keys: KeyFolder,
         tls: Option<Arc<Tls>>,
         monitoring: Monitoring,
@@ -141,6 +141,7 @@ impl Server {
             readers: Arc::clone(&readers),
             committer: Arc::clone(&committer),
             store: view,
+            log,
             answers,
             catalogues,
             consistency,

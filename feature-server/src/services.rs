@@ -1,4 +1,4 @@
-//! The gRPC services: features, their settings and definitions, health and reflection.
+//! The gRPC services: features, their settings, definitions and history, health and reflection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,6 +14,9 @@ pub const SETTINGS: &str = "feature.v1.SettingsService";
 
 /// The service of definitions.
 pub const DEFINITIONS: &str = "feature.v1.DefinitionService";
+
+/// The service of the history.
+pub const HISTORY: &str = "feature.v1.HistoryService";
 
 /// The health service. It needs no credential: load balancers have none.
 pub const HEALTH: &str = "grpc.health.v1.Health";
@@ -33,6 +36,7 @@ pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
+pub mod history;
 mod page_token;
 pub mod reflection;
 mod resource;

@@ -111,6 +111,25 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// [`EngineError`].
     fn read(&self, from: u64, limit: usize) -> Result<Vec<Entry>, EngineError>;
+
+    /// The entries with these revisions, which ascend: at least the first one, and fewer than all when they are large.
+    /// Those that the log keeps no longer are left out.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn read_each(&self, revisions: &[u64]) -> Result<Vec<Entry>, EngineError>;
+
+    /// The stored index of the part of the log that begins at this revision.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError>;
+
+    /// Stores the index of the part of the log that begins at this revision, in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been stored.
+    fn store_index(&self, first: u64, index: &[u8]) -> Result<(), EngineError>;
 }
 
 /// A page of entries has no further entry after so many bytes.

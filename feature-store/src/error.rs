@@ -116,6 +116,18 @@ pub enum StoreError {
         /// The event's revision.
         revision: u64,
     },
+    /// An event of the history cannot be read. Other events, and all records, are not affected.
+    #[error("the event with revision {revision} fails its check: compare the journal with a backup")]
+    DamagedEvent {
+        /// The event's revision.
+        revision: u64,
+    },
+    /// The history has no events of that time any more.
+    #[error("the history begins with revision {oldest}")]
+    Compacted {
+        /// The revision of the oldest event.
+        oldest: u64,
+    },
     /// An earlier append failed, so the content of the disk is unknown. Nothing was written.
     #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
     RefusingWrites {
@@ -150,6 +162,8 @@ impl StoreError {
             | Self::CannotFollow { .. }
             | Self::LogBroken { .. }
             | Self::BaseDamaged { .. }
+            | Self::DamagedEvent { .. }
+            | Self::Compacted { .. }
             | Self::NotUnderstood { .. } => false,
         }
     }

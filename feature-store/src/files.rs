@@ -90,6 +90,11 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Reads at most so many bytes of a file from an offset on: fewer at its end.
+pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> Result<Vec<u8>> {
+    disk::read_range(path, offset, bytes).map_err(named("read", path))
+}
+
 /// The names in a folder, in no particular order; none when the folder does not exist.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     match disk::names(folder) {

@@ -4,6 +4,7 @@
 //! exists only when everything in the earlier ones is durable.
 
 mod backup_copy;
+mod events;
 mod frame;
 mod history;
 mod mark;
@@ -29,6 +30,7 @@ use scan::{Scan, Tail};
 use segment::{read_segment, segment_path, segments_in, start_of, start_segment};
 
 pub(crate) use backup_copy::Extent;
+pub(crate) use events::JournalEvents;
 pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
@@ -145,6 +147,11 @@ impl Journal {
     /// The time of the last event; `None` when there is none.
     pub(crate) fn newest_event(&self) -> Option<Timestamp> {
         self.newest_event
+    }
+
+    /// The revisions that name the segments, ascending.
+    pub(crate) fn segments(&self) -> &[u64] {
+        &self.segments
     }
 
     /// The store that it belongs to.

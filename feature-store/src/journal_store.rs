@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use feature_core::{Record, Scope, Timestamp};
+use feature_core::{Event, Record, Scope, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{OpenError, StoreError};
+use crate::event_log::term::Term;
+use crate::event_log::{EventLog, Found, Order};
 use crate::files::{self, DataFile};
 use crate::format::identity;
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalEvents};
 use crate::projection::Projection;
 use crate::replica;
 use crate::store::batch::Batch;
@@ -33,6 +35,8 @@ pub struct JournalStore {
     /// Shows the records of the journal. It is a store, but not a durable one.
     projection: Box<dyn FeatureStore>,
     journal: Mutex<Journal>,
+    /// Reads the journal. Only events that are visible are read.
+    events: JournalEvents,
     /// The first write of this store that failed. Failures of the projection are kept there.
     failed: OnceLock<StoreError>,
     /// Dropped last: it keeps other processes out.
@@ -87,6 +91,7 @@ impl JournalStore {
         let journal = Journal::open(&journal_folder, store, sizes.segment_bytes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
+        let events = JournalEvents::new(journal_folder, folder.join("history"), store, journal.segments().to_vec());
         let (revision, cache_bytes) = (journal.revision(), sizes.cache_bytes);
         tracing::info!(folder = %folder.display(), revision, clean, cache_bytes, "the store is open");
         Ok(Self {
@@ -96,6 +101,7 @@ impl JournalStore {
             journal_bytes: AtomicU64::new(journal.bytes()),
             newest_event: AtomicI64::new(nanos(journal.newest_event())),
             projection,
+            events,
             journal: Mutex::new(journal),
             failed: OnceLock::new(),
             _lock: lock,
@@ -113,6 +119,7 @@ impl JournalStore {
     /// Makes the events durable first, and then visible.
     fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
         journal.append(batch.events())?;
+        self.events.set_segments(journal.segments());
         self.projection.append(batch)?;
         self.journal_bytes.store(journal.bytes(), Ordering::Relaxed);
         self.newest_event.store(nanos(journal.newest_event()), Ordering::Relaxed);
@@ -197,6 +204,28 @@ impl FeatureStore for JournalStore {
         }
         journal.seal()?;
         self.projection.close()
+    }
+}
+
+impl EventLog for JournalStore {
+    fn oldest(&self) -> Result<u64, StoreError> {
+        Ok(self.events.oldest())
+    }
+
+    fn newest(&self) -> u64 {
+        FeatureStore::revision(self)
+    }
+
+    fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        self.events.events(from, limit, self.newest())
+    }
+
+    fn events_at(&self, revisions: &[u64]) -> Result<Vec<Event>, StoreError> {
+        self.events.events_at(revisions, self.newest())
+    }
+
+    fn find(&self, terms: &[Term], from: u64, order: Order) -> Result<Found, StoreError> {
+        self.events.find(terms, from, order, self.newest())
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
 //! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
-//! reference in tests. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
+//! reference in tests. What they keep can be read as an [`EventLog`]. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
 //! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read. A
 //! [`Replica`] shares its events with other replicas, in an [`Engine`].
 //!
@@ -14,6 +14,7 @@
 mod committer;
 mod engine;
 mod error;
+mod event_log;
 mod files;
 mod format;
 mod journal;
@@ -34,6 +35,8 @@ pub use engine::postgres::{
 };
 pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
+pub use event_log::term::Term;
+pub use event_log::{EventLog, Found, Order};
 pub use files::FileError;
 pub use journal::{History, Torn};
 pub use journal_store::JournalStore;

@@ -7,6 +7,7 @@
 mod background;
 mod base;
 mod chains;
+mod events;
 pub(crate) mod feed;
 pub(crate) mod freshness;
 pub(crate) mod housekeeping;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 use crate::engine::{Beat, Engine, EngineError, Entry, Position};
 use crate::error::StoreError;
+use crate::event_log::parts::Parts;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use chains::RecentChains;
@@ -55,6 +57,8 @@ pub struct Replica {
     following: Mutex<()>,
     freshness: Freshness,
     newest_revocation: watch::Sender<i64>,
+    /// The indexes of the log.
+    parts: Parts,
 }
 
 /// What the view has shown since the start. Its lock is held for moments only.
@@ -86,6 +90,7 @@ impl Replica {
             following: Mutex::default(),
             freshness: Freshness::unproved(),
             newest_revocation: watch::Sender::default(),
+            parts: Parts::new(crc32c::crc32c(store.as_bytes())),
         }
     }
 

@@ -18,10 +18,12 @@ pub(super) enum Condition {
     Flag(bool),
     Time(fn(Ordering) -> bool, Timestamp),
     Text(fn(Ordering) -> bool, String),
+    Equal(String),
     Prefix(String),
     /// The text is in lower case.
     Contains(String),
     Element(String),
+    Key(String),
 }
 
 /// A comparison as the filter has it.
@@ -66,11 +68,9 @@ impl Condition {
             (FieldType::Text, Operator::Has) if !comparison.is_map_key => Condition::Contains(lower(&value.literal()?)),
             (FieldType::Text, _) => match value.text.strip_suffix('*') {
                 Some(prefix) if value.star == Some(prefix.len()) => Condition::Prefix(prefix.to_owned()),
-                _ => Condition::Text(relation, value.literal()?),
+                _ => Condition::Equal(value.literal()?),
             },
-            (FieldType::Enum(names), _) if names.contains(&value.text.as_str()) => {
-                Condition::Text(relation, value.text.clone())
-            }
+            (FieldType::Enum(names), _) if names.contains(&value.text.as_str()) => Condition::Equal(value.text.clone()),
             (FieldType::Enum(names), _) => return Err(value.refused(&format!("{} can be used", names.join(", ")))),
             (FieldType::Flag, _) => {
                 Condition::Flag(value.text.parse().map_err(|_| value.refused("true, false can be used"))?)
@@ -80,6 +80,7 @@ impl Condition {
                 Condition::Time(relation, time(&value.text).ok_or_else(refused)?)
             }
             (FieldType::Texts, _) => Condition::Element(value.literal()?),
+            (FieldType::Keys, _) => Condition::Key(value.literal()?),
         })
     }
 
@@ -91,9 +92,11 @@ impl Condition {
             (Condition::Flag(wanted), Field::Flag(flag)) => flag == wanted,
             (Condition::Time(relation, wanted), Field::Time(time)) => relation(time.cmp(wanted)),
             (Condition::Text(relation, wanted), Field::Text(text)) => relation(text.cmp(&wanted.as_str())),
+            (Condition::Equal(wanted), Field::Text(text)) => text == wanted,
             (Condition::Prefix(wanted), Field::Text(text)) => text.starts_with(wanted),
             (Condition::Contains(wanted), Field::Text(text)) => lower(text).contains(wanted),
             (Condition::Element(wanted), Field::Texts(texts)) => texts.contains(&wanted.as_str()),
+            (Condition::Key(wanted), Field::Texts(texts)) => texts.iter().any(|text| text.eq_ignore_ascii_case(wanted)),
             _ => false,
         }
     }
@@ -105,7 +108,7 @@ impl Comparison<'_> {
             (FieldType::Text | FieldType::Time, _) | (_, Operator::Has) => return Ok(()),
             (FieldType::Enum(_) | FieldType::Flag, Operator::Equal | Operator::NotEqual) => return Ok(()),
             (FieldType::Enum(_) | FieldType::Flag, Operator::Order(_)) => "=, !=, : can be used",
-            (FieldType::Texts, _) => "only : can be used",
+            (FieldType::Texts | FieldType::Keys, _) => "only : can be used",
         };
         let problem = format!("compares {} with '{}'", shown(self.field), self.symbol);
         Err(FilterError::new(self.symbol_position, problem, allowed))

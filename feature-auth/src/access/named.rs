@@ -9,7 +9,7 @@ use feature_core::{InstanceId, Level, OrganizationId, Scope};
 use super::{CallNames, Caller, INSTANCE_METADATA, Rule, instance_of_call};
 use crate::authenticate::principal::Principal;
 use crate::error::AuthError;
-use crate::roles::reading;
+use crate::roles::{HISTORY_READ, reading};
 
 /// The rules of a method for resources of each level.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,16 +143,28 @@ impl Hash for NamedCaller {
 }
 
 impl Caller {
+    /// Whether the caller may read the history of a resource.
+    ///
+    /// `organization`: of the resource, or through which a user is read.
+    pub fn reads_history(&self, scope: &Scope, organization: Option<&OrganizationId>) -> bool {
+        self.holds_on(HISTORY_READ, scope.level(), organization)
+    }
+
     /// Whether the caller may read a resource by a role, not only as a user, as a member, or because everyone may.
     ///
     /// `organization`: of the resource, or through which a user is read.
     pub fn reads_by_role(&self, scope: &Scope, organization: Option<&OrganizationId>) -> bool {
-        let permission = reading(scope.level());
+        self.holds_on(reading(scope.level()), scope.level(), organization)
+    }
+
+    fn holds_on(&self, permission: &str, level: Level, organization: Option<&OrganizationId>) -> bool {
         let principal = &self.principal;
-        let in_organization =
-            || organization.is_some_and(|id| principal.holds_in_organizations(permission).any(|held| held == id));
-        principal.holds_everywhere(permission)
-            || (self.at_home() && (principal.holds_in_instance(permission) || in_organization()))
+        let in_instance = || level > Level::System && principal.holds_in_instance(permission);
+        let in_organization = || {
+            level > Level::Instance
+                && organization.is_some_and(|id| principal.holds_in_organizations(permission).any(|held| held == id))
+        };
+        principal.holds_everywhere(permission) || (self.at_home() && (in_instance() || in_organization()))
     }
 }
 

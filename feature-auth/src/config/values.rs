@@ -10,9 +10,9 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::Value;
 use x509_cert::name::Name;
 
-/// What permissions are about: first the features of each level, then definitions.
-pub(crate) const RESOURCES: [&str; 5] =
-    ["system.feature", "iam.feature", "org.feature", "user.feature", "feature.definition"];
+/// What permissions are about: first the features of each level, then definitions, then the history.
+pub(crate) const RESOURCES: [&str; 6] =
+    ["system.feature", "iam.feature", "org.feature", "user.feature", "feature.definition", "feature.history"];
 
 /// What a permission allows to do with them.
 pub(crate) const ACTIONS: [&str; 3] = ["read", "write", "delete"];

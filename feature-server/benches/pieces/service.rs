@@ -40,7 +40,8 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]
     {
         // In memory: what sled costs is measured by itself.
-        let versioned = Versioned::new(Arc::new(MemoryStore::default()));
+        let log = Arc::new(MemoryStore::default());
+        let versioned = Versioned::new(Arc::clone(&log) as Arc<dyn FeatureStore>);
         let answers = Answers::new(Arc::clone(&versioned), bytes);
         let store: Arc<dyn FeatureStore> = versioned.clone();
         let many = NonZeroUsize::new(1024).unwrap();
@@ -55,6 +56,7 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
             readers,
             committer,
             store,
+            log,
             answers,
             catalogues,
             consistency,

@@ -65,6 +65,17 @@ pub enum OwnFeatureFailure {
         /// The limit.
         max: usize,
     },
+    /// No change has this revision, or the caller must not see it.
+    #[error("there is no change with revision {0} here: ListChanges lists all that can be seen")]
+    ChangeUnknown(u64),
+    /// The history of that time is not kept any more.
+    #[error("the history is kept from revision {oldest} to {newest}: begin again with these")]
+    Compacted {
+        /// The revision of the oldest change.
+        oldest: u64,
+        /// The revision of the newest change.
+        newest: u64,
+    },
     /// An answer would be too large.
     #[error("the values have more than {max} bytes: name the features, or fewer scopes")]
     AnswerTooLarge {
@@ -88,6 +99,8 @@ impl OwnFeatureFailure {
             Self::EtagMismatch { .. } => (Code::Aborted, "ETAG_MISMATCH"),
             Self::ChangedMeanwhile => (Code::Aborted, "CHANGED_MEANWHILE"),
             Self::ListingChanged => (Code::Aborted, "LISTING_CHANGED"),
+            Self::ChangeUnknown(_) => (Code::NotFound, "CHANGE_UNKNOWN"),
+            Self::Compacted { .. } => (Code::OutOfRange, "REVISION_COMPACTED"),
             Self::LimitReached { .. } => (Code::FailedPrecondition, "LIMIT_REACHED"),
             Self::AnswerTooLarge { .. } => (Code::FailedPrecondition, "ANSWER_TOO_LARGE"),
         }

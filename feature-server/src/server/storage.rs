@@ -8,8 +8,8 @@ use std::time::Duration;
 use feature_auth::revocation::ENTRIES_MAX;
 use feature_auth::{Authenticator, roots};
 use feature_store::{
-    Durability, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl, Replica,
-    StoreError, Versioned, store_of_replica,
+    Durability, EventLog, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl,
+    Replica, StoreError, Versioned, store_of_replica,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -37,6 +37,8 @@ pub(super) struct Storage {
     pub(super) writes: Arc<dyn FeatureStore>,
     /// Shows records. All writes reach it.
     pub(super) view: Arc<Versioned>,
+    /// The history of the records.
+    pub(super) log: Arc<dyn EventLog>,
     pub(super) fleet: Option<Fleet>,
 }
 
@@ -49,10 +51,10 @@ pub(super) struct Fleet {
 }
 
 impl Storage {
-    /// A store that this server alone uses.
-    pub(super) fn alone(store: Arc<dyn FeatureStore>) -> Self {
+    /// A store that this server alone uses, with its history.
+    pub(super) fn alone(store: Arc<dyn FeatureStore>, log: Arc<dyn EventLog>) -> Self {
         let view = Versioned::new(store);
-        Self { writes: view.clone(), view, fleet: None }
+        Self { writes: view.clone(), view, log, fleet: None }
     }
 
     /// Opens the store that the settings name. It may take a minute, and blocks.
@@ -62,7 +64,8 @@ impl Storage {
     pub(super) fn open(settings: &Settings) -> Result<Self, ServerError> {
         let (folder, cache_bytes) = (&settings.server.data, memory_for_records(settings.store.cache_bytes));
         let Some(url) = &settings.store.url else {
-            return Ok(Self::alone(Arc::new(JournalStore::open(folder, cache_bytes)?)));
+            let store = Arc::new(JournalStore::open(folder, cache_bytes)?);
+            return Ok(Self::alone(Arc::clone(&store) as Arc<dyn FeatureStore>, store));
         };
         // A server that has belonged to a fleet makes no store where its own is missing.
         let new_store = if store_of_replica(folder)?.is_some() { None } else { Some(Uuid::new_v4()) };
@@ -73,8 +76,9 @@ impl Storage {
         // The receiver is gone only when the server stops.
         replica.start(keep, |error| drop(end.send(error))).map_err(ServerError::Thread)?;
         let consistency = Arc::new(Consistency::new(Arc::clone(&replica.replica), &settings.store));
-        let (writes, view) = (Arc::clone(&replica.replica), Arc::clone(&replica.view));
-        Ok(Self { writes, view, fleet: Some(Fleet { replica, consistency, failed }) })
+        let (writes, view, log) =
+            (Arc::clone(&replica.replica), Arc::clone(&replica.view), Arc::clone(&replica.replica));
+        Ok(Self { writes, view, log, fleet: Some(Fleet { replica, consistency, failed }) })
     }
 }
 

@@ -105,7 +105,7 @@ impl Bench {
         settings.limits.answer_cache_bytes = 0;
         let store = Arc::new(Hanging::default());
         let keys = KeyFolder::open_or_create(folder.path()).expect("the folder can be written");
-        let storage = Storage::alone(store.clone());
+        let storage = Storage::alone(store.clone(), Arc::new(MemoryStore::default()));
         let server = Server::over(&settings, storage, keys, None, Monitoring::default(), QUEUE);
         let server = server.await.expect("the server starts");
         let asked = TokenRequest {

@@ -8,7 +8,7 @@ use feature_api::decode::decode;
 use feature_api::schema::{Method, Schema};
 use feature_auth::access::NamedCaller;
 use feature_core::{IdempotencyKey, Record, Scope, Write};
-use feature_store::{CommitError, CommittedBatch, Committer, FeatureStore, Readers, StoreError, Versioned};
+use feature_store::{CommitError, CommittedBatch, Committer, EventLog, FeatureStore, Readers, StoreError, Versioned};
 use http::{Extensions, HeaderMap, HeaderValue};
 use prost::Message;
 use tokio::sync::Notify;
@@ -41,6 +41,8 @@ pub struct Backend {
     pub committer: Arc<Committer>,
     /// The records, with their versions.
     pub store: Arc<Versioned>,
+    /// The history of the store.
+    pub log: Arc<dyn EventLog>,
     /// The cached answers.
     pub answers: Answers,
     /// The definitions.

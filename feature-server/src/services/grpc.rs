@@ -29,13 +29,14 @@ use tower::{Service, service_fn};
 
 use self::bytes_codec::BytesCodec;
 use super::counted_body::CountedBody;
-use super::{Answer, DEFINITIONS, FEATURES, SETTINGS};
+use super::{Answer, DEFINITIONS, FEATURES, HISTORY, SETTINGS};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
 use crate::services::consistency::REVISION;
 use crate::services::definitions::DefinitionService;
 use crate::services::feature::{FeatureService, Reply};
+use crate::services::history::HistoryService;
 use crate::services::settings::SettingsService;
 
 pub mod bytes_codec;
@@ -57,6 +58,7 @@ pub struct Services {
     features: FeatureService,
     settings: SettingsService,
     definitions: DefinitionService,
+    history: HistoryService,
 }
 
 impl Services {
@@ -67,6 +69,7 @@ impl Services {
             features: FeatureService::new(Arc::clone(backend)),
             settings: SettingsService::new(Arc::clone(backend)),
             definitions: DefinitionService::new(Arc::clone(backend)),
+            history: HistoryService::new(Arc::clone(backend)),
         }
     }
 
@@ -84,8 +87,11 @@ impl Services {
     ) -> Result<Reply, Failure> {
         // A write reads definitions, so it waits for a position, too.
         let before = self.backend.before_read(metadata, extensions).await?;
-        let frame =
-            if is_of(path, SETTINGS) { self.settings.call(call).await? } else { self.definitions.call(call).await? };
+        let frame = match path {
+            path if is_of(path, SETTINGS) => self.settings.call(call).await?,
+            path if is_of(path, DEFINITIONS) => self.definitions.call(call).await?,
+            _ => self.history.call(call).await?,
+        };
         Ok(Reply { frame, revision: if call.is_read() { before } else { self.backend.after_write() } })
     }
 }
@@ -109,7 +115,7 @@ impl Service<http::Request<Body>> for Router {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if [FEATURES, SETTINGS, DEFINITIONS].into_iter().any(|service| is_of(request.uri().path(), service)) {
+        if [FEATURES, SETTINGS, DEFINITIONS, HISTORY].into_iter().any(|service| is_of(request.uri().path(), service)) {
             return Box::pin(call_features(Arc::clone(&self.services), self.message_bytes, request).map(Ok));
         }
         let context = CallContext::of(request.extensions());

@@ -110,7 +110,7 @@ impl SettingsService {
         let ExplainFeatureRequest { name: text, feature } = call.request()?;
         let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
         let read = move |backend: &Backend, basis: &mut _| {
-            View::read(backend, &caller, &resource, true, basis)?.explain(&feature)
+            View::read(backend, &caller, &resource, true, basis)?.explain(&feature, backend, &caller)
         };
         let (explanation, _) = self.backend.read(call.context, read).await?;
         Ok(Frame::of(&explanation))

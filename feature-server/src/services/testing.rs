@@ -9,7 +9,7 @@ use feature_auth::access::{AccessRules, CallNames, Caller, MethodRules, NamedCal
 use feature_auth::roles::Roles;
 use feature_auth::{AuthError, Grant, Identity, Principal};
 use feature_core::{InstanceId, OrganizationId, UserId};
-use feature_store::{Committer, FeatureStore, Readers, Versioned};
+use feature_store::{Committer, EventLog, FeatureStore, Readers, Versioned};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Notify;
 
@@ -27,8 +27,8 @@ pub(crate) fn schema() -> Schema {
 /// The same, made once.
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(schema()));
 
-/// What services over this store share, with so many bytes for cached answers.
-pub(crate) fn backend(store: Arc<dyn FeatureStore>, cache_bytes: usize) -> Arc<Backend> {
+/// What services over this store and its history share, with so many bytes for cached answers.
+pub(crate) fn backend(store: Arc<dyn FeatureStore>, log: Arc<dyn EventLog>, cache_bytes: usize) -> Arc<Backend> {
     let (schema, store) = (Arc::clone(&SCHEMA), Versioned::new(store));
     Arc::new(Backend {
         readers: Arc::new(Readers::start(store.clone(), NonZeroUsize::MIN, NonZeroUsize::MIN).unwrap()),
@@ -40,6 +40,7 @@ pub(crate) fn backend(store: Arc<dyn FeatureStore>, cache_bytes: usize) -> Arc<B
         deleted: Notify::new(),
         schema,
         store,
+        log,
     })
 }
 

@@ -6,6 +6,7 @@
 
 mod base;
 pub(crate) mod checks;
+mod history;
 mod hosts;
 mod link;
 mod open_error;
@@ -260,6 +261,18 @@ impl Engine for PostgresEngine {
             rows.iter().map(entry).collect()
         };
         Ok(self.runtime.block_on(self.reads.call(DEADLINE, query))?)
+    }
+
+    fn read_each(&self, revisions: &[u64]) -> Result<Vec<Entry>, EngineError> {
+        history::entries(self, revisions)
+    }
+
+    fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        history::index(self, first)
+    }
+
+    fn store_index(&self, first: u64, index: &[u8]) -> Result<(), EngineError> {
+        history::store_index(self, first, index)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The file operations of the operating system. Tests replace them by a simulated disk.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -17,6 +17,15 @@ pub(crate) fn open(path: &Path) -> io::Result<Handle> {
 
 pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)
+}
+
+/// The bytes of a file from an offset on: `bytes` of them, or those up to its end.
+pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut range = Vec::with_capacity(bytes);
+    file.take(bytes as u64).read_to_end(&mut range)?;
+    Ok(range)
 }
 
 /// The names in a folder.

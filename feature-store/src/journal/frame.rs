@@ -79,6 +79,13 @@ impl<'a> Frame<'a> {
         buffer[start + 4..start + 8].copy_from_slice(&checksum.to_le_bytes());
     }
 
+    /// The bytes that the frame at `offset` takes, as far as its header is there; `None` when there is none.
+    pub(super) fn size_at(bytes: &[u8], offset: usize) -> Option<usize> {
+        let bytes = bytes.get(offset..)?;
+        let length = u32_at(bytes, 8).filter(|_| bytes.starts_with(&FRAME_MAGIC))?;
+        FRAME_HEADER.checked_add(usize::try_from(length).ok()?)
+    }
+
     /// The frame at `offset`; `None` when it is missing or damaged.
     pub(super) fn read(bytes: &'a [u8], offset: usize, seed: u32) -> Option<Self> {
         let bytes = bytes.get(offset..)?;

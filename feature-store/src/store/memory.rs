@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use feature_core::{Record, Scope};
+use feature_core::{Event, Record, Scope};
 
 use crate::error::StoreError;
+use crate::event_log::term::Term;
+use crate::event_log::{EventLog, Found, Order};
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
 use crate::store::selection::{Selected, Selection};
@@ -20,6 +22,8 @@ pub struct MemoryStore {
 struct State {
     revision: u64,
     records: HashMap<Scope, Arc<Record>>,
+    /// All events, one after another.
+    events: Vec<Arc<[Event]>>,
 }
 
 #[cfg(test)]
@@ -27,7 +31,7 @@ impl MemoryStore {
     /// A store that shows these records as of a revision.
     pub(crate) fn with(revision: u64, records: HashMap<Scope, Record>) -> Self {
         let records = records.into_iter().map(|(scope, record)| (scope, Arc::new(record))).collect();
-        Self { state: RwLock::new(State { revision, records }) }
+        Self { state: RwLock::new(State { revision, records, events: Vec::new() }) }
     }
 }
 
@@ -58,6 +62,7 @@ impl FeatureStore for MemoryStore {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         batch.check_follows(state.revision)?;
         state.records.extend(batch.records().map(|(scope, record)| (scope.clone(), Arc::clone(record))));
+        state.events.extend(batch.parts().iter().cloned());
         state.revision = batch.revision();
         Ok(())
     }
@@ -68,5 +73,53 @@ impl FeatureStore for MemoryStore {
 
     fn close(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+impl MemoryStore {
+    fn all<T>(&self, read: impl FnOnce(&mut dyn Iterator<Item = &Event>) -> T) -> T {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        read(&mut state.events.iter().flat_map(|part| part.iter()))
+    }
+}
+
+impl EventLog for MemoryStore {
+    fn oldest(&self) -> Result<u64, StoreError> {
+        Ok(self.all(|events| events.next().map(|first| first.revision)).unwrap_or(self.newest() + 1))
+    }
+
+    fn newest(&self) -> u64 {
+        FeatureStore::revision(self)
+    }
+
+    fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
+        let oldest = self.oldest()?;
+        if from < oldest {
+            return Err(StoreError::Compacted { oldest });
+        }
+        Ok(self.all(|events| events.filter(|event| event.revision >= from).take(limit).cloned().collect()))
+    }
+
+    fn events_at(&self, revisions: &[u64]) -> Result<Vec<Event>, StoreError> {
+        Ok(self.all(|events| events.filter(|event| revisions.contains(&event.revision)).cloned().collect()))
+    }
+
+    fn find(&self, terms: &[Term], from: u64, order: Order) -> Result<Found, StoreError> {
+        let range = (self.oldest()?, self.newest());
+        let concerns = |event: &Event| {
+            let of_event = Term::all_of(event);
+            terms.iter().all(|term| of_event.contains(term))
+        };
+        let mut found: Vec<_> =
+            self.all(|events| events.filter(|event| concerns(event)).map(|event| event.revision).collect());
+        Ok(match order {
+            Order::NewestFirst => {
+                found.reverse();
+                Found::of(found.into_iter().filter(|revision| *revision <= from), range.0, order, range)
+            }
+            Order::OldestFirst => {
+                Found::of(found.into_iter().filter(|revision| *revision >= from), range.1, order, range)
+            }
+        })
     }
 }

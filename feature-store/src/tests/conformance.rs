@@ -1,5 +1,6 @@
 //! The conformance suite: what the contract promises, run against every store. A new store is one more row.
 
+pub(super) mod event_log;
 pub(super) mod selection;
 
 use std::cell::RefCell;

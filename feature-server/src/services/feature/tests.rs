@@ -14,7 +14,8 @@ use crate::services::testing::{Who, backend, caller};
 
 /// A service over an empty store.
 fn service() -> (FeatureService, Arc<Committer>) {
-    let backend = backend(Arc::new(MemoryStore::default()), 1 << 20);
+    let store = Arc::new(MemoryStore::default());
+    let backend = backend(store.clone(), store, 1 << 20);
     (FeatureService::new(Arc::clone(&backend)), Arc::clone(&backend.committer))
 }
 

@@ -39,12 +39,13 @@ struct Call {
 
 impl Services {
     fn over(store: Arc<dyn FeatureStore>) -> Self {
-        let remembering = backend(store, 1 << 20);
+        let remembering = backend(store, Arc::new(MemoryStore::default()), 1 << 20);
         let forgetful = Arc::new(Backend {
             schema: remembering.schema.clone(),
             readers: remembering.readers.clone(),
             committer: remembering.committer.clone(),
             store: remembering.store.clone(),
+            log: remembering.log.clone(),
             answers: Answers::new(remembering.store.clone(), 0),
             catalogues: remembering.catalogues.clone(),
             consistency: None,

@@ -47,7 +47,8 @@ struct Services {
 
 impl Services {
     fn new() -> Self {
-        let backend = backend(Arc::new(MemoryStore::default()), 1 << 20);
+        let store = Arc::new(MemoryStore::default());
+        let backend = backend(store.clone(), store, 1 << 20);
         let (definitions, settings) =
             (DefinitionService::new(Arc::clone(&backend)), SettingsService::new(Arc::clone(&backend)));
         Self { backend, definitions, settings }

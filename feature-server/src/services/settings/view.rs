@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use feature_api::feature::v1::{ResolvedValue, Settings, ValueSource};
 use feature_auth::access::Caller;
-use feature_core::{Evaluation, Level, LevelOutcome, Record, Scope, Value, Visibility, evaluate};
+use feature_core::{Evaluation, Level, LevelOutcome, OrganizationId, Record, Scope, Value, Visibility, evaluate};
 
 use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
@@ -19,6 +19,8 @@ pub(super) struct View {
     /// The scopes of all levels that count, from the least specific one to the scope itself, with their records.
     pub(super) levels: Vec<(Scope, Record)>,
     pub(super) features: InForce,
+    /// The organization of the scope, or the one that a user is read through.
+    pub(super) organization: Option<OrganizationId>,
     /// Whether inherited values count.
     inheritance: bool,
     /// Whether the caller sees features that are for servers only.
@@ -53,9 +55,10 @@ impl View {
             Scope::Organization(_, organization) => Some(organization),
             _ => organization.as_ref(),
         };
-        let by_role = caller.reads_by_role(scope, own_organization);
+        let organization = own_organization.cloned();
+        let by_role = caller.reads_by_role(scope, organization.as_ref());
         let features = backend.catalogues.in_force(scope.instance(), basis)?;
-        Ok(Self { levels, features, inheritance, by_role, catalogues: Arc::clone(&backend.catalogues) })
+        Ok(Self { levels, features, organization, inheritance, by_role, catalogues: Arc::clone(&backend.catalogues) })
     }
 
     /// The settings with the values of these features, or of all if there are none.

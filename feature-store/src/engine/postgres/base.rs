@@ -35,6 +35,9 @@ const DROP: &str = "
         UPDATE feature_service.head SET kept_from = $1 + 1
         WHERE one AND kept_from <= $1 AND folded >= $1
         RETURNING 1
+    ), of_dropped AS (
+        DELETE FROM feature_service.indexes USING moved
+        WHERE first < (SELECT max(first) FROM feature_service.indexes WHERE first <= $1 + 1)
     )
     DELETE FROM feature_service.events USING moved WHERE revision <= $1";
 

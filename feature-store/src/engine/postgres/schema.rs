@@ -12,7 +12,7 @@ const FORMAT: i32 = 1;
 
 /// The tables, each with the statement that makes it. Without the right to make a table even `IF NOT EXISTS` fails,
 /// so a table that is there is left alone.
-const TABLES: [(&str, &str); 5] = [
+const TABLES: [(&str, &str); 6] = [
     (
         "head",
         "CREATE TABLE IF NOT EXISTS feature_service.head (
@@ -49,6 +49,13 @@ const TABLES: [(&str, &str); 5] = [
             revision bigint NOT NULL,
             at timestamptz NOT NULL
         ) WITH (fillfactor = 10);",
+    ),
+    (
+        "indexes",
+        "CREATE TABLE IF NOT EXISTS feature_service.indexes (
+            first bigint PRIMARY KEY,
+            body bytea NOT NULL
+        );",
     ),
     (
         "revocations",

@@ -222,4 +222,20 @@ impl Engine for Connection {
         let entries = self.seen(&mut log).into_iter();
         Ok(entries.filter(|entry| entry.position.revision >= from).take(limit).collect())
     }
+
+    fn read_each(&self, revisions: &[u64]) -> Result<Vec<Entry>, EngineError> {
+        let mut log = self.log();
+        let kept_from = log.kept_from;
+        let entries = self.seen(&mut log).into_iter().filter(|entry| entry.position.revision >= kept_from);
+        Ok(entries.filter(|entry| revisions.contains(&entry.position.revision)).collect())
+    }
+
+    fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError> {
+        Ok(self.log().indexes.get(&first).cloned())
+    }
+
+    fn store_index(&self, first: u64, index: &[u8]) -> Result<(), EngineError> {
+        self.log().indexes.insert(first, index.to_vec());
+        Ok(())
+    }
 }

@@ -23,6 +23,7 @@ pub(super) struct Log {
     pub(super) kept_from: u64,
     pub(super) base: BTreeMap<Vec<u8>, BaseRecord>,
     pub(super) folded: u64,
+    pub(super) indexes: HashMap<u64, Vec<u8>>,
     /// The records of all scopes at every position that there ever was, in the order of the scopes.
     pub(super) known: HashMap<[u8; 16], Vec<Record>>,
     /// Attempts that were lost on their way, and may arrive yet.
@@ -49,6 +50,7 @@ impl Log {
             kept_from: 1,
             base: BTreeMap::new(),
             folded: 0,
+            indexes: HashMap::new(),
             known,
             on_their_way: Vec::new(),
             turn: None,

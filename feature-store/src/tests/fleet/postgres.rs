@@ -19,10 +19,12 @@ use tokio::runtime::Builder;
 use uuid::Uuid;
 
 use crate::engine::{Append, Engine, Outcome, Position};
-use crate::tests::conformance::selection;
+use crate::event_log::EventLog;
+use crate::event_log::term::Term;
 use crate::tests::conformance::{self, ANOTHER};
+use crate::tests::conformance::{event_log, selection};
 use crate::tests::fixtures::{event, history, records, scopes, write};
-use crate::{Batch, Committer, FeatureStore, Replica, StoreError};
+use crate::{Batch, Committer, FeatureStore, Order, Replica, StoreError};
 use cluster::Cluster;
 
 /// The longest time for anything here. It takes milliseconds.
@@ -65,6 +67,31 @@ fn a_replica_over_postgres_keeps_the_contract_of_a_store() {
         promise();
     }
     ANOTHER.set(None);
+}
+
+#[test]
+fn the_log_of_a_replica_over_postgres_finds_what_concerns_a_term() {
+    let cluster = Cluster::start();
+    let database = cluster.database();
+    let replica = cluster.replica(&database);
+    let events = event_log::check_growing(&replica);
+    // Another replica finds the stored indexes. Dropped entries are not found, and the other ones still are.
+    let other = cluster.replica(&database);
+    other.follow().unwrap();
+    event_log::check(&other, &events);
+    while other.bring_base_forward().unwrap() {}
+    let engine = cluster.engine(&database);
+    engine.drop_entries(20).unwrap();
+    assert_eq!(other.oldest().unwrap(), 21);
+    assert!(matches!(other.events(20, 1), Err(StoreError::Compacted { oldest: 21 })));
+    assert_eq!(other.events_at(&[3, 21]).unwrap(), events[20..21]);
+    let found = event_log::search(&other, &[Term::actor("writer")], 60, Order::NewestFirst);
+    assert!(found.is_empty());
+    let kept = events[20..].iter().filter(|event| event.actor == "actor 1").map(|event| event.revision);
+    let found = event_log::search(&other, &[Term::actor("actor 1")], 1, Order::OldestFirst);
+    assert!(found.iter().copied().eq(kept) && !found.is_empty(), "{found:?}");
+    assert_eq!(engine.index(1).unwrap(), None);
+    assert!(engine.index(17).unwrap().is_some());
 }
 
 #[test]

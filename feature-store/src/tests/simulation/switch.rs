@@ -83,6 +83,14 @@ pub(crate) fn read(path: &Path) -> io::Result<Vec<u8>> {
     simulated(path, |disk| disk.read(path), || system::read(path))
 }
 
+pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> io::Result<Vec<u8>> {
+    let range = |content: Vec<u8>| {
+        let start = content.len().min(offset as usize);
+        content[start..content.len().min(start + bytes)].to_vec()
+    };
+    simulated(path, |disk| disk.read(path).map(range), || system::read_range(path, offset, bytes))
+}
+
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
     simulated(folder, |disk| disk.names(folder), || system::names(folder))
 }
