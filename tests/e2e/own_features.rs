@@ -3,6 +3,7 @@
 
 mod batches;
 mod definitions;
+mod history;
 mod lifecycle;
 mod lists;
 mod rights;
