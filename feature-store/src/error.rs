@@ -123,10 +123,18 @@ pub enum StoreError {
         revision: u64,
     },
     /// The history has no events of that time any more.
-    #[error("the history begins with revision {oldest}")]
+    #[error("the history is kept from revision {oldest} to {newest}")]
     Compacted {
         /// The revision of the oldest event.
         oldest: u64,
+        /// The revision of the newest event.
+        newest: u64,
+    },
+    /// More has changed since than a read of the past takes back.
+    #[error("more than {max} changes have happened since")]
+    TooLongAgo {
+        /// The most changes.
+        max: usize,
     },
     /// An earlier append failed, so the content of the disk is unknown. Nothing was written.
     #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
@@ -164,6 +172,7 @@ impl StoreError {
             | Self::BaseDamaged { .. }
             | Self::DamagedEvent { .. }
             | Self::Compacted { .. }
+            | Self::TooLongAgo { .. }
             | Self::NotUnderstood { .. } => false,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod index;
 pub(crate) mod parts;
+pub(crate) mod past;
 pub(crate) mod term;
 
 use feature_core::Event;

@@ -4,7 +4,7 @@ use feature_core::{Event, InstanceId, Scope};
 
 use crate::format::scope_key;
 
-/// Something that an event concerns: its scope, its instance, a feature, or its actor. It is a hash, so two of them may
+/// Something that an event concerns: its scope, its instance, a feature, its actor, or the definitions of an owner. It is a hash, so two of them may
 /// be equal by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub(crate) u32);
@@ -25,6 +25,11 @@ impl Term {
         Self::new(b'f', key.to_ascii_lowercase().as_bytes())
     }
 
+    /// Events of all definitions of an instance, or of the system.
+    pub fn definitions(owner: Option<&InstanceId>) -> Self {
+        Self::new(b'd', owner.map_or("", InstanceId::as_str).as_bytes())
+    }
+
     /// Events of an actor.
     pub fn actor(actor: &str) -> Self {
         Self::new(b'a', actor.as_bytes())
@@ -36,7 +41,9 @@ impl Term {
         terms.extend(event.scope.instance().map(Self::instance));
         match &event.scope {
             // What a definition changes are its fields.
-            Scope::Definition(_, key) => terms.push(Self::feature(key.key().as_str())),
+            Scope::Definition(owner, key) => {
+                terms.extend([Self::feature(key.key().as_str()), Self::definitions(owner.as_ref())]);
+            }
             _ => terms.extend(event.changes.iter().map(|change| Self::feature(change.key.as_str()))),
         }
         terms.sort_unstable();

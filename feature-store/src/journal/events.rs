@@ -67,7 +67,7 @@ impl JournalEvents {
     pub(crate) fn events(&self, from: u64, limit: usize, newest: u64) -> Result<Vec<Event>, StoreError> {
         let oldest = self.oldest();
         if from < oldest {
-            return Err(StoreError::Compacted { oldest });
+            return Err(StoreError::Compacted { oldest, newest });
         }
         self.source.read(&self.parts, from..=newest.min((from - 1).saturating_add(limit as u64)))
     }

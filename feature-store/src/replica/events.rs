@@ -35,7 +35,7 @@ impl EventLog for Replica {
         match entries.first() {
             Some(first) if first.position.revision == from => entries.iter().map(Entry::event).collect(),
             _ => match self.oldest()? {
-                oldest if from < oldest => Err(StoreError::Compacted { oldest }),
+                oldest if from < oldest => Err(StoreError::Compacted { oldest, newest }),
                 _ => Err(StoreError::LogBroken { revision: from }),
             },
         }

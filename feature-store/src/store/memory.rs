@@ -95,7 +95,7 @@ impl EventLog for MemoryStore {
     fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
         let oldest = self.oldest()?;
         if from < oldest {
-            return Err(StoreError::Compacted { oldest });
+            return Err(StoreError::Compacted { oldest, newest: self.newest() });
         }
         Ok(self.all(|events| events.filter(|event| event.revision >= from).take(limit).cloned().collect()))
     }

@@ -60,6 +60,11 @@ impl RecentEvents {
         self.bytes -= self.batches.pop_back().map_or(0, |newest| newest.bytes);
     }
 
+    /// The revision before the oldest event that is kept.
+    pub(crate) fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The events after a revision; `None` when some of them are forgotten.
     pub(crate) fn after(&self, revision: u64) -> Option<Events> {
         let newer = self.batches.iter().filter(|batch| batch.revision > revision);
@@ -69,6 +74,28 @@ impl RecentEvents {
 }
 
 impl Events {
+    /// The revision of the last event.
+    pub(crate) fn last(&self) -> u64 {
+        let last = self.parts.last().and_then(|part| part.last());
+        last.map_or(self.after, |last| last.revision.max(self.after))
+    }
+
+    /// These events after a revision.
+    pub(crate) fn from_log(after: u64, events: Vec<Event>) -> Self {
+        Self { after, parts: vec![events.into()] }
+    }
+
+    /// Adds the events that follow.
+    pub(crate) fn extend(&mut self, next: Self) {
+        let last = self.last();
+        // A part of a batch that is there already is left out.
+        let parts = next.parts.into_iter().map(|part| {
+            let known = part.partition_point(|event| event.revision <= last);
+            if known == 0 { part } else { part[known..].into() }
+        });
+        self.parts.extend(parts.filter(|part| !part.is_empty()));
+    }
+
     /// The events by their scopes, from the newest to the oldest.
     pub(crate) fn newest_first(&self) -> BTreeMap<&Scope, Vec<&Event>> {
         let mut by_scope: BTreeMap<_, Vec<_>> = BTreeMap::new();

@@ -9,12 +9,14 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use feature_core::{InstanceId, OwnKey, Record, Scope};
+use feature_core::{Event, InstanceId, OwnKey, Record, Scope};
 
 use crate::error::StoreError;
+use crate::event_log::EventLog;
+use crate::event_log::past::TAKEN_BACK_MAX;
 use crate::format::encoding::value_bytes;
 use crate::store::batch::Batch;
-use crate::store::recent_events::RecentEvents;
+use crate::store::recent_events::{Events, RecentEvents};
 use crate::store::selection::{Selected, Selection};
 use crate::store::{FeatureStore, StoreStatus};
 
@@ -23,6 +25,12 @@ const STRIPES: usize = 65_536;
 
 /// A read of an earlier revision ends after so many bytes of records that have changed since.
 const EARLIER_BYTES: usize = 4 * 1024 * 1024;
+
+/// A read of an earlier revision takes back events with values of so many bytes at most.
+const EVENTS_BYTES: usize = 64 * 1024 * 1024;
+
+/// So many events are read from the history at once.
+const READ_AT_ONCE: usize = 10_000;
 
 /// A store whose records have versions. All writes must go through it.
 pub struct Versioned {
@@ -63,16 +71,18 @@ impl Versioned {
         self.counters[version.stripe].load(Ordering::Acquire) == version.count
     }
 
-    /// The records of a selection as they were at a revision, which has to be a recent one. So one read after another
-    /// shows one state. Only the layers are of that revision; the rest of each record is the newest. `None` when it is
-    /// too long ago, or not there yet.
+    /// The records of a selection as they were at a revision. So one read after another shows one state. Only the
+    /// layers are of that revision; the rest of each record is the newest. `None` when the revision is not there yet,
+    /// or so much is written at this moment that the read cannot keep up.
     ///
-    /// `after`, `limit`: as for [`FeatureStore::select`].
+    /// * `log`: the history of this store.
+    /// * `after`, `limit`: as for [`FeatureStore::select`].
     ///
     /// # Errors
-    /// As for [`FeatureStore::record`].
+    /// As for [`FeatureStore::record`]; [`StoreError::TooLongAgo`]; and those of [`EventLog::events`].
     pub fn select_at(
         &self,
+        log: &dyn EventLog,
         revision: u64,
         selection: Selection<'_>,
         after: Option<&Scope>,
@@ -83,8 +93,8 @@ impl Versioned {
         }
         let mut selected = self.store.select(selection, after, limit)?;
         // After the read: what it shows of later writes is among these events.
-        let Some(events) = self.recent().after(revision) else { return Ok(None) };
-        let events = events.newest_first();
+        let mut all = self.events_after(log, revision)?;
+        let events = all.newest_first();
         let end = selected.next_after.as_ref();
         let is_within = |scope: &Scope| after.is_none_or(|after| scope > after) && end.is_none_or(|end| scope <= end);
         let (mut earlier, mut bytes, mut cut) = (Vec::new(), 0, None);
@@ -103,8 +113,9 @@ impl Versioned {
         }
         // After these reads, too: what they show of later writes is among these events. One that a record does not have
         // yet changes nothing here.
-        let Some(events) = self.recent().after(revision) else { return Ok(None) };
-        let events = events.newest_first();
+        let Some(later) = self.recent().after(all.last()) else { return Ok(None) };
+        all.extend(later);
+        let events = all.newest_first();
         for (scope, record) in &mut earlier {
             let events = events.get(scope).into_iter().flatten();
             events.for_each(|event| record.take_back(&event.changes));
@@ -121,6 +132,30 @@ impl Versioned {
             _ => None,
         });
         Some(of_owner.collect())
+    }
+
+    /// All events after a revision.
+    fn events_after(&self, log: &dyn EventLog, revision: u64) -> Result<Events, StoreError> {
+        let (mut earlier, mut bytes) = (Vec::new(), 0);
+        loop {
+            let last = earlier.last().map_or(revision, |event: &Event| event.revision);
+            let (recent, base) = {
+                let recent = self.recent();
+                (recent.after(last), recent.base())
+            };
+            if let Some(recent) = recent {
+                let mut events = Events::from_log(revision, earlier);
+                events.extend(recent);
+                return Ok(events);
+            }
+            let read = log.events(last + 1, READ_AT_ONCE.min((base - last) as usize))?;
+            let values = read.iter().flat_map(|event| &event.changes).flat_map(|change| [&change.old, &change.new]);
+            bytes += values.flatten().map(value_bytes).sum::<usize>();
+            if read.is_empty() || earlier.len() >= TAKEN_BACK_MAX || bytes > EVENTS_BYTES {
+                return Err(StoreError::TooLongAgo { max: TAKEN_BACK_MAX });
+            }
+            earlier.extend(read);
+        }
     }
 
     fn recent(&self) -> MutexGuard<'_, RecentEvents> {

@@ -4,23 +4,33 @@ use std::fs;
 use std::path::Path;
 
 use fastrand::Rng;
-use feature_core::{Event, EventKind, Scope};
+use feature_core::{Event, EventKind, Record, Scope, Timestamp};
 
+use crate::event_log::past::{record_at, revision_at};
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
 use crate::store::limits::SIZES;
-use crate::tests::fixtures::{append, event, scopes, values};
+use crate::tests::fixtures::{append, event, place, scopes, values};
 use crate::tests::fleet::replica_over_memory;
 use crate::{FeatureStore, JournalStore, MemoryStore, StoreError};
 
 /// Events of all scopes by several actors. Some of them have large values.
 fn random_events(rng: &mut Rng, count: u64) -> Vec<Event> {
     let scopes = scopes();
+    let mut records = vec![Record::default(); scopes.len()];
     let event = |revision| {
-        let scope = &scopes[rng.usize(..scopes.len())];
-        let mut event = event(revision, scope, revision, &values()[..rng.usize(..4)]);
+        let number = rng.usize(..scopes.len());
+        let record = &mut records[number];
+        let mut event = event(revision, &scopes[number], 0, &values()[..rng.usize(..4)]);
+        // What an event says of the past fits the events before it.
+        event.changes.iter_mut().for_each(|change| change.old = record.layer.get(change.key.as_str()).cloned());
+        if rng.u8(..3) == 0 {
+            event.changes.iter_mut().for_each(|change| change.new = None);
+        }
         event.actor = format!("actor {}", rng.u8(..3));
         event.kind = if rng.u8(..8) == 0 { EventKind::Reset } else { EventKind::Set };
+        event.sequence = record.sequence + event.steps();
+        record.apply(&event);
         event
     };
     (1..=count).map(event).collect()
@@ -76,6 +86,29 @@ pub(crate) fn check(log: &dyn EventLog, events: &[Event]) {
     }
 }
 
+/// Checks the records of all scopes at every revision, and the revisions of times.
+fn check_past(store: &(impl FeatureStore + EventLog), events: &[Event]) {
+    let mut records = vec![Record::default(); scopes().len()];
+    for revision in 0..=events.len() as u64 {
+        if let Some(event) = revision.checked_sub(1).map(|place| &events[place as usize]) {
+            records[place(&event.scope)].apply(event);
+            assert_eq!(revision_at(store, event.time).unwrap(), revision);
+            assert_eq!(
+                revision_at(store, Timestamp::from_unix_nanos(event.time.unix_nanos() - 1)).unwrap(),
+                revision - 1
+            );
+        }
+        for (scope, expected) in scopes().iter().zip(&records) {
+            let mut found = record_at(store, scope, store.record(scope).unwrap(), revision).unwrap();
+            // A value that was overwritten since does not say who had set it.
+            let known = &expected.revisions;
+            assert!(found.revisions.iter().all(|(key, of_value)| known.get(key) == Some(of_value)), "{scope:?}");
+            found.revisions = known.clone();
+            assert_eq!(found, *expected, "{scope:?} at {revision}");
+        }
+    }
+}
+
 /// Appends events in groups to an empty store, and checks its log now and then.
 pub(crate) fn check_growing(store: &(impl FeatureStore + EventLog)) -> Vec<Event> {
     let mut rng = Rng::with_seed(7);
@@ -99,13 +132,16 @@ fn small_segments(folder: &Path) -> JournalStore {
 
 #[test]
 fn every_event_log_finds_what_concerns_a_term_and_nothing_is_missing() {
-    check_growing(&MemoryStore::default());
-    check_growing(&replica_over_memory());
+    let memory = MemoryStore::default();
+    check_past(&memory, &check_growing(&memory));
+    let replica = replica_over_memory();
+    check_past(&replica, &check_growing(&replica));
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let events = check_growing(&small_segments(&data));
     // Now with the stored indexes, and without.
     check(&small_segments(&data), &events);
+    check_past(&small_segments(&data), &events);
     fs::remove_dir_all(data.join("history")).unwrap();
     check(&small_segments(&data), &events);
 }

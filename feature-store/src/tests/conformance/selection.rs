@@ -15,7 +15,7 @@ use feature_core::{
 use super::{every_store, projection};
 use crate::store::limits::SIZES;
 use crate::tests::fixtures::{append, history, scopes, write};
-use crate::{FeatureStore, JournalStore, MemoryStore, Selected, Selection, Versioned};
+use crate::{FeatureStore, JournalStore, MemoryStore, Selected, Selection, StoreError, Versioned};
 
 type Records = BTreeMap<Scope, Record>;
 
@@ -126,9 +126,15 @@ fn has_every_record(store: &dyn FeatureStore, scopes: &[Scope], limits: [usize; 
     }
 }
 
+/// A store with versions, and its history.
+fn versioned() -> (Arc<Versioned>, Arc<MemoryStore>) {
+    let store = Arc::new(MemoryStore::default());
+    (Versioned::new(store.clone()), store)
+}
+
 #[test]
 fn reads_at_a_revision_show_one_state_whatever_is_written_between_them() {
-    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let (store, log) = versioned();
     let (mut rng, mut records) = (Rng::with_seed(19), Records::new());
     let mut states = Vec::new();
     for _ in 0..30 {
@@ -139,19 +145,21 @@ fn reads_at_a_revision_show_one_state_whatever_is_written_between_them() {
     }
     for (revision, records) in &states {
         let select = |selection: Selection<'_>, after: Option<&Scope>| {
-            store.select_at(*revision, selection, after, 10).unwrap().expect("the revision is a recent one")
+            store.select_at(&*log, *revision, selection, after, 10).unwrap().expect("the revision is a recent one")
         };
         check(records, select);
     }
     let newest = store.revision();
     let selection = Selection::DefinitionsOf(None);
-    assert_eq!(store.select_at(newest + 1, selection, None, 10).unwrap(), None, "of the future");
+    assert_eq!(store.select_at(&*log, newest + 1, selection, None, 10).unwrap(), None, "of the future");
 }
 
 #[test]
 fn reads_at_a_revision_show_one_state_while_another_thread_writes() {
     let folder = tempfile::tempdir().unwrap();
     let store = Versioned::new(Arc::new(projection(&folder.path().join("data"))));
+    // All of it is recent.
+    let log = MemoryStore::default();
     let states = Mutex::new(BTreeMap::from([(0, Records::new())]));
     let done = AtomicBool::new(false);
     thread::scope(|threads| {
@@ -171,7 +179,7 @@ fn reads_at_a_revision_show_one_state_while_another_thread_writes() {
         while !done.load(Ordering::Relaxed) || compared == 0 {
             let revision = store.revision();
             let records = states.lock().unwrap()[&revision].clone();
-            check(&records, |selection, after| store.select_at(revision, selection, after, 40).unwrap().unwrap());
+            check(&records, |selection, after| store.select_at(&log, revision, selection, after, 40).unwrap().unwrap());
             compared += 1;
         }
         writer.join().unwrap();
@@ -179,23 +187,27 @@ fn reads_at_a_revision_show_one_state_while_another_thread_writes() {
 }
 
 #[test]
-fn a_revision_is_forgotten_when_later_events_take_too_much_memory() {
-    let store = Versioned::new(Arc::new(MemoryStore::default()));
+fn an_old_revision_is_read_from_the_history_until_too_much_has_changed() {
+    let (store, log) = versioned();
     let mut records = Records::new();
-    let select_at = |revision| store.select_at(revision, Selection::DefinitionsOf(None), None, 10).unwrap();
+    let select_at = |revision| store.select_at(&*log, revision, Selection::DefinitionsOf(None), None, 10);
     let mut written = 0;
-    while select_at(0).is_some() {
+    let mut is_too_much = false;
+    while !is_too_much {
         let value = Value::Text("x".repeat(30_000 + written % 2));
         commit(&*store, &mut records, &[write(&Scope::System, "f", Some(value))]);
         written += 1;
-        assert!(written < 1_000, "nothing is forgotten");
+        if written % 100 == 0 {
+            is_too_much = matches!(select_at(0), Err(StoreError::TooLongAgo { .. }));
+            assert!(!is_too_much || written > 500, "{written} writes are too many");
+            assert!(select_at(store.revision() - 50).unwrap().is_some());
+        }
     }
-    assert!(select_at(store.revision() - 10).is_some());
 }
 
 #[test]
 fn a_write_that_fails_leaves_no_event_behind() {
-    let store = Versioned::new(Arc::new(MemoryStore::default()));
+    let (store, log) = versioned();
     let (mut rng, mut records) = (Rng::with_seed(20), Records::new());
     let writes = random_writes(&mut rng, &many_scopes(), 100);
     commit(&*store, &mut records, &writes);
@@ -207,5 +219,5 @@ fn a_write_that_fails_leaves_no_event_behind() {
     let before = records.clone();
     let writes = random_writes(&mut rng, &many_scopes(), 100);
     commit(&*store, &mut records, &writes);
-    check(&before, |selection, after| store.select_at(revision, selection, after, 50).unwrap().unwrap());
+    check(&before, |selection, after| store.select_at(&*log, revision, selection, after, 50).unwrap().unwrap());
 }

@@ -83,7 +83,7 @@ fn the_log_of_a_replica_over_postgres_finds_what_concerns_a_term() {
     let engine = cluster.engine(&database);
     engine.drop_entries(20).unwrap();
     assert_eq!(other.oldest().unwrap(), 21);
-    assert!(matches!(other.events(20, 1), Err(StoreError::Compacted { oldest: 21 })));
+    assert!(matches!(other.events(20, 1), Err(StoreError::Compacted { oldest: 21, .. })));
     assert_eq!(other.events_at(&[3, 21]).unwrap(), events[20..21]);
     let found = event_log::search(&other, &[Term::actor("writer")], 60, Order::NewestFirst);
     assert!(found.is_empty());
