@@ -37,6 +37,7 @@ pub mod feature;
 pub mod grpc;
 pub mod health;
 pub mod history;
+mod moment;
 mod page_token;
 pub mod reflection;
 mod resource;

@@ -26,7 +26,8 @@ pub trait EventLog: Send + Sync {
     /// [`StoreError::Unreachable`].
     fn oldest(&self) -> Result<u64, StoreError>;
 
-    /// The revision of the newest event; 0 without any. Its store shows it.
+    /// The revision of the newest event; 0 without any. The store shows this event, and records that were read before
+    /// have no newer one.
     fn newest(&self) -> u64;
 
     /// The events from this revision on, in order: at most `limit`, and fewer when they are large or stored in several

@@ -213,7 +213,8 @@ impl EventLog for JournalStore {
     }
 
     fn newest(&self) -> u64 {
-        FeatureStore::revision(self)
+        // Not the revision of the store, which follows a moment after the records.
+        self.projection.revision()
     }
 
     fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, StoreError> {

@@ -35,7 +35,7 @@ pub use engine::postgres::{
 };
 pub use engine::{Append, BaseRecord, Beat, Chain, Engine, EngineError, Entry, Head, Outcome, Position};
 pub use error::{LineError, OpenError, StoreError};
-pub use event_log::past::{record_at, revision_at};
+pub use event_log::past::{changed_since, record_at, revision_at};
 pub use event_log::term::Term;
 pub use event_log::{EventLog, Found, Order};
 pub use files::FileError;

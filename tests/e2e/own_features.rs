@@ -6,6 +6,7 @@ mod definitions;
 mod history;
 mod lifecycle;
 mod lists;
+mod past;
 mod rights;
 mod settings;
 mod walk;

@@ -112,7 +112,20 @@ impl NamedCaller {
     /// # Errors
     /// [`AuthError::PermissionMissing`].
     pub fn reads_all(&self, level: Level, instance: Option<&InstanceId>) -> Result<(), AuthError> {
-        let (permission, principal) = (reading(level), &self.principal);
+        self.holds_on_all(reading(level), level, instance)
+    }
+
+    /// Checks that the caller may read the whole history of an instance, or of the system.
+    ///
+    /// # Errors
+    /// [`AuthError::PermissionMissing`].
+    pub fn reads_history_of(&self, instance: Option<&InstanceId>) -> Result<(), AuthError> {
+        let level = if instance.is_some() { Level::Instance } else { Level::System };
+        self.holds_on_all(HISTORY_READ, level, instance)
+    }
+
+    fn holds_on_all(&self, permission: &str, level: Level, instance: Option<&InstanceId>) -> Result<(), AuthError> {
+        let principal = &self.principal;
         let at_home = instance.is_some() && instance == principal.instance.as_ref();
         // As for a single resource: the token of an instance counts in no other one.
         let is_elsewhere = level != Level::System && !at_home && principal.instance.is_some();
@@ -148,6 +161,18 @@ impl Caller {
     /// `organization`: of the resource, or through which a user is read.
     pub fn reads_history(&self, scope: &Scope, organization: Option<&OrganizationId>) -> bool {
         self.holds_on(HISTORY_READ, scope.level(), organization)
+    }
+
+    /// Checks that the caller may read the history of a resource.
+    ///
+    /// # Errors
+    /// [`AuthError::PermissionMissing`].
+    pub fn demand_history(&self, scope: &Scope, organization: Option<&OrganizationId>) -> Result<(), AuthError> {
+        if self.reads_history(scope, organization) {
+            return Ok(());
+        }
+        let why = "no role of the token holds it on the resource, and it is needed for what was once";
+        Err(AuthError::PermissionMissing { permission: HISTORY_READ.to_owned(), why })
     }
 
     /// Whether the caller may read a resource by a role, not only as a user, as a member, or because everyone may.

@@ -7,7 +7,13 @@ use super::{Failure, OwnFeatureFailure};
 /// What a store says is for the log: it names files of the operator's.
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "the store failed");
+        match error {
+            StoreError::Compacted { oldest, newest } => {
+                return OwnFeatureFailure::Compacted { oldest, newest }.into();
+            }
+            StoreError::TooLongAgo { max } => return OwnFeatureFailure::TooLongAgo { max }.into(),
+            _ => tracing::error!(%error, "the store failed"),
+        }
         match error {
             StoreError::OutcomeUnknown { .. } => Failure::OutcomeUnknown,
             _ => Failure::StoreUnavailable,

@@ -68,6 +68,28 @@ pub enum OwnFeatureFailure {
     /// No change has this revision, or the caller must not see it.
     #[error("there is no change with revision {0} here: ListChanges lists all that can be seen")]
     ChangeUnknown(u64),
+    /// A revision that does not exist yet.
+    #[error("revision {revision} is not there yet: the newest one is {newest}")]
+    RevisionUnknown {
+        /// The revision.
+        revision: u64,
+        /// The newest one.
+        newest: u64,
+    },
+    /// Too much has changed since to be taken back.
+    #[error("more than {max} changes have happened since: choose a later moment")]
+    TooLongAgo {
+        /// The most changes.
+        max: usize,
+    },
+    /// What a change has brought about was changed once more.
+    #[error("{field} was changed once more by {change}: revert that first, or revert to a revision")]
+    ChangeOverwritten {
+        /// The feature, or the field of the definition.
+        field: String,
+        /// The name of the newer change.
+        change: String,
+    },
     /// The history of that time is not kept any more.
     #[error("the history is kept from revision {oldest} to {newest}: begin again with these")]
     Compacted {
@@ -100,6 +122,9 @@ impl OwnFeatureFailure {
             Self::ChangedMeanwhile => (Code::Aborted, "CHANGED_MEANWHILE"),
             Self::ListingChanged => (Code::Aborted, "LISTING_CHANGED"),
             Self::ChangeUnknown(_) => (Code::NotFound, "CHANGE_UNKNOWN"),
+            Self::RevisionUnknown { .. } => (Code::FailedPrecondition, "REVISION_UNKNOWN"),
+            Self::TooLongAgo { .. } => (Code::OutOfRange, "TOO_LONG_AGO"),
+            Self::ChangeOverwritten { .. } => (Code::Aborted, "CHANGE_OVERWRITTEN"),
             Self::Compacted { .. } => (Code::OutOfRange, "REVISION_COMPACTED"),
             Self::LimitReached { .. } => (Code::FailedPrecondition, "LIMIT_REACHED"),
             Self::AnswerTooLarge { .. } => (Code::FailedPrecondition, "ANSWER_TOO_LARGE"),

@@ -6,6 +6,7 @@ mod change;
 mod checks;
 mod list;
 mod purge;
+mod revert;
 mod search;
 mod state;
 mod tightening;
@@ -21,6 +22,7 @@ pub use self::purge::purge_expired;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
+use crate::services::moment::revision_of;
 use crate::services::resource::owner;
 use crate::services::response_cache::{Basis, Frame};
 
@@ -49,14 +51,19 @@ impl DefinitionService {
             "CreateFeatureDefinition" => Frame::of(&Box::pin(self.create(call)).await?),
             "UpdateFeatureDefinition" => Frame::of(&Box::pin(self.update(call)).await?),
             "DeleteFeatureDefinition" => Frame::of(&Box::pin(self.delete(call)).await?),
+            "RevertFeatureDefinition" => Frame::of(&Box::pin(self.revert(call)).await?),
             _ => Frame::of(&Box::pin(self.change_state(call)).await?),
         })
     }
 
     async fn get(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
-        let GetFeatureDefinitionRequest { name: text } = call.request()?;
+        let GetFeatureDefinitionRequest { name: text, at } = call.request()?;
         let (owner, key) = named(call.caller, "name", &text)?;
-        let read = self.backend.read(call.context, move |backend, basis| find(backend, owner.as_ref(), &key, basis));
+        at.map_or(Ok(()), |_| call.caller.reads_history_of(owner.as_ref()))?;
+        let read = self.backend.read(call.context, move |backend, basis| {
+            let at = revision_of(backend, at.as_ref())?;
+            find(backend, owner.as_ref(), &key, at, basis)
+        });
         let (feature, _) = read.await?;
         Ok(feature.message())
     }
@@ -69,15 +76,16 @@ fn named(caller: &NamedCaller, field: &str, text: &str) -> Result<(Option<Instan
     Ok((owner(caller, named.as_ref())?, key))
 }
 
-/// The feature that this owner defines under this key. The built-in features are the system's.
+/// The feature that this owner defines under this key, now or at a revision. The built-in features are the system's.
 fn find(
     backend: &Backend,
     owner: Option<&InstanceId>,
     key: &OwnKey,
+    at: Option<u64>,
     basis: &mut Basis,
 ) -> Result<Arc<Feature>, Failure> {
     let key = key.key().as_str();
-    let own = backend.catalogues.of(owner, basis)?;
+    let own = backend.catalogues.of_at(&*backend.log, owner, at, basis)?;
     let built_in = Some(backend.catalogues.built_in()).filter(|_| owner.is_none());
     let feature = own.find(key).or_else(|| built_in?.find(key));
     feature.cloned().ok_or_else(|| OwnFeatureFailure::Unknown(key.to_owned()).into())

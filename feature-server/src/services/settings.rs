@@ -7,6 +7,7 @@ mod explain;
 #[cfg(test)]
 mod histories;
 mod lists;
+mod revert;
 mod size;
 mod update;
 mod view;
@@ -23,6 +24,7 @@ use feature_core::Scope;
 use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
+use crate::services::moment::revision_of;
 use crate::services::resource::Resource;
 use crate::services::response_cache::{Asked, Basis, Frame, Question};
 
@@ -53,6 +55,7 @@ impl SettingsService {
             "ExplainFeature" => Box::pin(self.explain(call)).await,
             "UpdateSettings" => Box::pin(self.update(call)).await,
             "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await,
+            "RevertSettings" => Box::pin(self.revert(call)).await,
             "ResetSettings" => Box::pin(self.reset(call)).await,
             "ListScopes" => Box::pin(self.list_scopes(call)).await,
             "ListOverrides" => Box::pin(self.list_overrides(call)).await,
@@ -70,23 +73,29 @@ impl SettingsService {
         // Boxed, because most calls end before it.
         let (settings, basis) = Box::pin(self.read(call)).await?;
         let frame = Frame::of(&settings);
-        self.backend.answers.keep(&question, &frame, basis);
+        if let Some(basis) = basis {
+            self.backend.answers.keep(&question, &frame, basis);
+        }
         call.context.counters().answered(false);
         Ok(frame)
     }
 
-    async fn read(&self, call: Call<'_>) -> Result<(Settings, Basis), Failure> {
-        let GetSettingsRequest { name: text, inheritance, features } = call.request()?;
+    /// The settings, with what they are based on if they are those of now.
+    async fn read(&self, call: Call<'_>) -> Result<(Settings, Option<Basis>), Failure> {
+        let GetSettingsRequest { name: text, inheritance, features, at } = call.request()?;
         let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
+        let is_past = at.is_some();
         let read = move |backend: &Backend, basis: &mut Basis| {
             let mut budget = ANSWER_MAX_BYTES;
-            View::read(backend, &caller, &resource, inheritance, basis)?.settings(&features, &mut budget)
+            let at = revision_of(backend, at.as_ref())?;
+            View::read(backend, &caller, &resource, inheritance, at, basis)?.settings(&features, &mut budget)
         };
-        self.backend.read(call.context, read).await
+        let (settings, basis) = self.backend.read(call.context, read).await?;
+        Ok((settings, Some(basis).filter(|_| !is_past)))
     }
 
     async fn batch_get(&self, call: Call<'_>) -> Result<Frame, Failure> {
-        let BatchGetSettingsRequest { parent, names, inheritance, features } = call.request()?;
+        let BatchGetSettingsRequest { parent, names, inheritance, features, at } = call.request()?;
         let named = names.iter().enumerate().map(|(index, text)| {
             let field = format!("names[{index}]");
             let (caller, resource) = Resource::named(call.caller, &name(&field, text)?)?;
@@ -97,8 +106,9 @@ impl SettingsService {
         let named: Arc<[_]> = named.into();
         let read = move |backend: &Backend, basis: &mut Basis| {
             let mut budget = ANSWER_MAX_BYTES;
+            let at = revision_of(backend, at.as_ref())?;
             let read = |(caller, resource): &(Caller, Resource)| {
-                View::read(backend, caller, resource, inheritance, basis)?.settings(&features, &mut budget)
+                View::read(backend, caller, resource, inheritance, at, basis)?.settings(&features, &mut budget)
             };
             named.iter().map(read).collect::<Result<Vec<_>, Failure>>()
         };
@@ -107,10 +117,11 @@ impl SettingsService {
     }
 
     async fn explain(&self, call: Call<'_>) -> Result<Frame, Failure> {
-        let ExplainFeatureRequest { name: text, feature } = call.request()?;
+        let ExplainFeatureRequest { name: text, feature, at } = call.request()?;
         let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
-        let read = move |backend: &Backend, basis: &mut _| {
-            View::read(backend, &caller, &resource, true, basis)?.explain(&feature, backend, &caller)
+        let read = move |backend: &Backend, basis: &mut Basis| {
+            let at = revision_of(backend, at.as_ref())?;
+            View::read(backend, &caller, &resource, true, at, basis)?.explain(&feature, at, backend, &caller)
         };
         let (explanation, _) = self.backend.read(call.context, read).await?;
         Ok(Frame::of(&explanation))

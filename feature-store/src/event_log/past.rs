@@ -1,6 +1,6 @@
 //! What was once: the record of a scope at an earlier revision, and the revision of a time.
 
-use feature_core::{Event, Record, Scope, Timestamp};
+use feature_core::{Event, FeatureKey, Record, Scope, Timestamp};
 
 use super::term::Term;
 use super::{EventLog, Found, Order};
@@ -15,7 +15,7 @@ const READ_AT_ONCE: usize = 500;
 /// The record of a scope as it was after a revision. Its values have no revision if they have changed since, and it
 /// remembers no requests.
 ///
-/// `newest`: the record as it is at this moment, with no change under way.
+/// `newest`: the record as it was read before this call. Changes since then do no harm.
 ///
 /// # Errors
 /// [`StoreError::TooLongAgo`] when the scope has changed too often since, and those of [`EventLog::events`].
@@ -28,7 +28,7 @@ pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u6
             return Ok(false);
         }
         record.take_back(&event.changes);
-        record.sequence = record.sequence.saturating_sub(event.steps());
+        record.sequence = event.sequence - event.steps();
         taken_back += 1;
         if taken_back > TAKEN_BACK_MAX { Err(StoreError::TooLongAgo { max: TAKEN_BACK_MAX }) } else { Ok(true) }
     })?;
@@ -41,6 +41,30 @@ pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u6
         record.organization = before.map_or(record.organization, |event| event.organization);
     }
     Ok(record)
+}
+
+/// The newest change of one of these features of a scope after a revision: the feature, and the revision of the change.
+///
+/// # Errors
+/// As for [`record_at`].
+pub fn changed_since(
+    log: &dyn EventLog,
+    scope: &Scope,
+    keys: &[&FeatureKey],
+    revision: u64,
+) -> Result<Option<(FeatureKey, u64)>, StoreError> {
+    let (mut seen, mut newest) = (0, None);
+    for_each_of(log, scope, |event| {
+        seen += 1;
+        if seen > TAKEN_BACK_MAX {
+            return Err(StoreError::TooLongAgo { max: TAKEN_BACK_MAX });
+        }
+        let is_later = event.revision > revision;
+        let changed = event.changes.into_iter().map(|change| change.key).find(|key| keys.contains(&key));
+        newest = changed.filter(|_| is_later).map(|key| (key, event.revision));
+        Ok(is_later && newest.is_none())
+    })?;
+    Ok(newest)
 }
 
 /// Hands over the events of a scope, the newest first, until `take` returns `false`.

@@ -110,6 +110,12 @@ impl Feature {
         Err(problems.into_iter().map(error).collect())
     }
 
+    /// Whether a value is one of the feature, as the definition is now.
+    pub fn is_valid(&self, value: &Value, engines: &Engines) -> bool {
+        let is_of_type = self.built_in.is_some() || self.definition.value_type.includes(value);
+        is_of_type && self.violations(value, engines).is_empty()
+    }
+
     /// Whether a value that was set counts: it keeps the constraints as they are now.
     pub fn keeps(&self, value: &Value, engines: &Engines) -> bool {
         // As long as constraints only became looser, every value that was valid once is valid.

@@ -89,23 +89,13 @@ impl DefinitionService {
             request;
         let definition = request.feature_definition.unwrap_or_default();
         let (owner, key) = named(call.caller, "feature_definition.name", &definition.name)?;
-        let violations = Violations::try_from(violations)
-            .map_err(|_| Failure::field("violations", "must be a value that this server knows"))?;
+        let violations = violations_of(violations)?;
         let mask = update_mask.map(|mask| mask.paths);
         let terms = Terms { owner, key, etag: definition.etag.clone(), validate_only, comment, request_id };
         let prepare = move |backend: &Backend, basis: &mut Basis, terms: &Terms| {
             let feature = terms.find(backend, basis)?;
             let change = message::read(&definition, feature.definition.value_type, mask.as_deref())?;
-            let Update { patch, tighter } = update(&feature, &change)?;
-            let mut unset = Vec::new();
-            if let Some((definition, engine)) = tighter.filter(|_| violations != Violations::Keep) {
-                let breaking = Breaking::find(backend, &feature, &definition, &engine)?;
-                match violations {
-                    Violations::Unset => unset = breaking.unset()?,
-                    _ => breaking.refuse()?,
-                }
-            }
-            Ok(Prepared { unset, ..Prepared::of(feature, patch) })
+            Prepared::update(backend, feature, &change, violations)
         };
         self.commit(call, terms, prepare).await
     }
@@ -185,7 +175,7 @@ impl DefinitionService {
 }
 
 impl Terms {
-    fn scope(&self) -> Scope {
+    pub(super) fn scope(&self) -> Scope {
         catalogue::scope(self.owner.as_ref(), &self.key)
     }
 
@@ -194,11 +184,42 @@ impl Terms {
     /// # Errors
     /// Those of [`find`].
     pub(super) fn find(&self, backend: &Backend, basis: &mut Basis) -> Result<Arc<Feature>, Failure> {
-        find(backend, self.owner.as_ref(), &self.key, basis)
+        find(backend, self.owner.as_ref(), &self.key, None, basis)
     }
 }
 
+/// What happens to values that break a change.
+///
+/// # Errors
+/// [`Failure::Request`] for an unknown number.
+pub(super) fn violations_of(number: i32) -> Result<Violations, Failure> {
+    let unknown = |_| Failure::field("violations", "must be a value that this server knows");
+    Violations::try_from(number).map_err(unknown)
+}
+
 impl Prepared {
+    /// An update of the fields of a definition.
+    ///
+    /// # Errors
+    /// Those of [`update`] and of [`Breaking`].
+    pub(super) fn update(
+        backend: &Backend,
+        feature: Arc<Feature>,
+        change: &message::Change,
+        violations: Violations,
+    ) -> Result<Self, Failure> {
+        let Update { patch, tighter } = update(&feature, change)?;
+        let mut unset = Vec::new();
+        if let Some((definition, engine)) = tighter.filter(|_| violations != Violations::Keep) {
+            let breaking = Breaking::find(backend, &feature, &definition, &engine)?;
+            match violations {
+                Violations::Unset => unset = breaking.unset()?,
+                _ => breaking.refuse()?,
+            }
+        }
+        Ok(Self { unset, ..Self::of(feature, patch) })
+    }
+
     pub(super) fn of(feature: Arc<Feature>, patch: Patch) -> Self {
         Self { record: feature.record.clone(), feature: Some(feature), patch, requires: Vec::new(), unset: Vec::new() }
     }

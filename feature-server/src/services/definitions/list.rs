@@ -15,6 +15,7 @@ use super::DefinitionService;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
+use crate::services::moment::revision_of;
 use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
 use crate::services::resource::owner;
 use crate::services::response_cache::Basis;
@@ -64,10 +65,12 @@ impl DefinitionService {
         let parent = resource_name::parent(&request.parent);
         let parent = parent.map_err(|error| Failure::field("parent", error.to_string()))?;
         let owner = owner(call.caller, parent.as_ref())?;
+        request.at.map_or(Ok(()), |_| call.caller.reads_history_of(owner.as_ref()))?;
         let filter = Filter::parse(&request.filter, &FIELDS);
         let filter = filter.map_err(|error| Failure::field("filter", error.to_string()))?;
         let read = self.backend.read(call.context, move |backend, basis| {
-            let features = features(backend, owner.as_ref(), request.inherited, basis)?;
+            let at = revision_of(backend, request.at.as_ref())?;
+            let features = features(backend, owner.as_ref(), request.inherited, at, basis)?;
             page(&request, owner.as_ref(), &filter, &features)
         });
         Ok(read.await?.0)
@@ -81,7 +84,7 @@ fn page(
     filter: &Filter,
     features: &BTreeMap<String, Arc<Feature>>,
 ) -> Result<ListFeatureDefinitionsResponse, Failure> {
-    let of_request = hash_of((owner, &request.filter, request.inherited, request.view));
+    let of_request = hash_of((owner, &request.filter, request.inherited, request.view, &request.at));
     let shows_all = filter.uses("state");
     let matching = features.iter().filter_map(|(key, feature)| {
         let is_shown = shows_all || feature.definition.is_in_use();
@@ -138,19 +141,20 @@ pub(super) fn state_of(features: &BTreeMap<String, Arc<Feature>>) -> u64 {
     hash_of(features.iter().map(|(key, feature)| (key, feature.record.sequence)).collect::<Vec<_>>())
 }
 
-/// The features of an owner by their keys in lower case, with those that are in force there beside its own.
+/// The features of an owner by their keys in lower case, now or at a revision, with those that are in force there beside its own.
 pub(super) fn features(
     backend: &Backend,
     owner: Option<&InstanceId>,
     inherited: bool,
+    at: Option<u64>,
     basis: &mut Basis,
 ) -> Result<BTreeMap<String, Arc<Feature>>, Failure> {
     let named = |(key, feature): (&str, &Arc<Feature>)| (key.to_owned(), Arc::clone(feature));
     if owner.is_none() || inherited {
-        let in_force = backend.catalogues.in_force(owner, basis)?;
+        let in_force = backend.catalogues.in_force_at(&*backend.log, owner, at, basis)?;
         return Ok(in_force.features().into_iter().map(named).collect());
     }
-    Ok(backend.catalogues.of(owner, basis)?.iter().map(named).collect())
+    Ok(backend.catalogues.of_at(&*backend.log, owner, at, basis)?.iter().map(named).collect())
 }
 
 fn value_of<'f>(field: &str, feature: &'f Feature, message: &'f FeatureDefinition) -> Field<'f> {

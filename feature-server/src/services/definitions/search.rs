@@ -20,7 +20,7 @@ impl DefinitionService {
         let parent = parent.map_err(|error| Failure::field("parent", error.to_string()))?;
         let owner = owner(call.caller, parent.as_ref())?;
         let read = self.backend.read(call.context, move |backend, basis| {
-            let features = features(backend, owner.as_ref(), true, basis)?;
+            let features = features(backend, owner.as_ref(), true, None, basis)?;
             let words: Vec<_> = request.query.split_whitespace().map(str::to_lowercase).collect();
             let in_use = features.iter().filter(|(_, feature)| feature.definition.is_in_use());
             let found = in_use.filter_map(|(key, feature)| {

@@ -23,12 +23,17 @@ impl View {
     ///
     /// # Errors
     /// Those of the store. A database of a fleet that does not answer is none: reads go on without it.
-    fn last_changes(&self, key: &FeatureKey, log: &dyn EventLog) -> Result<BTreeMap<Level, Event>, StoreError> {
+    fn last_changes(
+        &self,
+        key: &FeatureKey,
+        at: Option<u64>,
+        log: &dyn EventLog,
+    ) -> Result<BTreeMap<Level, Event>, StoreError> {
         let mut changes = BTreeMap::new();
         for (scope, record) in self.levels.iter().filter(|(_, record)| record.sequence > 0) {
             let change = match record.revisions.get(key) {
                 Some(revision) => log.events_at(&[*revision]).map(|mut events| events.pop()),
-                None => last_change_of(scope, key, log),
+                None => last_change_of(scope, key, at.unwrap_or_else(|| log.newest()), log),
             };
             match change {
                 Ok(change) => changes.extend(change.map(|change| (scope.level(), change))),
@@ -41,11 +46,19 @@ impl View {
 
     /// Explains the value of a feature.
     ///
+    /// `at`: the revision of the view; `None` for now.
+    ///
     /// # Errors
-    /// As for [`View::feature`].
-    pub(super) fn explain(&self, key: &str, backend: &Backend, caller: &Caller) -> Result<Explanation, Failure> {
+    /// As for [`View::feature`], and those of the store.
+    pub(super) fn explain(
+        &self,
+        key: &str,
+        at: Option<u64>,
+        backend: &Backend,
+        caller: &Caller,
+    ) -> Result<Explanation, Failure> {
         let feature = self.feature(key)?;
-        let last_changes = self.last_changes(&feature.key, &*backend.log)?;
+        let last_changes = self.last_changes(&feature.key, at, &*backend.log)?;
         let mut levels = Vec::with_capacity(self.levels.len());
         let evaluated = self.evaluate(feature, true, |level, outcome| {
             let of_level = self.levels.iter().find(|(scope, _)| scope.level() == level);
@@ -74,11 +87,16 @@ impl View {
     }
 }
 
-/// Searches the last change of a feature in a scope.
-fn last_change_of(scope: &Scope, key: &FeatureKey, log: &dyn EventLog) -> Result<Option<Event>, StoreError> {
+/// Searches the last change of a feature in a scope up to a revision.
+fn last_change_of(
+    scope: &Scope,
+    key: &FeatureKey,
+    up_to: u64,
+    log: &dyn EventLog,
+) -> Result<Option<Event>, StoreError> {
     let terms = [Term::scope(scope), Term::feature(key.as_str())];
     let changes = |event: &Event| event.scope == *scope && event.changes.iter().any(|change| change.key == *key);
-    let mut at = Some(log.newest());
+    let mut at = Some(up_to);
     for _ in 0..SEARCHES_MAX {
         let Some(from) = at else { break };
         let Found { revisions, next } = log.find(&terms, from, Order::NewestFirst)?;

@@ -2,42 +2,36 @@
 //!
 //! `PROPTEST_CASES` says how many histories, 256 by default.
 
+mod change;
 mod model;
 
 use std::sync::Arc;
 
 use feature_api::feature::v1::*;
-use feature_store::MemoryStore;
+use feature_api::resource_name::SettingsName;
+use feature_core::{Layer, Scope};
+use feature_store::{FeatureStore, MemoryStore, record_at};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::{select, subsequence};
+use proptest::sample::Index;
 use prost::Message;
 use prost_types::FieldMask;
 use prost_types::value::Kind;
 use tokio::runtime::Builder;
 
+use self::change::{Change, change};
 use self::model::{KEYS, Model, SCOPES, Shown};
 use crate::call_context::CallContext;
 use crate::services::DEFINITIONS;
 use crate::services::backend::{Backend, Call};
 use crate::services::definitions::DefinitionService;
+use crate::services::resource::Resource;
 use crate::services::settings::SettingsService;
 use crate::services::testing::{Who, backend, named_caller};
 
-const OPERATOR: Who = Who { instance: "", organization: "", user: "", roles: "SYSTEM_OWNER" };
+const REVERT: &str = "SettingsService/RevertSettings";
 
-/// A call that changes something.
-#[derive(Debug, Clone)]
-enum Change {
-    Create { parent: &'static str, key: &'static str, default: i64, minimum: Option<i64> },
-    Default { name: String, default: i64 },
-    Minimum { name: String, minimum: Option<i64>, violations: Violations },
-    Levels { name: String, levels: Vec<Level> },
-    State { name: String, verb: &'static str },
-    Set { scope: usize, set: Vec<(&'static str, i64)>, unset: Vec<&'static str>, replace_all: bool },
-    Both { set: [(usize, &'static str, i64); 2] },
-    Reset { scope: usize },
-}
+const OPERATOR: Who = Who { instance: "", organization: "", user: "", roles: "SYSTEM_OWNER" };
 
 struct Services {
     backend: Arc<Backend>,
@@ -139,12 +133,17 @@ impl Services {
         self.call::<FeatureDefinition>("DefinitionService/UpdateFeatureDefinition", &request).await.map(drop)
     }
 
-    /// What a feature is in a scope: the value with its source, the value without what the scope sets, and the outcome
+    /// What a feature is in a scope, now or at a revision: the value with its source, the value without what the scope sets, and the outcome
     /// of each level.
-    async fn shown(&self, scope: usize, key: &str) -> Result<Shown, String> {
+    async fn shown(&self, scope: usize, key: &str, at: Option<u64>) -> Result<Shown, String> {
         let name = SCOPES[scope].to_owned();
-        let get = GetSettingsRequest { name: name.clone(), inheritance: true, features: vec![key.to_owned()] };
-        let explain = ExplainFeatureRequest { name, feature: key.to_owned() };
+        let get = GetSettingsRequest {
+            name: name.clone(),
+            inheritance: true,
+            features: vec![key.to_owned()],
+            at: moment(at),
+        };
+        let explain = ExplainFeatureRequest { name, feature: key.to_owned(), at: moment(at) };
         let settings = self.call::<Settings>("SettingsService/GetSettings", &get).await;
         let explained = self.call::<Explanation>("SettingsService/ExplainFeature", &explain).await;
         let (settings, explained) = match (settings, explained) {
@@ -160,12 +159,69 @@ impl Services {
         Ok(Shown { value: shown(resolved), without: shown(explained.without_this_level), outcomes })
     }
 
-    /// The scopes of a feature with their values, in the system or in the instance.
-    async fn overrides(&self, parent: String) -> Result<Vec<(String, i64, bool)>, String> {
+    /// Everything that is shown, now or at a revision, is that of the model.
+    async fn check(&self, model: &Model, at: Option<u64>) -> Result<(), TestCaseError> {
+        for key in KEYS {
+            for (scope, name) in SCOPES.into_iter().enumerate() {
+                let shown = self.shown(scope, key, at).await;
+                prop_assert_eq!(shown, model.shown(scope, key), "{} {} {:?}", name, key, at);
+            }
+            for parent in ["", "instances/demo/"] {
+                let overrides = self.overrides(format!("{parent}features/{key}"), at).await;
+                let expected = model.overrides(parent.is_empty(), key);
+                prop_assert_eq!(overrides, expected, "{}features/{} {:?}", parent, key, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reverts a scope to a revision, if its values may be set today, and takes that back.
+    async fn revert_twice(&self, name: &str, revision: u64) -> Result<(), TestCaseError> {
+        use revert_settings_request::To;
+        let before = self.own(name, None).await;
+        let revert = |to: To| RevertSettingsRequest { name: name.to_owned(), to: Some(to), ..Default::default() };
+        let newest = self.backend.log.newest();
+        let reverted = self.call::<UpdateSettingsResponse>(REVERT, &revert(To::Revision(revision))).await;
+        if reverted.is_err() {
+            return Ok(());
+        }
+        prop_assert_eq!(self.own(name, None).await, self.own(name, Some(revision)).await, "{} {}", name, revision);
+        if self.backend.log.newest() == newest {
+            return Ok(());
+        }
+        let undo = revert(To::Undo(format!("changes/{}", newest + 1)));
+        let undone = self.call::<UpdateSettingsResponse>(REVERT, &undo).await;
+        // A value that was set before its definition forbade it cannot be set again.
+        if undone.is_ok() {
+            prop_assert_eq!(self.own(name, None).await, before, "{}", name);
+        }
+        Ok(())
+    }
+
+    /// What a scope itself sets.
+    async fn own(&self, name: &str, at: Option<u64>) -> Layer {
+        let scope = match SCOPES.iter().position(|known| *known == name) {
+            Some(place) => scope_of(place),
+            None => panic!("{name} is a scope of the test"),
+        };
+        let record = self.backend.store.record(&scope).unwrap();
+        match at {
+            None => record.layer,
+            Some(revision) => record_at(&*self.backend.log, &scope, record, revision).unwrap().layer,
+        }
+    }
+
+    /// The scopes of a feature with their values, in the system or in the instance, now or at a revision.
+    async fn overrides(&self, parent: String, at: Option<u64>) -> Result<Vec<(String, i64, bool)>, String> {
         let (mut found, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request =
-                ListOverridesRequest { parent: parent.clone(), page_size: 2, page_token, ..Default::default() };
+            let request = ListOverridesRequest {
+                parent: parent.clone(),
+                page_size: 2,
+                page_token,
+                at: moment(at),
+                ..Default::default()
+            };
             let page: ListOverridesResponse = self.call("SettingsService/ListOverrides", &request).await?;
             found.extend(page.overrides.into_iter().map(|it| (it.settings.clone(), integer(&it.value), it.counts)));
             page_token = page.next_page_token;
@@ -192,56 +248,41 @@ fn integer(value: &Option<prost_types::Value>) -> i64 {
     }
 }
 
+fn moment(at: Option<u64>) -> Option<Moment> {
+    at.map(|revision| Moment { moment: Some(moment::Moment::Revision(revision)) })
+}
+
+/// The scope with this place among the scopes of the test.
+fn scope_of(place: usize) -> Scope {
+    let name = SettingsName::new(SCOPES[place]).unwrap();
+    let named = named_caller(OPERATOR, &format!("/feature.v1.{REVERT}"));
+    Resource::named(&named, &name).unwrap().1.scope().clone()
+}
+
 fn constraints(minimum: i64) -> Constraints {
     Constraints { minimum: Some(minimum as f64), ..Default::default() }
 }
 
-fn change() -> impl Strategy<Value = Change> {
-    let parent = || select(vec!["", "instances/demo"]);
-    let key = || select(KEYS.to_vec());
-    let name = || {
-        (parent(), key()).prop_map(|(parent, key)| match parent {
-            "" => format!("features/{key}"),
-            parent => format!("{parent}/features/{key}"),
-        })
-    };
-    let (value, scope) = (|| 0..4_i64, || 0..SCOPES.len());
-    let minimum = || prop::option::of(0..3_i64);
-    let verbs = ["Deprecate", "Undeprecate", "Archive", "Unarchive", "Delete", "Undelete"];
-    let violations = vec![Violations::Unspecified, Violations::Keep, Violations::Unset];
-    let levels = vec![Level::System, Level::Instance, Level::Organization, Level::User];
-    prop_oneof![
-        3 => (parent(), key(), value(), minimum())
-            .prop_map(|(parent, key, default, minimum)| Change::Create { parent, key, default, minimum }),
-        1 => (name(), value()).prop_map(|(name, default)| Change::Default { name, default }),
-        2 => (name(), minimum(), select(violations))
-            .prop_map(|(name, minimum, violations)| Change::Minimum { name, minimum, violations }),
-        1 => (name(), subsequence(levels, 0..=4)).prop_map(|(name, levels)| Change::Levels { name, levels }),
-        3 => (name(), select(verbs.to_vec())).prop_map(|(name, verb)| Change::State { name, verb }),
-        8 => (scope(), vec((key(), value()), 0..3), vec(key(), 0..2), prop::bool::weighted(0.2))
-            .prop_map(|(scope, set, unset, replace_all)| Change::Set { scope, set, unset, replace_all }),
-        1 => (scope(), key(), value(), scope(), key(), value())
-            .prop_map(|(a, k, x, b, l, y)| Change::Both { set: [(a, k, x), (b, l, y)] }),
-        1 => scope().prop_map(|scope| Change::Reset { scope }),
-    ]
-}
-
 proptest! {
     #[test]
-    fn every_history_of_definitions_and_settings_is_that_of_the_model(changes in vec(change(), 1..30)) {
+    fn every_history_of_definitions_and_settings_is_that_of_the_model(
+        changes in vec(change(), 1..30),
+        past in vec(any::<Index>(), 1),
+    ) {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let (services, mut model) = (Services::new(), Model::default());
+            let mut states = Vec::new();
             for change in &changes {
+                states.push((services.backend.log.newest(), model.clone()));
                 prop_assert_eq!(services.change(change).await, model.change(change), "{:?}", change);
             }
-            for key in KEYS {
-                for (scope, name) in SCOPES.into_iter().enumerate() {
-                    prop_assert_eq!(services.shown(scope, key).await, model.shown(scope, key),  "{} {}", name, key);
-                }
-                for parent in ["", "instances/demo/"] {
-                    let overrides = services.overrides(format!("{parent}features/{key}")).await;
-                    prop_assert_eq!(overrides, model.overrides(parent.is_empty(), key), "{}features/{}", parent, key);
+            services.check(&model, None).await?;
+            for index in past {
+                let (revision, model) = index.get(&states);
+                services.check(model, Some(*revision)).await?;
+                for name in SCOPES {
+                    services.revert_twice(name, *revision).await?;
                 }
             }
             Ok(())

@@ -1,8 +1,8 @@
 //! Lists of scopes: which ones set something, and which ones set a feature. All pages of a list show one revision.
 
 use feature_api::feature::v1::{
-    Level as LevelName, ListOverridesRequest, ListOverridesResponse, ListScopesRequest, ListScopesResponse, Override,
-    ScopeSummary,
+    Level as LevelName, ListOverridesRequest, ListOverridesResponse, ListScopesRequest, ListScopesResponse, Moment,
+    Override, ScopeSummary,
 };
 use feature_api::filter::{Field, FieldType, Filter};
 use feature_api::resource_name::{self, DefinitionName};
@@ -16,6 +16,7 @@ use super::SettingsService;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
+use crate::services::moment::revision_of;
 use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
 use crate::services::resource::owner;
 use crate::services::response_cache::Frame;
@@ -46,6 +47,7 @@ const OVERRIDE_FIELDS: [(&str, FieldType<'static>); 4] = [
 /// Which scopes a list has, and which page of them.
 struct Listing {
     instance: Option<InstanceId>,
+    at: Option<Moment>,
     feature: Option<FeatureKey>,
     levels: Vec<Level>,
     of_request: u64,
@@ -60,13 +62,13 @@ impl SettingsService {
         let parent = parent.map_err(|error| Failure::field("parent", error.to_string()))?;
         let instance = owner(call.caller, parent.as_ref())?;
         let filter = filter(&request.filter, &SCOPE_FIELDS)?;
-        let of_request = hash_of((&instance, &request.filter));
+        let of_request = hash_of((&instance, &request.filter, &request.at));
         let page = (&request.page_token[..], request.page_size);
-        let mut listing = Listing::new(call.caller, instance, &filter, of_request, page)?;
+        let mut listing = Listing::new(call.caller, instance, request.at, &filter, of_request, page)?;
         listing.feature = filter.required("sets").map(FeatureKey::from);
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, _| {
-            listing.page(backend, |scope, record| {
+            listing.page(backend, listing.revision(backend)?, |scope, record| {
                 let keys = || record.layer.iter().map(|(key, _)| key.as_str());
                 let matches = filter.matches(|field| match field {
                     "level" => Field::Text(name_of(scope.level()).as_str_name()),
@@ -91,16 +93,18 @@ impl SettingsService {
             parent.map_err(|error| Failure::field("parent", error.to_string()))?;
         let instance = owner(call.caller, named.as_ref())?;
         let filter = filter(&request.filter, &OVERRIDE_FIELDS)?;
-        let of_request = hash_of((&instance, &key.folded(), &request.filter));
+        let of_request = hash_of((&instance, &key.folded(), &request.filter, &request.at));
         let page = (&request.page_token[..], request.page_size);
-        let mut listing = Listing::new(call.caller, instance, &filter, of_request, page)?;
+        let mut listing = Listing::new(call.caller, instance, request.at, &filter, of_request, page)?;
         self.reach(&listing).await;
         let read = self.backend.read(call.context, move |backend, basis| {
-            let in_force = backend.catalogues.in_force(listing.instance.as_ref(), basis)?;
+            let revision = listing.revision(backend)?;
+            let at = listing.at.map(|_| revision);
+            let in_force = backend.catalogues.in_force_at(&*backend.log, listing.instance.as_ref(), at, basis)?;
             let key = key.key().as_str();
             let feature = in_force.find(key).ok_or_else(|| OwnFeatureFailure::Unknown(key.to_owned()))?;
             listing.feature = Some(feature.key.clone());
-            listing.page(backend, |scope, record| {
+            listing.page(backend, revision, |scope, record| {
                 let value = record.layer.get(feature.key.as_str())?;
                 let item = overrides(feature, scope, record, value, backend);
                 let text = text_of(item.value.as_ref());
@@ -136,6 +140,7 @@ impl Listing {
     fn new(
         caller: &NamedCaller,
         instance: Option<InstanceId>,
+        at: Option<Moment>,
         filter: &Filter,
         of_request: u64,
         page: (&str, i32),
@@ -150,17 +155,28 @@ impl Listing {
         // Without this, an empty answer would tell a caller without rights that the feature exists.
         let needed = if levels.is_empty() { &all } else { &levels };
         needed.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
+        at.map_or(Ok(()), |_| caller.reads_history_of(instance.as_ref()))?;
         let (token, page_size) = (PageToken::read(page.0, of_request)?, page_size(page.1)?);
-        Ok(Self { instance, feature: None, levels, of_request, token, page_size })
+        Ok(Self { instance, at, feature: None, levels, of_request, token, page_size })
     }
 
-    /// The items of the page, and the token of the next one. `item`: the item of a scope, if the filter matches it.
+    /// The revision that all pages show.
+    fn revision(&self, backend: &Backend) -> Result<u64, Failure> {
+        match &self.token {
+            Some(token) => Ok(token.state),
+            None => Ok(revision_of(backend, self.at.as_ref())?.unwrap_or_else(|| backend.store.revision())),
+        }
+    }
+
+    /// The items of the page at a revision, and the token of the next one.
+    ///
+    /// `item`: the item of a scope, if the filter matches it.
     fn page<M: Message>(
         &self,
         backend: &Backend,
+        revision: u64,
         item: impl Fn(&Scope, &Record) -> Option<M>,
     ) -> Result<(Vec<M>, String), Failure> {
-        let revision = self.token.as_ref().map_or_else(|| backend.store.revision(), |token| token.state);
         let mut after = match &self.token {
             Some(token) => Some(scope_of(&token.after).ok_or_else(PageToken::wrong)?),
             None => None,
@@ -174,7 +190,7 @@ impl Listing {
                 Selection::Settings { level, instance: self.instance.as_ref(), feature: self.feature.as_ref() };
             loop {
                 let start = after.as_ref().filter(|after| after.level() == level);
-                let selected = backend.store.select_at(revision, selection, start, read_at_once)?;
+                let selected = backend.store.select_at(&*backend.log, revision, selection, start, read_at_once)?;
                 let Selected { records, next_after } = selected.ok_or(OwnFeatureFailure::ListingChanged)?;
                 for (scope, record) in records {
                     if let Some(item) = item(&scope, &record) {

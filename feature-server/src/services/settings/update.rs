@@ -11,7 +11,7 @@ use feature_api::feature::v1::{
 };
 use feature_api::resource_name;
 use feature_auth::access::Caller;
-use feature_core::{FeatureKey, IdempotencyKey, Layer, Operation, Patch, Record, Rejection, Requirement, State, Write};
+use feature_core::{FeatureKey, IdempotencyKey, Layer, Operation, Patch, Rejection, Requirement, State, Write};
 use feature_store::{CommitError, CommittedBatch, FeatureStore};
 use grpc_transcoding::Error;
 use tonic_types::FieldViolation;
@@ -19,38 +19,38 @@ use tonic_types::FieldViolation;
 use super::size::check_size;
 use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
-use crate::services::backend::{ATTEMPTS, Call, idempotency_key};
-use crate::services::catalogue::{self, Engines, Feature, InForce, Owner, etag};
+use crate::services::backend::{ATTEMPTS, Backend, Call, idempotency_key};
+use crate::services::catalogue::{self, Feature, Owner, etag};
 use crate::services::resource::Resource;
-use crate::services::response_cache::Frame;
+use crate::services::response_cache::{Basis, Frame};
 
 /// The most violations of an answer: they travel in a header, whose size clients limit.
 const VIOLATIONS_MAX: usize = 10;
 
 /// A change of one scope, before it is checked against the definitions.
 #[derive(Debug, Clone)]
-struct Change {
-    caller: Caller,
-    resource: Resource,
-    request: UpdateSettingsRequest,
+pub(super) struct Change {
+    pub(super) caller: Caller,
+    pub(super) resource: Resource,
+    pub(super) request: UpdateSettingsRequest,
     /// The path of the request, such as `requests[2].`.
     path: String,
     expected_sequence: Option<u64>,
 }
 
 /// A change that was checked against the definitions.
-struct Prepared {
-    patch: Patch,
-    requires: Vec<Requirement>,
+pub(super) struct Prepared {
+    pub(super) patch: Patch,
+    pub(super) requires: Vec<Requirement>,
     /// What its caller should know.
-    warnings: Vec<Warning>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl SettingsService {
     pub(super) async fn update(&self, call: Call<'_>) -> Result<Frame, Failure> {
         let change = Change::new(call, call.request()?, String::new())?;
         let request_id = change.request.request_id.clone();
-        let mut responses = self.commit(call, vec![change], &request_id).await?;
+        let mut responses = self.commit(call, vec![change], &request_id, Change::prepare).await?;
         Ok(Frame::of(&responses.pop().expect("one change has one response")))
     }
 
@@ -73,7 +73,7 @@ impl SettingsService {
         if changes.windows(2).any(|pair| pair[0].request.validate_only != pair[1].request.validate_only) {
             return Err(Failure::field("requests", "some are validate_only: say it for the whole batch"));
         }
-        let responses = self.commit(call, changes, &request_id).await?;
+        let responses = self.commit(call, changes, &request_id, Change::prepare).await?;
         Ok(Frame::of(&BatchUpdateSettingsResponse { responses }))
     }
 
@@ -91,17 +91,19 @@ impl SettingsService {
         Ok(Frame::of(&UpdateSettingsResponse { settings: Some(settings), warnings: Vec::new() }))
     }
 
-    /// Makes writes of the changes, and commits them all or none. When a definition changes meanwhile, it begins again.
-    async fn commit(
+    /// Makes writes of the changes, and commits them all or none. When what `prepare` has read changes meanwhile, it
+    /// begins again.
+    pub(super) async fn commit(
         &self,
         call: Call<'_>,
         changes: Vec<Change>,
         request_id: &str,
+        prepare: impl Fn(&Change, &Backend, &mut Basis) -> Result<Prepared, Failure> + Clone + Send + 'static,
     ) -> Result<Vec<UpdateSettingsResponse>, Failure> {
         let key = key_of(call, request_id, &changes)?;
         let changes: Arc<[Change]> = changes.into();
         for _ in 0..ATTEMPTS {
-            let of_reader = Arc::clone(&changes);
+            let (of_reader, prepare) = (Arc::clone(&changes), prepare.clone());
             let read = self.backend.read(call.context, move |backend, basis| {
                 let now = SystemTime::now().into();
                 let repeats = |change: &Change| {
@@ -109,18 +111,15 @@ impl SettingsService {
                 };
                 let is_repeated =
                     key.is_some() && of_reader.iter().map(repeats).collect::<Result<Vec<_>, _>>()?.contains(&true);
-                let prepare = |change: &Change| {
+                let prepared = |change: &Change| {
                     // What has happened is not checked again: the committer only answers it.
                     if is_repeated {
                         let patch = Patch::exact(&Layer::default(), &[]);
                         return Ok(Prepared { patch, requires: Vec::new(), warnings: Vec::new() });
                     }
-                    let scope = change.resource.scope();
-                    let in_force = backend.catalogues.in_force(scope.instance(), basis)?;
-                    let record = backend.store.record(scope)?;
-                    change.prepare(&in_force, &backend.catalogues.engines, &record, backend.limits.values_per_scope)
+                    prepare(change, backend, basis)
                 };
-                of_reader.iter().map(prepare).collect::<Result<Vec<_>, Failure>>()
+                of_reader.iter().map(prepared).collect::<Result<Vec<_>, Failure>>()
             });
             let (prepared, _) = Box::pin(read).await?;
             let (mut writes, mut warnings) = (Vec::new(), Vec::new());
@@ -146,7 +145,7 @@ impl SettingsService {
 }
 
 impl Change {
-    fn new(call: Call<'_>, request: UpdateSettingsRequest, path: String) -> Result<Self, Failure> {
+    pub(super) fn new(call: Call<'_>, request: UpdateSettingsRequest, path: String) -> Result<Self, Failure> {
         let field = format!("{path}name");
         let (caller, resource) = Resource::named(call.caller, &name(&field, &request.name)?)?;
         let expected_sequence = catalogue::sequence_of(&request.etag)
@@ -155,18 +154,12 @@ impl Change {
     }
 
     /// Makes the patch, and what it requires: the definitions that it was checked against.
-    ///
-    /// * `record`: of the scope. It may change until the patch is applied.
-    /// * `values_max`: the most values that a scope sets.
-    fn prepare(
-        &self,
-        in_force: &InForce,
-        engines: &Engines,
-        record: &Record,
-        values_max: usize,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, backend: &Backend, basis: &mut Basis) -> Result<Prepared, Failure> {
         let Change { request, path, resource, .. } = self;
-        let scope = resource.scope();
+        let (scope, engines) = (resource.scope(), &backend.catalogues.engines);
+        let in_force = backend.catalogues.in_force(scope.instance(), basis)?;
+        // It may change until the patch is applied.
+        let record = backend.store.record(scope)?;
         let (mut violations, mut warnings) = (Vec::new(), Vec::new());
         let (mut set, mut requires) = (BTreeMap::new(), Vec::new());
         for (key, json) in &request.set {
@@ -226,7 +219,7 @@ impl Change {
             return Err(Failure::field(format!("{path}set"), "there is nothing to set, and nothing to unset"));
         }
         let patch = Patch::exact(&set.into_iter().collect(), &unset);
-        check_size(&patch, &record.layer, values_max)?;
+        check_size(&patch, &record.layer, backend.limits.values_per_scope)?;
         Ok(Prepared { patch, requires, warnings })
     }
 
@@ -253,7 +246,7 @@ fn key_of(call: Call<'_>, request_id: &str, changes: &[Change]) -> Result<Option
 }
 
 /// That the definition of a feature has not changed. A built-in one never does.
-fn requirement(feature: &Feature) -> Option<Requirement> {
+pub(super) fn requirement(feature: &Feature) -> Option<Requirement> {
     let scope = feature.scope().filter(|_| feature.owner != Owner::BuiltIn)?;
     Some(Requirement::Unchanged { scope, sequence: feature.record.sequence })
 }

@@ -29,7 +29,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Reads the view of a resource.
+    /// Reads the view of a resource, now or as of a revision.
     ///
     /// # Errors
     /// Those of the store, and of [`Resource::reads_through`].
@@ -38,15 +38,18 @@ impl View {
         caller: &Caller,
         resource: &Resource,
         inheritance: bool,
+        at: Option<u64>,
         basis: &mut Basis,
     ) -> Result<Self, Failure> {
         let scope = resource.scope();
+        // The right on a user is that of today.
         let own = backend.record(scope, basis)?;
         let organization = resource.reads_through(own.organization.as_ref())?;
+        let own = if at.is_some() { backend.record_at(scope, at, basis)? } else { own };
         let mut levels = Vec::with_capacity(4);
         if inheritance {
             for parent in scope.parents(organization.as_ref()) {
-                let record = backend.record(&parent, basis)?;
+                let record = backend.record_at(&parent, at, basis)?;
                 levels.push((parent, record));
             }
         }
@@ -56,8 +59,11 @@ impl View {
             _ => organization.as_ref(),
         };
         let organization = own_organization.cloned();
+        if at.is_some() {
+            caller.demand_history(scope, organization.as_ref())?;
+        }
         let by_role = caller.reads_by_role(scope, organization.as_ref());
-        let features = backend.catalogues.in_force(scope.instance(), basis)?;
+        let features = backend.catalogues.in_force_at(&*backend.log, scope.instance(), at, basis)?;
         Ok(Self { levels, features, organization, inheritance, by_role, catalogues: Arc::clone(&backend.catalogues) })
     }
 

@@ -54,7 +54,7 @@ struct Definition {
 }
 
 /// Everything that was defined and set, by the keys in lower case.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Model {
     definitions: BTreeMap<String, Definition>,
     values: Values,

@@ -77,7 +77,7 @@ impl Feature {
     /// The inheriting read of the user `ann`: of these own features, or of all features.
     pub async fn get_own(&self, features: Option<usize>) -> Result<Call> {
         let features: Vec<_> = (0..features.unwrap_or(0)).map(key).collect();
-        let message = GetSettingsRequest { name: SCOPES[3].to_owned(), inheritance: true, features };
+        let message = GetSettingsRequest { name: SCOPES[3].to_owned(), inheritance: true, features, at: None };
         self.constant(self.to_settings("GetSettings", &message)).await
     }
 
@@ -103,7 +103,7 @@ impl Feature {
     /// Reads one of the own features of a user, who has set it.
     pub async fn read_own_of(&self, number: usize, features: usize) -> Result<()> {
         let features = vec![key(number % features)];
-        let message = GetSettingsRequest { name: user(number), inheritance: true, features };
+        let message = GetSettingsRequest { name: user(number), inheritance: true, features, at: None };
         let client = Client::connect(&self.process.address).await?;
         let settings: Settings = decode(&client.answer(self.to_settings("GetSettings", &message)).await?)?;
         let sources: Vec<_> = settings.values.values().map(|value| value.source()).collect();
