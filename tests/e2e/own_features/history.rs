@@ -4,6 +4,7 @@ use serde_json::json;
 use tonic::Code::{InvalidArgument, NotFound, PermissionDenied};
 
 use super::*;
+use crate::support::client_programs::{document, pasted, run};
 use crate::support::harness::Server;
 use crate::support::raw::{Raw, refusal};
 
@@ -133,6 +134,28 @@ async fn a_page_goes_on_where_the_one_before_ended_whatever_is_written_between_t
         server = server.kill().serve();
         raw = Raw::new(&server).await;
         assert_eq!(revisions(&raw.call(CHANGES, request(&page["nextPageToken"]), all).await.unwrap()), second);
+    }
+    server.stop();
+}
+
+#[test]
+fn the_walk_of_the_document_works_as_pasted() {
+    let server = Server::new();
+    let blocks = document(&server, "docs/history.md", "sh");
+    let answers = run(&mut pasted(&server, &blocks.join("\n")));
+    let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Json>();
+    let answers: Vec<_> = answers.collect::<Result<_, _>>().expect("curl prints JSON");
+    let table = [
+        // (pointer, value), one row for each call
+        ("/settings/etag", json!("\"1\"")),
+        ("/settings/etag", json!("\"2\"")),
+        ("/changes/0/comment", json!("too slow")),
+        ("/values/actions/value", json!(true)),
+        ("/settings/etag", json!("\"3\"")),
+    ];
+    assert_eq!(answers.len(), table.len(), "{answers:?}");
+    for (answer, (pointer, expected)) in answers.iter().zip(table) {
+        assert_eq!(answer.pointer(pointer), Some(&expected), "{answer}");
     }
     server.stop();
 }
