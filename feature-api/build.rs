@@ -8,11 +8,12 @@ use prost::Message;
 const PROTO_ROOT: &str = "../proto";
 
 /// Everything else is imported by these.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "zitadel/feature/v2/feature_service.proto",
     "feature/v1/definition_service.proto",
     "feature/v1/settings_service.proto",
     "feature/v1/history_service.proto",
+    "feature/v1/watch_service.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -34,6 +34,8 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("DefinitionService/RevertFeatureDefinition",      delete(),            "name"),
         ("HistoryService/ListChanges",                     history(),           "parent"),
         ("HistoryService/GetChange",                       history(),           "name"),
+        ("WatchService/WatchValues",                       As(Operation::Get),  "names"),
+        ("WatchService/WatchChanges",                      history(),           "parent"),
         ("SettingsService/GetSettings",                    As(Operation::Get),  "name"),
         ("SettingsService/BatchGetSettings",               As(Operation::Get),  "names"),
         ("SettingsService/UpdateSettings",                 As(Operation::Set),  "name"),

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use self::claims::{Claims, Jws, has_expired};
 use self::issuer::{Issuer, OWN_ISSUER};
-use self::principal::Principal;
+use self::principal::{Principal, TokenNames};
 use crate::clock::Timestamp;
 use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
@@ -82,6 +83,8 @@ impl Weighter<[u8; 32], Arc<Verified>> for TokenWeight {
     }
 }
 
+const REVOKED: AuthError = AuthError::TokenInvalid("it has been revoked");
+
 /// Why a token is not accepted.
 #[derive(Debug)]
 struct Unverified {
@@ -141,6 +144,32 @@ impl Authenticator {
     /// revocation file.
     pub fn set_shared_revocations(&self, entries: &[String]) {
         self.0.revocations.set_shared(entries);
+    }
+
+    /// Whether a principal's credential still counts: its token has not expired, and was not revoked. For calls that
+    /// last, and were authenticated once.
+    ///
+    /// # Errors
+    /// [`AuthError::TokenExpired`] and [`AuthError::TokenInvalid`].
+    pub fn check_again(&self, principal: &Principal, now: Timestamp) -> Result<(), AuthError> {
+        let Verifier { config, revocations, .. } = &*self.0;
+        if has_expired(principal.expires_at, config, now.unix_s) {
+            return Err(AuthError::TokenExpired);
+        }
+        let is_revoked = |token: &TokenNames| {
+            revocations.revokes(&token.issuer, token.id.as_deref(), &principal.subject, token.issued_at_s)
+        };
+        if principal.token.as_ref().is_some_and(is_revoked) { Err(REVOKED) } else { Ok(()) }
+    }
+
+    /// When a principal's token expires, with the leeway of the settings, in seconds since 1970-01-01T00:00:00Z.
+    pub fn expires_at_s(&self, principal: &Principal) -> u64 {
+        principal.expires_at.saturating_add(self.0.config.leeway_s)
+    }
+
+    /// Changes when the list of revoked tokens does.
+    pub fn revocations(&self) -> watch::Receiver<()> {
+        self.0.revocations.subscribe()
     }
 
     /// The issuers of the settings, each with the time since its keys were last loaded; `None` before the first time.
@@ -257,7 +286,7 @@ impl Verifier {
         // Before the look, so that a later change counts.
         let (keys_version, revocations_version) = (snapshot.version, self.revocations.version());
         if self.revocations.revokes(&claims.iss, claims.jti.as_deref(), &principal.subject, claims.iat) {
-            return Err(AuthError::TokenInvalid("it has been revoked").into());
+            return Err(REVOKED.into());
         }
         Ok(Verified { principal, issuer: Arc::clone(issuer), keys_version, revocations_version })
     }

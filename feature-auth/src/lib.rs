@@ -70,7 +70,7 @@ pub mod text_file;
 pub use self::authenticate::certificates::{CertificateNames, Certificates};
 pub use self::authenticate::claims::RESERVED_CLAIMS;
 pub use self::authenticate::issuer::{OPERATOR, OWN_ISSUER};
-pub use self::authenticate::principal::{Grant, Identity, Principal};
+pub use self::authenticate::principal::{Grant, Identity, Principal, TokenNames};
 pub use self::authenticate::{Authentication, Authenticator, PendingAuthentication};
 pub use self::clock::Timestamp;
 pub use self::error::{AuthError, SetupError};

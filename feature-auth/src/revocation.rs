@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use crate::clock::Timestamp;
 use crate::text_file;
@@ -39,6 +40,8 @@ pub(crate) struct Revocations {
     shared: ArcSwap<RevocationList>,
     /// Changes with every reading.
     version: AtomicU64,
+    /// Tells those who wait for a change.
+    changed: watch::Sender<()>,
     last: Mutex<LastReading>,
 }
 
@@ -59,8 +62,13 @@ impl Revocations {
         let list = file.map(read).transpose()?.unwrap_or_default();
         let current = ArcSwap::from_pointee(list);
         let last = Mutex::new(LastReading { stamp, problem: None });
-        let (shared, version) = (ArcSwap::default(), AtomicU64::new(0));
-        Ok(Self { file: file.map(Path::to_owned), current, shared, version, last })
+        let (shared, version, changed) = (ArcSwap::default(), AtomicU64::new(0), watch::Sender::default());
+        Ok(Self { file: file.map(Path::to_owned), current, shared, version, changed, last })
+    }
+
+    /// Changes with every reading.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// A number that changes with every reading.
@@ -71,6 +79,7 @@ impl Revocations {
     fn set(&self, list: &ArcSwap<RevocationList>, newer: RevocationList) {
         list.store(Arc::new(newer));
         self.version.fetch_add(1, Ordering::Release);
+        self.changed.send_replace(());
     }
 
     /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.

@@ -244,6 +244,7 @@ impl Who {
             organization: organization(self.organization),
             grants: self.roles.split_whitespace().map(grant).collect(),
             expires_at: NOW + 60,
+            token: None,
         })
     }
 }

@@ -13,6 +13,7 @@ use feature_auth::CertificateNames;
 use grpc_transcoding::Protocol;
 use http::uri::PathAndQuery;
 use http::{Extensions, HeaderName, HeaderValue, Request};
+use tokio::sync::watch;
 use tonic::Code;
 use tracing::Span;
 use uuid::Uuid;
@@ -61,12 +62,14 @@ pub struct Client {
     pub address: IpAddr,
     /// The names in its verified certificate, if it has shown one.
     pub certificate: Option<Arc<CertificateNames>>,
+    /// Becomes `true` when the connection has sent its GOAWAY: calls that last should end.
+    pub leaving: watch::Receiver<bool>,
 }
 
 impl Default for Client {
     /// A client without a connection, for tests.
     fn default() -> Self {
-        Self { address: Ipv4Addr::UNSPECIFIED.into(), certificate: None }
+        Self { address: Ipv4Addr::UNSPECIFIED.into(), certificate: None, leaving: watch::channel(false).1 }
     }
 }
 

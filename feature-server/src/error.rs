@@ -81,6 +81,9 @@ pub enum Failure {
     /// More calls came than can be served.
     #[error("too many calls at once: try again in a moment")]
     Overloaded,
+    /// More streams were begun than can be served, in all or by one identity.
+    #[error("too many watches at once: end some, or watch several scopes with one")]
+    TooManyWatches,
     /// One identity makes more calls than its share.
     #[error("too many calls a second by this identity: try again in {} ms", retry_after.as_millis().max(1))]
     RateExceeded {
@@ -160,6 +163,7 @@ impl Failure {
             Failure::RequestTooSlow { .. } => (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"),
             Failure::SequenceMismatch(_) => (Code::Aborted, "SEQUENCE_MISMATCH"),
             Failure::Overloaded | Failure::RateExceeded { .. } => (Code::ResourceExhausted, "OVERLOADED"),
+            Failure::TooManyWatches => (Code::ResourceExhausted, "TOO_MANY_WATCHES"),
             Failure::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Failure::StoreUnavailable | Failure::ShuttingDown => (Code::Unavailable, "STORE_UNAVAILABLE"),
             Failure::OutcomeUnknown => (Code::DeadlineExceeded, "OUTCOME_UNKNOWN"),

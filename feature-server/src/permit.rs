@@ -37,6 +37,7 @@ pub(crate) struct Permits {
     /// The use by authenticated calls.
     used: Usage,
     calls: Bound,
+    watches: Bound,
     request_bytes: Bound,
     jobs: Bound,
     /// A permit for each thread that may decode at a time.
@@ -80,6 +81,8 @@ enum Standing {
     Lasting { _slot: Slot },
     /// Authenticated. `identity` counts all calls of the identity.
     Authenticated { identity: Arc<Usage> },
+    /// Authenticated, and for as long as the client wants.
+    Watching { identity: Arc<Usage> },
 }
 
 /// Returns the slot and the memory of a call when it is dropped: at the end of the call.
@@ -98,6 +101,7 @@ impl Permits {
         Arc::new(Self {
             used: Usage::default(),
             calls: Bound::new(limits.calls, 1),
+            watches: Bound::new(limits.watches, 1),
             // One identity's part has room for at least one message.
             request_bytes: Bound::new(limits.request_bytes, limits.message_bytes),
             jobs: Bound::new(JOBS, 1),
@@ -165,6 +169,20 @@ impl Permit {
         Ok(())
     }
 
+    /// Makes an authenticated call one that lasts until its client ends it. It leaves its slot to others. Fails with
+    /// [`Failure::TooManyWatches`] at the limit of such calls, in total or of this identity.
+    pub fn watch(&self) -> Result<(), Failure> {
+        let mut held = self.held();
+        let permits = &self.0.permits;
+        let Standing::Authenticated { identity } = &held.standing else { return Ok(()) };
+        let taken = permits.watches.take(1, &permits.used.watches, &identity.watches);
+        taken.map_err(|_| Failure::TooManyWatches)?;
+        give_back(&permits.used.calls, 1);
+        give_back(&identity.calls, 1);
+        held.standing = Standing::Watching { identity: Arc::clone(identity) };
+        Ok(())
+    }
+
     /// The largest message of a request of the call's method, compressed or not, in bytes.
     pub(crate) fn message_bytes(&self) -> usize {
         self.0.message_bytes
@@ -176,7 +194,7 @@ impl Permit {
         let mut held = self.held();
         let permits = &self.0.permits;
         let received = match &held.standing {
-            Standing::Authenticated { identity } => {
+            Standing::Authenticated { identity } | Standing::Watching { identity } => {
                 if bytes >= LARGE_BYTES {
                     identity.add_large_bytes(bytes);
                 }
@@ -194,7 +212,8 @@ impl Permit {
     /// Reserves memory for bytes that decompression adds to the request. For an anonymous call,
     /// [`Permit::message_bytes`] is the limit.
     pub(crate) fn reserve_decompressed_bytes(&self, bytes: usize) -> Result<(), Failure> {
-        let is_authenticated = matches!(self.held().standing, Standing::Authenticated { .. });
+        let standing = &self.held().standing;
+        let is_authenticated = matches!(standing, Standing::Authenticated { .. } | Standing::Watching { .. });
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
     }
 
@@ -217,10 +236,11 @@ impl Permit {
 impl Drop for PermitGuard {
     fn drop(&mut self) {
         let Held { standing, bytes, .. } = std::mem::take(&mut *self.permit.held());
-        if let Standing::Authenticated { identity } = standing {
+        let watches = matches!(standing, Standing::Watching { .. });
+        if let Standing::Authenticated { identity } | Standing::Watching { identity } = standing {
             for used in [&self.permit.0.permits.used, &*identity] {
                 give_back(&used.request_bytes, bytes);
-                give_back(&used.calls, 1);
+                give_back(if watches { &used.watches } else { &used.calls }, 1);
             }
         }
     }

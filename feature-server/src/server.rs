@@ -14,7 +14,7 @@ use feature_store::{Committer, EventLoops, FeatureStore, Readers};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use tonic::service::Routes;
 
@@ -142,6 +142,7 @@ impl Server {
             committer: Arc::clone(&committer),
             store: view,
             log,
+            authenticator: Some(identity.authenticator().clone()),
             answers,
             catalogues,
             consistency,
@@ -198,8 +199,10 @@ impl Server {
         let consistency = fleet.as_ref().map(|fleet| Arc::clone(&fleet.consistency));
         let store_health = storage::health(consistency.as_ref(), committer.accepts_writes());
         tokio::spawn(monitoring.readiness.clone().after_a_read(source, store_health.writes.clone(), consistency));
-        // Aborted at the end, since it holds the store.
-        let purge = tokio::spawn(purge_expired(Arc::clone(services.backend())));
+        // Aborted at the end, since they hold the store.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(purge_expired(Arc::clone(services.backend())));
+        tasks.spawn(Arc::clone(services.topics()).run());
         let (drain, draining) = watch::channel(false);
         let others = Routes::new(health::service(store_health, draining).await)
             .add_service(reflection::v1())
@@ -236,8 +239,7 @@ impl Server {
         if let Some(fleet) = &mut fleet {
             fleet.stop(grace).await;
         }
-        purge.abort();
-        let _ = purge.await;
+        tasks.shutdown().await;
         let (closed, ..) = tokio::join!(close(&committer, grace.max(LEAST_PATIENCE)), export, monitoring.close());
         closed.map(|()| ended)
     }

@@ -18,6 +18,9 @@ pub const DEFINITIONS: &str = "feature.v1.DefinitionService";
 /// The service of the history.
 pub const HISTORY: &str = "feature.v1.HistoryService";
 
+/// The service of watches.
+pub const WATCH: &str = "feature.v1.WatchService";
+
 /// The health service. It needs no credential: load balancers have none.
 pub const HEALTH: &str = "grpc.health.v1.Health";
 
@@ -45,3 +48,4 @@ pub mod response_cache;
 pub mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod watch;

@@ -6,6 +6,7 @@ pub(crate) mod past;
 pub(crate) mod term;
 
 use feature_core::Event;
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use term::Term;
@@ -20,6 +21,9 @@ pub(crate) const READ_BYTES: usize = 4 * 1024 * 1024;
 ///
 /// Revisions above [`EventLog::newest`] and below [`EventLog::oldest`] have no events here.
 pub trait EventLog: Send + Sync {
+    /// The id of the store, which it keeps for life.
+    fn store_id(&self) -> Uuid;
+
     /// The revision of the oldest event that can be read; one more than that of the newest when there is none.
     ///
     /// # Errors

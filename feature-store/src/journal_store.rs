@@ -26,6 +26,7 @@ use crate::store::{FeatureStore, StoreStatus};
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
     folder: PathBuf,
+    store: Uuid,
     sizes: Sizes,
     /// The revision of the last visible event.
     revision: AtomicU64,
@@ -96,6 +97,7 @@ impl JournalStore {
         tracing::info!(folder = %folder.display(), revision, clean, cache_bytes, "the store is open");
         Ok(Self {
             folder: folder.to_owned(),
+            store,
             sizes,
             revision: AtomicU64::new(journal.revision()),
             journal_bytes: AtomicU64::new(journal.bytes()),
@@ -208,6 +210,10 @@ impl FeatureStore for JournalStore {
 }
 
 impl EventLog for JournalStore {
+    fn store_id(&self) -> Uuid {
+        self.store
+    }
+
     fn oldest(&self) -> Result<u64, StoreError> {
         Ok(self.events.oldest())
     }

@@ -6,6 +6,7 @@ pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod recent_events;
 pub(crate) mod selection;
+pub(crate) mod touched;
 pub(crate) mod versioned;
 pub(crate) mod write_behind;
 

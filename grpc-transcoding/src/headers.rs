@@ -22,6 +22,10 @@ pub(crate) const CONNECT_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("
 
 /// The content type of a stream over REST: one JSON text a line.
 pub(crate) const JSON_LINES: &str = "application/x-ndjson";
+/// The content type of server-sent events, another form of a stream over REST.
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
+/// What a client of server-sent events has received last.
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 

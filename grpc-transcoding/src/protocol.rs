@@ -14,7 +14,7 @@ use super::compression::{self, Encoding};
 use super::connect::{self, Connect};
 use super::error::Error;
 use super::grpc_call::grpc_path;
-use super::headers::{CONNECT_TIMEOUT, GRPC_TIMEOUT, JSON, JSON_LINES, accepted, weighted};
+use super::headers::{CONNECT_TIMEOUT, EVENT_STREAM, GRPC_TIMEOUT, JSON, JSON_LINES, accepted, weighted};
 use super::rest::{RestCall, RouteError, Routes};
 use super::{grpc_web, json, rest};
 
@@ -70,13 +70,18 @@ impl Protocols {
         }
         // The connection leaves out the content of an answer to HEAD, so HEAD is served as GET.
         let verb = if request.method() == Method::HEAD { &Method::GET } else { request.method() };
-        let call = self.routes.find(verb, path)?;
+        let mut call = self.routes.find(verb, path)?;
         if call.route.body != rest::Body::None {
             // A body without a content type is read as JSON.
             let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
             connect::check_json(content_type.unwrap_or("application/json"))?;
         }
-        let content_type = if call.route.method.is_server_streaming() { JSON_LINES } else { "application/json" };
+        let is_stream = call.route.method.is_server_streaming();
+        if is_stream && accepted(request.headers(), &ACCEPT, &[EVENT_STREAM]) == Some(true) {
+            call.sends_events = true;
+            return Ok(Protocol::Rest(call));
+        }
+        let content_type = if is_stream { JSON_LINES } else { "application/json" };
         // The most specific range counts (RFC 9110, section 12.5.1).
         let accepted = accepted(request.headers(), &ACCEPT, &[content_type, "application/*", "*/*"]);
         if !accepted.unwrap_or_else(|| weighted(request.headers(), &ACCEPT).next().is_none()) {

@@ -7,8 +7,10 @@
 //! - An empty segment matches nothing, not even `**`; `**` also matches no segments.
 //! - Malformed percent-encoding never matches a literal; in a variable or a parameter it is a violation.
 //! - An unset field of a response body is its default, or `null` if the field can be absent.
+//! - A stream is one JSON text a line, or server-sent events if the client accepts these.
 
 mod call;
+mod events;
 pub(crate) mod field;
 pub(crate) mod route;
 pub(crate) mod template;
@@ -79,7 +81,13 @@ impl Routes {
             let Some(segments) = route.template.matches(&path) else { continue };
             match &route.verb {
                 Some(other) if other != verb => allow.push(other.clone()),
-                _ => return Ok(RestCall { route: Arc::clone(route), bindings: route.template.bind(segments) }),
+                _ => {
+                    return Ok(RestCall {
+                        route: Arc::clone(route),
+                        bindings: route.template.bind(segments),
+                        sends_events: false,
+                    });
+                }
             }
         }
         if allow.is_empty() {

@@ -15,4 +15,5 @@ mod protocols;
 mod rest;
 mod support;
 mod tls;
+mod watch;
 mod wire;

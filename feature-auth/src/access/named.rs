@@ -65,6 +65,11 @@ impl NamedCaller {
         &self.principal
     }
 
+    /// The same, to keep.
+    pub fn shared_principal(&self) -> Arc<Principal> {
+        Arc::clone(&self.principal)
+    }
+
     /// The instance of the call, if there is one.
     pub fn instance(&self) -> Option<&InstanceId> {
         self.instance.as_ref()

@@ -79,7 +79,7 @@ fn principal(key: &str, name: &str, entry: &config::Certificate, roles: &Roles) 
     let subject = user.as_ref().map_or(name, UserId::as_str).to_owned();
     let identity = Identity::new("certificate", name, instance.as_ref());
     // Each certificate with this name has its own end, which `authenticate` checks.
-    Ok(Principal { identity, subject, user, instance, organization, grants, expires_at: u64::MAX })
+    Ok(Principal { identity, subject, user, instance, organization, grants, expires_at: u64::MAX, token: None })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::claims::{Claims, PROJECT_ROLES_CLAIM};
-use super::principal::{Grant, Identity, Principal};
+use super::principal::{Grant, Identity, Principal, TokenNames};
 use crate::clock::Timestamp;
 use crate::config::Auth;
 use crate::error::{AuthError, SetupError};
@@ -99,7 +99,9 @@ impl Issuer {
                 "the claim has a form that is not read, so it gives no roles: see auth.roles_claim"
             );
         });
-        Ok(Principal { identity, subject: subject.to_owned(), user, instance, organization, grants, expires_at })
+        let token = TokenNames { issuer: claims.iss.clone(), id: claims.jti.clone(), issued_at_s: claims.iat };
+        let (subject, token) = (subject.to_owned(), Some(token));
+        Ok(Principal { identity, subject, user, instance, organization, grants, expires_at, token })
     }
 }
 

@@ -29,6 +29,19 @@ pub struct Principal {
     /// When the token expires, in seconds since 1970-01-01T00:00:00Z. `u64::MAX` for a certificate, whose own end
     /// counts.
     pub expires_at: u64,
+    /// What a revocation can name of the token; `None` for a certificate.
+    pub token: Option<TokenNames>,
+}
+
+/// What a revocation can name of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenNames {
+    /// Its issuer.
+    pub issuer: String,
+    /// Its id (`jti`).
+    pub id: Option<String>,
+    /// When it was issued, in seconds since 1970-01-01T00:00:00Z.
+    pub issued_at_s: Option<u64>,
 }
 
 /// A granted role.
@@ -93,6 +106,8 @@ impl Principal {
         let instance = self.instance.iter().map(InstanceId::as_str);
         let organizations = self.organization.iter().chain(self.grants.iter().flat_map(|grant| &grant.organization));
         let texts = user.chain(instance).chain(organizations.map(OrganizationId::as_str)).chain([&*self.subject]);
+        let token = self.token.iter().flat_map(|token| [Some(&token.issuer), token.id.as_ref()]).flatten();
+        let texts = texts.chain(token.map(String::as_str));
         let texts: usize = texts.map(|text| ALLOCATION_BYTES + text.len()).sum();
         2 * ALLOCATION_BYTES + size_of::<Self>() + self.grants.capacity() * size_of::<Grant>() + texts
     }

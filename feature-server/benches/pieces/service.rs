@@ -57,6 +57,7 @@ pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
             committer,
             store,
             log,
+            authenticator: None,
             answers,
             catalogues,
             consistency,

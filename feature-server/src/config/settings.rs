@@ -119,6 +119,9 @@ pub struct Limits {
     /// Calls at once in all whose callers have shown a valid token; more are refused.
     #[serde(deserialize_with = "count")]
     pub calls: usize,
+    /// Watches at once in all; more are refused. They do not count among the calls.
+    #[serde(deserialize_with = "count")]
+    pub watches: usize,
     /// Calls a second of one identity, in the long run; for a moment twice as many may come at once. 0: as many as the
     /// server can answer.
     #[serde(deserialize_with = "number::<0, 1_000_000, _, _>")]

@@ -82,6 +82,12 @@ pub enum OwnFeatureFailure {
         /// The most changes.
         max: usize,
     },
+    /// A resume token of another store.
+    #[error("the resume_token is one of another store: begin again without it, and forget what was read with it")]
+    StoreChanged,
+    /// The client of a stream takes its messages too slowly.
+    #[error("messages were not taken for too long: continue with the last resume_token")]
+    WatchTooSlow,
     /// What a change has brought about was changed once more.
     #[error("{field} was changed once more by {change}: revert that first, or revert to a revision")]
     ChangeOverwritten {
@@ -123,6 +129,8 @@ impl OwnFeatureFailure {
             Self::ListingChanged => (Code::Aborted, "LISTING_CHANGED"),
             Self::ChangeUnknown(_) => (Code::NotFound, "CHANGE_UNKNOWN"),
             Self::RevisionUnknown { .. } => (Code::FailedPrecondition, "REVISION_UNKNOWN"),
+            Self::StoreChanged => (Code::FailedPrecondition, "STORE_CHANGED"),
+            Self::WatchTooSlow => (Code::ResourceExhausted, "WATCH_TOO_SLOW"),
             Self::TooLongAgo { .. } => (Code::OutOfRange, "TOO_LONG_AGO"),
             Self::ChangeOverwritten { .. } => (Code::Aborted, "CHANGE_OVERWRITTEN"),
             Self::Compacted { .. } => (Code::OutOfRange, "REVISION_COMPACTED"),

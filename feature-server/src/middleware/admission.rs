@@ -83,7 +83,7 @@ where
             method.map_or((false, false), |method| (method.sends_stream, method.gets_stream));
         // For a method that does not exist, no message is read.
         let message_bytes = method.map_or(0, |method| method.message_bytes);
-        let Client { address, certificate } = context.client();
+        let Client { address, certificate, .. } = context.client();
         let (permit, mut guard) = self.bounds.permits.permit(*address, sends_stream, message_bytes);
         // A stream needs a slot for its whole life. Without a credential it can only get an unauthenticated one, so
         // take it now. An invalid credential counts, too.

@@ -109,6 +109,8 @@ pub struct Usage {
     pub(crate) calls: AtomicUsize,
     pub(crate) request_bytes: AtomicUsize,
     pub(crate) jobs: AtomicUsize,
+    /// Calls that last until their clients end them. They are not among `calls`.
+    pub(crate) watches: AtomicUsize,
     /// The bytes of large requests that no call has been charged for.
     large_bytes: AtomicU64,
 }

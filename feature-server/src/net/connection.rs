@@ -22,7 +22,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::either::Either;
 use tonic::body::Body;
@@ -84,7 +84,8 @@ impl ConnectionServer {
             Some(tls) => Box::pin(tls.accept(io, address, self.drain.clone())).await,
         };
         let Some((io, certificate)) = opened else { return };
-        let client = Client { address: address.ip(), certificate };
+        let leaving = watch::Sender::new(false);
+        let client = Client { address: address.ip(), certificate, leaving: leaving.subscribe() };
         let activity = Activity::new();
         let mut io = activity.listen(io);
         let heard = tokio::select! {
@@ -97,14 +98,14 @@ impl ConnectionServer {
             return;
         };
         // Boxed, so that the task is small until the first byte arrives.
-        Box::pin(self.serve_http(io, activity, (client, counters), service)).await;
+        Box::pin(self.serve_http(io, (activity, leaving), (client, counters), service)).await;
     }
 
     /// Serves a connection that has received its first byte.
     async fn serve_http<Io, S>(
         &self,
         io: Listening<Io>,
-        activity: Arc<Activity>,
+        (activity, leaving): (Arc<Activity>, watch::Sender<bool>),
         (client, counters): (Client, Arc<CallCounters>),
         service: S,
     ) where
@@ -150,11 +151,15 @@ impl ConnectionServer {
                 () = draining.as_mut(), if !connection_age.goaway_sent() => {
                     connection.as_mut().graceful_shutdown();
                     connection_age.drain();
+                    leaving.send_replace(true);
                 }
                 () = activity.goaway_requested.notified() => {}
                 () = check.as_mut() => {}
             }
-            let send_goaway = &mut || connection.as_mut().graceful_shutdown();
+            let send_goaway = &mut || {
+                connection.as_mut().graceful_shutdown();
+                leaving.send_replace(true);
+            };
             let Some(next) = connection_age.step(&activity, send_goaway) else { return };
             check.as_mut().reset(next);
         }

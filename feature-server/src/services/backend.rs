@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use feature_api::decode::decode;
 use feature_api::schema::{Method, Schema};
+use feature_auth::Authenticator;
 use feature_auth::access::NamedCaller;
 use feature_core::{IdempotencyKey, Record, Scope, Write};
 use feature_store::{CommitError, CommittedBatch, Committer, EventLog, FeatureStore, Readers, StoreError, Versioned};
@@ -43,6 +44,8 @@ pub struct Backend {
     pub store: Arc<Versioned>,
     /// The history of the store.
     pub log: Arc<dyn EventLog>,
+    /// Checks the credentials of calls that last; none in tests.
+    pub authenticator: Option<Authenticator>,
     /// The cached answers.
     pub answers: Answers,
     /// The definitions.

@@ -2,6 +2,7 @@
 
 mod list;
 mod message;
+mod place;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use feature_core::{Level, Scope};
 use feature_store::FeatureStore;
 
 pub(super) use self::message::change;
+pub(super) use self::place::Place;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::resource::Resource;

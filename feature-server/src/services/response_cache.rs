@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use feature_auth::Principal;
 use feature_auth::access::{Caller, NamedCaller};
 use feature_core::{Level, Record, Scope};
-use feature_store::{FeatureStore, StoreError, Version, Versioned};
+use feature_store::{FeatureStore, StoreError, Stripe, Version, Versioned};
 use grpc_transcoding::compression::{WORTH_COMPRESSING, gzip_after};
 use grpc_transcoding::framing::{COMPRESSED, PREFIX, prefix};
 use prost::Message;
@@ -118,6 +118,14 @@ impl Basis {
             Some(version) => self.versions.push(version),
             None => self.unsteady = true,
         }
+    }
+
+    /// The stripes of all records that were read.
+    pub(super) fn stripes(&self) -> Vec<Stripe> {
+        let mut stripes: Vec<_> = self.versions.iter().map(|version| version.stripe()).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        stripes
     }
 
     /// Whether none of the records has changed since it was read, so that they are of one moment.

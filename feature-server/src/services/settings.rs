@@ -21,7 +21,7 @@ use feature_api::resource_name::{InstanceName, SettingsName};
 use feature_auth::access::{Caller, NamedCaller};
 use feature_core::Scope;
 
-use self::view::View;
+pub(super) use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
 use crate::services::moment::revision_of;
@@ -129,12 +129,17 @@ impl SettingsService {
 }
 
 /// Reads the name of settings. `field`: where the request has it.
-fn name(field: &str, text: &str) -> Result<SettingsName, Failure> {
+pub(super) fn name(field: &str, text: &str) -> Result<SettingsName, Failure> {
     SettingsName::new(text).map_err(|error| Failure::field(field, error.to_string()))
 }
 
 /// Checks that a resource of a batch belongs to the instance that the batch names, if it names one.
-fn check_parent(caller: &NamedCaller, parent: &str, resource: &Resource, field: &str) -> Result<(), Failure> {
+pub(super) fn check_parent(
+    caller: &NamedCaller,
+    parent: &str,
+    resource: &Resource,
+    field: &str,
+) -> Result<(), Failure> {
     let parent =
         feature_api::resource_name::parent(parent).map_err(|error| Failure::field("parent", error.to_string()))?;
     let parent = match &parent {

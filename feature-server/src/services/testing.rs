@@ -41,6 +41,7 @@ pub(crate) fn backend(store: Arc<dyn FeatureStore>, log: Arc<dyn EventLog>, cach
         schema,
         store,
         log,
+        authenticator: None,
     })
 }
 
@@ -71,6 +72,7 @@ impl Who {
             organization: organization(self.organization),
             grants: self.roles.split_whitespace().map(grant).collect(),
             expires_at: u64::MAX,
+            token: None,
         })
     }
 }

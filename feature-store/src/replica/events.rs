@@ -1,6 +1,7 @@
 //! Reads the log of a replica, up to what its view shows.
 
 use feature_core::Event;
+use uuid::Uuid;
 
 use super::Replica;
 use crate::engine::{Engine, Entry};
@@ -17,6 +18,10 @@ const PART_EVENTS: u64 = if cfg!(test) { 8 } else { 65_536 };
 const PAGE: usize = 10_000;
 
 impl EventLog for Replica {
+    fn store_id(&self) -> Uuid {
+        self.store
+    }
+
     fn oldest(&self) -> Result<u64, StoreError> {
         Ok(self.engine.head()?.kept_from)
     }

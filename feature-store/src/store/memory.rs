@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use feature_core::{Event, Record, Scope};
+use uuid::Uuid;
 
 use crate::error::StoreError;
 use crate::event_log::term::Term;
@@ -84,6 +85,10 @@ impl MemoryStore {
 }
 
 impl EventLog for MemoryStore {
+    fn store_id(&self) -> Uuid {
+        Uuid::nil()
+    }
+
     fn oldest(&self) -> Result<u64, StoreError> {
         Ok(self.all(|events| events.next().map(|first| first.revision)).unwrap_or(self.newest() + 1))
     }

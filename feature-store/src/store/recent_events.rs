@@ -80,6 +80,11 @@ impl Events {
         last.map_or(self.after, |last| last.revision.max(self.after))
     }
 
+    /// All of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Event> {
+        self.parts.iter().flat_map(|part| part.iter()).filter(|event| event.revision > self.after)
+    }
+
     /// These events after a revision.
     pub(crate) fn from_log(after: u64, events: Vec<Event>) -> Self {
         Self { after, parts: vec![events.into()] }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use feature_core::{Event, InstanceId, OwnKey, Record, Scope};
+use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::event_log::EventLog;
@@ -18,6 +19,7 @@ use crate::format::encoding::value_bytes;
 use crate::store::batch::Batch;
 use crate::store::recent_events::{Events, RecentEvents};
 use crate::store::selection::{Selected, Selection};
+use crate::store::touched::{Stripe, Touched};
 use crate::store::{FeatureStore, StoreStatus};
 
 /// The number of counters. After a write, scopes that share its counter are read once more, and nothing else happens.
@@ -39,6 +41,8 @@ pub struct Versioned {
     counters: Box<[AtomicU64]>,
     /// The events that reads of an earlier revision take back.
     recent: Mutex<RecentEvents>,
+    /// What those who watch are told.
+    touched: Touched,
 }
 
 /// The version of a record at a moment without a write to it.
@@ -53,7 +57,8 @@ impl Versioned {
     pub fn new(store: Arc<dyn FeatureStore>) -> Arc<Self> {
         let counters = (0..STRIPES).map(|_| AtomicU64::new(0)).collect();
         let recent = Mutex::new(RecentEvents::after_revision(store.revision()));
-        Arc::new(Self { store, counters, recent })
+        let touched = Touched::new(store.revision());
+        Arc::new(Self { store, counters, recent, touched })
     }
 
     /// The version of the record of `scope`; `None` during a write. Call this before reading the record.
@@ -69,6 +74,24 @@ impl Versioned {
     /// Whether the record still has this version. As soon as any reader can see a newer record, this is `false`.
     pub fn is_current(&self, version: Version) -> bool {
         self.counters[version.stripe].load(Ordering::Acquire) == version.count
+    }
+
+    /// The newest revision, whenever it changes. Its records are visible.
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.touched.revisions()
+    }
+
+    /// The stripes of all scopes that may have changed since the last call. The first call begins to collect them, so
+    /// call it once before the first record is read.
+    pub fn take_touched(&self) -> BTreeSet<Stripe> {
+        self.touched.take()
+    }
+
+    /// The events after a revision, at most `limit`; `None` when some of them are not in memory any more.
+    pub fn recent_events(&self, after: u64, limit: usize) -> Option<Vec<Event>> {
+        let newest = self.store.revision();
+        let events = self.recent().after(after)?;
+        Some(events.iter().take_while(|event| event.revision <= newest).take(limit).cloned().collect())
     }
 
     /// The records of a selection as they were at a revision. So one read after another shows one state. Only the
@@ -169,6 +192,17 @@ impl Versioned {
     }
 }
 
+impl Version {
+    /// The scopes that the version is of.
+    pub fn stripe(&self) -> Stripe {
+        stripe_named(self.stripe)
+    }
+}
+
+fn stripe_named(stripe: usize) -> Stripe {
+    Stripe(u32::try_from(stripe).expect("there are few stripes"))
+}
+
 fn stripe(scope: &Scope) -> usize {
     match scope {
         // All definitions of an owner have one version, since they are read together.
@@ -209,12 +243,14 @@ impl FeatureStore for Versioned {
 
     fn append(&self, batch: &Batch) -> Result<(), StoreError> {
         let stripes: BTreeSet<_> = batch.records().map(|(scope, _)| stripe(scope)).collect();
-        let _write = OddCounters::begin(stripes.into_iter().map(|stripe| &self.counters[stripe]).collect());
+        let write = OddCounters::begin(stripes.iter().map(|stripe| &self.counters[*stripe]).collect());
         // No reader can see an event that is not here.
         self.recent().push(batch);
         let appended = self.store.append(batch);
-        if appended.is_err() {
-            self.recent().pop();
+        drop(write);
+        match &appended {
+            Ok(()) => self.touched.add(stripes.into_iter().map(stripe_named), batch.revision()),
+            Err(_) => self.recent().pop(),
         }
         appended
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::ACCEPT_ENCODING;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use prost::Message;
 use prost_reflect::DynamicMessage;
@@ -14,12 +14,12 @@ use tonic::body::Body;
 use tonic_types::FieldViolation;
 
 use super::field::FieldPath;
-use super::{Route, route};
+use super::{Route, events, route};
 use crate::compression::{self, Decoder};
 use crate::error::Error;
 use crate::error::client_text::{MAX_CHARS, cut};
 use crate::grpc_call::{self, End, GrpcService, Messages};
-use crate::headers::{JSON, JSON_LINES};
+use crate::headers::{EVENT_STREAM, JSON, JSON_LINES, LAST_EVENT_ID};
 use crate::host::CallHost;
 use crate::json::{self, path::MAX_VIOLATIONS};
 use crate::percent::{self, Place};
@@ -34,6 +34,8 @@ pub struct RestCall {
     pub route: Arc<Route>,
     /// The values of the path variables, in their order and percent-encoded.
     pub(crate) bindings: Vec<String>,
+    /// Whether a stream is sent as server-sent events.
+    pub(crate) sends_events: bool,
 }
 
 impl RestCall {
@@ -44,8 +46,10 @@ impl RestCall {
         let gzip = compression::accepts_gzip(&head.headers, ACCEPT_ENCODING);
         let path = self.route.grpc_path.clone();
         let (call, query) = (self.clone(), head.uri.query().map(str::to_owned));
+        let resumed = self.sends_events.then(|| head.headers.get(LAST_EVENT_ID).cloned()).flatten();
         let decode: Decoder = Arc::new(move |body| {
-            let message = call.request(query.as_deref(), body).map_err(Error::FieldsInvalid)?;
+            let mut message = call.request(query.as_deref(), body).map_err(Error::FieldsInvalid)?;
+            events::resume(&mut message, resumed.as_ref());
             Ok(message.encode_to_vec().into())
         });
         let content = compression::read(body, head.headers.clone(), host.message_bytes());
@@ -71,32 +75,51 @@ impl RestCall {
         compression::failed(status.code(), headers, self.encode_status(status), gzip)
     }
 
-    /// The answer to a streaming call: one JSON text a line, and after a failure the line `{"error": STATUS}`. If the
-    /// stream fails before its first message, it is that of any failed call.
+    /// The answer to a streaming call: one JSON text a line, and after a failure the line `{"error": STATUS}`; or
+    /// server-sent events. If the stream fails before its first message, it is that of any failed call.
     async fn stream(self, headers: HeaderMap, mut messages: Messages<impl CallHost>) -> Response<Body> {
         let first = messages.next().await;
         if let Err(End { result: Err(status), .. }) = &first {
             return self.failed(headers, status, false);
         }
-        let lines = stream::unfold(Some((self, Some(first), messages)), |state| async {
+        let sends_events = self.sends_events;
+        let pieces = stream::unfold(Some((self, Some(first), messages)), |state| async {
             let (call, first, mut messages) = state?;
             let next = match first {
                 Some(first) => first,
                 None => messages.next().await,
             };
-            let json = match next {
-                Ok(message) => call.encode(message, &messages.host),
+            let piece = match next {
+                Ok(message) => call.encode(message.clone(), &messages.host).map(|json| call.piece(&message, &json)),
                 Err(end) => Err(end.result.err()?),
             };
-            Some(match json {
-                Ok(json) => (Ok([&json[..], b"\n"].concat().into()), Some((call, None, messages))),
-                Err(status) => {
-                    let error = call.encode_status(&status);
-                    (Ok([b"{\"error\":", &error[..], b"}\n"].concat().into()), None)
-                }
+            Some(match piece {
+                Ok(piece) => (Ok(piece), Some((call, None, messages))),
+                Err(status) => (Ok(call.last_piece(&status)), None),
             })
         });
-        compression::response(headers, HeaderValue::from_static(JSON_LINES), grpc_call::body_of(lines))
+        let content_type = HeaderValue::from_static(if sends_events { EVENT_STREAM } else { JSON_LINES });
+        let mut response = compression::response(headers, content_type, grpc_call::body_of(pieces));
+        if sends_events {
+            // A cache would keep the events to itself.
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response
+    }
+
+    /// A message of a stream.
+    fn piece(&self, message: &Bytes, json: &[u8]) -> Bytes {
+        if self.sends_events {
+            events::event(&self.route.method.output(), message, json)
+        } else {
+            [json, b"\n"].concat().into()
+        }
+    }
+
+    /// The failure that ends a stream.
+    fn last_piece(&self, status: &Status) -> Bytes {
+        let error = self.encode_status(status);
+        if self.sends_events { events::error(&error) } else { [b"{\"error\":", &error[..], b"}\n"].concat().into() }
     }
 
     fn encode(&self, message: Bytes, host: &impl CallHost) -> Result<Bytes, Status> {

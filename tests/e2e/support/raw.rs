@@ -6,11 +6,13 @@ use http::uri::PathAndQuery;
 use prost_reflect::prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use serde_json::Value as Json;
+use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 
+use crate::support::PATIENCE;
 use crate::support::harness::Server;
 use crate::support::log_audit;
 
@@ -67,6 +69,14 @@ impl Raw {
         request: Json,
         metadata: &[&str],
     ) -> Result<(Json, MetadataMap), Refusal> {
+        let (descriptor, message) = self.encoded(method, &request);
+        let answer = self.exchange(method, message, metadata).await.map_err(|status| read(&status))?;
+        let (metadata, answer, _) = answer.into_parts();
+        Ok((shown(&descriptor, answer), metadata))
+    }
+
+    /// A method, and the message of a request.
+    fn encoded(&self, method: &str, request: &Json) -> (MethodDescriptor, Vec<u8>) {
         let path = path_of(method);
         let (service, name) = path[1..].split_once('/').expect("a path has a service and a method");
         let service = self.pool.get_service_by_name(service).unwrap_or_else(|| panic!("the service {service} is gone"));
@@ -75,10 +85,19 @@ impl Raw {
         let text = request.to_string();
         let message = DynamicMessage::deserialize(descriptor.input(), &mut serde_json::Deserializer::from_str(&text))
             .unwrap_or_else(|error| panic!("{text} is no {}: {error}", descriptor.input().full_name()));
-        let answer = self.exchange(method, message.encode_to_vec(), metadata).await.map_err(|status| read(&status))?;
-        let (metadata, answer, _) = answer.into_parts();
-        let answer = DynamicMessage::decode(descriptor.output(), answer).expect("an answer is well-formed");
-        Ok((serde_json::to_value(answer).expect("an answer can be shown as JSON"), metadata))
+        (descriptor, message.encode_to_vec())
+    }
+
+    /// Begins a stream of a method, such as `WatchService/WatchValues`.
+    pub async fn stream(&self, method: &str, request: Json, metadata: &[&str]) -> Result<JsonStream, Refusal> {
+        let (descriptor, message) = self.encoded(method, &request);
+        let path = PathAndQuery::try_from(path_of(method)).expect("a method's path is a path");
+        let mut request = Request::new(message.into());
+        *request.metadata_mut() = headers(metadata);
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone());
+        grpc.ready().await.expect("the connection stays");
+        let answer = grpc.server_streaming(request, path, BytesCodec).await.map_err(|status| read(&status))?;
+        Ok(JsonStream { descriptor, messages: answer.into_inner() })
     }
 
     /// Sends arbitrary bytes as the request of a method.
@@ -95,6 +114,26 @@ impl Raw {
         let path = PathAndQuery::try_from(path).expect("a method's path is a path");
         grpc.unary(request, path, BytesCodec).await
     }
+}
+
+/// The messages of a stream.
+pub struct JsonStream {
+    descriptor: MethodDescriptor,
+    messages: Streaming<Bytes>,
+}
+
+impl JsonStream {
+    /// The next message, or how the stream ends.
+    pub async fn next(&mut self) -> Result<Json, Refusal> {
+        let message = timeout(PATIENCE, self.messages.message()).await.expect("a message comes in time");
+        let message = message.map_err(|status| read(&status))?.expect("a stream never ends with OK");
+        Ok(shown(&self.descriptor, message))
+    }
+}
+
+fn shown(descriptor: &MethodDescriptor, answer: Bytes) -> Json {
+    let answer = DynamicMessage::decode(descriptor.output(), answer).expect("an answer is well-formed");
+    serde_json::to_value(answer).expect("an answer can be shown as JSON")
 }
 
 fn path_of(method: &str) -> String {

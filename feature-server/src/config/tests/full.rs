@@ -55,6 +55,7 @@ pub(super) fn full() -> Settings {
             connections_per_address: 3,
             streams_per_connection: 4,
             calls: 5,
+            watches: 6,
             calls_per_second_per_identity: 23,
             unauthenticated_calls: 12,
             request_bytes: 15,

@@ -221,7 +221,7 @@ const METHODS: usize = 64;
 pub fn sent_by(address: IpAddr, mut request: Request<Body>) -> Request<Body> {
     let context = CallContext::from_request(
         &request,
-        Client { address, certificate: None },
+        Client { address, ..Client::default() },
         Arc::new(CallCounters::new(METHODS)),
     );
     request.extensions_mut().insert(context);

@@ -46,6 +46,7 @@ impl Services {
             committer: remembering.committer.clone(),
             store: remembering.store.clone(),
             log: remembering.log.clone(),
+            authenticator: None,
             answers: Answers::new(remembering.store.clone(), 0),
             catalogues: remembering.catalogues.clone(),
             consistency: None,

@@ -15,7 +15,7 @@ use crate::services::resource::Resource;
 use crate::services::response_cache::Basis;
 
 /// What is known of a scope.
-pub(super) struct View {
+pub(in crate::services) struct View {
     /// The scopes of all levels that count, from the least specific one to the scope itself, with their records.
     pub(super) levels: Vec<(Scope, Record)>,
     pub(super) features: InForce,
@@ -33,7 +33,7 @@ impl View {
     ///
     /// # Errors
     /// Those of the store, and of [`Resource::reads_through`].
-    pub(super) fn read(
+    pub(in crate::services) fn read(
         backend: &Backend,
         caller: &Caller,
         resource: &Resource,
@@ -111,6 +111,21 @@ impl View {
         }
         let details = own.details(scope, None);
         Ok(Settings { values, ..without_values(scope, &details) })
+    }
+
+    /// The values of these features, or of all if there are none, with inheritance. A feature that does not exist, or is
+    /// not in use, has none.
+    pub(in crate::services) fn values(&self, keys: &[String]) -> BTreeMap<String, ResolvedValue> {
+        let value = |feature: &Arc<Feature>| {
+            let evaluated = self.evaluate(feature, true, |_, _| {})?;
+            Some((feature.key.to_string(), self.resolved(feature, &evaluated)))
+        };
+        if keys.is_empty() {
+            let features = self.features.features().into_values();
+            let shown = features.filter(|feature| self.shows(feature) && feature.definition.is_in_use());
+            return shown.filter_map(value).collect();
+        }
+        keys.iter().filter_map(|key| value(self.feature(key).ok()?)).collect()
     }
 
     /// The feature with this key.

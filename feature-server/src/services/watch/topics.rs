@@ -1,0 +1,180 @@
+//! All topics, and what queues them: a write queues those that depend on what it has touched.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use feature_auth::access::Caller;
+use feature_store::{ReadError, Stripe};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use super::topic::{Key, Topic};
+use crate::services::backend::Backend;
+use crate::services::resource::Resource;
+
+/// So many topics are resolved in one go on a reader thread.
+const RESOLVED_AT_ONCE: usize = 64;
+
+/// So many of these goes run at a time: other reads need threads, too.
+const RUNNING_MAX: usize = 2;
+
+/// The pause after a go for which there was no room.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// Topics that have ended are forgotten when there are so many more than the last time.
+const SWEEP_AFTER: usize = 1_024;
+
+/// The topics of all streams.
+pub struct Topics {
+    backend: Arc<Backend>,
+    known: Mutex<Known>,
+    queue: mpsc::UnboundedSender<Arc<Topic>>,
+    queued: Mutex<Option<mpsc::UnboundedReceiver<Arc<Topic>>>>,
+}
+
+#[derive(Default)]
+struct Known {
+    open: HashMap<Key, Weak<Topic>>,
+    /// The topics that depend on scopes.
+    interested: HashMap<Stripe, Vec<Weak<Topic>>>,
+    /// The number of topics that makes a sweep worth it.
+    sweep_at: usize,
+}
+
+impl Topics {
+    pub(super) fn new(backend: Arc<Backend>) -> Arc<Self> {
+        let (queue, queued) = mpsc::unbounded_channel();
+        Arc::new(Self { backend, known: Mutex::default(), queue, queued: Mutex::new(Some(queued)) })
+    }
+
+    pub(super) fn backend(&self) -> &Arc<Backend> {
+        &self.backend
+    }
+
+    /// The topic of a request. It is resolved soon if it is a new one.
+    pub(super) fn open(&self, key: Key, scopes: Vec<(Caller, Resource)>, features: Vec<String>) -> Arc<Topic> {
+        let mut known = self.known();
+        if let Some(topic) = known.open.get(&key).and_then(Weak::upgrade) {
+            return topic;
+        }
+        known.sweep();
+        let topic = Arc::new(Topic::new(&key, scopes, features));
+        known.open.insert(key, Arc::downgrade(&topic));
+        drop(known);
+        self.resolve_soon(&topic);
+        topic
+    }
+
+    /// Queues a topic, unless it is queued already.
+    pub(super) fn resolve_soon(&self, topic: &Arc<Topic>) {
+        if topic.queue() {
+            // Without a receiver the server has ended.
+            let _ = self.queue.send(Arc::clone(topic));
+        }
+    }
+
+    /// Keeps all topics current, until it is dropped. It runs once.
+    ///
+    /// # Panics
+    /// When it is called twice.
+    pub async fn run(self: Arc<Self>) {
+        let queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut queued = queued.expect("it runs once");
+        let mut revisions = self.backend.store.revisions();
+        // From here on, stripes are collected.
+        self.backend.store.take_touched();
+        let (mut waiting, mut running) = (Vec::new(), FuturesUnordered::new());
+        loop {
+            while running.len() < RUNNING_MAX && !waiting.is_empty() {
+                let rest = waiting.split_off(RESOLVED_AT_ONCE.min(waiting.len()));
+                running.push(self.resolve(std::mem::replace(&mut waiting, rest)));
+            }
+            tokio::select! {
+                Some(()) = running.next(), if !running.is_empty() => {}
+                Some(topic) = queued.recv() => waiting.push(topic),
+                Ok(()) = revisions.changed() => {
+                    for stripe in self.backend.store.take_touched() {
+                        self.touch(stripe);
+                    }
+                }
+                else => return,
+            }
+        }
+    }
+
+    /// Resolves topics on a reader thread.
+    async fn resolve(&self, topics: Vec<Arc<Topic>>) {
+        loop {
+            let (backend, of_reader) = (Arc::clone(&self.backend), topics.clone());
+            let read = self.backend.readers.read(move |_| {
+                let resolve = |topic: Arc<Topic>| (topic.resolve(&backend), topic);
+                of_reader.into_iter().map(resolve).collect::<Vec<_>>()
+            });
+            match read.await {
+                Ok(resolved) => {
+                    for (stripes, topic) in resolved {
+                        self.depend(&topic, stripes);
+                    }
+                    return;
+                }
+                Err(ReadError::QueueFull) => sleep(RETRY).await,
+                // A defect, which is in the log. The next write tries again.
+                Err(ReadError::Panicked) => return,
+            }
+        }
+    }
+
+    /// Notes what a topic depends on.
+    fn depend(&self, topic: &Arc<Topic>, stripes: Vec<Stripe>) {
+        let mut known = self.known();
+        for stripe in stripes {
+            let interested = known.interested.entry(stripe).or_default();
+            if !interested.iter().any(|other| other.as_ptr() == Arc::as_ptr(topic)) {
+                interested.push(Arc::downgrade(topic));
+            }
+        }
+        drop(known);
+        // What has changed before that was missed.
+        if topic.unchanged_up_to(&self.backend).is_none() {
+            self.resolve_soon(topic);
+        }
+    }
+
+    /// Queues the topics that depend on a stripe.
+    fn touch(&self, stripe: Stripe) {
+        let mut known = self.known();
+        let Entry::Occupied(mut interested) = known.interested.entry(stripe) else { return };
+        let topics: Vec<_> = interested.get().iter().filter_map(Weak::upgrade).collect();
+        if topics.is_empty() {
+            interested.remove();
+        } else {
+            interested.get_mut().retain(|topic| topic.strong_count() > 0);
+        }
+        drop(known);
+        topics.iter().for_each(|topic| self.resolve_soon(topic));
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // No code panics between two changes that belong together.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Forgets the topics that have no stream any more, from time to time.
+    fn sweep(&mut self) {
+        if self.open.len() < self.sweep_at {
+            return;
+        }
+        self.open.retain(|_, topic| topic.strong_count() > 0);
+        self.interested.retain(|_, topics| {
+            topics.retain(|topic| topic.strong_count() > 0);
+            !topics.is_empty()
+        });
+        self.sweep_at = 2 * self.open.len() + SWEEP_AFTER;
+    }
+}
