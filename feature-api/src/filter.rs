@@ -176,10 +176,10 @@ impl Node {
     fn required(&self, field: &str) -> Option<&str> {
         match self {
             Node::All(nodes) => nodes.iter().find_map(|node| node.required(field)),
-            Node::Condition { field: name, condition } if name == field => match condition {
-                Condition::Element(text) | Condition::Equal(text) | Condition::Key(text) => Some(text),
-                _ => None,
-            },
+            Node::Condition {
+                field: name,
+                condition: Condition::Element(text) | Condition::Equal(text) | Condition::Key(text),
+            } if name == field => Some(text),
             _ => None,
         }
     }

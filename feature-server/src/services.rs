@@ -33,17 +33,14 @@ type Answer<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub mod backend;
 pub mod catalogue;
 pub mod consistency;
-mod counted_body;
 pub mod definitions;
 pub mod descriptors;
 pub mod feature;
 pub mod grpc;
 pub mod health;
 pub mod history;
-mod moment;
-mod page_token;
 pub mod reflection;
-mod resource;
+mod request;
 pub mod response_cache;
 pub mod settings;
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //!
 //! A store keeps events and shows records; it never interprets a value. The [`JournalStore`] keeps events in a journal,
 //! which is the truth, and shows records from a projection, which can always be rebuilt. The [`MemoryStore`] is the
-//! reference in tests. What they keep can be read as an [`EventLog`]. The [`Committer`] makes all writes: it turns a group of them into one [`Batch`]. [`Readers`]
-//! read on threads of their own. A [`Versioned`] store says whether a record has changed since it was read. A
-//! [`Replica`] shares its events with other replicas, in an [`Engine`].
+//! reference in tests. What they keep can be read as an [`EventLog`]. The [`Committer`] makes all writes: it turns a
+//! group of them into one [`Batch`]. [`Readers`] read on threads of their own. A [`Versioned`] store says whether a
+//! record has changed since it was read. A [`Replica`] shares its events with other replicas, in an [`Engine`].
 //!
 //! The API's protobuf messages, transport and permissions have no place here.
 

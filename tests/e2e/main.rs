@@ -8,7 +8,6 @@ mod data;
 mod fleet;
 mod http;
 mod limits;
-mod openapi;
 mod operations;
 mod own_features;
 mod protocols;

@@ -1,5 +1,6 @@
 //! The features over REST: plain HTTP and JSON, called with curl over HTTP/1.1 and HTTP/2.
 
+mod openapi;
 mod refusals;
 
 use serde_json::json;

@@ -6,11 +6,26 @@ mod values;
 
 use serde_json::{Value as Json, json};
 
+use crate::support::client_programs::{document, pasted, run};
+use crate::support::harness::Server;
 use crate::support::raw::{JsonStream, Raw};
 
 const VALUES: &str = "WatchService/WatchValues";
 const CHANGES: &str = "WatchService/WatchChanges";
 const UPDATE: &str = "SettingsService/UpdateSettings";
+
+#[test]
+fn the_walk_of_the_document_works_as_pasted() {
+    let server = Server::new();
+    let blocks = document(&server, "docs/watch.md", "sh");
+    let answers = run(&mut pasted(&server, &blocks.join("\n")));
+    let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Json>();
+    let answers: Vec<_> = answers.collect::<Result<_, _>>().expect("curl prints JSON");
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    assert_eq!(answers[0]["snapshot"]["scopes"][0]["settings"], "instances/demo/settings");
+    assert!(answers[1]["heartbeat"].is_object(), "{answers:?}");
+    server.stop();
+}
 
 /// Sets and unsets features of a scope.
 async fn set(raw: &Raw, name: &str, set: Json, unset: &[&str], token: &str) {
@@ -18,7 +33,7 @@ async fn set(raw: &Raw, name: &str, set: Json, unset: &[&str], token: &str) {
     raw.call(UPDATE, request, &[token]).await.expect("the change is made");
 }
 
-/// The next message that is no heartbeat.
+/// The next message that tells something.
 async fn told(stream: &mut JsonStream) -> Json {
     loop {
         let message = stream.next().await.expect("the stream goes on");

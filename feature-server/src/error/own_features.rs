@@ -66,7 +66,7 @@ pub enum OwnFeatureFailure {
         max: usize,
     },
     /// No change has this revision, or the caller must not see it.
-    #[error("there is no change with revision {0} here: ListChanges lists all that can be seen")]
+    #[error("no change here has the revision {0}: ListChanges lists all that can be seen")]
     ChangeUnknown(u64),
     /// A revision that does not exist yet.
     #[error("revision {revision} is not there yet: the newest one is {newest}")]

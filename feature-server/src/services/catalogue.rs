@@ -5,17 +5,16 @@
 
 mod engine;
 mod feature;
+mod past;
 mod schema_bounds;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use feature_api::built_in::BuiltIn;
 use feature_api::schema::Schema;
 use feature_core::{DefinitionError, InstanceId, OwnKey, Record, Scope};
-use feature_store::{
-    EventLog, FeatureStore, Found, Order, Selected, Selection, StoreError, Term, Version, Versioned, record_at,
-};
+use feature_store::{FeatureStore, Selected, Selection, StoreError, Version, Versioned};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 
@@ -166,80 +165,6 @@ impl Catalogues {
             self.loaded.insert(key, Loaded { catalogue: Arc::clone(&catalogue), version, revision });
         }
         Ok(catalogue)
-    }
-
-    /// The features that were in force at a revision. This may wait for a disk.
-    ///
-    /// * `log`: the history of the store.
-    ///
-    /// # Errors
-    /// As for [`Catalogues::in_force`], and those of the history.
-    pub fn in_force_at(
-        &self,
-        log: &dyn EventLog,
-        instance: Option<&InstanceId>,
-        at: Option<u64>,
-        basis: &mut Basis,
-    ) -> Result<InForce, StoreError> {
-        let mut in_force = self.in_force(instance, basis)?;
-        let Some(revision) = at else { return Ok(in_force) };
-        let owners = instance.map(Some).into_iter().chain([None]);
-        for (catalogue, owner) in in_force.catalogues.iter_mut().zip(owners) {
-            *catalogue = self.earlier(log, owner, Arc::clone(catalogue), revision)?;
-        }
-        Ok(in_force)
-    }
-
-    /// The features that an owner defined at a revision. This may wait for a disk.
-    ///
-    /// # Errors
-    /// As for [`Catalogues::in_force_at`].
-    pub fn of_at(
-        &self,
-        log: &dyn EventLog,
-        owner: Option<&InstanceId>,
-        at: Option<u64>,
-        basis: &mut Basis,
-    ) -> Result<Arc<Catalogue>, StoreError> {
-        let newest = self.of(owner, basis)?;
-        match at {
-            None => Ok(newest),
-            Some(revision) => self.earlier(log, owner, newest, revision),
-        }
-    }
-
-    /// The catalogue of an owner with what has changed since a revision taken back.
-    fn earlier(
-        &self,
-        log: &dyn EventLog,
-        owner: Option<&InstanceId>,
-        newest: Arc<Catalogue>,
-        revision: u64,
-    ) -> Result<Arc<Catalogue>, StoreError> {
-        let (mut changed, mut at) = (BTreeSet::new(), Some(log.newest()));
-        while let Some(from) = at.filter(|from| *from > revision) {
-            let Found { revisions, next } = log.find(&[Term::definitions(owner)], from, Order::NewestFirst)?;
-            for later in revisions.into_iter().filter(|later| *later > revision) {
-                let scopes = log.events_at(&[later])?.into_iter().map(|event| event.scope);
-                changed.extend(scopes.filter_map(|scope| match scope {
-                    Scope::Definition(of, key) if of.as_ref() == owner => Some(key),
-                    _ => None,
-                }));
-            }
-            at = next;
-        }
-        if changed.is_empty() {
-            return Ok(newest);
-        }
-        let mut features = newest.features.clone();
-        changed.iter().for_each(|key| drop(features.remove(key.key().as_str())));
-        let mut catalogue = Catalogue { features };
-        for key in changed {
-            let scope = scope(owner, &key);
-            let record = record_at(log, &scope, self.store.record(&scope)?, revision)?;
-            self.put(&mut catalogue, owner, &key, &record);
-        }
-        Ok(Arc::new(catalogue))
     }
 
     /// Reads all definitions of an owner.

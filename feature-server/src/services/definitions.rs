@@ -22,8 +22,8 @@ pub use self::purge::purge_expired;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
-use crate::services::moment::revision_of;
-use crate::services::resource::owner;
+use crate::services::request::moment::revision_of;
+use crate::services::request::resource::owner;
 use crate::services::response_cache::{Basis, Frame};
 
 /// The service.

@@ -16,7 +16,7 @@ use http::{Extensions, HeaderMap, HeaderValue};
 use crate::call_context::CallContext;
 use crate::error::Failure;
 use crate::services::backend::Backend;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Asked, Basis, Frame, Question};
 use crate::telemetry::traces::ChildSpan;
 

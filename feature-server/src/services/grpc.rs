@@ -28,20 +28,21 @@ use tonic::{Request, Response, Status};
 use tower::{Service, service_fn};
 
 use self::bytes_codec::BytesCodec;
-use super::counted_body::CountedBody;
+use self::counted_body::CountedBody;
 use super::{Answer, DEFINITIONS, FEATURES, HISTORY, SETTINGS, WATCH};
 use crate::call_context::CallContext;
 use crate::error::Failure;
-use crate::permit::Permit;
 use crate::services::backend::{Backend, Call};
 use crate::services::consistency::REVISION;
 use crate::services::definitions::DefinitionService;
 use crate::services::feature::{FeatureService, Reply};
 use crate::services::history::HistoryService;
 use crate::services::settings::SettingsService;
-use crate::services::watch::{Messages, Topics, WatchService};
+use crate::services::watch::{Topics, WatchService};
 
 pub mod bytes_codec;
+mod counted_body;
+mod streams;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
@@ -87,27 +88,6 @@ impl Services {
         self.watch.topics()
     }
 
-    /// Begins a stream.
-    async fn stream(
-        &self,
-        path: &str,
-        (metadata, extensions): (&HeaderMap, &Extensions),
-        message: &Bytes,
-    ) -> Result<Messages, Status> {
-        let context = CallContext::of(extensions);
-        context.received(1);
-        let begin = async {
-            let unknown = || Failure::MethodUnknown(path.to_owned());
-            let method = self.backend.schema.method(path).ok_or_else(unknown)?;
-            // Without the layer that authorises, every call is refused.
-            let caller = extensions.get::<NamedCaller>().ok_or(AuthError::TokenMissing)?;
-            self.backend.before_read(metadata, extensions).await?;
-            let call = Call { method, caller, context: &context, message };
-            self.watch.call(call, Permit::of(extensions)).await
-        };
-        begin.await.map_err(|failure: Failure| refused(&failure, &context))
-    }
-
     /// Answers one call of a service of `feature.v1`.
     async fn call(
         &self,
@@ -149,7 +129,7 @@ impl Service<http::Request<Body>> for Router {
             return Box::pin(call_features(Arc::clone(&self.services), self.message_bytes, request).map(Ok));
         }
         if is_of(request.uri().path(), WATCH) {
-            return Box::pin(call_watch(Arc::clone(&self.services), self.message_bytes, request).map(Ok));
+            return Box::pin(streams::call(Arc::clone(&self.services), self.message_bytes, request).map(Ok));
         }
         let context = CallContext::of(request.extensions());
         let received = |body| CountedBody::wrap(body, context.clone(), CallContext::received);
@@ -176,62 +156,6 @@ async fn call_features(services: Arc<Services>, limit: usize, request: http::Req
         // Boxed, because it is rare, and every future is as large as its largest part.
         Received::Unusual(request) => Box::pin(by_tonic(services, limit, request)).await,
     }
-}
-
-/// Answers one call that begins a stream. A request message may have `limit` bytes.
-async fn call_watch(services: Arc<Services>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
-    let (head, message) = match receive(request, limit).await {
-        Received::Message(head, message) => (head, message),
-        Received::Unusual(request) => return Box::pin(watch_by_tonic(services, limit, request)).await,
-    };
-    let begun = services.stream(head.uri.path(), (&head.headers, &head.extensions), &message).await;
-    let messages = match begun {
-        Ok(messages) => messages,
-        Err(status) => return status.into_http(),
-    };
-    let context = CallContext::of(&head.extensions);
-    let frames = messages.map(move |message| {
-        Ok::<_, Status>(match message {
-            Ok(frame) => {
-                context.sent(1);
-                http_body::Frame::data(frame.into_bytes())
-            }
-            Err(failure) => {
-                let mut trailers = HeaderMap::with_capacity(3);
-                let status = refused(&failure, &context);
-                status.add_header(&mut trailers).expect("a status can be written as headers");
-                http_body::Frame::trailers(trailers)
-            }
-        })
-    });
-    let mut response = http::Response::new(Body::new(StreamBody::new(frames)));
-    response.headers_mut().insert(CONTENT_TYPE, GRPC);
-    response
-}
-
-/// Lets tonic receive the request and send the stream.
-async fn watch_by_tonic(services: Arc<Services>, limit: usize, request: http::Request<Body>) -> http::Response<Body> {
-    let mut gzip = EnabledCompressionEncodings::default();
-    gzip.enable(CompressionEncoding::Gzip);
-    let mut grpc =
-        Grpc::new(BytesCodec).apply_compression_config(gzip, gzip).apply_max_message_size_config(Some(limit), None);
-    let path = request.uri().path().to_owned();
-    let streamed = service_fn(|request: Request<Bytes>| {
-        let (services, path) = (&services, &path);
-        let (metadata, extensions, message) = request.into_parts();
-        async move {
-            let messages = services.stream(path, (metadata.as_ref(), &extensions), &message).await?;
-            let context = CallContext::of(&extensions);
-            Ok(Response::new(messages.map(move |message| match message {
-                Ok(frame) => {
-                    context.sent(1);
-                    Ok(frame.message())
-                }
-                Err(failure) => Err(refused(&failure, &context)),
-            })))
-        }
-    });
-    grpc.server_streaming(streamed, request).await
 }
 
 /// The status of a failure, which counts if it is one of the credential.

@@ -17,7 +17,7 @@ pub(super) use self::message::change;
 pub(super) use self::place::Place;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::Frame;
 
 /// The service.
@@ -71,7 +71,7 @@ impl HistoryService {
 fn check(backend: &Backend, caller: &NamedCaller, scope: &Scope) -> Result<(), Failure> {
     let instance = scope.instance().cloned().map(InstanceName::Id);
     match scope {
-        Scope::Definition(..) => crate::services::resource::owner(caller, instance.as_ref()).map(drop),
+        Scope::Definition(..) => crate::services::request::resource::owner(caller, instance.as_ref()).map(drop),
         Scope::System => Ok(caller.at(Level::System, None)?.system().map(drop)?),
         Scope::Instance(id) => check_settings(backend, caller, &SettingsName::Instance(InstanceName::Id(id.clone()))),
         Scope::Organization(instance, id) => {

@@ -24,8 +24,8 @@ use feature_core::Scope;
 pub(super) use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
-use crate::services::moment::revision_of;
-use crate::services::resource::Resource;
+use crate::services::request::moment::revision_of;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Asked, Basis, Frame, Question};
 
 /// The most bytes of an answer with values.

@@ -115,7 +115,7 @@ impl Parts {
         })
     }
 
-    /// An event of the same part that is near before this one, and its offset; `None` when there is no file.
+    /// An event of the same part that is near before this one, and its offset; `None` without a file.
     ///
     /// `oldest`: the oldest revision of the history.
     pub(crate) fn near(

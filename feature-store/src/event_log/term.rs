@@ -4,8 +4,8 @@ use feature_core::{Event, InstanceId, Scope};
 
 use crate::format::scope_key;
 
-/// Something that an event concerns: its scope, its instance, a feature, its actor, or the definitions of an owner. It is a hash, so two of them may
-/// be equal by chance.
+/// Something that an event concerns: its scope, its instance, a feature, its actor, or the definitions of an owner. It
+/// is a hash, so two of them may be equal by chance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Term(pub(crate) u32);
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stripe(pub(crate) u32);
 
-/// What has changed since somebody looked.
+/// What has changed since the last look.
 #[derive(Debug)]
 pub(crate) struct Touched {
     /// Whether stripes are collected.

@@ -41,7 +41,7 @@ pub struct Versioned {
     counters: Box<[AtomicU64]>,
     /// The events that reads of an earlier revision take back.
     recent: Mutex<RecentEvents>,
-    /// What those who watch are told.
+    /// What watchers have to look at.
     touched: Touched,
 }
 

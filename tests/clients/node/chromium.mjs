@@ -46,7 +46,8 @@ export class Browser {
     await page.evaluate((settings) => window.prepare(...settings), [protocol, baseUrl, tokens.instance]);
     const call = (method, request) => page.evaluate(([name, body]) => window.call(name, body), [method, request]);
     const firstOfWatch = () => page.evaluate(() => window.firstOfWatch());
-    return { call, firstOfWatch, traffic };
+    const deltaOfWatch = (...about) => page.evaluate((about) => window.deltaOfWatch(...about), about);
+    return { call, firstOfWatch, deltaOfWatch, traffic };
   }
 
   async close() {

@@ -21,4 +21,16 @@ window.prepare = async (protocol, baseUrl, token) => {
       (error) => ({ error: contract.summary(error) }),
     );
   window.firstOfWatch = () => contract.firstOfWatch(transport);
+  // Sets a feature once the watch has begun.
+  window.deltaOfWatch = async (names, method, request) => {
+    const first = [];
+    const headers = { authorization: `Bearer ${token}` };
+    const delta = await contract.watchValues(transport, headers, { names }, async (message) => {
+      if (first.push(message) === 1) {
+        await call(method, request);
+      }
+      return message.delta;
+    });
+    return { snapshot: first[0].snapshot, delta };
+  };
 };

@@ -26,7 +26,7 @@ try {
   await browser.close();
 }
 
-async function admitted({ call, firstOfWatch, traffic }) {
+async function admitted({ call, firstOfWatch, deltaOfWatch, traffic }) {
   const set = await answered(call("setInstanceFeatures", { loginDefaultOrg: true }));
   has("set from the page", set.details, { sequence: "1", resourceOwner: "demo" });
   assert.equal(traffic.last(), writes, "how a write is sent");
@@ -50,6 +50,11 @@ async function admitted({ call, firstOfWatch, traffic }) {
 
   has("the first answer of a stream", await firstOfWatch(), { status: "SERVING" });
   assert.equal(traffic.last(), streams, "how a stream is asked for");
+  const names = ["instances/current/settings"];
+  const { snapshot, delta } = await deltaOfWatch(names, "setInstanceFeatures", { userSchema: true });
+  has("all values", snapshot.scopes[0].values, { login_default_org: { value: true, source: "VALUE_SOURCE_INSTANCE" } });
+  const differing = { user_schema: { value: true, source: "VALUE_SOURCE_INSTANCE" } };
+  has("what differs", delta.scopes[0], { settings: "instances/demo/settings", values: differing });
 }
 
 async function refused({ call, traffic }) {
@@ -59,5 +64,5 @@ async function refused({ call, traffic }) {
   await soon(`CORS to block the call, which failed with '${error.message}'`, traffic.blocked);
   const { call: look } = await browser.open(OWN_HOST, protocol);
   const own = await answered(look("getInstanceFeatures", {}));
-  has("a page of a foreign origin writes nothing", own.details, { sequence: "1" });
+  has("a page of a foreign origin writes nothing", own.details, { sequence: "2" });
 }

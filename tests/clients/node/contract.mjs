@@ -5,6 +5,7 @@ import { anyUnpack, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 
 export const FEATURES = "zitadel.feature.v2.FeatureService";
+export const WATCH = "feature.v1.WatchService";
 export const HEALTH = "grpc.health.v1.Health";
 
 /** The services and error details in a descriptor set. */
@@ -34,6 +35,25 @@ export class Contract {
     for await (const answer of stream) {
       stop.abort();
       return toJson(service.method.watch.output, answer);
+    }
+    throw new Error("the watch ended without an answer");
+  }
+
+  /**
+   * Watches the values of settings: calls `told` with each message as JSON until it returns something, which is the
+   * result.
+   */
+  async watchValues(transport, headers, request, told) {
+    const service = this.#registry.getService(WATCH);
+    const stop = new AbortController();
+    const { input, output } = service.method.watchValues;
+    const stream = createClient(service, transport).watchValues(fromJson(input, request), { headers, signal: stop.signal });
+    for await (const message of stream) {
+      const result = await told(toJson(output, message, { registry: this.#registry }));
+      if (result) {
+        stop.abort();
+        return result;
+      }
     }
     throw new Error("the watch ended without an answer");
   }

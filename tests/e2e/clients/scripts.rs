@@ -39,6 +39,13 @@ fn browser_connect_web_connect_proto() {
 }
 
 #[test]
+fn browser_server_sent_events() {
+    let server = Server::new();
+    run(&mut node(&server, "events.mjs"));
+    server.stop();
+}
+
+#[test]
 fn browser_grpc_web_text() {
     let server = Server::new();
     run(node(&server, "grpc-web.mjs").arg("text"));

@@ -26,19 +26,21 @@ async fn story(server: &Server, raw: &Raw) -> String {
         request["comment"] = text.into();
         request
     };
-    raw.call(CREATE, define("checkout.newUI", boolean()), jane).await.unwrap();
-    raw.call(UPDATE, json!({"name": "system/settings", "set": {"actions": true}}), all).await.unwrap();
+    raw.call(CREATE, define("checkout.newUI", boolean()), jane).await.expect("the call succeeds");
+    raw.call(UPDATE, json!({"name": "system/settings", "set": {"actions": true}}), all)
+        .await
+        .expect("the call succeeds");
     let set = change("", json!({"set": {"checkout.newUI": true, "actions": false}}));
-    raw.call(UPDATE, comment(set, "because"), jane).await.unwrap();
+    raw.call(UPDATE, comment(set, "because"), jane).await.expect("the call succeeds");
     let acme = json!({"name": "instances/demo/organizations/acme/settings", "set": {"checkout.newUI": true}});
-    raw.call(UPDATE, acme, all).await.unwrap();
+    raw.call(UPDATE, acme, all).await.expect("the call succeeds");
     let ann = change("users/ann", json!({"set": {"checkout.newUI": false}}));
-    raw.call(UPDATE, ann, &[jane[0], "x-zitadel-orgid = acme"]).await.unwrap();
-    raw.call(UPDATE, change("", json!({"unset": ["checkout.newUI"]})), jane).await.unwrap();
-    raw.call(RESET, json!({"name": settings("users/ann")}), jane).await.unwrap();
+    raw.call(UPDATE, ann, &[jane[0], "x-zitadel-orgid = acme"]).await.expect("the call succeeds");
+    raw.call(UPDATE, change("", json!({"unset": ["checkout.newUI"]})), jane).await.expect("the call succeeds");
+    raw.call(RESET, json!({"name": settings("users/ann")}), jane).await.expect("the call succeeds");
     raw.call(UPDATE, json!({"name": "instances/other/users/ann/settings", "set": {"actions": true}}), all)
         .await
-        .unwrap();
+        .expect("the call succeeds");
     of_all
 }
 

@@ -26,18 +26,22 @@ fn at(mut request: Json, revision: u64) -> Json {
 /// 5 changes the default, 6 resets the instance, 7 archives the feature.
 async fn story(raw: &Raw, iam: &[&str]) {
     let seats = json!({"valueType": "VALUE_TYPE_INTEGER", "defaultValue": 1, "displayName": "Seats"});
-    raw.call(CREATE, define("seats", seats), iam).await.unwrap();
-    raw.call(UPDATE, change("", json!({"set": {"seats": 5}})), iam).await.unwrap();
-    raw.call(UPDATE, change("organizations/acme", json!({"set": {"seats": 7}})), iam).await.unwrap();
+    raw.call(CREATE, define("seats", seats), iam).await.expect("the call succeeds");
+    raw.call(UPDATE, change("", json!({"set": {"seats": 5}})), iam).await.expect("the call succeeds");
+    raw.call(UPDATE, change("organizations/acme", json!({"set": {"seats": 7}})), iam).await.expect("the call succeeds");
     let update = |fields: Json, mask: &str| {
         let mut definition = fields;
         definition["name"] = "instances/current/features/seats".into();
         json!({"featureDefinition": definition, "updateMask": mask})
     };
-    raw.call(UPDATE_DEFINITION, update(json!({"levels": ["LEVEL_INSTANCE"]}), "levels"), iam).await.unwrap();
-    raw.call(UPDATE_DEFINITION, update(json!({"defaultValue": 2}), "defaultValue"), iam).await.unwrap();
-    raw.call(RESET, json!({"name": settings("")}), iam).await.unwrap();
-    raw.call(&state("Archive"), revert_definition(json!({})), iam).await.unwrap();
+    raw.call(UPDATE_DEFINITION, update(json!({"levels": ["LEVEL_INSTANCE"]}), "levels"), iam)
+        .await
+        .expect("the call succeeds");
+    raw.call(UPDATE_DEFINITION, update(json!({"defaultValue": 2}), "defaultValue"), iam)
+        .await
+        .expect("the call succeeds");
+    raw.call(RESET, json!({"name": settings("")}), iam).await.expect("the call succeeds");
+    raw.call(&state("Archive"), revert_definition(json!({})), iam).await.expect("the call succeeds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +180,7 @@ async fn settings_become_what_they_were_and_one_change_is_taken_back() {
             (iam, REVERT, revert(json!({"revision": 4, "validateOnly": true})), etag(9)),
             (iam, REVERT, revert(json!({"revision": 4, "comment": "as it was"})), etag(11)),
             (iam, GET, own(), set(json!({"a": only(true), "b": only(true), "c": null}))),
-            // Nothing to do is no change.
+            // Nothing to do makes no change.
             (iam, REVERT, revert(json!({"revision": 4})), etag(11)),
             (iam, REVERT, revert(json!({"revision": 0})), etag(13)),
             (iam, GET, own(), Ok(json!({"values": null}))),

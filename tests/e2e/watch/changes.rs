@@ -64,7 +64,7 @@ async fn a_stream_goes_on_without_a_gap_through_kills_and_restarts() {
         for number in 0..5 {
             set(&raw, "instances/demo", json!({"actions": (round + number) % 2 == 0}), &[], &owner).await;
         }
-        // Some are told, and the stream is cut off anywhere.
+        // The stream is cut off after some of them.
         let wanted = seen.len() + 1 + round % 4;
         while seen.len() < wanted {
             let message = told(&mut stream).await;

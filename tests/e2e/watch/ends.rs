@@ -16,8 +16,8 @@ async fn streams(raw: &Raw, token: &str) -> [JsonStream; 2] {
         [(VALUES, json!({"names": ["instances/demo/settings"]})), (CHANGES, json!({"parent": "instances/demo"}))];
     let mut streams = Vec::new();
     for (method, request) in requests {
-        let mut stream = raw.stream(method, request, &[token]).await.unwrap();
-        stream.next().await.unwrap();
+        let mut stream = raw.stream(method, request, &[token]).await.expect("the call succeeds");
+        stream.next().await.expect("the call succeeds");
         streams.push(stream);
     }
     streams.try_into().ok().expect("there are two")

@@ -40,7 +40,7 @@ async fn a_stream_begins_with_all_values_and_tells_what_differs_whatever_level_h
     raw.call("DefinitionService/CreateFeatureDefinition", define, metadata).await.unwrap();
     assert_eq!(shown(&told(&mut stream).await, "delta"), ["users/ann own=\"a\"@DEFAULT"]);
     let flag = |flag: bool| json!({"actions": flag});
-    // scope, set, unset, what is told
+    // scope, set, unset, the next message
     let table: [(&str, Json, &[&str], &[&str]); 8] = [
         ("system", flag(true), &[], &["users/ann actions=true@SYSTEM"]),
         ("instances/demo", flag(true), &[], &["users/ann actions=true@INSTANCE"]),
@@ -51,7 +51,7 @@ async fn a_stream_begins_with_all_values_and_tells_what_differs_whatever_level_h
             &[],
             &["users/ann actions=false@USER", "users/ann own=\"c\"@USER"],
         ),
-        // Nothing of the next four is told, but for the last one: it differs in nothing that the user sees.
+        // The user sees nothing of the next three.
         ("instances/demo", json!({"own": "hidden"}), &[], &[]),
         ("instances/demo/organizations/other", json!({"own": "x"}), &[], &[]),
         ("instances/other", json!({"actions": true}), &[], &[]),

@@ -20,7 +20,7 @@ use super::{DefinitionService, find, named};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Backend, Call, idempotency_key};
 use crate::services::catalogue::{self, Feature, etag};
-use crate::services::resource::owner;
+use crate::services::request::resource::owner;
 use crate::services::response_cache::Basis;
 
 /// A change that is ready to be written.

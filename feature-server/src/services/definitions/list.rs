@@ -15,9 +15,9 @@ use super::DefinitionService;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
-use crate::services::moment::revision_of;
-use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
-use crate::services::resource::owner;
+use crate::services::request::moment::revision_of;
+use crate::services::request::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
+use crate::services::request::resource::owner;
 use crate::services::response_cache::Basis;
 
 const TYPES: [&str; 6] = [
@@ -141,7 +141,8 @@ pub(super) fn state_of(features: &BTreeMap<String, Arc<Feature>>) -> u64 {
     hash_of(features.iter().map(|(key, feature)| (key, feature.record.sequence)).collect::<Vec<_>>())
 }
 
-/// The features of an owner by their keys in lower case, now or at a revision, with those that are in force there beside its own.
+/// The features of an owner by their keys in lower case, now or at a revision, with those that are in force there
+/// beside its own.
 pub(super) fn features(
     backend: &Backend,
     owner: Option<&InstanceId>,

@@ -11,7 +11,7 @@ use super::{DefinitionService, named};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::{Feature, Owner};
-use crate::services::moment::{change_to_undo, check_revision};
+use crate::services::request::moment::{change_to_undo, check_revision};
 use crate::services::response_cache::Basis;
 
 /// Fields that a revert leaves alone: the key never changes, and a definition that was tightened once remains one.

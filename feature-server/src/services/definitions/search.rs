@@ -10,8 +10,8 @@ use super::list::{Place, features, shortened, state_of};
 use crate::error::Failure;
 use crate::services::backend::Call;
 use crate::services::catalogue::Feature;
-use crate::services::page_token::hash_of;
-use crate::services::resource::owner;
+use crate::services::request::page_token::hash_of;
+use crate::services::request::resource::owner;
 
 impl DefinitionService {
     pub(super) async fn search(&self, call: Call<'_>) -> Result<SearchFeaturesResponse, Failure> {

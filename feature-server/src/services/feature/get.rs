@@ -4,7 +4,7 @@ use feature_core::{Details, FeatureSet, Layer, Level, Record, Scope};
 use feature_store::StoreError;
 
 use crate::error::Failure;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 
 /// The data for the answer to a Get.
 pub(super) struct Found {

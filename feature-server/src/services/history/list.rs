@@ -11,7 +11,7 @@ use super::message::change;
 use super::place::Place;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
-use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
+use crate::services::request::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
 
 /// A page looks at so many events at most, and asks the index so often.
 const EXAMINED_MAX: usize = 10_000;

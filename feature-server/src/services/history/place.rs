@@ -11,7 +11,7 @@ use super::check_user;
 use super::message::kind;
 use crate::error::Failure;
 use crate::services::backend::Backend;
-use crate::services::resource::{Resource, owner};
+use crate::services::request::resource::{Resource, owner};
 
 const LEVELS: [&str; 4] = ["LEVEL_SYSTEM", "LEVEL_INSTANCE", "LEVEL_ORGANIZATION", "LEVEL_USER"];
 const KINDS: [&str; 3] = ["CHANGE_KIND_SET", "CHANGE_KIND_RESET", "CHANGE_KIND_DEFINITION"];

@@ -25,7 +25,7 @@ use crate::call_context::CallContext;
 use crate::services::DEFINITIONS;
 use crate::services::backend::{Backend, Call};
 use crate::services::definitions::DefinitionService;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::settings::SettingsService;
 use crate::services::testing::{Who, backend, named_caller};
 
@@ -133,8 +133,8 @@ impl Services {
         self.call::<FeatureDefinition>("DefinitionService/UpdateFeatureDefinition", &request).await.map(drop)
     }
 
-    /// What a feature is in a scope, now or at a revision: the value with its source, the value without what the scope sets, and the outcome
-    /// of each level.
+    /// What a feature is in a scope, now or at a revision: the value with its source, the value without what the scope
+    /// sets, and the outcome of each level.
     async fn shown(&self, scope: usize, key: &str, at: Option<u64>) -> Result<Shown, String> {
         let name = SCOPES[scope].to_owned();
         let get = GetSettingsRequest {

@@ -16,9 +16,9 @@ use super::SettingsService;
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::Feature;
-use crate::services::moment::revision_of;
-use crate::services::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
-use crate::services::resource::owner;
+use crate::services::request::moment::revision_of;
+use crate::services::request::page_token::{PAGE_BYTES, PageToken, hash_of, page_size};
+use crate::services::request::resource::owner;
 use crate::services::response_cache::Frame;
 
 /// A page looks at so many records at most. With a filter that few of them match it has fewer items than it may.

@@ -13,7 +13,7 @@ use super::update::{Change, Prepared, requirement};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::catalogue::{Engines, InForce};
-use crate::services::moment::{change_to_undo, check_revision};
+use crate::services::request::moment::{change_to_undo, check_revision};
 use crate::services::response_cache::{Basis, Frame};
 
 /// What features become: a value, or unset.

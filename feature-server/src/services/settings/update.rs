@@ -21,7 +21,7 @@ use super::{SettingsService, check_parent, name, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{ATTEMPTS, Backend, Call, idempotency_key};
 use crate::services::catalogue::{self, Feature, Owner, etag};
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Basis, Frame};
 
 /// The most violations of an answer: they travel in a header, whose size clients limit.

@@ -11,7 +11,7 @@ use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 use crate::services::catalogue::{Catalogues, Feature, InForce, memory_bytes};
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::Basis;
 
 /// What is known of a scope.
@@ -113,8 +113,8 @@ impl View {
         Ok(Settings { values, ..without_values(scope, &details) })
     }
 
-    /// The values of these features, or of all if there are none, with inheritance. A feature that does not exist, or is
-    /// not in use, has none.
+    /// The values of these features, or of all if there are none, with inheritance. A feature that does not exist or is
+    /// not in use has none.
     pub(in crate::services) fn values(&self, keys: &[String]) -> BTreeMap<String, ResolvedValue> {
         let value = |feature: &Arc<Feature>| {
             let evaluated = self.evaluate(feature, true, |_, _| {})?;

@@ -20,7 +20,7 @@ use super::{MESSAGE_BYTES, Messages, closing, heartbeat, now, sign_of_life};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::history::{Place, change};
-use crate::services::moment::check_revision;
+use crate::services::request::moment::check_revision;
 use crate::services::response_cache::Frame;
 
 /// The most changes of a message.
@@ -29,7 +29,7 @@ const CHANGES_MAX: usize = 100;
 /// So many events are looked at for one message.
 const EXAMINED_MAX: usize = 1_000;
 
-/// A client that leaves messages untaken for so long is told to come again.
+/// The stream of a client that leaves messages untaken for so long ends.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// The pause after a read for which there was no room.

@@ -18,7 +18,7 @@ use super::resume_token::{ResumeToken, digest_of};
 use super::{MESSAGE_BYTES, now, sign_of_life};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Basis, Frame};
 use crate::services::settings::View;
 
@@ -82,7 +82,7 @@ impl Topic {
         self.state.subscribe()
     }
 
-    /// Whether nobody has queued it yet.
+    /// Marks it as queued. Returns whether it was not before.
     pub(super) fn queue(&self) -> bool {
         !self.is_queued.swap(true, Ordering::AcqRel)
     }

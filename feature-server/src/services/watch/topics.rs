@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use super::topic::{Key, Topic};
 use crate::services::backend::Backend;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 
 /// So many topics are resolved in one go on a reader thread.
 const RESOLVED_AT_ONCE: usize = 64;

@@ -19,7 +19,7 @@ use super::topics::Topics;
 use super::{Messages, closing, heartbeat};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Call;
-use crate::services::resource::Resource;
+use crate::services::request::resource::Resource;
 use crate::services::response_cache::Frame;
 use crate::services::settings::{check_parent, name};
 

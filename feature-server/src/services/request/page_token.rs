@@ -13,28 +13,28 @@ const PAGE_SIZE: usize = 100;
 const PAGE_SIZE_MAX: usize = 1_000;
 
 /// A page ends early when its items have so many bytes.
-pub(super) const PAGE_BYTES: usize = 4 * 1024 * 1024;
+pub(in crate::services) const PAGE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The most characters of a token: the two ids of a scope have up to 1,600 bytes, and the rest is less.
 const MAX_CHARS: usize = 3_072;
 
 /// A page token. It holds no secret, and a forged one only begins a page elsewhere.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct PageToken {
+pub(in crate::services) struct PageToken {
     /// A hash of the other fields of the request.
     #[prost(fixed64, tag = "1")]
     request: u64,
     /// The state of what is listed: a hash of it, or its revision.
     #[prost(fixed64, tag = "2")]
-    pub(super) state: u64,
+    pub(in crate::services) state: u64,
     /// The last item of the page before.
     #[prost(string, repeated, tag = "3")]
-    pub(super) after: Vec<String>,
+    pub(in crate::services) after: Vec<String>,
 }
 
 impl PageToken {
     /// The token of the page after this item.
-    pub(super) fn new(request: u64, state: u64, after: Vec<String>) -> Self {
+    pub(in crate::services) fn new(request: u64, state: u64, after: Vec<String>) -> Self {
         Self { request, state, after }
     }
 
@@ -42,7 +42,7 @@ impl PageToken {
     ///
     /// # Errors
     /// [`Failure::Request`] for a token of another request or of none.
-    pub(super) fn read(text: &str, request: u64) -> Result<Option<Self>, Failure> {
+    pub(in crate::services) fn read(text: &str, request: u64) -> Result<Option<Self>, Failure> {
         if text.is_empty() {
             return Ok(None);
         }
@@ -53,12 +53,12 @@ impl PageToken {
     }
 
     /// The failure of a request with a token that this server has not made.
-    pub(super) fn wrong() -> Failure {
+    pub(in crate::services) fn wrong() -> Failure {
         Failure::field("page_token", "must be from the answer to a request with the same other fields")
     }
 
     /// The token as a request has it.
-    pub(super) fn to_text(&self) -> String {
+    pub(in crate::services) fn to_text(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.encode_to_vec())
     }
 }
@@ -67,7 +67,7 @@ impl PageToken {
 ///
 /// # Errors
 /// [`Failure::Request`] for a negative number.
-pub(super) fn page_size(page_size: i32) -> Result<usize, Failure> {
+pub(in crate::services) fn page_size(page_size: i32) -> Result<usize, Failure> {
     match usize::try_from(page_size) {
         Ok(0) => Ok(PAGE_SIZE),
         Ok(size) => Ok(size.min(PAGE_SIZE_MAX)),
@@ -76,7 +76,7 @@ pub(super) fn page_size(page_size: i32) -> Result<usize, Failure> {
 }
 
 /// The same hash for the same value in every process of this version.
-pub(super) fn hash_of(value: impl Hash) -> u64 {
+pub(in crate::services) fn hash_of(value: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()

@@ -9,7 +9,7 @@ use crate::error::Failure;
 
 /// The resource of a call, after the caller's right on it was checked.
 #[derive(Debug, Clone)]
-pub(super) enum Resource {
+pub(in crate::services) enum Resource {
     /// A resource of any level but the user's.
     Plain(Scope),
     /// A user, with the caller's rights on the user's organization.
@@ -21,7 +21,7 @@ impl Resource {
     ///
     /// # Errors
     /// [`AuthError`] when the caller has no right on it, or the id is malformed.
-    pub(super) fn new(caller: &Caller, level: Level, id: &str) -> Result<Self, AuthError> {
+    pub(in crate::services) fn new(caller: &Caller, level: Level, id: &str) -> Result<Self, AuthError> {
         Ok(match level {
             Level::System => Resource::Plain(caller.system()?),
             Level::Instance => Resource::Plain(caller.instance()?),
@@ -34,7 +34,7 @@ impl Resource {
     ///
     /// # Errors
     /// [`AuthError`] when the caller has no right on it.
-    pub(super) fn named(caller: &NamedCaller, name: &SettingsName) -> Result<(Caller, Self), AuthError> {
+    pub(in crate::services) fn named(caller: &NamedCaller, name: &SettingsName) -> Result<(Caller, Self), AuthError> {
         let (level, instance, id) = match name {
             SettingsName::System => (Level::System, None, ""),
             SettingsName::Instance(instance) => (Level::Instance, Some(instance), ""),
@@ -50,7 +50,7 @@ impl Resource {
         Ok((caller, resource))
     }
 
-    pub(super) fn scope(&self) -> &Scope {
+    pub(in crate::services) fn scope(&self) -> &Scope {
         match self {
             Resource::Plain(scope) => scope,
             Resource::User(access) => &access.scope,
@@ -61,7 +61,7 @@ impl Resource {
     ///
     /// # Errors
     /// As for [`UserAccess::placement`].
-    pub(super) fn placement(&self) -> Result<Placement, AuthError> {
+    pub(in crate::services) fn placement(&self) -> Result<Placement, AuthError> {
         match self {
             Resource::Plain(_) => Ok(Placement::Keep),
             Resource::User(access) => access.placement(),
@@ -74,7 +74,10 @@ impl Resource {
     ///
     /// # Errors
     /// As for [`UserAccess::reads_through`].
-    pub(super) fn reads_through(&self, recorded: Option<&OrganizationId>) -> Result<Option<OrganizationId>, AuthError> {
+    pub(in crate::services) fn reads_through(
+        &self,
+        recorded: Option<&OrganizationId>,
+    ) -> Result<Option<OrganizationId>, AuthError> {
         match self {
             Resource::Plain(_) => Ok(None),
             Resource::User(access) => access.reads_through(recorded),
@@ -82,7 +85,10 @@ impl Resource {
     }
 
     /// The organization that the answer names as the owner, in place of the recorded one.
-    pub(super) fn owner<'o>(&self, organization: Option<&'o OrganizationId>) -> Option<&'o OrganizationId> {
+    pub(in crate::services) fn owner<'o>(
+        &self,
+        organization: Option<&'o OrganizationId>,
+    ) -> Option<&'o OrganizationId> {
         match self {
             Resource::Plain(_) => None,
             Resource::User(access) => access.owner(organization),
@@ -91,7 +97,10 @@ impl Resource {
 }
 
 /// The instance, or the system, that a name says, if the caller has the right on it.
-pub(super) fn owner(caller: &NamedCaller, owner: Option<&InstanceName>) -> Result<Option<InstanceId>, Failure> {
+pub(in crate::services) fn owner(
+    caller: &NamedCaller,
+    owner: Option<&InstanceName>,
+) -> Result<Option<InstanceId>, Failure> {
     let (level, instance) = match owner {
         None => (Level::System, None),
         Some(InstanceName::Current) => (Level::Instance, None),

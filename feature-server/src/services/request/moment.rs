@@ -6,9 +6,9 @@ use feature_api::resource_name::{self, of_scope};
 use feature_core::{FeatureChange, FeatureKey, Record, Scope, Timestamp};
 use feature_store::{StoreError, changed_since, record_at, revision_at};
 
-use super::backend::Backend;
-use super::response_cache::Basis;
 use crate::error::{Failure, OwnFeatureFailure};
+use crate::services::backend::Backend;
+use crate::services::response_cache::Basis;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
@@ -17,7 +17,7 @@ const NANOS_PER_SECOND: i128 = 1_000_000_000;
 /// # Errors
 /// [`Failure::Request`] for a malformed moment; [`OwnFeatureFailure::RevisionUnknown`] and
 /// [`OwnFeatureFailure::Compacted`].
-pub(super) fn revision_of(backend: &Backend, at: Option<&Moment>) -> Result<Option<u64>, Failure> {
+pub(in crate::services) fn revision_of(backend: &Backend, at: Option<&Moment>) -> Result<Option<u64>, Failure> {
     let Some(moment) = at else { return Ok(None) };
     match moment.moment {
         None => Err(Failure::field("at", "must have a revision or a time")),
@@ -37,7 +37,7 @@ pub(super) fn revision_of(backend: &Backend, at: Option<&Moment>) -> Result<Opti
 ///
 /// # Errors
 /// [`OwnFeatureFailure::RevisionUnknown`] and [`OwnFeatureFailure::Compacted`].
-pub(super) fn check_revision(backend: &Backend, revision: u64) -> Result<(), Failure> {
+pub(in crate::services) fn check_revision(backend: &Backend, revision: u64) -> Result<(), Failure> {
     let (newest, oldest) = (backend.log.newest(), backend.log.oldest()?);
     if revision > newest {
         return Err(OwnFeatureFailure::RevisionUnknown { revision, newest }.into());
@@ -55,7 +55,7 @@ pub(super) fn check_revision(backend: &Backend, revision: u64) -> Result<(), Fai
 /// # Errors
 /// [`Failure::Request`] for another change; [`OwnFeatureFailure::ChangeOverwritten`]; and those of
 /// [`check_revision`].
-pub(super) fn change_to_undo(
+pub(in crate::services) fn change_to_undo(
     backend: &Backend,
     name: &str,
     scope: &Scope,
@@ -83,7 +83,12 @@ impl Backend {
     ///
     /// # Errors
     /// [`StoreError`] when it cannot be read, or the history of that time is gone.
-    pub(super) fn record_at(&self, scope: &Scope, at: Option<u64>, basis: &mut Basis) -> Result<Record, StoreError> {
+    pub(in crate::services) fn record_at(
+        &self,
+        scope: &Scope,
+        at: Option<u64>,
+        basis: &mut Basis,
+    ) -> Result<Record, StoreError> {
         let newest = self.record(scope, basis)?;
         match at {
             None => Ok(newest),
