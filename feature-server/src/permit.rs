@@ -212,8 +212,8 @@ impl Permit {
     /// Reserves memory for bytes that decompression adds to the request. For an anonymous call,
     /// [`Permit::message_bytes`] is the limit.
     pub(crate) fn reserve_decompressed_bytes(&self, bytes: usize) -> Result<(), Failure> {
-        let standing = &self.held().standing;
-        let is_authenticated = matches!(standing, Standing::Authenticated { .. } | Standing::Watching { .. });
+        let is_authenticated =
+            matches!(self.held().standing, Standing::Authenticated { .. } | Standing::Watching { .. });
         if is_authenticated { self.reserve_bytes(bytes) } else { Ok(()) }
     }
 

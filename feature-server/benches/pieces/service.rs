@@ -34,7 +34,7 @@ const GET: &str = "/zitadel.feature.v2.FeatureService/GetUserFeatures";
 pub fn measure(criterion: &mut Criterion, runtime: &Runtime) {
     let schema = Arc::new(Schema::new(feature_api::descriptor_pool()).unwrap());
     let (caller, of_schema) = (caller(&schema), Arc::clone(&schema));
-    let context = CallContext::from_request(&Request::new(()), Client::default(), Arc::new(CallCounters::new(32)));
+    let context = CallContext::from_request(&Request::new(()), Client::default(), Arc::new(CallCounters::new(64)));
     let message = GetUserFeaturesRequest { user_id: "ann".to_owned(), inheritance: true }.encode_to_vec();
     let remembered = Settings::default().limits.answer_cache_bytes;
     for (name, bytes) in [("Get within the service, remembered", remembered), ("Get within the service, made anew", 0)]

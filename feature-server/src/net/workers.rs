@@ -75,7 +75,7 @@ impl Workers {
     /// A single worker, on the current runtime.
     #[cfg(test)]
     pub(crate) fn here(limits: &Limits) -> Self {
-        let counters = Arc::new(CallCounters::new(32));
+        let counters = Arc::new(CallCounters::new(64));
         let worker = Worker { runtime: Handle::current(), counters, connections: Arc::default(), _running: None };
         Self { threads: vec![worker], slots: Slots::new(limits.connections, limits.connections_per_address) }
     }

@@ -44,7 +44,9 @@ mod tests {
             services,
             [
                 "feature.v1.DefinitionService",
+                "feature.v1.HistoryService",
                 "feature.v1.SettingsService",
+                "feature.v1.WatchService",
                 "grpc.health.v1.Health",
                 "grpc.reflection.v1.ServerReflection",
                 "grpc.reflection.v1alpha.ServerReflection",

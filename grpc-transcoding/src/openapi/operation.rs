@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Api;
 use super::comments::{comment, describe, first_sentence};
 use super::schema::Schemas;
-use crate::headers::JSON_LINES;
+use crate::headers::{EVENT_STREAM, JSON_LINES};
 use crate::json::single_value;
 use crate::rest::template::{Segment, Template, Variable};
 use crate::rest::{Body, Route};
@@ -172,8 +172,11 @@ fn answer(route: &Route, schemas: &mut Schemas) -> Value {
     };
     let description = comment(&output.parent_file(), output.path());
     let description = if description.is_empty() { "OK".to_owned() } else { description };
-    let content_type = if route.method.is_server_streaming() { JSON_LINES } else { JSON };
-    json!({"description": description, "content": {content_type: {"schema": schema}}})
+    if route.method.is_server_streaming() {
+        let schema = json!({"schema": schema});
+        return json!({"description": description, "content": {JSON_LINES: schema, EVENT_STREAM: schema}});
+    }
+    json!({"description": description, "content": {JSON: {"schema": schema}}})
 }
 
 #[cfg(test)]

@@ -32,3 +32,44 @@ pub(super) fn event(descriptor: &MessageDescriptor, message: &Bytes, json: &[u8]
 pub(super) fn error(status: &[u8]) -> Bytes {
     [b"event: error\ndata: ", status, b"\n\n"].concat().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::rest::tests::support::compile;
+
+    #[test]
+    fn the_token_of_a_message_is_the_id_of_its_event_and_the_last_id_goes_into_the_request() {
+        let method = compile("rpc A(Request) returns (stream Answer);").services().next().unwrap().methods().next();
+        let method = method.unwrap();
+        let answer = |token: &str| {
+            let mut answer = DynamicMessage::new(method.output());
+            answer.set_field_by_name(RESUME_TOKEN, Value::String(token.to_owned()));
+            let event = event(&method.output(), &answer.encode_to_vec().into(), b"{}");
+            String::from_utf8(event.to_vec()).unwrap()
+        };
+        for (token, expected) in [
+            ("", "data: {}\n\n"),
+            ("abc", "id: abc\ndata: {}\n\n"),
+            // It would end the field.
+            ("a\nb", "data: {}\n\n"),
+            ("a\0b", "data: {}\n\n"),
+        ] {
+            assert_eq!(answer(token), expected, "{token:?}");
+        }
+        assert_eq!(error(b"{\"code\":14}"), "event: error\ndata: {\"code\":14}\n\n");
+        let mut request = DynamicMessage::new(method.input());
+        resume(&mut request, None);
+        resume(&mut request, Some(&HeaderValue::from_static("")));
+        assert_eq!(request, DynamicMessage::new(method.input()));
+        resume(&mut request, Some(&HeaderValue::from_static("abc")));
+        let token = request.get_field_by_name(RESUME_TOKEN).unwrap();
+        assert_eq!(token.as_str(), Some("abc"));
+        // A message without the field is left alone.
+        let mut answer = DynamicMessage::new(method.input().parent_pool().get_message_by_name("test.Inner").unwrap());
+        resume(&mut answer, Some(&HeaderValue::from_static("abc")));
+        assert_eq!(answer.encoded_len(), 0);
+    }
+}

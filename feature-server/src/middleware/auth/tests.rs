@@ -236,7 +236,7 @@ fn certificate_does_not_count_beside_a_token_or_for_a_page() {
         let request = Request::builder().header(header, "x").body(()).unwrap();
         let shown = CertificateNames { subject: "CN=ann".to_owned(), uris: Vec::new(), expires_at: 7 };
         let client = Client { certificate: Some(shown.into()), ..Client::default() };
-        let context = CallContext::from_request(&request, client, Arc::new(CallCounters::new(32)));
+        let context = CallContext::from_request(&request, client, Arc::new(CallCounters::new(64)));
         certificate(&context, request.headers()).map(|names| (names.subject.clone(), names.expires_at))
     };
     let table = [("accept", true), ("authorization", false), ("origin", false)];

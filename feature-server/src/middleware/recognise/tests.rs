@@ -109,7 +109,7 @@ async fn an_unknown_path_is_answered_as_any_other_failure() {
     let (recogniser, pool) = (recogniser(), crate::services::descriptors::pool());
     for id in ["r1", "a\"b\\c", "\u{7e}"] {
         let mut request = Request::get("/nowhere").header("x-request-id", id).body(()).unwrap();
-        let context = CallContext::from_request(&request, Client::default(), Arc::new(CallCounters::new(32)));
+        let context = CallContext::from_request(&request, Client::default(), Arc::new(CallCounters::new(64)));
         request.extensions_mut().insert(context.clone());
         let answer = recogniser.answer_no_call(Error::PathUnknown, &request);
         let made = json::encode_status(&pool, &Failure::PathUnknown.status(context.request_id()));

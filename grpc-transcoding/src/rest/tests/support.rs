@@ -53,6 +53,7 @@ const MESSAGES: &str = r#"
       string snake_case = 25;
       repeated google.protobuf.Timestamp times = 26;
       optional string note = 27;
+      string resume_token = 28;
     }
     message Answer {
       Inner inner = 1;
@@ -63,6 +64,7 @@ const MESSAGES: &str = r#"
       Color color_name = 6;
       google.protobuf.Timestamp time = 7;
       double real = 8;
+      string resume_token = 9;
     }
 "#;
 
