@@ -116,7 +116,7 @@ pub enum StoreError {
         /// The event's revision.
         revision: u64,
     },
-    /// An event of the history cannot be read. Other events, and all records, are not affected.
+    /// An event of the history cannot be read. Records are not affected.
     #[error("the event with revision {revision} fails its check: compare the journal with a backup")]
     DamagedEvent {
         /// The event's revision.

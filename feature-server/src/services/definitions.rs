@@ -59,7 +59,9 @@ impl DefinitionService {
     async fn get(&self, call: Call<'_>) -> Result<FeatureDefinition, Failure> {
         let GetFeatureDefinitionRequest { name: text, at } = call.request()?;
         let (owner, key) = named(call.caller, "name", &text)?;
-        at.map_or(Ok(()), |_| call.caller.reads_history_of(owner.as_ref()))?;
+        if at.is_some() {
+            call.caller.reads_history_of(owner.as_ref())?;
+        }
         let read = self.backend.read(call.context, move |backend, basis| {
             let at = revision_of(backend, at.as_ref())?;
             find(backend, owner.as_ref(), &key, at, basis)

@@ -24,7 +24,7 @@ use feature_core::Scope;
 pub(super) use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};
-use crate::services::request::moment::revision_of;
+use crate::services::request::moment::At;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Asked, Basis, Frame, Question};
 
@@ -87,8 +87,8 @@ impl SettingsService {
         let is_past = at.is_some();
         let read = move |backend: &Backend, basis: &mut Basis| {
             let mut budget = ANSWER_MAX_BYTES;
-            let at = revision_of(backend, at.as_ref())?;
-            View::read(backend, &caller, &resource, inheritance, at, basis)?.settings(&features, &mut budget)
+            let at = At::new(at.as_ref());
+            View::read(backend, &caller, &resource, inheritance, &at, basis)?.settings(&features, &mut budget)
         };
         let (settings, basis) = self.backend.read(call.context, read).await?;
         Ok((settings, Some(basis).filter(|_| !is_past)))
@@ -103,16 +103,20 @@ impl SettingsService {
             Ok((caller, resource))
         });
         let named: Vec<_> = named.collect::<Result<_, Failure>>()?;
-        let named: Arc<[_]> = named.into();
+        let (named, is_past): (Arc<[_]>, _) = (named.into(), at.is_some());
         let read = move |backend: &Backend, basis: &mut Basis| {
             let mut budget = ANSWER_MAX_BYTES;
-            let at = revision_of(backend, at.as_ref())?;
+            let at = At::new(at.as_ref());
             let read = |(caller, resource): &(Caller, Resource)| {
-                View::read(backend, caller, resource, inheritance, at, basis)?.settings(&features, &mut budget)
+                View::read(backend, caller, resource, inheritance, &at, basis)?.settings(&features, &mut budget)
             };
             named.iter().map(read).collect::<Result<Vec<_>, Failure>>()
         };
-        let settings = self.backend.read_at_once(call.context, read).await?;
+        let settings = match is_past {
+            // What was once does not change any more.
+            true => self.backend.read(call.context, read).await?.0,
+            false => self.backend.read_at_once(call.context, read).await?,
+        };
         Ok(Frame::of(&BatchGetSettingsResponse { settings }))
     }
 
@@ -120,8 +124,9 @@ impl SettingsService {
         let ExplainFeatureRequest { name: text, feature, at } = call.request()?;
         let (caller, resource) = Resource::named(call.caller, &name("name", &text)?)?;
         let read = move |backend: &Backend, basis: &mut Basis| {
-            let at = revision_of(backend, at.as_ref())?;
-            View::read(backend, &caller, &resource, true, at, basis)?.explain(&feature, at, backend, &caller)
+            let at = At::new(at.as_ref());
+            let view = View::read(backend, &caller, &resource, true, &at, basis)?;
+            view.explain(&feature, at.revision(backend)?, backend, &caller)
         };
         let (explanation, _) = self.backend.read(call.context, read).await?;
         Ok(Frame::of(&explanation))

@@ -6,6 +6,7 @@
 mod changes;
 mod lifetime;
 mod resume_token;
+mod state;
 mod topic;
 mod topics;
 mod values;
@@ -60,14 +61,13 @@ impl WatchService {
     /// # Errors
     /// Any [`Failure`] that the protos name.
     pub(super) async fn call(&self, call: Call<'_>, permit: Option<&Permit>) -> Result<Messages, Failure> {
-        let messages = match call.name() {
-            "WatchValues" => Box::pin(values::watch(Arc::clone(&self.topics), call)).await?,
-            "WatchChanges" => Box::pin(changes::watch(Arc::clone(&self.backend), call)).await?,
-            _ => return Err(Failure::MethodUnknown(call.method.path.clone())),
-        };
-        // Last, so that a call which is refused keeps its place among the calls.
+        // First, since the beginning of a stream costs more than all the rest.
         permit.map_or(Ok(()), Permit::watch)?;
-        Ok(messages)
+        match call.name() {
+            "WatchValues" => Box::pin(values::watch(Arc::clone(&self.topics), call)).await,
+            "WatchChanges" => Box::pin(changes::watch(Arc::clone(&self.backend), call)).await,
+            _ => Err(Failure::MethodUnknown(call.method.path.clone())),
+        }
     }
 }
 
@@ -83,8 +83,11 @@ fn heartbeat(asked: Option<DurationMessage>) -> Result<Duration, Failure> {
 
 /// A sign of life.
 fn sign_of_life(backend: &Backend) -> Heartbeat {
-    let age = backend.consistency.as_ref().and_then(|consistency| consistency.staleness()).unwrap_or_default();
-    Heartbeat { age: age.try_into().ok() }
+    let age = match &backend.consistency {
+        None => Some(Duration::ZERO),
+        Some(consistency) => consistency.staleness(),
+    };
+    Heartbeat { age: age.and_then(|age| age.try_into().ok()) }
 }
 
 /// The end of a stream whose connection leaves.

@@ -12,8 +12,8 @@ pub(crate) const TAKEN_BACK_MAX: usize = 200_000;
 /// So many events are read at once.
 const READ_AT_ONCE: usize = 500;
 
-/// The record of a scope as it was after a revision. Its values have no revision if they have changed since, and it
-/// remembers no requests.
+/// The record of a scope as it was after a revision. A value that was overwritten since has no revision, and the
+/// record remembers no requests.
 ///
 /// `newest`: the record as it was read before this call. Changes since then do no harm.
 ///
@@ -21,8 +21,11 @@ const READ_AT_ONCE: usize = 500;
 /// [`StoreError::TooLongAgo`] when the scope has changed too often since, and those of [`EventLog::events`].
 pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u64) -> Result<Record, StoreError> {
     let mut record = Record { completed: Vec::new(), ..newest };
+    if record.changed.is_none() {
+        return Ok(Record::default());
+    }
     let (mut taken_back, mut before) = (0, None);
-    for_each_of(log, scope, |event| {
+    for_each_of(log, scope, revision, |event| {
         if event.revision <= revision {
             before = Some(event);
             return Ok(false);
@@ -54,7 +57,7 @@ pub fn changed_since(
     revision: u64,
 ) -> Result<Option<(FeatureKey, u64)>, StoreError> {
     let (mut seen, mut newest) = (0, None);
-    for_each_of(log, scope, |event| {
+    for_each_of(log, scope, revision, |event| {
         seen += 1;
         if seen > TAKEN_BACK_MAX {
             return Err(StoreError::TooLongAgo { max: TAKEN_BACK_MAX });
@@ -67,17 +70,20 @@ pub fn changed_since(
     Ok(newest)
 }
 
-/// Hands over the events of a scope, the newest first, until `take` returns `false`.
+/// Hands over the events of a scope, the newest first, until `take` returns `false`. If there is none after this
+/// revision, the search ends there.
 fn for_each_of(
     log: &dyn EventLog,
     scope: &Scope,
+    revision: u64,
     mut take: impl FnMut(Event) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let mut at = Some(log.newest());
-    while let Some(from) = at {
+    let (mut at, mut is_later) = (Some(log.newest()), false);
+    while let Some(from) = at.filter(|from| *from > revision || is_later) {
         let Found { revisions, next } = log.find(&[Term::scope(scope)], from, Order::NewestFirst)?;
         for part in revisions.chunks(READ_AT_ONCE) {
             for event in events_of(log, part)?.into_iter().rev().filter(|event| event.scope == *scope) {
+                is_later |= event.revision > revision;
                 if !take(event)? {
                     return Ok(());
                 }
@@ -112,7 +118,8 @@ pub fn revision_at(log: &dyn EventLog, time: Timestamp) -> Result<u64, StoreErro
     let (mut low, mut high) = (oldest - 1, newest + 1);
     while low + 1 < high {
         let middle = low + (high - low) / 2;
-        let event = log.events_at(&[middle])?.pop().ok_or(StoreError::DamagedEvent { revision: middle })?;
+        // In a fleet, events may be dropped at any moment.
+        let event = log.events_at(&[middle])?.pop().ok_or(StoreError::Compacted { oldest: middle + 1, newest })?;
         if event.time <= time { low = middle } else { high = middle }
     }
     if low + 1 == oldest && oldest > 1 { Err(StoreError::Compacted { oldest, newest }) } else { Ok(low) }

@@ -87,6 +87,11 @@ impl Versioned {
         self.touched.take()
     }
 
+    /// Whether a revision is a recent one: all events after it are in memory.
+    pub fn is_recent(&self, revision: u64) -> bool {
+        revision >= self.recent().base()
+    }
+
     /// The events after a revision, at most `limit`; `None` when some of them are not in memory any more.
     pub fn recent_events(&self, after: u64, limit: usize) -> Option<Vec<Event>> {
         let newest = self.store.revision();

@@ -137,10 +137,11 @@ fn a_body_and_an_answer_can_be_one_field() {
 }
 
 #[test]
-fn a_stream_is_lines_of_json() {
+fn a_stream_is_lines_of_json_or_events() {
     let get = other()["paths"]["/v1/watch/{filter_id}"]["get"].take();
-    let schema = json!({"$ref": "#/components/schemas/other.Book"});
-    assert_eq!(get["responses"]["200"]["content"], json!({"application/x-ndjson": {"schema": schema}}));
+    let schema = json!({"schema": {"$ref": "#/components/schemas/other.Book"}});
+    let content = json!({"application/x-ndjson": schema, "text/event-stream": schema});
+    assert_eq!(get["responses"]["200"]["content"], content);
 }
 
 #[test]

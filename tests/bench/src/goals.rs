@@ -4,6 +4,7 @@ mod fleet;
 mod own_features;
 mod reads;
 mod scale;
+mod watch;
 mod writes;
 
 use std::path::PathBuf;
@@ -50,6 +51,13 @@ pub async fn measure_fleet(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(fleet::writes::against_etcd(plan).await?);
     rows.extend(fleet::propagation::to_another_server(plan).await?);
     rows.extend(fleet::starts::many_users(plan).await?);
+    Ok(rows)
+}
+
+/// Measures the goals of watches, and prints each row as soon as it is measured.
+pub async fn measure_watch(plan: &Plan) -> Result<Vec<Row>> {
+    let mut rows = watch::one_event_to_all(plan).await?;
+    rows.extend(watch::beside_writers(plan).await?);
     Ok(rows)
 }
 

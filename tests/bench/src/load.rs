@@ -4,6 +4,7 @@ mod client;
 mod closed_loop;
 mod cores;
 mod open_loop;
+mod watchers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use client::Client;
 pub use closed_loop::{Until, closed_loop, closed_loop_on};
 pub use cores::connect;
 pub use open_loop::open_loop;
+pub use watchers::Watchers;
 
 /// A call that is made many times, and its expected answer.
 #[derive(Clone)]

@@ -37,7 +37,8 @@ Examples:
   cargo xtask bench --users 10000000 users      ten million users
   cargo xtask bench --json target/bench.json    the figures for a program, too
   cargo xtask bench fleet                       servers that share a PostgreSQL
-  cargo xtask bench fleet propagation           its rows whose text contains 'propagation'"
+  cargo xtask bench fleet propagation           its rows whose text contains 'propagation'
+  cargo xtask bench watch                       10,000 watches"
 )]
 struct Arguments {
     #[command(flatten)]
@@ -73,6 +74,8 @@ enum Command {
     /// PostgreSQL is of Debian's packages. It refuses to run as root and is started as its own user, which only root
     /// can do.
     Fleet(Measurement),
+    /// Compare 10,000 watches with as many watches of etcd, and writers beside them with writers alone.
+    Watch(Measurement),
     /// Record with `perf` where a server spends its time; `cargo xtask profile` makes a graph of it.
     #[command(hide = true)]
     Record {
@@ -100,12 +103,13 @@ async fn main() -> ExitCode {
 
 /// Measures the goals. A missed goal is printed and is not an error; a wrong answer is an error.
 async fn run(arguments: Arguments) -> Result<()> {
-    let (measurement, is_fleet) = match arguments.command {
+    let (measurement, command) = match arguments.command {
         Some(Command::Record { load, seconds, output }) => {
             return record::record(load, Duration::from_secs(seconds), &output).await;
         }
-        Some(Command::Fleet(measurement)) => (measurement, true),
-        None => (arguments.measurement, false),
+        Some(Command::Fleet(measurement)) => (measurement, "fleet"),
+        Some(Command::Watch(measurement)) => (measurement, "watch"),
+        None => (arguments.measurement, ""),
     };
     let plan = goals::Plan {
         rounds: measurement.rounds.into(),
@@ -114,7 +118,11 @@ async fn run(arguments: Arguments) -> Result<()> {
         filter: measurement.filter.unwrap_or_default(),
     };
     println!("{}", table::header());
-    let rows = if is_fleet { goals::measure_fleet(&plan).await? } else { goals::measure(&plan).await? };
+    let rows = match command {
+        "fleet" => goals::measure_fleet(&plan).await?,
+        "watch" => goals::measure_watch(&plan).await?,
+        _ => goals::measure(&plan).await?,
+    };
     ensure!(!rows.is_empty(), "there is no such row");
     if let Some(path) = measurement.json {
         std::fs::write(&path, serde_json::to_vec_pretty(&rows)?)

@@ -52,9 +52,9 @@ async function admitted({ call, firstOfWatch, deltaOfWatch, traffic }) {
   assert.equal(traffic.last(), streams, "how a stream is asked for");
   const names = ["instances/current/settings"];
   const { snapshot, delta } = await deltaOfWatch(names, "setInstanceFeatures", { userSchema: true });
-  has("all values", snapshot.scopes[0].values, { login_default_org: { value: true, source: "VALUE_SOURCE_INSTANCE" } });
-  const differing = { user_schema: { value: true, source: "VALUE_SOURCE_INSTANCE" } };
-  has("what differs", delta.scopes[0], { settings: "instances/demo/settings", values: differing });
+  const value = (revision) => ({ value: true, source: "VALUE_SOURCE_INSTANCE", revision });
+  has("all values", snapshot.scopes[0].values, { login_default_org: value("1") });
+  has("what differs", delta.scopes[0], { settings: "instances/demo/settings", values: { user_schema: value("2") } });
 }
 
 async function refused({ call, traffic }) {

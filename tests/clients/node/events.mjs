@@ -11,13 +11,15 @@ try {
   const { call } = await browser.open(OWN_HOST, "events");
   const query = "names=instances/current/settings&features=actions&heartbeat=1s";
   const { first, second, ids } = await answered(call("twoOfWatch", `/v1/settings:watch?${query}`));
-  has("the first event", first, { synced: true, snapshot: { scopes: [{ settings: "instances/demo/settings" }] } });
-  has("the event after the cut", second, { synced: true, revision: first.revision });
+  has("the first event", first, { synced: true });
+  has("its values", first.snapshot.scopes[0].values, { actions: { value: false, source: "VALUE_SOURCE_DEFAULT" } });
+  has("the event after the cut", second, { synced: true, resumeToken: first.resumeToken });
   assert.ok(second.heartbeat, "nothing has changed, so nothing is sent again");
   assert.deepEqual(ids, ["", first.resumeToken], "the id of the last event is sent");
   const set = { path: "/v1/instances/current/settings", body: { set: { actions: true } } };
   const { delta, changes } = await answered(call("watchAndSet", { query, set }));
-  has("what differs", delta.delta, { scopes: [{ values: { actions: { value: true, source: "VALUE_SOURCE_INSTANCE" } } }] });
+  const differing = { value: true, source: "VALUE_SOURCE_INSTANCE", revision: "1" };
+  has("what differs", delta.delta.scopes[0].values, { actions: differing });
   has("the change", changes.changes.changes[0], { kind: "CHANGE_KIND_SET", resource: "instances/demo/settings" });
 } finally {
   await browser.close();

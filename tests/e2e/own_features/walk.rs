@@ -11,7 +11,8 @@ use crate::support::programs::{installed, limited, node_modules, python_environm
 const DOCUMENT: &str = "docs/own-features.md";
 
 /// The protos that a client of own features generates its stubs from.
-const PROTOS: [&str; 6] = [
+const PROTOS: [&str; 7] = [
+    "feature/v1/change.proto",
     "feature/v1/definition_service.proto",
     "feature/v1/feature_definition.proto",
     "feature/v1/options.proto",

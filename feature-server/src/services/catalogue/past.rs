@@ -9,6 +9,9 @@ use feature_store::{EventLog, FeatureStore, Found, Order, StoreError, Term, reco
 use super::{Catalogue, Catalogues, InForce, scope};
 use crate::services::response_cache::Basis;
 
+/// The most changes of definitions that a read of the past takes back.
+const EXAMINED_MAX: usize = 20_000;
+
 impl Catalogues {
     /// The features that were in force at a revision. This may wait for a disk.
     ///
@@ -58,11 +61,21 @@ impl Catalogues {
         newest: Arc<Catalogue>,
         revision: u64,
     ) -> Result<Arc<Catalogue>, StoreError> {
-        let (mut changed, mut at) = (BTreeSet::new(), Some(log.newest()));
+        let (mut changed, mut examined, mut at) = (BTreeSet::new(), 0, Some(log.newest()));
         while let Some(from) = at.filter(|from| *from > revision) {
             let Found { revisions, next } = log.find(&[Term::definitions(owner)], from, Order::NewestFirst)?;
-            for later in revisions.into_iter().filter(|later| *later > revision) {
-                let scopes = log.events_at(&[later])?.into_iter().map(|event| event.scope);
+            let mut later: Vec<_> = revisions.into_iter().filter(|later| *later > revision).collect();
+            later.reverse();
+            examined += later.len();
+            if examined > EXAMINED_MAX {
+                return Err(StoreError::TooLongAgo { max: EXAMINED_MAX });
+            }
+            let mut left = &later[..];
+            while !left.is_empty() {
+                let events = log.events_at(left)?;
+                let Some(last) = events.last().map(|event| event.revision) else { break };
+                left = &left[left.partition_point(|revision| *revision <= last)..];
+                let scopes = events.into_iter().map(|event| event.scope);
                 changed.extend(scopes.filter_map(|scope| match scope {
                     Scope::Definition(of, key) if of.as_ref() == owner => Some(key),
                     _ => None,

@@ -65,7 +65,9 @@ impl DefinitionService {
         let parent = resource_name::parent(&request.parent);
         let parent = parent.map_err(|error| Failure::field("parent", error.to_string()))?;
         let owner = owner(call.caller, parent.as_ref())?;
-        request.at.map_or(Ok(()), |_| call.caller.reads_history_of(owner.as_ref()))?;
+        if request.at.is_some() {
+            call.caller.reads_history_of(owner.as_ref())?;
+        }
         let filter = Filter::parse(&request.filter, &FIELDS);
         let filter = filter.map_err(|error| Failure::field("filter", error.to_string()))?;
         let read = self.backend.read(call.context, move |backend, basis| {

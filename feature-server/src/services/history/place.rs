@@ -77,6 +77,11 @@ impl Place {
         }
     }
 
+    /// Whether it is a user, who can come out of reach.
+    pub(crate) fn is_user(&self) -> bool {
+        matches!(self.within, Within::Settings(Resource::User(_)))
+    }
+
     /// What all of these changes concern.
     pub(crate) fn terms(&self) -> &[Term] {
         &self.terms

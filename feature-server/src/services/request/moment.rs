@@ -1,5 +1,7 @@
 //! Moments in the history: the revision that a request names, and records as they were then.
 
+use std::cell::OnceCell;
+
 use feature_api::feature::v1::Moment;
 use feature_api::feature::v1::moment::Moment as Named;
 use feature_api::resource_name::{self, of_scope};
@@ -11,6 +13,47 @@ use crate::services::backend::Backend;
 use crate::services::response_cache::Basis;
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
+
+/// The moment of a request, which is looked up once, after the right on it was checked.
+pub(in crate::services) struct At<'m> {
+    moment: Option<&'m Moment>,
+    revision: OnceCell<Option<u64>>,
+}
+
+impl<'m> At<'m> {
+    /// The moment that a request names; `None` for now.
+    pub(in crate::services) fn new(moment: Option<&'m Moment>) -> Self {
+        Self { moment, revision: OnceCell::new() }
+    }
+
+    /// Whether it is not now.
+    pub(in crate::services) fn is_past(&self) -> bool {
+        self.moment.is_some()
+    }
+
+    /// Its revision.
+    ///
+    /// # Errors
+    /// Those of [`revision_of`].
+    pub(in crate::services) fn revision(&self, backend: &Backend) -> Result<Option<u64>, Failure> {
+        if let Some(revision) = self.revision.get() {
+            return Ok(*revision);
+        }
+        let revision = revision_of(backend, self.moment)?;
+        Ok(*self.revision.get_or_init(|| revision))
+    }
+
+    /// Checks that the history of that time was there until now: in a fleet, it may be dropped at any moment.
+    ///
+    /// # Errors
+    /// [`OwnFeatureFailure::Compacted`].
+    pub(in crate::services) fn check_kept(&self, backend: &Backend) -> Result<(), Failure> {
+        match self.revision.get() {
+            Some(Some(revision)) => check_revision(backend, *revision),
+            _ => Ok(()),
+        }
+    }
+}
 
 /// The revision of a moment; `None` for now. A time is looked up once, so that all that is read is of one revision.
 ///

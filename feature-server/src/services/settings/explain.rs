@@ -15,7 +15,7 @@ use crate::services::backend::Backend;
 use crate::services::history;
 
 /// A search for the last change of a feature asks the index so often, and reads so many events of each answer.
-const SEARCHES_MAX: usize = 16;
+const SEARCHES_MAX: usize = 4;
 const CANDIDATES_MAX: usize = 3;
 
 impl View {
@@ -58,7 +58,10 @@ impl View {
         caller: &Caller,
     ) -> Result<Explanation, Failure> {
         let feature = self.feature(key)?;
-        let last_changes = self.last_changes(&feature.key, at, &*backend.log)?;
+        // Reads go on without the database of a fleet.
+        let has_history = backend.consistency.as_ref().is_none_or(|consistency| consistency.takes_writes());
+        let last_changes =
+            if has_history { self.last_changes(&feature.key, at, &*backend.log)? } else { BTreeMap::new() };
         let mut levels = Vec::with_capacity(self.levels.len());
         let evaluated = self.evaluate(feature, true, |level, outcome| {
             let of_level = self.levels.iter().find(|(scope, _)| scope.level() == level);
@@ -118,7 +121,7 @@ fn last_change(event: &Event, key: &FeatureKey, shows_all: bool, backend: &Backe
     let mut change = history::change(event, backend);
     change.changes.retain(|change| change.field == key.as_str());
     if !shows_all {
-        (change.actor, change.request_id, change.comment) = Default::default();
+        (change.actor, change.request_id, change.comment, change.organization) = Default::default();
     }
     change
 }

@@ -48,6 +48,8 @@ const OVERRIDE_FIELDS: [(&str, FieldType<'static>); 4] = [
 struct Listing {
     instance: Option<InstanceId>,
     at: Option<Moment>,
+    /// Whether the caller may read what was long ago: a page token can be forged.
+    may_read_past: bool,
     feature: Option<FeatureKey>,
     levels: Vec<Level>,
     of_request: u64,
@@ -155,15 +157,20 @@ impl Listing {
         // Without this, an empty answer would tell a caller without rights that the feature exists.
         let needed = if levels.is_empty() { &all } else { &levels };
         needed.iter().try_for_each(|level| caller.reads_all(*level, instance.as_ref()))?;
-        at.map_or(Ok(()), |_| caller.reads_history_of(instance.as_ref()))?;
+        let reads_history = caller.reads_history_of(instance.as_ref());
+        let may_read_past = reads_history.is_ok();
+        if at.is_some() {
+            reads_history?;
+        }
         let (token, page_size) = (PageToken::read(page.0, of_request)?, page_size(page.1)?);
-        Ok(Self { instance, at, feature: None, levels, of_request, token, page_size })
+        Ok(Self { instance, at, may_read_past, feature: None, levels, of_request, token, page_size })
     }
 
     /// The revision that all pages show.
     fn revision(&self, backend: &Backend) -> Result<u64, Failure> {
         match &self.token {
-            Some(token) => Ok(token.state),
+            Some(token) if self.may_read_past || backend.store.is_recent(token.state) => Ok(token.state),
+            Some(_) => Err(OwnFeatureFailure::ListingChanged.into()),
             None => Ok(revision_of(backend, self.at.as_ref())?.unwrap_or_else(|| backend.store.revision())),
         }
     }

@@ -11,6 +11,7 @@ use super::{ANSWER_MAX_BYTES, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 use crate::services::catalogue::{Catalogues, Feature, InForce, memory_bytes};
+use crate::services::request::moment::At;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::Basis;
 
@@ -38,32 +39,34 @@ impl View {
         caller: &Caller,
         resource: &Resource,
         inheritance: bool,
-        at: Option<u64>,
+        at: &At<'_>,
         basis: &mut Basis,
     ) -> Result<Self, Failure> {
         let scope = resource.scope();
         // The right on a user is that of today.
         let own = backend.record(scope, basis)?;
         let organization = resource.reads_through(own.organization.as_ref())?;
-        let own = if at.is_some() { backend.record_at(scope, at, basis)? } else { own };
-        let mut levels = Vec::with_capacity(4);
-        if inheritance {
-            for parent in scope.parents(organization.as_ref()) {
-                let record = backend.record_at(&parent, at, basis)?;
-                levels.push((parent, record));
-            }
-        }
-        levels.push((scope.clone(), own));
         let own_organization = match scope {
             Scope::Organization(_, organization) => Some(organization),
             _ => organization.as_ref(),
         };
-        let organization = own_organization.cloned();
-        if at.is_some() {
-            caller.demand_history(scope, organization.as_ref())?;
+        if at.is_past() {
+            caller.demand_history(scope, own_organization)?;
         }
+        let revision = at.revision(backend)?;
+        let own = if at.is_past() { backend.record_at(scope, revision, basis)? } else { own };
+        let mut levels = Vec::with_capacity(4);
+        if inheritance {
+            for parent in scope.parents(organization.as_ref()) {
+                let record = backend.record_at(&parent, revision, basis)?;
+                levels.push((parent, record));
+            }
+        }
+        levels.push((scope.clone(), own));
+        let organization = own_organization.cloned();
         let by_role = caller.reads_by_role(scope, organization.as_ref());
-        let features = backend.catalogues.in_force_at(&*backend.log, scope.instance(), at, basis)?;
+        let features = backend.catalogues.in_force_at(&*backend.log, scope.instance(), revision, basis)?;
+        at.check_kept(backend)?;
         Ok(Self { levels, features, organization, inheritance, by_role, catalogues: Arc::clone(&backend.catalogues) })
     }
 

@@ -9,7 +9,7 @@ use feature_api::feature::v1::watch_changes_response::Event as Told;
 use feature_api::feature::v1::{Change, Changes, WatchChangesRequest, WatchChangesResponse};
 use feature_core::Event;
 use feature_store::{Found, Order, ReadError, StoreError};
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -141,6 +141,10 @@ impl Watch {
         loop {
             self.newest.mark_unchanged();
             while self.revision < *self.newest.borrow() {
+                // A stream that always has something to send ends, too.
+                if let Some(end) = self.lifetime.over().now_or_never() {
+                    return self.end_with(end);
+                }
                 let Look { changes, revision, digest, .. } = self.look().await?;
                 (self.revision, self.digest) = (revision, digest);
                 if !changes.is_empty() {
@@ -151,15 +155,7 @@ impl Watch {
                 }
             }
             tokio::select! {
-                end = self.lifetime.over() => {
-                    return match end {
-                        End::Leaving => {
-                            self.end = Some(Failure::ShuttingDown);
-                            Ok(self.message(Told::Closing(closing())))
-                        }
-                        End::Credential(error) => Err(error.into()),
-                    };
-                }
+                end = self.lifetime.over() => return self.end_with(end),
                 () = sleep_until(self.next_heartbeat) => {
                     return Ok(self.message(Told::Heartbeat(sign_of_life(&self.backend))));
                 }
@@ -169,9 +165,22 @@ impl Watch {
         }
     }
 
+    fn end_with(&mut self, end: End) -> Result<Frame, Failure> {
+        match end {
+            End::Credential(error) => Err(error.into()),
+            End::Leaving => {
+                self.end = Some(Failure::ShuttingDown);
+                Ok(self.message(Told::Closing(closing())))
+            }
+        }
+    }
+
     /// Looks at the next events.
     async fn look(&self) -> Result<Look, Failure> {
-        if let Some(events) = self.backend.store.recent_events(self.revision, EXAMINED_MAX) {
+        // A user may be out of reach by now, which only a read tells.
+        if !self.place.is_user()
+            && let Some(events) = self.backend.store.recent_events(self.revision, EXAMINED_MAX)
+        {
             return Ok(Look::at(&self.place, &self.backend, self.revision, &events));
         }
         loop {
@@ -201,7 +210,7 @@ impl Look {
         let mut look = Self { changes: Vec::new(), revision: after, digest: 0, is_full: false };
         let mut bytes = 0;
         for event in events {
-            (look.revision, look.digest) = (event.revision, digest_of_event(event));
+            look.revision = event.revision;
             if place.includes(event) {
                 let change = change(event, backend);
                 bytes += change.encoded_len();
@@ -212,16 +221,15 @@ impl Look {
                 }
             }
         }
+        let last = events.iter().take_while(|event| event.revision <= look.revision).last();
+        look.digest = last.map_or(0, digest_of_event);
         look
     }
 
     /// Looks for events in the history.
     fn into_history(place: &Place, backend: &Backend, after: u64) -> Result<Self, Failure> {
         let log = &*backend.log;
-        let oldest = log.oldest()?;
-        if after + 1 < oldest {
-            return Err(OwnFeatureFailure::Compacted { oldest, newest: log.newest() }.into());
-        }
+        place.check(backend)?;
         // Read before the search, which may see more.
         let newest = log.newest();
         let Found { mut revisions, next } = log.find(place.terms(), after + 1, Order::OldestFirst)?;
@@ -233,6 +241,11 @@ impl Look {
         revisions.truncate(CHANGES_MAX);
         let events = if revisions.is_empty() { Vec::new() } else { log.events_at(&revisions)? };
         let is_cut = events.len() < revisions.len();
+        // Afterwards, since events may be dropped at any time.
+        let oldest = log.oldest()?;
+        if after + 1 < oldest {
+            return Err(OwnFeatureFailure::Compacted { oldest, newest: log.newest() }.into());
+        }
         let mut look = Self::at(place, backend, after, &events);
         if !look.is_full && !is_cut && end > look.revision {
             (look.revision, look.digest) = (end, digest_at(backend, end)?);

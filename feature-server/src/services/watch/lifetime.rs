@@ -7,6 +7,7 @@ use feature_auth::{AuthError, Authenticator, Principal};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::call_context::Client;
 use crate::services::backend::{Backend, Call};
 
 /// Clocks are set: a wait for the expiry of a token looks again after so long.
@@ -25,6 +26,8 @@ pub(super) enum End {
 pub(super) struct Lifetime {
     leaving: watch::Receiver<bool>,
     credential: Option<Credential>,
+    /// When the certificate of a caller without a token expires.
+    certificate_expires_at_s: Option<u64>,
 }
 
 struct Credential {
@@ -41,10 +44,14 @@ impl Lifetime {
             authenticator: authenticator.clone(),
             principal: call.caller.shared_principal(),
         });
-        Self { leaving: call.context.client().leaving.clone(), credential }
+        let Client { leaving, certificate, .. } = call.context.client();
+        let has_token = call.caller.principal().token.is_some();
+        let certificate = certificate.as_ref().filter(|_| !has_token);
+        let certificate_expires_at_s = certificate.map(|certificate| certificate.expires_at);
+        Self { leaving: leaving.clone(), credential, certificate_expires_at_s }
     }
 
-    /// Waits for the end. May be called again after it was dropped.
+    /// Waits for the end. It is cancel-safe.
     pub(super) async fn over(&mut self) -> End {
         let leaving = &mut self.leaving;
         let left = async move {
@@ -56,6 +63,7 @@ impl Lifetime {
         tokio::select! {
             () = left => End::Leaving,
             error = expired(self.credential.as_mut()) => End::Credential(error),
+            () = certificate_expired(self.certificate_expires_at_s) => End::Credential(AuthError::CertificateExpired),
         }
     }
 }
@@ -76,6 +84,13 @@ async fn expired(credential: Option<&mut Credential>) -> AuthError {
         if let Ok(Err(_)) = timeout(left.min(LOOK), revocations.changed()).await {
             sleep(LOOK).await;
         }
+    }
+}
+
+async fn certificate_expired(expires_at_s: Option<u64>) {
+    let Some(expires_at_s) = expires_at_s else { return std::future::pending().await };
+    while unix_s() < expires_at_s {
+        sleep(Duration::from_secs(expires_at_s - unix_s()).min(LOOK)).await;
     }
 }
 

@@ -1,13 +1,12 @@
 //! A topic: the values that all streams with the same request of the same caller show. They are resolved once, and each
 //! message is encoded once.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use feature_api::feature::v1::ScopeValues;
 use feature_api::feature::v1::watch_values_response::Event;
-use feature_api::feature::v1::{ResolvedValue, ScopeValues, Values, WatchValuesResponse};
 use feature_api::resource_name;
 use feature_auth::access::{Caller, NamedCaller};
 use feature_store::{FeatureStore, Stripe};
@@ -15,15 +14,20 @@ use prost::Message;
 use tokio::sync::watch;
 
 use super::resume_token::{ResumeToken, digest_of};
-use super::{MESSAGE_BYTES, now, sign_of_life};
+use super::sign_of_life;
+use super::state::{State, frame};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
+use crate::services::request::moment::At;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Basis, Frame};
 use crate::services::settings::View;
 
 /// The most bytes of all values of a topic.
 const TOPIC_MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most bytes of the values of all topics.
+const TOPICS_MAX_BYTES: usize = 512 * 1024 * 1024;
 
 /// How often values are resolved while they are written at the same time, before they are shown all the same.
 const ATTEMPTS: usize = 3;
@@ -44,9 +48,13 @@ pub(super) struct Topic {
     request: u64,
     state: watch::Sender<Option<Result<Arc<State>, Failure>>>,
     /// Held while values are resolved, so that one state follows the other.
-    basis: Mutex<Known>,
+    resolving: Mutex<()>,
+    /// Held for moments only.
+    known: Mutex<Known>,
     /// Whether the topic waits to be resolved.
     is_queued: AtomicBool,
+    /// The bytes of the values of all topics.
+    all_bytes: Arc<AtomicUsize>,
 }
 
 /// What the newest state is based on.
@@ -55,26 +63,50 @@ struct Known {
     basis: Basis,
     /// Nothing has changed up to this revision.
     revision: u64,
+    /// The number of the newest state; the first one has 1.
+    number: u64,
+    /// The bytes of its values.
+    bytes: usize,
 }
 
-/// The values of a topic at a moment.
-pub(super) struct State {
-    /// Each state has one more than the one before.
-    number: u64,
-    revision: u64,
-    pub(super) digest: u64,
-    token: String,
-    scopes: Vec<ScopeValues>,
-    /// What differs from the state before.
-    delta: Arc<[Frame]>,
-    snapshot: OnceLock<Arc<[Frame]>>,
+/// What a topic that was resolved needs.
+pub(super) enum Resolved {
+    /// To be resolved again when one of these is touched.
+    Depends(Vec<Stripe>),
+    /// The same, and once more soon: a write was under way.
+    Again(Vec<Stripe>),
+    /// Nothing: its streams end.
+    Failed,
 }
 
 impl Topic {
-    pub(super) fn new(key: &Key, scopes: Vec<(Caller, Resource)>, features: Vec<String>) -> Self {
-        let request = digest_of(&[&key.request]);
-        let (state, basis, is_queued) = (watch::Sender::new(None), Mutex::default(), AtomicBool::new(false));
-        Self { scopes, features, request, state, basis, is_queued }
+    /// `all_bytes`: counts the bytes of the values of all topics.
+    pub(super) fn new(
+        key: &Key,
+        scopes: Vec<(Caller, Resource)>,
+        features: Vec<String>,
+        all_bytes: Arc<AtomicUsize>,
+    ) -> Self {
+        Self {
+            scopes,
+            features,
+            request: digest_of(&[&key.request]),
+            state: watch::Sender::new(None),
+            resolving: Mutex::default(),
+            known: Mutex::default(),
+            is_queued: AtomicBool::new(false),
+            all_bytes,
+        }
+    }
+
+    /// Whether its streams have ended.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(&*self.state.borrow(), Some(Err(_)))
+    }
+
+    /// Ends its streams.
+    pub(super) fn fail(&self, failure: Failure) {
+        self.state.send_replace(Some(Err(failure)));
     }
 
     /// The newest state, whenever there is one.
@@ -87,58 +119,61 @@ impl Topic {
         !self.is_queued.swap(true, Ordering::AcqRel)
     }
 
-    /// Resolves the values, and shows them if they differ. Returns the stripes that they depend on. This may wait for a
-    /// disk.
-    pub(super) fn resolve(&self, backend: &Backend) -> Vec<Stripe> {
+    /// Resolves the values, and shows them if they differ. This may wait for a disk.
+    pub(super) fn resolve(&self, backend: &Backend) -> Resolved {
         // What changes from now on queues it again.
         self.is_queued.store(false, Ordering::Release);
-        let mut known = self.known();
-        let mut resolved = self.read(backend);
+        // The lock guards no data.
+        let _resolving = self.resolving.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_current = |basis: &Basis| basis.is_current(&backend.store);
+        let mut read = self.read(backend);
         for _ in 1..ATTEMPTS {
-            if resolved.as_ref().is_ok_and(|(_, known)| known.basis.is_current(&backend.store)) {
+            if read.as_ref().is_ok_and(|read| is_current(&read.basis)) {
                 break;
             }
-            resolved = self.read(backend);
+            read = self.read(backend);
         }
-        match resolved {
-            Ok((scopes, newer)) => {
-                let stripes = newer.basis.stripes();
-                self.show(scopes, newer.revision, backend);
-                *known = newer;
-                stripes
-            }
-            Err(failure) => {
-                self.state.send_replace(Some(Err(failure)));
-                Vec::new()
-            }
-        }
+        let shown = read.and_then(|read| {
+            let stripes = read.basis.stripes();
+            let again = !is_current(&read.basis);
+            self.show(read, backend)?;
+            Ok(if again { Resolved::Again(stripes) } else { Resolved::Depends(stripes) })
+        });
+        shown.unwrap_or_else(|failure| {
+            self.fail(failure);
+            Resolved::Failed
+        })
     }
 
     /// Whether the newest state is still that of the store. If so, nothing has changed up to the returned revision.
     pub(super) fn unchanged_up_to(&self, backend: &Backend) -> Option<u64> {
-        let mut known = self.known();
+        self.unchanged(&self.known(), backend)
+    }
+
+    fn unchanged(&self, known: &Known, backend: &Backend) -> Option<u64> {
         // Before the look: what is visible by now has moved the versions.
         let revision = backend.store.revision();
-        if !known.basis.is_current(&backend.store) {
-            return None;
-        }
-        known.revision = known.revision.max(revision);
-        Some(known.revision)
+        known.basis.is_current(&backend.store).then_some(known.revision.max(revision))
     }
 
     /// A heartbeat of a stream that shows this state.
     pub(super) fn heartbeat(&self, state: &State, synced: bool, backend: &Backend) -> Frame {
-        let revision = self.unchanged_up_to(backend).unwrap_or(state.revision);
+        let known = self.known();
+        // A newer state is not what the client has.
+        let is_newest = known.number == state.number;
+        let unchanged = if is_newest { self.unchanged(&known, backend) } else { None };
+        drop(known);
+        let revision = unchanged.unwrap_or(state.revision);
         let token = ResumeToken::new(&*backend.log, revision, state.digest, self.request).to_text();
         frame(revision, token, Event::Heartbeat(sign_of_life(backend)), false, synced)
     }
 
-    fn read(&self, backend: &Backend) -> Result<(Vec<ScopeValues>, Known), Failure> {
+    fn read(&self, backend: &Backend) -> Result<Read, Failure> {
         let (mut basis, mut bytes) = (Basis::default(), 0);
         let before = backend.store.revision();
         let mut scopes = Vec::with_capacity(self.scopes.len());
         for (caller, resource) in &self.scopes {
-            let view = View::read(backend, caller, resource, true, None, &mut basis)?;
+            let view = View::read(backend, caller, resource, true, &At::new(None), &mut basis)?;
             let scope = ScopeValues {
                 settings: resource_name::of_scope(resource.scope()),
                 values: view.values(&self.features),
@@ -152,98 +187,56 @@ impl Topic {
         }
         let after = backend.store.revision();
         let revision = if basis.is_current(&backend.store) { after } else { before };
-        Ok((scopes, Known { basis, revision }))
+        Ok(Read { scopes, basis, revision, bytes })
     }
 
-    fn show(&self, scopes: Vec<ScopeValues>, revision: u64, backend: &Backend) {
+    /// Shows values, if they differ from those that are shown.
+    ///
+    /// # Errors
+    /// [`Failure::TooManyWatches`] when the values of all topics take too much memory.
+    fn show(&self, read: Read, backend: &Backend) -> Result<(), Failure> {
+        let Read { scopes, basis, revision, bytes } = read;
         let shown = match &*self.state.borrow() {
             Some(Ok(state)) => Some(Arc::clone(state)),
             _ => None,
         };
+        let mut known = self.known();
+        (known.basis, known.revision) = (basis, revision);
         if shown.as_ref().is_some_and(|shown| shown.scopes == scopes) {
-            return;
+            return Ok(());
         }
-        let encoded: Vec<_> = scopes.iter().map(Message::encode_to_vec).collect();
-        let digest = digest_of(&encoded.iter().map(Vec::as_slice).collect::<Vec<_>>());
+        let before = std::mem::replace(&mut known.bytes, bytes);
+        let all = self.all_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.all_bytes.fetch_sub(before, Ordering::Relaxed);
+        if all > TOPICS_MAX_BYTES {
+            return Err(Failure::TooManyWatches);
+        }
+        known.number += 1;
+        let number = known.number;
+        drop(known);
+        let digest = State::digest_of(&scopes);
         let token = ResumeToken::new(&*backend.log, revision, digest, self.request).to_text();
-        let number = shown.as_ref().map_or(0, |shown| shown.number + 1);
-        let delta = Arc::from([]);
-        let mut state = State { number, revision, digest, token, scopes, delta, snapshot: OnceLock::new() };
-        if let Some(shown) = shown {
-            state.delta = state.since(&shown);
-        }
+        let state = State::new(number, revision, digest, token, scopes, shown.as_deref());
         self.state.send_replace(Some(Ok(Arc::new(state))));
+        Ok(())
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        // The value is always replaced as a whole.
-        self.basis.lock().unwrap_or_else(PoisonError::into_inner)
+        // No code panics between two changes that belong together.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    /// The messages that lead to this state.
-    ///
-    /// `shown`: the state that the client has.
-    pub(super) fn messages(&self, shown: Option<&State>) -> Arc<[Frame]> {
-        match shown {
-            None => Arc::clone(self.snapshot.get_or_init(|| self.pieces(self.scopes.clone(), Event::Snapshot))),
-            Some(shown) if shown.number + 1 == self.number => Arc::clone(&self.delta),
-            // The client was too slow for the states between.
-            Some(shown) => self.since(shown),
-        }
-    }
-
-    /// Whether it is the same state as another one of the topic.
-    pub(super) fn is(&self, other: &State) -> bool {
-        self.number == other.number
-    }
-
-    /// What differs from another state.
-    fn since(&self, other: &State) -> Arc<[Frame]> {
-        let pairs = self.scopes.iter().zip(&other.scopes);
-        let differences = pairs.filter(|(new, old)| new.values != old.values).map(|(new, old)| ScopeValues {
-            settings: new.settings.clone(),
-            values: differing(&new.values, &old.values),
-            removed: old.values.keys().filter(|key| !new.values.contains_key(*key)).cloned().collect(),
-        });
-        self.pieces(differences.collect(), Event::Delta)
-    }
-
-    /// One message, or several when it is large.
-    fn pieces(&self, scopes: Vec<ScopeValues>, event: fn(Values) -> Event) -> Arc<[Frame]> {
-        let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for scope in scopes {
-            bytes += scope.encoded_len();
-            piece.push(scope);
-            if bytes >= MESSAGE_BYTES {
-                pieces.push(std::mem::take(&mut piece));
-                bytes = 0;
-            }
-        }
-        if !piece.is_empty() || pieces.is_empty() {
-            pieces.push(piece);
-        }
-        let last = pieces.len() - 1;
-        let frames = pieces.into_iter().enumerate().map(|(index, scopes)| {
-            // A client that has a part of a state cannot continue from it.
-            let token = if index == last { self.token.clone() } else { String::new() };
-            frame(self.revision, token, event(Values { scopes }), index < last, index == last)
-        });
-        frames.collect()
+impl Drop for Topic {
+    fn drop(&mut self) {
+        self.all_bytes.fetch_sub(self.known().bytes, Ordering::Relaxed);
     }
 }
 
-/// The values that another map does not have.
-fn differing(
-    new: &BTreeMap<String, ResolvedValue>,
-    old: &BTreeMap<String, ResolvedValue>,
-) -> BTreeMap<String, ResolvedValue> {
-    let differs = |(key, value): &(&String, &ResolvedValue)| old.get(*key) != Some(value);
-    new.iter().filter(differs).map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-/// A message of a stream.
-pub(super) fn frame(revision: u64, resume_token: String, event: Event, partial: bool, synced: bool) -> Frame {
-    Frame::of(&WatchValuesResponse { revision, resume_token, time: now(), event: Some(event), partial, synced })
+/// Values that were read, and what they are based on.
+struct Read {
+    scopes: Vec<ScopeValues>,
+    basis: Basis,
+    revision: u64,
+    bytes: usize,
 }

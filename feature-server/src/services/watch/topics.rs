@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +14,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::topic::{Key, Topic};
+use super::topic::{Key, Resolved, Topic};
+use crate::error::Failure;
 use crate::services::backend::Backend;
 use crate::services::request::resource::Resource;
 
@@ -32,6 +35,8 @@ const SWEEP_AFTER: usize = 1_024;
 pub struct Topics {
     backend: Arc<Backend>,
     known: Mutex<Known>,
+    /// The bytes of the values of all topics.
+    bytes: Arc<AtomicUsize>,
     queue: mpsc::UnboundedSender<Arc<Topic>>,
     queued: Mutex<Option<mpsc::UnboundedReceiver<Arc<Topic>>>>,
 }
@@ -39,8 +44,8 @@ pub struct Topics {
 #[derive(Default)]
 struct Known {
     open: HashMap<Key, Weak<Topic>>,
-    /// The topics that depend on scopes.
-    interested: HashMap<Stripe, Vec<Weak<Topic>>>,
+    /// The topics that depend on scopes, by their addresses.
+    interested: HashMap<Stripe, HashMap<usize, Weak<Topic>>>,
     /// The number of topics that makes a sweep worth it.
     sweep_at: usize,
 }
@@ -48,7 +53,13 @@ struct Known {
 impl Topics {
     pub(super) fn new(backend: Arc<Backend>) -> Arc<Self> {
         let (queue, queued) = mpsc::unbounded_channel();
-        Arc::new(Self { backend, known: Mutex::default(), queue, queued: Mutex::new(Some(queued)) })
+        Arc::new(Self {
+            backend,
+            known: Mutex::default(),
+            bytes: Arc::default(),
+            queue,
+            queued: Mutex::new(Some(queued)),
+        })
     }
 
     pub(super) fn backend(&self) -> &Arc<Backend> {
@@ -58,11 +69,12 @@ impl Topics {
     /// The topic of a request. It is resolved soon if it is a new one.
     pub(super) fn open(&self, key: Key, scopes: Vec<(Caller, Resource)>, features: Vec<String>) -> Arc<Topic> {
         let mut known = self.known();
-        if let Some(topic) = known.open.get(&key).and_then(Weak::upgrade) {
+        let open = known.open.get(&key).and_then(Weak::upgrade);
+        if let Some(topic) = open.filter(|topic| !topic.has_failed()) {
             return topic;
         }
         known.sweep();
-        let topic = Arc::new(Topic::new(&key, scopes, features));
+        let topic = Arc::new(Topic::new(&key, scopes, features, Arc::clone(&self.bytes)));
         known.open.insert(key, Arc::downgrade(&topic));
         drop(known);
         self.resolve_soon(&topic);
@@ -107,40 +119,53 @@ impl Topics {
     }
 
     /// Resolves topics on a reader thread.
-    async fn resolve(&self, topics: Vec<Arc<Topic>>) {
+    async fn resolve(self: &Arc<Self>, topics: Vec<Arc<Topic>>) {
         loop {
             let (backend, of_reader) = (Arc::clone(&self.backend), topics.clone());
-            let read = self.backend.readers.read(move |_| {
-                let resolve = |topic: Arc<Topic>| (topic.resolve(&backend), topic);
-                of_reader.into_iter().map(resolve).collect::<Vec<_>>()
-            });
+            let resolve = move |topic: &Topic| {
+                let resolved = catch_unwind(AssertUnwindSafe(|| topic.resolve(&backend)));
+                // The panic is in the log. sled panics on some damage.
+                resolved.unwrap_or_else(|_| {
+                    topic.fail(Failure::StoreUnavailable);
+                    Resolved::Failed
+                })
+            };
+            let read = self.backend.readers.read(move |_| of_reader.iter().map(|it| resolve(it)).collect::<Vec<_>>());
             match read.await {
                 Ok(resolved) => {
-                    for (stripes, topic) in resolved {
-                        self.depend(&topic, stripes);
-                    }
+                    topics.iter().zip(resolved).for_each(|(topic, resolved)| self.resolved(topic, resolved));
                     return;
                 }
                 Err(ReadError::QueueFull) => sleep(RETRY).await,
-                // A defect, which is in the log. The next write tries again.
-                Err(ReadError::Panicked) => return,
+                Err(ReadError::Panicked) => {
+                    topics.iter().for_each(|topic| topic.fail(Failure::StoreUnavailable));
+                    return;
+                }
             }
         }
     }
 
     /// Notes what a topic depends on.
-    fn depend(&self, topic: &Arc<Topic>, stripes: Vec<Stripe>) {
+    fn resolved(self: &Arc<Self>, topic: &Arc<Topic>, resolved: Resolved) {
+        let (stripes, again) = match resolved {
+            Resolved::Depends(stripes) => (stripes, false),
+            Resolved::Again(stripes) => (stripes, true),
+            Resolved::Failed => return,
+        };
         let mut known = self.known();
         for stripe in stripes {
             let interested = known.interested.entry(stripe).or_default();
-            if !interested.iter().any(|other| other.as_ptr() == Arc::as_ptr(topic)) {
-                interested.push(Arc::downgrade(topic));
-            }
+            interested.insert(Arc::as_ptr(topic).addr(), Arc::downgrade(topic));
         }
         drop(known);
-        // What has changed before that was missed.
-        if topic.unchanged_up_to(&self.backend).is_none() {
-            self.resolve_soon(topic);
+        // A write before the registration has queued nothing, so look once more.
+        if again || topic.unchanged_up_to(&self.backend).is_none() {
+            let (topics, topic) = (Arc::clone(self), Arc::downgrade(topic));
+            // A write that is under way takes as long as the disk.
+            tokio::spawn(async move {
+                sleep(RETRY).await;
+                topic.upgrade().iter().for_each(|topic| topics.resolve_soon(topic));
+            });
         }
     }
 
@@ -148,11 +173,11 @@ impl Topics {
     fn touch(&self, stripe: Stripe) {
         let mut known = self.known();
         let Entry::Occupied(mut interested) = known.interested.entry(stripe) else { return };
-        let topics: Vec<_> = interested.get().iter().filter_map(Weak::upgrade).collect();
+        let topics: Vec<_> = interested.get().values().filter_map(Weak::upgrade).collect();
         if topics.is_empty() {
             interested.remove();
         } else {
-            interested.get_mut().retain(|topic| topic.strong_count() > 0);
+            interested.get_mut().retain(|_, topic| topic.strong_count() > 0);
         }
         drop(known);
         topics.iter().for_each(|topic| self.resolve_soon(topic));
@@ -172,7 +197,7 @@ impl Known {
         }
         self.open.retain(|_, topic| topic.strong_count() > 0);
         self.interested.retain(|_, topics| {
-            topics.retain(|topic| topic.strong_count() > 0);
+            topics.retain(|_, topic| topic.strong_count() > 0);
             !topics.is_empty()
         });
         self.sweep_at = 2 * self.open.len() + SWEEP_AFTER;

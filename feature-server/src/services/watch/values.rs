@@ -1,5 +1,6 @@
 //! Streams of values: a snapshot, then what differs, and heartbeats.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +8,15 @@ use bytes::Bytes;
 use feature_api::feature::v1::WatchValuesRequest;
 use feature_api::feature::v1::watch_values_response::Event;
 use feature_store::FeatureStore;
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, stream};
 use prost::Message;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::lifetime::{End, Lifetime};
 use super::resume_token::{ResumeToken, digest_of};
-use super::topic::{Key, State, Topic, frame};
+use super::state::{State, frame};
+use super::topic::{Key, Topic};
 use super::topics::Topics;
 use super::{Messages, closing, heartbeat};
 use crate::error::{Failure, OwnFeatureFailure};
@@ -56,6 +58,11 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         Ok((caller, resource))
     });
     let scopes: Vec<_> = named.collect::<Result<_, Failure>>()?;
+    let mut seen = HashSet::new();
+    if let Some(index) = scopes.iter().position(|(_, resource)| !seen.insert(resource.scope())) {
+        return Err(Failure::field(format!("names[{index}]"), "is the same as an earlier one"));
+    }
+    drop(seen);
     let backend = Arc::clone(topics.backend());
     let key = Key { caller: call.caller.clone(), request: Bytes::from(request.encode_to_vec()) };
     let resumed = match &*resume_token {
@@ -104,12 +111,16 @@ impl Watch {
 
     async fn tell(&mut self) -> Result<Frame, Failure> {
         loop {
+            if let Some(end) = self.end.take() {
+                return Err(end);
+            }
+            // A stream that always has something to send ends, too.
+            if let Some(end) = self.lifetime.over().now_or_never() {
+                return self.end_with(end);
+            }
             if let Some(frame) = self.left.get(self.next_of_left) {
                 self.next_of_left += 1;
                 return Ok(frame.clone());
-            }
-            if let Some(end) = self.end.take() {
-                return Err(end);
             }
             let newest = self.states.borrow_and_update().clone().transpose()?;
             if let Some(state) = newest
@@ -148,8 +159,10 @@ impl Watch {
             End::Credential(error) => Err(error.into()),
             End::Leaving => {
                 self.end = Some(Failure::ShuttingDown);
-                let revision = self.topics.backend().store.revision();
-                Ok(frame(revision, String::new(), Event::Closing(closing()), false, false))
+                Ok(match &self.shown {
+                    Some(shown) => shown.closing(),
+                    None => frame(0, String::new(), Event::Closing(closing()), false, false),
+                })
             }
         }
     }

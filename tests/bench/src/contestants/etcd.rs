@@ -65,6 +65,18 @@ struct StatusResponse {
     leader: u64,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct WatchRequest {
+    #[prost(message, tag = "1")]
+    create: Option<WatchCreateRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WatchCreateRequest {
+    #[prost(bytes = "vec", tag = "1")]
+    key: Vec<u8>,
+}
+
 impl Etcd {
     /// Starts one node with a data folder in `parent`, on the same disk as the other contestants.
     pub async fn start(parent: &Path) -> Result<Self> {
@@ -111,6 +123,17 @@ impl Etcd {
         let range = request("/etcdserverpb.KV/Range", &message.encode_to_vec());
         let answer = client.answer(range.clone()).await?;
         Ok(Call::constant(range, answer))
+    }
+
+    /// A watch of one key.
+    pub fn watch() -> Request<Bytes> {
+        let create = WatchCreateRequest { key: b"watched".to_vec() };
+        request("/etcdserverpb.Watch/Watch", &WatchRequest { create: Some(create) }.encode_to_vec())
+    }
+
+    /// A write that such a watch shows.
+    pub fn put_watched(value: u8) -> Request<Bytes> {
+        put("watched", value, 8)
     }
 
     /// Durable writes of `bytes` bytes. Each writer has its own key.

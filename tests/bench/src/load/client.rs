@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream};
+use h2::{Reason, RecvStream, SendStream};
 use http::response::Parts;
 use http::{Request, StatusCode};
 use tokio::net::TcpStream;
@@ -64,6 +64,17 @@ impl Client {
         Ok(answer.into())
     }
 
+    /// Opens a stream of messages.
+    ///
+    /// `ends`: whether the request has one message; else it stays open.
+    pub async fn open(&self, request: Request<Bytes>, ends: bool) -> Result<Open> {
+        let mut sender = self.sender.clone().ready().await?;
+        let (head, body) = request.into_parts();
+        let (answer, mut sent) = sender.send_request(Request::from_parts(head, ()), false)?;
+        sent.send_data(body, ends)?;
+        Ok(Open { answer: Some(answer), body: None, _sent: sent })
+    }
+
     /// Sends a request. Returns whether it is a gRPC request.
     async fn send(&self, request: Request<Bytes>) -> Result<(bool, ResponseFuture)> {
         let mut sender = self.sender.clone().ready().await?;
@@ -74,6 +85,26 @@ impl Client {
             stream.send_data(body, true)?;
         }
         Ok((is_grpc, answer))
+    }
+}
+
+/// A stream of messages.
+pub struct Open {
+    answer: Option<ResponseFuture>,
+    body: Option<RecvStream>,
+    _sent: SendStream<Bytes>,
+}
+
+impl Open {
+    /// The next bytes.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if let Some(answer) = self.answer.take() {
+            self.body = Some(answer.await?.into_body());
+        }
+        let body = self.body.as_mut().context("the answer has failed")?;
+        let Some(data) = body.data().await.transpose()? else { return Ok(None) };
+        body.flow_control().release_capacity(data.len())?;
+        Ok(Some(data))
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use bytes::Bytes;
 use feature_api::feature::v1::{
     BatchUpdateSettingsRequest, BatchUpdateSettingsResponse, CreateFeatureDefinitionRequest, FeatureDefinition,
-    GetSettingsRequest, Settings, UpdateSettingsRequest, ValueSource, ValueType, Visibility,
+    GetSettingsRequest, Settings, UpdateSettingsRequest, ValueSource, ValueType, Visibility, WatchValuesRequest,
 };
 use http::Request;
 use prost::Message;
@@ -109,6 +109,22 @@ impl Feature {
         let sources: Vec<_> = settings.values.values().map(|value| value.source()).collect();
         ensure!(sources == [ValueSource::User], "the user has not set the feature: {sources:?}");
         Ok(())
+    }
+
+    /// A watch of the values of an instance.
+    pub fn watch(&self, instance: &str) -> Request<Bytes> {
+        let heartbeat = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+        let names = vec![format!("instances/{instance}/settings")];
+        let message = WatchValuesRequest { names, heartbeat, ..Default::default() };
+        self.tenant(instance, "acme").request_to("/feature.v1.WatchService/WatchValues", &message)
+    }
+
+    /// A write that such a watch shows.
+    pub fn set_watched(&self, instance: &str, value: bool) -> Request<Bytes> {
+        let set = [("actions".to_owned(), flag(value))].into();
+        let name = format!("instances/{instance}/settings");
+        let message = UpdateSettingsRequest { name, set, ..Default::default() };
+        self.tenant(instance, "acme").request_to("/feature.v1.SettingsService/UpdateSettings", &message)
     }
 
     fn to_settings(&self, method: &str, message: &impl Message) -> Request<Bytes> {
