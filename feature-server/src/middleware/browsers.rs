@@ -67,7 +67,7 @@ impl<S> Cors<S> {
         // call, so it mirrors the headers too.
         let layer = CorsLayer::new()
             .allow_origin(AllowOrigin::mirror_request())
-            .allow_methods([Method::POST, Method::GET, Method::PUT, Method::DELETE, Method::OPTIONS])
+            .allow_methods([Method::POST, Method::GET, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS])
             .allow_headers(AllowHeaders::mirror_request())
             .expose_headers(exposed)
             .max_age(MAX_AGE);

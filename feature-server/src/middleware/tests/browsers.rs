@@ -88,7 +88,7 @@ async fn the_servers_own_origin_is_recognised_over_http2() {
 async fn a_preflight_allows_what_calls_need() {
     let answer = call(&settings(), preflight("http://localhost", "server")).await;
     assert_eq!(answer.http, 200);
-    for method in ["POST", "GET", "PUT", "DELETE"] {
+    for method in ["POST", "GET", "PATCH", "PUT", "DELETE"] {
         assert!(answer.header("access-control-allow-methods").unwrap().contains(method));
     }
     for header in ["content-type", "x-grpc-web", "authorization", "x-zitadel-orgid"] {
