@@ -84,8 +84,6 @@ impl ConnectionServer {
             Some(tls) => Box::pin(tls.accept(io, address, self.drain.clone())).await,
         };
         let Some((io, certificate)) = opened else { return };
-        let leaving = watch::Sender::new(false);
-        let client = Client { address: address.ip(), certificate, leaving: leaving.subscribe() };
         let activity = Activity::new();
         let mut io = activity.listen(io);
         let heard = tokio::select! {
@@ -97,7 +95,9 @@ impl ConnectionServer {
             tracing::debug!("a connection was closed, because others don't leave in time");
             return;
         };
-        // Boxed, so that the task is small until the first byte arrives.
+        // Made now and boxed, so that a connection is small until its first byte arrives.
+        let leaving = watch::Sender::new(false);
+        let client = Client { address: address.ip(), certificate, leaving: leaving.subscribe() };
         Box::pin(self.serve_http(io, (activity, leaving), (client, counters), service)).await;
     }
 
