@@ -17,6 +17,9 @@ const STREAMS: usize = 100;
 /// The events of a round: enough for the clock of the processor time.
 const EVENTS: usize = 5;
 
+/// All streams are of one identity, which may have a quarter of this.
+const ALL_OF_ONE: (&str, &str) = ("FEATURE_SERVER__LIMITS__WATCHES", "80000");
+
 /// The load of writers beside watches.
 const WRITERS: Concurrency = Concurrency { connections: 4, streams: 16 };
 
@@ -27,7 +30,7 @@ pub(super) async fn one_event_to_all(plan: &Plan) -> Result<Vec<Row>> {
     if !figures.iter().any(|figure| plan.wants(&what(figure))) {
         return Ok(Vec::new());
     }
-    let server = Feature::start(&disk()?, &[]).await?;
+    let server = Feature::start(&disk()?, &[ALL_OF_ONE]).await?;
     let etcd = Etcd::start(&disk()?).await?;
     let writer = Client::connect(&server.process.address).await?;
     let etcd_writer = Client::connect(&etcd.process.address).await?;
@@ -42,7 +45,8 @@ pub(super) async fn one_event_to_all(plan: &Plan) -> Result<Vec<Row>> {
         let (mut of_round, mut of_etcd) = (Vec::new(), Vec::new());
         let begun = server.process.cpu()?;
         for event in 0..EVENTS {
-            let set = server.set_watched("demo", (round * EVENTS + event).is_multiple_of(2));
+            // Everything is on at first.
+            let set = server.set_watched("demo", !(round * EVENTS + event).is_multiple_of(2));
             of_round.push(percentile_ms(&ours.one_event(writer.answer(set)).await?));
         }
         let used = server.process.cpu()? - begun;
@@ -69,7 +73,7 @@ pub(super) async fn beside_writers(plan: &Plan) -> Result<Vec<Row>> {
     if !plan.wants(&what) {
         return Ok(Vec::new());
     }
-    let (watched, alone) = (Feature::start(&disk()?, &[]).await?, Feature::start(&disk()?, &[]).await?);
+    let (watched, alone) = (Feature::start(&disk()?, &[ALL_OF_ONE]).await?, Feature::start(&disk()?, &[]).await?);
     let watch = || watched.watch("other");
     let _watchers = Watchers::open(&watched.process.address, CONNECTIONS, STREAMS, watch, true).await?;
     let writers = WRITERS.connections * WRITERS.streams;
