@@ -9,14 +9,14 @@ use feature_api::feature::v1::watch_changes_response::Event as Told;
 use feature_api::feature::v1::{Change, Changes, WatchChangesRequest, WatchChangesResponse};
 use feature_core::Event;
 use feature_store::{Found, Order, ReadError, StoreError};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lifetime::{End, Lifetime};
 use super::resume_token::{ResumeToken, digest_of};
-use super::{MESSAGE_BYTES, Messages, closing, heartbeat, now, sign_of_life};
+use super::{MESSAGE_BYTES, Messages, Source, closing, heartbeat, now, sign_of_life};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::{Backend, Call};
 use crate::services::history::{Place, change};
@@ -112,17 +112,10 @@ pub(super) async fn watch(backend: Arc<Backend>, call: Call<'_>) -> Result<Messa
         last_sent: now,
         end: None,
     };
-    Ok(stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        let told = watch.next().await;
-        let goes_on = told.is_ok();
-        Some((told, goes_on.then_some(watch)))
-    })
-    .boxed())
+    Ok(watch.messages())
 }
 
-impl Watch {
-    /// The next message.
+impl Source for Watch {
     async fn next(&mut self) -> Result<Frame, Failure> {
         if let Some(end) = self.end.take() {
             return Err(end);
@@ -136,7 +129,9 @@ impl Watch {
         self.next_heartbeat = self.last_sent + self.heartbeat;
         Ok(told)
     }
+}
 
+impl Watch {
     async fn tell(&mut self) -> Result<Frame, Failure> {
         loop {
             self.newest.mark_unchanged();

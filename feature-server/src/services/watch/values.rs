@@ -8,7 +8,7 @@ use bytes::Bytes;
 use feature_api::feature::v1::WatchValuesRequest;
 use feature_api::feature::v1::watch_values_response::Event;
 use feature_store::FeatureStore;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::FutureExt;
 use prost::Message;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
@@ -18,7 +18,7 @@ use super::resume_token::{ResumeToken, digest_of};
 use super::state::{State, frame};
 use super::topic::{Key, Topic};
 use super::topics::Topics;
-use super::{Messages, closing, heartbeat};
+use super::{Messages, Source, closing, heartbeat};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Call;
 use crate::services::request::resource::Resource;
@@ -92,23 +92,18 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         lifetime,
         end: None,
     };
-    Ok(stream::unfold(Some(watch), |watch| async {
-        let mut watch = watch?;
-        let told = watch.next().await;
-        let goes_on = told.is_ok();
-        Some((told, goes_on.then_some(watch)))
-    })
-    .boxed())
+    Ok(watch.messages())
 }
 
-impl Watch {
-    /// The next message.
+impl Source for Watch {
     async fn next(&mut self) -> Result<Frame, Failure> {
         let told = self.tell().await?;
         self.next_heartbeat = Instant::now() + self.heartbeat;
         Ok(told)
     }
+}
 
+impl Watch {
     async fn tell(&mut self) -> Result<Frame, Failure> {
         loop {
             if let Some(end) = self.end.take() {
