@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 pub(crate) use moving::{create_new_folder, move_to, remove_file, remove_folder};
 pub(crate) use private::make_private;
-pub(crate) use reading::{SharedLock, copy_folder, copy_start, length, share_lock};
+pub(crate) use reading::{SharedLock, copy_folder, copy_start, share_lock};
 
 #[cfg(test)]
 use crate::tests::simulation::switch as disk;
@@ -95,6 +95,11 @@ pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> Result<Vec<u
     disk::read_range(path, offset, bytes).map_err(named("read", path))
 }
 
+/// The length of a file, in bytes.
+pub(crate) fn length(path: &Path) -> Result<u64> {
+    disk::length(path).map_err(named("read", path))
+}
+
 /// The names in a folder, in no particular order; none when the folder does not exist.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     match disk::names(folder) {
@@ -135,8 +140,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     file.truncate(0)?;
     file.write_at(bytes, 0)?;
     file.sync_all()?;
-    disk::rename(&fresh, path).map_err(named("rename to", path))?;
-    sync_folder(parent_of(path))
+    move_to(&fresh, path)
 }
 
 /// Renames a file or folder to `aside`, and removes the one that had that name before.

@@ -1,40 +1,49 @@
 //! The journal: all events in append-only segment files, which are the truth of the store.
 //!
 //! `journal/<revision of the first event, 20 digits>.log` are the segments, `journal/durable` is the mark. A segment
-//! exists only when everything in the earlier ones is durable.
+//! exists only when everything in the earlier ones is durable. A [`base`] has the records at the end of a segment. The
+//! oldest segments may be gone: then there is a base of the revision before the first one.
 
 mod backup_copy;
+mod base;
+mod checkpoint;
 mod events;
 mod frame;
+mod frames;
 mod history;
 mod mark;
 mod recovery;
+mod replay;
 mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
 
-use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use feature_core::{Event, Timestamp};
 use uuid::Uuid;
 
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
-use crate::format::encoding::{decode_event, encode_event};
+use crate::format::encoding::encode_event;
+use crate::store::limits::Sizes;
 use frame::{Frame, KIND_SEAL, SEGMENT_HEADER, kind_of};
 use mark::{Mark, Position};
-use recovery::{CheckedJournal, check_journal};
+use recovery::{CheckedJournal, Depth, check_journal};
 use scan::{Scan, Tail};
-use segment::{read_segment, segment_path, segments_in, start_of, start_segment};
+use segment::{read_segment, segments_in, start_of, start_segment};
 
 pub(crate) use backup_copy::Extent;
+pub(crate) use base::{BaseEnd, BaseReader, BaseWriter, base_path, bases_in};
+pub(crate) use checkpoint::{make_base, remove_base};
 pub(crate) use events::JournalEvents;
 pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
+pub(crate) use segment::segment_path;
 
 /// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync into existing bytes
 /// need not write the length of the file. With larger steps, the sync at the end of a step takes longer.
@@ -51,8 +60,16 @@ pub(crate) struct Journal {
     seed: u32,
     /// A segment of this many bytes takes no further group.
     segment_bytes: u64,
+    /// Nor does one whose first event is so many nanoseconds old.
+    segment_age_nanos: Option<i64>,
+    /// The time of the first event of the last segment.
+    segment_since: Option<Timestamp>,
     /// The revisions that name the segments, ascending. There is always one.
     segments: Vec<u64>,
+    /// The revisions of the bases that were there at the start and seemed intact, ascending.
+    bases: Vec<u64>,
+    /// The one of them that new projections begin with, or 0, once it was chosen.
+    whole_base: OnceLock<u64>,
     /// The last segment.
     file: DataFile,
     /// Where the next frame goes. Everything before is durable.
@@ -72,9 +89,11 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Creates an empty journal, durably.
-    pub(crate) fn create(folder: &Path, store: Uuid) -> Result<(), FileError> {
+    ///
+    /// `after`: the revision of a base that is in the folder already, or 0.
+    pub(crate) fn create(folder: &Path, store: Uuid, after: u64) -> Result<(), FileError> {
         files::create_folder(folder)?;
-        start_segment(folder, store, 1)?;
+        start_segment(folder, store, after + 1)?;
         Ok(())
     }
 
@@ -85,14 +104,14 @@ impl Journal {
         Ok(segments.iter().any(|&first| first != 1) || first.is_some_and(|bytes| bytes.len() > SEGMENT_HEADER))
     }
 
-    /// Opens the journal: checks every frame, cuts off a torn end, and makes the rest durable.
+    /// Opens the journal: checks every frame after the newest base, cuts off a torn end, and makes the rest durable.
     ///
     /// # Errors
     /// [`OpenError`] when the journal is not what was once durable. Then no file was changed.
-    pub(crate) fn open(folder: &Path, store: Uuid, segment_bytes: u64) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, store: Uuid, sizes: Sizes) -> Result<Self, OpenError> {
         let seed = frame::seed(store);
-        let checked = check_journal(folder, store)?;
-        let CheckedJournal { segments, last, bytes, scan, half_made, total_bytes, newest_event } = checked;
+        let checked = check_journal(folder, store, Depth::AfterBase)?;
+        let CheckedJournal { segments, bases, last, bytes, scan, half_made, total_bytes, newest_event, .. } = checked;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
             start_segment(folder, store, last)?;
@@ -113,6 +132,7 @@ impl Journal {
         files::sync_folder(folder)?;
         let mark = Mark::open(folder, seed)?;
         mark.write(end)?;
+        let segment_since = events::time_at(&bytes[..scan.end], SEGMENT_HEADER, seed);
         let folder = folder.to_owned();
         let Scan { revision, sealed, .. } = scan;
         let (length, earlier_bytes) = (end.offset, total_bytes - end.offset);
@@ -120,8 +140,12 @@ impl Journal {
             folder,
             store,
             seed,
-            segment_bytes,
+            segment_bytes: sizes.keep.segment_bytes(sizes.segment_bytes),
+            segment_age_nanos: sizes.keep.segment_age().and_then(|age| i64::try_from(age.as_nanos()).ok()),
+            segment_since,
             segments,
+            bases,
+            whole_base: OnceLock::new(),
             file,
             end,
             length,
@@ -154,6 +178,12 @@ impl Journal {
         &self.segments
     }
 
+    /// Takes in that segments before this one are not kept any more, of so many bytes.
+    pub(crate) fn forget(&mut self, first_kept: u64, bytes: u64) {
+        self.segments.retain(|first| *first >= first_kept);
+        self.earlier_bytes -= bytes;
+    }
+
     /// The store that it belongs to.
     pub(crate) fn store(&self) -> Uuid {
         self.store
@@ -176,7 +206,9 @@ impl Journal {
     /// # Errors
     /// [`FileError`]; then the content of the disk is unknown, and there must be no further append.
     pub(crate) fn append<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) -> Result<(), FileError> {
-        if self.end.offset >= self.segment_bytes && self.revision >= self.end.segment && !self.continues {
+        let mut events = events.into_iter().peekable();
+        let now = events.peek().map(|event| event.time);
+        if self.is_full(now) && self.revision >= self.end.segment && !self.continues {
             self.roll()?;
         }
         let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
@@ -193,8 +225,14 @@ impl Journal {
         }
         self.write(&buffer, end)?;
         (self.revision, self.newest_event, self.continues) = (revision, newest_event, continues);
+        self.segment_since = self.segment_since.or(now);
         self.sealed = false;
         Ok(())
+    }
+
+    fn is_full(&self, now: Option<Timestamp>) -> bool {
+        let age = || Some(now?.unix_nanos().saturating_sub(self.segment_since?.unix_nanos()));
+        self.end.offset >= self.segment_bytes || self.segment_age_nanos.is_some_and(|most| age() >= Some(most))
     }
 
     /// Writes the seal of a clean end, and frees the space behind it.
@@ -210,39 +248,6 @@ impl Journal {
             self.sealed = true;
         }
         self.mark.sync()
-    }
-
-    /// Hands over all events after revision `after`, in order, in batches of at most `batch`.
-    ///
-    /// # Errors
-    /// [`OpenError`] when an event cannot be read, and the errors of `take`.
-    pub(crate) fn replay(
-        &self,
-        after: u64,
-        batch: usize,
-        mut take: impl FnMut(Vec<Event>) -> Result<(), OpenError>,
-    ) -> Result<(), OpenError> {
-        let mut events = Vec::new();
-        let start = self.segments.partition_point(|&first| first <= after + 1).saturating_sub(1);
-        for &first in &self.segments[start..] {
-            let bytes = read_segment(&self.folder, first)?;
-            let end = if first == self.end.segment { self.end.offset as usize } else { bytes.len() };
-            let mut offset = SEGMENT_HEADER;
-            while offset < end {
-                let Some(frame) = Frame::read(&bytes, offset, self.seed) else {
-                    return Err(corrupt(&self.folder, first, offset, "the bytes here have changed since the start"));
-                };
-                if frame.is_event() && frame.revision > after {
-                    let event = decode_event(frame.revision, frame.payload);
-                    events.push(event.map_err(|_| not_understood(&self.folder, first, offset))?);
-                }
-                if events.len() >= batch {
-                    take(mem::take(&mut events))?;
-                }
-                offset += frame.size();
-            }
-        }
-        if events.is_empty() { Ok(()) } else { take(events) }
     }
 
     fn frame<'a>(&self, kind: u32, revision: u64, payload: &'a [u8]) -> Frame<'a> {
@@ -270,9 +275,16 @@ impl Journal {
         self.file = start_segment(&self.folder, self.store, first)?;
         self.end = start_of(first);
         self.length = self.end.offset;
+        self.segment_since = None;
         self.segments.push(first);
         Ok(())
     }
+}
+
+/// Checks every frame, as a verification does.
+#[cfg(test)]
+pub(crate) fn check_whole(folder: &Path, store: Uuid) -> Result<(), OpenError> {
+    check_journal(folder, store, Depth::Whole).map(drop)
 }
 
 fn corrupt(folder: &Path, first: u64, offset: usize, reason: &str) -> OpenError {

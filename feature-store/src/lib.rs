@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod background;
 mod committer;
 mod engine;
 mod error;
@@ -18,7 +19,6 @@ mod event_log;
 mod files;
 mod format;
 mod journal;
-mod journal_store;
 mod maintenance;
 mod projection;
 mod readers;
@@ -40,7 +40,6 @@ pub use event_log::term::Term;
 pub use event_log::{EventLog, Found, Order};
 pub use files::FileError;
 pub use journal::{History, Torn};
-pub use journal_store::JournalStore;
 pub use maintenance::backup::backup;
 pub use maintenance::copy_to_log::{CopyError, copy_to_log};
 pub use maintenance::export::{ExportError, export, export_log};
@@ -51,7 +50,8 @@ pub use replica::opening::{OpenReplica, store_of_replica};
 pub use replica::{CHAIN_PREFIX, Replica};
 pub use store::batch::Batch;
 pub use store::fold::check_value;
-pub use store::limits::{VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
+pub use store::journal_store::JournalStore;
+pub use store::limits::{Keep, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use store::memory::MemoryStore;
 pub use store::selection::{Selected, Selection};
 pub use store::touched::Stripe;

@@ -143,7 +143,7 @@ impl Projection {
     /// Fills an empty projection. A thread of its own adds events while this one reads and decodes the next.
     fn build(&self, source: &dyn EventSource) -> Result<(), OpenError> {
         let mut builder = Builder::new(self, FOLD_BYTES);
-        let base = source.base_revision();
+        let base = source.base_revision()?;
         builder.begin_at(base);
         source.base(&mut |record| builder.put(record).map_err(doubt))?;
         thread::scope(|scope| {

@@ -4,7 +4,6 @@
 //! enter it in one place, [`Replica::apply`], in the order of the log and only with the right chain. No replica leads:
 //! a batch that was decided while another replica wrote meets [`StoreError::Overtaken`], and is decided again.
 
-mod background;
 mod base;
 mod chains;
 mod events;

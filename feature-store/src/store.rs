@@ -2,6 +2,7 @@
 
 pub(crate) mod batch;
 pub(crate) mod fold;
+pub(crate) mod journal_store;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod recent_events;

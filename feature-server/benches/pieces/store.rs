@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use criterion::Criterion;
 use feature_api::schema::Schema;
 use feature_core::{InstanceId, Scope, Timestamp, UserId, decide};
-use feature_store::{Batch, FeatureStore, JournalStore};
+use feature_store::{Batch, FeatureStore, JournalStore, Keep};
 
 use crate::domain::{every_flag, user, write};
 
@@ -26,7 +26,7 @@ pub fn measure(criterion: &mut Criterion) {
     // On the disk of the builds: the folder for temporary files may be in memory.
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
     let folder = tempfile::tempdir_in(&disk).unwrap();
-    let store = JournalStore::open(folder.path(), CACHE_BYTES).unwrap();
+    let store = JournalStore::open(folder.path(), CACHE_BYTES, Keep::Forever).unwrap();
     let schema = Schema::new(feature_api::descriptor_pool()).unwrap();
     let events = RefCell::new(Events { store: &store, schema: &schema, on: false });
 

@@ -120,7 +120,7 @@ pub fn import(data: &Path, path: &Path) -> Result<String, DataError> {
 /// complete and on the disk: after an error no new file has it.
 pub fn export(data: &Path, output: Option<&Path>) -> Result<(), DataError> {
     let history = History::open(data)?;
-    write_export(output, history.revision(), &|output, bar| {
+    write_export(output, history.events(), &|output, bar| {
         feature_store::export(&history, output, &mut |events| bar.set_position(events))
     })
 }
@@ -166,18 +166,19 @@ pub fn verify(data: &Path) -> Result<Verified, DataError> {
     let history = History::open(data)?;
     let temporary = std::env::temp_dir();
     let scratch = tempfile::tempdir().map_err(file_error("make a folder in", &temporary))?;
-    let bar = bar("verify", history.revision(), "events");
+    let bar = bar("verify", history.events(), "events");
     let found = feature_store::verify(&history, scratch.path(), &mut |done, total| show(&bar, done, total))?;
     drop(bar);
     let keys = KeyFolder::count(data)?;
     let summary = format!(
-        "store       {}\nsegments    {}, {} bytes, {}\nevents      {}, the last one is revision {}\n\
+        "store       {}\nsegments    {}, {} bytes, {}\nevents      {}, from revision {} to {}\n\
          torn tail   {}\nscopes      {}\nprojection  {}\nkeys        {keys}\n",
         history.store(),
         history.segments(),
         history.bytes(),
         if history.is_sealed() { "closed" } else { "not closed: a server was killed, or is running on the original" },
-        history.revision(),
+        history.events(),
+        history.oldest(),
         history.revision(),
         torn(&history),
         found.scopes,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::str::FromStr;
 
 use feature_auth::{OWN_ISSUER, RESERVED_CLAIMS};
-use feature_store::PostgresUrl;
+use feature_store::{Keep, PostgresUrl};
 
 use super::print::{string, value};
 use super::settings::{Certificate, Durability, Settings, Store, WhenStale};
@@ -21,6 +21,10 @@ pub(super) fn check(settings: &Settings, origins: &Origins) -> Result<(), Config
         return bad("server.listen", &string(&server.listen.to_string()), allowed);
     }
     check_store(&settings.store, &bad)?;
+    if let (Some(_), Keep::Bytes(_)) = (&settings.store.url, settings.history.keep()) {
+        let allowed = "\"forever\" or a number of days, since store.url names a database for the history";
+        return bad("history.keep", &string(&settings.history.keep), allowed);
+    }
     let files = [
         // a setting, its file, the setting that it needs, and that file
         ("tls.certificate_file", &tls.certificate_file, "tls.key_file", &tls.key_file),
@@ -107,9 +111,8 @@ fn check_store(store: &Store, bad: &dyn Fn(&str, &str, &str) -> Result<(), Confi
             ("store.allow_cleartext", "true", store.allow_cleartext),
         ];
         let file = files.into_iter().find_map(|(key, file)| Some((key, string(&file.as_ref()?.to_string_lossy()))));
-        let days = store.keep_history_days.map(|days| ("store.keep_history_days", days.to_string()));
         let demand = demands.into_iter().find(|(.., is_set)| *is_set).map(|(key, value, _)| (key, value.to_owned()));
-        return match file.or(days).or(demand) {
+        return match file.or(demand) {
             Some((key, value)) => bad(key, &value, "accompanied by store.url"),
             None => Ok(()),
         };

@@ -11,9 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::forms::{Filter, Host, Origin, count, milliseconds};
 
+mod history;
 mod store;
 mod traces;
 
+pub use history::History;
 pub use store::{Durability, Password, Store, WhenStale};
 pub use traces::{TraceSampler, Traces};
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub server: Server,
     /// How data is held.
     pub store: Store,
+    /// All changes, and how long they are kept.
+    pub history: History,
     /// What a client may use up.
     pub limits: Limits,
     /// Features that users define.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use feature_auth::revocation::ENTRIES_MAX;
 use feature_auth::{Authenticator, roots};
 use feature_store::{
-    Durability, EventLog, FeatureStore, JournalStore, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl,
+    Durability, EventLog, FeatureStore, JournalStore, Keep, OpenReplica, PostgresEngine, PostgresOptions, PostgresUrl,
     Replica, StoreError, Versioned, store_of_replica,
 };
 use tokio::sync::{oneshot, watch};
@@ -64,7 +64,7 @@ impl Storage {
     pub(super) fn open(settings: &Settings) -> Result<Self, ServerError> {
         let (folder, cache_bytes) = (&settings.server.data, memory_for_records(settings.store.cache_bytes));
         let Some(url) = &settings.store.url else {
-            let store = Arc::new(JournalStore::open(folder, cache_bytes)?);
+            let store = Arc::new(JournalStore::open(folder, cache_bytes, settings.history.keep())?);
             return Ok(Self::alone(Arc::clone(&store) as Arc<dyn FeatureStore>, store));
         };
         // A server that has belonged to a fleet makes no store where its own is missing.
@@ -72,7 +72,11 @@ impl Storage {
         let engine = open_database(url, &settings.store, new_store)?;
         let mut replica = OpenReplica::open(folder, Arc::new(engine), cache_bytes)?;
         let (end, failed) = oneshot::channel();
-        let keep = settings.store.keep_history_days.map(|days| Duration::from_secs(days * 24 * 60 * 60));
+        let keep = match settings.history.keep() {
+            Keep::For(time) => Some(time),
+            // A rule refuses a number of bytes with a database.
+            Keep::Forever | Keep::Bytes(_) => None,
+        };
         // The receiver is gone only when the server stops.
         replica.start(keep, |error| drop(end.send(error))).map_err(ServerError::Thread)?;
         let consistency = Arc::new(Consistency::new(Arc::clone(&replica.replica), &settings.store));

@@ -86,6 +86,29 @@ pub enum OpenError {
         /// What is wrong there.
         reason: String,
     },
+    /// A base, from which a start or a new projection begins, is damaged.
+    #[error(
+        "{} is damaged at byte {offset}: remove it if the journal has an older file of this kind or the segment of \
+         revision 1, else restore the data folder from a backup",
+        .path.display()
+    )]
+    BaseDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, in bytes.
+        offset: u64,
+    },
+    /// A base has other records than the events before it give.
+    #[error(
+        "{} is not the sum of the events before it ({reason}): remove it and the folder projection, and start again",
+        .path.display()
+    )]
+    BaseDiffers {
+        /// The file.
+        path: PathBuf,
+        /// The difference.
+        reason: String,
+    },
     /// The journal ends before the last event that the projection has, which was acknowledged.
     #[error(
         "{} ends at byte {offset} with revision {revision}, but the projection knows revision {known}, so acknowledged \
@@ -102,6 +125,12 @@ pub enum OpenError {
         revision: u64,
         /// The last revision that was applied.
         known: u64,
+    },
+    /// The operating system does not start another thread.
+    #[error("cannot start a thread ({reason}): check the limits of this user and of the machine")]
+    Thread {
+        /// What the system says.
+        reason: String,
     },
     /// The data folder of a replica holds an embedded store.
     #[error(

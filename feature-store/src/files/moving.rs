@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Result, named, parent_of, sync_folder, system};
+use super::{Result, disk, named, parent_of, sync_folder, system};
 
 /// Creates a folder; one that exists is an error.
 pub(crate) fn create_new_folder(path: &Path) -> Result<()> {
@@ -13,13 +13,13 @@ pub(crate) fn create_new_folder(path: &Path) -> Result<()> {
 
 /// Renames a file or folder, durably. A target folder that is not empty is an error.
 pub(crate) fn move_to(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(named("rename to", to))?;
+    disk::rename(from, to).map_err(named("rename to", to))?;
     sync_folder(parent_of(to))
 }
 
-/// Removes a file.
+/// Removes a file. The removal is not durable yet.
 pub(crate) fn remove_file(path: &Path) -> Result<()> {
-    fs::remove_file(path).map_err(named("remove", path))
+    disk::remove_file(path).map_err(named("remove", path))
 }
 
 /// Removes a folder with its content, if it exists.

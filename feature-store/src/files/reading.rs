@@ -33,11 +33,6 @@ pub(crate) fn share_lock(path: &Path) -> Result<SharedLock> {
     }
 }
 
-/// The length of a file, in bytes.
-pub(crate) fn length(path: &Path) -> Result<u64> {
-    fs::metadata(path).map(|metadata| metadata.len()).map_err(named("read", path))
-}
-
 /// Copies the first `bytes` of a file, with its owner's rights, to a new file. The content is durable, the name is not
 /// yet. A shorter file is an error.
 pub(crate) fn copy_start(from: &Path, to: &Path, bytes: u64) -> Result<()> {
@@ -63,7 +58,7 @@ pub(crate) fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if kind.is_dir() {
             copy_folder(&source, &target)?;
         } else if kind.is_file() && !name.starts_with('.') {
-            copy_start(&source, &target, length(&source)?)?;
+            copy_start(&source, &target, super::length(&source)?)?;
         }
     }
     sync_folder(to)

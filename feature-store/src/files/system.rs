@@ -28,6 +28,11 @@ pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> io::Result<V
     Ok(range)
 }
 
+/// The length of a file, in bytes.
+pub(crate) fn length(path: &Path) -> io::Result<u64> {
+    Ok(fs::metadata(path)?.len())
+}
+
 /// The names in a folder.
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
@@ -48,6 +53,10 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
+}
+
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
 }
 
 /// The bytes that are free for this process on the file system of `path`.

@@ -58,6 +58,13 @@ struct StoredEvent {
     idempotency_key: Vec<u8>,
 }
 
+/// As much of a [`StoredEvent`] as its scope needs.
+#[derive(Clone, PartialEq, Message)]
+struct StoredScope {
+    #[prost(bytes = "vec", tag = "1")]
+    scope: Vec<u8>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct StoredChange {
     #[prost(string, tag = "1")]
@@ -149,6 +156,11 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
             key => Some(idempotency_key(key)?),
         },
     })
+}
+
+/// The stored form of the scope of an event.
+pub(crate) fn scope_of_event(bytes: &[u8]) -> Result<Vec<u8>, NotUnderstood> {
+    StoredScope::decode(bytes).map(|stored| stored.scope).map_err(|_| NotUnderstood)
 }
 
 /// The stored form of a record.

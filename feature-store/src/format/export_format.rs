@@ -1,20 +1,26 @@
 //! The lines of an export: the JSON form of a store's history, and the way back.
 //!
-//! The first line is a [`Header`], one line for each event follows, and the last line is an [`End`]. The form is the
+//! The first line is a [`Header`]; a line for each record of a base follows where the oldest events were dropped; then
+//! one for each event; and the last line is an [`End`]. The form is the
 //! interface between versions of this program: a change that an older one would misread needs a new version.
 
 mod event;
+mod record;
 
 use feature_core::Event;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub(crate) use event::{field_of, read_event, write_event};
+pub(crate) use event::{field_of, read_event, time_of, time_text, write_event};
+pub(crate) use record::{read_record, write_record};
 
 use super::encoding::is_plain;
 use crate::error::LineError;
 
-/// The version of the form that is written.
+/// The version of the form for a history with a base.
+pub(crate) const BASE_VERSION: u32 = 3;
+
+/// The version of the form for a whole history.
 pub(crate) const VERSION: u32 = 2;
 
 /// The first version. It has neither definitions, comments and batches nor whole numbers, doubles and lists.
@@ -34,8 +40,23 @@ pub(crate) struct Header {
     version: u32,
     /// The store's id.
     pub(crate) store: Uuid,
-    /// The revision of the last event, which is also the number of events.
+    /// The revision of the last event.
     pub(crate) revision: u64,
+    /// The records that stand for the events that were dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) base: Option<Base>,
+}
+
+/// The base of a history whose oldest events were dropped.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Base {
+    /// The revision of the last event that is in its records.
+    pub(crate) revision: u64,
+    /// The time of that event.
+    pub(crate) time: String,
+    /// The number of its records, a line each.
+    pub(crate) records: u64,
 }
 
 /// The part that every version has.
@@ -56,8 +77,9 @@ pub(crate) struct End {
 }
 
 impl Header {
-    pub(crate) fn new(store: Uuid, revision: u64) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, store, revision }
+    pub(crate) fn new(store: Uuid, revision: u64, base: Option<Base>) -> Self {
+        let version = if base.is_some() { BASE_VERSION } else { VERSION };
+        Self { format: FORMAT.to_owned(), version, store, revision, base }
     }
 
     /// Reads the first line.
@@ -67,12 +89,26 @@ impl Header {
         if format != FORMAT {
             return Err(other());
         }
-        if !(FIRST_VERSION..=VERSION).contains(&version) {
-            let known = format!("{FIRST_VERSION} and {VERSION}");
+        if !(FIRST_VERSION..=BASE_VERSION).contains(&version) {
+            let known = format!("{FIRST_VERSION} to {BASE_VERSION}");
             let reason = format!("is {version}, this binary knows {known}: import with the binary that exported");
             return Err(LineError::new("version", &reason));
         }
-        parse(line)
+        let header: Self = parse(line)?;
+        match &header.base {
+            base if base.is_some() != (version == BASE_VERSION) => {
+                Err(LineError::new("base", &format!("belongs to version {BASE_VERSION}, and only to that")))
+            }
+            Some(base) if base.revision == 0 || base.revision > header.revision => {
+                Err(LineError::new("base.revision", "must be from 1 to the revision of the export"))
+            }
+            _ => Ok(header),
+        }
+    }
+
+    /// The revision of the base, or 0.
+    pub(crate) fn base_revision(&self) -> u64 {
+        self.base.as_ref().map_or(0, |base| base.revision)
     }
 
     /// Refuses an event that this version of the form cannot have.

@@ -3,20 +3,18 @@
 use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
-use feature_core::Event;
+use feature_core::{Event, Timestamp};
 use uuid::Uuid;
 
 use super::frame::{self, Frame, SEGMENT_HEADER};
-use super::segment::segment_path;
+use super::frames::Frames;
+use super::segment::{numbered_name, segment_path};
 use crate::error::StoreError;
 use crate::event_log::parts::{Part, PartSource, Parts};
 use crate::event_log::term::Term;
 use crate::event_log::{Found, Order, READ_BYTES};
-use crate::files;
+use crate::files::{self, FileError};
 use crate::format::encoding::decode_event;
-
-/// So many bytes of a segment are read at once.
-const WINDOW_BYTES: usize = 256 * 1024;
 
 /// An event that is so few events behind another one is read by reading on.
 const NEAR_EVENTS: u64 = 64;
@@ -50,12 +48,22 @@ impl JournalEvents {
         Self { source, parts: Parts::new(seed) }
     }
 
-    /// Takes in that the journal has a new segment. No event of it may be visible yet.
-    pub(crate) fn set_segments(&self, segments: &[u64]) {
-        let known = self.source.segments.read().unwrap_or_else(PoisonError::into_inner).len();
-        if known != segments.len() {
+    /// Takes in which segments the journal has. No event of a new one may be visible yet, and one that is gone must
+    /// still be on the disk. Returns whether they have changed.
+    pub(crate) fn set_segments(&self, segments: &[u64]) -> bool {
+        let is_known = {
+            let known = self.source.segments.read().unwrap_or_else(PoisonError::into_inner);
+            (known[0], known.len()) == (segments[0], segments.len())
+        };
+        if !is_known {
             *self.source.segments.write().unwrap_or_else(PoisonError::into_inner) = segments.to_vec();
         }
+        !is_known
+    }
+
+    /// The revisions that name the segments, ascending.
+    pub(crate) fn segments(&self) -> Vec<u64> {
+        self.source.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The revision of the oldest event.
@@ -65,22 +73,43 @@ impl JournalEvents {
 
     /// See [`crate::EventLog::events`]. `newest`: the revision of the newest event that is visible.
     pub(crate) fn events(&self, from: u64, limit: usize, newest: u64) -> Result<Vec<Event>, StoreError> {
-        let oldest = self.oldest();
-        if from < oldest {
-            return Err(StoreError::Compacted { oldest, newest });
-        }
-        self.source.read(&self.parts, from..=newest.min((from - 1).saturating_add(limit as u64)))
+        self.while_kept(|oldest| {
+            if from < oldest {
+                return Err(StoreError::Compacted { oldest, newest });
+            }
+            self.source.read(&self.parts, from..=newest.min((from - 1).saturating_add(limit as u64)))
+        })
     }
 
     /// See [`crate::EventLog::events_at`].
     pub(crate) fn events_at(&self, revisions: &[u64], newest: u64) -> Result<Vec<Event>, StoreError> {
-        let range = self.oldest()..=newest;
-        self.source.read(&self.parts, revisions.iter().copied().filter(|revision| range.contains(revision)))
+        self.while_kept(|oldest| {
+            let range = oldest..=newest;
+            self.source.read(&self.parts, revisions.iter().copied().filter(|revision| range.contains(revision)))
+        })
     }
 
     /// See [`crate::EventLog::find`].
     pub(crate) fn find(&self, terms: &[Term], from: u64, order: Order, newest: u64) -> Result<Found, StoreError> {
-        self.parts.find(&self.source, terms, from, order, (self.oldest(), newest))
+        self.while_kept(|oldest| self.parts.find(&self.source, terms, from, order, (oldest, newest)))
+    }
+
+    /// Removes the index of a segment that is not kept any more.
+    pub(crate) fn forget_index(&self, first: u64) -> Result<(), FileError> {
+        let path = self.source.index_path(first);
+        if files::read_range(&path, 0, 1).is_ok() { files::remove_file(&path) } else { Ok(()) }
+    }
+
+    /// Reads what is kept, from the oldest revision on. A read fails when its segment is dropped meanwhile, and begins
+    /// again then.
+    fn while_kept<T>(&self, read: impl Fn(u64) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        loop {
+            let oldest = self.oldest();
+            match read(oldest) {
+                Err(_) if self.oldest() > oldest => {}
+                outcome => return outcome,
+            }
+        }
     }
 }
 
@@ -88,9 +117,9 @@ impl SegmentSource {
     /// The events with these revisions, which ascend; fewer when they are large, but at least one.
     fn read(&self, parts: &Parts, revisions: impl Iterator<Item = u64>) -> Result<Vec<Event>, StoreError> {
         let (mut events, mut bytes) = (Vec::new(), 0);
-        let mut reader: Option<FrameReader> = None;
+        let mut reader: Option<EventReader> = None;
         for revision in revisions {
-            let is_near = |reader: &FrameReader| {
+            let is_near = |reader: &EventReader| {
                 (reader.next..=reader.next + NEAR_EVENTS).contains(&revision)
                     && reader.first == self.part(revision).first
             };
@@ -99,12 +128,12 @@ impl SegmentSource {
                 None => {
                     let first = self.part(revision).first;
                     let near = parts.near(self, revision, 0)?.ok_or(StoreError::DamagedEvent { revision })?;
-                    reader.insert(FrameReader::new(self, first, near))
+                    reader.insert(EventReader::new(self, first, near))
                 }
             };
-            let (_, frame) = reader.frame_of(revision)?;
-            bytes += frame.payload.len();
-            events.push(decode(frame)?);
+            let (event, _, stored_bytes) = reader.event(revision)?;
+            bytes += stored_bytes;
+            events.push(event);
             if bytes >= READ_BYTES {
                 break;
             }
@@ -112,8 +141,8 @@ impl SegmentSource {
         Ok(events)
     }
 
-    fn index_path(&self, part: Part) -> PathBuf {
-        self.indexes.join(format!("{:020}.index", part.first))
+    fn index_path(&self, first: u64) -> PathBuf {
+        self.indexes.join(numbered_name(first, ".index"))
     }
 }
 
@@ -132,12 +161,12 @@ impl PartSource for SegmentSource {
     }
 
     fn stored_index(&self, part: Part) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(files::read(&self.index_path(part))?)
+        Ok(files::read(&self.index_path(part.first))?)
     }
 
     fn store_index(&self, part: Part, index: &[u8]) -> Result<(), StoreError> {
         files::create_folder(&self.indexes)?;
-        Ok(files::replace(&self.index_path(part), index)?)
+        Ok(files::replace(&self.index_path(part.first), index)?)
     }
 
     fn replay(
@@ -148,76 +177,52 @@ impl PartSource for SegmentSource {
         take: &mut dyn FnMut(Event, Option<u64>),
     ) -> Result<(), StoreError> {
         let near = near.unwrap_or((part.first, SEGMENT_HEADER as u64));
-        let mut reader = FrameReader::new(self, part.first, near);
+        let mut reader = EventReader::new(self, part.first, near);
         for revision in from..=to {
-            let (offset, frame) = reader.frame_of(revision)?;
-            take(decode(frame)?, Some(offset));
+            let (event, offset, _) = reader.event(revision)?;
+            take(event, Some(offset));
         }
         Ok(())
     }
 }
 
-/// Reads the frames of a segment one after another.
-struct FrameReader {
-    path: PathBuf,
-    seed: u32,
+/// Reads the events of a segment one after another.
+struct EventReader {
+    frames: Frames,
     first: u64,
     /// The revision of the next event.
     next: u64,
-    /// A piece of the segment, and its offset.
-    window: Vec<u8>,
-    start: u64,
-    /// Where in the window the next frame begins.
-    at: usize,
 }
 
-impl FrameReader {
+impl EventReader {
     /// `near`: the first event to read, and its offset.
     fn new(source: &SegmentSource, first: u64, near: (u64, u64)) -> Self {
-        let path = segment_path(&source.journal, first);
-        Self { path, seed: source.seed, first, next: near.0, window: Vec::new(), start: near.1, at: 0 }
+        let frames = Frames::new(segment_path(&source.journal, first), source.seed, near.1);
+        Self { frames, first, next: near.0 }
     }
 
-    /// The frame of an event from the next one on, and its offset. The frame has been written.
-    fn frame_of(&mut self, revision: u64) -> Result<(u64, Frame<'_>), StoreError> {
+    /// An event from the next one on, its offset, and the bytes of its stored form. The event has been written.
+    fn event(&mut self, revision: u64) -> Result<(Event, u64, usize), StoreError> {
         loop {
-            self.fill()?;
             let damaged = StoreError::DamagedEvent { revision };
-            let frame = Frame::read(&self.window, self.at, self.seed).ok_or(damaged.clone())?;
-            let (at, size) = (self.at, frame.size());
-            let (is_event, found) = (frame.is_event(), frame.revision);
-            if is_event && found > revision {
+            let (offset, frame) = self.frames.next()?.ok_or(damaged.clone())?;
+            self.next = frame.revision + 1;
+            if frame.is_event() && frame.revision > revision {
                 return Err(damaged);
             }
-            self.at += size;
-            self.next = found + 1;
-            if is_event && found == revision {
-                let frame = Frame::read(&self.window, at, self.seed).ok_or(damaged)?;
-                return Ok((self.start + at as u64, frame));
+            if frame.is_event() && frame.revision == revision {
+                return Ok((decode(&frame)?, offset, frame.payload.len()));
             }
-        }
-    }
-
-    /// Makes sure that the next frame is in the window, if the file has it.
-    fn fill(&mut self) -> Result<(), StoreError> {
-        let size = Frame::size_at(&self.window, self.at);
-        if size.is_some_and(|size| self.at + size <= self.window.len()) {
-            return Ok(());
-        }
-        self.start += self.at as u64;
-        self.at = 0;
-        self.window = files::read_range(&self.path, self.start, WINDOW_BYTES)?;
-        match Frame::size_at(&self.window, 0) {
-            // A large frame. Its length was not checked, but no more is read than the file has.
-            Some(size) if size > self.window.len() => {
-                self.window = files::read_range(&self.path, self.start, size)?;
-                Ok(())
-            }
-            _ => Ok(()),
         }
     }
 }
 
-fn decode(frame: Frame<'_>) -> Result<Event, StoreError> {
+/// The time of the event at this offset, if this version understands it.
+pub(super) fn time_at(bytes: &[u8], offset: usize, seed: u32) -> Option<Timestamp> {
+    let frame = Frame::read(bytes, offset, seed).filter(Frame::is_event)?;
+    decode(&frame).ok().map(|event| event.time)
+}
+
+fn decode(frame: &Frame<'_>) -> Result<Event, StoreError> {
     decode_event(frame.revision, frame.payload).map_err(|_| StoreError::NotUnderstood { revision: frame.revision })
 }

@@ -24,6 +24,7 @@ pub(super) const SEGMENT_HEADER: usize = 32;
 
 const FRAME_HEADER: usize = 32;
 const SEGMENT_MAGIC: [u8; 4] = *b"FSSG";
+const BASE_MAGIC: [u8; 4] = *b"FSBS";
 const FRAME_MAGIC: [u8; 4] = *b"FSFR";
 
 /// One event in the form of the first binaries. The revision is the event's.
@@ -34,6 +35,10 @@ pub(super) const KIND_SEAL: u32 = 2;
 pub(super) const KIND_RICH_EVENT: u32 = 3;
 /// One event that is not the last one of its batch: the next frame has another event of the batch.
 pub(super) const KIND_EVENT_OF_BATCH: u32 = 4;
+/// A record of a base. The revision is the base's.
+pub(super) const KIND_RECORD: u32 = 5;
+/// The end of a base. The revision is the base's.
+pub(super) const KIND_BASE_END: u32 = 6;
 
 /// A frame whose checksum holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,10 +118,19 @@ pub(super) fn seed(store: Uuid) -> u32 {
 
 /// The header of the segment whose first event has revision `first`.
 pub(super) fn segment_header(store: Uuid, first: u64) -> [u8; SEGMENT_HEADER] {
+    header(SEGMENT_MAGIC, store, first)
+}
+
+/// The header of the base of this revision.
+pub(super) fn base_header(store: Uuid, revision: u64) -> [u8; SEGMENT_HEADER] {
+    header(BASE_MAGIC, store, revision)
+}
+
+fn header(magic: [u8; 4], store: Uuid, revision: u64) -> [u8; SEGMENT_HEADER] {
     let mut header = [0; SEGMENT_HEADER];
-    header[..4].copy_from_slice(&SEGMENT_MAGIC);
+    header[..4].copy_from_slice(&magic);
     header[8..24].copy_from_slice(store.as_bytes());
-    header[24..].copy_from_slice(&first.to_le_bytes());
+    header[24..].copy_from_slice(&revision.to_le_bytes());
     let checksum = crc32c::crc32c(&header[8..]);
     header[4..8].copy_from_slice(&checksum.to_le_bytes());
     header

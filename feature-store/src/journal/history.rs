@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use feature_core::Event;
 use uuid::Uuid;
 
+use super::base::BaseReader;
 use super::frame::{self, Frame, SEGMENT_HEADER, kind_of};
 use super::mark::Position;
 use super::scan::Tail;
@@ -14,15 +15,18 @@ use crate::error::OpenError;
 use crate::files::{SharedLock, share_lock};
 use crate::format::encoding::{decode_event, encode_event};
 use crate::format::identity;
-use crate::journal::recovery::check_journal;
+use crate::journal::recovery::{DamagedBase, Depth, check_journal};
 
-/// All events of a store, checked. Other processes may read the folder at the same time, but none can write to it.
+/// All events of a store that are kept, checked. Other processes may read the folder at the same time, but none can
+/// write to it.
 #[derive(Debug)]
 pub struct History {
     folder: PathBuf,
     journal: PathBuf,
     store: Uuid,
     segments: Vec<u64>,
+    bases: Vec<u64>,
+    damaged_base: Option<DamagedBase>,
     end: Position,
     revision: u64,
     bytes: u64,
@@ -59,7 +63,7 @@ impl Location<'_> {
 }
 
 impl History {
-    /// Opens the journal in a data folder or a backup, and checks every frame of it.
+    /// Opens the journal in a data folder or a backup, and checks every frame of it and of its bases.
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do.
@@ -70,7 +74,7 @@ impl History {
         }
         let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
         let journal = folder.join("journal");
-        let checked = check_journal(&journal, store)?;
+        let checked = check_journal(&journal, store, Depth::Whole)?;
         let torn = (checked.scan.tail == Tail::Torn).then(|| Torn {
             segment: segment_path(&journal, checked.last),
             offset: checked.scan.end as u64,
@@ -84,6 +88,8 @@ impl History {
             bytes: checked.total_bytes,
             sealed: checked.scan.sealed,
             segments: checked.segments,
+            bases: checked.bases,
+            damaged_base: checked.damaged_base,
             journal,
             torn,
             _lock: lock,
@@ -100,9 +106,38 @@ impl History {
         self.store
     }
 
-    /// The revision of the last event, which is also the number of events.
+    /// The revision of the last event.
     pub fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// The revision of the first event that is kept.
+    pub fn oldest(&self) -> u64 {
+        self.segments[0]
+    }
+
+    /// The number of events that are kept.
+    pub fn events(&self) -> u64 {
+        self.revision + 1 - self.oldest()
+    }
+
+    /// The revisions of its bases, ascending. The first one is that of the revision before [`History::oldest`], unless
+    /// that is 1.
+    pub(crate) fn bases(&self) -> &[u64] {
+        &self.bases
+    }
+
+    /// The records of a base.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the base cannot be read.
+    pub(crate) fn base(&self, revision: u64) -> Result<BaseReader, OpenError> {
+        BaseReader::open(&self.journal, self.store, revision)
+    }
+
+    /// The error of a base that is damaged, and that the history does not need.
+    pub(crate) fn damaged_base(&self) -> Option<OpenError> {
+        self.damaged_base.clone().map(|(path, offset)| OpenError::BaseDamaged { path, offset })
     }
 
     /// The number of files of the journal.
@@ -125,7 +160,7 @@ impl History {
         self.torn.as_ref()
     }
 
-    /// Hands over all events in order. One segment at a time is in memory.
+    /// Hands over all events that are kept, in order. One segment at a time is in memory.
     ///
     /// # Errors
     /// [`OpenError`] when an event cannot be read or has more than this binary understands, and the errors of `take`.

@@ -1,23 +1,42 @@
 //! The check of a whole journal on the disk. It changes no file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use feature_core::Timestamp;
 use uuid::Uuid;
 
-use super::frame::{self, Frame, SEGMENT_HEADER};
+use super::base::{self, BaseReader, bases_in};
+use super::events::time_at;
+use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::scan::{Scan, Tail, scan};
+use super::segment::segment_path;
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
-use crate::format::encoding::decode_event;
+use crate::files;
+
+/// The path of a base, and where it is damaged.
+pub(super) type DamagedBase = (PathBuf, u64);
+
+/// How much of a journal is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Every frame after the newest base. So a start does not take longer with each event that was ever written.
+    AfterBase,
+    /// Every frame, and every base.
+    Whole,
+}
 
 /// A journal that has everything that was once durable, and perhaps a torn end.
 #[derive(Debug)]
 pub(super) struct CheckedJournal {
     /// The revisions that name the segments, ascending.
     pub(super) segments: Vec<u64>,
-    /// The last of them.
+    /// The revisions of the bases that are intact, as far as they were checked, ascending.
+    pub(super) bases: Vec<u64>,
+    /// A base that is damaged.
+    pub(super) damaged_base: Option<DamagedBase>,
+    /// The last segment.
     pub(super) last: u64,
     /// The bytes of the last one; for a half-made one, the bytes of its header as they must be.
     pub(super) bytes: Vec<u8>,
@@ -27,21 +46,30 @@ pub(super) struct CheckedJournal {
     pub(super) half_made: bool,
     /// The bytes of all segments up to the end of the last good frame.
     pub(super) total_bytes: u64,
-    /// The time of the last event, if this version understands it.
+    /// The time of the last event, if this version understands it or a base has it.
     pub(super) newest_event: Option<Timestamp>,
 }
 
-/// Checks every frame of the journal in `folder`.
+/// Checks the frames of the journal in `folder`.
 ///
 /// # Errors
 /// [`OpenError`] when the journal is not what was once durable.
-pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal, OpenError> {
+pub(super) fn check_journal(folder: &Path, store: Uuid, depth: Depth) -> Result<CheckedJournal, OpenError> {
     let segments = segments_in(folder)?;
     let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
     let proven = Mark::read(folder, frame::seed(store))?;
-    let mut revision = 0;
-    let (mut total_bytes, mut newest_event) = (0, None);
+    let (bases, damaged_base) = bases_of(folder, store, depth)?;
+    let begin = beginning(folder, &segments, &bases, depth)?;
+    let (mut revision, mut total_bytes) = (begin, 0);
+    let mut newest_event = match begin {
+        0 => None,
+        base => base::ends_of(folder, store, base)?.map(|end| end.newest_event),
+    };
     for &first in &segments[..segments.len() - 1] {
+        if first <= begin {
+            total_bytes += files::length(&segment_path(folder, first))?;
+            continue;
+        }
         let bytes = read_segment(folder, first)?;
         let scan = check_segment(folder, store, first, &bytes, revision)?;
         // A segment frees its space before the next one begins.
@@ -69,12 +97,47 @@ pub(super) fn check_journal(folder: &Path, store: Uuid) -> Result<CheckedJournal
         let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
         return Err(corrupt(folder, last, scan.end, &reason));
     }
-    Ok(CheckedJournal { segments, last, bytes, scan, half_made, total_bytes, newest_event })
+    Ok(CheckedJournal { segments, bases, damaged_base, last, bytes, scan, half_made, total_bytes, newest_event })
+}
+
+/// The intact bases, and a damaged one.
+fn bases_of(folder: &Path, store: Uuid, depth: Depth) -> Result<(Vec<u64>, Option<DamagedBase>), OpenError> {
+    let (mut intact, mut damaged) = (Vec::new(), None);
+    for revision in bases_in(folder)? {
+        let found = match depth {
+            Depth::Whole => BaseReader::open(folder, store, revision).and_then(BaseReader::check).map(Some),
+            Depth::AfterBase => base::ends_of(folder, store, revision).map_err(OpenError::from),
+        };
+        match found {
+            Ok(Some(_)) => intact.push(revision),
+            Ok(None) => damaged = Some((base::base_path(folder, revision), 0)),
+            Err(OpenError::BaseDamaged { path, offset }) => damaged = Some((path, offset)),
+            Err(error) => return Err(error),
+        }
+    }
+    if let Some((path, _)) = &damaged {
+        tracing::warn!(path = %path.display(), "a base is damaged, and is passed over");
+    }
+    Ok((intact, damaged))
+}
+
+/// The revision after which segments are checked. It is that of a base, or 0.
+fn beginning(folder: &Path, segments: &[u64], bases: &[u64], depth: Depth) -> Result<u64, OpenError> {
+    let (first, last) = (segments[0], segments[segments.len() - 1]);
+    let newest = bases.last().copied().unwrap_or_default();
+    if newest >= last {
+        let reason = format!("this is the last segment, but a base has the events up to revision {newest}");
+        return Err(corrupt(folder, last, 0, &reason));
+    }
+    let is_followed = |base: &&u64| segments.binary_search(&(**base + 1)).is_ok();
+    match depth {
+        Depth::AfterBase => Ok(bases.iter().rev().find(is_followed).copied().unwrap_or_default()),
+        Depth::Whole => Ok(bases.iter().find(|base| **base + 1 == first).copied().unwrap_or_default()),
+    }
 }
 
 fn time_of_last_event(bytes: &[u8], scan: &Scan, store: Uuid) -> Option<Timestamp> {
-    let frame = Frame::read(bytes, scan.last_event?, frame::seed(store))?;
-    decode_event(frame.revision, frame.payload).ok().map(|event| event.time)
+    time_at(bytes, scan.last_event?, frame::seed(store))
 }
 
 fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {

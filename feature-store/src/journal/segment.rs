@@ -23,23 +23,31 @@ pub(super) fn start_of(segment: u64) -> Position {
     Position { segment, offset: SEGMENT_HEADER as u64 }
 }
 
-pub(super) fn segment_name(first: u64) -> String {
-    format!("{first:020}.log")
+const SUFFIX: &str = ".log";
+
+pub(crate) fn segment_path(folder: &Path, first: u64) -> PathBuf {
+    folder.join(numbered_name(first, SUFFIX))
 }
 
-pub(super) fn segment_path(folder: &Path, first: u64) -> PathBuf {
-    folder.join(segment_name(first))
-}
-
-/// The revisions that name the segments in a folder, ascending. Other files are ignored.
+/// The revisions that name the segments in a folder, ascending.
 pub(super) fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
+    numbered(folder, SUFFIX)
+}
+
+/// The name of the file of a revision.
+pub(super) fn numbered_name(revision: u64, suffix: &str) -> String {
+    format!("{revision:020}{suffix}")
+}
+
+/// The revisions in the names of files that end so, ascending. Other files are ignored.
+pub(super) fn numbered(folder: &Path, suffix: &str) -> Result<Vec<u64>, FileError> {
     let names = files::names(folder)?;
-    let revision = |name: &String| name.strip_suffix(".log")?.parse().ok();
+    let revision = |name: &String| name.strip_suffix(suffix)?.parse().ok();
     // `1.log` and `+1.log` parse too, but the segment of that revision has another name.
-    let segment = |name| revision(name).filter(|first| segment_name(*first) == *name);
-    let mut segments: Vec<_> = names.iter().filter_map(segment).collect();
-    segments.sort_unstable();
-    Ok(segments)
+    let named = |name| revision(name).filter(|revision| numbered_name(*revision, suffix) == *name);
+    let mut revisions: Vec<_> = names.iter().filter_map(named).collect();
+    revisions.sort_unstable();
+    Ok(revisions)
 }
 
 /// Reads a whole segment: its size is bounded, and one read gets the full speed of the disk.

@@ -6,11 +6,12 @@ use std::io::{self, Write};
 use feature_core::Event;
 use uuid::Uuid;
 
-use crate::engine::{Engine, Head, Position};
+use crate::engine::{BaseRecord, Engine, Head, Position};
 use crate::error::{OpenError, StoreError};
-use crate::format::encoding::encode_event;
-use crate::format::export_format::{End, Header, write_event, write_line};
-use crate::journal::History;
+use crate::format::encoding::{decode_record, encode_event, encode_record};
+use crate::format::export_format::{Base, End, Header, time_text, write_event, write_line, write_record};
+use crate::format::scope_key;
+use crate::journal::{BaseEnd, History};
 
 /// The most entries of a log that are read at once.
 const PAGE: usize = 10_000;
@@ -24,7 +25,7 @@ pub enum ExportError {
     /// The log of a fleet keeps only the newer events.
     #[error(
         "the database keeps events from revision {kept_from} on, and an export needs all of them: a store whose old \
-         events were dropped (store.keep_history_days) can only be copied by a backup of the database"
+         events were dropped (history.keep) can only be copied by a backup of the database"
     )]
     EventsDropped {
         /// The first revision that is kept.
@@ -35,16 +36,33 @@ pub enum ExportError {
     Write(#[from] io::Error),
 }
 
-/// Writes all lines to `output`: the same bytes for the same history, whenever and wherever it is exported.
+/// Writes all lines to `output`: the same bytes for the same history, whenever and wherever it is exported. Where the
+/// oldest events were dropped, the records of that time come first.
 ///
 /// `progress` gets the number of events written.
 ///
 /// # Errors
 /// [`ExportError`]; then the last line is missing, and an import refuses the lines.
 pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
-    let mut lines = Lines::begin(history.store(), history.revision(), output);
-    history.for_each(|event, _| lines.add(event, progress))?;
-    lines.end(history.revision())
+    let mut lines = Lines::begin(history.store(), history.revision(), base_of(history)?, output);
+    if history.oldest() > 1 {
+        let mut base = history.base(history.oldest() - 1)?;
+        while let Some(record) = base.next()? {
+            lines.add_record(&record).ok_or_else(|| base.differs("it holds a record that cannot be read"))??;
+        }
+    }
+    let before = history.oldest() - 1;
+    history.for_each(|event, _| lines.add(event, &mut |done| progress(done - before)))?;
+    lines.end(history.events())
+}
+
+fn base_of(history: &History) -> Result<Option<Base>, OpenError> {
+    let revision = history.oldest() - 1;
+    if revision == 0 {
+        return Ok(None);
+    }
+    let BaseEnd { records, newest_event } = history.base(revision)?.check()?;
+    Ok(Some(Base { revision, time: time_text(newest_event), records }))
 }
 
 /// As [`export`], of the log of a fleet, up to the end that it has now. Replicas may go on writing.
@@ -60,7 +78,7 @@ pub fn export_log(
     if kept_from > 1 {
         return Err(ExportError::EventsDropped { kept_from });
     }
-    let mut lines = Lines::begin(store, end.revision, output);
+    let mut lines = Lines::begin(store, end.revision, None, output);
     let mut before = Position::start(store);
     while before.revision < end.revision {
         let entries = engine.read(before.revision + 1, PAGE).map_err(OpenError::from)?;
@@ -95,25 +113,41 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    fn begin(store: Uuid, revision: u64, output: &'a mut dyn Write) -> Self {
+    fn begin(store: Uuid, revision: u64, base: Option<Base>, output: &'a mut dyn Write) -> Self {
         let mut buffer = Vec::new();
-        write_line(&Header::new(store, revision), &mut buffer);
+        write_line(&Header::new(store, revision, base), &mut buffer);
         Self { output, buffer, checksum: 0 }
+    }
+
+    /// Adds a record of a base; `None` when it cannot be read.
+    fn add_record(&mut self, record: &BaseRecord) -> Option<Result<(), ExportError>> {
+        let (scope, content) = (scope_key::decode(&record.key)?, decode_record(&record.body).ok()?);
+        if encode_record(&content) != record.body {
+            return None;
+        }
+        write_record(&scope, &content, &mut self.buffer)?;
+        Some(self.write())
     }
 
     fn add(&mut self, event: &Event, progress: &mut dyn FnMut(u64)) -> Result<(), ExportError> {
         write_event(event, &mut self.buffer);
-        self.checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
-        self.output.write_all(&self.buffer)?;
-        self.buffer.clear();
+        self.write()?;
         progress(event.revision);
         Ok(())
     }
 
-    fn end(mut self, revision: u64) -> Result<(), ExportError> {
+    fn write(&mut self) -> Result<(), ExportError> {
+        self.checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
+        self.output.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Adds the end, with the number of events.
+    fn end(mut self, events: u64) -> Result<(), ExportError> {
         // Without events the header is still in the buffer.
         let checksum = crc32c::crc32c_append(self.checksum, &self.buffer);
-        write_line(&End::new(revision, checksum), &mut self.buffer);
+        write_line(&End::new(events, checksum), &mut self.buffer);
         self.output.write_all(&self.buffer)?;
         Ok(self.output.flush()?)
     }

@@ -6,18 +6,20 @@ mod input;
 use std::io::{self, BufRead};
 use std::path::Path;
 
-use feature_core::{Discontinuity, Event, check_continuity};
+use feature_core::{Discontinuity, Event, Record, check_continuity};
 use uuid::Uuid;
 
 use crate::error::{LineError, OpenError, StoreError};
 use crate::files::{self, DataFile, FileError};
-use crate::format::export_format::{Header, field_of, read_event};
-use crate::journal::Journal;
+use crate::format::encoding::encode_record;
+use crate::format::export_format::{Base, Header, field_of, read_event, read_record, time_of};
+use crate::format::scope_key;
+use crate::journal::{BaseWriter, Journal};
 use crate::maintenance::batches::Batches;
 use crate::maintenance::staging::Staging;
 use crate::projection::{Builder, FOLD_BYTES, Projection};
 use crate::store::FeatureStore;
-use crate::store::fold::check_values;
+use crate::store::fold::{check_value, check_values};
 use crate::store::limits::{SIZES, SMALL_CACHE_BYTES};
 use input::Input;
 
@@ -92,12 +94,16 @@ fn fill(
     input: &mut Input<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), ImportError> {
-    let mut journal = new_journal(&folder.join("journal"), header.store)?;
+    let journal_folder = folder.join("journal");
+    if let Some(base) = &header.base {
+        fill_base(&journal_folder, header.store, base, input, progress)?;
+    }
+    let mut journal = new_journal(&journal_folder, header.store, header.base_revision())?;
     let projection = Projection::open(&folder.join("projection"), &journal, SMALL_CACHE_BYTES)?;
     let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
     let (mut bytes, mut batches) = (0, Batches::default());
-    for revision in 1..=header.revision {
+    for revision in header.base_revision() + 1..=header.revision {
         let event = read_event(input.line()?).map_err(|error| input.wrong(error))?;
         header.check(&event).map_err(|error| input.wrong(error))?;
         bytes += check(&event, revision).map_err(|error| input.wrong(error))?;
@@ -113,15 +119,58 @@ fn fill(
             progress(input.bytes());
         }
     }
-    input.end()?;
+    input.end(header.revision - header.base_revision())?;
     builder.finish()?;
     journal.seal()?;
     Ok(projection.close()?)
 }
 
-fn new_journal(folder: &Path, store: Uuid) -> Result<Journal, OpenError> {
-    Journal::create(folder, store)?;
-    Journal::open(folder, store, SIZES.segment_bytes)
+/// Makes the base of a history whose oldest events were dropped, durably.
+fn fill_base(
+    folder: &Path,
+    store: Uuid,
+    base: &Base,
+    input: &mut Input<'_>,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), ImportError> {
+    files::create_folder(folder)?;
+    let time = time_of("base.time", &base.time).map_err(|error| input.wrong(error))?;
+    let mut writer = BaseWriter::begin(folder, store, base.revision)?;
+    let mut before = Vec::new();
+    for number in 1..=base.records {
+        let (scope, record) = read_record(input.line()?).map_err(|error| input.wrong(error))?;
+        check_record(&record, base.revision).map_err(|error| input.wrong(error))?;
+        let key = scope_key::encode(&scope);
+        if number > 1 && key <= before {
+            return Err(input.wrong(LineError::new("scope", "must come after that of the line before")));
+        }
+        writer.put(&key, &encode_record(&record))?;
+        before = key;
+        if number.is_multiple_of(GROUP_EVENTS as u64) || number == base.records {
+            progress(input.bytes());
+        }
+    }
+    Ok(writer.finish(time)?)
+}
+
+/// Checks a record by itself.
+fn check_record(record: &Record, revision: u64) -> Result<(), LineError> {
+    if record.sequence == 0 {
+        return Err(LineError::new("sequence", "must be at least 1"));
+    }
+    for (index, (key, value)) in record.layer.iter().enumerate() {
+        check_value(key, value).map_err(|error| LineError::new(&format!("values[{index}]"), &error.to_string()))?;
+        if record.revisions.get(key).is_some_and(|set| *set == 0 || *set > revision) {
+            let reason = format!("must be from 1 to {revision}, the revision of the base");
+            return Err(LineError::new(&format!("values[{index}].revision"), &reason));
+        }
+    }
+    Ok(())
+}
+
+fn new_journal(folder: &Path, store: Uuid, after: u64) -> Result<Journal, OpenError> {
+    Journal::create(folder, store, after)?;
+    Journal::open(folder, store, SIZES)
 }
 
 /// Checks an event by itself and returns the bytes of its values.

@@ -1,16 +1,18 @@
-//! Verification: checks every event of a journal against the events before it, and every record of a projection against
-//! the sum of its events. No file of the store is changed.
+//! Verification: checks every event of a journal against the events before it, and every record of a projection or a
+//! base against the sum of its events. No file of the store is changed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use feature_core::{Event, Scope, check_continuity};
 
+use crate::engine::BaseRecord;
 use crate::error::OpenError;
 use crate::files;
+use crate::format::encoding::decode_record;
 use crate::format::export_format::field_of;
 use crate::format::scope_key;
-use crate::journal::{History, Location};
+use crate::journal::{BaseReader, History, Location};
 use crate::maintenance::batches::Batches;
 use crate::projection::ProjectionCopy;
 use crate::store::fold::Fold;
@@ -52,7 +54,7 @@ pub enum ProjectionState {
 /// * `progress`: gets the number of events checked, and of all.
 ///
 /// # Errors
-/// [`OpenError`] when the journal is damaged or a file cannot be read.
+/// [`OpenError`] when the journal or a base is damaged, or a file cannot be read.
 pub fn verify(
     history: &History,
     scratch: &Path,
@@ -68,25 +70,32 @@ pub(crate) fn verify_in_passes(
     passes: u64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, OpenError> {
+    if let Some(damaged) = history.damaged_base() {
+        return Err(damaged);
+    }
     let mut projection = open_projection(history, scratch)?;
     let (mut scopes, mut batches) = (0, Batches::default());
     let mut done = 0;
     for pass in 0..passes {
-        let mut fold = Fold::default();
+        let concerns = |scope: &Scope| pass_of(scope, passes) == pass;
+        let mut fold = first_records(history, concerns)?;
         let known = projection.as_ref().ok().and_then(|copy| copy.as_ref()).map(ProjectionCopy::revision);
         history.for_each(|event, location| {
             done += 1;
-            progress(done, history.revision() * passes);
+            progress(done, history.events() * passes);
             if pass == 0 {
                 let placed = batches.add(event, event.revision == history.revision());
                 placed.map_err(|reason| location.corrupt(&format!("continues: {reason}")))?;
             }
-            if pass_of(&event.scope, passes) == pass {
+            if concerns(&event.scope) {
                 add(&mut fold, event, location)?;
+            }
+            if history.bases().contains(&event.revision) {
+                compare(history.base(event.revision)?, &fold, concerns)?;
             }
             if Some(event.revision) == known
                 && let Ok(Some(copy)) = &projection
-                && let Err(reason) = copy.compare(&fold, |scope| pass_of(scope, passes) == pass)
+                && let Err(reason) = copy.compare(&fold, concerns)
             {
                 projection = Err(reason);
             }
@@ -107,6 +116,38 @@ fn pass_of(scope: &Scope, passes: u64) -> u64 {
     let mut hasher = DefaultHasher::new();
     scope.hash(&mut hasher);
     hasher.finish() % passes
+}
+
+/// The records before the first event that is kept.
+fn first_records(history: &History, concerns: impl Fn(&Scope) -> bool) -> Result<Fold, OpenError> {
+    let mut fold = Fold::default();
+    if history.oldest() > 1 {
+        let mut base = history.base(history.oldest() - 1)?;
+        while let Some(BaseRecord { key, body, .. }) = base.next()? {
+            let scope = scope_key::decode(&key).filter(|_| decode_record(&body).is_ok());
+            let scope = scope.ok_or_else(|| base.differs("it holds a record that cannot be read"))?;
+            if concerns(&scope) {
+                fold.put(key, body);
+            }
+        }
+    }
+    Ok(fold)
+}
+
+/// Checks that a base has the records of `fold`, of the scopes for which `concerns` holds.
+fn compare(mut base: BaseReader, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), OpenError> {
+    let mut records = 0;
+    while let Some(BaseRecord { key, body, .. }) = base.next()? {
+        let scope = scope_key::decode(&key).ok_or_else(|| base.differs("it holds a record of no scope"))?;
+        if !concerns(&scope) {
+            continue;
+        }
+        records += 1;
+        if fold.stored(&key) != Some(&body) {
+            return Err(base.differs(&format!("the record of {}", scope_key::describe(&scope))));
+        }
+    }
+    if records == fold.len() { Ok(()) } else { Err(base.differs("it lacks a record")) }
 }
 
 fn add(fold: &mut Fold, event: &Event, location: Location<'_>) -> Result<(), OpenError> {

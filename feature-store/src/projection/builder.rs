@@ -23,7 +23,7 @@ use crate::store::fold::Fold;
 /// The memory that records may take before they are written to sled, in bytes.
 pub(crate) const FOLD_BYTES: usize = 256 * 1024 * 1024;
 
-/// Fills an empty projection.
+/// Fills a projection that is empty, or has the records of a base.
 #[derive(Debug)]
 pub(crate) struct Builder<'a> {
     projection: &'a Projection,
@@ -40,7 +40,8 @@ impl<'a> Builder<'a> {
     /// Records are written whenever they take `fold_bytes` of memory.
     pub(crate) fn new(projection: &'a Projection, fold_bytes: usize) -> Self {
         let progress = projection.progress().clone();
-        Self { projection, progress, fold: Fold::default(), fold_bytes, spilled: false, ahead: HashMap::new() }
+        let spilled = progress.revision > 0;
+        Self { projection, progress, fold: Fold::default(), fold_bytes, spilled, ahead: HashMap::new() }
     }
 
     /// Adds a record of a base.

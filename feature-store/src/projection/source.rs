@@ -22,7 +22,10 @@ pub(crate) trait EventSource: Sync {
     fn check_continues(&self, revision: u64, chain: Option<Chain>) -> Result<(), OpenError>;
 
     /// The revision of the base, if the history has one, else 0. Events up to it need not be replayed.
-    fn base_revision(&self) -> u64;
+    ///
+    /// # Errors
+    /// [`OpenError`] when the base cannot be read.
+    fn base_revision(&self) -> Result<u64, OpenError>;
 
     /// Hands over the records of the base. A record may have events after the base's revision, up to its own.
     ///
@@ -52,16 +55,23 @@ impl EventSource for Journal {
     }
 
     fn check_continues(&self, revision: u64, _: Option<Chain>) -> Result<(), OpenError> {
-        // The journal has lost acknowledged events: an operator must decide.
-        if revision > Self::revision(self) { Err(self.cut_short(revision)) } else { Ok(()) }
+        let oldest = self.segments()[0];
+        match revision {
+            // The journal has lost acknowledged events: an operator must decide.
+            ahead if ahead > Self::revision(self) => Err(self.cut_short(ahead)),
+            behind if behind > 0 && behind + 1 < oldest => Err(OpenError::Projection {
+                reason: format!("it ends at revision {behind}, and the journal begins at {oldest}"),
+            }),
+            _ => Ok(()),
+        }
     }
 
-    fn base_revision(&self) -> u64 {
-        0
+    fn base_revision(&self) -> Result<u64, OpenError> {
+        Self::base_revision(self)
     }
 
-    fn base(&self, _: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError> {
-        Ok(())
+    fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError> {
+        Self::base(self, take)
     }
 
     fn replay(&self, after: u64, part: usize, take: Take<'_>) -> Result<(), OpenError> {

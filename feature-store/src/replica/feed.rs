@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Replica;
-use super::background::Background;
+use crate::background::Background;
 use crate::error::StoreError;
 
 /// The longest time between two looks at the log. Hints come sooner, where they come.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::Replica;
-use super::background::Background;
+use crate::background::Background;
 use crate::engine::Beat;
 use crate::error::StoreError;
 

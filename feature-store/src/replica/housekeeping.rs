@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use super::Replica;
-use super::background::Background;
+use crate::background::Background;
 use crate::error::StoreError;
 
 /// The time between two looks.

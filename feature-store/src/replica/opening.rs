@@ -192,8 +192,8 @@ impl EventSource for Log {
         Ok(())
     }
 
-    fn base_revision(&self) -> u64 {
-        self.known().head.folded
+    fn base_revision(&self) -> Result<u64, OpenError> {
+        Ok(self.known().head.folded)
     }
 
     fn base(&self, take: &mut dyn FnMut(BaseRecord) -> Result<(), OpenError>) -> Result<(), OpenError> {

@@ -40,8 +40,8 @@ fn journal_store(folder: &Path) -> JournalStore {
 
 fn projection(folder: &Path) -> Projection {
     let (journal_folder, store) = (folder.join("journal"), Uuid::nil());
-    Journal::create(&journal_folder, store).expect("an empty folder takes a journal");
-    let journal = Journal::open(&journal_folder, store, SIZES.segment_bytes).expect("the journal is new");
+    Journal::create(&journal_folder, store, 0).expect("an empty folder takes a journal");
+    let journal = Journal::open(&journal_folder, store, SIZES).expect("the journal is new");
     Projection::open(&folder.join("projection"), &journal, SIZES.cache_bytes).expect("an empty folder can be opened")
 }
 

@@ -96,7 +96,8 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
         ("\n".to_owned(), "line 1: this is not an export of feature-server"),
         ("{\"revision\":1}\n".to_owned(), "line 1: this is not an export"),
         ("\u{1}\u{2}\n".to_owned(), "line 1: this is not an export"),
-        (edit("\"version\":2", "\"version\":3"), "line 1: version: is 3, this binary knows 1 and 2: import with the"),
+        (edit("\"version\":2", "\"version\":4"), "line 1: version: is 4, this binary knows 1 to 3: import with the"),
+        (edit("\"version\":2", "\"version\":3"), "line 1: base: belongs to version 3, and only to that"),
         (edit("\"version\":2", "\"version\":1"), "line 5: crc32c: does not fit the lines before"),
         (
             edit("\"version\":2", "\"version\":1").replacen("\"actor\"", "\"comment\":\"new\",\"actor\"", 1),

@@ -124,7 +124,7 @@ fn a_projection_that_is_consistent_but_wrong_is_found() {
     let mut others = events.clone();
     others[30].organization = None;
     let store = History::open(&folder).unwrap().store();
-    crate::journal::Journal::create(&forged.join("journal"), store).unwrap();
+    crate::journal::Journal::create(&forged.join("journal"), store, 0).unwrap();
     store_of(&others, &forged);
     fs::remove_dir_all(folder.join("projection")).unwrap();
     copy(&forged.join("projection"), &folder.join("projection")).unwrap();

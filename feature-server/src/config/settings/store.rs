@@ -37,9 +37,6 @@ pub struct Store {
     pub max_staleness_ms: u64,
     /// What a read gets from a view that is older.
     pub when_stale: WhenStale,
-    /// How long events stay in the database, in days; `None`: for ever.
-    #[serde(default, deserialize_with = "number::<1, 36_500, _, _>")]
-    pub keep_history_days: Option<u64>,
 }
 
 /// What a database has to promise.

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use crate::config::Settings;
 use crate::config::headers::Headers;
 use crate::config::settings::{
-    Auth, Bound, Certificate, Cors, Durability, Instances, Issuer, Limits, Log, LogFormat, Metrics, MetricsListen,
-    OwnFeatures, Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces, WhenStale,
+    Auth, Bound, Certificate, Cors, Durability, History, Instances, Issuer, Limits, Log, LogFormat, Metrics,
+    MetricsListen, OwnFeatures, Presence, Reflection, RoleSettings, Server, Store, Tls, TraceSampler, Traces,
+    WhenStale,
 };
 
 /// Settings in which every key has a value that is not its default.
@@ -47,8 +48,8 @@ pub(super) fn full() -> Settings {
             durability: Durability::Replicated,
             max_staleness_ms: 24,
             when_stale: WhenStale::Refuse,
-            keep_history_days: Some(400),
         },
+        history: History { keep: "400 days".to_owned() },
         limits: Limits {
             message_bytes: 1,
             connections: 2,

@@ -39,7 +39,7 @@ struct EventLine {
 /// Without any id it is the system.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ScopeLine {
+pub(super) struct ScopeLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     instance: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +71,7 @@ struct ChangeLine {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum ValueLine {
+pub(super) enum ValueLine {
     Flag(bool),
     Text(String),
     Numbers(Vec<i32>),
@@ -106,9 +106,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
 /// Reads the line of an event.
 pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
     let line: EventLine = parse(line)?;
-    let time = time(&line.time).ok_or_else(|| {
-        LineError::new("time", "must be a UTC time as exports have it, such as 2026-01-31T12:00:00.500Z")
-    })?;
+    let time = time_of("time", &line.time)?;
     Ok(Event {
         revision: line.revision,
         scope: line.scope.scope()?,
@@ -139,12 +137,12 @@ pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
     }
 }
 
-fn id_of<T, E: ToString>(field: &str, id: &str, new: impl Fn(&str) -> Result<T, E>) -> Result<T, LineError> {
+pub(super) fn id_of<T, E: ToString>(field: &str, id: &str, new: impl Fn(&str) -> Result<T, E>) -> Result<T, LineError> {
     new(id).map_err(|error| LineError::new(field, &error.to_string()))
 }
 
 impl ScopeLine {
-    fn scope(&self) -> Result<Scope, LineError> {
+    pub(super) fn scope(&self) -> Result<Scope, LineError> {
         let id = |name, id: &Option<String>| id.clone().map(|id| (format!("scope.{name}"), id));
         let instance = match id("instance", &self.instance) {
             Some((field, id)) => Some(id_of(&field, &id, InstanceId::new)?),
@@ -240,10 +238,16 @@ impl From<ValueLine> for Value {
 
 const NANOS: i64 = 1_000_000_000;
 
-fn time_text(time: Timestamp) -> String {
+pub(crate) fn time_text(time: Timestamp) -> String {
     let (seconds, nanos) = (time.unix_nanos().div_euclid(NANOS), time.unix_nanos().rem_euclid(NANOS));
     let nanos = i32::try_from(nanos).expect("a remainder of a billion is below it");
     prost_types::Timestamp { seconds, nanos }.to_string()
+}
+
+/// The time of a field.
+pub(crate) fn time_of(field: &str, text: &str) -> Result<Timestamp, LineError> {
+    let reason = "must be a UTC time as exports have it, such as 2026-01-31T12:00:00.500Z";
+    time(text).ok_or_else(|| LineError::new(field, reason))
 }
 
 /// The time with exactly this text.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use feature_core::{OwnKey, Scope, Value};
 
 use super::*;
+use crate::format::encoding::decode_event;
 use crate::journal::frame::{KIND_EVENT, KIND_EVENT_OF_BATCH, KIND_RICH_EVENT};
 use crate::tests::fixtures::{event, history};
 

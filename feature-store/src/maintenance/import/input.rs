@@ -40,10 +40,9 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Checks the last line, and that nothing follows.
-    pub(super) fn end(&mut self) -> Result<(), ImportError> {
+    /// Checks the last line, and that nothing follows. `events`: the number of events before it.
+    pub(super) fn end(&mut self, events: u64) -> Result<(), ImportError> {
         let end = End::read(self.line()?).map_err(|error| self.wrong(error))?;
-        let events = self.number - 2;
         if end.events != events {
             return Err(self.wrong(LineError::new("events", &format!("is {}, but there are {events}", end.events))));
         }

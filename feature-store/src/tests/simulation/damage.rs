@@ -19,9 +19,23 @@ enum Damage {
 /// Damages the disk, checks what the next start says, and puts it right again. All of the journal is durable before.
 pub(super) fn check(run: &mut Run) -> Kept {
     let intact = run.disk.with_image(|image| image.clone());
-    let segments: Vec<PathBuf> =
-        intact.files().filter(|path| path.extension().is_some_and(|end| end == "log")).map(Path::to_owned).collect();
+    let of_kind = |kind: &str| -> Vec<PathBuf> {
+        intact.files().filter(|path| path.extension().is_some_and(|end| end == kind)).map(Path::to_owned).collect()
+    };
+    let (segments, bases) = (of_kind("log"), of_kind("base"));
+    if let Some(newest) = bases.last().filter(|_| !run.base_is_damaged && run.rng.bool()) {
+        return of_base(run, newest, &intact);
+    }
+    // A start does not look at what the newest base has.
+    let is_unchecked = |segment: &Path| bases.last().is_some_and(|newest| segment.file_stem() <= newest.file_stem());
     let position = run.rng.usize(..segments.len());
+    if is_unchecked(&segments[position]) {
+        if run.base_is_damaged {
+            // Both at once may be more than can be made up for.
+            return Ok(());
+        }
+        return of_old_segment(run, &segments[position], &intact);
+    }
     let (segment, next) = (&segments[position], segments.get(position + 1));
     // What happens to the zeros behind the last frame does not matter.
     let end = |bytes: &[u8]| bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
@@ -32,7 +46,7 @@ pub(super) fn check(run: &mut Run) -> Kept {
     run.disk.with_image(|image| inflict(image, damage, segment, byte, bit));
     let damaged = run.disk.with_image(|image| image.clone());
 
-    let outcome = Process::open(&run.disk, &run.projections).err();
+    let outcome = Process::open(&run.disk, &run.projections, run.sizes).err();
     run.note(format!("not open: {outcome:?}"));
     let refused_at = |at: &PathBuf, most: usize| match &outcome {
         Some(OpenError::Corrupt { segment, offset, .. }) => segment == at && *offset <= most as u64,
@@ -60,6 +74,45 @@ pub(super) fn check(run: &mut Run) -> Kept {
     }
     ensure!(run.disk.with_image(|image| *image == damaged), "a start that was refused has changed something");
     run.disk.with_image(|image| *image = intact);
+    Ok(())
+}
+
+/// A base is damaged or lost: an older one or the events make up for it.
+fn of_base(run: &mut Run, base: &Path, intact: &Image) -> Kept {
+    let damage = [Damage::FlippedBit, Damage::Cut, Damage::Lost][run.rng.usize(..3)];
+    let length = run.disk.with_image(|image| image.content(base).map_or(0, |content| content.seen().len()));
+    let (byte, bit) = (run.rng.usize(..length), 1 << run.rng.u8(..8));
+    run.note(format!("{damage:?} of {} at byte {byte}", base.display()));
+    run.disk.with_image(|image| inflict(image, damage, base, byte, bit));
+    if run.rng.bool() {
+        // Made again by a later checkpoint.
+        run.tally("a damaged base was left");
+        run.base_is_damaged = true;
+        return Ok(());
+    }
+    let outcome = Process::open(&run.disk, &run.projections, run.sizes).err();
+    ensure!(outcome.is_none(), "the base is missed: {outcome:?}");
+    run.tally("a damaged base was passed over");
+    run.disk.with_image(|image| *image = intact.clone());
+    Ok(())
+}
+
+/// A segment is damaged that a start does not look at: a whole check refuses it.
+fn of_old_segment(run: &mut Run, segment: &Path, intact: &Image) -> Kept {
+    let end = run.disk.with_image(|image| image.content(segment).map_or(0, |content| content.seen().len()));
+    let (byte, bit) = (run.rng.usize(..end), 1 << run.rng.u8(..8));
+    run.note(format!("a flipped bit of {} at byte {byte}, which no start reads", segment.display()));
+    run.disk.with_image(|image| inflict(image, Damage::FlippedBit, segment, byte, bit));
+    let outcome = Process::open(&run.disk, &run.projections, run.sizes).err();
+    let is_at = |error: &OpenError| matches!(error, OpenError::Corrupt { segment: at, .. } if at == segment);
+    // A projection that ended before the base needs the events in between.
+    ensure!(outcome.as_ref().is_none_or(is_at), "a start fails elsewhere: {outcome:?}");
+    run.tally_if("damage to an old segment was not in the way of a start", outcome.is_none());
+    let whole = Process::check_whole(&run.disk);
+    let refused = matches!(&whole, Err(OpenError::Corrupt { segment: at, offset, .. }) if at == segment && *offset <= byte as u64);
+    ensure!(refused, "a whole check does not refuse it where it is: {whole:?}");
+    run.tally("damage to an old segment was found by a whole check");
+    run.disk.with_image(|image| *image = intact.clone());
     Ok(())
 }
 

@@ -138,6 +138,16 @@ impl Disk {
         })
     }
 
+    pub(super) fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.operate("remove", path, true, |image, _, whole| {
+            image.content(path)?;
+            if whole {
+                image.remove(path);
+            }
+            Ok(())
+        })
+    }
+
     pub(super) fn sync_folder(&self, path: &Path) -> io::Result<()> {
         self.operate("sync", path, true, |image, _, whole| {
             if whole {

@@ -30,6 +30,7 @@ enum Change {
     Folder(PathBuf),
     File(PathBuf, usize),
     Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
 }
 
 impl Image {
@@ -64,6 +65,10 @@ impl Image {
 
     pub(super) fn rename(&mut self, from: &Path, to: &Path) {
         self.change(Change::Rename(from.to_owned(), to.to_owned()));
+    }
+
+    pub(super) fn remove(&mut self, path: &Path) {
+        self.change(Change::Remove(path.to_owned()));
     }
 
     fn change(&mut self, change: Change) {
@@ -104,10 +109,10 @@ impl Names {
 }
 
 impl Change {
-    /// The name that it makes.
+    /// The name that it makes or removes.
     fn path(&self) -> &Path {
         match self {
-            Change::Folder(path) | Change::File(path, _) | Change::Rename(_, path) => path,
+            Change::Folder(path) | Change::File(path, _) | Change::Rename(_, path) | Change::Remove(path) => path,
         }
     }
 
@@ -115,6 +120,7 @@ impl Change {
         match self {
             Change::Folder(path) => drop(names.folders.insert(path)),
             Change::File(path, content) => drop(names.files.insert(path, content)),
+            Change::Remove(path) => drop(names.files.remove(&path)),
             Change::Rename(from, to) => {
                 if let Some(content) = names.files.remove(&from) {
                     names.files.insert(to, content);

@@ -17,18 +17,24 @@ use crate::committer::NoObserver;
 use crate::committer::Worker;
 use crate::committer::reply::NoEventLoops;
 use crate::error::{OpenError, StoreError};
-use crate::store::limits::Sizes;
+use crate::journal::check_whole;
+use crate::store::limits::{Keep, Sizes};
 use crate::store::write_behind::WriteBehind;
-use crate::{CommitError, CommittedBatch, Committer, FeatureStore, JournalStore, Versioned};
+use crate::{CommitError, CommittedBatch, Committer, EventLog, FeatureStore, JournalStore, Versioned};
 
 /// A segment takes a few groups, so that there are many segments.
-pub(super) const SIZES: Sizes = Sizes { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024 };
+pub(super) const SIZES: Sizes =
+    Sizes { segment_bytes: 600, reserve_bytes: 1000, cache_bytes: 1024 * 1024, keep: Keep::Forever };
+
+/// The same, with a part of the history.
+pub(super) const SHORT: Sizes = Sizes { keep: Keep::Bytes(1_600), ..SIZES };
 
 /// How many writes may wait.
 const QUEUE: NonZeroUsize = NonZeroUsize::new(4).expect("it is not 0");
 
 pub(super) struct Process {
     disk: Disk,
+    journal: Arc<JournalStore>,
     store: Arc<Versioned>,
     projection: Arc<Faulty>,
     write_behind: Arc<WriteBehind>,
@@ -36,8 +42,10 @@ pub(super) struct Process {
     worker: Worker,
     waiting: Vec<(Vec<Write>, Reply)>,
     pub(super) reader: Arc<Reader>,
-    /// The whole history that the journal had at the start.
-    pub(super) found: Vec<Event>,
+    /// The history that the journal had at the start, as far as it was kept, or why it cannot be read.
+    pub(super) found: Result<Vec<Event>, String>,
+    /// The last revision at the start.
+    pub(super) revision: u64,
 }
 
 type Reply = Receiver<Result<CommittedBatch, CommitError>>;
@@ -50,14 +58,19 @@ pub(super) struct Turn {
 }
 
 impl Process {
-    pub(super) fn open(disk: &Disk, projections: &Projections) -> Result<Self, OpenError> {
-        let (mut found, mut layers) = (Vec::new(), None);
+    pub(super) fn open(disk: &Disk, projections: &Projections, sizes: Sizes) -> Result<Self, OpenError> {
+        let (mut found, mut layers) = (Ok(Vec::new()), None);
         let store = switch::on(disk, || {
-            JournalStore::open_over(Path::new("/some/data"), SIZES, Uuid::from_u128(7), |journal| {
-                journal.replay(0, 3, |events| {
-                    found.extend(events);
+            JournalStore::open_over(Path::new("/some/data"), sizes, Uuid::from_u128(7), |journal| {
+                let mut all = Vec::new();
+                let read = journal.replay(0, 3, |events| {
+                    all.extend(events);
                     Ok(())
-                })?;
+                });
+                match read {
+                    Err(OpenError::Io(error)) => return Err(OpenError::Io(error)),
+                    read => found = read.map(|()| all).map_err(|error| error.to_string()),
+                }
                 let projection = Arc::new(projections.open(journal, disk)?);
                 let write_behind = Arc::new(WriteBehind::new(Box::new(Arc::clone(&projection))));
                 layers = Some((projection, Arc::clone(&write_behind)));
@@ -65,12 +78,19 @@ impl Process {
             })
         })?;
         let (projection, write_behind) = layers.expect("an open store has a projection");
-        let store = Versioned::new(Arc::new(store));
+        let journal = Arc::new(store);
+        let store = Versioned::new(Arc::clone(&journal) as _);
+        let revision = store.revision();
         let reader = Arc::new(Reader::new(Arc::clone(&store)));
         let (committer, worker) =
             Committer::new(Arc::new(NoEventLoops), Arc::new(NoObserver), Arc::clone(&store) as _, QUEUE);
         let (disk, waiting) = (disk.clone(), Vec::new());
-        Ok(Self { disk, store, projection, write_behind, committer, worker, waiting, reader, found })
+        Ok(Self { disk, journal, store, projection, write_behind, committer, worker, waiting, reader, found, revision })
+    }
+
+    /// Checks the whole journal of a process that has ended.
+    pub(super) fn check_whole(disk: &Disk) -> Result<(), OpenError> {
+        switch::on(disk, || check_whole(Path::new("/some/data/journal"), Uuid::from_u128(7)))
     }
 
     pub(super) fn accepts_writes(&self) -> bool {
@@ -112,6 +132,24 @@ impl Process {
     /// The write-behind thread takes its turn, while a reader looks all the time.
     pub(super) fn hand_on(&self) -> (Result<(), StoreError>, Vec<Sight>) {
         watched(&self.disk, &self.reader, || self.write_behind.hand_on())
+    }
+
+    /// The thread for checkpoints takes its turn, while a reader looks all the time.
+    pub(super) fn checkpoint(&self, now: Timestamp) -> (Result<(), String>, Vec<Sight>) {
+        watched(&self.disk, &self.reader, || self.journal.checkpoint(now))
+    }
+
+    /// All events that are kept.
+    pub(super) fn kept(&self) -> Result<Vec<Event>, StoreError> {
+        switch::on(&self.disk, || {
+            let mut kept = Vec::new();
+            let mut from = self.journal.oldest()?;
+            while from <= EventLog::newest(&*self.journal) {
+                kept.extend(self.journal.events(from, 7)?);
+                from = kept.last().map_or(from, |last: &Event| last.revision) + 1;
+            }
+            Ok(kept)
+        })
     }
 
     pub(super) fn close(self) -> Result<(), StoreError> {

@@ -1,6 +1,7 @@
 //! The projection of a run: in memory, where each process builds it anew, or in sled, where it outlives the processes
 //! and may be old, damaged or lost at the next start.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,8 @@ use feature_core::{Record, Scope};
 use super::disk::Disk;
 use super::process::SIZES;
 use crate::error::{OpenError, StoreError};
+use crate::format::encoding::decode_record;
+use crate::format::scope_key;
 use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::tests::doubtful::open_sled;
@@ -32,8 +35,14 @@ impl Projections {
     pub(super) fn open(&self, journal: &Journal, disk: &Disk) -> Result<Faulty, OpenError> {
         let inner: Box<dyn FeatureStore> = match self {
             Self::InMemory => {
-                let store = MemoryStore::default();
-                journal.replay(0, 3, |events| append(&store, &events).map_err(|error| unreachable!("{error}")))?;
+                let (base, mut records) = (journal.base_revision()?, HashMap::new());
+                journal.base(&mut |record| {
+                    let scope = scope_key::decode(&record.key).expect("a base has scopes");
+                    records.insert(scope, decode_record(&record.body).expect("a base has records"));
+                    Ok(())
+                })?;
+                let store = MemoryStore::with(base, records);
+                journal.replay(base, 3, |events| append(&store, &events).map_err(|error| unreachable!("{error}")))?;
                 Box::new(store)
             }
             Self::Sled(folder) => {

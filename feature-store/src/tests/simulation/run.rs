@@ -1,5 +1,6 @@
 //! One run of the simulation: random steps, and after each of them the checks.
 
+mod checkpoint;
 mod restart;
 
 use fastrand::Rng;
@@ -7,12 +8,13 @@ use feature_core::{Details, Event, Timestamp};
 
 use super::disk::{Disk, Fault};
 use super::model::{Expected, Model};
-use super::process::{Process, SIZES, Turn};
+use super::process::{Process, SHORT, SIZES, Turn};
 use super::projection::Projections;
 use super::reader::Sight;
 use super::{damage, writes};
 use crate::CommitError;
 use crate::error::StoreError;
+use crate::store::limits::Sizes;
 
 /// The steps of a run.
 const STEPS: usize = 60;
@@ -35,9 +37,11 @@ pub(super) fn run(seed: u64) -> Outcome {
     let mut run = Run {
         rng,
         disk,
+        sizes: if seed.is_multiple_of(2) { SIZES } else { SHORT },
         // Opening sled takes milliseconds.
         projections: if seed.is_multiple_of(5) { Projections::in_sled() } else { Projections::InMemory },
         model,
+        base_is_damaged: false,
         maybe: Vec::new(),
         seen: 0,
         failed: false,
@@ -53,18 +57,21 @@ pub(super) fn run(seed: u64) -> Outcome {
 pub(super) struct Run {
     pub(super) rng: Rng,
     pub(super) disk: Disk,
+    pub(super) sizes: Sizes,
     pub(super) projections: Projections,
     /// What was acknowledged.
-    model: Model,
+    pub(super) model: Model,
+    /// Whether a base was damaged and left so. A later checkpoint may have made it again.
+    pub(super) base_is_damaged: bool,
     /// The events of the group whose append has failed: a restart may find them, from the first on.
     maybe: Vec<Event>,
     /// The last revision that a reader has seen.
     seen: u64,
     /// Whether a write has failed since the process began.
-    failed: bool,
+    pub(super) failed: bool,
     /// Whether the projection has failed since the process began. The next write learns it.
     projection_failed: bool,
-    now: i64,
+    pub(super) now: i64,
     trace: Vec<String>,
     tally: Vec<&'static str>,
 }
@@ -101,9 +108,10 @@ impl Run {
 
     fn step(&mut self, mut process: Process) -> Kept<Process> {
         match self.rng.u8(..100) {
-            0..40 => self.send(&mut process)?,
-            40..65 => self.turn(&mut process)?,
-            65..72 => self.hand_on(&process)?,
+            0..38 => self.send(&mut process)?,
+            38..61 => self.turn(&mut process)?,
+            61..66 => self.hand_on(&process)?,
+            66..72 => self.checkpoint(&process)?,
             72..80 => self.plan(10),
             80..83 => {
                 let free_bytes = if self.rng.bool() { u64::MAX } else { SIZES.reserve_bytes - 1 };
@@ -233,7 +241,7 @@ impl Run {
     }
 
     /// Checks what readers saw in a turn: all of the group or nothing, and never nothing again after all.
-    fn look(&mut self, sights: &[Sight], after: &Model) -> Kept {
+    pub(super) fn look(&mut self, sights: &[Sight], after: &Model) -> Kept {
         for (revision, records) in sights {
             let of = |model: &Model| (model.history.len() as u64, *records == model.records);
             let ((before, is_before), (after, is_after)) = (of(&self.model), of(after));
@@ -279,7 +287,7 @@ impl Run {
         self.tally.push(what);
     }
 
-    fn tally_if(&mut self, what: &'static str, came_about: bool) {
+    pub(super) fn tally_if(&mut self, what: &'static str, came_about: bool) {
         if came_about {
             self.tally(what);
         }

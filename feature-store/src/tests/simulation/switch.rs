@@ -91,6 +91,10 @@ pub(crate) fn read_range(path: &Path, offset: u64, bytes: usize) -> io::Result<V
     simulated(path, |disk| disk.read(path).map(range), || system::read_range(path, offset, bytes))
 }
 
+pub(crate) fn length(path: &Path) -> io::Result<u64> {
+    simulated(path, |disk| disk.read(path).map(|content| content.len() as u64), || system::length(path))
+}
+
 pub(crate) fn names(folder: &Path) -> io::Result<Vec<String>> {
     simulated(folder, |disk| disk.names(folder), || system::names(folder))
 }
@@ -109,6 +113,10 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     simulated(from, |disk| disk.rename(from, to), || system::rename(from, to))
+}
+
+pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
+    simulated(path, |disk| disk.remove_file(path), || system::remove_file(path))
 }
 
 pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {

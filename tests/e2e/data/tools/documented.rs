@@ -56,11 +56,11 @@ async fn a_backup_is_made_checked_restored_and_exported_as_documented() {
         server.stop();
     }
     let (summary, _) = ends(&run(&check, &data, &backup), 0);
-    assert!(summary.contains("the last one is revision 1\n"), "the backup stays as it was: {summary}");
+    assert!(summary.contains("events      1, from revision 1 to 1\n"), "the backup stays as it was: {summary}");
 
     ends(&run(&export, &data, &backup), 0);
     let (summary, _) = ends(&Folder::run(&folder, &format!("verify {}.imported", data.display())), 0);
-    assert!(summary.contains("the last one is revision 1\n"), "{summary}");
+    assert!(summary.contains("events      1, from revision 1 to 1\n"), "{summary}");
     // The procedure finds a damaged backup before it changes the data folder.
     fs::write(backup.join("journal/00000000000000000001.log"), "").expect("the file is writable");
     ends(&run(&restore, &data, &backup), 65);

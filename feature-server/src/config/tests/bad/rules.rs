@@ -45,8 +45,10 @@ fn values_that_do_not_fit_together_are_told() {
             "traces.ca_file = \"c.pem\" (FILE): must be accompanied by an https URL in traces.endpoint".to_owned(),
         ),
         (
-            "store.keep_history_days = 7".to_owned(),
-            "store.keep_history_days = 7 (FILE): must be accompanied by store.url".to_owned(),
+            "history.keep = '50 GiB'\nstore.url = 'postgres://u@db/d'".to_owned(),
+            "history.keep = \"50 GiB\" (FILE): must be \"forever\" or a number of days, since store.url names a database \
+             for the history"
+                .to_owned(),
         ),
         (
             "store.durability = 'replicated'".to_owned(),

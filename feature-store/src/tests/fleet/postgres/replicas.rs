@@ -14,7 +14,7 @@ use super::cluster::Cluster;
 use crate::engine::{Append, Engine, Entry, Position};
 use crate::replica::feed::Feed;
 use crate::replica::page::Page;
-use crate::store::limits::SIZES;
+use crate::store::limits::{Keep, SIZES};
 use crate::tests::fixtures::{append, event, history, records, scopes};
 use crate::{FeatureStore, JournalStore, OpenReplica, Replica, StoreError};
 
@@ -191,11 +191,11 @@ fn a_folder_holds_an_embedded_store_or_a_replica_and_never_both() {
     let cluster = Cluster::start();
     let database = cluster.database();
     let folder = tempfile::tempdir().unwrap();
-    drop(JournalStore::open(folder.path(), SIZES.cache_bytes).unwrap());
+    drop(JournalStore::open(folder.path(), SIZES.cache_bytes, Keep::Forever).unwrap());
     let error = OpenReplica::open(folder.path(), cluster.engine(&database), SIZES.cache_bytes).err().unwrap();
     assert!(error.to_string().contains("holds an embedded store: choose another folder"), "{error}");
     let of_replica = tempfile::tempdir().unwrap();
     drop(OpenReplica::open(of_replica.path(), cluster.engine(&database), SIZES.cache_bytes).unwrap());
-    let error = JournalStore::open(of_replica.path(), SIZES.cache_bytes).unwrap_err();
+    let error = JournalStore::open(of_replica.path(), SIZES.cache_bytes, Keep::Forever).unwrap_err();
     assert!(error.to_string().contains("holds the view of a server of a fleet: name its database"), "{error}");
 }

@@ -98,7 +98,7 @@ impl Run {
 fn list(engine: Arc<dyn Engine>) -> Result<(Position, HashMap<Scope, Record>), OpenError> {
     let log = Log::open(Uuid::nil(), engine)?;
     log.check_continues(0, None)?;
-    let base = log.base_revision();
+    let base = log.base_revision().expect("the log is known");
     let mut records = HashMap::new();
     log.base(&mut |BaseRecord { key, revision, body }| {
         let (scope, record) = (scope_key::decode(&key), decode_record(&body));

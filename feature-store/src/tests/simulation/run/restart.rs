@@ -55,7 +55,7 @@ impl Run {
         while self.rng.u8(..3) == 0 {
             // Making a store takes twenty operations.
             self.plan(25);
-            let outcome = Process::open(&self.disk, &self.projections);
+            let outcome = Process::open(&self.disk, &self.projections, self.sizes);
             match (outcome, self.disk.happened()) {
                 (Ok(process), None) => drop(process),
                 (Err(OpenError::Io(error)), Some(_)) => {
@@ -71,24 +71,27 @@ impl Run {
                 self.disk.lose_power();
             }
         }
-        let process =
-            Process::open(&self.disk, &self.projections).map_err(|error| format!("a false alarm: {error}"))?;
-        let found = process.found.clone();
-        self.note(format!("open at revision {}", found.len()));
+        let process = Process::open(&self.disk, &self.projections, self.sizes)
+            .map_err(|error| format!("a false alarm: {error}"))?;
+        let (found, revision) = (process.found.clone()?, process.revision as usize);
+        self.note(format!("open at revision {revision}, with {} events", found.len()));
         let known = [&self.model.history[..], &self.maybe].concat();
-        ensure!(found.len() >= self.model.history.len(), "acknowledged writes are lost from {} on", found.len() + 1);
-        ensure!(found.len() as u64 >= self.seen, "what a reader has seen is taken back from {} on", found.len() + 1);
-        ensure!(known.starts_with(&found), "this is another history: {found:#?}");
+        ensure!(revision >= self.model.history.len(), "acknowledged writes are lost from {} on", revision + 1);
+        ensure!(revision as u64 >= self.seen, "what a reader has seen is taken back from {} on", revision + 1);
+        let history = &known[..known.len().min(revision)];
+        ensure!(history.len() == revision && history.ends_with(&found), "this is another history: {found:#?}");
+        ensure!(revision == 0 || !found.is_empty(), "no event is kept");
+        self.tally_if("a start had a part of the history", found.len() < revision);
         ensure!(found.last().is_none_or(|event| !event.continues), "a part of a batch was recovered");
         if !self.maybe.is_empty() {
-            let left = found.len() - self.model.history.len();
+            let left = revision - self.model.history.len();
             self.tally_if("a crash left nothing of a group", left == 0);
             self.tally_if("a crash left a part of a group", left > 0 && left < self.maybe.len());
             self.tally_if("a crash left a whole group", left == self.maybe.len());
             let is_batch = self.maybe.get(left).is_some_and(|event| event.continues);
             self.tally_if("a crash left nothing of a batch", is_batch);
         }
-        (self.model, self.maybe, self.seen) = (Model::new(found), Vec::new(), 0);
+        (self.model, self.maybe, self.seen) = (Model::new(history.to_vec()), Vec::new(), 0);
         (self.failed, self.projection_failed) = (false, false);
         Ok(process)
     }

@@ -1,14 +1,17 @@
 //! The durable store: it writes the journal first and the projection second, holds the folder's lock, and keeps a
 //! reserve of disk space.
 
+mod checkpoints;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use feature_core::{Event, Record, Scope, Timestamp};
 use uuid::Uuid;
 
+use crate::background::Background;
 use crate::error::{OpenError, StoreError};
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
@@ -18,10 +21,11 @@ use crate::journal::{Journal, JournalEvents};
 use crate::projection::Projection;
 use crate::replica;
 use crate::store::batch::Batch;
-use crate::store::limits::{SIZES, Sizes};
+use crate::store::limits::{Keep, SIZES, Sizes};
 use crate::store::selection::{Selected, Selection};
 use crate::store::write_behind::WriteBehind;
 use crate::store::{FeatureStore, StoreStatus};
+use checkpoints::Checkpoints;
 
 /// A store in a folder: a journal of events, which is the truth, and a projection of records for reads.
 pub struct JournalStore {
@@ -30,31 +34,73 @@ pub struct JournalStore {
     sizes: Sizes,
     /// The revision of the last visible event.
     revision: AtomicU64,
-    journal_bytes: AtomicU64,
     /// The time of the last visible event in nanoseconds, see [`Timestamp`].
     newest_event: AtomicI64,
     /// Shows the records of the journal. It is a store, but not a durable one.
     projection: Box<dyn FeatureStore>,
-    journal: Mutex<Journal>,
-    /// Reads the journal. Only events that are visible are read.
-    events: JournalEvents,
-    /// The first write of this store that failed. Failures of the projection are kept there.
-    failed: OnceLock<StoreError>,
+    journal: Arc<SharedJournal>,
+    /// Makes checkpoints of the journal, on a thread of its own.
+    checkpoints: Option<Background>,
     /// Dropped last: it keeps other processes out.
     _lock: DataFile,
+}
+
+/// A journal for the writer, for readers of the history, and for the checkpoints.
+struct SharedJournal {
+    writer: Mutex<Journal>,
+    /// Reads the journal. Only events that are visible are read.
+    events: JournalEvents,
+    /// See [`Journal::bytes`].
+    bytes: AtomicU64,
+    /// The first write of this store that failed. Failures of the projection are kept there.
+    failed: OnceLock<StoreError>,
+}
+
+impl SharedJournal {
+    fn new(journal: Journal, events: JournalEvents) -> Self {
+        let bytes = AtomicU64::new(journal.bytes());
+        Self { writer: Mutex::new(journal), events, bytes, failed: OnceLock::new() }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Journal> {
+        self.writer.lock().expect("a panic in an append ends the committer, the only writer")
+    }
+
+    fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes in what a writer has done, before it is visible. Returns whether there is a new segment.
+    fn written(&self, journal: &Journal) -> bool {
+        self.bytes.store(journal.bytes(), Ordering::Relaxed);
+        self.events.set_segments(journal.segments())
+    }
+
+    /// Takes in that segments before this one are not kept any more, of so many bytes.
+    fn forget(&self, first_kept: u64, bytes: u64) {
+        let mut journal = self.writer();
+        journal.forget(first_kept, bytes);
+        self.written(&journal);
+    }
 }
 
 impl JournalStore {
     /// Opens the store in `folder`, or creates one when the folder is missing or empty.
     ///
-    /// Every frame of the journal and every record of the projection is checked. A torn end of the journal, which a
-    /// crash leaves and no caller was told of, is cut off. About `cache_bytes` of records are kept in memory. Other
-    /// users of the machine lose their rights on the folder.
+    /// Every frame of the journal after its newest base is checked, and every record of the projection. A torn end of
+    /// the journal, which a crash leaves and no caller was told of, is cut off. Other users of the machine lose their
+    /// rights on the folder.
+    ///
+    /// * `cache_bytes`: about so many bytes of records are kept in memory.
+    /// * `keep`: how much of the history stays.
     ///
     /// # Errors
     /// [`OpenError`] says what is wrong and what to do. The journal is then as before.
-    pub fn open(folder: &Path, cache_bytes: u64) -> Result<Self, OpenError> {
-        Self::open_with(folder, Sizes { cache_bytes, ..SIZES })
+    pub fn open(folder: &Path, cache_bytes: u64, keep: Keep) -> Result<Self, OpenError> {
+        let mut store = Self::open_with(folder, Sizes { cache_bytes, keep, ..SIZES })?;
+        let thread = store.checkpoints().start();
+        store.checkpoints = Some(thread.map_err(|error| OpenError::Thread { reason: error.to_string() })?);
+        Ok(store)
     }
 
     pub(crate) fn open_with(folder: &Path, sizes: Sizes) -> Result<Self, OpenError> {
@@ -89,7 +135,7 @@ impl JournalStore {
         };
         // The process that made the identity may have crashed before its name was durable.
         files::sync_folder(folder)?;
-        let journal = Journal::open(&journal_folder, store, sizes.segment_bytes)?;
+        let journal = Journal::open(&journal_folder, store, sizes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
         let events = JournalEvents::new(journal_folder, folder.join("history"), store, journal.segments().to_vec());
@@ -100,12 +146,10 @@ impl JournalStore {
             store,
             sizes,
             revision: AtomicU64::new(journal.revision()),
-            journal_bytes: AtomicU64::new(journal.bytes()),
             newest_event: AtomicI64::new(nanos(journal.newest_event())),
             projection,
-            events,
-            journal: Mutex::new(journal),
-            failed: OnceLock::new(),
+            journal: Arc::new(SharedJournal::new(journal, events)),
+            checkpoints: None,
             _lock: lock,
         })
     }
@@ -121,16 +165,27 @@ impl JournalStore {
     /// Makes the events durable first, and then visible.
     fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
         journal.append(batch.events())?;
-        self.events.set_segments(journal.segments());
+        let has_new_segment = self.journal.written(journal);
+        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| has_new_segment) {
+            checkpoints.wake();
+        }
         self.projection.append(batch)?;
-        self.journal_bytes.store(journal.bytes(), Ordering::Relaxed);
         self.newest_event.store(nanos(journal.newest_event()), Ordering::Relaxed);
         self.revision.store(batch.revision(), Ordering::Release);
         Ok(())
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().expect("a panic in an append ends the committer, the only writer")
+    /// What there is to do on the journal behind the writers.
+    fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.folder.join("journal"), self.store, Arc::clone(&self.journal), self.sizes)
+    }
+
+    /// Does what the thread for checkpoints does.
+    #[cfg(test)]
+    pub(crate) fn checkpoint(&self, now: Timestamp) -> Result<(), String> {
+        let checkpoints = self.checkpoints();
+        let checked = checkpoints.remove_damaged();
+        checked.and_then(|()| checkpoints.run(now, &|| true)).map_err(|error| error.to_string())
     }
 }
 
@@ -146,7 +201,7 @@ fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, Ope
     if Journal::holds_frames(journal_folder)? {
         return Err(OpenError::IdentityMissing { path: identity::path(folder) });
     }
-    Journal::create(journal_folder, store)?;
+    Journal::create(journal_folder, store, 0)?;
     identity::write(folder, store)?;
     Ok(store)
 }
@@ -169,7 +224,7 @@ impl FeatureStore for JournalStore {
         StoreStatus {
             revision: self.revision(),
             newest_event: Some(newest_event).filter(|time| *time != NEVER),
-            journal_bytes: self.journal_bytes.load(Ordering::Relaxed),
+            journal_bytes: self.journal.bytes(),
             projection_lag: self.projection.status().projection_lag,
         }
     }
@@ -182,7 +237,7 @@ impl FeatureStore for JournalStore {
         if batch.is_empty() {
             return Ok(());
         }
-        let mut journal = self.journal();
+        let mut journal = self.journal.writer();
         if let Some(cause) = self.write_failure() {
             return Err(cause.refusing_writes());
         }
@@ -190,17 +245,18 @@ impl FeatureStore for JournalStore {
         self.check_reserve().and_then(|()| self.write(&mut journal, batch)).inspect_err(|error| {
             if !error.is_refusal() {
                 // The lock on the journal is held, so this is the first failure.
-                let _ = self.failed.set(error.clone());
+                let _ = self.journal.failed.set(error.clone());
             }
         })
     }
 
     fn write_failure(&self) -> Option<StoreError> {
-        self.failed.get().cloned().or_else(|| self.projection.write_failure())
+        self.journal.failed.get().cloned().or_else(|| self.projection.write_failure())
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        let mut journal = self.journal();
+        self.checkpoints.iter().for_each(Background::stop);
+        let mut journal = self.journal.writer();
         if let Some(cause) = self.write_failure() {
             return Err(cause.refusing_writes());
         }
@@ -215,7 +271,7 @@ impl EventLog for JournalStore {
     }
 
     fn oldest(&self) -> Result<u64, StoreError> {
-        Ok(self.events.oldest())
+        Ok(self.journal.events.oldest())
     }
 
     fn newest(&self) -> u64 {
@@ -224,15 +280,15 @@ impl EventLog for JournalStore {
     }
 
     fn events(&self, from: u64, limit: usize) -> Result<Vec<Event>, StoreError> {
-        self.events.events(from, limit, self.newest())
+        self.journal.events.events(from, limit, self.newest())
     }
 
     fn events_at(&self, revisions: &[u64]) -> Result<Vec<Event>, StoreError> {
-        self.events.events_at(revisions, self.newest())
+        self.journal.events.events_at(revisions, self.newest())
     }
 
     fn find(&self, terms: &[Term], from: u64, order: Order) -> Result<Found, StoreError> {
-        self.events.find(terms, from, order, self.newest())
+        self.journal.events.find(terms, from, order, self.newest())
     }
 }
 

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 /// The owner's side. Dropping it stops the thread and waits for its end.
 #[derive(Debug)]
-pub(super) struct Background {
+pub(crate) struct Background {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -15,21 +15,24 @@ pub(super) struct Background {
 impl Background {
     /// Starts a thread with this name. `run` returns soon after its argument has become `true`; a parked thread is
     /// woken then.
-    pub(super) fn start(name: &str, run: impl FnOnce(&AtomicBool) + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(name: &str, run: impl FnOnce(&AtomicBool) + Send + 'static) -> io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || run(&stopped))?;
         Ok(Self { stop, thread: Some(thread) })
     }
-}
 
-impl Background {
-    /// Asks the thread to end.
-    pub(super) fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
+    /// Wakes the thread if it is parked.
+    pub(crate) fn wake(&self) {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
+    }
+
+    /// Asks the thread to end.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wake();
     }
 }
 
