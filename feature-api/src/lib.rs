@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod built_in;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod decode;
 pub mod definition;
 pub mod filter;

@@ -1,6 +1,7 @@
 //! Watches as a client sees them: streams of values and of changes.
 
 mod changes;
+mod client;
 mod ends;
 mod values;
 

@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use tonic::Code::FailedPrecondition;
 
 use super::{Client, at_least, revision};
+use crate::support::address;
 use crate::support::fleet::Fleet;
 use crate::support::harness::Server;
 use crate::support::raw::refusal;
@@ -70,12 +71,6 @@ async fn servers_start_over_when_the_history_was_taken_back() {
     }
     write(&self::clients(&servers).await[1], 300..=301).await;
     servers.into_iter().for_each(|server| drop(server.stop()));
-}
-
-/// A fixed address on loopback. Only this process uses its host.
-fn address(number: u16) -> String {
-    let [_, high, middle, low] = std::process::id().to_be_bytes();
-    format!("127.{}.{middle}.{low}:{}", u32::from(high) + 100, 25_440 + number)
 }
 
 async fn clients(servers: &[Server; 2]) -> [Client; 2] {
