@@ -28,12 +28,15 @@ use uuid::Uuid;
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
 use crate::format::encoding::encode_event;
+#[cfg(test)]
+use crate::format::identity;
+use crate::format::identity::Identity;
 use crate::store::limits::Sizes;
 use frame::{Frame, KIND_SEAL, SEGMENT_HEADER, kind_of};
 use mark::{Mark, Position};
 use recovery::{CheckedJournal, Depth, check_journal};
 use scan::{Scan, Tail};
-use segment::{read_segment, segments_in, start_of, start_segment};
+use segment::{read_segment, start_of, start_segment};
 
 pub(crate) use backup_copy::Extent;
 pub(crate) use base::{BaseEnd, BaseReader, BaseWriter, base_path, bases_in};
@@ -43,7 +46,7 @@ pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
-pub(crate) use segment::segment_path;
+pub(crate) use segment::{segment_path, segments_in};
 
 /// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync into existing bytes
 /// need not write the length of the file. With larger steps, the sync at the end of a step takes longer.
@@ -90,10 +93,10 @@ pub(crate) struct Journal {
 impl Journal {
     /// Creates an empty journal, durably.
     ///
-    /// `after`: the revision of a base that is in the folder already, or 0.
-    pub(crate) fn create(folder: &Path, store: Uuid, after: u64) -> Result<(), FileError> {
+    /// If its oldest event is not the first one, the base before it is in the folder already.
+    pub(crate) fn create(folder: &Path, identity: Identity) -> Result<(), FileError> {
         files::create_folder(folder)?;
-        start_segment(folder, store, after + 1)?;
+        start_segment(folder, identity.store, identity.oldest)?;
         Ok(())
     }
 
@@ -108,9 +111,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`OpenError`] when the journal is not what was once durable. Then no file was changed.
-    pub(crate) fn open(folder: &Path, store: Uuid, sizes: Sizes) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path, identity: Identity, sizes: Sizes) -> Result<Self, OpenError> {
+        let store = identity.store;
         let seed = frame::seed(store);
-        let checked = check_journal(folder, store, Depth::AfterBase)?;
+        let checked = check_journal(folder, identity, Depth::AfterBase)?;
         let CheckedJournal { segments, bases, last, bytes, scan, half_made, total_bytes, newest_event, .. } = checked;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
@@ -283,8 +287,9 @@ impl Journal {
 
 /// Checks every frame, as a verification does.
 #[cfg(test)]
-pub(crate) fn check_whole(folder: &Path, store: Uuid) -> Result<(), OpenError> {
-    check_journal(folder, store, Depth::Whole).map(drop)
+pub(crate) fn check_whole(data: &Path) -> Result<(), OpenError> {
+    let identity = identity::read(data)?.expect("the store was made");
+    check_journal(&data.join("journal"), identity, Depth::Whole).map(drop)
 }
 
 fn corrupt(folder: &Path, first: u64, offset: usize, reason: &str) -> OpenError {

@@ -15,6 +15,7 @@ pub(crate) use event::{field_of, read_event, time_of, time_text, write_event};
 pub(crate) use record::{read_record, write_record};
 
 use super::encoding::is_plain;
+use super::identity::Identity;
 use crate::error::LineError;
 
 /// The version of the form for a history with a base.
@@ -104,6 +105,11 @@ impl Header {
             }
             _ => Ok(header),
         }
+    }
+
+    /// The store, and the oldest event of the export.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { store: self.store, oldest: self.base_revision() + 1 }
     }
 
     /// The revision of the base, or 0.

@@ -4,14 +4,13 @@
 
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::base::{BaseReader, base_path, bases_in};
 use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::segment::{segment_path, segments_in};
 use crate::error::OpenError;
 use crate::files::{self, FileError, SharedLock};
+use crate::format::identity::{self, Identity};
 use crate::journal::recovery::{Depth, check_journal};
 
 /// The most attempts to read a mark while the server is writing it.
@@ -28,36 +27,41 @@ pub(crate) struct Extent {
     /// The bases that are followed by one of them, ascending.
     bases: Vec<u64>,
     end: Position,
-    store: Uuid,
+    identity: Identity,
 }
 
 impl Extent {
-    /// Finds the durable part of the journal of `store` in the data folder. Every write that was acknowledged before
+    /// Finds the durable part of the journal in the data folder. Every write that was acknowledged before
     /// this call is in it.
     ///
     /// # Errors
     /// [`OpenError`] when the journal or its mark cannot be read.
-    pub(crate) fn of(data: &Path, store: Uuid) -> Result<Self, OpenError> {
+    pub(crate) fn of(data: &Path) -> Result<Self, OpenError> {
         let journal = data.join("journal");
+        let identity = identity_of(data)?;
         let end = match files::share_lock(&data.join("lock"))? {
             // After a power cut the mark may be an old one, which proves too little, but the frames prove everything.
             // The lock is held for this look only: a server may start during the copying.
             SharedLock::Held { .. } | SharedLock::Absent => {
-                let checked = check_journal(&journal, store, Depth::AfterBase)?;
+                let checked = check_journal(&journal, identity, Depth::AfterBase)?;
                 Position { segment: checked.last, offset: checked.scan.end as u64 }
             }
             // A server writes its mark after the sync and before it answers.
             SharedLock::InUse => (0..MARK_ATTEMPTS)
-                .find_map(|_| Mark::read(&journal, frame::seed(store)).transpose())
+                .find_map(|_| Mark::read(&journal, frame::seed(identity.store)).transpose())
                 .ok_or_else(|| OpenError::Locked { folder: data.to_owned() })??,
         };
-        Ok(Self::up_to(&journal, store, end)?)
+        Self::up_to(data, end)
     }
 
-    fn up_to(journal: &Path, store: Uuid, end: Position) -> Result<Self, FileError> {
+    fn up_to(data: &Path, end: Position) -> Result<Self, OpenError> {
+        let journal = &data.join("journal");
         let mut bases = bases_in(journal)?;
         let mut parts = Vec::new();
-        for segment in segments_in(journal)? {
+        let segments = segments_in(journal)?;
+        // Read last: what is older is being dropped, and what is missing was lost.
+        let identity = identity_of(data)?;
+        for segment in segments.into_iter().filter(|first| *first >= identity.oldest) {
             match segment {
                 finished if finished < end.segment => {
                     parts.push((finished, files::length(&segment_path(journal, finished))?));
@@ -72,7 +76,12 @@ impl Extent {
             }
         }
         bases.retain(|base| parts.iter().any(|(first, _)| *first == base + 1));
-        Ok(Self { parts, bases, end, store })
+        Ok(Self { parts, bases, end, identity })
+    }
+
+    /// The store, and the oldest event that is in the copy.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
     }
 
     /// Its size in bytes.
@@ -80,46 +89,44 @@ impl Extent {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Copies it to a folder that does not exist yet, durably, with a mark of its own, and checks every frame of the
-    /// copy. `progress` gets the number of bytes copied. Returns the last revision.
+    /// Copies it from a data folder to a folder that does not exist yet, durably, with a mark of its own, and checks every
+    /// frame of the copy. What is dropped meanwhile is left out. `progress` gets the number of bytes copied. Returns the
+    /// last revision.
     ///
     /// # Errors
     /// [`OpenError`] when the copy cannot be written or is not what was once durable.
-    pub(crate) fn copy(&self, from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, OpenError> {
-        let mut newer = None;
+    pub(crate) fn copy(&mut self, data: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, OpenError> {
         for _ in 0..COPY_ATTEMPTS {
-            let extent = newer.as_ref().unwrap_or(self);
-            match extent.copy_once(from, to, progress) {
+            match self.copy_once(&data.join("journal"), to, progress) {
                 Err(error) => {
-                    let now = Self::up_to(from, self.store, self.end)?;
-                    if (&now.parts, &now.bases) == (&extent.parts, &extent.bases) {
+                    let now = Self::up_to(data, self.end)?;
+                    if (&now.parts, &now.bases) == (&self.parts, &self.bases) {
                         return Err(error);
                     }
-                    newer = Some(now);
+                    *self = now;
                 }
                 outcome => return outcome,
             }
         }
-        Err(OpenError::Locked { folder: from.to_owned() })
+        Err(OpenError::Locked { folder: data.to_owned() })
     }
 
     fn copy_once(&self, from: &Path, to: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, OpenError> {
         files::remove_folder(to)?;
         files::create_folder(to)?;
-        let mut copied = 0;
-        let oldest = self.parts.first().map_or(1, |(first, _)| *first);
+        let Identity { store, oldest } = self.identity;
         for &base in &self.bases {
             files::copy_start(&base_path(from, base), &base_path(to, base), files::length(&base_path(from, base))?)?;
-            let copy = BaseReader::open(to, self.store, base).and_then(BaseReader::check);
-            match copy {
+            match BaseReader::open(to, store, base).and_then(BaseReader::check) {
                 // The events have all that it has.
-                Err(OpenError::BaseDamaged { path, .. }) if base + 1 != oldest => {
+                Err(OpenError::BaseDamaged { path, .. }) if base >= oldest => {
                     tracing::warn!(path = %path.display(), "a base is damaged, and the backup goes without it");
                     files::remove_file(&path)?;
                 }
                 outcome => drop(outcome?),
             }
         }
+        let mut copied = 0;
         for &(segment, bytes) in &self.parts {
             files::copy_start(&segment_path(from, segment), &segment_path(to, segment), bytes)?;
             copied += bytes;
@@ -127,15 +134,18 @@ impl Extent {
         }
         self.write_mark(to)?;
         files::sync_folder(to)?;
-        let found = check_journal(to, self.store, Depth::Whole)?;
         // The check against the mark refuses a copy that is too short, or ends in torn bytes.
-        Ok(found.scan.revision)
+        Ok(check_journal(to, self.identity, Depth::Whole)?.scan.revision)
     }
 
     fn write_mark(&self, to: &Path) -> Result<(), FileError> {
         let Some(&(segment, offset)) = self.parts.last() else { return Ok(()) };
-        let mark = Mark::open(to, frame::seed(self.store))?;
+        let mark = Mark::open(to, frame::seed(self.identity.store))?;
         mark.write(Position { segment, offset })?;
         mark.sync()
     }
+}
+
+fn identity_of(data: &Path) -> Result<Identity, OpenError> {
+    identity::read(data)?.ok_or_else(|| OpenError::NoStore { folder: data.to_owned() })
 }

@@ -72,9 +72,9 @@ impl History {
         if matches!(lock, SharedLock::InUse) {
             return Err(OpenError::Locked { folder: folder.to_owned() });
         }
-        let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
+        let identity = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
         let journal = folder.join("journal");
-        let checked = check_journal(&journal, store, Depth::Whole)?;
+        let checked = check_journal(&journal, identity, Depth::Whole)?;
         let torn = (checked.scan.tail == Tail::Torn).then(|| Torn {
             segment: segment_path(&journal, checked.last),
             offset: checked.scan.end as u64,
@@ -82,7 +82,7 @@ impl History {
         });
         Ok(Self {
             folder: folder.to_owned(),
-            store,
+            store: identity.store,
             end: Position { segment: checked.last, offset: checked.scan.end as u64 },
             revision: checked.scan.revision,
             bytes: checked.total_bytes,

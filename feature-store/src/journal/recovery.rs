@@ -14,6 +14,7 @@ use super::segment::segment_path;
 use super::{corrupt, not_understood, read_segment, segments_in, start_of};
 use crate::error::OpenError;
 use crate::files;
+use crate::format::identity::Identity;
 
 /// The path of a base, and where it is damaged.
 pub(super) type DamagedBase = (PathBuf, u64);
@@ -51,14 +52,20 @@ pub(super) struct CheckedJournal {
 }
 
 /// Checks the frames of the journal in `folder`.
+/// Segments before its oldest event are what a crash has left of dropped ones, and are passed over.
 ///
 /// # Errors
 /// [`OpenError`] when the journal is not what was once durable.
-pub(super) fn check_journal(folder: &Path, store: Uuid, depth: Depth) -> Result<CheckedJournal, OpenError> {
-    let segments = segments_in(folder)?;
+pub(super) fn check_journal(folder: &Path, identity: Identity, depth: Depth) -> Result<CheckedJournal, OpenError> {
+    let Identity { store, oldest } = identity;
+    let segments: Vec<_> = segments_in(folder)?.into_iter().filter(|first| *first >= oldest).collect();
     let Some(&last) = segments.last() else { return Err(OpenError::JournalMissing { path: folder.to_owned() }) };
     let proven = Mark::read(folder, frame::seed(store))?;
-    let (bases, damaged_base) = bases_of(folder, store, depth)?;
+    if segments[0] > oldest {
+        let reason = format!("the journal begins here, but the events from revision {oldest} on are missing");
+        return Err(corrupt(folder, segments[0], 0, &reason));
+    }
+    let (bases, damaged_base) = bases_of(folder, identity, depth)?;
     let begin = beginning(folder, &segments, &bases, depth)?;
     let (mut revision, mut total_bytes) = (begin, 0);
     let mut newest_event = match begin {
@@ -101,9 +108,10 @@ pub(super) fn check_journal(folder: &Path, store: Uuid, depth: Depth) -> Result<
 }
 
 /// The intact bases, and a damaged one.
-fn bases_of(folder: &Path, store: Uuid, depth: Depth) -> Result<(Vec<u64>, Option<DamagedBase>), OpenError> {
+fn bases_of(folder: &Path, identity: Identity, depth: Depth) -> Result<(Vec<u64>, Option<DamagedBase>), OpenError> {
     let (mut intact, mut damaged) = (Vec::new(), None);
-    for revision in bases_in(folder)? {
+    let Identity { store, oldest } = identity;
+    for revision in bases_in(folder)?.into_iter().filter(|revision| revision + 1 >= oldest) {
         let found = match depth {
             Depth::Whole => BaseReader::open(folder, store, revision).and_then(BaseReader::check).map(Some),
             Depth::AfterBase => base::ends_of(folder, store, revision).map_err(OpenError::from),
@@ -130,9 +138,14 @@ fn beginning(folder: &Path, segments: &[u64], bases: &[u64], depth: Depth) -> Re
         return Err(corrupt(folder, last, 0, &reason));
     }
     let is_followed = |base: &&u64| segments.binary_search(&(**base + 1)).is_ok();
-    match depth {
-        Depth::AfterBase => Ok(bases.iter().rev().find(is_followed).copied().unwrap_or_default()),
-        Depth::Whole => Ok(bases.iter().find(|base| **base + 1 == first).copied().unwrap_or_default()),
+    let base = match depth {
+        Depth::AfterBase => bases.iter().rev().find(is_followed),
+        Depth::Whole => bases.iter().find(|base| **base + 1 == first),
+    };
+    match base {
+        Some(base) => Ok(*base),
+        None if first == 1 => Ok(0),
+        None => Err(OpenError::BaseDamaged { path: base::base_path(folder, first - 1), offset: 0 }),
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn segment_path(folder: &Path, first: u64) -> PathBuf {
 }
 
 /// The revisions that name the segments in a folder, ascending.
-pub(super) fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
+pub(crate) fn segments_in(folder: &Path) -> Result<Vec<u64>, FileError> {
     numbered(folder, SUFFIX)
 }
 

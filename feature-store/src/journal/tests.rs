@@ -21,12 +21,12 @@ impl Bench {
         let guard = tempfile::tempdir().expect("the system has a folder for temporary files");
         let folder = guard.path().join("journal");
         let store = Uuid::from_u128(7);
-        Journal::create(&folder, store, 0).expect("an empty folder takes a journal");
+        Journal::create(&folder, identity(store)).expect("an empty folder takes a journal");
         Self { folder, store, _guard: guard }
     }
 
     fn open(&self) -> Result<Journal, OpenError> {
-        Journal::open(&self.folder, self.store, Sizes { segment_bytes: 1000, ..SIZES })
+        Journal::open(&self.folder, identity(self.store), Sizes { segment_bytes: 1000, ..SIZES })
     }
 
     /// Appends the events of these revisions, each with a sync of its own, and returns where each of them began. No
@@ -62,6 +62,10 @@ impl Bench {
             outcome => panic!("not refused: {outcome:?}"),
         }
     }
+}
+
+fn identity(store: Uuid) -> Identity {
+    Identity { store, oldest: 1 }
 }
 
 fn events_of(journal: &Journal, after: u64) -> Vec<Event> {
@@ -140,7 +144,8 @@ fn a_durable_end_that_is_missing_is_refused_at_every_byte() {
 fn a_journal_grows_in_steps_and_gives_back_what_it_did_not_need() {
     let bench = Bench::new();
     let length = || fs::metadata(bench.segment(1)).unwrap().len();
-    let open = || Journal::open(&bench.folder, bench.store, Sizes { segment_bytes: u64::MAX, ..SIZES }).unwrap();
+    let open =
+        || Journal::open(&bench.folder, identity(bench.store), Sizes { segment_bytes: u64::MAX, ..SIZES }).unwrap();
     let mut journal = open();
     for revision in 1..=4_000 {
         journal.append(&history([revision])).unwrap();
@@ -154,7 +159,7 @@ fn a_journal_grows_in_steps_and_gives_back_what_it_did_not_need() {
         let mut bytes = whole.clone();
         damaged.into_iter().for_each(|byte| bytes[byte] ^= 1);
         fs::write(bench.segment(1), &bytes).unwrap();
-        let rest = check_journal(&bench.folder, bench.store, Depth::Whole).unwrap().scan.tail;
+        let rest = check_journal(&bench.folder, identity(bench.store), Depth::Whole).unwrap().scan.tail;
         assert_eq!(rest, if damaged.is_some() { Tail::Torn } else { Tail::Nothing });
         let journal = open();
         assert_eq!((journal.revision(), journal.end, length()), (4_000, end, end.offset));

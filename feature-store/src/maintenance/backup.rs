@@ -5,7 +5,6 @@ use std::path::Path;
 
 use crate::error::OpenError;
 use crate::files;
-use crate::format::identity;
 use crate::journal::Extent;
 use crate::maintenance::staging::Staging;
 
@@ -23,15 +22,14 @@ pub fn backup(
     also: &[&str],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, OpenError> {
-    let store = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
+    let mut extent = Extent::of(folder)?;
     let staging = Staging::begin(target, !target.exists(), &[])?;
-    let extent = Extent::of(folder, store)?;
     let total = extent.bytes();
-    let (from, to) = (folder.join("journal"), staging.folder().join("journal"));
-    let revision = extent.copy(&from, &to, &mut |copied| progress(copied, total))?;
+    let to = staging.folder().join("journal");
+    let revision = extent.copy(folder, &to, &mut |copied| progress(copied, total))?;
     for name in also.iter().filter(|name| folder.join(name).is_dir()) {
         files::copy_folder(&folder.join(name), &staging.folder().join(name))?;
     }
-    staging.finish(store)?;
+    staging.finish(extent.identity())?;
     Ok(revision)
 }

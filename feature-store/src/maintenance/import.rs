@@ -13,6 +13,7 @@ use crate::error::{LineError, OpenError, StoreError};
 use crate::files::{self, DataFile, FileError};
 use crate::format::encoding::encode_record;
 use crate::format::export_format::{Base, Header, field_of, read_event, read_record, time_of};
+use crate::format::identity::Identity;
 use crate::format::scope_key;
 use crate::journal::{BaseWriter, Journal};
 use crate::maintenance::batches::Batches;
@@ -83,7 +84,7 @@ pub fn import(input: &mut dyn BufRead, folder: &Path, progress: &mut dyn FnMut(u
     }
     let staging = Staging::begin(folder, made, &MAY_HOLD)?;
     fill(&staging.folder(), &header, &mut input, progress)?;
-    staging.finish(header.store)?;
+    staging.finish(header.identity())?;
     Ok(header.revision)
 }
 
@@ -98,7 +99,7 @@ fn fill(
     if let Some(base) = &header.base {
         fill_base(&journal_folder, header.store, base, input, progress)?;
     }
-    let mut journal = new_journal(&journal_folder, header.store, header.base_revision())?;
+    let mut journal = new_journal(&journal_folder, header.identity())?;
     let projection = Projection::open(&folder.join("projection"), &journal, SMALL_CACHE_BYTES)?;
     let mut builder = Builder::new(&projection, FOLD_BYTES);
     let mut group = Vec::new();
@@ -168,9 +169,9 @@ fn check_record(record: &Record, revision: u64) -> Result<(), LineError> {
     Ok(())
 }
 
-fn new_journal(folder: &Path, store: Uuid, after: u64) -> Result<Journal, OpenError> {
-    Journal::create(folder, store, after)?;
-    Journal::open(folder, store, SIZES)
+fn new_journal(folder: &Path, identity: Identity) -> Result<Journal, OpenError> {
+    Journal::create(folder, identity)?;
+    Journal::open(folder, identity, SIZES)
 }
 
 /// Checks an event by itself and returns the bytes of its values.

@@ -4,11 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use uuid::Uuid;
-
 use crate::error::OpenError;
 use crate::files::{self, FileError};
-use crate::format::identity;
+use crate::format::identity::{self, Identity};
 
 /// The subfolder in which the store is made.
 const PARTIAL: &str = "partial";
@@ -58,14 +56,14 @@ impl Staging {
     ///
     /// # Errors
     /// [`FileError`]; then the folder has no identity.
-    pub(crate) fn finish(mut self, store: Uuid) -> Result<(), FileError> {
+    pub(crate) fn finish(mut self, identity: Identity) -> Result<(), FileError> {
         let partial = self.folder();
         for name in files::names(&partial)? {
             let target = self.folder.join(&name);
             files::move_to(&partial.join(&name), &target)?;
             self.moved.push(target);
         }
-        identity::write(&self.folder, store)?;
+        identity::write(&self.folder, identity)?;
         self.finished = true;
         files::remove_folder(&partial)?;
         files::sync_folder(&self.folder)

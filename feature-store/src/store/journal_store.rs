@@ -16,7 +16,7 @@ use crate::error::{OpenError, StoreError};
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
 use crate::files::{self, DataFile};
-use crate::format::identity;
+use crate::format::identity::{self, Identity};
 use crate::journal::{Journal, JournalEvents};
 use crate::projection::Projection;
 use crate::replica;
@@ -126,16 +126,17 @@ impl JournalStore {
             return Err(OpenError::Locked { folder: folder.to_owned() });
         }
         let journal_folder = folder.join("journal");
-        let store = match identity::read(folder)? {
-            Some(store) => store,
+        let identity = match identity::read(folder)? {
+            Some(identity) => identity,
             None if folder.join(replica::STORE).is_file() => {
                 return Err(OpenError::HoldsReplica { folder: folder.to_owned() });
             }
-            None => create(folder, &journal_folder, id)?,
+            None => create(folder, &journal_folder, Identity { store: id, oldest: 1 })?,
         };
+        let store = identity.store;
         // The process that made the identity may have crashed before its name was durable.
         files::sync_folder(folder)?;
-        let journal = Journal::open(&journal_folder, store, sizes)?;
+        let journal = Journal::open(&journal_folder, identity, sizes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
         let events = JournalEvents::new(journal_folder, folder.join("history"), store, journal.segments().to_vec());
@@ -177,7 +178,7 @@ impl JournalStore {
 
     /// What there is to do on the journal behind the writers.
     fn checkpoints(&self) -> Checkpoints {
-        Checkpoints::new(self.folder.join("journal"), self.store, Arc::clone(&self.journal), self.sizes)
+        Checkpoints::new(&self.folder, self.store, Arc::clone(&self.journal), self.sizes)
     }
 
     /// Does what the thread for checkpoints does.
@@ -197,13 +198,13 @@ fn nanos(newest_event: Option<Timestamp>) -> i64 {
 }
 
 /// Makes a new store. The identity comes last, so a folder with an identity has had a journal.
-fn create(folder: &Path, journal_folder: &Path, store: Uuid) -> Result<Uuid, OpenError> {
+fn create(folder: &Path, journal_folder: &Path, identity: Identity) -> Result<Identity, OpenError> {
     if Journal::holds_frames(journal_folder)? {
         return Err(OpenError::IdentityMissing { path: identity::path(folder) });
     }
-    Journal::create(journal_folder, store, 0)?;
-    identity::write(folder, store)?;
-    Ok(store)
+    Journal::create(journal_folder, identity)?;
+    identity::write(folder, identity)?;
+    Ok(identity)
 }
 
 impl FeatureStore for JournalStore {

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::fixtures::{append, event, history, records, scopes, values};
 use super::fleet::replica_over_memory;
+use crate::format::identity::Identity;
 use crate::journal::Journal;
 use crate::projection::Projection;
 use crate::store::limits::SIZES;
@@ -39,9 +40,9 @@ fn journal_store(folder: &Path) -> JournalStore {
 }
 
 fn projection(folder: &Path) -> Projection {
-    let (journal_folder, store) = (folder.join("journal"), Uuid::nil());
-    Journal::create(&journal_folder, store, 0).expect("an empty folder takes a journal");
-    let journal = Journal::open(&journal_folder, store, SIZES).expect("the journal is new");
+    let (journal_folder, identity) = (folder.join("journal"), Identity { store: Uuid::nil(), oldest: 1 });
+    Journal::create(&journal_folder, identity).expect("an empty folder takes a journal");
+    let journal = Journal::open(&journal_folder, identity, SIZES).expect("the journal is new");
     Projection::open(&folder.join("projection"), &journal, SIZES.cache_bytes).expect("an empty folder can be opened")
 }
 

@@ -13,6 +13,7 @@ use feature_core::Scope;
 
 use super::fixtures::{append, copy, decided, history, records, some_writes, users};
 use super::transfer::{exported, store_of};
+use crate::format::identity;
 use crate::maintenance::verify::verify_in_passes;
 use crate::store::limits::{SIZES, Sizes};
 use crate::{FeatureStore, History, JournalStore, OpenError, ProjectionState, Verification, backup};
@@ -123,8 +124,8 @@ fn a_projection_that_is_consistent_but_wrong_is_found() {
     fs::remove_dir_all(forged.join("projection")).unwrap();
     let mut others = events.clone();
     others[30].organization = None;
-    let store = History::open(&folder).unwrap().store();
-    crate::journal::Journal::create(&forged.join("journal"), store, 0).unwrap();
+    let identity = identity::read(&folder).unwrap().unwrap();
+    crate::journal::Journal::create(&forged.join("journal"), identity).unwrap();
     store_of(&others, &forged);
     fs::remove_dir_all(folder.join("projection")).unwrap();
     copy(&forged.join("projection"), &folder.join("projection")).unwrap();

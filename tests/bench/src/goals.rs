@@ -1,6 +1,7 @@
 //! The goals, one after the other, each with its baseline.
 
 mod fleet;
+mod history;
 mod own_features;
 mod reads;
 mod scale;
@@ -24,6 +25,8 @@ pub struct Plan {
     pub round: Duration,
     /// The number of users for the goals with many users.
     pub users: usize,
+    /// The number of changes for the goal with a long history.
+    pub changes: u64,
     /// Only goals whose text contains this.
     pub filter: String,
 }
@@ -40,6 +43,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(scale::many_users(plan).await?);
     rows.extend(own_features::reads(plan).await?);
     rows.extend(own_features::start(plan).await?);
+    rows.extend(history::long(plan).await?);
     Ok(rows)
 }
 

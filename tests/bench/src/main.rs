@@ -59,6 +59,9 @@ struct Measurement {
     /// million.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
     users: u32,
+    /// The number of changes for the goal with a long history.
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u32).range(1000..))]
+    changes: u32,
     /// Write the figures to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -115,6 +118,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         rounds: measurement.rounds.into(),
         round: Duration::from_millis(measurement.round_ms),
         users: measurement.users as usize,
+        changes: measurement.changes.into(),
         filter: measurement.filter.unwrap_or_default(),
     };
     println!("{}", table::header());

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 /// The maximum time for a server to start or end. With ten million users it builds its projection for more than a
 /// minute.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The maximum time for a server to end at once.
 const SOON: Duration = Duration::from_secs(10);

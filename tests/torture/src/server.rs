@@ -89,6 +89,13 @@ impl Binary {
         Self { wrapper, ..self.clone() }
     }
 
+    /// This binary with small segments, the oldest of which are soon dropped.
+    pub fn with_short_history(&self) -> Self {
+        let mut short = self.clone();
+        short.environment.push(("FEATURE_SERVER__HISTORY__KEEP".to_owned(), "1 MiB".to_owned()));
+        short
+    }
+
     /// Runs a subcommand on a data folder until it ends.
     pub async fn run(&self, data: &Path, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.path);

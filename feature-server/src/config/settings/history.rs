@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// The bytes of a MiB.
 const MIB: u64 = 1 << 20;
 
-/// The least that can be kept: a few segments of changes with large values.
-const LEAST_MIB: u64 = 64;
+/// The least that can be kept: a few segments of some large changes.
+const LEAST_MIB: u64 = 1;
 
 /// The most, a PiB: more is a typing error.
 const MOST_MIB: u64 = 1 << 30;
@@ -37,7 +37,7 @@ impl History {
 enum KeepText {}
 
 impl Form for KeepText {
-    const ALLOWED: &'static str = "\"forever\", 1 to 36500 days such as \"400 days\", or a size from \"64 MiB\" on such as \
+    const ALLOWED: &'static str = "\"forever\", 1 to 36500 days such as \"400 days\", or a size from \"1 MiB\" on such as \
                                    \"50 GiB\"";
     const ACCEPTS: fn(&str) -> bool = |text| parse(text).is_some();
 }
@@ -72,14 +72,14 @@ mod tests {
             ("1 day", days(1)),
             ("400 days", days(400)),
             ("36500 days", days(36_500)),
-            ("64 MiB", Some(Keep::Bytes(64 << 20))),
+            ("1 MiB", Some(Keep::Bytes(1 << 20))),
             ("50 GiB", Some(Keep::Bytes(50 << 30))),
             ("1048576 GiB", Some(Keep::Bytes(1 << 50))),
             ("", None),
             ("Forever", None),
             ("0 days", None),
             ("36501 days", None),
-            ("63 MiB", None),
+            ("0 MiB", None),
             ("1048577 GiB", None),
             ("18446744073709551615 GiB", None),
             ("+5 days", None),

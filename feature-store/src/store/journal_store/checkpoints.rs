@@ -2,7 +2,7 @@
 //! do not wait for it, and what fails is tried again later.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -15,7 +15,8 @@ use super::SharedJournal;
 use crate::background::Background;
 use crate::error::{OpenError, StoreError};
 use crate::files;
-use crate::journal::{BaseReader, base_path, bases_in, make_base, remove_base, segment_path};
+use crate::format::identity::{self, Identity};
+use crate::journal::{BaseReader, base_path, bases_in, make_base, remove_base, segment_path, segments_in};
 use crate::store::limits::{Keep, Sizes};
 
 /// The time between two looks without a new segment: old events are dropped even if nothing is written.
@@ -26,6 +27,8 @@ const NEWEST: usize = 2;
 
 /// What there is to do on the journal of a store.
 pub(crate) struct Checkpoints {
+    /// The data folder.
+    data: PathBuf,
     /// The journal's.
     folder: PathBuf,
     store: Uuid,
@@ -51,8 +54,8 @@ impl From<files::FileError> for CheckpointError {
 }
 
 impl Checkpoints {
-    pub(super) fn new(folder: PathBuf, store: Uuid, journal: Arc<SharedJournal>, sizes: Sizes) -> Self {
-        Self { folder, store, journal, sizes }
+    pub(super) fn new(data: &Path, store: Uuid, journal: Arc<SharedJournal>, sizes: Sizes) -> Self {
+        Self { data: data.to_owned(), folder: data.join("journal"), store, journal, sizes }
     }
 
     /// Starts the thread.
@@ -117,6 +120,7 @@ impl Checkpoints {
         let newest = bases.iter().rev().find(|base| segments.contains(&(**base + 1)));
         let first = newest.map_or(segments[0], |base| base + 1);
         if segments.last() == Some(&first) {
+            self.remove_dropped(segments[0])?;
             // The one before the first segment cannot be made again. If the newest one is damaged, the second newest
             // helps: it lacks one segment.
             let older = bases[..bases.len().saturating_sub(NEWEST)].iter().filter(|base| **base + 1 != segments[0]);
@@ -147,17 +151,24 @@ impl Checkpoints {
         if !bases_in(&self.folder)?.contains(&(next - 1)) && !self.make_base(first, go_on)? {
             return Ok(false);
         }
-        let path = segment_path(&self.folder, first);
-        self.journal.forget(next, files::length(&path)?);
-        // One after another: after a power cut no later one is missing.
-        files::remove_file(&path)?;
-        files::sync_folder(&self.folder)?;
-        if first > 1 {
-            remove_base(&self.folder, first - 1)?;
-        }
+        let bytes = files::length(&segment_path(&self.folder, first))?;
+        identity::write(&self.data, Identity { store: self.store, oldest: next })?;
+        self.journal.forget(next, bytes);
+        self.remove_dropped(next)?;
         self.journal.events.forget_index(first)?;
         tracing::info!(from = first, to = next - 1, "old events were dropped from the journal");
         Ok(true)
+    }
+
+    /// Removes the segments before the oldest event, and the bases that only those need.
+    fn remove_dropped(&self, oldest: u64) -> Result<(), CheckpointError> {
+        for first in segments_in(&self.folder)?.into_iter().filter(|first| *first < oldest) {
+            files::remove_file(&segment_path(&self.folder, first))?;
+        }
+        for base in bases_in(&self.folder)?.into_iter().filter(|base| base + 1 < oldest) {
+            remove_base(&self.folder, base)?;
+        }
+        Ok(())
     }
 
     fn is_too_old(&self, segments: &[u64], now: Timestamp) -> Result<bool, CheckpointError> {

@@ -5,14 +5,16 @@ mod everything;
 mod own;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use http::HeaderValue;
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::timeout;
 
 use super::built;
-use crate::process::Process;
+use crate::process::{PATIENCE, Process};
 
 pub use calls::shows;
 pub use own::BATCH;
@@ -139,6 +141,22 @@ impl Feature {
             fleet.push(fleet[0].data.sibling()?.serve(&[]).await?);
         }
         Ok(fleet)
+    }
+
+    /// Waits until the journal has a base at the end of each complete segment.
+    pub async fn has_all_bases(&self) -> Result<()> {
+        let journal = self.data.folder.path().join("journal");
+        let newest = |end: &str| -> Result<u64> {
+            let names = std::fs::read_dir(&journal)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            Ok(names.filter_map(|name| name.strip_suffix(end)?.parse().ok()).max().unwrap_or_default())
+        };
+        let made = async {
+            while newest(".base")? + 1 != newest(".log")? {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok(())
+        };
+        timeout(PATIENCE, made).await.context("the journal has no newest base")?
     }
 
     /// Stops the server as an operator does.

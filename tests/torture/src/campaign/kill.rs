@@ -28,13 +28,16 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let mut counts = CampaignCounts::new("kill -9", false);
     let progress = Progress::new("kill -9", cycles);
     let mut full = FullCycle::new()?;
+    let short = binary.with_short_history();
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other folder begins with a nearly full segment, so that a new segment begins under load.
+        // Every other folder begins with a nearly full segment, so that a new segment begins under load. The others have
+        // small segments, which soon get checkpoints and are dropped.
         let folder = TempDir::new()?;
         let data = folder.path().join("data");
         let is_full = rng.bool();
         let cycle_seed = rng.u64(..);
+        let binary = if is_full { binary } else { &short };
         let mut cycle = if is_full {
             full.copy(binary, data, cycle_seed, &mut counts).await?
         } else {

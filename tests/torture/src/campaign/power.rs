@@ -35,14 +35,17 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     // Runs first, so that a machine without loop devices fails at once.
     drop(Device::new(&[], "defaults")?);
     let mut full = FullCycle::new()?;
+    let short = binary.with_short_history();
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other device begins with a nearly full segment, so that a new segment begins under load.
+        // Every other device begins with a nearly full segment, so that a new segment begins under load. The others have
+        // small segments, which soon get checkpoints and are dropped.
         let is_full = rng.bool();
         let options = OPTIONS[rng.usize(..OPTIONS.len())];
         let mut device = Device::new(FORMATS[rng.usize(..FORMATS.len())], options)?;
         let data = device.path().join("data");
         let cycle_seed = rng.u64(..);
+        let binary = if is_full { binary } else { &short };
         let mut cycle = if is_full {
             full.copy(binary, data, cycle_seed, &mut counts).await?
         } else {

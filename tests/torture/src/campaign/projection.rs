@@ -8,7 +8,7 @@ mod spoil;
 use anyhow::{Context, Result};
 use fastrand::Rng;
 
-use crate::campaign::damage::{Expected, Place, judge};
+use crate::campaign::damage::{Expected, Place, Verified, judge};
 use crate::disk::folder;
 use crate::disk::prepared::Prepared;
 use crate::disk::strace::ensure_present;
@@ -37,7 +37,7 @@ pub async fn run(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
             }
         } else {
             let (what, cut_short) = spoil::spoil(&data, &prepared, &mut rng)?;
-            let mut expected = Expected { may_serve: !cut_short, refusals: Vec::new() };
+            let mut expected = Expected { may_serve: !cut_short, refusals: Vec::new(), verified: Verified::Whole };
             if cut_short {
                 expected.refusals.push(Place { file: ".log ends".to_owned(), offset: None });
             }

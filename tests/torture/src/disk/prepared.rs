@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 
 use crate::counter_client::{Client, Found, Scope};
 use crate::disk::folder;
 use crate::disk::segment;
 use crate::finding::Finding;
-use crate::server::{Binary, Server};
+use crate::server::{Binary, PATIENCE, Server};
 
 /// The scopes that the campaigns write and read.
 pub const SCOPES: [Scope; 12] = [
@@ -88,8 +90,17 @@ pub async fn compare(server: &Server, expected: &Contents) -> Result<(), Finding
 
 /// The segments of the journal in a data folder, in order.
 pub fn segments(folder: &Path) -> Result<Vec<PathBuf>> {
+    ending(folder, "log")
+}
+
+/// The bases of the journal in a data folder, in order.
+pub fn bases(folder: &Path) -> Result<Vec<PathBuf>> {
+    ending(folder, "base")
+}
+
+fn ending(folder: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let files = folder::files(folder)?;
-    Ok(files.into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "log")).collect())
+    Ok(files.into_iter().filter(|file| file.extension().is_some_and(|found| found == ending)).collect())
 }
 
 impl Prepared {
@@ -128,6 +139,13 @@ impl Prepared {
         folder::copy(&live, &older)?;
         let server = binary.write(&live, rng, 20).await?;
         let contents = read(&server).await?;
+        let has_bases = async {
+            while bases(&live)?.len() < 2 {
+                sleep(Duration::from_millis(10)).await;
+            }
+            anyhow::Ok(())
+        };
+        timeout(PATIENCE, has_bases).await.context("the server makes no bases")??;
         server.stop().await?;
         Form::of(binary, "of several segments", &live, place("large"), &older, contents).await
     }

@@ -102,8 +102,12 @@ impl Feature {
 
     /// Reads one of the own features of a user, who has set it.
     pub async fn read_own_of(&self, number: usize, features: usize) -> Result<()> {
-        let features = vec![key(number % features)];
-        let message = GetSettingsRequest { name: user(number), inheritance: true, features, at: None };
+        self.read_set(user(number), key(number % features)).await
+    }
+
+    /// Reads a feature that a user has set. `name`: of the user's settings.
+    pub async fn read_set(&self, name: String, feature: String) -> Result<()> {
+        let message = GetSettingsRequest { name, inheritance: true, features: vec![feature], at: None };
         let client = Client::connect(&self.process.address).await?;
         let settings: Settings = decode(&client.answer(self.to_settings("GetSettings", &message)).await?)?;
         let sources: Vec<_> = settings.values.values().map(|value| value.source()).collect();
