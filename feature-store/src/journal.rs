@@ -28,8 +28,6 @@ use uuid::Uuid;
 use crate::error::OpenError;
 use crate::files::{self, DataFile, FileError};
 use crate::format::encoding::encode_event;
-#[cfg(test)]
-use crate::format::identity;
 use crate::format::identity::Identity;
 use crate::store::limits::Sizes;
 use frame::{Frame, KIND_SEAL, SEGMENT_HEADER, kind_of};
@@ -46,6 +44,8 @@ pub(crate) use history::Location;
 #[cfg(test)]
 pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
+#[cfg(test)]
+pub(crate) use recovery::check_whole;
 pub(crate) use segment::{segment_path, segments_in};
 
 /// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync into existing bytes
@@ -283,13 +283,6 @@ impl Journal {
         self.segments.push(first);
         Ok(())
     }
-}
-
-/// Checks every frame, as a verification does.
-#[cfg(test)]
-pub(crate) fn check_whole(data: &Path) -> Result<(), OpenError> {
-    let identity = identity::read(data)?.expect("the store was made");
-    check_journal(&data.join("journal"), identity, Depth::Whole).map(drop)
 }
 
 fn corrupt(folder: &Path, first: u64, offset: usize, reason: &str) -> OpenError {

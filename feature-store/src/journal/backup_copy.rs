@@ -89,9 +89,9 @@ impl Extent {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
     }
 
-    /// Copies it from a data folder to a folder that does not exist yet, durably, with a mark of its own, and checks every
-    /// frame of the copy. What is dropped meanwhile is left out. `progress` gets the number of bytes copied. Returns the
-    /// last revision.
+    /// Copies it from a data folder to a folder that does not exist yet, durably, with a mark of its own, and checks
+    /// every frame of the copy. What is dropped meanwhile is left out. `progress` gets the number of bytes copied.
+    /// Returns the last revision.
     ///
     /// # Errors
     /// [`OpenError`] when the copy cannot be written or is not what was once durable.

@@ -168,3 +168,10 @@ fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision:
         Tail::Nothing | Tail::Torn => Ok(scan),
     }
 }
+
+/// Checks every frame of a store's journal, as a verification does.
+#[cfg(test)]
+pub(crate) fn check_whole(data: &Path) -> Result<(), OpenError> {
+    let identity = crate::format::identity::read(data)?.expect("the store was made");
+    check_journal(&data.join("journal"), identity, Depth::Whole).map(drop)
+}

@@ -31,8 +31,8 @@ pub async fn kill(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let short = binary.with_short_history();
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other folder begins with a nearly full segment, so that a new segment begins under load. The others have
-        // small segments, which soon get checkpoints and are dropped.
+        // Every other folder begins with a nearly full segment, so that a new segment begins under load. The others
+        // have small segments, which soon get checkpoints and are dropped.
         let folder = TempDir::new()?;
         let data = folder.path().join("data");
         let is_full = rng.bool();

@@ -38,8 +38,8 @@ pub async fn power(binary: &Binary, cycles: u32, seed: u64) -> Result<Report> {
     let short = binary.with_short_history();
     let (mut done, mut starts) = (0, 0);
     while done < cycles {
-        // Every other device begins with a nearly full segment, so that a new segment begins under load. The others have
-        // small segments, which soon get checkpoints and are dropped.
+        // Every other device begins with a nearly full segment, so that a new segment begins under load. The others
+        // have small segments, which soon get checkpoints and are dropped.
         let is_full = rng.bool();
         let options = OPTIONS[rng.usize(..OPTIONS.len())];
         let mut device = Device::new(FORMATS[rng.usize(..FORMATS.len())], options)?;
