@@ -4,6 +4,7 @@
 mod batches;
 mod definitions;
 mod history;
+mod kept;
 mod lifecycle;
 mod lists;
 mod past;
