@@ -95,6 +95,13 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`]: it may have been done.
     fn fold(&self, from: u64, to: Position, records: &[BaseRecord]) -> Result<(), EngineError>;
 
+    /// Begins a log without entries after `at`, and adds records to its base, which has all of them with the last part.
+    /// Until then no replica can begin. Does nothing if the log is another one; the same part may come again.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been done.
+    fn begin(&self, at: Position, records: &[BaseRecord], is_last: bool) -> Result<(), EngineError>;
+
     /// Drops the entries up to this revision, if the base has them.
     ///
     /// # Errors

@@ -246,6 +246,10 @@ impl Engine for PostgresEngine {
         base::fold(self, from, to, records)
     }
 
+    fn begin(&self, at: Position, records: &[BaseRecord], is_last: bool) -> Result<(), EngineError> {
+        base::begin(self, at, records, is_last)
+    }
+
     fn drop_entries(&self, up_to: u64) -> Result<(), EngineError> {
         base::drop_entries(self, up_to)
     }

@@ -1,12 +1,12 @@
-//! Copies a history into the log of a fleet.
+//! Copies a history into the log of a fleet, with its base if its oldest events were dropped.
 
 use feature_core::Event;
 use uuid::Uuid;
 
-use crate::engine::{Append, Beat, Engine, EngineError, Entry, Position};
+use crate::engine::{Append, BaseRecord, Beat, Engine, EngineError, Entry, Head, Position};
 use crate::error::OpenError;
 use crate::format::encoding::encode_event;
-use crate::journal::History;
+use crate::journal::{BaseReader, History};
 
 /// The most entries that are added at once.
 const GROUP_ENTRIES: usize = 4_096;
@@ -69,7 +69,11 @@ pub fn copy_to_log(
     if head.store != expected {
         return Err(CopyError::OtherStore { found: head.store, expected });
     }
-    let mut copy = Copy { engine, end: head.end, before: Position::start(expected), group: Vec::new(), bytes: 0 };
+    let (before, end) = match history.oldest() {
+        1 => (Position::start(expected), head.end),
+        oldest => copy_base(history, oldest - 1, engine)?,
+    };
+    let mut copy = Copy { engine, end, before, group: Vec::new(), bytes: 0 };
     history.for_each(|event, _| {
         copy.add(event)?;
         progress(event.revision, history.revision());
@@ -77,6 +81,44 @@ pub fn copy_to_log(
     })?;
     copy.send()?;
     if copy.before == copy.end { Ok(copy.end.revision) } else { Err(copy.other_history()) }
+}
+
+/// Begins the log with the base of this revision, unless an earlier attempt has done it. Returns the position of the base
+/// and the end of the log.
+fn copy_base(history: &History, revision: u64, engine: &dyn Engine) -> Result<(Position, Position), CopyError> {
+    let lost = |EngineError { reason }| CopyError::Lost { revision: 0, reason };
+    // The chain of all events cannot be known any more. This one is the same in each attempt.
+    let mut at = Position { revision, ..Position::start(history.store()) };
+    for_each_group(history.base(revision)?, |records, _| {
+        for record in records {
+            at.chain = at.chain.with(revision, &record.key).with(revision, &record.body);
+        }
+        Ok(())
+    })?;
+    for_each_group(history.base(revision)?, |records, is_last| engine.begin(at, records, is_last).map_err(lost))?;
+    let Head { end, kept_from, folded, .. } = engine.head().map_err(lost)?;
+    if kept_from != revision + 1 || folded < revision || (end.revision == revision && end != at) {
+        return Err(CopyError::OtherHistory { revision: end.revision });
+    }
+    Ok((at, end))
+}
+
+/// Hands over the records of a base in groups, each with whether it is the last one.
+fn for_each_group(
+    mut base: BaseReader,
+    mut take: impl FnMut(&[BaseRecord], bool) -> Result<(), CopyError>,
+) -> Result<(), CopyError> {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    while let Some(record) = base.next()? {
+        if group.len() >= GROUP_ENTRIES || bytes >= GROUP_BYTES {
+            take(&group, false)?;
+            group.clear();
+            bytes = 0;
+        }
+        bytes += record.body.len();
+        group.push(record);
+    }
+    take(&group, true)
 }
 
 /// A copy under way.

@@ -44,6 +44,7 @@ pub async fn measure(plan: &Plan) -> Result<Vec<Row>> {
     rows.extend(own_features::reads(plan).await?);
     rows.extend(own_features::start(plan).await?);
     rows.extend(history::long(plan).await?);
+    rows.extend(history::beside_checkpoints(plan).await?);
     Ok(rows)
 }
 

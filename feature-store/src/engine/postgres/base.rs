@@ -30,6 +30,21 @@ const FOLD: &str = "
 const FOLD_TYPES: [Type; 6] =
     [Type::INT8, Type::INT8, Type::BYTEA_ARRAY, Type::INT8_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA];
 
+const BEGIN: &str = "
+    UPDATE feature_service.head SET revision = $1, chain = $2, kept_from = $1 + 1
+    WHERE one AND revision = 0 AND folded = 0 AND kept_from = 1";
+
+const FILL: &str = "
+    WITH filled AS (
+        UPDATE feature_service.head SET folded = CASE WHEN $5 THEN $1 ELSE folded END
+        WHERE one AND folded = 0 AND kept_from = $1 + 1 AND revision = $1 AND chain = $2
+        RETURNING 1
+    )
+    INSERT INTO feature_service.records (scope, revision, body)
+    SELECT scope, $1, body FROM filled, unnest($3::bytea[], $4::bytea[]) AS record (scope, body)
+    ON CONFLICT (scope) DO UPDATE SET revision = EXCLUDED.revision, body = EXCLUDED.body";
+const FILL_TYPES: [Type; 5] = [Type::INT8, Type::BYTEA, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::BOOL];
+
 const DROP: &str = "
     WITH moved AS (
         UPDATE feature_service.head SET kept_from = $1 + 1
@@ -72,6 +87,23 @@ pub(super) fn fold(
     let query = async |session: &mut Session| {
         let parameters = [&from as _, &revision as _, &keys as _, &revisions as _, &bodies as _, &chain as _];
         session.query(FOLD, &FOLD_TYPES, &parameters).await.map(drop)
+    };
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+pub(super) fn begin(
+    engine: &PostgresEngine,
+    at: Position,
+    records: &[BaseRecord],
+    is_last: bool,
+) -> Result<(), EngineError> {
+    let (revision, chain) = (signed(at.revision), at.chain.as_bytes());
+    let keys: Vec<&[u8]> = records.iter().map(|record| record.key.as_slice()).collect();
+    let bodies: Vec<&[u8]> = records.iter().map(|record| record.body.as_slice()).collect();
+    let query = async |session: &mut Session| {
+        session.query(BEGIN, &[Type::INT8, Type::BYTEA], &[&revision, &chain]).await?;
+        let parameters = [&revision as _, &chain as _, &keys as _, &bodies as _, &is_last as _];
+        session.query(FILL, &FILL_TYPES, &parameters).await.map(drop)
     };
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }

@@ -193,6 +193,10 @@ impl Engine for Connection {
         if log.fails() { Err(log.unreachable()) } else { Ok(()) }
     }
 
+    fn begin(&self, _: Position, _: &[BaseRecord], _: bool) -> Result<(), EngineError> {
+        Err(EngineError { reason: "a simulated log begins empty".to_owned() })
+    }
+
     fn drop_entries(&self, up_to: u64) -> Result<(), EngineError> {
         let mut log = self.log();
         if self.is_replaced() || log.fails() {

@@ -1,4 +1,4 @@
-//! Goals with a long history: a start reads the newest base and the events after it, and no others.
+//! Goals with a long history: a start reads only the events after the newest base, and making bases stops no writer.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -7,12 +7,17 @@ use std::time::Instant;
 
 use anyhow::Result;
 
-use super::{Plan, disk, told};
+use super::{P99, Plan, RATE, disk, told};
+use crate::comparison::Side;
 use crate::contestants::{Data, Feature};
+use crate::load::Concurrency;
 use crate::table::{Goal, Row};
 
 /// The scopes that the events are spread over: users of one instance.
 const SCOPES: u64 = 1_000;
+
+/// The load of writers beside checkpoints.
+const WRITERS: Concurrency = Concurrency { connections: 4, streams: 16 };
 
 /// Starts with and without bases.
 pub(super) async fn long(plan: &Plan) -> Result<Vec<Row>> {
@@ -41,6 +46,23 @@ pub(super) async fn long(plan: &Plan) -> Result<Vec<Row>> {
         told(Row::figure(format!("{what}: seconds to the first answer"), "s", &seconds, Goal::at_most(0.3))),
         told(Row::ratio(format!("{what}: the same without bases"), "s", &pairs, Goal::at_most(1.0))),
     ])
+}
+
+/// Writers of a server that makes a checkpoint of every 2 MiB and drops what is old, against writers of one that makes
+/// hardly any.
+pub(super) async fn beside_checkpoints(plan: &Plan) -> Result<Vec<Row>> {
+    let what = "Sets with a checkpoint for every 2 MiB";
+    if !plan.wants(what) {
+        return Ok(Vec::new());
+    }
+    let short = ("FEATURE_SERVER__HISTORY__KEEP", "16 MiB");
+    let (busy, usual) = (Feature::start(&disk()?, &[short]).await?, Feature::start(&disk()?, &[]).await?);
+    let writers = WRITERS.connections * WRITERS.streams;
+    let (ours, baseline) = (busy.sets(writers), usual.sets(writers));
+    let ours = Side { process: &busy.process, call: &ours };
+    let baseline = Side { process: &usual.process, call: &baseline };
+    let goals = [(RATE, Goal::at_least(0.90)), (P99, Goal::at_most(1.25))];
+    plan.compare(what, [ours, baseline], WRITERS, &goals).await
 }
 
 /// Starts a server. Returns the seconds until it has answered a call.

@@ -1,14 +1,19 @@
 //! From a data folder into a database, and back.
 
+use std::sync::Arc;
+
 use feature_core::Value;
 use uuid::Uuid;
 
 use super::cluster::{Cluster, options};
 use crate::engine::{Append, Engine, Position};
-use crate::store::limits::SIZES;
-use crate::tests::fixtures::{append, event, history, records, scopes};
+use crate::store::limits::{Keep, SIZES, Sizes};
+use crate::tests::fixtures::{append, decided, event, history, records, scopes, write};
 use crate::tests::transfer::{exported, store_of};
-use crate::{CopyError, ExportError, History, JournalStore, OpenReplica, PostgresEngine, copy_to_log, export_log};
+use crate::{
+    CopyError, EventLog, ExportError, FeatureStore, History, JournalStore, OpenReplica, PostgresEngine, copy_to_log,
+    export_log,
+};
 
 fn copy(history: &History, engine: &PostgresEngine) -> Result<u64, CopyError> {
     copy_to_log(history, engine, &mut |_, _| {})
@@ -44,9 +49,44 @@ fn a_history_goes_into_a_database_and_back_byte_for_byte() {
     }
     assert_eq!(exported_from(&engine).unwrap(), lines);
     drop(history);
-    let replica = OpenReplica::open(&folder.path().join("replica"), std::sync::Arc::new(engine), SIZES.cache_bytes);
+    let replica = OpenReplica::open(&folder.path().join("replica"), Arc::new(engine), SIZES.cache_bytes);
     let shown = records(&JournalStore::open_with(&embedded, SIZES).unwrap());
     assert_eq!(records(&*replica.unwrap().view), shown);
+}
+
+#[test]
+fn a_shortened_history_goes_into_a_database_with_its_base() {
+    let cluster = Cluster::start();
+    let folder = tempfile::tempdir().unwrap();
+    let embedded = folder.path().join("embedded");
+    let sizes = Sizes { segment_bytes: 400, keep: Keep::Bytes(3_200), ..SIZES };
+    let store = JournalStore::open_with(&embedded, sizes).unwrap();
+    let writes = (0..60).map(|index| write(&scopes()[index % 3], "k", Some(Value::Integer(index as i64))));
+    for event in decided(&writes.collect::<Vec<_>>()) {
+        append(&store, std::slice::from_ref(&event)).unwrap();
+        store.checkpoint(event.time).unwrap();
+    }
+    let (shown, oldest) = (records(&store), store.oldest().unwrap());
+    assert!(oldest > 10);
+    store.close().unwrap();
+    drop(store);
+    let history = History::open(&embedded).unwrap();
+    let engine = engine_of(&cluster, history.store());
+    for attempt in ["all", "nothing"] {
+        assert_eq!(copy(&history, &engine).unwrap(), 60, "{attempt}");
+    }
+    let error = exported_from(&engine).unwrap_err();
+    assert!(matches!(error, ExportError::EventsDropped { kept_from } if kept_from == oldest), "{error}");
+    let replica = OpenReplica::open(&folder.path().join("replica"), Arc::new(engine), SIZES.cache_bytes).unwrap();
+    assert_eq!(records(&*replica.view), shown);
+    assert_eq!(EventLog::oldest(&*replica.replica).unwrap(), oldest);
+
+    // Another history of the same store has another base.
+    let other = Position { revision: oldest - 1, ..Position::start(history.store()) };
+    let cluster = Cluster::start();
+    let engine = engine_of(&cluster, history.store());
+    engine.begin(other, &[], true).unwrap();
+    assert!(matches!(copy(&history, &engine), Err(CopyError::OtherHistory { .. })));
 }
 
 #[test]
