@@ -83,8 +83,8 @@ pub fn copy_to_log(
     if copy.before == copy.end { Ok(copy.end.revision) } else { Err(copy.other_history()) }
 }
 
-/// Begins the log with the base of this revision, unless an earlier attempt has done it. Returns the position of the base
-/// and the end of the log.
+/// Begins the log with the base of this revision, unless an earlier attempt has done it. Returns the position of the
+/// base and the end of the log.
 fn copy_base(history: &History, revision: u64, engine: &dyn Engine) -> Result<(Position, Position), CopyError> {
     let lost = |EngineError { reason }| CopyError::Lost { revision: 0, reason };
     // The chain of all events cannot be known any more. This one is the same in each attempt.
