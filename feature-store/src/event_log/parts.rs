@@ -115,6 +115,19 @@ impl Parts {
         })
     }
 
+    /// Makes and stores the index of the complete part that has this revision, unless it is stored. Then no search has to.
+    pub(crate) fn prepare(&self, source: &dyn PartSource, revision: u64) -> Result<(), StoreError> {
+        let part = source.part(revision);
+        match part.last {
+            Some(last) if source.stored_index(part)?.is_none() => {
+                // One thread after another makes indexes, and the one that was needed last stays.
+                let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+                self.make(source, part, last, part.first).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// An event of the same part that is near before this one, and its offset; `None` without a file.
     ///
     /// `oldest`: the oldest revision of the history.
@@ -176,23 +189,25 @@ impl Parts {
         }
         let (print, events) = (source.print(part)?, (last + 1 - part.first) as u32);
         let stored = source.stored_index(part)?.and_then(|bytes| PartIndex::read(bytes, self.seed, print, events));
-        let index = match stored {
+        let index = Arc::new(match stored {
             Some(index) => index,
-            None => {
-                let from = part.first.max(oldest);
-                let mut open = OpenIndex::after((from - part.first) as u32);
-                source.replay(part, (from, last), None, &mut |event, offset| open.add(&event, offset))?;
-                let index = open.finish(self.seed, print);
-                if from == part.first
-                    && let Err(error) = source.store_index(part, index.bytes())
-                {
-                    tracing::warn!(%error, "the index of a part of the history is not stored, and is made again");
-                }
-                index
-            }
-        };
-        let index = Arc::new(index);
+            None => self.make(source, part, last, oldest)?,
+        });
         *self.last() = Some((part.first, Arc::clone(&index)));
+        Ok(index)
+    }
+
+    /// Makes the index of a complete part, and stores it if all events of the part are kept.
+    fn make(&self, source: &dyn PartSource, part: Part, last: u64, oldest: u64) -> Result<PartIndex, StoreError> {
+        let from = part.first.max(oldest);
+        let mut open = OpenIndex::after((from - part.first) as u32);
+        source.replay(part, (from, last), None, &mut |event, offset| open.add(&event, offset))?;
+        let index = open.finish(self.seed, source.print(part)?);
+        if from == part.first
+            && let Err(error) = source.store_index(part, index.bytes())
+        {
+            tracing::warn!(%error, "the index of a part of the history is not stored, and is made again");
+        }
         Ok(index)
     }
 

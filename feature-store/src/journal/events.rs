@@ -94,6 +94,11 @@ impl JournalEvents {
         self.while_kept(|oldest| self.parts.find(&self.source, terms, from, order, (oldest, newest)))
     }
 
+    /// Makes the index of a complete segment, unless it is there.
+    pub(crate) fn make_index(&self, first: u64) -> Result<(), StoreError> {
+        self.parts.prepare(&self.source, first)
+    }
+
     /// Removes the index of a segment that is not kept any more.
     pub(crate) fn forget_index(&self, first: u64) -> Result<(), FileError> {
         let path = self.source.index_path(first);

@@ -1,5 +1,5 @@
-//! Checkpoints: makes the base at the end of each complete segment, and drops what is not kept of the history. Writers
-//! do not wait for it, and what fails is tried again later.
+//! Checkpoints: makes the base and the index of each complete segment, and drops what is not kept of the history.
+//! Writers do not wait for it, and what fails is tried again later.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,11 @@ impl Checkpoints {
             older.copied().try_for_each(|base| remove_base(&self.folder, base))?;
             return Ok(false);
         }
-        self.make_base(first, go_on)
+        let made = self.make_base(first, go_on)?;
+        if made {
+            self.journal.events.make_index(first)?;
+        }
+        Ok(made)
     }
 
     /// Makes the base at the end of a segment. Returns `false` when it was stopped.
