@@ -185,7 +185,7 @@ impl Journal {
     /// Takes in that segments before this one are not kept any more, of so many bytes.
     pub(crate) fn forget(&mut self, first_kept: u64, bytes: u64) {
         self.segments.retain(|first| *first >= first_kept);
-        self.earlier_bytes -= bytes;
+        self.earlier_bytes = self.earlier_bytes.saturating_sub(bytes);
     }
 
     /// The store that it belongs to.

@@ -86,9 +86,9 @@ pub enum OpenError {
         /// What is wrong there.
         reason: String,
     },
-    /// A base, from which a start or a new projection begins, is damaged.
+    /// A base, from which a start or a new projection begins, is missing or damaged.
     #[error(
-        "{} is damaged at byte {offset}: remove it if the journal has an older file of this kind or the segment of \
+        "{} is missing or damaged at byte {offset}: remove it if the journal has an older file of this kind or the segment of \
          revision 1, else restore the data folder from a backup",
         .path.display()
     )]

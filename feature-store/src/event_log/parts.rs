@@ -115,7 +115,7 @@ impl Parts {
         })
     }
 
-    /// Makes and stores the index of the complete part that has this revision, unless it is stored. Then no search has to.
+    /// Makes and stores the index of the complete part that has this revision, unless it is stored: no search has to then.
     pub(crate) fn prepare(&self, source: &dyn PartSource, revision: u64) -> Result<(), StoreError> {
         let part = source.part(revision);
         match part.last {
@@ -138,7 +138,9 @@ impl Parts {
         oldest: u64,
     ) -> Result<Option<(u64, u64)>, StoreError> {
         let part = source.part(revision);
-        let event = (revision - part.first) as u32;
+        // The part of this revision may have been dropped at this moment.
+        let Some(event) = revision.checked_sub(part.first) else { return Ok(None) };
+        let event = event as u32;
         let mark = match part.last {
             Some(last) => self.index(source, part, last, oldest)?.mark_before(event),
             None => self.open_index(source, part, revision, oldest)?.1.mark_before(event),

@@ -118,7 +118,7 @@ pub fn revision_at(log: &dyn EventLog, time: Timestamp) -> Result<u64, StoreErro
     let (mut low, mut high) = (oldest - 1, newest + 1);
     while low + 1 < high {
         let middle = low + (high - low) / 2;
-        // In a fleet, events may be dropped at any moment.
+        // Events may be dropped at any moment.
         let event = log.events_at(&[middle])?.pop().ok_or(StoreError::Compacted { oldest: middle + 1, newest })?;
         if event.time <= time { low = middle } else { high = middle }
     }

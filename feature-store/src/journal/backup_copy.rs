@@ -2,6 +2,7 @@
 //! never changes again, so the copying needs no lock. When the server drops a segment or a base meanwhile, it begins
 //! again.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::base::{BaseReader, base_path, bases_in};
@@ -26,7 +27,6 @@ pub(crate) struct Extent {
     parts: Vec<(u64, u64)>,
     /// The bases that are followed by one of them, ascending.
     bases: Vec<u64>,
-    end: Position,
     identity: Identity,
 }
 
@@ -37,6 +37,17 @@ impl Extent {
     /// # Errors
     /// [`OpenError`] when the journal or its mark cannot be read.
     pub(crate) fn of(data: &Path) -> Result<Self, OpenError> {
+        for _ in 0..COPY_ATTEMPTS {
+            match Self::look(data) {
+                // A file was dropped between two looks.
+                Err(OpenError::Io(error)) if error.source.kind() == ErrorKind::NotFound => {}
+                outcome => return outcome,
+            }
+        }
+        Self::look(data)
+    }
+
+    fn look(data: &Path) -> Result<Self, OpenError> {
         let journal = data.join("journal");
         let identity = identity_of(data)?;
         let end = match files::share_lock(&data.join("lock"))? {
@@ -76,7 +87,7 @@ impl Extent {
             }
         }
         bases.retain(|base| parts.iter().any(|(first, _)| *first == base + 1));
-        Ok(Self { parts, bases, end, identity })
+        Ok(Self { parts, bases, identity })
     }
 
     /// The store, and the oldest event that is in the copy.
@@ -99,8 +110,9 @@ impl Extent {
         for _ in 0..COPY_ATTEMPTS {
             match self.copy_once(&data.join("journal"), to, progress) {
                 Err(error) => {
-                    let now = Self::up_to(data, self.end)?;
-                    if (&now.parts, &now.bases) == (&self.parts, &self.bases) {
+                    // The end is a later one now, and so has every write that it must have.
+                    let now = Self::of(data)?;
+                    if now.firsts().eq(self.firsts()) && now.bases == self.bases {
                         return Err(error);
                     }
                     *self = now;
@@ -136,6 +148,10 @@ impl Extent {
         files::sync_folder(to)?;
         // The check against the mark refuses a copy that is too short, or ends in torn bytes.
         Ok(check_journal(to, self.identity, Depth::Whole)?.scan.revision)
+    }
+
+    fn firsts(&self) -> impl Iterator<Item = u64> {
+        self.parts.iter().map(|(first, _)| *first)
     }
 
     fn write_mark(&self, to: &Path) -> Result<(), FileError> {

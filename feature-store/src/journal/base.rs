@@ -110,6 +110,9 @@ impl BaseReader {
             self.records += 1;
             return Ok(Some(record));
         }
+        if ![KIND_RECORD, KIND_BASE_END].contains(&frame.kind) {
+            return Err(self.not_understood());
+        }
         let end = end_in(&frame, self.revision).filter(|end| end.records == self.records);
         if end.is_none() || files::length(self.frames.path())? != self.frames.offset() {
             return Err(self.damaged(offset));
@@ -121,6 +124,11 @@ impl BaseReader {
     /// The error that its records are other ones than the events before it give.
     pub(crate) fn differs(&self, reason: &str) -> OpenError {
         OpenError::BaseDiffers { path: self.frames.path().to_owned(), reason: reason.to_owned() }
+    }
+
+    /// The error that it holds what only a newer binary understands.
+    pub(crate) fn not_understood(&self) -> OpenError {
+        OpenError::NotUnderstood { segment: self.frames.path().to_owned(), offset: self.frames.offset() }
     }
 
     fn damaged(&self, offset: u64) -> OpenError {

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use feature_core::{Record, Timestamp, check_continuity};
+use feature_core::{Event, Record, Timestamp, check_continuity};
 use uuid::Uuid;
 
 use super::base::{BaseReader, BaseWriter, base_path};
-use super::frame::{self, Frame, SEGMENT_HEADER};
+use super::frame::{self, Frame, KIND_SEAL, SEGMENT_HEADER, kind_of};
 use super::{corrupt, not_understood, read_segment};
 use crate::engine::BaseRecord;
 use crate::error::OpenError;
 use crate::files;
-use crate::format::encoding::{decode_event, decode_record, encode_record, scope_of_event};
+use crate::format::encoding::{decode_event, decode_record, encode_event, encode_record, scope_of_event};
 use crate::format::export_format::field_of;
 
 /// Makes the base at the end of a complete segment, durably.
@@ -35,23 +35,26 @@ pub(crate) fn make_base(
     let mut base = BaseWriter::begin(folder, store, events.revision)?;
     let mut before = next()?;
     for (key, offsets) in &events.offsets {
-        if !go_on() {
-            return Ok(None);
-        }
-        while let Some(untouched) = before.take_if(|before| before.key < *key) {
+        while let Some(untouched) = before.take_if(|before| before.key < *key && go_on()) {
             base.put(&untouched.key, &untouched.body)?;
             before = next()?;
+        }
+        if !go_on() {
+            return Ok(None);
         }
         let mut record = Record::default();
         if let Some(BaseRecord { body, .. }) = before.take_if(|before| before.key == *key) {
             let path = base_path(folder, first - 1);
-            record = decode_record(&body).map_err(|_| OpenError::NotUnderstood { segment: path, offset: 0 })?;
+            // A field of a newer binary would be lost without a word.
+            let known = decode_record(&body).ok().filter(|record| encode_record(record) == body);
+            record = known.ok_or(OpenError::NotUnderstood { segment: path, offset: 0 })?;
             before = next()?;
         }
         for offset in offsets {
             let frame = Frame::read(&segment, *offset as usize, events.seed).expect("it was read before");
-            let event = decode_event(frame.revision, frame.payload);
-            let event = event.map_err(|_| not_understood(folder, first, *offset as usize))?;
+            let is_known = |event: &Event| encode_event(event) == frame.payload && kind_of(event) == frame.kind;
+            let event = decode_event(frame.revision, frame.payload).ok().filter(is_known);
+            let event = event.ok_or_else(|| not_understood(folder, first, *offset as usize))?;
             check_continuity(&record, &event)
                 .map_err(|error| corrupt(folder, first, *offset as usize, &format!("{}: {error}", field_of(&error))))?;
             record.apply(&event);
@@ -59,6 +62,9 @@ pub(crate) fn make_base(
         base.put(key, &encode_record(&record))?;
     }
     while let Some(untouched) = before {
+        if !go_on() {
+            return Ok(None);
+        }
         base.put(&untouched.key, &untouched.body)?;
         before = next()?;
     }
@@ -95,9 +101,13 @@ impl Events {
             let frame = frame.ok_or_else(|| corrupt(folder, first, offset, "the bytes here fail their check"))?;
             if frame.is_event() {
                 let scope = scope_of_event(frame.payload).map_err(|_| not_understood(folder, first, offset))?;
-                let place = u32::try_from(offset).expect("a segment has far less than 4 GiB");
+                // Only an import could write so long a segment.
+                let place =
+                    u32::try_from(offset).map_err(|_| corrupt(folder, first, offset, "the segment is too long"))?;
                 offsets.entry(scope).or_default().push(place);
                 (last, revision) = (Some(frame), frame.revision);
+            } else if frame.kind != KIND_SEAL {
+                return Err(not_understood(folder, first, offset));
             }
             offset += frame.size();
         }

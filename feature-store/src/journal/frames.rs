@@ -56,9 +56,10 @@ impl Frames {
         self.at = 0;
         self.window = files::read_range(&self.path, self.start, WINDOW_BYTES)?;
         match Frame::size_at(&self.window, 0) {
-            // A large frame. Its length was not checked, but no more is read than the file has.
-            Some(size) if size > self.window.len() => {
-                self.window = files::read_range(&self.path, self.start, size)?;
+            // A large frame. Its length was not checked, so no more is asked for than the file has.
+            Some(size) if size > self.window.len() && self.window.len() == WINDOW_BYTES => {
+                let left = files::length(&self.path)?.saturating_sub(self.start);
+                self.window = files::read_range(&self.path, self.start, left.min(size as u64) as usize)?;
                 Ok(())
             }
             _ => Ok(()),

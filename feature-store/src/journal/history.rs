@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use feature_core::Event;
 use uuid::Uuid;
 
-use super::base::BaseReader;
+use super::base::{BaseReader, base_path};
 use super::frame::{self, Frame, SEGMENT_HEADER, kind_of};
 use super::mark::Position;
 use super::scan::Tail;
 use super::{corrupt, not_understood, read_segment, segment_path};
 use crate::error::OpenError;
-use crate::files::{SharedLock, share_lock};
+use crate::files::{self, SharedLock, share_lock};
 use crate::format::encoding::{decode_event, encode_event};
 use crate::format::identity;
 use crate::journal::recovery::{DamagedBase, Depth, check_journal};
@@ -133,6 +133,14 @@ impl History {
     /// [`OpenError`] when the base cannot be read.
     pub(crate) fn base(&self, revision: u64) -> Result<BaseReader, OpenError> {
         BaseReader::open(&self.journal, self.store, revision)
+    }
+
+    /// The size of the first base, in bytes; 0 if the history is whole.
+    ///
+    /// # Errors
+    /// [`OpenError`] when the base cannot be read.
+    pub(crate) fn base_bytes(&self) -> Result<u64, OpenError> {
+        if self.oldest() == 1 { Ok(0) } else { Ok(files::length(&base_path(&self.journal, self.oldest() - 1))?) }
     }
 
     /// The error of a base that is damaged, and that the history does not need.

@@ -70,6 +70,8 @@ impl Journal {
         mut take: impl FnMut(Vec<Event>) -> Result<(), OpenError>,
     ) -> Result<(), OpenError> {
         let mut events = Vec::new();
+        // Segments before the newest base were not looked at before.
+        let mut expected = self.segments[0].max(after + 1);
         let start = self.segments.partition_point(|&first| first <= after + 1).saturating_sub(1);
         for &first in &self.segments[start..] {
             let bytes = read_segment(&self.folder, first)?;
@@ -77,9 +79,14 @@ impl Journal {
             let mut offset = SEGMENT_HEADER;
             while offset < end {
                 let Some(frame) = Frame::read(&bytes, offset, self.seed) else {
-                    return Err(corrupt(&self.folder, first, offset, "the bytes here have changed since the start"));
+                    return Err(corrupt(&self.folder, first, offset, "the bytes here fail their check"));
                 };
                 if frame.is_event() && frame.revision > after {
+                    if frame.revision != expected {
+                        let reason = format!("the events from revision {expected} on are missing before this one");
+                        return Err(corrupt(&self.folder, first, offset, &reason));
+                    }
+                    expected += 1;
                     let event = decode_event(frame.revision, frame.payload);
                     events.push(event.map_err(|_| not_understood(&self.folder, first, offset))?);
                 }
@@ -88,6 +95,9 @@ impl Journal {
                 }
                 offset += frame.size();
             }
+        }
+        if expected <= self.revision {
+            return Err(self.cut_short(self.revision));
         }
         if events.is_empty() { Ok(()) } else { take(events) }
     }

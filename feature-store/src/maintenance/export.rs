@@ -48,7 +48,7 @@ pub fn export(history: &History, output: &mut dyn Write, progress: &mut dyn FnMu
     if history.oldest() > 1 {
         let mut base = history.base(history.oldest() - 1)?;
         while let Some(record) = base.next()? {
-            lines.add_record(&record).ok_or_else(|| base.differs("it holds a record that cannot be read"))??;
+            lines.add_record(&record).ok_or_else(|| base.not_understood())??;
         }
     }
     let before = history.oldest() - 1;

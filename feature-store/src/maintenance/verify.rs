@@ -60,7 +60,7 @@ pub fn verify(
     scratch: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Verification, OpenError> {
-    verify_in_passes(history, scratch, history.bytes() / PASS_BYTES + 1, progress)
+    verify_in_passes(history, scratch, (history.bytes() + history.base_bytes()?) / PASS_BYTES + 1, progress)
 }
 
 /// Each pass checks a part of the scopes, and so needs less memory.
@@ -80,6 +80,12 @@ pub(crate) fn verify_in_passes(
         let concerns = |scope: &Scope| pass_of(scope, passes) == pass;
         let mut fold = first_records(history, concerns)?;
         let known = projection.as_ref().ok().and_then(|copy| copy.as_ref()).map(ProjectionCopy::revision);
+        if known == Some(history.oldest() - 1)
+            && let Ok(Some(copy)) = &projection
+            && let Err(reason) = copy.compare(&fold, concerns)
+        {
+            projection = Err(reason);
+        }
         history.for_each(|event, location| {
             done += 1;
             progress(done, history.events() * passes);
@@ -125,7 +131,7 @@ fn first_records(history: &History, concerns: impl Fn(&Scope) -> bool) -> Result
         let mut base = history.base(history.oldest() - 1)?;
         while let Some(BaseRecord { key, body, .. }) = base.next()? {
             let scope = scope_key::decode(&key).filter(|_| decode_record(&body).is_ok());
-            let scope = scope.ok_or_else(|| base.differs("it holds a record that cannot be read"))?;
+            let scope = scope.ok_or_else(|| base.not_understood())?;
             if concerns(&scope) {
                 fold.put(key, body);
             }

@@ -185,8 +185,8 @@ impl JournalStore {
     #[cfg(test)]
     pub(crate) fn checkpoint(&self, now: Timestamp) -> Result<(), String> {
         let checkpoints = self.checkpoints();
-        let checked = checkpoints.remove_damaged();
-        checked.and_then(|()| checkpoints.run(now, &|| true)).map_err(|error| error.to_string())
+        let checked = checkpoints.remove_damaged(&|| true);
+        checked.and_then(|()| checkpoints.run(Some(now), &|| true)).map_err(|error| error.to_string())
     }
 }
 

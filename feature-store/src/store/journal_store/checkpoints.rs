@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use feature_core::Timestamp;
 use uuid::Uuid;
@@ -41,6 +41,8 @@ pub(crate) struct Checkpoints {
 pub(crate) enum CheckpointError {
     #[error("the disk has no space for a file of {bytes} bytes beside the reserve for writes")]
     NoSpace { bytes: u64 },
+    #[error("events from revision {} to {} are missing in the journal: restore a backup", .after + 1, .next - 1)]
+    Gap { after: u64, next: u64 },
     #[error(transparent)]
     Journal(#[from] OpenError),
     #[error(transparent)]
@@ -61,18 +63,21 @@ impl Checkpoints {
     /// Starts the thread.
     pub(super) fn start(self) -> io::Result<Background> {
         let run = move |stop: &AtomicBool| {
-            let mut problem = None;
-            if let Err(error) = self.remove_damaged() {
-                tracing::error!(%error, "the bases of the journal cannot be checked");
-            }
-            while !stop.load(Ordering::Relaxed) {
-                let outcome = self.run(SystemTime::now().into(), &|| !stop.load(Ordering::Relaxed));
-                let error = outcome.err().map(|error| error.to_string());
+            let go_on = || !stop.load(Ordering::Relaxed);
+            let (begun, mut problem, mut is_suspect) = (Instant::now(), None, true);
+            while go_on() {
+                // A clock that is wrong after a start is set soon: no event is too old before.
+                let now = Some(SystemTime::now().into()).filter(|_| begun.elapsed() >= PAUSE);
+                let checked = if is_suspect { self.remove_damaged(&go_on) } else { Ok(()) };
+                let error = checked.and(self.run(now, &go_on)).err().map(|error| error.to_string());
                 if error.is_some() && problem != error {
-                    tracing::error!(error, "the journal has no new checkpoint, and starts take longer");
+                    tracing::error!(error, "a checkpoint failed, and is tried again");
                 }
+                is_suspect = error.is_some();
                 problem = error;
-                thread::park_timeout(PAUSE);
+                if go_on() {
+                    thread::park_timeout(PAUSE);
+                }
             }
         };
         Background::start("checkpoints", run)
@@ -80,86 +85,115 @@ impl Checkpoints {
 
     /// Does all that there is to do.
     ///
-    /// * `now`: the age of events counts up to it.
+    /// * `now`: the age of events counts up to it; without it, none is too old.
     /// * `go_on`: asked now and then; `false` ends it.
     ///
     /// # Errors
     /// [`CheckpointError`]. The store is whole all the same.
-    pub(super) fn run(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> Result<(), CheckpointError> {
+    pub(super) fn run(&self, now: Option<Timestamp>, go_on: &dyn Fn() -> bool) -> Result<(), CheckpointError> {
         if self.journal.failed.get().is_some() {
             // The disk is not to be trusted: nothing is changed any more.
             return Ok(());
         }
-        while self.bring_forward(go_on)? {}
+        self.remove_dropped(self.journal.events.oldest())?;
+        let made = self.make_bases(go_on);
+        // Also when the disk is too full for another base.
         while go_on() && self.drop_oldest(now, go_on)? {}
-        Ok(())
+        made
     }
 
-    /// Checks every frame of each base, which no start does. One that is damaged is removed: it can be made again.
+    /// Checks every frame of each base, which no start does. One that is damaged is removed, if it can be made again.
     ///
     /// # Errors
-    /// [`CheckpointError`].
-    pub(super) fn remove_damaged(&self) -> Result<(), CheckpointError> {
+    /// [`CheckpointError`], the first one, after a look at all of them.
+    pub(super) fn remove_damaged(&self, go_on: &dyn Fn() -> bool) -> Result<(), CheckpointError> {
         let oldest = self.journal.events.oldest();
-        for base in bases_in(&self.folder)? {
-            match BaseReader::open(&self.folder, self.store, base).and_then(BaseReader::check) {
+        let mut first_error = Ok(());
+        for base in bases_in(&self.folder)?.into_iter().filter(|base| base + 1 >= oldest) {
+            let checked = match self.check_base(base, go_on) {
                 Err(OpenError::BaseDamaged { path, .. }) if base >= oldest => {
                     tracing::warn!(path = %path.display(), "a base is damaged, and is made again");
-                    remove_base(&self.folder, base)?;
+                    remove_base(&self.folder, base)
                 }
-                outcome => drop(outcome?),
-            }
+                outcome => outcome,
+            };
+            first_error = first_error.and(checked);
         }
+        Ok(first_error?)
+    }
+
+    fn check_base(&self, revision: u64, go_on: &dyn Fn() -> bool) -> Result<(), OpenError> {
+        let mut base = BaseReader::open(&self.folder, self.store, revision)?;
+        while go_on() && base.next()?.is_some() {}
         Ok(())
     }
 
-    /// Makes the base at the end of the first complete segment that has none. Returns whether to look again.
-    fn bring_forward(&self, go_on: &dyn Fn() -> bool) -> Result<bool, CheckpointError> {
-        let segments = self.journal.events.segments();
-        let bases = bases_in(&self.folder)?;
-        let newest = bases.iter().rev().find(|base| segments.contains(&(**base + 1)));
-        let first = newest.map_or(segments[0], |base| base + 1);
-        if segments.last() == Some(&first) {
-            self.remove_dropped(segments[0])?;
+    /// Makes the bases at the ends of complete segments that come after the newest base, with the indexes of those.
+    fn make_bases(&self, go_on: &dyn Fn() -> bool) -> Result<(), CheckpointError> {
+        loop {
+            let segments = self.journal.events.segments();
+            let bases = bases_in(&self.folder)?;
             // The one before the first segment cannot be made again. If the newest one is damaged, the second newest
             // helps: it lacks one segment.
             let older = bases[..bases.len().saturating_sub(NEWEST)].iter().filter(|base| **base + 1 != segments[0]);
             older.copied().try_for_each(|base| remove_base(&self.folder, base))?;
-            return Ok(false);
-        }
-        let made = self.make_base(first, go_on)?;
-        if made {
+            let newest = bases.iter().rev().find(|base| segments.contains(&(**base + 1)));
+            let first = newest.map_or(segments[0], |base| base + 1);
+            let Some(next) = segments.iter().copied().find(|segment| *segment > first) else { return Ok(()) };
+            if !go_on() || !self.make_base(first, next, self.sizes.reserve_bytes, go_on)? {
+                return Ok(());
+            }
             self.journal.events.make_index(first)?;
         }
-        Ok(made)
     }
 
-    /// Makes the base at the end of a segment. Returns `false` when it was stopped.
-    fn make_base(&self, first: u64, go_on: &dyn Fn() -> bool) -> Result<bool, CheckpointError> {
+    /// Makes the base at the end of a segment, before the segment `next`. Returns `false` when it was stopped.
+    ///
+    /// `reserve_bytes`: so many bytes stay free on the disk.
+    fn make_base(
+        &self,
+        first: u64,
+        next: u64,
+        reserve_bytes: u64,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<bool, CheckpointError> {
         let earlier = if first == 1 { 0 } else { files::length(&base_path(&self.folder, first - 1))? };
         let largest = earlier + files::length(&segment_path(&self.folder, first))?;
-        if files::free_bytes(&self.folder)? < self.sizes.reserve_bytes.saturating_add(largest) {
+        if files::free_bytes(&self.folder)? < reserve_bytes.saturating_add(largest) {
             return Err(CheckpointError::NoSpace { bytes: largest });
         }
-        Ok(make_base(&self.folder, self.store, first, go_on)?.is_some())
+        match make_base(&self.folder, self.store, first, go_on)? {
+            None => Ok(false),
+            Some(revision) if revision + 1 == next => Ok(true),
+            Some(revision) => {
+                remove_base(&self.folder, revision)?;
+                Err(CheckpointError::Gap { after: revision, next })
+            }
+        }
     }
 
     /// Drops the oldest segment if it is not to be kept, and its records go into a base. Returns whether to look again.
-    fn drop_oldest(&self, now: Timestamp, go_on: &dyn Fn() -> bool) -> Result<bool, CheckpointError> {
+    fn drop_oldest(&self, now: Option<Timestamp>, go_on: &dyn Fn() -> bool) -> Result<bool, CheckpointError> {
         let segments = self.journal.events.segments();
         // One complete segment stays, so that there are always two bases.
         let &[first, next, _, ..] = &segments[..] else { return Ok(false) };
-        if !self.is_too_old(&segments, now)? {
-            return Ok(false);
-        }
-        if !bases_in(&self.folder)?.contains(&(next - 1)) && !self.make_base(first, go_on)? {
-            return Ok(false);
-        }
         let bytes = files::length(&segment_path(&self.folder, first))?;
+        if !self.is_too_old(&segments, bytes, now)? {
+            return Ok(false);
+        }
+        // It gives more space back than it takes, so it may use the reserve.
+        if !bases_in(&self.folder)?.contains(&(next - 1)) && !self.make_base(first, next, 0, go_on)? {
+            return Ok(false);
+        }
+        // From here on it cannot be made again.
+        self.check_base(next - 1, go_on)?;
+        files::sync_folder(&self.folder)?;
+        if !go_on() {
+            return Ok(false);
+        }
         identity::write(&self.data, Identity { store: self.store, oldest: next })?;
         self.journal.forget(next, bytes);
         self.remove_dropped(next)?;
-        self.journal.events.forget_index(first)?;
         tracing::info!(from = first, to = next - 1, "old events were dropped from the journal");
         Ok(true)
     }
@@ -167,6 +201,7 @@ impl Checkpoints {
     /// Removes the segments before the oldest event, and the bases that only those need.
     fn remove_dropped(&self, oldest: u64) -> Result<(), CheckpointError> {
         for first in segments_in(&self.folder)?.into_iter().filter(|first| *first < oldest) {
+            self.journal.events.forget_index(first)?;
             files::remove_file(&segment_path(&self.folder, first))?;
         }
         for base in bases_in(&self.folder)?.into_iter().filter(|base| base + 1 < oldest) {
@@ -175,15 +210,16 @@ impl Checkpoints {
         Ok(())
     }
 
-    fn is_too_old(&self, segments: &[u64], now: Timestamp) -> Result<bool, CheckpointError> {
-        match self.sizes.keep {
-            Keep::Forever => Ok(false),
-            Keep::Bytes(most) => Ok(self.journal.bytes() > most),
-            Keep::For(most) => {
+    /// Whether the first segment, of so many bytes, is not to be kept.
+    fn is_too_old(&self, segments: &[u64], bytes: u64, now: Option<Timestamp>) -> Result<bool, CheckpointError> {
+        match (self.sizes.keep, now) {
+            (Keep::Forever, _) | (Keep::For(_), None) => Ok(false),
+            (Keep::Bytes(least), _) => Ok(self.journal.bytes().saturating_sub(bytes) >= least),
+            (Keep::For(least), Some(now)) => {
                 // It is older than the first event of the next segment.
                 let newer = self.journal.events.events(segments[1], 1, u64::MAX)?.pop();
                 let age = newer.map(|newer| now.unix_nanos().saturating_sub(newer.time.unix_nanos()));
-                Ok(age.and_then(|age| u128::try_from(age).ok()) > Some(most.as_nanos()))
+                Ok(age.and_then(|age| u128::try_from(age).ok()) > Some(least.as_nanos()))
             }
         }
     }

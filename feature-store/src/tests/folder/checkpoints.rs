@@ -114,7 +114,7 @@ proptest! {
 fn old_events_go_by_bytes_or_by_age_and_reads_below_say_so() {
     let events = changes(60);
     // what is kept | the oldest revision afterwards
-    for (keep, oldest) in [(Keep::Forever, 1), (Keep::Bytes(3_200), 26), (Keep::For(Duration::from_secs(20)), 37)] {
+    for (keep, oldest) in [(Keep::Forever, 1), (Keep::Bytes(3_200), 21), (Keep::For(Duration::from_secs(20)), 37)] {
         let guard = tempfile::tempdir().unwrap();
         let store = open(guard.path(), keeping(keep));
         fill(&store, &events);
