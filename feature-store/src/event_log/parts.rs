@@ -115,7 +115,7 @@ impl Parts {
         })
     }
 
-    /// Makes and stores the index of the complete part that has this revision, unless it is stored: no search has to then.
+    /// Makes and stores the index of the complete part that has this revision, unless it is stored. So no search has to.
     pub(crate) fn prepare(&self, source: &dyn PartSource, revision: u64) -> Result<(), StoreError> {
         let part = source.part(revision);
         match part.last {
