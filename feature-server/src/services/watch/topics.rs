@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::topic::{Key, Resolved, Topic};
+use super::wakers::Wakers;
 use crate::error::Failure;
 use crate::services::backend::Backend;
 use crate::services::request::resource::Resource;
@@ -34,6 +35,7 @@ const SWEEP_AFTER: usize = 1_024;
 /// The topics of all streams.
 pub struct Topics {
     backend: Arc<Backend>,
+    wakers: Wakers,
     known: Mutex<Known>,
     /// The bytes of the values of all topics.
     bytes: Arc<AtomicUsize>,
@@ -55,6 +57,7 @@ impl Topics {
         let (queue, queued) = mpsc::unbounded_channel();
         Arc::new(Self {
             backend,
+            wakers: Wakers::default(),
             known: Mutex::default(),
             bytes: Arc::default(),
             queue,
@@ -64,6 +67,10 @@ impl Topics {
 
     pub(super) fn backend(&self) -> &Arc<Backend> {
         &self.backend
+    }
+
+    pub(super) fn wakers(&self) -> &Wakers {
+        &self.wakers
     }
 
     /// The topic of a request. It is resolved soon if it is a new one.
