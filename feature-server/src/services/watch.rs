@@ -5,6 +5,7 @@
 
 mod changes;
 mod lifetime;
+mod open_stream;
 mod resume_token;
 mod state;
 mod topic;

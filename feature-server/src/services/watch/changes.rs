@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lifetime::{End, Lifetime};
+use super::open_stream::OpenStream;
 use super::resume_token::{ResumeToken, digest_of};
 use super::{MESSAGE_BYTES, Messages, closing, heartbeat, now, sign_of_life};
 use crate::error::{Failure, OwnFeatureFailure};
+use crate::monitoring::watch_counters::{Kind, MessageType};
 use crate::services::backend::{Backend, Call};
 use crate::services::history::{Place, change};
 use crate::services::request::moment::check_revision;
@@ -53,6 +55,7 @@ struct Watch {
     last_sent: Instant,
     /// Whether the last message is sent; the status is not.
     is_closing: bool,
+    open: OpenStream,
 }
 
 /// What a look into the history has found.
@@ -97,7 +100,7 @@ pub(super) async fn watch(backend: Arc<Backend>, call: Call<'_>) -> Result<Messa
         Ok((revision, there))
     };
     let ((revision, digest), _) = backend.read(call.context, begin).await?;
-    let lifetime = Box::pin(Lifetime::of(call, &backend));
+    let (lifetime, open) = (Box::pin(Lifetime::of(call, &backend)), OpenStream::new(call.context, Kind::Changes));
     let now = Instant::now();
     let watch = Watch {
         backend,
@@ -112,6 +115,7 @@ pub(super) async fn watch(backend: Arc<Backend>, call: Call<'_>) -> Result<Messa
         lifetime,
         last_sent: now,
         is_closing: false,
+        open,
     };
     Ok(watch.messages())
 }
@@ -121,7 +125,7 @@ impl Watch {
     fn messages(self) -> Messages {
         let next = |watch: Option<Self>| async {
             let mut watch = watch?;
-            let message = watch.next().await;
+            let message = watch.next().await.inspect_err(|failure| watch.open.ends_with(failure));
             let goes_on = message.is_ok();
             Some((message, goes_on.then_some(watch)))
         };
@@ -204,6 +208,11 @@ impl Watch {
     }
 
     fn message(&self, event: Told) -> Frame {
+        self.open.sent(match event {
+            Told::Changes(_) => MessageType::Changes,
+            Told::Heartbeat(_) => MessageType::Heartbeat,
+            Told::Closing(_) => MessageType::Closing,
+        });
         let token = ResumeToken::new(&*self.backend.log, self.revision, self.digest, self.request);
         Frame::of(&WatchChangesResponse {
             revision: self.revision,

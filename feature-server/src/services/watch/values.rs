@@ -18,12 +18,14 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::lifetime::{End, Lifetime};
+use super::open_stream::OpenStream;
 use super::resume_token::{ResumeToken, digest_of};
 use super::state::{State, frame};
 use super::topic::{Key, Topic};
 use super::topics::Topics;
 use super::{Messages, closing, heartbeat};
 use crate::error::{Failure, OwnFeatureFailure};
+use crate::monitoring::watch_counters::{Kind, MessageType};
 use crate::services::backend::Call;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::Frame;
@@ -44,6 +46,7 @@ pin_project! {
         shown: Option<Arc<State>>,
         left: Arc<[Frame]>,
         next_of_left: usize,
+        left_type: MessageType,
         heartbeat: Duration,
         next_heartbeat: Instant,
         // Ends at the next heartbeat or before it: a message does not set it again.
@@ -52,6 +55,7 @@ pin_project! {
         #[pin]
         lifetime: Lifetime,
         phase: Phase,
+        open: OpenStream,
     }
 }
 
@@ -99,7 +103,7 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         }
     };
     let topic = topics.open(key, scopes, request.features);
-    let lifetime = Lifetime::of(call, &backend);
+    let (lifetime, open) = (Lifetime::of(call, &backend), OpenStream::new(call.context, Kind::Values));
     let streams = topic.changed(topics.wakers());
     let next_heartbeat = Instant::now() + heartbeat;
     let watch = Watch {
@@ -111,11 +115,13 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         shown: None,
         left: Arc::from([]),
         next_of_left: 0,
+        left_type: MessageType::Snapshot,
         heartbeat,
         next_heartbeat,
         timer: sleep_until(Instant::now()),
         lifetime,
         phase: Phase::Open,
+        open,
     };
     Ok(watch.boxed())
 }
@@ -131,15 +137,22 @@ impl Stream for Watch {
         };
         let this = self.project();
         *this.next_heartbeat = Instant::now() + *this.heartbeat;
-        if message.is_err() {
-            *this.phase = Phase::Ended;
-        }
-        Poll::Ready(Some(message))
+        Poll::Ready(Some(match message {
+            Ok((message, frame)) => {
+                this.open.sent(message);
+                Ok(frame)
+            }
+            Err(failure) => {
+                *this.phase = Phase::Ended;
+                this.open.ends_with(&failure);
+                Err(failure)
+            }
+        }))
     }
 }
 
 impl Watch {
-    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Frame, Failure>> {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(MessageType, Frame), Failure>> {
         let mut this = self.project();
         loop {
             // A stream that always has something to send ends, too.
@@ -148,16 +161,17 @@ impl Watch {
                     End::Credential(error) => Err(error.into()),
                     End::Leaving => {
                         *this.phase = Phase::Closing;
-                        Ok(match this.shown {
+                        let last = match this.shown {
                             Some(shown) => shown.closing(),
                             None => frame(0, String::new(), Event::Closing(closing()), false, false),
-                        })
+                        };
+                        Ok((MessageType::Closing, last))
                     }
                 });
             }
             if let Some(frame) = this.left.get(*this.next_of_left) {
                 *this.next_of_left += 1;
-                return Poll::Ready(Ok(frame.clone()));
+                return Poll::Ready(Ok((*this.left_type, frame.clone())));
             }
             let has_changed = this.changed.as_mut().poll(cx).is_ready();
             if has_changed {
@@ -171,8 +185,9 @@ impl Watch {
                 if this.shown.is_none() && is_what_it_has {
                     let heartbeat = this.topic.heartbeat(&state, true, this.topics.backend());
                     *this.shown = Some(state);
-                    return Poll::Ready(Ok(heartbeat));
+                    return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
+                *this.left_type = if this.shown.is_none() { MessageType::Snapshot } else { MessageType::Delta };
                 *this.left = state.messages(this.shown.as_deref());
                 (*this.next_of_left, *this.shown) = (0, Some(state));
                 continue;
@@ -187,7 +202,8 @@ impl Watch {
                     this.topics.resolve_soon(this.topic);
                 }
                 if let Some(shown) = this.shown {
-                    return Poll::Ready(Ok(this.topic.heartbeat(shown, false, backend)));
+                    let heartbeat = this.topic.heartbeat(shown, false, backend);
+                    return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
                 *this.next_heartbeat = Instant::now() + *this.heartbeat;
             }
