@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{SHA256, digest};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use tokio::sync::watch;
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::spawn_blocking;
 
 use self::claims::{Claims, Jws, has_expired};
@@ -167,9 +167,9 @@ impl Authenticator {
         principal.expires_at.saturating_add(self.0.config.leeway_s)
     }
 
-    /// Changes when the list of revoked tokens does.
-    pub fn revocations(&self) -> watch::Receiver<()> {
-        self.0.revocations.subscribe()
+    /// Ready at the next change of the list of revoked tokens.
+    pub fn next_revocation(&self) -> OwnedNotified {
+        self.0.revocations.next_change()
     }
 
     /// The issuers of the settings, each with the time since its keys were last loaded; `None` before the first time.

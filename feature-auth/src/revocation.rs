@@ -21,7 +21,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use tokio::sync::watch;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use crate::clock::Timestamp;
 use crate::text_file;
@@ -40,8 +41,8 @@ pub(crate) struct Revocations {
     shared: ArcSwap<RevocationList>,
     /// Changes with every reading.
     version: AtomicU64,
-    /// Tells those who wait for a change.
-    changed: watch::Sender<()>,
+    /// Notifies those who wait for the next reading.
+    changed: Arc<Notify>,
     last: Mutex<LastReading>,
 }
 
@@ -62,13 +63,13 @@ impl Revocations {
         let list = file.map(read).transpose()?.unwrap_or_default();
         let current = ArcSwap::from_pointee(list);
         let last = Mutex::new(LastReading { stamp, problem: None });
-        let (shared, version, changed) = (ArcSwap::default(), AtomicU64::new(0), watch::Sender::default());
+        let (shared, version, changed) = (ArcSwap::default(), AtomicU64::new(0), Arc::default());
         Ok(Self { file: file.map(Path::to_owned), current, shared, version, changed, last })
     }
 
-    /// Changes with every reading.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Ready at the next reading.
+    pub(crate) fn next_change(&self) -> OwnedNotified {
+        Arc::clone(&self.changed).notified_owned()
     }
 
     /// A number that changes with every reading.
@@ -79,7 +80,7 @@ impl Revocations {
     fn set(&self, list: &ArcSwap<RevocationList>, newer: RevocationList) {
         list.store(Arc::new(newer));
         self.version.fetch_add(1, Ordering::Release);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 
     /// Whether a token is revoked: by its id (`jti`), or by its subject and the time when it was issued.

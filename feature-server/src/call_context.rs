@@ -5,15 +5,14 @@ pub mod deadline;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use feature_auth::CertificateNames;
 use grpc_transcoding::Protocol;
-use http::uri::PathAndQuery;
 use http::{Extensions, HeaderName, HeaderValue, Request};
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tracing::Span;
 use uuid::Uuid;
@@ -40,8 +39,9 @@ pub struct CallContext(Arc<Inner>);
 struct Inner {
     /// Visible ASCII only.
     request_id: HeaderValue,
-    /// The path of the request, which names the method.
-    path: Option<PathAndQuery>,
+    /// The path of the request, which names the method. A copy: the original lies in one buffer with all headers, which
+    /// would live as long as the call.
+    path: Box<str>,
     client: Client,
     /// The subject of the caller, once authenticated.
     principal: OnceLock<Box<str>>,
@@ -51,6 +51,8 @@ struct Inner {
     counters: Arc<CallCounters>,
     /// The number of the method, once it is recognised.
     method: AtomicUsize,
+    /// Whether the service ends the call when its connection leaves.
+    ends_with_connection: AtomicBool,
     /// The trace of a sampled call.
     trace: OnceLock<Box<CallTrace>>,
 }
@@ -62,14 +64,14 @@ pub struct Client {
     pub address: IpAddr,
     /// The names in its verified certificate, if it has shown one.
     pub certificate: Option<Arc<CertificateNames>>,
-    /// Becomes `true` when the connection has sent its GOAWAY: calls that last should end.
-    pub leaving: watch::Receiver<bool>,
+    /// Cancelled when the connection has sent its GOAWAY: calls that last should end.
+    pub leaving: CancellationToken,
 }
 
 impl Default for Client {
     /// A client without a connection, for tests.
     fn default() -> Self {
-        Self { address: Ipv4Addr::UNSPECIFIED.into(), certificate: None, leaving: watch::channel(false).1 }
+        Self { address: Ipv4Addr::UNSPECIFIED.into(), certificate: None, leaving: CancellationToken::new() }
     }
 }
 
@@ -91,10 +93,12 @@ impl CallContext {
             (1..=REQUEST_ID_MAX_CHARS).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
         };
         let request_id = request.headers().get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(new_request_id);
-        let path = request.uri().path_and_query().cloned();
+        let path = request.uri().path().into();
         let (principal, code, trace) = (OnceLock::new(), AtomicI32::new(NO_CODE), OnceLock::new());
         let method = AtomicUsize::new(NO_METHOD);
-        Self(Arc::new(Inner { request_id, path, client, principal, code, counters, method, trace }))
+        let ends_with_connection = AtomicBool::new(false);
+        let inner = Inner { request_id, path, client, principal, code, counters, method, ends_with_connection, trace };
+        Self(Arc::new(inner))
     }
 
     /// The request's id: 1 to 128 visible ASCII characters.
@@ -128,6 +132,16 @@ impl CallContext {
             NO_CODE => None,
             code => Some(Code::from_i32(code)),
         }
+    }
+
+    /// Says that the service ends the call when its connection leaves ([`Client::leaving`]), so nothing else has to.
+    pub fn set_ends_with_connection(&self) {
+        self.0.ends_with_connection.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the service ends the call when its connection leaves.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.0.ends_with_connection.load(Ordering::Relaxed)
     }
 
     /// Counts the start of the call.
@@ -186,7 +200,7 @@ impl CallContext {
     pub(crate) fn span(&self) -> Span {
         tracing::error_span!(
             "call",
-            method = self.0.path.as_ref().map(PathAndQuery::path),
+            method = &*self.0.path,
             request_id = self.request_id(),
             scope = tracing::field::Empty,
             principal = self.0.principal.get().map(|principal| &**principal),

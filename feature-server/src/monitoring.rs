@@ -10,6 +10,7 @@ mod process;
 pub mod readiness;
 mod server_metrics;
 pub mod store_metrics;
+pub mod watch_counters;
 
 use std::io;
 use std::net::SocketAddr;

@@ -67,7 +67,7 @@ struct Held {
     standing: Standing,
     /// The received bytes. Those of an authenticated call count in `Permits::used`.
     bytes: usize,
-    refused: Option<Failure>,
+    refused: Option<Box<Failure>>,
 }
 
 #[derive(Debug, Default)]
@@ -219,12 +219,12 @@ impl Permit {
 
     /// Ends the call: nothing more of its request is read.
     pub(crate) fn refuse(&self, failure: Failure) {
-        self.held().refused = Some(failure);
+        self.held().refused = Some(Box::new(failure));
     }
 
     /// The failure that [`Permit::refuse`] ended the call with, if it did.
     pub(crate) fn refused(&self) -> Option<Failure> {
-        self.held().refused.clone()
+        self.held().refused.as_deref().cloned()
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

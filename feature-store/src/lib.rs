@@ -54,6 +54,6 @@ pub use store::journal_store::JournalStore;
 pub use store::limits::{Keep, VALUE_MAX_BYTES, VALUE_MAX_DEPTH};
 pub use store::memory::MemoryStore;
 pub use store::selection::{Selected, Selection};
-pub use store::touched::Stripe;
+pub use store::touched::{Stripe, Touched};
 pub use store::versioned::{Version, Versioned};
 pub use store::{FeatureStore, StoreStatus};

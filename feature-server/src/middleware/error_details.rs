@@ -180,6 +180,7 @@ impl http_body::Body for StreamEnd {
             return this.fail(&Failure::Internal);
         };
         match polled {
+            Poll::Pending if this.deadline.is_none() && this.context.ends_with_connection() => Poll::Pending,
             Poll::Pending => match this.ending.poll(cx, this.deadline, &this.drain) {
                 Poll::Ready(failure) => this.fail(&failure),
                 Poll::Pending => Poll::Pending,
@@ -220,9 +221,11 @@ impl Ending {
     /// Ready when the deadline has passed or the drain period has ended.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>, drain: &Drain) -> Poll<Failure> {
         let wait = self.0.get_or_insert_with(|| {
-            let ended = drain.clone().reached(Phase::Ended);
+            let drain = drain.clone();
             // Runs outside of the task's budget: a call that has used up the budget would starve the timer.
             Box::pin(unconstrained(async move {
+                // Made in here, so that the box has it once.
+                let ended = drain.reached(Phase::Ended);
                 let Some(deadline) = deadline else {
                     ended.await;
                     return Failure::ShuttingDown;

@@ -12,6 +12,7 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::Code;
 
 use super::histogram::{Buckets, Histogram};
+use super::watch_counters::WatchCounters;
 
 /// The protocols of requests. The last one stands for pages, probes, and requests that are no call.
 pub const PROTOCOLS: [&str; 5] = ["grpc", "grpc-web", "connect", "rest", "none"];
@@ -81,6 +82,8 @@ pub struct CallCounters {
     pub(super) rate_limited: AtomicU64,
     /// Answers to Gets: made anew, and from the cache.
     pub(super) answers: [AtomicU64; 2],
+    /// Streams of values and of changes.
+    pub watches: WatchCounters,
 }
 
 /// The counters of one method.
@@ -110,6 +113,7 @@ impl CallCounters {
             auth_failures: Default::default(),
             rate_limited: AtomicU64::default(),
             answers: Default::default(),
+            watches: WatchCounters::default(),
         }
     }
 

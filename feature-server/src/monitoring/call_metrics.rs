@@ -12,6 +12,7 @@ use tonic::Code;
 use super::call_counters::{AUTH_FAILURES, CALL_SECONDS, CODES, CallCounters, MethodCounters, PROTOCOLS, methods_in};
 use super::histogram::Total;
 use super::metrics::Family;
+use super::watch_counters::{KINDS, REASONS, TYPES};
 
 /// The counters of all cores, and the labels of the methods.
 #[derive(Debug)]
@@ -75,6 +76,22 @@ impl CallMetrics {
         }
         Ok(())
     }
+
+    fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut open = Family::gauge(encoder, "feature_watch_streams", "Open watches")?;
+        for (number, kind) in KINDS.into_iter().enumerate() {
+            open.value_of(&[("kind", kind)], self.sum(|core| &core.watches.open[number]) as f64)?;
+        }
+        let mut messages = Family::counter(encoder, "feature_watch_messages", "Messages of watches")?;
+        for (number, message) in TYPES.into_iter().enumerate() {
+            messages.count_of(&[("type", message)], self.sum(|core| &core.watches.messages[number]))?;
+        }
+        let mut closed = Family::counter(encoder, "feature_watch_closed", "Watches that have ended, by reason")?;
+        for (number, reason) in REASONS.into_iter().enumerate() {
+            closed.count_of(&[("reason", reason)], self.sum(|core| &core.watches.closed[number]))?;
+        }
+        Ok(())
+    }
 }
 
 impl Collector for CallMetrics {
@@ -103,7 +120,7 @@ impl Collector for CallMetrics {
         for (number, hit) in ["false", "true"].into_iter().enumerate() {
             answers.count_of(&[("hit", hit)], self.sum(|core| &core.answers[number]))?;
         }
-        Ok(())
+        self.watches(encoder)
     }
 }
 

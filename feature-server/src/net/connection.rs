@@ -22,9 +22,10 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
@@ -96,8 +97,8 @@ impl ConnectionServer {
             return;
         };
         // Made now and boxed, so that a connection is small until its first byte arrives.
-        let leaving = watch::Sender::new(false);
-        let client = Client { address: address.ip(), certificate, leaving: leaving.subscribe() };
+        let leaving = CancellationToken::new();
+        let client = Client { address: address.ip(), certificate, leaving: leaving.clone() };
         Box::pin(self.serve_http(io, (activity, leaving), (client, counters), service)).await;
     }
 
@@ -105,7 +106,7 @@ impl ConnectionServer {
     async fn serve_http<Io, S>(
         &self,
         io: Listening<Io>,
-        (activity, leaving): (Arc<Activity>, watch::Sender<bool>),
+        (activity, leaving): (Arc<Activity>, CancellationToken),
         (client, counters): (Client, Arc<CallCounters>),
         service: S,
     ) where
@@ -151,14 +152,14 @@ impl ConnectionServer {
                 () = draining.as_mut(), if !connection_age.goaway_sent() => {
                     connection.as_mut().graceful_shutdown();
                     connection_age.drain();
-                    leaving.send_replace(true);
+                    leaving.cancel();
                 }
                 () = activity.goaway_requested.notified() => {}
                 () = check.as_mut() => {}
             }
             let send_goaway = &mut || {
                 connection.as_mut().graceful_shutdown();
-                leaving.send_replace(true);
+                leaving.cancel();
             };
             let Some(next) = connection_age.step(&activity, send_goaway) else { return };
             check.as_mut().reset(next);

@@ -5,18 +5,19 @@
 
 mod changes;
 mod lifetime;
+mod open_stream;
 mod resume_token;
 mod state;
 mod topic;
 mod topics;
 mod values;
+mod wakers;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use feature_api::feature::v1::{Closing, Heartbeat};
-use futures_util::StreamExt;
-use futures_util::stream::{self, BoxStream};
+use futures_util::stream::BoxStream;
 use prost_types::{Duration as DurationMessage, Timestamp};
 
 pub use self::topics::Topics;
@@ -39,23 +40,6 @@ const MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// The messages of a stream. After a failure there is none.
 pub type Messages = BoxStream<'static, Result<Frame, Failure>>;
-
-/// What the messages of a stream come from.
-trait Source: Sized + Send + 'static {
-    /// The next message.
-    fn next(&mut self) -> impl Future<Output = Result<Frame, Failure>> + Send;
-
-    /// All messages, up to the first failure.
-    fn messages(self) -> Messages {
-        let next = |source: Option<Self>| async {
-            let mut source = source?;
-            let message = source.next().await;
-            let goes_on = message.is_ok();
-            Some((message, goes_on.then_some(source)))
-        };
-        stream::unfold(Some(self), next).boxed()
-    }
-}
 
 /// The service.
 pub struct WatchService {

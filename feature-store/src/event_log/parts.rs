@@ -115,7 +115,7 @@ impl Parts {
         })
     }
 
-    /// Makes and stores the index of the complete part that has this revision, unless it is stored. So no search has to.
+    /// Makes and stores the index of the complete part that has this revision, unless it is there: no search has to.
     pub(crate) fn prepare(&self, source: &dyn PartSource, revision: u64) -> Result<(), StoreError> {
         let part = source.part(revision);
         match part.last {

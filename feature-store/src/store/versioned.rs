@@ -81,10 +81,9 @@ impl Versioned {
         self.touched.revisions()
     }
 
-    /// The stripes of all scopes that may have changed since the last call. The first call begins to collect them, so
-    /// call it once before the first record is read.
-    pub fn take_touched(&self) -> BTreeSet<Stripe> {
-        self.touched.take()
+    /// The stripes that writes touch.
+    pub fn touched(&self) -> &Touched {
+        &self.touched
     }
 
     /// Whether a revision is a recent one: all events after it are in memory.

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use feature_api::zitadel::feature::v2::feature_service_client::FeatureServiceClient;
 use feature_api::zitadel::feature::v2::{GetInstanceFeaturesRequest, SetInstanceFeaturesRequest};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::support::curl::{Curl, Version};
 use crate::support::harness::{Bearer, Folder, Server, limited};
+use crate::support::raw::Raw;
 
 /// How long a condition may take to come about before a test fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,6 +85,36 @@ async fn calls_count_by_method_code_and_protocol() {
     for series in ["process_resident_memory_bytes", "process_open_fds", "feature_store_journal_bytes"] {
         assert!(value(&metrics, series) > 0.0, "{series} in\n{metrics}");
     }
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn watches_count_while_they_are_open_and_at_their_end() {
+    let server = Folder::new("auth.leeway_s = 0").serve();
+    let raw = Raw::new(&server).await;
+    let (short, long) = ("--role IAM_OWNER --instance demo --ttl 2s", "--role IAM_OWNER --instance demo");
+    let mut streams = Vec::new();
+    for (token, method, request) in [
+        (short, "WatchService/WatchValues", json!({"names": ["instances/demo/settings"]})),
+        (long, "WatchService/WatchChanges", json!({"parent": "instances/demo"})),
+    ] {
+        let mut stream = raw.stream(method, request, &[&server.token(token)]).await.expect("the call succeeds");
+        stream.next().await.expect("a first message");
+        streams.push(stream);
+    }
+    let count = |series: &str| value(&scrape(&server), &format!("feature_watch_{series}"));
+    let open = || [r#"streams{kind="values"}"#, r#"streams{kind="changes"}"#].map(count);
+    assert_eq!(open(), [1.0, 1.0]);
+    assert_eq!(count(r#"messages_total{type="snapshot"}"#), 1.0);
+    assert_eq!(count(r#"messages_total{type="heartbeat"}"#), 1.0);
+    drop(streams.pop());
+    streams[0].next().await.expect_err("the token expires");
+    let deadline = Instant::now() + PATIENCE;
+    while open() != [0.0, 0.0] {
+        assert!(Instant::now() < deadline, "the server does not see that its clients have left");
+    }
+    assert_eq!(count(r#"closed_total{reason="client"}"#), 1.0);
+    assert_eq!(count(r#"closed_total{reason="credential"}"#), 1.0);
     server.stop();
 }
 

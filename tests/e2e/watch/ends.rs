@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::json;
 use tonic::Code::{ResourceExhausted, Unauthenticated, Unavailable};
+use tonic::transport::Endpoint;
 
 use super::*;
 use crate::support::folder::Folder;
@@ -114,5 +115,31 @@ async fn streams_have_a_limit_of_their_own_and_leave_the_calls_alone() {
         again = raw.stream(VALUES, request(), &[&owner]).await;
     }
     drop((other, again));
+    server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_nothing_loses_its_connection_and_no_change() {
+    let server = Folder::new("limits.watches = 4\nlimits.send_timeout_ms = 500").serve();
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let raw = Raw::new(&server).await;
+    for number in 0..50 {
+        set(&raw, "instances/demo", json!({"actions": number % 2 == 0}), &[], &owner).await;
+    }
+    let request = || json!({"parent": "instances/demo", "afterRevision": "0"});
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address())).expect("an address is a valid URL");
+    // All of the window is less than the first message.
+    let endpoint = endpoint.initial_stream_window_size(1024).initial_connection_window_size(1024);
+    let stalled = Raw::over(endpoint.connect().await.expect("the server accepts a connection"));
+    let stalled = stalled.stream(CHANGES, request(), &[&owner]).await.expect("the call succeeds");
+    // One identity has room for one stream, as soon as the other one has ended.
+    let mut next = raw.stream(CHANGES, request(), &[&owner]).await;
+    while let Err(refused) = &next {
+        assert_eq!(refused, &refusal(ResourceExhausted, "TOO_MANY_WATCHES", &[]));
+        next = raw.stream(CHANGES, request(), &[&owner]).await;
+    }
+    drop(stalled);
+    let message = told(&mut next.unwrap()).await;
+    assert_eq!(message["changes"]["changes"].as_array().map(Vec::len), Some(50));
     server.stop();
 }

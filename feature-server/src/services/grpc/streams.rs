@@ -96,7 +96,9 @@ impl Services {
             let caller = extensions.get::<NamedCaller>().ok_or(AuthError::TokenMissing)?;
             self.backend.before_read(metadata, extensions).await?;
             let call = Call { method, caller, context: &context, message };
-            self.watch.call(call, Permit::of(extensions)).await
+            let messages = self.watch.call(call, Permit::of(extensions)).await?;
+            context.set_ends_with_connection();
+            Ok(messages)
         };
         begin.await.map_err(|failure: Failure| refused(&failure, &context))
     }

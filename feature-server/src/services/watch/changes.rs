@@ -1,6 +1,7 @@
 //! Streams of changes: every one, in order. What is not in memory any more is read from the history, at the pace of the
 //! reader.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,17 @@ use feature_api::feature::v1::watch_changes_response::Event as Told;
 use feature_api::feature::v1::{Change, Changes, WatchChangesRequest, WatchChangesResponse};
 use feature_core::Event;
 use feature_store::{Found, Order, ReadError, StoreError};
-use futures_util::FutureExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::lifetime::{End, Lifetime};
+use super::open_stream::OpenStream;
 use super::resume_token::{ResumeToken, digest_of};
-use super::{MESSAGE_BYTES, Messages, Source, closing, heartbeat, now, sign_of_life};
+use super::{MESSAGE_BYTES, Messages, closing, heartbeat, now, sign_of_life};
 use crate::error::{Failure, OwnFeatureFailure};
+use crate::monitoring::watch_counters::{Kind, MessageType};
 use crate::services::backend::{Backend, Call};
 use crate::services::history::{Place, change};
 use crate::services::request::moment::check_revision;
@@ -47,11 +50,12 @@ struct Watch {
     heartbeat: Duration,
     next_heartbeat: Instant,
     newest: watch::Receiver<u64>,
-    lifetime: Lifetime,
+    lifetime: Pin<Box<Lifetime>>,
     /// When the last message was taken to be sent.
     last_sent: Instant,
-    /// What the stream ends with, once it is over.
-    end: Option<Failure>,
+    /// Whether the last message is sent; the status is not.
+    is_closing: bool,
+    open: OpenStream,
 }
 
 /// What a look into the history has found.
@@ -96,7 +100,7 @@ pub(super) async fn watch(backend: Arc<Backend>, call: Call<'_>) -> Result<Messa
         Ok((revision, there))
     };
     let ((revision, digest), _) = backend.read(call.context, begin).await?;
-    let lifetime = Lifetime::of(call, &backend);
+    let (lifetime, open) = (Box::pin(Lifetime::of(call, &backend)), OpenStream::new(call.context, Kind::Changes));
     let now = Instant::now();
     let watch = Watch {
         backend,
@@ -110,15 +114,28 @@ pub(super) async fn watch(backend: Arc<Backend>, call: Call<'_>) -> Result<Messa
         newest,
         lifetime,
         last_sent: now,
-        end: None,
+        is_closing: false,
+        open,
     };
     Ok(watch.messages())
 }
 
-impl Source for Watch {
+impl Watch {
+    /// All messages, up to the first failure.
+    fn messages(self) -> Messages {
+        let next = |watch: Option<Self>| async {
+            let mut watch = watch?;
+            let message = watch.next().await.inspect_err(|failure| watch.open.ends_with(failure));
+            let goes_on = message.is_ok();
+            Some((message, goes_on.then_some(watch)))
+        };
+        stream::unfold(Some(self), next).boxed()
+    }
+
+    /// The next message.
     async fn next(&mut self) -> Result<Frame, Failure> {
-        if let Some(end) = self.end.take() {
-            return Err(end);
+        if self.is_closing {
+            return Err(Failure::ShuttingDown);
         }
         // The stream is polled when the client has room for another message.
         if self.last_sent.elapsed() > STALL_MAX + self.heartbeat && *self.newest.borrow() > self.revision {
@@ -129,15 +146,13 @@ impl Source for Watch {
         self.next_heartbeat = self.last_sent + self.heartbeat;
         Ok(told)
     }
-}
 
-impl Watch {
     async fn tell(&mut self) -> Result<Frame, Failure> {
         loop {
             self.newest.mark_unchanged();
             while self.revision < *self.newest.borrow() {
                 // A stream that always has something to send ends, too.
-                if let Some(end) = self.lifetime.over().now_or_never() {
+                if let Some(end) = (&mut self.lifetime).now_or_never() {
                     return self.end_with(end);
                 }
                 let Look { changes, revision, digest, .. } = self.look().await?;
@@ -149,11 +164,15 @@ impl Watch {
                     break;
                 }
             }
+            if self.next_heartbeat <= Instant::now() {
+                return Ok(self.message(Told::Heartbeat(sign_of_life(&self.backend))));
+            }
+            let wake_at = self.next_heartbeat.min(self.lifetime.look_at());
             tokio::select! {
-                end = self.lifetime.over() => return self.end_with(end),
-                () = sleep_until(self.next_heartbeat) => {
-                    return Ok(self.message(Told::Heartbeat(sign_of_life(&self.backend))));
-                }
+                // First the lifetime, which sets when to look at it again.
+                biased;
+                end = &mut self.lifetime => return self.end_with(end),
+                () = sleep_until(wake_at) => {}
                 // The store ends with the server.
                 Ok(()) = self.newest.changed() => {}
             }
@@ -164,14 +183,14 @@ impl Watch {
         match end {
             End::Credential(error) => Err(error.into()),
             End::Leaving => {
-                self.end = Some(Failure::ShuttingDown);
+                self.is_closing = true;
                 Ok(self.message(Told::Closing(closing())))
             }
         }
     }
 
     /// Looks at the next events.
-    async fn look(&self) -> Result<Look, Failure> {
+    async fn look(&mut self) -> Result<Look, Failure> {
         // A user may be out of reach by now, which only a read tells.
         if !self.place.is_user()
             && let Some(events) = self.backend.store.recent_events(self.revision, EXAMINED_MAX)
@@ -189,6 +208,11 @@ impl Watch {
     }
 
     fn message(&self, event: Told) -> Frame {
+        self.open.sent(match event {
+            Told::Changes(_) => MessageType::Changes,
+            Told::Heartbeat(_) => MessageType::Heartbeat,
+            Told::Closing(_) => MessageType::Closing,
+        });
         let token = ResumeToken::new(&*self.backend.log, self.revision, self.digest, self.request);
         Frame::of(&WatchChangesResponse {
             revision: self.revision,

@@ -1,11 +1,15 @@
 //! What ends a stream: its connection, or its credential.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use feature_auth::{AuthError, Authenticator, Principal};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use feature_auth::{AuthError, Authenticator, Principal, Timestamp};
+use pin_project_lite::pin_project;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::call_context::Client;
 use crate::services::backend::{Backend, Call};
@@ -22,78 +26,82 @@ pub(super) enum End {
     Credential(AuthError),
 }
 
-/// What ends a stream.
-pub(super) struct Lifetime {
-    leaving: watch::Receiver<bool>,
-    credential: Option<Credential>,
-    /// When the certificate of a caller without a token expires.
-    certificate_expires_at_s: Option<u64>,
+pin_project! {
+    /// What ends a stream. Ready at its end, once.
+    ///
+    /// It has no timer of its own: the stream polls it again at [`Lifetime::look_at`].
+    pub(super) struct Lifetime {
+        // Its connection leaves.
+        #[pin]
+        leaving: WaitForCancellationFutureOwned,
+        // The list of revoked tokens has changed.
+        #[pin]
+        revoked: Option<OwnedNotified>,
+        token: Option<(Authenticator, Arc<Principal>)>,
+        // When the certificate of a caller without a token expires.
+        certificate_expires_at_s: Option<u64>,
+        look_at: Instant,
+    }
 }
 
-struct Credential {
-    authenticator: Authenticator,
-    revocations: watch::Receiver<()>,
-    principal: Arc<Principal>,
+impl Future for Lifetime {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let mut this = self.as_mut().project();
+            if this.leaving.poll(cx).is_ready() {
+                return Poll::Ready(End::Leaving);
+            }
+            let is_revoked = this.revoked.as_mut().as_pin_mut().is_some_and(|revoked| revoked.poll(cx).is_ready());
+            let now = Instant::now();
+            if !is_revoked && now < *this.look_at {
+                return Poll::Pending;
+            }
+            if is_revoked {
+                // Before the look, so that no revocation is missed.
+                this.revoked.set(this.token.as_ref().map(|(authenticator, _)| authenticator.next_revocation()));
+            }
+            match self.left() {
+                Ok(left) => *self.as_mut().project().look_at = now + left.min(LOOK),
+                Err(error) => return Poll::Ready(End::Credential(error)),
+            }
+        }
+    }
 }
 
 impl Lifetime {
     /// The lifetime of a stream that a call begins.
     pub(super) fn of(call: Call<'_>, backend: &Backend) -> Self {
-        let credential = backend.authenticator.as_ref().map(|authenticator| Credential {
-            revocations: authenticator.revocations(),
-            authenticator: authenticator.clone(),
-            principal: call.caller.shared_principal(),
-        });
         let Client { leaving, certificate, .. } = call.context.client();
+        let authenticator = backend.authenticator.as_ref();
         let has_token = call.caller.principal().token.is_some();
         let certificate = certificate.as_ref().filter(|_| !has_token);
-        let certificate_expires_at_s = certificate.map(|certificate| certificate.expires_at);
-        Self { leaving: leaving.clone(), credential, certificate_expires_at_s }
-    }
-
-    /// Waits for the end. It is cancel-safe.
-    pub(super) async fn over(&mut self) -> End {
-        let leaving = &mut self.leaving;
-        let left = async move {
-            // Without its connection, a stream is not polled.
-            if leaving.wait_for(|leaving| *leaving).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = left => End::Leaving,
-            error = expired(self.credential.as_mut()) => End::Credential(error),
-            () = certificate_expired(self.certificate_expires_at_s) => End::Credential(AuthError::CertificateExpired),
+        Self {
+            leaving: leaving.clone().cancelled_owned(),
+            revoked: authenticator.map(Authenticator::next_revocation),
+            token: authenticator.map(|it| (it.clone(), call.caller.shared_principal())),
+            certificate_expires_at_s: certificate.map(|certificate| certificate.expires_at),
+            look_at: Instant::now(),
         }
     }
-}
 
-/// Waits until a credential does not count any more.
-async fn expired(credential: Option<&mut Credential>) -> AuthError {
-    let Some(Credential { authenticator, revocations, principal }) = credential else {
-        return std::future::pending().await;
-    };
-    loop {
-        revocations.mark_unchanged();
-        let now = feature_auth::Timestamp::now();
-        if let Err(error) = authenticator.check_again(principal, now) {
-            return error;
-        }
-        let left = Duration::from_secs(authenticator.expires_at_s(principal).saturating_sub(unix_s()));
-        // The end of the authenticator is that of the server.
-        if let Ok(Err(_)) = timeout(left.min(LOOK), revocations.changed()).await {
-            sleep(LOOK).await;
-        }
+    /// When the credential may have expired.
+    pub(super) fn look_at(&self) -> Instant {
+        self.look_at
     }
-}
 
-async fn certificate_expired(expires_at_s: Option<u64>) {
-    let Some(expires_at_s) = expires_at_s else { return std::future::pending().await };
-    while unix_s() < expires_at_s {
-        sleep(Duration::from_secs(expires_at_s - unix_s()).min(LOOK)).await;
+    /// How long the credential counts, unless it is revoked.
+    fn left(&self) -> Result<Duration, AuthError> {
+        let now = Timestamp::now();
+        let mut expires_at_s = self.certificate_expires_at_s.unwrap_or(u64::MAX);
+        if expires_at_s <= now.unix_s {
+            return Err(AuthError::CertificateExpired);
+        }
+        if let Some((authenticator, principal)) = &self.token {
+            authenticator.check_again(principal, now)?;
+            expires_at_s = expires_at_s.min(authenticator.expires_at_s(principal));
+        }
+        Ok(Duration::from_secs(expires_at_s.saturating_sub(now.unix_s)))
     }
-}
-
-fn unix_s() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -11,11 +11,12 @@ use feature_api::resource_name;
 use feature_auth::access::{Caller, NamedCaller};
 use feature_store::{FeatureStore, Stripe};
 use prost::Message;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use super::resume_token::{ResumeToken, digest_of};
 use super::sign_of_life;
 use super::state::{State, frame};
+use super::wakers::{Listeners, Wakers};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 use crate::services::request::moment::At;
@@ -46,7 +47,7 @@ pub(super) struct Topic {
     features: Vec<String>,
     /// The digest of the request.
     request: u64,
-    state: watch::Sender<Option<Result<Arc<State>, Failure>>>,
+    listeners: Listeners,
     /// Held while values are resolved, so that one state follows the other.
     resolving: Mutex<()>,
     /// Held for moments only.
@@ -60,6 +61,8 @@ pub(super) struct Topic {
 /// What the newest state is based on.
 #[derive(Default)]
 struct Known {
+    /// The newest state, or why there is none any more.
+    shown: Option<Result<Arc<State>, Failure>>,
     basis: Basis,
     /// Nothing has changed up to this revision.
     revision: u64,
@@ -91,7 +94,7 @@ impl Topic {
             scopes,
             features,
             request: digest_of(&[&key.request]),
-            state: watch::Sender::new(None),
+            listeners: Listeners::default(),
             resolving: Mutex::default(),
             known: Mutex::default(),
             is_queued: AtomicBool::new(false),
@@ -101,17 +104,23 @@ impl Topic {
 
     /// Whether its streams have ended.
     pub(super) fn has_failed(&self) -> bool {
-        matches!(&*self.state.borrow(), Some(Err(_)))
+        matches!(self.known().shown, Some(Err(_)))
     }
 
     /// Ends its streams.
     pub(super) fn fail(&self, failure: Failure) {
-        self.state.send_replace(Some(Err(failure)));
+        self.known().shown = Some(Err(failure));
+        self.listeners.wake();
     }
 
-    /// The newest state, whenever there is one.
-    pub(super) fn states(&self) -> watch::Receiver<Option<Result<Arc<State>, Failure>>> {
-        self.state.subscribe()
+    /// The newest state; `None` before the first one.
+    pub(super) fn newest(&self) -> Option<Result<Arc<State>, Failure>> {
+        self.known().shown.clone()
+    }
+
+    /// Notifies the streams of this thread when there is a new state.
+    pub(super) fn changed(&self, wakers: &Wakers) -> Arc<Notify> {
+        self.listeners.of_this_thread(wakers)
     }
 
     /// Marks it as queued. Returns whether it was not before.
@@ -196,11 +205,8 @@ impl Topic {
     /// [`Failure::TooManyWatches`] when the values of all topics take too much memory.
     fn show(&self, read: Read, backend: &Backend) -> Result<(), Failure> {
         let Read { scopes, basis, revision, bytes } = read;
-        let shown = match &*self.state.borrow() {
-            Some(Ok(state)) => Some(Arc::clone(state)),
-            _ => None,
-        };
         let mut known = self.known();
+        let shown = known.shown.clone().and_then(Result::ok);
         (known.basis, known.revision) = (basis, revision);
         if shown.as_ref().is_some_and(|shown| shown.scopes == scopes) {
             return Ok(());
@@ -217,7 +223,8 @@ impl Topic {
         let digest = State::digest_of(&scopes);
         let token = ResumeToken::new(&*backend.log, revision, digest, self.request).to_text();
         let state = State::new(number, revision, digest, token, scopes, shown.as_deref());
-        self.state.send_replace(Some(Ok(Arc::new(state))));
+        self.known().shown = Some(Ok(Arc::new(state)));
+        self.listeners.wake();
         Ok(())
     }
 

@@ -8,13 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use feature_auth::access::Caller;
-use feature_store::{ReadError, Stripe};
+use feature_store::{ReadError, Stripe, Touched};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::topic::{Key, Resolved, Topic};
+use super::wakers::Wakers;
 use crate::error::Failure;
 use crate::services::backend::Backend;
 use crate::services::request::resource::Resource;
@@ -34,6 +35,7 @@ const SWEEP_AFTER: usize = 1_024;
 /// The topics of all streams.
 pub struct Topics {
     backend: Arc<Backend>,
+    wakers: Wakers,
     known: Mutex<Known>,
     /// The bytes of the values of all topics.
     bytes: Arc<AtomicUsize>,
@@ -55,6 +57,7 @@ impl Topics {
         let (queue, queued) = mpsc::unbounded_channel();
         Arc::new(Self {
             backend,
+            wakers: Wakers::default(),
             known: Mutex::default(),
             bytes: Arc::default(),
             queue,
@@ -66,6 +69,10 @@ impl Topics {
         &self.backend
     }
 
+    pub(super) fn wakers(&self) -> &Wakers {
+        &self.wakers
+    }
+
     /// The topic of a request. It is resolved soon if it is a new one.
     pub(super) fn open(&self, key: Key, scopes: Vec<(Caller, Resource)>, features: Vec<String>) -> Arc<Topic> {
         let mut known = self.known();
@@ -73,7 +80,7 @@ impl Topics {
         if let Some(topic) = open.filter(|topic| !topic.has_failed()) {
             return topic;
         }
-        known.sweep();
+        known.sweep(self.backend.store.touched());
         let topic = Arc::new(Topic::new(&key, scopes, features, Arc::clone(&self.bytes)));
         known.open.insert(key, Arc::downgrade(&topic));
         drop(known);
@@ -96,9 +103,6 @@ impl Topics {
     pub async fn run(self: Arc<Self>) {
         let queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut queued = queued.expect("it runs once");
-        let mut revisions = self.backend.store.revisions();
-        // From here on, stripes are collected.
-        self.backend.store.take_touched();
         let (mut waiting, mut running) = (Vec::new(), FuturesUnordered::new());
         loop {
             while running.len() < RUNNING_MAX && !waiting.is_empty() {
@@ -108,12 +112,7 @@ impl Topics {
             tokio::select! {
                 Some(()) = running.next(), if !running.is_empty() => {}
                 Some(topic) = queued.recv() => waiting.push(topic),
-                Ok(()) = revisions.changed() => {
-                    for stripe in self.backend.store.take_touched() {
-                        self.touch(stripe);
-                    }
-                }
-                else => return,
+                stripes = self.backend.store.touched().next() => stripes.into_iter().for_each(|stripe| self.touch(stripe)),
             }
         }
     }
@@ -153,6 +152,7 @@ impl Topics {
             Resolved::Failed => return,
         };
         let mut known = self.known();
+        self.backend.store.touched().watch(stripes.iter().copied());
         for stripe in stripes {
             let interested = known.interested.entry(stripe).or_default();
             interested.insert(Arc::as_ptr(topic).addr(), Arc::downgrade(topic));
@@ -176,6 +176,7 @@ impl Topics {
         let topics: Vec<_> = interested.get().values().filter_map(Weak::upgrade).collect();
         if topics.is_empty() {
             interested.remove();
+            self.backend.store.touched().unwatch(stripe);
         } else {
             interested.get_mut().retain(|_, topic| topic.strong_count() > 0);
         }
@@ -191,13 +192,16 @@ impl Topics {
 
 impl Known {
     /// Forgets the topics that have no stream any more, from time to time.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, touched: &Touched) {
         if self.open.len() < self.sweep_at {
             return;
         }
         self.open.retain(|_, topic| topic.strong_count() > 0);
-        self.interested.retain(|_, topics| {
+        self.interested.retain(|stripe, topics| {
             topics.retain(|_, topic| topic.strong_count() > 0);
+            if topics.is_empty() {
+                touched.unwatch(*stripe);
+            }
             !topics.is_empty()
         });
         self.sweep_at = 2 * self.open.len() + SWEEP_AFTER;

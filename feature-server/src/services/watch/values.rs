@@ -1,46 +1,71 @@
 //! Streams of values: a snapshot, then what differs, and heartbeats.
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use feature_api::feature::v1::WatchValuesRequest;
 use feature_api::feature::v1::watch_values_response::Event;
 use feature_store::FeatureStore;
-use futures_util::FutureExt;
+use futures_util::{Stream, StreamExt};
+use pin_project_lite::pin_project;
 use prost::Message;
-use tokio::sync::watch::Receiver;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::lifetime::{End, Lifetime};
+use super::open_stream::OpenStream;
 use super::resume_token::{ResumeToken, digest_of};
 use super::state::{State, frame};
 use super::topic::{Key, Topic};
 use super::topics::Topics;
-use super::{Messages, Source, closing, heartbeat};
+use super::{Messages, closing, heartbeat};
 use crate::error::{Failure, OwnFeatureFailure};
+use crate::monitoring::watch_counters::{Kind, MessageType};
 use crate::services::backend::Call;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::Frame;
 use crate::services::settings::{check_parent, name};
 
-/// A stream of values.
-struct Watch {
-    topics: Arc<Topics>,
-    topic: Arc<Topic>,
-    states: Receiver<Option<Result<Arc<State>, Failure>>>,
-    /// The digest of what the client has from an earlier stream.
-    resumed: Option<u64>,
-    /// The state that the client has, after the messages that are left.
-    shown: Option<Arc<State>>,
-    left: Arc<[Frame]>,
-    next_of_left: usize,
-    heartbeat: Duration,
-    next_heartbeat: Instant,
-    lifetime: Lifetime,
-    /// What the stream ends with, once it is over.
-    end: Option<Failure>,
+pin_project! {
+    /// A stream of values. It is polled by hand, since each future that waits is made once and not for each message.
+    struct Watch {
+        topics: Arc<Topics>,
+        topic: Arc<Topic>,
+        // Notified when the topic has a new state.
+        streams: Arc<Notify>,
+        #[pin]
+        changed: OwnedNotified,
+        // The digest of what the client has from an earlier stream.
+        resumed: Option<u64>,
+        // The state that the client has, after the messages that are left.
+        shown: Option<Arc<State>>,
+        left: Arc<[Frame]>,
+        next_of_left: usize,
+        left_type: MessageType,
+        heartbeat: Duration,
+        next_heartbeat: Instant,
+        // Ends at the next heartbeat or before it: a message does not set it again.
+        #[pin]
+        timer: Sleep,
+        #[pin]
+        lifetime: Lifetime,
+        phase: Phase,
+        open: OpenStream,
+    }
+}
+
+/// How far a stream has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Its last message is sent; its status is not.
+    Closing,
+    Ended,
 }
 
 /// Begins a stream.
@@ -78,87 +103,112 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         }
     };
     let topic = topics.open(key, scopes, request.features);
-    let lifetime = Lifetime::of(call, &backend);
+    let (lifetime, open) = (Lifetime::of(call, &backend), OpenStream::new(call.context, Kind::Values));
+    let streams = topic.changed(topics.wakers());
+    let next_heartbeat = Instant::now() + heartbeat;
     let watch = Watch {
-        states: topic.states(),
         topics,
         topic,
+        changed: Arc::clone(&streams).notified_owned(),
+        streams,
         resumed,
         shown: None,
         left: Arc::from([]),
         next_of_left: 0,
+        left_type: MessageType::Snapshot,
         heartbeat,
-        next_heartbeat: Instant::now() + heartbeat,
+        next_heartbeat,
+        timer: sleep_until(Instant::now()),
         lifetime,
-        end: None,
+        phase: Phase::Open,
+        open,
     };
-    Ok(watch.messages())
+    Ok(watch.boxed())
 }
 
-impl Source for Watch {
-    async fn next(&mut self) -> Result<Frame, Failure> {
-        let told = self.tell().await?;
-        self.next_heartbeat = Instant::now() + self.heartbeat;
-        Ok(told)
+impl Stream for Watch {
+    type Item = Result<Frame, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let message = match self.phase {
+            Phase::Ended => return Poll::Ready(None),
+            Phase::Closing => Err(Failure::ShuttingDown),
+            Phase::Open => ready!(self.as_mut().poll_message(cx)),
+        };
+        let this = self.project();
+        *this.next_heartbeat = Instant::now() + *this.heartbeat;
+        Poll::Ready(Some(match message {
+            Ok((message, frame)) => {
+                this.open.sent(message);
+                Ok(frame)
+            }
+            Err(failure) => {
+                *this.phase = Phase::Ended;
+                this.open.ends_with(&failure);
+                Err(failure)
+            }
+        }))
     }
 }
 
 impl Watch {
-    async fn tell(&mut self) -> Result<Frame, Failure> {
+    fn poll_message(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(MessageType, Frame), Failure>> {
+        let mut this = self.project();
         loop {
-            if let Some(end) = self.end.take() {
-                return Err(end);
-            }
             // A stream that always has something to send ends, too.
-            if let Some(end) = self.lifetime.over().now_or_never() {
-                return self.end_with(end);
+            if let Poll::Ready(end) = this.lifetime.as_mut().poll(cx) {
+                return Poll::Ready(match end {
+                    End::Credential(error) => Err(error.into()),
+                    End::Leaving => {
+                        *this.phase = Phase::Closing;
+                        let last = match this.shown {
+                            Some(shown) => shown.closing(),
+                            None => frame(0, String::new(), Event::Closing(closing()), false, false),
+                        };
+                        Ok((MessageType::Closing, last))
+                    }
+                });
             }
-            if let Some(frame) = self.left.get(self.next_of_left) {
-                self.next_of_left += 1;
-                return Ok(frame.clone());
+            if let Some(frame) = this.left.get(*this.next_of_left) {
+                *this.next_of_left += 1;
+                return Poll::Ready(Ok((*this.left_type, frame.clone())));
             }
-            let newest = self.states.borrow_and_update().clone().transpose()?;
-            if let Some(state) = newest
-                && !self.shown.as_ref().is_some_and(|shown| shown.is(&state))
+            let has_changed = this.changed.as_mut().poll(cx).is_ready();
+            if has_changed {
+                // Before the look, so that no state is missed.
+                this.changed.set(Arc::clone(this.streams).notified_owned());
+            }
+            if let Some(state) = this.topic.newest().transpose()?
+                && !this.shown.as_ref().is_some_and(|shown| shown.is(&state))
             {
-                let is_what_it_has = self.resumed.take() == Some(state.digest);
-                if self.shown.is_none() && is_what_it_has {
-                    let heartbeat = self.topic.heartbeat(&state, true, self.topics.backend());
-                    self.shown = Some(state);
-                    return Ok(heartbeat);
+                let is_what_it_has = this.resumed.take() == Some(state.digest);
+                if this.shown.is_none() && is_what_it_has {
+                    let heartbeat = this.topic.heartbeat(&state, true, this.topics.backend());
+                    *this.shown = Some(state);
+                    return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
-                self.left = state.messages(self.shown.as_deref());
-                (self.next_of_left, self.shown) = (0, Some(state));
+                *this.left_type = if this.shown.is_none() { MessageType::Snapshot } else { MessageType::Delta };
+                *this.left = state.messages(this.shown.as_deref());
+                (*this.next_of_left, *this.shown) = (0, Some(state));
                 continue;
             }
-            tokio::select! {
-                end = self.lifetime.over() => return self.end_with(end),
-                () = sleep_until(self.next_heartbeat) => {
-                    let backend = self.topics.backend();
-                    if self.topic.unchanged_up_to(backend).is_none() {
-                        self.topics.resolve_soon(&self.topic);
-                    }
-                    if let Some(shown) = &self.shown {
-                        return Ok(self.topic.heartbeat(shown, false, backend));
-                    }
-                    self.next_heartbeat = Instant::now() + self.heartbeat;
+            if has_changed {
+                continue;
+            }
+            ready!(this.timer.as_mut().poll(cx));
+            if *this.next_heartbeat <= Instant::now() {
+                let backend = this.topics.backend();
+                if this.topic.unchanged_up_to(backend).is_none() {
+                    this.topics.resolve_soon(this.topic);
                 }
-                // The topic lives as long as the stream.
-                Ok(()) = self.states.changed() => {}
+                if let Some(shown) = this.shown {
+                    let heartbeat = this.topic.heartbeat(shown, false, backend);
+                    return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
+                }
+                *this.next_heartbeat = Instant::now() + *this.heartbeat;
             }
-        }
-    }
-
-    fn end_with(&mut self, end: End) -> Result<Frame, Failure> {
-        match end {
-            End::Credential(error) => Err(error.into()),
-            End::Leaving => {
-                self.end = Some(Failure::ShuttingDown);
-                Ok(match &self.shown {
-                    Some(shown) => shown.closing(),
-                    None => frame(0, String::new(), Event::Closing(closing()), false, false),
-                })
-            }
+            let wake_at = this.lifetime.look_at().min(*this.next_heartbeat);
+            this.timer.as_mut().reset(wake_at);
         }
     }
 }
