@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -82,7 +83,8 @@ where
 {
     type Response = Response<CallBody>;
     type Error = Infallible;
-    type Future = Either<S::Future, cors::ResponseFuture<S::Future>>;
+    // The larger one is boxed, since few calls come from pages, and hyper keeps the room as long as an answer lasts.
+    type Future = Either<S::Future, Pin<Box<cors::ResponseFuture<S::Future>>>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -99,7 +101,7 @@ where
         // `poll_ready` has prepared this service, so call it and keep a clone for the next call.
         let next = self.inner.clone();
         let ready = mem::replace(&mut self.inner, next);
-        Either::Right(layer.layer(ready).call(request))
+        Either::Right(Box::pin(layer.layer(ready).call(request)))
     }
 }
 
