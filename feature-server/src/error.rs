@@ -190,6 +190,10 @@ impl Failure {
             Failure::Auth(AuthError::PermissionMissing { permission, .. }) => {
                 metadata.insert("permission".to_owned(), permission.clone());
             }
+            Failure::OwnFeature(OwnFeatureFailure::Compacted { oldest, newest }) => {
+                let revisions = [("oldest", oldest), ("newest", newest)];
+                metadata.extend(revisions.map(|(name, revision)| (name.to_owned(), revision.to_string())));
+            }
             Failure::NoFeaturesSet { level, resource } => {
                 details.set_resource_info(format!("{ERROR_DOMAIN}/{level}"), resource, "", self.to_string());
             }

@@ -60,9 +60,9 @@ impl State {
         }
     }
 
-    /// The end of a stream that shows this state.
-    pub(super) fn closing(&self) -> Frame {
-        frame(self.revision, self.token.clone(), Event::Closing(closing()), false, false)
+    /// The end of a stream that shows this state, and has said that it shows everything up to a revision.
+    pub(super) fn closing(&self, told: u64) -> Frame {
+        frame(self.revision.max(told), self.token.clone(), Event::Closing(closing()), false, false)
     }
 
     /// Whether it is the same state as another one of the topic.

@@ -165,16 +165,18 @@ impl Topic {
         known.basis.is_current(&backend.store).then_some(known.revision.max(revision))
     }
 
-    /// A heartbeat of a stream that shows this state.
-    pub(super) fn heartbeat(&self, state: &State, synced: bool, backend: &Backend) -> Frame {
+    /// A heartbeat of a stream that shows this state, with its revision.
+    ///
+    /// `told`: the stream has said that it shows everything up to this revision.
+    pub(super) fn heartbeat(&self, state: &State, synced: bool, told: u64, backend: &Backend) -> (Frame, u64) {
         let known = self.known();
         // A newer state is not what the client has.
         let is_newest = known.number == state.number;
         let unchanged = if is_newest { self.unchanged(&known, backend) } else { None };
         drop(known);
-        let revision = unchanged.unwrap_or(state.revision);
+        let revision = unchanged.unwrap_or(state.revision).max(told);
         let token = ResumeToken::new(&*backend.log, revision, state.digest, self.request).to_text();
-        frame(revision, token, Event::Heartbeat(sign_of_life(backend)), false, synced)
+        (frame(revision, token, Event::Heartbeat(sign_of_life(backend)), false, synced), revision)
     }
 
     fn read(&self, backend: &Backend) -> Result<Read, Failure> {

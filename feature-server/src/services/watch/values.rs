@@ -42,6 +42,8 @@ pin_project! {
         changed: OwnedNotified,
         // The digest of what the client has from an earlier stream.
         resumed: Option<u64>,
+        // The stream has said that it shows everything up to this revision. The next message does not go back.
+        told: u64,
         // The state that the client has, after the messages that are left.
         shown: Option<Arc<State>>,
         left: Arc<[Frame]>,
@@ -90,8 +92,8 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
     drop(seen);
     let backend = Arc::clone(topics.backend());
     let key = Key { caller: call.caller.clone(), request: Bytes::from(request.encode_to_vec()) };
-    let resumed = match &*resume_token {
-        "" => None,
+    let (resumed, told) = match &*resume_token {
+        "" => (None, 0),
         text => {
             let token = ResumeToken::read(text, &*backend.log, digest_of(&[&key.request]))?;
             backend.reach(token.revision).await;
@@ -99,7 +101,7 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
             if token.revision > newest {
                 return Err(OwnFeatureFailure::RevisionUnknown { revision: token.revision, newest }.into());
             }
-            Some(token.digest)
+            (Some(token.digest), token.revision)
         }
     };
     let topic = topics.open(key, scopes, request.features);
@@ -112,6 +114,7 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
         changed: Arc::clone(&streams).notified_owned(),
         streams,
         resumed,
+        told,
         shown: None,
         left: Arc::from([]),
         next_of_left: 0,
@@ -162,7 +165,7 @@ impl Watch {
                     End::Leaving => {
                         *this.phase = Phase::Closing;
                         let last = match this.shown {
-                            Some(shown) => shown.closing(),
+                            Some(shown) => shown.closing(*this.told),
                             None => frame(0, String::new(), Event::Closing(closing()), false, false),
                         };
                         Ok((MessageType::Closing, last))
@@ -183,12 +186,13 @@ impl Watch {
             {
                 let is_what_it_has = this.resumed.take() == Some(state.digest);
                 if this.shown.is_none() && is_what_it_has {
-                    let heartbeat = this.topic.heartbeat(&state, true, this.topics.backend());
-                    *this.shown = Some(state);
+                    let (heartbeat, told) = this.topic.heartbeat(&state, true, *this.told, this.topics.backend());
+                    (*this.shown, *this.told) = (Some(state), told);
                     return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
                 *this.left_type = if this.shown.is_none() { MessageType::Snapshot } else { MessageType::Delta };
                 *this.left = state.messages(this.shown.as_deref());
+                *this.told = state.revision;
                 (*this.next_of_left, *this.shown) = (0, Some(state));
                 continue;
             }
@@ -202,7 +206,8 @@ impl Watch {
                     this.topics.resolve_soon(this.topic);
                 }
                 if let Some(shown) = this.shown {
-                    let heartbeat = this.topic.heartbeat(shown, false, backend);
+                    let (heartbeat, told) = this.topic.heartbeat(shown, false, *this.told, backend);
+                    *this.told = told;
                     return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
                 *this.next_heartbeat = Instant::now() + *this.heartbeat;
