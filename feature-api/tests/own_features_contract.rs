@@ -42,6 +42,7 @@ fn methods_keep_their_rights_and_name_their_resource() {
         ("SettingsService/BatchUpdateSettings",            As(Operation::Set),  "requests.name"),
         ("SettingsService/RevertSettings",                 As(Operation::Set),  "name"),
         ("SettingsService/ResetSettings",                  As(Operation::Reset), "name"),
+        ("SettingsService/EraseUser",                      To("feature.history.delete", None), "name"),
         ("SettingsService/ExplainFeature",                 As(Operation::Get),  "name"),
         ("SettingsService/ListScopes",                     As(Operation::Get),  "parent"),
         ("SettingsService/ListOverrides",                  As(Operation::Get),  "parent"),

@@ -12,9 +12,9 @@ use crate::config::{Bound, RoleSettings};
 #[rustfmt::skip]
 const DEFAULTS: [(&str, Bound, [&str; 6]); 11] = [
     // role                   bound to             system iam    org    user   definitions history
-    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd", "rwd", "r"]),
+    ("SYSTEM_OWNER",          Bound::Everything,   ["rwd", "rwd", "rwd", "rwd", "rwd", "rd"]),
     ("SYSTEM_OWNER_VIEWER",   Bound::Everything,   ["r",   "r",   "r",   "r",   "r", "r"]),
-    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd", "rwd", "r"]),
+    ("IAM_OWNER",             Bound::Instance,     ["",    "rwd", "rwd", "rwd", "rwd", "rd"]),
     ("IAM_OWNER_VIEWER",      Bound::Instance,     ["",    "r",   "r",   "r",   "r", "r"]),
     ("IAM_ORG_MANAGER",       Bound::Instance,     ["",    "",    "rwd", "rwd", "r", ""]),
     ("IAM_USER_MANAGER",      Bound::Instance,     ["",    "",    "",    "rwd", "r", ""]),
@@ -106,9 +106,9 @@ mod tests {
         #[rustfmt::skip]
         let table = [
             // role                 bound to      permissions
-            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:r"),
+            ("SYSTEM_OWNER",         EVERYTHING,   "system.feature:rwd iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:rd"),
             ("SYSTEM_OWNER_VIEWER",  EVERYTHING,   "system.feature:r iam.feature:r org.feature:r user.feature:r feature.definition:r feature.history:r"),
-            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:r"),
+            ("IAM_OWNER",            INSTANCE,     "iam.feature:rwd org.feature:rwd user.feature:rwd feature.definition:rwd feature.history:rd"),
             ("IAM_OWNER_VIEWER",     INSTANCE,     "iam.feature:r org.feature:r user.feature:r feature.definition:r feature.history:r"),
             ("IAM_ORG_MANAGER",      INSTANCE,     "org.feature:rwd user.feature:rwd feature.definition:r"),
             ("IAM_USER_MANAGER",     INSTANCE,     "user.feature:rwd feature.definition:r"),

@@ -1,7 +1,10 @@
 //! Checks that an event continues the record of its scope. Events of [`decide`](crate::decide) always do; events of a
 //! damaged or foreign history may not.
+//!
+//! Blank changes fit to any record: erasures take values out of the newest events first, so older ones may still have
+//! theirs.
 
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, FeatureChange};
 use crate::record::Record;
 
 /// Why an event does not continue the record of its scope. Each variant names the part of the event that is wrong.
@@ -51,18 +54,20 @@ pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinu
     if record.changed.is_some_and(|changed| event.time < changed) {
         return Err(Discontinuity::Time);
     }
-    if record.sequence == 0 && event.changes.is_empty() {
+    if record.sequence == 0 && event.changes.is_empty() && event.kind != EventKind::Erase {
         return Err(Discontinuity::Empty);
     }
     for (index, change) in event.changes.iter().enumerate() {
-        if record.layer.get(change.key.as_str()) != change.old.as_ref() {
+        let is_erased = event.is_erased && change.is_blank();
+        if !is_erased && record.layer.get(change.key.as_str()) != change.old.as_ref() {
             return Err(Discontinuity::Old(index));
         }
-        if change.old == change.new || event.changes[..index].iter().any(|earlier| earlier.key == change.key) {
+        let is_none = change.old == change.new && !is_erased;
+        if is_none || event.changes[..index].iter().any(|earlier| earlier.key == change.key) {
             return Err(Discontinuity::Change(index));
         }
     }
-    if event.kind == EventKind::Reset {
+    if event.kind == EventKind::Reset && !event.changes.iter().any(FeatureChange::is_blank) {
         let all = event.changes.len() == record.layer.iter().count();
         if !all || event.changes.iter().any(|change| change.new.is_some()) {
             return Err(Discontinuity::Reset);

@@ -1,5 +1,7 @@
 //! Events: the history of the settings. The journal stores them, and a record is the sum of the events of its scope.
 
+pub(crate) mod erasure;
+
 use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
 use crate::record::idempotency::IdempotencyKey;
@@ -18,6 +20,13 @@ pub struct FeatureChange {
     pub new: Option<Value>,
 }
 
+impl FeatureChange {
+    /// Whether an erasure has taken out the values. Any other change has at least one.
+    pub fn is_blank(&self) -> bool {
+        self.old.is_none() && self.new.is_none()
+    }
+}
+
 /// The kind of write that an event records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
@@ -25,6 +34,9 @@ pub enum EventKind {
     Set,
     /// Unset every feature that the scope had set.
     Reset,
+    /// Unset every feature that a user had set, and take out of all earlier events what is known of the user: an
+    /// [`Erasure`](crate::Erasure). The event itself has no values.
+    Erase,
 }
 
 /// One write that changed something: what changed, when, and who changed it.
@@ -54,15 +66,17 @@ pub struct Event {
     pub comment: String,
     /// Whether the next event belongs to the same batch of writes: either all events of a batch happen, or none.
     pub continues: bool,
+    /// Whether an erasure has taken something out of the event: the values of changes, the comment, the actor.
+    pub is_erased: bool,
 }
 
 impl Event {
     /// The number of steps by which the event raises the scope's sequence: one for each changed feature, one for a
-    /// reset.
+    /// reset or an erasure.
     pub fn steps(&self) -> u64 {
         match self.kind {
             EventKind::Set => self.changes.len() as u64,
-            EventKind::Reset => 1,
+            EventKind::Reset | EventKind::Erase => 1,
         }
     }
 

@@ -4,7 +4,7 @@ pub(crate) mod idempotency;
 
 use std::collections::BTreeMap;
 
-use crate::event::{Event, FeatureChange};
+use crate::event::{Event, EventKind, FeatureChange};
 use crate::feature::FeatureKey;
 use crate::id::OrganizationId;
 use crate::layer::Layer;
@@ -61,6 +61,9 @@ impl Record {
     /// Adds one event of this scope. The caller adds events in the order of their sequence.
     pub fn apply(&mut self, event: &Event) {
         self.layer.apply(&event.changes);
+        if event.kind == EventKind::Erase {
+            (self.layer, self.revisions) = Default::default();
+        }
         for change in &event.changes {
             match change.new {
                 Some(_) => drop(self.revisions.insert(change.key.clone(), event.revision)),

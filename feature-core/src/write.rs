@@ -16,6 +16,8 @@ pub enum Operation {
     Set(Patch),
     /// Unset every feature.
     Reset,
+    /// Erase what is known of a user. It always makes an event: the user may be the actor of changes elsewhere.
+    Erase,
 }
 
 /// The organization to record for a user. Writes to other levels use [`Placement::Keep`].
@@ -124,25 +126,29 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         }
         Operation::Reset if record.layer.is_empty() => return Ok(None),
         Operation::Reset => (EventKind::Reset, unset_all(record), 1),
+        Operation::Erase => (EventKind::Erase, unset_all(record).into_iter().map(blank).collect(), 1),
     };
     // A write that sets nothing creates no record for a user who has none.
     let moves = record.sequence > 0 && organization != record.organization;
-    if write.validate_only || (changes.is_empty() && !moves) {
+    if write.validate_only || (changes.is_empty() && !moves && kind != EventKind::Erase) {
         return Ok(None);
     }
+    let is_erased = kind == EventKind::Erase;
+    let is_own = is_erased && matches!(&write.scope, Scope::User(_, user) if user.as_str() == write.actor);
     Ok(Some(Event {
         revision,
         scope: write.scope.clone(),
         kind,
         sequence: record.sequence + steps,
         time: record.changed.map_or(now, |changed| changed.max(now)),
-        actor: write.actor.clone(),
+        actor: if is_own { String::new() } else { write.actor.clone() },
         request_id: write.request_id.clone(),
         idempotency_key: write.idempotency_key,
         organization,
         changes,
         comment: write.comment.clone(),
         continues: false,
+        is_erased,
     }))
 }
 
@@ -152,6 +158,10 @@ fn place(placement: &Placement, record: &Record) -> Result<Option<OrganizationId
         (Placement::Within(own), Some(recorded)) if own != recorded => Err(Rejection::OtherOrganization),
         (Placement::Initial(named) | Placement::Move(named) | Placement::Within(named), _) => Ok(Some(named.clone())),
     }
+}
+
+fn blank(change: FeatureChange) -> FeatureChange {
+    FeatureChange { old: None, new: None, ..change }
 }
 
 fn unset_all(record: &Record) -> Vec<FeatureChange> {

@@ -126,6 +126,13 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`].
     fn read_each(&self, revisions: &[u64]) -> Result<Vec<Entry>, EngineError>;
 
+    /// Replaces the bodies of entries, from which an erasure has taken something; their chains stay. Entries that the
+    /// log does not have with these chains are left out. The indexes of the parts that begin at `firsts` go.
+    ///
+    /// # Errors
+    /// [`EngineError`]: it may have been done.
+    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError>;
+
     /// The stored index of the part of the log that begins at this revision.
     ///
     /// # Errors

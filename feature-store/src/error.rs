@@ -136,6 +136,12 @@ pub enum StoreError {
         /// The most changes.
         max: usize,
     },
+    /// What was set at a revision is not known any more.
+    #[error("what was set at revision {revision} was erased")]
+    Erased {
+        /// The revision.
+        revision: u64,
+    },
     /// An earlier append failed, so the content of the disk is unknown. Nothing was written.
     #[error("writes are refused since an earlier one failed ({cause}): restart when its cause is gone")]
     RefusingWrites {
@@ -173,6 +179,7 @@ impl StoreError {
             | Self::DamagedEvent { .. }
             | Self::Compacted { .. }
             | Self::TooLongAgo { .. }
+            | Self::Erased { .. }
             | Self::NotUnderstood { .. } => false,
         }
     }

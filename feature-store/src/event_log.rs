@@ -1,5 +1,6 @@
 //! The events behind a store, to read: one after another, or those that concern a scope, a feature or an actor.
 
+pub(crate) mod erasures;
 pub(crate) mod index;
 pub(crate) mod parts;
 pub(crate) mod past;

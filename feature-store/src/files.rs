@@ -133,12 +133,19 @@ pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     disk::sync_folder(path).map_err(named("sync", path))
 }
 
+/// So many bytes of a file that replaces another one are written and synced at once: the sync of a large part would
+/// hold up the journal's.
+const PART_BYTES: usize = 1024 * 1024;
+
 /// Replaces a file, durably: afterwards it has this content or, with an error, perhaps still the old one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let fresh = path.with_added_extension("new");
     let file = DataFile::open(&fresh)?;
     file.truncate(0)?;
-    file.write_at(bytes, 0)?;
+    for (number, part) in bytes.chunks(PART_BYTES).enumerate() {
+        file.write_at(part, (number * PART_BYTES) as u64)?;
+        file.sync_data()?;
+    }
     file.sync_all()?;
     move_to(&fresh, path)
 }

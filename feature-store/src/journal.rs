@@ -7,6 +7,7 @@
 mod backup_copy;
 mod base;
 mod checkpoint;
+mod erase;
 mod events;
 mod frame;
 mod frames;
@@ -14,6 +15,7 @@ mod history;
 mod mark;
 mod recovery;
 mod replay;
+mod rolling;
 mod scan;
 mod segment;
 #[cfg(test)]
@@ -22,7 +24,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use feature_core::{Event, Timestamp};
+use feature_core::{Erasure, Event, Timestamp};
 use uuid::Uuid;
 
 use crate::error::OpenError;
@@ -39,6 +41,7 @@ use segment::{read_segment, start_of, start_segment};
 pub(crate) use backup_copy::Extent;
 pub(crate) use base::{BaseEnd, BaseReader, BaseWriter, base_path, bases_in};
 pub(crate) use checkpoint::{make_base, remove_base};
+pub(crate) use erase::{erase_in_base, erase_in_segment};
 pub(crate) use events::JournalEvents;
 pub(crate) use history::Location;
 #[cfg(test)]
@@ -84,6 +87,8 @@ pub(crate) struct Journal {
     earlier_bytes: u64,
     /// The time of the last event.
     newest_event: Option<Timestamp>,
+    /// Erasures that no base has, as of the start.
+    erasures: Vec<Erasure>,
     /// Whether the batch of the last event goes on: an import appends a batch in parts. A batch is in one segment.
     continues: bool,
     sealed: bool,
@@ -115,6 +120,7 @@ impl Journal {
         let store = identity.store;
         let seed = frame::seed(store);
         let checked = check_journal(folder, identity, Depth::AfterBase)?;
+        let erasures = checked.pending_erasures();
         let CheckedJournal { segments, bases, last, bytes, scan, half_made, total_bytes, newest_event, .. } = checked;
         let end = Position { segment: last, offset: scan.end as u64 };
         if half_made {
@@ -136,7 +142,7 @@ impl Journal {
         files::sync_folder(folder)?;
         let mark = Mark::open(folder, seed)?;
         mark.write(end)?;
-        let segment_since = events::time_at(&bytes[..scan.end], SEGMENT_HEADER, seed);
+        let segment_since = events::event_at(&bytes[..scan.end], SEGMENT_HEADER, seed).map(|event| event.time);
         let folder = folder.to_owned();
         let Scan { revision, sealed, .. } = scan;
         let (length, earlier_bytes) = (end.offset, total_bytes - end.offset);
@@ -156,6 +162,7 @@ impl Journal {
             revision,
             earlier_bytes,
             newest_event,
+            erasures,
             continues: false,
             sealed,
             mark,
@@ -180,6 +187,11 @@ impl Journal {
     /// The revisions that name the segments, ascending.
     pub(crate) fn segments(&self) -> &[u64] {
         &self.segments
+    }
+
+    /// Erasures that may not have been carried out when the journal was opened.
+    pub(crate) fn erasures(&self) -> &[Erasure] {
+        &self.erasures
     }
 
     /// Takes in that segments before this one are not kept any more, of so many bytes.
@@ -212,8 +224,8 @@ impl Journal {
     pub(crate) fn append<'e>(&mut self, events: impl IntoIterator<Item = &'e Event>) -> Result<(), FileError> {
         let mut events = events.into_iter().peekable();
         let now = events.peek().map(|event| event.time);
-        if self.is_full(now) && self.revision >= self.end.segment && !self.continues {
-            self.roll()?;
+        if self.is_full(now) {
+            self.complete_segment()?;
         }
         let mut buffer = Vec::with_capacity(USUAL_GROUP_BYTES);
         let (mut revision, mut newest_event, mut continues) = (self.revision, self.newest_event, self.continues);
@@ -232,11 +244,6 @@ impl Journal {
         self.segment_since = self.segment_since.or(now);
         self.sealed = false;
         Ok(())
-    }
-
-    fn is_full(&self, now: Option<Timestamp>) -> bool {
-        let age = || Some(now?.unix_nanos().saturating_sub(self.segment_since?.unix_nanos()));
-        self.end.offset >= self.segment_bytes || self.segment_age_nanos.is_some_and(|most| age() >= Some(most))
     }
 
     /// Writes the seal of a clean end, and frees the space behind it.
@@ -264,24 +271,6 @@ impl Journal {
         self.file.sync_data()?;
         self.end.offset = end;
         self.mark.write(self.end)
-    }
-
-    fn give_back_space(&mut self) -> Result<(), FileError> {
-        self.file.truncate(self.end.offset)?;
-        self.length = self.end.offset;
-        self.file.sync_all()
-    }
-
-    fn roll(&mut self) -> Result<(), FileError> {
-        self.give_back_space()?;
-        let first = self.revision + 1;
-        self.earlier_bytes += self.end.offset;
-        self.file = start_segment(&self.folder, self.store, first)?;
-        self.end = start_of(first);
-        self.length = self.end.offset;
-        self.segment_since = None;
-        self.segments.push(first);
-        Ok(())
     }
 }
 

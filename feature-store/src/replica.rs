@@ -6,6 +6,7 @@
 
 mod base;
 mod chains;
+mod erasing;
 mod events;
 pub(crate) mod feed;
 pub(crate) mod freshness;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 use crate::engine::{Beat, Engine, EngineError, Entry, Position};
 use crate::error::StoreError;
+use crate::event_log::erasures::PendingErasures;
 use crate::event_log::parts::Parts;
 use crate::store::FeatureStore;
 use crate::store::batch::Batch;
@@ -58,6 +60,8 @@ pub struct Replica {
     newest_revocation: watch::Sender<i64>,
     /// The indexes of the log.
     parts: Parts,
+    /// What the log may still have, and no reader is to see.
+    erasures: PendingErasures,
 }
 
 /// What the view has shown since the start. Its lock is held for moments only.
@@ -90,6 +94,7 @@ impl Replica {
             freshness: Freshness::unproved(),
             newest_revocation: watch::Sender::default(),
             parts: Parts::new(crc32c::crc32c(store.as_bytes())),
+            erasures: PendingErasures::default(),
         }
     }
 
@@ -219,6 +224,7 @@ impl Replica {
         }
         let Some(last) = events.last() else { return Ok(true) };
         let time = last.time;
+        self.erasures.add(events.iter());
         self.view.append(&Batch::fold(&*self.view, events)?.with_chain(Some(end.chain)))?;
         self.moved(applied, entries, time);
         Ok(true)

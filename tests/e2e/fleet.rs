@@ -63,7 +63,7 @@ fn number(answer: &Json) -> u64 {
 }
 
 /// The metadata of a Get that has to include this position, or `latest`.
-fn at_least(position: &str) -> String {
+pub(crate) fn at_least(position: &str) -> String {
     format!("feature-min-revision = {position}")
 }
 

@@ -3,6 +3,7 @@
 
 mod batches;
 mod definitions;
+mod erasing;
 mod history;
 mod kept;
 mod lifecycle;

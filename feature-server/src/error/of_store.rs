@@ -11,6 +11,7 @@ impl From<StoreError> for Failure {
             StoreError::Compacted { oldest, newest } => {
                 return OwnFeatureFailure::Compacted { oldest, newest }.into();
             }
+            StoreError::Erased { revision } => return OwnFeatureFailure::Erased { revision }.into(),
             StoreError::TooLongAgo { max } => return OwnFeatureFailure::TooLongAgo { max }.into(),
             _ => tracing::error!(%error, "the store failed"),
         }

@@ -104,6 +104,12 @@ pub enum OwnFeatureFailure {
         /// The revision of the newest change.
         newest: u64,
     },
+    /// The values of that time were erased.
+    #[error("what the user had set at revision {revision} was erased, and cannot be read or restored")]
+    Erased {
+        /// A revision without its values.
+        revision: u64,
+    },
     /// An answer would be too large.
     #[error("the values have more than {max} bytes: name the features, or fewer scopes")]
     AnswerTooLarge {
@@ -134,6 +140,7 @@ impl OwnFeatureFailure {
             Self::TooLongAgo { .. } => (Code::OutOfRange, "TOO_LONG_AGO"),
             Self::ChangeOverwritten { .. } => (Code::Aborted, "CHANGE_OVERWRITTEN"),
             Self::Compacted { .. } => (Code::OutOfRange, "REVISION_COMPACTED"),
+            Self::Erased { .. } => (Code::OutOfRange, "SETTINGS_ERASED"),
             Self::LimitReached { .. } => (Code::FailedPrecondition, "LIMIT_REACHED"),
             Self::AnswerTooLarge { .. } => (Code::FailedPrecondition, "ANSWER_TOO_LARGE"),
         }

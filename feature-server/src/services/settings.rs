@@ -3,6 +3,7 @@
 //! It reads and writes the same records as the feature service, with the same rights. What differs is that features
 //! come from the catalogue, and that values are JSON.
 
+mod erase;
 mod explain;
 #[cfg(test)]
 mod histories;
@@ -57,6 +58,7 @@ impl SettingsService {
             "BatchUpdateSettings" => Box::pin(self.batch_update(call)).await,
             "RevertSettings" => Box::pin(self.revert(call)).await,
             "ResetSettings" => Box::pin(self.reset(call)).await,
+            "EraseUser" => Box::pin(self.erase_user(call)).await,
             "ListScopes" => Box::pin(self.list_scopes(call)).await,
             "ListOverrides" => Box::pin(self.list_overrides(call)).await,
             _ => Err(Failure::MethodUnknown(call.method.path.clone())),

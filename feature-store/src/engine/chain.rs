@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::digest::{Context, Digest, SHA256};
 use feature_core::Event;
+use prost::Message;
 use uuid::Uuid;
 
 use super::{Entry, Position};
@@ -76,7 +77,36 @@ impl Position {
     /// Whether an entry is the one after this position.
     pub(crate) fn is_followed_by(self, entry: &Entry) -> bool {
         let Position { revision, chain } = entry.position;
-        revision == self.revision + 1 && chain == self.chain.with(revision, &entry.body)
+        let follows = || chain == self.chain.with(revision, &entry.body) || entry.chain_before() == Some(self.chain);
+        revision == self.revision + 1 && follows()
+    }
+}
+
+/// What an entry has beside its event when an erasure has taken something out of it: the chain of an entry is that of
+/// what it was, so the body does not show any more which entry was before.
+#[derive(Clone, PartialEq, Message)]
+struct StoredBefore {
+    #[prost(bytes = "vec", tag = "16")]
+    chain: Vec<u8>,
+}
+
+impl Entry {
+    /// The same entry with an event from which an erasure has taken something.
+    ///
+    /// `before`: the chain of the entry before it; `None` when that one is not kept any more.
+    pub(crate) fn erased(&self, event: &Event, before: Option<Chain>) -> Self {
+        let before = self.chain_before().or(before).map_or_else(Vec::new, |before| before.0.to_vec());
+        let body = [encode_event(event), StoredBefore { chain: before }.encode_to_vec()].concat();
+        Self { body, ..self.clone() }
+    }
+
+    /// Whether the body has nothing that this binary does not know.
+    pub(crate) fn is_known(&self, event: &Event) -> bool {
+        self.body == encode_event(event) || event.is_erased && self.body == self.erased(event, None).body
+    }
+
+    fn chain_before(&self) -> Option<Chain> {
+        Chain::from_bytes(&StoredBefore::decode(&*self.body).ok()?.chain)
     }
 }
 
@@ -109,5 +139,21 @@ mod tests {
         let mut changed = entries[1].clone();
         changed.body.push(0);
         assert!(!entries[0].position.is_followed_by(&changed));
+    }
+
+    #[test]
+    fn an_erased_entry_follows_the_same_one_as_before() {
+        let start = Position::start(Uuid::nil());
+        let entries = start.entries(history(1..=3).iter());
+        let event = Event { is_erased: true, actor: String::new(), ..entries[1].event().unwrap() };
+        let erased = entries[1].erased(&event, Some(entries[0].position.chain));
+        assert_eq!((erased.position, erased.event().unwrap()), (entries[1].position, event.clone()));
+        assert!(entries[0].position.is_followed_by(&erased) && erased.position.is_followed_by(&entries[2]));
+        let other = Position { chain: Chain::start(Uuid::from_u128(2)), ..entries[0].position };
+        assert!(!other.is_followed_by(&erased) && !start.is_followed_by(&erased));
+        assert!(erased.is_known(&event) && !erased.is_known(&Event { comment: "newer".to_owned(), ..event.clone() }));
+        // Once more, when the entry before it is not kept any more.
+        let again = erased.erased(&event, None);
+        assert!(entries[0].position.is_followed_by(&again));
     }
 }

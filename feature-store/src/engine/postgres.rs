@@ -271,6 +271,10 @@ impl Engine for PostgresEngine {
         history::entries(self, revisions)
     }
 
+    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError> {
+        history::erase(self, entries, firsts)
+    }
+
     fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError> {
         history::index(self, first)
     }

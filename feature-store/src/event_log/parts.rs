@@ -213,6 +213,11 @@ impl Parts {
         Ok(index)
     }
 
+    /// Forgets the index of a part whose events have changed.
+    pub(crate) fn forget(&self, first: u64) {
+        self.last().take_if(|(known, _)| *known == first);
+    }
+
     fn last(&self) -> MutexGuard<'_, Option<(u64, Arc<PartIndex>)>> {
         // The value is always replaced as a whole.
         self.last.lock().unwrap_or_else(PoisonError::into_inner)

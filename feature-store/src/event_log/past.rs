@@ -1,6 +1,6 @@
 //! What was once: the record of a scope at an earlier revision, and the revision of a time.
 
-use feature_core::{Event, FeatureKey, Record, Scope, Timestamp};
+use feature_core::{Event, EventKind, FeatureKey, Record, Scope, Timestamp};
 
 use super::term::Term;
 use super::{EventLog, Found, Order};
@@ -18,7 +18,8 @@ const READ_AT_ONCE: usize = 500;
 /// `newest`: the record as it was read before this call. Changes since then do no harm.
 ///
 /// # Errors
-/// [`StoreError::TooLongAgo`] when the scope has changed too often since, and those of [`EventLog::events`].
+/// [`StoreError::TooLongAgo`] when the scope has changed too often since, [`StoreError::Erased`], and those of
+/// [`EventLog::events`].
 pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u64) -> Result<Record, StoreError> {
     let mut record = Record { completed: Vec::new(), ..newest };
     if record.changed.is_none() {
@@ -29,6 +30,9 @@ pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u6
         if event.revision <= revision {
             before = Some(event);
             return Ok(false);
+        }
+        if event.kind == EventKind::Erase {
+            return Err(StoreError::Erased { revision });
         }
         record.take_back(&event.changes);
         record.sequence = event.sequence - event.steps();

@@ -29,6 +29,7 @@ const KIND_RESET: u32 = 2;
 /// The same with what the first binaries do not know. In the log of a fleet, which has no frames, they refuse it so.
 const KIND_RICH_SET: u32 = 3;
 const KIND_RICH_RESET: u32 = 4;
+const KIND_ERASE: u32 = 5;
 
 /// An event without its revision, which the frame around it has.
 #[derive(Clone, PartialEq, Message)]
@@ -56,6 +57,8 @@ struct StoredEvent {
     /// 16 bytes, or none.
     #[prost(bytes = "vec", tag = "11")]
     idempotency_key: Vec<u8>,
+    #[prost(bool, tag = "15")]
+    is_erased: bool,
 }
 
 /// As much of a [`StoredEvent`] as its scope needs.
@@ -110,6 +113,7 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
             (EventKind::Reset, true) => KIND_RESET,
             (EventKind::Set, false) => KIND_RICH_SET,
             (EventKind::Reset, false) => KIND_RICH_RESET,
+            (EventKind::Erase, _) => KIND_ERASE,
         },
         sequence: event.sequence,
         unix_nanos: event.time.unix_nanos(),
@@ -120,6 +124,7 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         comment: event.comment.clone(),
         continues: event.continues,
         idempotency_key: event.idempotency_key.map_or_else(Vec::new, |key| key.0.to_vec()),
+        is_erased: event.is_erased,
     }
     .encode_to_vec()
 }
@@ -129,7 +134,8 @@ pub(crate) fn is_plain(event: &Event) -> bool {
     let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
     let is_definition = matches!(event.scope, Scope::Definition(..));
     let is_new = !event.comment.is_empty() || event.continues || event.idempotency_key.is_some() || is_definition;
-    !is_new && values.all(value::is_plain)
+    let is_of_erasure = event.is_erased || event.kind == EventKind::Erase;
+    !is_new && !is_of_erasure && values.all(value::is_plain)
 }
 
 /// The event of this revision.
@@ -141,6 +147,7 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
         kind: match stored.kind {
             KIND_SET | KIND_RICH_SET => EventKind::Set,
             KIND_RESET | KIND_RICH_RESET => EventKind::Reset,
+            KIND_ERASE => EventKind::Erase,
             _ => return Err(NotUnderstood),
         },
         sequence: stored.sequence,
@@ -155,6 +162,7 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
             [] => None,
             key => Some(idempotency_key(key)?),
         },
+        is_erased: stored.is_erased,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Copying a journal while a server may append to it. Segments only grow, and the part that the mark calls durable
-//! never changes again, so the copying needs no lock. When the server drops a segment or a base meanwhile, it begins
-//! again.
+//! never changes again but for an erasure, so the copying needs no lock. When the server drops or rewrites a file
+//! meanwhile, it begins again.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -25,8 +25,8 @@ const COPY_ATTEMPTS: usize = 100;
 pub(crate) struct Extent {
     /// Segments, ascending, with the durable bytes of each.
     parts: Vec<(u64, u64)>,
-    /// The bases that are followed by one of them, ascending.
-    bases: Vec<u64>,
+    /// The bases that are followed by one of them, ascending, with their bytes.
+    bases: Vec<(u64, u64)>,
     identity: Identity,
 }
 
@@ -87,6 +87,8 @@ impl Extent {
             }
         }
         bases.retain(|base| parts.iter().any(|(first, _)| *first == base + 1));
+        let sized = |base: u64| Ok::<_, FileError>((base, files::length(&base_path(journal, base))?));
+        let bases = bases.into_iter().map(sized).collect::<Result<_, _>>()?;
         Ok(Self { parts, bases, identity })
     }
 
@@ -112,7 +114,7 @@ impl Extent {
                 Err(error) => {
                     // The end is a later one now, and so has every write that it must have.
                     let now = Self::of(data)?;
-                    if now.firsts().eq(self.firsts()) && now.bases == self.bases {
+                    if now.finished() == self.finished() && now.bases == self.bases {
                         return Err(error);
                     }
                     *self = now;
@@ -127,8 +129,8 @@ impl Extent {
         files::remove_folder(to)?;
         files::create_folder(to)?;
         let Identity { store, oldest } = self.identity;
-        for &base in &self.bases {
-            files::copy_start(&base_path(from, base), &base_path(to, base), files::length(&base_path(from, base))?)?;
+        for &(base, bytes) in &self.bases {
+            files::copy_start(&base_path(from, base), &base_path(to, base), bytes)?;
             match BaseReader::open(to, store, base).and_then(BaseReader::check) {
                 // The events have all that it has.
                 Err(OpenError::BaseDamaged { path, .. }) if base >= oldest => {
@@ -150,8 +152,10 @@ impl Extent {
         Ok(check_journal(to, self.identity, Depth::Whole)?.scan.revision)
     }
 
-    fn firsts(&self) -> impl Iterator<Item = u64> {
-        self.parts.iter().map(|(first, _)| *first)
+    /// What only changes when a server drops or rewrites something: the last segment, and the bytes of those before.
+    fn finished(&self) -> (Option<u64>, &[(u64, u64)]) {
+        let (last, earlier) = self.parts.split_last().unzip();
+        (last.map(|(first, _)| *first), earlier.unwrap_or_default())
     }
 
     fn write_mark(&self, to: &Path) -> Result<(), FileError> {

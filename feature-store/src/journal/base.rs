@@ -12,7 +12,7 @@
 
 use std::path::{Path, PathBuf};
 
-use feature_core::Timestamp;
+use feature_core::{Erasure, Timestamp};
 use uuid::Uuid;
 
 use super::frame::{self, Frame, KIND_BASE_END, KIND_RECORD, SEGMENT_HEADER, u32_at, u64_at};
@@ -20,6 +20,7 @@ use super::frames::Frames;
 use super::segment::{numbered, numbered_name};
 use crate::engine::BaseRecord;
 use crate::error::OpenError;
+use crate::event_log::erasures::EmptiedRecords;
 use crate::files::{self, DataFile, FileError};
 
 /// So many bytes of a base are written and synced at once: the sync of a large part would hold up the journal's.
@@ -73,6 +74,8 @@ pub(crate) struct BaseReader {
     records: u64,
     /// Set with the last frame.
     end: Option<BaseEnd>,
+    /// Those that an erasure has emptied, though the file may not show it yet.
+    emptied: EmptiedRecords,
 }
 
 impl BaseReader {
@@ -84,8 +87,13 @@ impl BaseReader {
         let path = base_path(folder, revision);
         let header = files::read_range(&path, 0, SEGMENT_HEADER)?;
         let frames = Frames::new(path, frame::seed(store), SEGMENT_HEADER as u64);
-        let reader = Self { frames, revision, records: 0, end: None };
+        let reader = Self { frames, revision, records: 0, end: None, emptied: EmptiedRecords::default() };
         if header == frame::base_header(store, revision) { Ok(reader) } else { Err(reader.damaged(0)) }
+    }
+
+    /// The same without what erasures take out.
+    pub(crate) fn without(self, erasures: &[Erasure]) -> Self {
+        Self { emptied: EmptiedRecords::of(erasures, self.revision), ..self }
     }
 
     /// Reads all of it, so that every frame is checked.
@@ -108,7 +116,9 @@ impl BaseReader {
         let Some((offset, frame)) = self.frames.next()? else { return Err(self.damaged(self.frames.offset())) };
         if let Some(record) = record_in(&frame).filter(|record| record.revision == self.revision) {
             self.records += 1;
-            return Ok(Some(record));
+            let BaseRecord { key, revision, body } = record;
+            let body = self.emptied.emptied(&key, body).map_err(|_| self.not_understood())?;
+            return Ok(Some(BaseRecord { key, revision, body }));
         }
         if ![KIND_RECORD, KIND_BASE_END].contains(&frame.kind) {
             return Err(self.not_understood());

@@ -1,15 +1,17 @@
 //! Reads single events of a journal while it grows. A part of the history is a segment.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
-use feature_core::{Event, Timestamp};
+use feature_core::Event;
 use uuid::Uuid;
 
 use super::frame::{self, Frame, SEGMENT_HEADER};
 use super::frames::Frames;
 use super::segment::{numbered_name, segment_path};
 use crate::error::StoreError;
+use crate::event_log::erasures::{PendingErasures, blank};
 use crate::event_log::parts::{Part, PartSource, Parts};
 use crate::event_log::term::Term;
 use crate::event_log::{Found, Order, READ_BYTES};
@@ -37,14 +39,25 @@ struct SegmentSource {
     seed: u32,
     /// The revisions that name the segments, ascending. There is always one.
     segments: RwLock<Vec<u64>>,
+    /// What the segments may still have, and no reader is to see.
+    erasures: PendingErasures,
+    /// How often a segment was rewritten.
+    rewritten: AtomicU64,
 }
 
 impl JournalEvents {
     /// * `journal`: the folder of the segments.
     /// * `indexes`: a folder for their indexes, which need not exist.
-    pub(crate) fn new(journal: PathBuf, indexes: PathBuf, store: Uuid, segments: Vec<u64>) -> Self {
-        let seed = frame::seed(store);
-        let source = SegmentSource { journal, indexes, seed, segments: RwLock::new(segments) };
+    /// * `erasures`: those that may not be carried out yet.
+    pub(crate) fn new(
+        journal: PathBuf,
+        indexes: PathBuf,
+        store: Uuid,
+        segments: Vec<u64>,
+        erasures: PendingErasures,
+    ) -> Self {
+        let (seed, segments) = (frame::seed(store), RwLock::new(segments));
+        let source = SegmentSource { journal, indexes, seed, segments, erasures, rewritten: AtomicU64::new(0) };
         Self { source, parts: Parts::new(seed) }
     }
 
@@ -99,19 +112,33 @@ impl JournalEvents {
         self.parts.prepare(&self.source, first)
     }
 
+    /// Erasures that may not be carried out yet. Reads show nothing of what they take out.
+    pub(crate) fn erasures(&self) -> &PendingErasures {
+        &self.source.erasures
+    }
+
+    /// Takes in that a segment is rewritten: what was known of it does not hold any more.
+    pub(crate) fn forget_segment(&self, first: u64) -> Result<(), FileError> {
+        self.source.rewritten.fetch_add(1, Ordering::SeqCst);
+        self.parts.forget(first);
+        self.forget_index(first)
+    }
+
     /// Removes the index of a segment that is not kept any more.
     pub(crate) fn forget_index(&self, first: u64) -> Result<(), FileError> {
         let path = self.source.index_path(first);
         if files::read_range(&path, 0, 1).is_ok() { files::remove_file(&path) } else { Ok(()) }
     }
 
-    /// Reads what is kept, from the oldest revision on. A read fails when its segment is dropped meanwhile, and begins
-    /// again then.
+    /// Reads what is kept, from the oldest revision on. A read may fail when its segment is dropped or rewritten
+    /// meanwhile, and begins again then.
     fn while_kept<T>(&self, read: impl Fn(u64) -> Result<T, StoreError>) -> Result<T, StoreError> {
         loop {
+            let rewritten = self.source.rewritten.load(Ordering::SeqCst);
             let oldest = self.oldest();
             match read(oldest) {
                 Err(_) if self.oldest() > oldest => {}
+                _ if self.source.rewritten.load(Ordering::SeqCst) != rewritten => {}
                 outcome => return outcome,
             }
         }
@@ -121,7 +148,7 @@ impl JournalEvents {
 impl SegmentSource {
     /// The events with these revisions, which ascend; fewer when they are large, but at least one.
     fn read(&self, parts: &Parts, revisions: impl Iterator<Item = u64>) -> Result<Vec<Event>, StoreError> {
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut events, mut bytes, erasures) = (Vec::new(), 0, self.erasures.all());
         let mut reader: Option<EventReader> = None;
         for revision in revisions {
             let is_near = |reader: &EventReader| {
@@ -136,7 +163,8 @@ impl SegmentSource {
                     reader.insert(EventReader::new(self, first, near))
                 }
             };
-            let (event, _, stored_bytes) = reader.event(revision)?;
+            let (mut event, _, stored_bytes) = reader.event(revision)?;
+            blank(&erasures, &mut event);
             bytes += stored_bytes;
             events.push(event);
             if bytes >= READ_BYTES {
@@ -222,10 +250,10 @@ impl EventReader {
     }
 }
 
-/// The time of the event at this offset, if this version understands it.
-pub(super) fn time_at(bytes: &[u8], offset: usize, seed: u32) -> Option<Timestamp> {
+/// The event at this offset, if this version understands it.
+pub(super) fn event_at(bytes: &[u8], offset: usize, seed: u32) -> Option<Event> {
     let frame = Frame::read(bytes, offset, seed).filter(Frame::is_event)?;
-    decode(&frame).ok().map(|event| event.time)
+    decode(&frame).ok()
 }
 
 fn decode(frame: &Frame<'_>) -> Result<Event, StoreError> {

@@ -14,7 +14,7 @@
 //!
 //! Since a checksum starts from the store's id, a caller cannot write a text that reads as a frame.
 
-use feature_core::Event;
+use feature_core::{Event, EventKind};
 use uuid::Uuid;
 
 use crate::format::encoding::is_plain;
@@ -39,6 +39,8 @@ pub(super) const KIND_EVENT_OF_BATCH: u32 = 4;
 pub(super) const KIND_RECORD: u32 = 5;
 /// The end of a base. The revision is the base's.
 pub(super) const KIND_BASE_END: u32 = 6;
+/// One event that erases what is known of a user. It is never one of a batch.
+pub(super) const KIND_ERASURE: u32 = 7;
 
 /// A frame whose checksum holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +53,18 @@ pub(super) struct Frame<'a> {
 
 /// The kind of an event's frame.
 pub(super) fn kind_of(event: &Event) -> u32 {
-    match (event.continues, is_plain(event)) {
-        (true, _) => KIND_EVENT_OF_BATCH,
-        (false, true) => KIND_EVENT,
-        (false, false) => KIND_RICH_EVENT,
+    match (event.kind, event.continues, is_plain(event)) {
+        (EventKind::Erase, ..) => KIND_ERASURE,
+        (_, true, _) => KIND_EVENT_OF_BATCH,
+        (_, false, true) => KIND_EVENT,
+        (_, false, false) => KIND_RICH_EVENT,
     }
 }
 
 impl<'a> Frame<'a> {
     /// Whether it has an event.
     pub(super) fn is_event(&self) -> bool {
-        matches!(self.kind, KIND_EVENT | KIND_RICH_EVENT | KIND_EVENT_OF_BATCH)
+        matches!(self.kind, KIND_EVENT | KIND_RICH_EVENT | KIND_EVENT_OF_BATCH | KIND_ERASURE)
     }
 
     /// The bytes that the frame takes in its segment.

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use feature_core::Event;
+use feature_core::{Erasure, Event};
 use uuid::Uuid;
 
 use super::base::{BaseReader, base_path};
@@ -12,6 +12,7 @@ use super::mark::Position;
 use super::scan::Tail;
 use super::{corrupt, not_understood, read_segment, segment_path};
 use crate::error::OpenError;
+use crate::event_log::erasures::{EmptiedRecords, blank};
 use crate::files::{self, SharedLock, share_lock};
 use crate::format::encoding::{decode_event, encode_event};
 use crate::format::identity;
@@ -27,6 +28,10 @@ pub struct History {
     segments: Vec<u64>,
     bases: Vec<u64>,
     damaged_base: Option<DamagedBase>,
+    /// Those that may not be carried out in the files. What is read is blanked.
+    pending: Vec<Erasure>,
+    /// All of them.
+    erasures: Vec<Erasure>,
     end: Position,
     revision: u64,
     bytes: u64,
@@ -75,6 +80,7 @@ impl History {
         let identity = identity::read(folder)?.ok_or_else(|| OpenError::NoStore { folder: folder.to_owned() })?;
         let journal = folder.join("journal");
         let checked = check_journal(&journal, identity, Depth::Whole)?;
+        let pending = checked.pending_erasures();
         let torn = (checked.scan.tail == Tail::Torn).then(|| Torn {
             segment: segment_path(&journal, checked.last),
             offset: checked.scan.end as u64,
@@ -90,6 +96,8 @@ impl History {
             segments: checked.segments,
             bases: checked.bases,
             damaged_base: checked.damaged_base,
+            pending,
+            erasures: checked.erasures,
             journal,
             torn,
             _lock: lock,
@@ -132,7 +140,7 @@ impl History {
     /// # Errors
     /// [`OpenError`] when the base cannot be read.
     pub(crate) fn base(&self, revision: u64) -> Result<BaseReader, OpenError> {
-        BaseReader::open(&self.journal, self.store, revision)
+        Ok(BaseReader::open(&self.journal, self.store, revision)?.without(&self.pending))
     }
 
     /// The size of the first base, in bytes; 0 if the history is whole.
@@ -141,6 +149,11 @@ impl History {
     /// [`OpenError`] when the base cannot be read.
     pub(crate) fn base_bytes(&self) -> Result<u64, OpenError> {
         if self.oldest() == 1 { Ok(0) } else { Ok(files::length(&base_path(&self.journal, self.oldest() - 1))?) }
+    }
+
+    /// The records of this revision that erasures have emptied, though a projection need not show it yet.
+    pub(crate) fn emptied_at(&self, revision: u64) -> EmptiedRecords {
+        EmptiedRecords::of(&self.erasures, revision)
     }
 
     /// The error of a base that is damaged, and that the history does not need.
@@ -194,7 +207,8 @@ impl History {
                     let event = decode_event(frame.revision, frame.payload).ok();
                     let is_known = |event: &Event| encode_event(event) == frame.payload && kind_of(event) == frame.kind;
                     let event = event.filter(is_known);
-                    let event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
+                    let mut event = event.ok_or_else(|| not_understood(&self.journal, first, offset))?;
+                    blank(&self.pending, &mut event);
                     take(&event, Location { journal: &self.journal, first, offset })?;
                 }
                 offset += frame.size();

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use feature_core::Timestamp;
+use feature_core::{Erasure, Timestamp};
 use uuid::Uuid;
 
 use super::base::{self, BaseReader, bases_in};
-use super::events::time_at;
+use super::events::event_at;
 use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::scan::{Scan, Tail, scan};
@@ -47,8 +47,18 @@ pub(super) struct CheckedJournal {
     pub(super) half_made: bool,
     /// The bytes of all segments up to the end of the last good frame.
     pub(super) total_bytes: u64,
+    /// The erasures in the segments that were checked.
+    pub(super) erasures: Vec<Erasure>,
     /// The time of the last event, if this version understands it or a base has it.
     pub(super) newest_event: Option<Timestamp>,
+}
+
+impl CheckedJournal {
+    /// The erasures that no base has, so that they may not be carried out yet.
+    pub(super) fn pending_erasures(&self) -> Vec<Erasure> {
+        let newest = self.bases.last().copied().unwrap_or_default();
+        self.erasures.iter().filter(|erasure| erasure.revision > newest).cloned().collect()
+    }
 }
 
 /// Checks the frames of the journal in `folder`.
@@ -67,7 +77,7 @@ pub(super) fn check_journal(folder: &Path, identity: Identity, depth: Depth) -> 
     }
     let (bases, damaged_base) = bases_of(folder, identity, depth)?;
     let begin = beginning(folder, &segments, &bases, depth)?;
-    let (mut revision, mut total_bytes) = (begin, 0);
+    let (mut revision, mut total_bytes, mut erasures) = (begin, 0, Vec::new());
     let mut newest_event = match begin {
         0 => None,
         base => base::ends_of(folder, store, base)?.map(|end| end.newest_event),
@@ -86,6 +96,7 @@ pub(super) fn check_journal(folder: &Path, identity: Identity, depth: Depth) -> 
         revision = scan.revision;
         total_bytes += scan.end as u64;
         newest_event = time_of_last_event(&bytes, &scan, store).or(newest_event);
+        erasures.extend(erasures_of(folder, store, first, &bytes, &scan)?);
     }
 
     let mut bytes = read_segment(folder, last)?;
@@ -96,6 +107,7 @@ pub(super) fn check_journal(folder: &Path, identity: Identity, depth: Depth) -> 
     let scan = check_segment(folder, store, last, &bytes, revision)?;
     total_bytes += scan.end as u64;
     newest_event = time_of_last_event(&bytes, &scan, store).or(newest_event);
+    erasures.extend(erasures_of(folder, store, last, &bytes, &scan)?);
     let end = Position { segment: last, offset: scan.end as u64 };
     if let Some(proven) = proven
         && proven > end
@@ -104,7 +116,18 @@ pub(super) fn check_journal(folder: &Path, identity: Identity, depth: Depth) -> 
         let reason = format!("the journal ends here, but it was durable up to byte {offset} of segment {segment}");
         return Err(corrupt(folder, last, scan.end, &reason));
     }
-    Ok(CheckedJournal { segments, bases, damaged_base, last, bytes, scan, half_made, total_bytes, newest_event })
+    Ok(CheckedJournal {
+        segments,
+        bases,
+        damaged_base,
+        last,
+        bytes,
+        scan,
+        half_made,
+        total_bytes,
+        erasures,
+        newest_event,
+    })
 }
 
 /// The intact bases, and a damaged one.
@@ -150,7 +173,15 @@ fn beginning(folder: &Path, segments: &[u64], bases: &[u64], depth: Depth) -> Re
 }
 
 fn time_of_last_event(bytes: &[u8], scan: &Scan, store: Uuid) -> Option<Timestamp> {
-    time_at(bytes, scan.last_event?, frame::seed(store))
+    event_at(bytes, scan.last_event?, frame::seed(store)).map(|event| event.time)
+}
+
+fn erasures_of(folder: &Path, store: Uuid, first: u64, bytes: &[u8], scan: &Scan) -> Result<Vec<Erasure>, OpenError> {
+    let erasure = |offset: &usize| {
+        let event = event_at(bytes, *offset, frame::seed(store));
+        event.and_then(|event| Erasure::of(&event)).ok_or_else(|| not_understood(folder, first, *offset))
+    };
+    scan.erasures.iter().map(erasure).collect()
 }
 
 fn check_segment(folder: &Path, store: Uuid, first: u64, bytes: &[u8], revision: u64) -> Result<Scan, OpenError> {

@@ -1,9 +1,9 @@
 //! What the bytes of a segment prove: how far they are intact, and whether the bytes after that were once durable.
 
-use super::frame::{Frame, KIND_EVENT_OF_BATCH, KIND_SEAL, SEGMENT_HEADER};
+use super::frame::{Frame, KIND_ERASURE, KIND_EVENT_OF_BATCH, KIND_SEAL, SEGMENT_HEADER};
 
 /// The content of a segment whose header is right.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scan {
     /// The offset behind the last frame that is intact and continues the history. With [`Tail::Nothing`] and
     /// [`Tail::Torn`], it is not within a batch.
@@ -14,6 +14,8 @@ pub(super) struct Scan {
     pub(super) last_event: Option<usize>,
     /// The offset up to which these frames prove that the segment was durable.
     pub(super) durable: usize,
+    /// The offsets of erasures up to there.
+    pub(super) erasures: Vec<usize>,
     /// Whether the last frame is a seal.
     pub(super) sealed: bool,
     /// The bytes from `end` on.
@@ -40,6 +42,7 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
         revision,
         last_event: None,
         durable: SEGMENT_HEADER,
+        erasures: Vec::new(),
         sealed: false,
         tail: Tail::Nothing,
     };
@@ -67,7 +70,13 @@ pub(super) fn scan(bytes: &[u8], seed: u32, revision: u64) -> Scan {
             scan.tail = Tail::Corrupt("an intact frame stands at the wrong place");
             return scan;
         }
-        before_batch = (frame.kind == KIND_EVENT_OF_BATCH).then_some(before_batch.unwrap_or(scan));
+        before_batch = match frame.kind {
+            KIND_EVENT_OF_BATCH => before_batch.or_else(|| Some(scan.clone())),
+            _ => None,
+        };
+        if frame.kind == KIND_ERASURE {
+            scan.erasures.push(scan.end);
+        }
         scan.durable = scan.durable.max(durable);
         scan.revision = frame.revision;
         if frame.is_event() {

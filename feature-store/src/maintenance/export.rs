@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::engine::{BaseRecord, Engine, Head, Position};
 use crate::error::{OpenError, StoreError};
-use crate::format::encoding::{decode_record, encode_event, encode_record};
+use crate::format::encoding::{decode_record, encode_record};
 use crate::format::export_format::{Base, End, Header, time_text, write_event, write_line, write_record};
 use crate::format::scope_key;
 use crate::journal::{BaseEnd, History};
@@ -90,7 +90,7 @@ pub fn export_log(
             }
             before = entry.position;
             let event = entry.event().map_err(OpenError::from)?;
-            if encode_event(&event) != entry.body {
+            if !entry.is_known(&event) {
                 // A field of a newer binary would be lost without a word.
                 return Err(OpenError::from(StoreError::NotUnderstood { revision: event.revision }).into());
             }

@@ -82,7 +82,7 @@ pub(crate) fn verify_in_passes(
         let known = projection.as_ref().ok().and_then(|copy| copy.as_ref()).map(ProjectionCopy::revision);
         if known == Some(history.oldest() - 1)
             && let Ok(Some(copy)) = &projection
-            && let Err(reason) = copy.compare(&fold, concerns)
+            && let Err(reason) = copy.compare(&fold, &history.emptied_at(copy.revision()), concerns)
         {
             projection = Err(reason);
         }
@@ -101,7 +101,7 @@ pub(crate) fn verify_in_passes(
             }
             if Some(event.revision) == known
                 && let Ok(Some(copy)) = &projection
-                && let Err(reason) = copy.compare(&fold, concerns)
+                && let Err(reason) = copy.compare(&fold, &history.emptied_at(copy.revision()), concerns)
             {
                 projection = Err(reason);
             }

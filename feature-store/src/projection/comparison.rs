@@ -11,6 +11,7 @@ use super::index;
 use super::open_tree;
 use super::stored::{Progress, RECORD, open_value, read_progress};
 use crate::error::OpenError;
+use crate::event_log::erasures::EmptiedRecords;
 use crate::format::scope_key;
 use crate::projection::guarded_open::catching_panics;
 use crate::store::fold::Fold;
@@ -45,8 +46,13 @@ impl ProjectionCopy {
     }
 
     /// Compares the records of the scopes for which `concerns` holds with `fold`, which has the same scopes. The text
-    /// of an error names the difference.
-    pub(crate) fn compare(&self, fold: &Fold, concerns: impl Fn(&Scope) -> bool) -> Result<(), String> {
+    /// of an error names the difference. `emptied`: records that have values here, and none in `fold`.
+    pub(crate) fn compare(
+        &self,
+        fold: &Fold,
+        emptied: &EmptiedRecords,
+        concerns: impl Fn(&Scope) -> bool,
+    ) -> Result<(), String> {
         let (mut records, mut expected, mut found) = (0, Sum::default(), Sum::default());
         for entry in self.tree.scan_prefix([RECORD]) {
             let (stored_key, value) = entry.map_err(|error| error.to_string())?;
@@ -55,6 +61,9 @@ impl ProjectionCopy {
                 continue;
             }
             records += 1;
+            if emptied.has(&stored_key[1..]) {
+                continue;
+            }
             let record = open_value(&stored_key, &value).map(|(_, body)| body);
             if record.is_none() || record != fold.stored(&stored_key[1..]) {
                 return Err(format!("the record of {} is not the sum of its events", scope_key::describe(&scope)));
@@ -69,7 +78,7 @@ impl ProjectionCopy {
         for block in index::entries(&self.tree) {
             for (name, stored_scope) in block.map_err(|error| error.to_string())? {
                 let scope = scope_key::decode(&stored_scope).ok_or("its index holds no scope")?;
-                if concerns(&scope) {
+                if concerns(&scope) && !emptied.has(&stored_scope) {
                     found.add(&name, &stored_scope);
                 }
             }

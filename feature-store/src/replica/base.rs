@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use feature_core::{Record, Timestamp};
+use feature_core::{Erasure, Record, Timestamp};
 
 use super::Replica;
 use super::page::Page;
@@ -31,7 +31,11 @@ impl Replica {
     /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::LogBroken`];
     /// [`StoreError::BaseDamaged`].
     pub fn bring_base_forward(&self) -> Result<bool, StoreError> {
-        fold(&*self.engine)
+        let is_more = fold(&*self.engine, |erasures| self.erase(erasures))?;
+        if !self.erasures.all().is_empty() {
+            self.erasures.done(self.base_revision()?);
+        }
+        Ok(is_more)
     }
 
     /// Drops the oldest entries of the log that are before this time and in the base, at most those of a step. Returns
@@ -44,7 +48,8 @@ impl Replica {
     }
 }
 
-fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
+/// `erase`: carries out the erasures that the base has after this step.
+fn fold(engine: &dyn Engine, erase: impl FnOnce(&[Erasure]) -> Result<(), StoreError>) -> Result<bool, StoreError> {
     let Head { folded, end, .. } = engine.head()?;
     if end.revision <= folded {
         return Ok(false);
@@ -61,6 +66,7 @@ fn fold(engine: &dyn Engine) -> Result<bool, StoreError> {
     }
     let to = last.position;
     let events = entries.iter().map(Entry::event).collect::<Result<Vec<_>, _>>()?;
+    erase(&events.iter().filter_map(Erasure::of).collect::<Vec<_>>())?;
     let mut records: BTreeMap<Vec<u8>, (u64, Record)> =
         events.iter().map(|event| (scope_key::encode(&event.scope), Default::default())).collect();
     let keys: Vec<&[u8]> = records.keys().map(Vec::as_slice).collect();

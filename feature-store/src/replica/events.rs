@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::Replica;
 use crate::engine::{Engine, Entry};
 use crate::error::StoreError;
+use crate::event_log::erasures::blank;
 use crate::event_log::parts::{Part, PartSource};
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
@@ -38,7 +39,7 @@ impl EventLog for Replica {
         }
         let entries = self.engine.read(from, limit)?;
         match entries.first() {
-            Some(first) if first.position.revision == from => entries.iter().map(Entry::event).collect(),
+            Some(first) if first.position.revision == from => self.shown(&entries),
             _ => match self.oldest()? {
                 oldest if from < oldest => Err(StoreError::Compacted { oldest, newest }),
                 _ => Err(StoreError::LogBroken { revision: from }),
@@ -49,7 +50,7 @@ impl EventLog for Replica {
     fn events_at(&self, revisions: &[u64]) -> Result<Vec<Event>, StoreError> {
         let newest = self.newest();
         let there: Vec<_> = revisions.iter().copied().filter(|revision| *revision <= newest).collect();
-        self.engine.read_each(&there)?.iter().map(Entry::event).collect()
+        self.shown(&self.engine.read_each(&there)?)
     }
 
     fn find(&self, terms: &[Term], from: u64, order: Order) -> Result<Found, StoreError> {
@@ -58,11 +59,24 @@ impl EventLog for Replica {
     }
 }
 
+impl Replica {
+    /// The events of entries, without what was erased.
+    fn shown(&self, entries: &[Entry]) -> Result<Vec<Event>, StoreError> {
+        let erasures = self.erasures.all();
+        let shown = |entry: &Entry| {
+            let mut event = entry.event()?;
+            blank(&erasures, &mut event);
+            Ok(event)
+        };
+        entries.iter().map(shown).collect()
+    }
+}
+
 /// The parts of a log.
-struct LogSource<'a> {
-    engine: &'a dyn Engine,
-    /// The newest revision that the view shows.
-    newest: u64,
+pub(super) struct LogSource<'a> {
+    pub(super) engine: &'a dyn Engine,
+    /// The newest revision that counts.
+    pub(super) newest: u64,
 }
 
 impl PartSource for LogSource<'_> {

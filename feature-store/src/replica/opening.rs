@@ -70,6 +70,7 @@ impl OpenReplica {
         let newest = engine.read(position.revision, 1)?.into_iter().find(|entry| entry.position == position);
         let replica = Arc::new(Replica::new((id, store), engine, Arc::clone(&view) as _, position));
         replica.recent().newest_event = newest.map(|entry| entry.event()).transpose()?.map(|event| event.time);
+        replica.learn_erasures()?;
         let revision = position.revision;
         tracing::info!(folder = %folder.display(), %store, revision, cache_bytes, "the replica is open");
         Ok(Self { threads: None, replica, view, _lock: lock })

@@ -41,6 +41,7 @@ impl Replica {
         let last = last.position;
         let applied = self.applied();
         if *applied == base {
+            self.erasures.add(batch.events());
             self.view.append(&batch.clone().with_chain(Some(last.chain)))?;
             self.moved(applied, group, newest.time);
             return Ok(());

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::background::Background;
 use crate::error::{OpenError, StoreError};
+use crate::event_log::erasures::PendingErasures;
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
 use crate::files::{self, DataFile};
@@ -139,7 +140,9 @@ impl JournalStore {
         let journal = Journal::open(&journal_folder, identity, sizes)?;
         let projection = project(&journal)?;
         let clean = journal.is_sealed();
-        let events = JournalEvents::new(journal_folder, folder.join("history"), store, journal.segments().to_vec());
+        let erasures = PendingErasures::new(journal.erasures().to_vec());
+        let segments = journal.segments().to_vec();
+        let events = JournalEvents::new(journal_folder, folder.join("history"), store, segments, erasures);
         let (revision, cache_bytes) = (journal.revision(), sizes.cache_bytes);
         tracing::info!(folder = %folder.display(), revision, clean, cache_bytes, "the store is open");
         Ok(Self {
@@ -167,7 +170,8 @@ impl JournalStore {
     fn write(&self, journal: &mut Journal, batch: &Batch) -> Result<(), StoreError> {
         journal.append(batch.events())?;
         let has_new_segment = self.journal.written(journal);
-        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| has_new_segment) {
+        let has_erasure = self.journal.events.erasures().add(batch.events());
+        if let Some(checkpoints) = self.checkpoints.as_ref().filter(|_| has_new_segment || has_erasure) {
             checkpoints.wake();
         }
         self.projection.append(batch)?;
@@ -179,14 +183,6 @@ impl JournalStore {
     /// What there is to do on the journal behind the writers.
     fn checkpoints(&self) -> Checkpoints {
         Checkpoints::new(&self.folder, self.store, Arc::clone(&self.journal), self.sizes)
-    }
-
-    /// Does what the thread for checkpoints does.
-    #[cfg(test)]
-    pub(crate) fn checkpoint(&self, now: Timestamp) -> Result<(), String> {
-        let checkpoints = self.checkpoints();
-        let checked = checkpoints.remove_damaged(&|| true);
-        checked.and_then(|()| checkpoints.run(Some(now), &|| true)).map_err(|error| error.to_string())
     }
 }
 

@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use feature_core::{Event, Record, Scope};
+use feature_core::{Erasure, Event, Record, Scope};
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::event_log::erasures::blank_parts;
 use crate::event_log::term::Term;
 use crate::event_log::{EventLog, Found, Order};
 use crate::store::FeatureStore;
@@ -64,6 +65,8 @@ impl FeatureStore for MemoryStore {
         batch.check_follows(state.revision)?;
         state.records.extend(batch.records().map(|(scope, record)| (scope.clone(), Arc::clone(record))));
         state.events.extend(batch.parts().iter().cloned());
+        let erasures: Vec<_> = batch.events().filter_map(Erasure::of).collect();
+        blank_parts(&erasures, &mut state.events);
         state.revision = batch.revision();
         Ok(())
     }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use feature_core::{Event, Scope};
+use feature_core::{Erasure, Event, Scope};
 
+use crate::event_log::erasures::blank_parts;
 use crate::store::batch::Batch;
 
 /// The memory that the events take, roughly, in bytes. Older ones are forgotten.
@@ -45,6 +46,10 @@ impl RecentEvents {
         let (events, revision, bytes) = (batch.parts().to_vec(), batch.revision(), batch.event_bytes());
         self.bytes += bytes;
         self.batches.push_back(Kept { events, revision, bytes });
+        let erasures: Vec<_> = batch.events().filter_map(Erasure::of).collect();
+        if !erasures.is_empty() {
+            self.batches.iter_mut().for_each(|kept| blank_parts(&erasures, &mut kept.events));
+        }
         // The newest one stays, however large: it may not be visible yet.
         while self.bytes > MAX_BYTES
             && self.batches.len() > 1

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use feature_core::{
-    Completed, Details, Double, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind, Layer,
-    Operation, OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
+    Completed, Details, Double, Erasure, Event, EventKind, FeatureChange, FeatureKey, FeatureSet, InstanceId, Kind,
+    Layer, Operation, OrganizationId, OwnKey, Patch, Placement, Record, Scope, Timestamp, UserId, Value, Write, decide,
 };
 
+use crate::event_log::erasures::blank;
 use crate::{Batch, FeatureStore, Selected, Selection, StoreError, VALUE_MAX_BYTES};
 
 /// Scopes of all levels, some of which differ only in where an id ends.
@@ -74,6 +75,7 @@ pub(crate) fn event(revision: u64, scope: &Scope, sequence: u64, values: &[Value
         changes: values.iter().enumerate().map(change).collect(),
         comment: String::new(),
         continues: false,
+        is_erased: false,
     }
 }
 
@@ -164,6 +166,17 @@ pub(crate) fn decided(writes: &[Write]) -> Vec<Event> {
         }
     }
     events
+}
+
+/// The erasures of a history.
+pub(crate) fn erasures(history: &[Event]) -> Vec<Erasure> {
+    history.iter().filter_map(Erasure::of).collect()
+}
+
+/// Takes out of a history what its erasures take out.
+pub(crate) fn erase(history: &mut [Event]) {
+    let erasures = erasures(history);
+    history.iter_mut().for_each(|event| blank(&erasures, event));
 }
 
 /// The place of a scope among [`scopes`].

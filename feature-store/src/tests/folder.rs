@@ -1,6 +1,7 @@
 //! Tests of a store's folder: each content that an opening may find, and the outcome.
 
 mod checkpoints;
+mod erasures;
 
 use std::fs;
 use std::path::{Path, PathBuf};

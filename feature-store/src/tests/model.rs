@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use feature_core::{Details, Operation, OrganizationId, Placement, Record, Write};
+use feature_core::{Details, Operation, OrganizationId, Placement, Record, Scope, Write};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
@@ -31,13 +31,17 @@ pub(super) fn a_write() -> impl Strategy<Value = Write> {
     let value = prop::option::of(prop::sample::select(values()));
     let organization = prop::option::of(prop::sample::select(vec!["x", "y"]));
     let expected_sequence = prop::option::weighted(0.2, 0..6_u64);
-    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let flags = (prop::bool::weighted(0.1), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
     (scope, key, value, organization, expected_sequence, flags).prop_map(
-        |(scope, key, value, organization, expected_sequence, (reset, validate_only))| {
+        |(scope, key, value, organization, expected_sequence, (reset, erase, validate_only))| {
             let write = write(&scope, key, value);
             let organization = organization.and_then(|id| OrganizationId::new(id).ok());
             Write {
-                operation: if reset { Operation::Reset } else { write.operation.clone() },
+                operation: match scope {
+                    Scope::User(..) if erase => Operation::Erase,
+                    _ if reset => Operation::Reset,
+                    _ => write.operation.clone(),
+                },
                 placement: organization.map_or(Placement::Keep, Placement::Move),
                 expected_sequence,
                 validate_only,

@@ -42,7 +42,7 @@ use std::{env, thread};
 use run::{Outcome, run};
 
 /// What has to come about in so many seeds as run by default; else the simulation does not test what it should.
-const EXPECTED: [&str; 39] = [
+const EXPECTED: [&str; 40] = [
     "an append was acknowledged",
     "a batch was acknowledged",
     "an append broke",
@@ -74,6 +74,7 @@ const EXPECTED: [&str; 39] = [
     "a kept record was outdated",
     "a record had no version during its write",
     "a checkpoint was made",
+    "an erasure was carried out",
     "old events were dropped",
     "a checkpoint broke",
     "the process died in a checkpoint",

@@ -33,6 +33,7 @@ pub(crate) fn change(event: &Event, backend: &Backend) -> Change {
                 new_value: change.new.as_ref().map(|value| answer(&change.key, value)),
             })
             .collect(),
+        erased: event.is_erased,
     }
 }
 
@@ -42,6 +43,7 @@ pub(super) fn kind(event: &Event) -> ChangeKind {
         (Scope::Definition(..), _) => ChangeKind::Definition,
         (_, EventKind::Set) => ChangeKind::Set,
         (_, EventKind::Reset) => ChangeKind::Reset,
+        (_, EventKind::Erase) => ChangeKind::Erase,
     }
 }
 

@@ -96,8 +96,8 @@ pub(in crate::services) fn check_revision(backend: &Backend, revision: u64) -> R
 /// `counts`: which features or fields are to be taken back.
 ///
 /// # Errors
-/// [`Failure::Request`] for another change; [`OwnFeatureFailure::ChangeOverwritten`]; and those of
-/// [`check_revision`].
+/// [`Failure::Request`] for another change; [`OwnFeatureFailure::ChangeOverwritten`]; [`OwnFeatureFailure::Erased`];
+/// and those of [`check_revision`].
 pub(in crate::services) fn change_to_undo(
     backend: &Backend,
     name: &str,
@@ -111,6 +111,9 @@ pub(in crate::services) fn change_to_undo(
     let event = log.events_at(&[revision])?.pop().filter(|event| event.scope == *scope);
     let mut changes = event.ok_or_else(|| wrong(format!("must be a change of {}", of_scope(scope))))?.changes;
     changes.retain(|change| counts(&change.key));
+    if changes.iter().any(FeatureChange::is_blank) {
+        return Err(OwnFeatureFailure::Erased { revision }.into());
+    }
     let keys: Vec<_> = changes.iter().map(|change| &change.key).collect();
     match changed_since(log, scope, &keys, revision)? {
         None => Ok(changes),

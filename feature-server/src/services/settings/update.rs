@@ -223,7 +223,12 @@ impl Change {
         Ok(Prepared { patch, requires, warnings })
     }
 
-    fn write(&self, call: Call<'_>, operation: Operation, requires: Vec<Requirement>) -> Result<Write, Failure> {
+    pub(super) fn write(
+        &self,
+        call: Call<'_>,
+        operation: Operation,
+        requires: Vec<Requirement>,
+    ) -> Result<Write, Failure> {
         Ok(Write {
             scope: self.resource.scope().clone(),
             operation,
@@ -240,7 +245,7 @@ impl Change {
 }
 
 /// The key of a request with these changes.
-fn key_of(call: Call<'_>, request_id: &str, changes: &[Change]) -> Result<Option<IdempotencyKey>, Failure> {
+pub(super) fn key_of(call: Call<'_>, request_id: &str, changes: &[Change]) -> Result<Option<IdempotencyKey>, Failure> {
     let names = changes.iter().filter_map(|change| resource_name::of_settings(change.resource.scope()));
     idempotency_key(call, request_id, names)
 }
@@ -259,7 +264,7 @@ fn warning(feature: &Feature) -> Option<Warning> {
     })
 }
 
-fn refused(error: CommitError, changes: &[Change]) -> Failure {
+pub(super) fn refused(error: CommitError, changes: &[Change]) -> Failure {
     let change = |index: usize| changes.get(index).expect("each change has one write");
     match error {
         CommitError::Rejected { index, rejection: Rejection::SequenceMismatch { actual, .. } } => {

@@ -1,4 +1,4 @@
-//! Reads of single entries of the log, and the stored indexes of its parts.
+//! Single entries of the log, and the stored indexes of its parts.
 
 use tokio_postgres::types::Type;
 
@@ -14,6 +14,15 @@ const ENTRIES: &str = "
     ) AS measured
     WHERE bytes_before < $2 ORDER BY revision";
 
+const ERASE: &str = "
+    WITH erased AS (
+        UPDATE feature_service.events AS kept SET body = entry.body
+        FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) AS entry (revision, chain, body)
+        WHERE kept.revision = entry.revision AND kept.chain = entry.chain
+    )
+    DELETE FROM feature_service.indexes WHERE first = ANY ($4)";
+const ERASE_TYPES: [Type; 4] = [Type::INT8_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY, Type::INT8_ARRAY];
+
 const INDEX: &str = "SELECT body FROM feature_service.indexes WHERE first = $1";
 
 const STORE_INDEX: &str = "
@@ -26,6 +35,18 @@ pub(super) fn entries(engine: &PostgresEngine, revisions: &[u64]) -> Result<Vec<
         let types = [Type::INT8_ARRAY, Type::INT8];
         let rows = session.query(ENTRIES, &types, &[&revisions, &(PAGE_BYTES as i64)]).await?;
         rows.iter().map(entry).collect()
+    };
+    Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
+}
+
+pub(super) fn erase(engine: &PostgresEngine, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError> {
+    let revisions: Vec<i64> = entries.iter().map(|entry| signed(entry.position.revision)).collect();
+    let chains: Vec<&[u8]> = entries.iter().map(|entry| entry.position.chain.as_bytes()).collect();
+    let bodies: Vec<&[u8]> = entries.iter().map(|entry| entry.body.as_slice()).collect();
+    let firsts: Vec<i64> = firsts.iter().map(|first| signed(*first)).collect();
+    let query = async |session: &mut Session| {
+        let parameters = [&revisions as _, &chains as _, &bodies as _, &firsts as _];
+        session.query(ERASE, &ERASE_TYPES, &parameters).await.map(drop)
     };
     Ok(engine.runtime.block_on(engine.base.call(DEADLINE, query))?)
 }

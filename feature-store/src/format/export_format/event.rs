@@ -34,6 +34,9 @@ struct EventLine {
     /// Whether the next event belongs to the same batch.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     continues: bool,
+    /// Whether an erasure has taken something out: values, the comment, the actor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    erased: bool,
 }
 
 /// Without any id it is the system.
@@ -56,6 +59,7 @@ pub(super) struct ScopeLine {
 enum KindLine {
     Set,
     Reset,
+    Erase,
 }
 
 /// A missing value means that the feature was not set before, or is not set since.
@@ -89,6 +93,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
         kind: match event.kind {
             EventKind::Set => KindLine::Set,
             EventKind::Reset => KindLine::Reset,
+            EventKind::Erase => KindLine::Erase,
         },
         sequence: event.sequence,
         time: time_text(event.time),
@@ -99,6 +104,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
         changes: event.changes.iter().map(ChangeLine::from).collect(),
         comment: event.comment.clone(),
         continues: event.continues,
+        erased: event.is_erased,
     };
     write_line(&line, buffer);
 }
@@ -113,6 +119,7 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
         kind: match line.kind {
             KindLine::Set => EventKind::Set,
             KindLine::Reset => EventKind::Reset,
+            KindLine::Erase => EventKind::Erase,
         },
         sequence: line.sequence,
         time,
@@ -123,6 +130,7 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
         changes: line.changes.into_iter().map(FeatureChange::from).collect(),
         comment: line.comment,
         continues: line.continues,
+        is_erased: line.erased,
     })
 }
 

@@ -234,6 +234,24 @@ impl Engine for Connection {
         Ok(entries.filter(|entry| revisions.contains(&entry.position.revision)).collect())
     }
 
+    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError> {
+        let mut log = self.log();
+        if self.is_replaced() || log.fails() && log.rng.bool() {
+            return Err(log.unreachable());
+        }
+        for erased in entries {
+            let kept = log.entries.iter_mut().find(|kept| kept.position == erased.position);
+            kept.into_iter().for_each(|kept| kept.body.clone_from(&erased.body));
+        }
+        log.indexes.retain(|first, _| !firsts.contains(first));
+        if !entries.is_empty() {
+            log.erased_up_to = log.entries.len();
+            log.tally.push("entries were erased");
+        }
+        // The answer may be lost although it was done.
+        if log.fails() { Err(log.unreachable()) } else { Ok(()) }
+    }
+
     fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError> {
         Ok(self.log().indexes.get(&first).cloned())
     }

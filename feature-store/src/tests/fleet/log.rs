@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use fastrand::Rng;
-use feature_core::{Record, Timestamp};
+use feature_core::{Erasure, Record, Timestamp};
 use uuid::Uuid;
 
 use super::run::Rules;
 use crate::engine::{BaseRecord, Chain, EngineError, Entry, Position};
+use crate::event_log::erasures::blank;
 use crate::format::encoding::{decode_event, encode_record};
 use crate::format::scope_key;
-use crate::tests::fixtures::{decide_batch, place, scopes};
+use crate::tests::fixtures::{decide_batch, erasures, place, scopes};
 use crate::tests::simulation::writes;
 
 pub(super) const STORE: Uuid = Uuid::from_u128(7);
@@ -20,6 +21,8 @@ pub(super) struct Log {
     pub(super) rng: Rng,
     pub(super) rules: Rules,
     pub(super) entries: Vec<Entry>,
+    /// The number of entries when something was erased in them.
+    pub(super) erased_up_to: usize,
     pub(super) kept_from: u64,
     pub(super) base: BTreeMap<Vec<u8>, BaseRecord>,
     pub(super) folded: u64,
@@ -47,6 +50,7 @@ impl Log {
             rng,
             rules,
             entries: Vec::new(),
+            erased_up_to: 0,
             kept_from: 1,
             base: BTreeMap::new(),
             folded: 0,
@@ -107,7 +111,24 @@ impl Log {
             let (key, body) = (scope_key::encode(&event.scope), encode_record(&records[place(&event.scope)]));
             self.base.insert(key.clone(), BaseRecord { key, revision, body });
         }
+        let events: Vec<_> = self.entries.iter().map(|entry| entry.event().expect("the log has events")).collect();
+        let erasures = erasures(&events);
+        let mut before = Chain::start(STORE);
+        for (entry, mut event) in self.entries.iter_mut().zip(events) {
+            if erasures.iter().any(|erasure| erasure.concerns(&event)) {
+                blank(&erasures, &mut event);
+                *entry = entry.erased(&event, Some(before));
+                self.erased_up_to = end.revision as usize;
+            }
+            before = entry.position.chain;
+        }
         self.folded = end.revision;
+    }
+
+    /// All erasures.
+    pub(super) fn erasures(&self) -> Vec<Erasure> {
+        let event = |entry: &Entry| entry.event().expect("the log has events");
+        erasures(&self.entries.iter().map(event).collect::<Vec<_>>())
     }
 
     /// One of the attempts on their way arrives.
@@ -121,7 +142,8 @@ impl Log {
 
     /// The database is restored from a backup, or a failover loses writes. Another replica writes at once.
     pub(super) fn take_back(&mut self) {
-        let length = self.rng.usize(..=self.entries.len());
+        // Nothing brings back what was erased: of erasures that were carried out, none is lost.
+        let length = self.rng.usize(self.erased_up_to..=self.entries.len());
         self.entries.truncate(length);
         // A transaction is there as a whole.
         while self.entries.last().is_some_and(|last| last.event().expect("the log has events").continues) {

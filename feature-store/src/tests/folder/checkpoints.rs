@@ -11,14 +11,14 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use crate::store::limits::{Keep, SIZES, Sizes};
-use crate::tests::fixtures::{append, decided, records, scopes, write};
+use crate::tests::fixtures::{append, decided, erase, records, scopes, write};
 use crate::tests::model::a_write;
 use crate::tests::transfer::exported;
 use crate::{EventLog, FeatureStore, History, JournalStore, MemoryStore, OpenError, ProjectionState, StoreError};
 use crate::{backup, import, record_at, verify};
 
 /// Segments that take a few events.
-const SMALL: Sizes = Sizes { segment_bytes: 400, ..SIZES };
+pub(super) const SMALL: Sizes = Sizes { segment_bytes: 400, ..SIZES };
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -27,12 +27,12 @@ fn keeping(keep: Keep) -> Sizes {
     Sizes { keep, ..SMALL }
 }
 
-fn open(folder: &Path, sizes: Sizes) -> JournalStore {
+pub(super) fn open(folder: &Path, sizes: Sizes) -> JournalStore {
     JournalStore::open_with(folder, sizes).expect("the folder can be opened")
 }
 
 /// Appends events one by one, with a checkpoint now and then. The time is that of the newest event.
-fn fill(store: &JournalStore, events: &[Event]) {
+pub(super) fn fill(store: &JournalStore, events: &[Event]) {
     for event in events {
         append(store, slice::from_ref(event)).expect("the disk works");
         if event.revision.is_multiple_of(7) {
@@ -44,7 +44,7 @@ fn fill(store: &JournalStore, events: &[Event]) {
 }
 
 /// All events that are kept.
-fn kept(store: &dyn EventLog) -> Vec<Event> {
+pub(super) fn kept(store: &dyn EventLog) -> Vec<Event> {
     let mut kept = Vec::new();
     let mut from = store.oldest().expect("the disk works");
     while from <= store.newest() {
@@ -74,6 +74,13 @@ fn state_of(folder: &Path) -> Result<ProjectionState, OpenError> {
     verify(&History::open(folder)?, scratch.path(), &mut |_, _| {}).map(|found| found.projection)
 }
 
+/// The lines of an export, of a folder that a verification finds intact.
+pub(super) fn exported_and_verified(folder: &Path) -> String {
+    let state = state_of(folder).expect("it is intact");
+    assert!(!matches!(state, ProjectionState::InDoubt(_)), "{state:?}");
+    exported(folder)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
@@ -89,6 +96,9 @@ proptest! {
         append(&plain, &events).unwrap();
         let store = open(&folder("data"), keeping(keep));
         fill(&store, &events);
+        prop_assert!(!store.owes_erasures());
+        let mut events = events;
+        erase(&mut events);
         prop_assert!(events.ends_with(&kept(&store)));
         prop_assert!(keep != Keep::Forever || kept(&store).len() == events.len());
         prop_assert_eq!(records(&store), records(&plain));

@@ -3,7 +3,7 @@
 
 use feature_core::{Details, Event, Record, Timestamp, Write};
 
-use crate::tests::fixtures::{decide_batch, place, scopes};
+use crate::tests::fixtures::{decide_batch, erase, place, scopes};
 
 #[derive(Debug, Clone)]
 pub(super) struct Model {
@@ -37,6 +37,7 @@ impl Model {
         let next = self.history.len() as u64 + 1;
         let (events, details) = decide_batch(&mut self.records, batch, now, next)?;
         self.history.extend(events);
+        erase(&mut self.history);
         Ok(details)
     }
 }

@@ -139,6 +139,16 @@ impl Process {
         watched(&self.disk, &self.reader, || self.journal.checkpoint(now))
     }
 
+    /// Whether the store will refuse the next write.
+    pub(super) fn refuses_writes(&self) -> bool {
+        self.journal.write_failure().is_some()
+    }
+
+    /// Whether erasures are yet to be carried out.
+    pub(super) fn owes_erasures(&self) -> bool {
+        self.journal.owes_erasures()
+    }
+
     /// All events that are kept.
     pub(super) fn kept(&self) -> Result<Vec<Event>, StoreError> {
         switch::on(&self.disk, || {

@@ -45,7 +45,7 @@ pub(super) fn run(seed: u64) -> Outcome {
         maybe: Vec::new(),
         seen: 0,
         failed: false,
-        projection_failed: false,
+        background_failed: false,
         now: HOUR,
         trace: Vec::new(),
         tally: Vec::new(),
@@ -69,8 +69,8 @@ pub(super) struct Run {
     seen: u64,
     /// Whether a write has failed since the process began.
     pub(super) failed: bool,
-    /// Whether the projection has failed since the process began. The next write learns it.
-    projection_failed: bool,
+    /// Whether the projection or a checkpoint has ended all writes since the process began. The next write learns it.
+    background_failed: bool,
     pub(super) now: i64,
     trace: Vec<String>,
     tally: Vec<&'static str>,
@@ -193,7 +193,7 @@ impl Run {
             });
         }
         let committed = after.history.len() > self.model.history.len();
-        if told == expected && !self.failed && !self.projection_failed {
+        if told == expected && !self.failed && !self.background_failed {
             self.tally_if("an append was acknowledged", committed);
             let added = &after.history[self.model.history.len()..];
             self.tally_if("a batch was acknowledged", added.iter().any(|event| event.continues));
@@ -212,12 +212,12 @@ impl Run {
     fn failure(&mut self, error: &StoreError, after: Model, process: &Process) -> Kept {
         match (error, self.disk.happened()) {
             (StoreError::RefusingWrites { .. }, _) if self.failed => self.tally("a write was refused after a failure"),
-            (StoreError::RefusingWrites { .. }, _) if self.projection_failed => {
+            (StoreError::RefusingWrites { .. }, _) if self.background_failed => {
                 self.tally("a write was refused after the projection failed");
                 // Nothing was attempted, so a restart finds nothing of the group.
                 self.failed = true;
             }
-            (error, _) if self.failed || self.projection_failed => {
+            (error, _) if self.failed || self.background_failed => {
                 return Err(format!("attempted after a failure: {error}"));
             }
             (StoreError::DiskFull { .. }, None) => self.tally("a nearly full disk refused"),
@@ -272,7 +272,7 @@ impl Run {
             }
             Err(StoreError::Projection { .. }) => {
                 self.tally("the projection failed");
-                self.projection_failed = true;
+                self.background_failed = true;
             }
             Err(error) => return Err(format!("not handed on: {error}")),
         }

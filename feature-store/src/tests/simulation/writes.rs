@@ -1,7 +1,7 @@
 //! Random writes for the simulation, alone and in batches, each with a line for the trace.
 
 use fastrand::Rng;
-use feature_core::{IdempotencyKey, Operation, OrganizationId, Placement, Value, Write};
+use feature_core::{IdempotencyKey, Operation, OrganizationId, Placement, Scope, Value, Write};
 
 use crate::VALUE_MAX_BYTES;
 use crate::tests::fixtures::{scopes, values, write};
@@ -54,8 +54,13 @@ fn any(rng: &mut Rng) -> (String, Write) {
 /// A batch of writes to different scopes, in most cases of one write.
 pub(in crate::tests) fn batch(rng: &mut Rng) -> (String, Vec<Write>) {
     let (mut lines, mut writes) = (Vec::new(), Vec::<Write>::new());
-    for _ in 0..[1, 1, 1, 4][rng.usize(..4)] {
-        let (line, write) = any(rng);
+    let most = [1, 1, 1, 4][rng.usize(..4)];
+    for _ in 0..most {
+        let (mut line, mut write) = any(rng);
+        if most == 1 && matches!(write.scope, Scope::User(..)) && rng.u8(..6) == 0 {
+            write.operation = Operation::Erase;
+            line = format!("erase {:?} in place of: {line}", write.scope);
+        }
         if writes.iter().all(|earlier| earlier.scope != write.scope) {
             lines.push(line);
             writes.push(write);

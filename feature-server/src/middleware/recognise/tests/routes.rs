@@ -83,6 +83,6 @@ fn routes_lead_to_the_methods_of_the_contract() {
     let mut paths: Vec<&str> = routes.iter().map(|route| route.grpc_path.as_str()).collect();
     paths.sort_unstable();
     paths.dedup();
-    assert_eq!(paths.len(), 12 + 25, "{paths:?}");
+    assert_eq!(paths.len(), 12 + 26, "{paths:?}");
     assert!(paths.contains(&"/zitadel.feature.v2.FeatureService/GetUserFeatures"));
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use feature_core::{Timestamp, Write};
+use feature_core::{Erasure, Record, Scope, Timestamp, Write};
 
 use super::{Answer, Kept, Promise, Run};
 use crate::engine::{Entry, Position};
 use crate::format::encoding::{decode_event, decode_record};
 use crate::format::scope_key;
-use crate::tests::fixtures::{decide_batch, place, records};
+use crate::tests::fixtures::{decide_batch, place, records, scopes};
 use crate::tests::fleet::log::{Log, STORE};
 use crate::{CommitError, FeatureStore};
 
@@ -58,6 +58,7 @@ impl Run {
     /// Checks each replica, and what callers were promised.
     pub(super) fn check(&self) -> Kept {
         let log = self.log();
+        let erasures = log.erasures();
         for (number, process) in self.processes.iter().enumerate() {
             let position = process.replica.position();
             if process.replica.revision() != position.revision {
@@ -67,7 +68,9 @@ impl Run {
             if shown.is_some_and(|entry| entry.position == position && continues(entry)) {
                 return Err(format!("{number} shows a part of a batch"));
             }
-            if records(&*process.replica) != log.records_at(position) {
+            let shown = records(&*process.replica);
+            let known = scopes().into_iter().zip(shown.iter().zip(log.records_at(position)));
+            if !known.into_iter().all(|(scope, records)| is_right(&scope, position, records, &erasures)) {
                 return Err(format!("{number} shows other records than those of {position:?}"));
             }
         }
@@ -76,10 +79,12 @@ impl Run {
             let at =
                 if log.folded == 0 { Position::start(STORE) } else { log.entries[log.folded as usize - 1].position };
             let expected = &log.records_at(at)[place(&key)];
-            if decode_record(&record.body).as_ref() != Ok(expected) {
+            let found = decode_record(&record.body).expect("a record");
+            if !is_right(&key, at, (&found, expected), &erasures) {
                 return Err(format!("the base has another record of {key:?} than revision {}", log.folded));
             }
         }
+        check_erased(&log)?;
         let (cuts, written) = (log.cuts, times_written(&log));
         for (id, promise) in &self.promised {
             let times = written.get(id).copied().unwrap_or_default();
@@ -93,6 +98,25 @@ impl Run {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a record is the expected one, as of a position. What the log has lost already may be missing before the
+/// erasure is shown.
+fn is_right(scope: &Scope, at: Position, (found, expected): (&Record, &Record), erasures: &[Erasure]) -> bool {
+    let is_erased = |erasure: &Erasure| erasure.revision > at.revision && erasure.scope() == *scope;
+    found == expected || erasures.iter().any(is_erased) && found.sequence == expected.sequence
+}
+
+/// What the base has was erased in the log before.
+fn check_erased(log: &Log) -> Kept {
+    let events: Vec<_> = log.entries.iter().map(|entry| entry.event().expect("the log has events")).collect();
+    let mut erasures = log.erasures();
+    erasures.retain(|erasure| erasure.revision <= log.folded);
+    let kept = events.iter().filter(|event| event.revision >= log.kept_from);
+    match kept.into_iter().find(|event| erasures.iter().any(|erasure| erasure.concerns(event))) {
+        Some(event) => Err(format!("{} has what was erased", event.revision)),
+        None => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@ impl Run {
             return Ok(());
         }
         let files = |run: &Self| run.disk.with_image(|image| image.files().map(ToOwned::to_owned).collect::<Vec<_>>());
-        let before = files(self);
+        let (before, owed) = (files(self), process.owes_erasures());
         let (outcome, sights) = process.checkpoint(Timestamp::from_unix_nanos(self.now));
         self.note(format!("checkpoint: {outcome:?}"));
         self.look(&sights, &self.model.clone())?;
@@ -23,7 +23,16 @@ impl Run {
         self.tally_if("a checkpoint was made", after.iter().any(|path| is_base(path) && !before.contains(path)));
         self.tally_if("old events were dropped", gone("log"));
         match (&outcome, self.disk.happened()) {
-            (Ok(()), None) => {}
+            (Ok(()), None) => {
+                let is_done = process.refuses_writes() || !process.owes_erasures();
+                ensure!(is_done, "an erasure is not carried out");
+                self.tally_if("an erasure was carried out", owed);
+            }
+            // It is made again when it is needed.
+            (Ok(()), Some(Fault::Broken | Fault::Full)) => {
+                self.tally("an index was not stored");
+                self.disk.end_process();
+            }
             (Err(error), None) if error.contains("no space") => self.tally("a nearly full disk got no checkpoint"),
             (_, Some(Fault::Crash)) => {
                 self.tally("the process died in a checkpoint");
@@ -31,6 +40,8 @@ impl Run {
             }
             (Err(_), Some(_)) => {
                 self.tally("a checkpoint broke");
+                // One that has broken the end of the journal is the end of all writes.
+                self.background_failed |= process.refuses_writes();
                 self.disk.end_process();
             }
             _ => return Err(format!("a checkpoint: {outcome:?}")),

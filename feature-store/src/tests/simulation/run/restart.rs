@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Kept, Run, ensure};
 use crate::error::{OpenError, StoreError};
+use crate::event_log::erasures::blank;
+use crate::tests::fixtures::{erase, erasures};
 use crate::tests::simulation::model::Model;
 use crate::tests::simulation::process::Process;
 
@@ -14,11 +16,11 @@ impl Run {
         let outcome = process.close();
         self.note(format!("closed: {outcome:?}"));
         match (&outcome, self.disk.happened()) {
-            (Ok(()), None) if !self.failed && !self.projection_failed => {
+            (Ok(()), None) if !self.failed && !self.background_failed => {
                 self.tally("a clean end");
                 self.tally_if("closing handed on the rest", behind > 0);
             }
-            (Err(StoreError::RefusingWrites { .. }), _) if self.failed || self.projection_failed => {}
+            (Err(StoreError::RefusingWrites { .. }), _) if self.failed || self.background_failed => {}
             (Err(StoreError::Projection { .. }), None) => self.tally("the projection failed while closing"),
             (Err(StoreError::Io(_)), Some(_)) => {}
             _ => return Err(format!("closed: {outcome:?}")),
@@ -73,12 +75,16 @@ impl Run {
         }
         let process = Process::open(&self.disk, &self.projections, self.sizes)
             .map_err(|error| format!("a false alarm: {error}"))?;
-        let (found, revision) = (process.found.clone()?, process.revision as usize);
+        let (mut found, revision) = (process.found.clone()?, process.revision as usize);
         self.note(format!("open at revision {revision}, with {} events", found.len()));
-        let known = [&self.model.history[..], &self.maybe].concat();
+        let mut known = [&self.model.history[..], &self.maybe].concat();
         ensure!(revision >= self.model.history.len(), "acknowledged writes are lost from {} on", revision + 1);
         ensure!(revision as u64 >= self.seen, "what a reader has seen is taken back from {} on", revision + 1);
-        let history = &known[..known.len().min(revision)];
+        let end = known.len().min(revision);
+        let history = &mut known[..end];
+        erase(history);
+        // Some of it may be erased in the files, and the rest soon.
+        found.iter_mut().for_each(|event| blank(&erasures(history), event));
         ensure!(history.len() == revision && history.ends_with(&found), "this is another history: {found:#?}");
         ensure!(revision == 0 || !found.is_empty(), "no event is kept");
         self.tally_if("a start had a part of the history", found.len() < revision);
@@ -92,7 +98,7 @@ impl Run {
             self.tally_if("a crash left nothing of a batch", is_batch);
         }
         (self.model, self.maybe, self.seen) = (Model::new(history.to_vec()), Vec::new(), 0);
-        (self.failed, self.projection_failed) = (false, false);
+        (self.failed, self.background_failed) = (false, false);
         Ok(process)
     }
 }
