@@ -8,3 +8,4 @@ pub mod power;
 pub mod projection;
 pub mod series;
 pub mod starts;
+pub mod watch;

@@ -14,6 +14,7 @@ mod harness;
 mod propagation;
 mod record;
 mod replicas;
+mod streams;
 mod watch;
 
 use anyhow::{Result, ensure};

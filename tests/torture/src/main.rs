@@ -93,6 +93,8 @@ enum Campaign {
     Starts,
     /// Send strange paths, ids and tokens, a thousand in each cycle, and look for new series of metrics
     Series,
+    /// Follow changes and values while the server is killed, stopped, and replaced by its backup
+    Watch,
     /// Attack the listener in many ways while a good client calls, and check the client's latency against bounds
     Attack(attack::Options),
     /// Three servers on one PostgreSQL that fails over, while clients call all of them; needs root and nft
@@ -111,6 +113,7 @@ impl Campaign {
             Self::Projection,
             Self::Starts,
             Self::Series,
+            Self::Watch,
             Self::Attack(attack::Options::default()),
             Self::Fleet(fleet::Options::default()),
         ]
@@ -128,6 +131,8 @@ impl Campaign {
             Self::Projection => (12, 1000),
             Self::Starts => (100, 1000),
             Self::Series => (50, 1000),
+            // About a thousand events each.
+            Self::Watch => (20, 1000),
             // In the long form, each attack takes longer.
             Self::Attack(_) => (1, 1),
             // Rounds, each with a fault of each kind.
@@ -149,6 +154,7 @@ impl Campaign {
             Self::Projection => campaign::projection::run(&binary, cycles, seed).await,
             Self::Starts => campaign::starts::starts(&binary, cycles, seed).await,
             Self::Series => campaign::series::series(&binary, cycles, seed).await,
+            Self::Watch => campaign::watch::run(&binary, cycles, seed).await,
             Self::Attack(options) => attack::attack(&binary, options, cycles, shared.long, seed).await,
             Self::Fleet(options) => fleet::fleet(&binary, options, cycles, seed).await,
         }

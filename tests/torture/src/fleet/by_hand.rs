@@ -6,6 +6,7 @@ use super::clients::SERVERS;
 use super::counts::Counts;
 use super::database::cluster::Cluster;
 use super::database::network::{Direction, Network};
+use super::database::table;
 use super::faults::Fault;
 use super::harness::Harness;
 use crate::progress::Progress;
@@ -35,6 +36,7 @@ impl Fleet {
     pub async fn rounds(&mut self, rounds: u32) -> Result<()> {
         let mut rare = [Fault::CutOffServer, Fault::FullDisk].repeat(rounds.div_ceil(5) as usize);
         let progress = Progress::new("fleet", rounds);
+        let streams = self.harness.streams();
         for round in 1..=rounds {
             progress.cycle(round);
             let direction = [Direction::Both, Direction::Towards, Direction::From][round as usize % 3];
@@ -49,7 +51,8 @@ impl Fleet {
                 }
             }
         }
-        Ok(())
+        let log = table::read(&self.cluster.client().await?, 0).await?;
+        streams.end(&log, &mut self.harness.counts).await
     }
 
     /// Stops the servers. Returns the results, to which those of other parts may be added.

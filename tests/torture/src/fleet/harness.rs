@@ -15,6 +15,7 @@ use super::database::session::{PATIENCE, until};
 use super::database::table;
 use super::record::{Answer, Nanos, Record};
 use super::replicas::{MAX_STALENESS, Replicas};
+use super::streams::FleetStreams;
 use super::watch::{self, Outage, Watch};
 use crate::server::Binary;
 
@@ -112,6 +113,11 @@ impl Harness {
         clients::converge(&self.shared, &self.target, &self.scopes, &self.history).await?;
         let target = &self.target;
         until("every server is healthy", PATIENCE, async || watch::all_healthy(target).await).await
+    }
+
+    /// Starts streams on all servers.
+    pub fn streams(&mut self) -> FleetStreams {
+        FleetStreams::start(&self.target, &self.scopes, &mut self.rng)
     }
 
     /// The servers that clients call.
