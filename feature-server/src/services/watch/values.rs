@@ -164,9 +164,11 @@ impl Watch {
                     End::Credential(error) => Err(error.into()),
                     End::Leaving => {
                         *this.phase = Phase::Closing;
+                        // A state of which pieces are left is not what the client has: its last token is an older one.
+                        let is_whole = this.left.get(*this.next_of_left).is_none();
                         let last = match this.shown {
-                            Some(shown) => shown.closing(*this.told),
-                            None => frame(0, String::new(), Event::Closing(closing()), false, false),
+                            Some(shown) if is_whole => shown.closing(*this.told),
+                            _ => frame(0, String::new(), Event::Closing(closing()), false, false),
                         };
                         Ok((MessageType::Closing, last))
                     }

@@ -131,6 +131,10 @@ pub enum ChangesSeen {
         era: usize,
         start: Start,
     },
+    /// It did not begin there.
+    Refused {
+        start: Start,
+    },
     /// Changes by their revisions, up to this one.
     Changes {
         revision: u64,

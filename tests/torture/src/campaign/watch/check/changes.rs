@@ -46,6 +46,9 @@ impl<'a> Check<'a> {
     fn see(&mut self, seen: &ChangesSeen) {
         match seen {
             ChangesSeen::Began { era, start } => self.begin(*era, *start),
+            // The token may be an older one.
+            ChangesSeen::Refused { start: Start::Token(revision) } => self.go_back(*revision),
+            ChangesSeen::Refused { start: Start::After(_) } => {}
             ChangesSeen::Changes { revision, changes } => {
                 changes.iter().for_each(|(revision, digest)| self.change(*revision, *digest));
                 self.reach(*revision);
@@ -65,8 +68,7 @@ impl<'a> Check<'a> {
                 if revision > base {
                     self.tell(Kind::Back, format!("it went on from {revision}, and was taken back to {base}"));
                 }
-                self.shown.retain(|shown| *shown <= revision);
-                self.position = revision;
+                self.go_back(revision);
             }
             Start::After(revision) => {
                 if let Some(before) = taken_back.filter(|before| *before <= base && !self.record.roams) {
@@ -82,6 +84,11 @@ impl<'a> Check<'a> {
             }
         }
         self.era = era;
+    }
+
+    fn go_back(&mut self, revision: u64) {
+        self.shown.retain(|shown| *shown <= revision);
+        self.position = revision;
     }
 
     fn change(&mut self, revision: u64, digest: Digest) {

@@ -27,11 +27,12 @@ pub struct ChangesFollower {
     /// Where it begins without a token.
     after: u64,
     start: Start,
+    has_begun: bool,
 }
 
 impl ChangesFollower {
     pub fn new(record: Shared<ChangesRecord>, hub: Option<Arc<Hub>>) -> Self {
-        Self { record, hub, era: 0, tokens: Vec::new(), after: 0, start: Start::After(0) }
+        Self { record, hub, era: 0, tokens: Vec::new(), after: 0, start: Start::After(0), has_begun: false }
     }
 
     fn record(&self) -> MutexGuard<'_, ChangesRecord> {
@@ -61,6 +62,7 @@ impl Follower for ChangesFollower {
                 Asked::AfterRevision(self.after)
             }
         };
+        self.has_begun = false;
         let selection = self.record().selection.clone();
         let heartbeat = Some(prost_types::Duration { seconds: 1, nanos: 0 });
         let (parent, filter) = (selection.parent.clone(), selection.filter());
@@ -69,7 +71,7 @@ impl Follower for ChangesFollower {
     }
 
     fn began(&mut self, place: &Place) {
-        self.era = place.era;
+        (self.era, self.has_begun) = (place.era, true);
         self.see(ChangesSeen::Began { era: place.era, start: self.start });
     }
 
@@ -102,6 +104,9 @@ impl Follower for ChangesFollower {
                 self.after = 0;
             }
             End::Compacted { oldest, .. } => {
+                if !self.has_begun {
+                    self.see(ChangesSeen::Refused { start: self.start });
+                }
                 self.tokens.clear();
                 self.after = oldest - 1;
             }
