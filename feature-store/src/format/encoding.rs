@@ -5,17 +5,20 @@
 //! events that the first binaries understand.
 
 mod completed;
+mod credential;
 mod value;
 
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Completed, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+    Completed, Credential, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope,
+    Timestamp, Value,
 };
 use prost::Message;
 
 use crate::format::scope_key;
 use completed::{StoredCompleted, idempotency_key};
+use credential::StoredCredential;
 use value::StoredValue;
 
 pub(crate) use value::value_bytes;
@@ -57,6 +60,8 @@ struct StoredEvent {
     /// 16 bytes, or none.
     #[prost(bytes = "vec", tag = "11")]
     idempotency_key: Vec<u8>,
+    #[prost(oneof = "StoredCredential", tags = "12, 13")]
+    credential: Option<StoredCredential>,
     #[prost(bool, tag = "15")]
     is_erased: bool,
 }
@@ -124,6 +129,7 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         comment: event.comment.clone(),
         continues: event.continues,
         idempotency_key: event.idempotency_key.map_or_else(Vec::new, |key| key.0.to_vec()),
+        credential: event.credential.as_ref().map(StoredCredential::from),
         is_erased: event.is_erased,
     }
     .encode_to_vec()
@@ -132,8 +138,11 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
 /// Whether the stored form of an event is one that the first binaries understand.
 pub(crate) fn is_plain(event: &Event) -> bool {
     let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
-    let is_definition = matches!(event.scope, Scope::Definition(..));
-    let is_new = !event.comment.is_empty() || event.continues || event.idempotency_key.is_some() || is_definition;
+    let is_new = !event.comment.is_empty()
+        || event.continues
+        || event.idempotency_key.is_some()
+        || event.credential.is_some()
+        || matches!(event.scope, Scope::Definition(..));
     let is_of_erasure = event.is_erased || event.kind == EventKind::Erase;
     !is_new && !is_of_erasure && values.all(value::is_plain)
 }
@@ -162,6 +171,7 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
             [] => None,
             key => Some(idempotency_key(key)?),
         },
+        credential: stored.credential.map(Credential::try_from).transpose()?,
         is_erased: stored.is_erased,
     })
 }
