@@ -3,6 +3,7 @@
 mod changes;
 mod client;
 mod ends;
+mod filters;
 mod values;
 
 use serde_json::{Value as Json, json};
