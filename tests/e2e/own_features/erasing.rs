@@ -90,6 +90,7 @@ async fn an_erased_user_inherits_and_the_history_keeps_its_shape() {
             (iam, ERASE, erase("ann"), Ok(json!({"settings": name}))),
             (iam, GET, motto(), Ok(json!({"values": {"motto": value("of the instance", "INSTANCE")}}))),
             (iam, CHANGES, changes("instances/demo/users/ann", ""), Ok(json!({"changes": of_ann}))),
+            (all, CHANGES, changes("", "kind = CHANGE_KIND_ERASE"), Ok(json!({"changes": [{"revision": "8"}]}))),
             // She is the actor of nothing here, and what others did stays.
             (iam, CHANGES, changes("instances/demo", "actor = ann"), Ok(json!({"changes": null}))),
             (all, CHANGES, changes("", "actor = ann"), Ok(json!({"changes": [{"revision": "6"}, {"revision": "7"}]}))),

@@ -14,7 +14,7 @@ use crate::services::backend::Backend;
 use crate::services::request::resource::{Resource, owner};
 
 const LEVELS: [&str; 4] = ["LEVEL_SYSTEM", "LEVEL_INSTANCE", "LEVEL_ORGANIZATION", "LEVEL_USER"];
-const KINDS: [&str; 3] = ["CHANGE_KIND_SET", "CHANGE_KIND_RESET", "CHANGE_KIND_DEFINITION"];
+const KINDS: [&str; 4] = ["CHANGE_KIND_SET", "CHANGE_KIND_RESET", "CHANGE_KIND_DEFINITION", "CHANGE_KIND_ERASE"];
 
 const CREDENTIAL_KINDS: [&str; 3] =
     ["CREDENTIAL_KIND_UNSPECIFIED", "CREDENTIAL_KIND_TOKEN", "CREDENTIAL_KIND_CERTIFICATE"];
