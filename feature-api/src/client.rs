@@ -11,6 +11,7 @@ mod state;
 mod stream;
 mod values;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +35,11 @@ const SILENT_HEARTBEATS: u32 = 3;
 pub struct Options {
     /// The names of the scopes, such as `instances/demo` or `instances/demo/users/ann`; at most 1,000.
     pub scopes: Vec<String>,
-    /// The keys of the features, at most 100; all of them without any.
+    /// The keys of the features, at most 100, of which one may end with `*`, such as `checkout.*`; all of them without
+    /// any.
     pub features: Vec<String>,
+    /// The labels that the definition of each of these features has, at most 64.
+    pub labels: BTreeMap<String, String>,
     /// The organization from which users inherit; without it the one that the server has recorded for each.
     pub organization: Option<String>,
     /// How long the server is silent at most: from 1 to 60 seconds, by default 15. After three times this long without
@@ -59,6 +63,7 @@ impl Options {
         Self {
             scopes: scopes.into_iter().map(Into::into).collect(),
             features: Vec::new(),
+            labels: BTreeMap::new(),
             organization: None,
             heartbeat: Duration::from_secs(15),
             start_limit: Duration::from_secs(10),

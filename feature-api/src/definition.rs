@@ -12,7 +12,7 @@ use crate::feature::v1;
 use crate::json_value;
 
 pub use check::check;
-pub use read::{Change, read, value_type};
+pub use read::{Change, check_labels, read, value_type};
 
 /// The names of the fields that users set, which an update mask can have.
 pub const FIELDS: [&str; 13] = [

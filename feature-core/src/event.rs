@@ -27,6 +27,18 @@ impl FeatureChange {
     }
 }
 
+/// The credential of a caller, as far as the history names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A token.
+    Token {
+        /// Who has issued it.
+        issuer: String,
+    },
+    /// A client certificate.
+    Certificate,
+}
+
 /// The kind of write that an event records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
@@ -54,6 +66,8 @@ pub struct Event {
     pub time: Timestamp,
     /// The subject of the credential of the write.
     pub actor: String,
+    /// The credential. `None` when it is not known, and for a write of the server itself.
+    pub credential: Option<Credential>,
     /// The id of the request.
     pub request_id: String,
     /// What the client calls the request, if it may repeat it.

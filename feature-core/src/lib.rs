@@ -24,7 +24,7 @@ pub use continuity::{Discontinuity, check_continuity};
 pub use definition::{Constraints, Definition, DefinitionError, State, ValueType, Violation, Visibility};
 pub use evaluate::{Evaluation, LevelOutcome, evaluate};
 pub use event::erasure::Erasure;
-pub use event::{Event, EventKind, FeatureChange};
+pub use event::{Credential, Event, EventKind, FeatureChange};
 pub use feature::{FeatureKey, FeatureSet, KeyError, Kind, OwnKey, Presence};
 pub use id::{IdError, InstanceId, OrganizationId, UserId};
 pub use layer::Layer;

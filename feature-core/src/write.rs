@@ -1,6 +1,6 @@
 //! Writes: the change that a caller requests for a scope, and the pure function that decides its outcome.
 
-use crate::event::{Event, EventKind, FeatureChange};
+use crate::event::{Credential, Event, EventKind, FeatureChange};
 use crate::feature::OwnKey;
 use crate::id::OrganizationId;
 use crate::patch::Patch;
@@ -72,6 +72,8 @@ pub struct Write {
     pub validate_only: bool,
     /// The subject of the caller's credential.
     pub actor: String,
+    /// The caller's credential; `None` for a write of the server itself.
+    pub credential: Option<Credential>,
     /// The id of the request.
     pub request_id: String,
     /// What the client calls the request, if it may repeat it. When the scope remembers a request with this key, the
@@ -142,6 +144,7 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         sequence: record.sequence + steps,
         time: record.changed.map_or(now, |changed| changed.max(now)),
         actor: if is_own { String::new() } else { write.actor.clone() },
+        credential: if is_own { None } else { write.credential.clone() },
         request_id: write.request_id.clone(),
         idempotency_key: write.idempotency_key,
         organization,

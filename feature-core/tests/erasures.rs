@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    Erasure, Event, EventKind, FeatureChange, FeatureKey, InstanceId, Operation, OrganizationId, Placement, Record,
-    Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
+    Credential, Erasure, Event, EventKind, FeatureChange, FeatureKey, InstanceId, Operation, OrganizationId, Placement,
+    Record, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
 };
 
 fn user(instance: &str, user: &str) -> Scope {
@@ -24,6 +24,7 @@ fn event(revision: u64, scope: Scope, actor: &str) -> Event {
         sequence: 1,
         time: Timestamp::from_unix_nanos(1),
         actor: actor.to_owned(),
+        credential: Some(Credential::Certificate),
         request_id: "request".to_owned(),
         idempotency_key: None,
         organization: OrganizationId::new("home").ok(),
@@ -42,6 +43,7 @@ fn erase(actor: &str) -> Write {
         placement: Placement::Keep,
         validate_only: false,
         actor: actor.to_owned(),
+        credential: Some(Credential::Certificate),
         request_id: "erase".to_owned(),
         idempotency_key: None,
         comment: "ticket 7".to_owned(),
@@ -74,6 +76,7 @@ fn values_and_comments_of_the_user_go_and_the_user_as_the_actor_of_the_instance(
         }
         if loses_actor {
             expected.actor.clear();
+            expected.credential = None;
         }
         let mut blanked = before.clone();
         erasure.blank(&mut blanked);
@@ -112,6 +115,7 @@ fn an_erasure_fits_to_what_was_and_to_what_is_blank_already() {
 fn one_who_is_unknown_can_be_erased_and_one_who_erases_themself_is_not_named() {
     let erasure = decide(&erase("ann"), &Record::default(), Timestamp::from_unix_nanos(5), 1).unwrap().unwrap();
     assert_eq!((&*erasure.actor, erasure.changes.len(), erasure.sequence), ("", 0, 1));
+    assert_eq!(erasure.credential, None);
     assert_eq!(check_continuity(&Record::default(), &erasure), Ok(()));
     let check = Write { validate_only: true, ..erase("operator") };
     assert_eq!(decide(&check, &Record::default(), Timestamp::from_unix_nanos(5), 1), Ok(None));

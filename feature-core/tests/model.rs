@@ -167,6 +167,7 @@ proptest! {
                 placement: Placement::Keep,
                 validate_only: false,
                 actor: "a".into(),
+                credential: None,
                 request_id: "r".into(),
                 comment: String::new(),
                 requires: Vec::new(),

@@ -36,6 +36,7 @@ fn write(operation: &str) -> Write {
         placement: Placement::Keep,
         validate_only: false,
         actor: "tester".into(),
+        credential: None,
         request_id: "request".into(),
         comment: String::new(),
         requires: Vec::new(),

@@ -20,6 +20,7 @@ use tonic_types::FieldViolation;
 
 pub(crate) use self::message::{rival, single};
 use self::path::Path;
+pub(crate) use self::scalar::map_key;
 pub(crate) use self::tree::{Json, MAX_DEPTH};
 pub(crate) use self::well_known::{single_value, wrapped};
 

@@ -3,6 +3,7 @@
 mod changes;
 mod client;
 mod ends;
+mod filters;
 mod values;
 
 use serde_json::{Value as Json, json};
@@ -22,9 +23,11 @@ fn the_walk_of_the_document_works_as_pasted() {
     let answers = run(&mut pasted(&server, &blocks.join("\n")));
     let answers = serde_json::Deserializer::from_str(&answers).into_iter::<Json>();
     let answers: Vec<_> = answers.collect::<Result<_, _>>().expect("curl prints JSON");
-    assert_eq!(answers.len(), 2, "{answers:?}");
-    assert_eq!(answers[0]["snapshot"]["scopes"][0]["settings"], "instances/demo/settings");
-    assert!(answers[1]["heartbeat"].is_object(), "{answers:?}");
+    assert_eq!(answers.len(), 3, "{answers:?}");
+    let scope = |answer: &Json| answer["snapshot"]["scopes"][0].clone();
+    assert_eq!(scope(&answers[0])["settings"], "instances/demo/settings");
+    assert_eq!(scope(&answers[1]), json!({"settings": "instances/demo/settings"}));
+    assert!(answers[2]["heartbeat"].is_object(), "{answers:?}");
     server.stop();
 }
 

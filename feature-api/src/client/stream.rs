@@ -105,13 +105,14 @@ impl Watcher {
     }
 
     fn request(&self) -> Result<Request<WatchValuesRequest>, Status> {
-        let Options { scopes, features, organization, heartbeat, .. } = &self.options;
+        let Options { scopes, features, labels, organization, heartbeat, .. } = &self.options;
         let mut request = Request::new(WatchValuesRequest {
             parent: String::new(),
             names: scopes.iter().map(|scope| format!("{scope}{SETTINGS}")).collect(),
             features: features.clone(),
             resume_token: self.assembly.resume_token().to_owned(),
             heartbeat: (*heartbeat).try_into().ok(),
+            labels: labels.clone(),
         });
         let metadata = request.metadata_mut();
         let token = (self.token)();

@@ -74,6 +74,29 @@ pub fn read(
     Ok(Change { set: set.into_iter().collect(), unset })
 }
 
+/// Checks labels that a request has outside of a definition.
+///
+/// `path`: where the request has them.
+///
+/// # Errors
+/// [`RequestError::Invalid`] names the labels that no definition can have.
+pub fn check_labels(labels: &BTreeMap<String, String>, path: &str) -> Result<(), RequestError> {
+    let mut violations = Violations::default();
+    add_violations_of_labels(labels, path, &mut violations);
+    violations.into_result()
+}
+
+fn add_violations_of_labels(labels: &BTreeMap<String, String>, path: &str, violations: &mut Violations) {
+    for (name, label) in labels {
+        if !is_name(name) {
+            let problem = "has a label whose name is not 1 to 64 letters, digits, dots, underscores and hyphens";
+            violations.add(path, problem);
+        } else if label.len() > LABEL_MAX_BYTES {
+            violations.add(format_args!("{path}.{name}"), "must have at most 64 bytes");
+        }
+    }
+}
+
 struct Reader {
     value_type: ValueType,
     violations: Violations,
@@ -158,14 +181,7 @@ impl Reader {
     }
 
     fn labels(&mut self, labels: &BTreeMap<String, String>, path: &str) -> Option<Value> {
-        for (name, label) in labels {
-            if !is_name(name) {
-                self.violations
-                    .add(path, "has a label whose name is not 1 to 64 letters, digits, dots, underscores and hyphens");
-            } else if label.len() > LABEL_MAX_BYTES {
-                self.violations.add(format_args!("{path}.{name}"), "must have at most 64 bytes");
-            }
-        }
+        add_violations_of_labels(labels, path, &mut self.violations);
         let read: BTreeMap<_, _> =
             labels.iter().map(|(name, label)| (name.clone(), Value::Text(label.clone()))).collect();
         (!read.is_empty()).then_some(Value::Message(read))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use feature_core::{InstanceId, OrganizationId, UserId};
+use feature_core::{Credential, InstanceId, OrganizationId, UserId};
 
 use crate::config::Bound;
 use crate::roles::Role;
@@ -71,6 +71,14 @@ impl Identity {
 }
 
 impl Principal {
+    /// The credential, for the history.
+    pub fn credential(&self) -> Credential {
+        match &self.token {
+            Some(token) => Credential::Token { issuer: token.issuer.clone() },
+            None => Credential::Certificate,
+        }
+    }
+
     /// Whether any role holds the permission, wherever the role counts.
     pub fn holds(&self, permission: &str) -> bool {
         self.granting(permission).next().is_some()

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use feature_core::{InstanceId, OrganizationId, UserId};
+use feature_core::{Credential, InstanceId, OrganizationId, UserId};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value, json};
 
@@ -202,6 +202,7 @@ async fn claims_of_an_issuer_make_the_principal() {
     assert_eq!(principal.instance, Some(InstanceId::new("demo").unwrap()));
     assert_eq!(principal.organization, Some(OrganizationId::new("acme").unwrap()));
     assert_eq!(principal.expires_at, NOW + 60);
+    assert_eq!(principal.credential(), Credential::Token { issuer: ISSUER.to_owned() });
     let grants = principal.grants.iter().map(|grant| {
         let organization = grant.organization.as_ref().map(|id| id.as_str());
         (grant.role.name.as_str(), grant.role.bound, organization)

@@ -6,7 +6,8 @@ use crate::record::Record;
 use crate::scope::Scope;
 
 /// Takes what is known of a user out of the events before it: the values and comments of the user's settings, and the
-/// user as the actor of changes in the same instance. Revisions, times and the keys of what has changed stay.
+/// user as the actor of changes in the same instance, with the credential. Revisions, times and the keys of what has
+/// changed stay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasure {
     /// The revision of its event. Later events stay as they are.
@@ -50,6 +51,7 @@ impl Erasure {
         event.is_erased = true;
         if self.is_by_user(event) {
             event.actor.clear();
+            event.credential = None;
         }
         if event.scope == self.scope() {
             event.comment.clear();

@@ -7,9 +7,10 @@ use feature_api::request::Request;
 use feature_api::response;
 use feature_api::schema::{Operation, Schema};
 use feature_api::zitadel::feature::v2::{GetUserFeaturesRequest, SetUserFeatureRequest};
+use feature_auth::OWN_ISSUER;
 use feature_core::{
-    InstanceId, Layer, Level, Operation as WriteOperation, Placement, Record, Scope, Timestamp, UserId, Value, Write,
-    decide, resolve,
+    Credential, InstanceId, Layer, Level, Operation as WriteOperation, Placement, Record, Scope, Timestamp, UserId,
+    Value, Write, decide, resolve,
 };
 use feature_server::services::response_cache::Frame;
 use prost::Message;
@@ -30,6 +31,7 @@ pub fn write(scope: Scope, set: SetUserFeatureRequest, schema: &Schema) -> Write
         placement: Placement::Keep,
         validate_only: false,
         actor: "operator".to_owned(),
+        credential: Some(Credential::Token { issuer: OWN_ISSUER.to_owned() }),
         request_id: "3f1c2b9d6f10-1".to_owned(),
         comment: String::new(),
         requires: Vec::new(),

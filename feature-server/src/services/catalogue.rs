@@ -9,6 +9,7 @@ mod past;
 mod schema_bounds;
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use feature_api::built_in::BuiltIn;
@@ -78,6 +79,12 @@ impl Catalogue {
         self.features.iter().map(|(key, feature)| (key.as_str(), feature))
     }
 
+    /// The features whose keys begin with this text in lower case, in the order of their keys in lower case.
+    fn beginning_with(&self, prefix: &str) -> impl Iterator<Item = (&str, &Arc<Feature>)> {
+        let from = self.features.range::<str, _>((Bound::Included(prefix), Bound::Unbounded));
+        from.map(|(key, feature)| (key.as_str(), feature)).take_while(move |(key, _)| key.starts_with(prefix))
+    }
+
     /// The memory of all definitions, roughly, in bytes.
     pub fn bytes(&self) -> usize {
         self.features.values().map(|feature| DEFINITION_BYTES + feature.bytes()).sum()
@@ -97,8 +104,13 @@ impl InForce {
 
     /// All features, in the order of their keys in lower case.
     pub fn features(&self) -> BTreeMap<&str, &Arc<Feature>> {
+        self.beginning_with("")
+    }
+
+    /// The features whose keys begin with this text in lower case, in the order of their keys in lower case.
+    pub fn beginning_with(&self, prefix: &str) -> BTreeMap<&str, &Arc<Feature>> {
         // Should two owners have the same key, the more specific one counts.
-        self.catalogues.iter().rev().flat_map(|catalogue| catalogue.iter()).collect()
+        self.catalogues.iter().rev().flat_map(|catalogue| catalogue.beginning_with(prefix)).collect()
     }
 }
 

@@ -157,6 +157,7 @@ impl FeatureService {
             placement: placement.clone(),
             validate_only: request.validate_only(),
             actor: caller.subject().to_owned(),
+            credential: Some(caller.principal().credential()),
             request_id: context.request_id().to_owned(),
             comment: String::new(),
             requires: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod erase;
 mod explain;
+mod feature_filter;
 #[cfg(test)]
 mod histories;
 mod lists;
@@ -22,6 +23,7 @@ use feature_api::resource_name::{InstanceName, SettingsName};
 use feature_auth::access::{Caller, NamedCaller};
 use feature_core::Scope;
 
+pub(super) use self::feature_filter::FeatureFilter;
 pub(super) use self::view::View;
 use crate::error::Failure;
 use crate::services::backend::{Backend, Call};

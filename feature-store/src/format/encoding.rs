@@ -5,17 +5,20 @@
 //! events that the first binaries understand.
 
 mod completed;
+mod credential;
 mod value;
 
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Completed, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope, Timestamp, Value,
+    Completed, Credential, Event, EventKind, FeatureChange, FeatureKey, Layer, OrganizationId, Record, Scope,
+    Timestamp, Value,
 };
 use prost::Message;
 
 use crate::format::scope_key;
 use completed::{StoredCompleted, idempotency_key};
+use credential::StoredCredential;
 use value::StoredValue;
 
 pub(crate) use value::value_bytes;
@@ -57,6 +60,8 @@ struct StoredEvent {
     /// 16 bytes, or none.
     #[prost(bytes = "vec", tag = "11")]
     idempotency_key: Vec<u8>,
+    #[prost(oneof = "StoredCredential", tags = "12, 13")]
+    credential: Option<StoredCredential>,
     #[prost(bool, tag = "15")]
     is_erased: bool,
 }
@@ -124,6 +129,7 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
         comment: event.comment.clone(),
         continues: event.continues,
         idempotency_key: event.idempotency_key.map_or_else(Vec::new, |key| key.0.to_vec()),
+        credential: event.credential.as_ref().map(StoredCredential::from),
         is_erased: event.is_erased,
     }
     .encode_to_vec()
@@ -132,8 +138,11 @@ pub(crate) fn encode_event(event: &Event) -> Vec<u8> {
 /// Whether the stored form of an event is one that the first binaries understand.
 pub(crate) fn is_plain(event: &Event) -> bool {
     let mut values = event.changes.iter().flat_map(|change| [&change.old, &change.new]).flatten();
-    let is_definition = matches!(event.scope, Scope::Definition(..));
-    let is_new = !event.comment.is_empty() || event.continues || event.idempotency_key.is_some() || is_definition;
+    let is_new = !event.comment.is_empty()
+        || event.continues
+        || event.idempotency_key.is_some()
+        || event.credential.is_some()
+        || matches!(event.scope, Scope::Definition(..));
     let is_of_erasure = event.is_erased || event.kind == EventKind::Erase;
     !is_new && !is_of_erasure && values.all(value::is_plain)
 }
@@ -162,6 +171,7 @@ pub(crate) fn decode_event(revision: u64, bytes: &[u8]) -> Result<Event, NotUnde
             [] => None,
             key => Some(idempotency_key(key)?),
         },
+        credential: stored.credential.map(Credential::try_from).transpose()?,
         is_erased: stored.is_erased,
     })
 }
@@ -245,56 +255,4 @@ impl TryFrom<StoredChange> for FeatureChange {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::Cell;
-
-    use feature_core::IdempotencyKey;
-
-    use super::*;
-    use crate::tests::fixtures::history;
-
-    thread_local! {
-        /// The records that were encoded on this thread.
-        pub(crate) static ENCODED: Cell<usize> = const { Cell::new(0) };
-    }
-
-    #[test]
-    fn an_event_with_something_newer_has_a_kind_that_the_first_binaries_refuse() {
-        let plain = history([1]).remove(0);
-        let table = [
-            // (kind of event, comment, kind in its stored form)
-            (EventKind::Set, "", 1),
-            (EventKind::Reset, "", 2),
-            (EventKind::Set, "because", 3),
-            (EventKind::Reset, "because", 4),
-        ];
-        for (kind, comment, expected) in table {
-            let event = Event { kind, comment: comment.to_owned(), ..plain.clone() };
-            let stored = encode_event(&event);
-            assert_eq!(StoredEvent::decode(&*stored).unwrap().kind, expected, "{kind:?}, {comment:?}");
-            assert_eq!(decode_event(1, &stored).unwrap(), event);
-        }
-    }
-
-    #[test]
-    fn an_idempotency_key_is_one_that_the_first_binaries_refuse_and_comes_back() {
-        let event = Event { idempotency_key: Some(IdempotencyKey([7; 16])), ..history([1]).remove(0) };
-        let stored = encode_event(&event);
-        assert_eq!(StoredEvent::decode(&*stored).unwrap().kind, KIND_RICH_SET);
-        assert_eq!(decode_event(1, &stored).unwrap(), event);
-        let mut record = Record::default();
-        record.apply(&event);
-        assert_eq!(record.completed.len(), 1);
-        assert_eq!(decode_record(&encode_record(&record)).unwrap(), record);
-    }
-
-    #[test]
-    fn a_kind_from_the_future_is_not_understood() {
-        // A record with sequence 1 and one value whose oneof has the unknown tag 8.
-        let value = [0x42, 0x00];
-        let entry = [&[0x0a, 0x01, b'k', 0x12, 0x02][..], &value].concat();
-        let record = [&[0x0a, u8::try_from(entry.len()).unwrap()][..], &entry, &[0x10, 0x01]].concat();
-        assert_eq!(decode_record(&record), Err(NotUnderstood));
-        assert_eq!(decode_record(&record[record.len() - 2..]).unwrap().sequence, 1);
-    }
-}
+pub(crate) mod tests;

@@ -31,7 +31,8 @@ const FRAME_MAGIC: [u8; 4] = *b"FSFR";
 pub(super) const KIND_EVENT: u32 = 1;
 /// A clean end, without payload. The revision is the last event's.
 pub(super) const KIND_SEAL: u32 = 2;
-/// One event with what the first binaries do not know: a comment, a value of a newer kind, a definition.
+/// One event with what the first binaries do not know: a comment, a credential, a value of a newer kind, a
+/// definition.
 pub(super) const KIND_RICH_EVENT: u32 = 3;
 /// One event that is not the last one of its batch: the next frame has another event of the batch.
 pub(super) const KIND_EVENT_OF_BATCH: u32 = 4;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use feature_core::{Event, IdempotencyKey};
+use feature_core::{Credential, Event, IdempotencyKey};
 use proptest::prelude::*;
 
 use super::fixtures::{append, decided, records};
@@ -38,12 +38,13 @@ fn sample() -> String {
     exported(&folder)
 }
 
-/// These events, some with a comment, and in batches where different scopes allow it.
+/// These events, some with a comment and a credential, and in batches where different scopes allow it.
 fn in_batches(mut events: Vec<Event>, flags: &[bool]) -> Vec<Event> {
     let mut scopes = Vec::new();
     for (index, flag) in (1..events.len()).zip(flags) {
         scopes.push(events[index - 1].scope.clone());
         events[index].comment = if *flag { "because".to_owned() } else { String::new() };
+        events[index].credential = flag.then(|| credential(index));
         events[index].idempotency_key = flag.then(|| IdempotencyKey([index as u8; 16]));
         events[index - 1].continues = *flag && !scopes.contains(&events[index].scope);
         if !events[index - 1].continues {
@@ -51,6 +52,12 @@ fn in_batches(mut events: Vec<Event>, flags: &[bool]) -> Vec<Event> {
         }
     }
     events
+}
+
+fn credential(number: usize) -> Credential {
+    let issuers = ["https://issuer.example", "feature-server", ""];
+    let issuer = issuers.get(number % 4).map(|issuer| (*issuer).to_owned());
+    issuer.map_or(Credential::Certificate, |issuer| Credential::Token { issuer })
 }
 
 proptest! {
@@ -103,6 +110,12 @@ fn a_wrong_line_is_told_by_number_and_field_and_nothing_is_imported() {
             edit("\"version\":2", "\"version\":1").replacen("\"actor\"", "\"comment\":\"new\",\"actor\"", 1),
             "line 2: has more than version 1 of an export can have",
         ),
+        (
+            edit("\"version\":2", "\"version\":1").replacen("\"actor\"", "\"credential\":\"certificate\",\"actor\"", 1),
+            "line 2: has more than version 1 of an export can have",
+        ),
+        (edit("\"actor\"", "\"credential\":\"password\",\"actor\""), "line 2: credential: unknown variant `password`"),
+        (edit("\"actor\"", "\"credential\":\"token\",\"actor\""), "line 2: credential"),
         (edit("\"actor\"", "\"continues\":true,\"actor\""), "line 5: crc32c: does not fit"),
         (
             text.replace("\"actor\"", "\"continues\":true,\"actor\""),

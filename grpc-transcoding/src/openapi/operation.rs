@@ -133,7 +133,7 @@ fn path_parameter(route: &Route, parameter: &Parameter, schemas: &mut Schemas) -
 /// A parameter for each field that a query can have. `elsewhere` names fields of the path and the body in
 /// JSON.
 ///
-/// `above`: the fields from the request to the message. A query cannot have maps and lists of messages.
+/// `above`: the fields from the request to the message. A query cannot have lists and maps of messages.
 fn query(
     message: &MessageDescriptor,
     above: &mut Vec<FieldDescriptor>,
@@ -147,6 +147,13 @@ fn query(
         let is_above = |kind: &Kind| above[..above.len() - 1].iter().any(|field| field.kind() == *kind);
         match field.kind() {
             _ if elsewhere.contains(&name) => {}
+            Kind::Message(entry) if field.is_map() && single_value(entry.map_entry_value_field().kind()).is_some() => {
+                let mut value = json!({"name": name, "in": "query", "schema": schemas.field(&field)});
+                // Each entry is a parameter of its own: `labels[team]=web`.
+                (value["style"], value["explode"]) = ("deepObject".into(), true.into());
+                describe(&mut value, &comment(&field.parent_file(), field.path()));
+                parameters.push(value);
+            }
             kind if single_value(kind.clone()).is_some() => {
                 let mut value = json!({"name": name, "in": "query", "schema": schemas.field(&field)});
                 if schemas.is_required(&field) {

@@ -113,10 +113,10 @@ fn each_binding_that_openapi_can_tell_is_an_operation() {
 }
 
 #[test]
-fn queries_hold_nested_and_repeated_values_but_no_maps_and_no_recursion() {
+fn queries_hold_nested_and_repeated_values_and_maps_but_no_recursion() {
     let paths = other()["paths"].take();
     let find = &paths["/v1/shelves/{shelve}/books/{book}"]["get"];
-    assert_eq!(names(find), "shelve book filter.id filter.least kinds patience");
+    assert_eq!(names(find), "shelve book filter.id filter.least kinds patience labels");
     assert_eq!(
         find["parameters"][4],
         json!({
@@ -124,13 +124,20 @@ fn queries_hold_nested_and_repeated_values_but_no_maps_and_no_recursion() {
             "schema": {"type": "array", "items": {"$ref": "#/components/schemas/other.Kind"}},
         })
     );
-    assert_eq!(names(&paths["/v1/watch/{filter_id}"]["get"]), "filter_id name filter.least kinds patience");
+    assert_eq!(
+        find["parameters"][6],
+        json!({
+            "name": "labels", "in": "query", "style": "deepObject", "explode": true,
+            "schema": {"type": "object", "additionalProperties": {"type": "string", "default": ""}},
+        })
+    );
+    assert_eq!(names(&paths["/v1/watch/{filter_id}"]["get"]), "filter_id name filter.least kinds patience labels");
 }
 
 #[test]
 fn a_body_and_an_answer_can_be_one_field() {
     let post = other()["paths"]["/v1/books:find"]["post"].take();
-    assert_eq!(names(&post), "name kinds patience");
+    assert_eq!(names(&post), "name kinds patience labels");
     let schema = |holder: &Value| holder["content"]["application/json"]["schema"].clone();
     assert_eq!(schema(&post["requestBody"]), json!({"$ref": "#/components/schemas/other.Filter"}));
     assert_eq!(schema(&post["responses"]["200"]), json!({"type": "array", "items": {"type": "string"}}));

@@ -187,14 +187,15 @@ impl RestCall {
     fn read_query(&self, query: &str, message: &mut DynamicMessage, violations: &mut Vec<FieldViolation>) {
         let mut seen = HashSet::new();
         let mut put = |name: &str, value: &str| {
-            let field = FieldPath::resolve(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
+            let field = FieldPath::of_parameter(&self.route.method.input(), &percent::decode(name, Place::Query)?)?;
             if self.route.variables.contains(&field) {
                 return Err("is a part of the path".to_owned());
             }
             if self.route.body == route::Body::Whole || self.route.body == route::Body::Field(field.root().clone()) {
                 return Err("belongs into the body".to_owned());
             }
-            if !field.leaf.is_list() && !seen.insert(field.json()) {
+            let is_single = !field.leaf.is_list() && !field.leaf.is_map();
+            if is_single && !seen.insert(field.json()) {
                 return Err("is given more than once".to_owned());
             }
             field.put(message, field.value(value, Place::Query)?)

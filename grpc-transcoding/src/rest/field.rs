@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{Cardinality, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 use crate::error::client_text::{MAX_CHARS, cut};
 use crate::json::{self, Json, MAX_DEPTH};
@@ -13,11 +13,38 @@ use crate::percent::{self, Place};
 pub(crate) struct FieldPath {
     parents: Vec<FieldDescriptor>,
     pub(crate) leaf: FieldDescriptor,
+    /// The key of an entry, if the last field is a map.
+    key: Option<MapKey>,
 }
 
 impl FieldPath {
+    /// Finds the field that a parameter of a query names. An entry of a map has its key in brackets: `labels[team]`, as
+    /// the style `deepObject` of OpenAPI has it. The error completes a sentence about the parameter.
+    pub(crate) fn of_parameter(root: &MessageDescriptor, name: &str) -> Result<Self, String> {
+        let entry = name.strip_suffix(']').and_then(|name| name.split_once('['));
+        let Some((path, key)) = entry else { return Self::resolve(root, name) };
+        let (parents, leaf) = Self::walk(root, path)?;
+        let Some((key_kind, value_kind)) = entry_kinds(&leaf) else {
+            return Err("has a key, which only the entry of a map has".to_owned());
+        };
+        if json::single_value(value_kind).is_none() {
+            return Err("is a message: send it in a body".to_owned());
+        }
+        let key = json::map_key(&key_kind, key).map_err(|error| format!("the key is wrong: {error}"))?;
+        Ok(Self { parents, leaf, key: Some(key) })
+    }
+
     /// Finds a field that takes a text, by names in either spelling. The error completes a sentence about the path.
     pub(crate) fn resolve(root: &MessageDescriptor, path: &str) -> Result<Self, String> {
+        let (parents, leaf) = Self::walk(root, path)?;
+        match json::single_value(leaf.kind()) {
+            Some(_) => Ok(Self { parents, leaf, key: None }),
+            None => Err("is a message: give its fields, or send it in a body".to_owned()),
+        }
+    }
+
+    /// Finds a field, and those above it.
+    fn walk(root: &MessageDescriptor, path: &str) -> Result<(Vec<FieldDescriptor>, FieldDescriptor), String> {
         let mut parents = Vec::new();
         let mut message = root.clone();
         let mut names = path.split('.').peekable();
@@ -27,10 +54,7 @@ impl FieldPath {
             let field =
                 field.ok_or_else(|| format!("is unknown: {} has no field '{}'", message.full_name(), shown()))?;
             if names.peek().is_none() {
-                return match json::single_value(field.kind()) {
-                    Some(_) => Ok(Self { parents, leaf: field }),
-                    None => Err("is a message: give its fields, or send it in a body".to_owned()),
-                };
+                return Ok((parents, field));
             }
             // The fields of a well-known type have no names in JSON.
             message = match field.kind() {
@@ -60,10 +84,12 @@ impl FieldPath {
         self.parents.first().unwrap_or(&self.leaf)
     }
 
-    /// The value of a percent-encoded text, of one element where the field is a list. The error says what is wrong.
+    /// The value of a percent-encoded text, of one element where the field is a list or a map. The error says what is
+    /// wrong.
     pub(crate) fn value(&self, text: &str, place: Place) -> Result<Value, String> {
         let text = percent::decode(text, place)?;
-        let json = match json::single_value(self.leaf.kind()).expect("a path leads to a field that takes a text") {
+        let kind = entry_kinds(&self.leaf).map_or_else(|| self.leaf.kind(), |(_, value_kind)| value_kind);
+        let json = match json::single_value(kind.clone()).expect("a path leads to a field that takes a text") {
             // As the query parsers of most languages read it. JSON has only `true` and `false`.
             Kind::Bool => match &*text {
                 "true" | "True" | "TRUE" | "t" | "T" | "1" => Json::Bool(true),
@@ -74,7 +100,7 @@ impl FieldPath {
             // Numbers and many well-known types are written as strings, too.
             _ => Json::String(text),
         };
-        json::read(|root| json::single(&self.leaf.kind(), json, root)).map_err(|violations| {
+        json::read(|root| json::single(&kind, json, root)).map_err(|violations| {
             violations.into_iter().map(|violation| violation.description).collect::<Vec<_>>().join("; ")
         })
     }
@@ -92,19 +118,30 @@ impl FieldPath {
         }
     }
 
-    /// Sets the value in a message, or adds it to a list. The error says what prevents it.
+    /// Sets the value in a message, or adds it to a list or a map. The error says what prevents it.
     pub(crate) fn put(&self, mut message: &mut DynamicMessage, value: Value) -> Result<(), String> {
         for field in &self.parents {
             claim_oneof(message, field)?;
             message = message.get_field_mut(field).as_message_mut().expect("a path leads through single messages");
         }
         claim_oneof(message, &self.leaf)?;
-        match message.get_field_mut(&self.leaf) {
-            Value::List(elements) => elements.push(value),
-            place => *place = value,
+        match (message.get_field_mut(&self.leaf), &self.key) {
+            (Value::List(elements), _) => elements.push(value),
+            (Value::Map(entries), Some(key)) if entries.contains_key(key) => {
+                return Err("is given more than once".to_owned());
+            }
+            (Value::Map(entries), Some(key)) => drop(entries.insert(key.clone(), value)),
+            (place, _) => *place = value,
         }
         Ok(())
     }
+}
+
+/// The kinds of the keys and of the values, if the field is a map.
+fn entry_kinds(field: &FieldDescriptor) -> Option<(Kind, Kind)> {
+    let kind = field.kind();
+    let entry = kind.as_message().filter(|_| field.is_map())?;
+    Some((entry.map_entry_key_field().kind(), entry.map_entry_value_field().kind()))
 }
 
 /// Checks that no other field of the same oneof is set.

@@ -13,7 +13,7 @@ def main():
         equal("content type", answer.headers["content-type"], "application/json")
         document = json.load(answer)
     validate(document, cls=OpenAPIV31SpecValidator)
-    equal("operations", sum(len(verbs) for verbs in document["paths"].values()), 12 + 63)
+    equal("operations", sum(len(verbs) for verbs in document["paths"].values()), 12 + 64)
 
 
 main()

@@ -57,6 +57,23 @@ async fn issuer_tokens_have_the_rights_of_their_claims() {
         raw.call("SetInstanceFeatures", json!({"actions": true}), &[&admin, "x-zitadel-instance-id = other"]).await;
     assert_eq!(elsewhere.map(|_| ()), denied("iam.feature.write"));
 
+    // The history tells the subjects of this issuer from those of others.
+    let own = server.token("--role IAM_OWNER --instance demo --user ann");
+    raw.call("SetInstanceFeatures", json!({"userSchema": false}), &[&own]).await.expect("another ann sets it back");
+    let table = [
+        // (filter, revisions)
+        (format!("issuer = \"{ISSUER}\""), vec!["2", "1"]),
+        ("actor = ann AND issuer = feature-server".to_owned(), vec!["3"]),
+        ("actor = ann AND credential_kind = CREDENTIAL_KIND_TOKEN".to_owned(), vec!["3", "2", "1"]),
+    ];
+    for (filter, revisions) in table {
+        let request = json!({"parent": "instances/demo", "filter": filter});
+        let page =
+            raw.call("HistoryService/ListChanges", request, &[&admin]).await.expect("an owner reads the history");
+        let changes = page["changes"].as_array().expect("there are changes").iter();
+        assert_eq!(changes.map(|change| change["revision"].as_str().expect("a text")).collect::<Vec<_>>(), revisions);
+    }
+
     // Without roles, a user reads their own features, which inherit from their organization.
     let ann = sign(json!({"urn:zitadel:iam:user:resourceowner:id": "acme"}));
     let read =

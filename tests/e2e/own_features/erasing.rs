@@ -76,6 +76,7 @@ async fn an_erased_user_inherits_and_the_history_keeps_its_shape() {
         vec![shape("2", "SET", Some(true)), shape("3", "SET", Some(true)), shape("8", "ERASE", Some(true))];
     (of_ann[0]["actor"], of_ann[1]["actor"]) = (Json::Null, "jane".into());
     (of_ann[1]["comment"], of_ann[2]["comment"]) = (Json::Null, "ticket 7".into());
+    (of_ann[0]["issuer"], of_ann[1]["issuer"]) = (Json::Null, "feature-server".into());
     let at_3 = || json!({"parent": "instances/demo/features/motto", "at": {"revision": 3}});
     let name = json!({"name": "instances/demo/users/ann/settings"});
     tell(
@@ -89,6 +90,7 @@ async fn an_erased_user_inherits_and_the_history_keeps_its_shape() {
             (iam, ERASE, erase("ann"), Ok(json!({"settings": name}))),
             (iam, GET, motto(), Ok(json!({"values": {"motto": value("of the instance", "INSTANCE")}}))),
             (iam, CHANGES, changes("instances/demo/users/ann", ""), Ok(json!({"changes": of_ann}))),
+            (all, CHANGES, changes("", "kind = CHANGE_KIND_ERASE"), Ok(json!({"changes": [{"revision": "8"}]}))),
             // She is the actor of nothing here, and what others did stays.
             (iam, CHANGES, changes("instances/demo", "actor = ann"), Ok(json!({"changes": null}))),
             (all, CHANGES, changes("", "actor = ann"), Ok(json!({"changes": [{"revision": "6"}, {"revision": "7"}]}))),
@@ -96,8 +98,8 @@ async fn an_erased_user_inherits_and_the_history_keeps_its_shape() {
                 iam,
                 CHANGES,
                 changes("instances/demo", "level = LEVEL_INSTANCE AND kind = CHANGE_KIND_SET"),
-                Ok(json!({"changes": [{"revision": "4", "actor": null, "erased": true,
-                    "changes": [{"newValue": "of the instance"}]}]})),
+                Ok(json!({"changes": [{"revision": "4", "actor": null, "issuer": null, "credentialKind": null,
+                    "erased": true, "changes": [{"newValue": "of the instance"}]}]})),
             ),
             (
                 iam,

@@ -69,6 +69,10 @@ async fn changes_are_found_by_place_feature_actor_kind_and_time() {
         ("", "create_time < 2020-01-01T00:00:00Z", "", &[]),
         ("", "comment:BECAUSE", "", &[3]),
         ("", "feature:nothing", "", &[]),
+        ("", "issuer = feature-server AND actor = operator", "", &[8, 4, 2]),
+        ("", "issuer = \"https://*\" OR NOT issuer:*", "", &[]),
+        ("instances/other", "credential_kind = CREDENTIAL_KIND_TOKEN", "", &[8]),
+        ("", "credential_kind != CREDENTIAL_KIND_TOKEN", "", &[]),
     ];
     for (parent, filter, order, expected) in table {
         for page_size in [0, 2] {
@@ -96,6 +100,8 @@ async fn changes_are_found_by_place_feature_actor_kind_and_time() {
         ("level", json!("LEVEL_INSTANCE")),
         ("kind", json!("CHANGE_KIND_SET")),
         ("actor", json!("jane")),
+        ("issuer", json!("feature-server")),
+        ("credentialKind", json!("CREDENTIAL_KIND_TOKEN")),
         ("comment", json!("because")),
         ("etag", json!("\"2\"")),
         ("changes", json!([{"field": "actions", "newValue": false}, {"field": "checkout.newUI", "newValue": true}])),
@@ -109,6 +115,7 @@ async fn changes_are_found_by_place_feature_actor_kind_and_time() {
     let bad = |field: &'static str| refusal(InvalidArgument, "FIELD_INVALID", &[field]);
     let refused = [
         (CHANGES, json!({"filter": "actor ="}), bad("filter")),
+        (CHANGES, json!({"filter": "credential_kind = PASSWORD"}), bad("filter")),
         (CHANGES, json!({"parent": "system"}), bad("parent")),
         (CHANGES, json!({"orderBy": "actor"}), bad("order_by")),
         (CHANGES, json!({"pageToken": "x"}), bad("page_token")),
@@ -224,7 +231,7 @@ async fn an_explanation_says_who_changed_each_level_last_to_those_who_may_know()
                 (
                     text(&level["outcome"]),
                     text(&last(level)["revision"]),
-                    text(&last(level)["actor"]),
+                    ["actor", "issuer", "credentialKind"].map(|field| text(&last(level)[field])).join(" "),
                     last(level)["changes"].clone(),
                 )
             })
@@ -241,7 +248,10 @@ async fn an_explanation_says_who_changed_each_level_last_to_those_who_may_know()
         json!([change])
     };
     let expected = |shows: [bool; 3]| {
-        let actor = |shows: bool, actor: &str| if shows { actor.to_owned() } else { String::new() };
+        let actor = |shows: bool, actor: &str| match shows {
+            true => format!("{actor} feature-server CREDENTIAL_KIND_TOKEN"),
+            false => "  ".to_owned(),
+        };
         vec![
             ("OUTCOME_UNSET".to_owned(), "7".to_owned(), actor(shows[0], "jane"), changed(json!(false), Json::Null)),
             ("OUTCOME_WINS".to_owned(), "4".to_owned(), actor(shows[1], "operator"), changed(Json::Null, json!(true))),

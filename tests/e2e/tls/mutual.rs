@@ -65,6 +65,15 @@ async fn certificates_have_the_rights_of_their_entry() {
     let of_other = raw.call("GetUserFeatures", json!({"userId": "bob"}), &[]).await;
     assert_eq!(of_other.map(|_| ()), Err(refusal(PermissionDenied, "PERMISSION_MISSING", &["user.feature.read"])));
 
+    // The history says which writes were made with a certificate.
+    let raw = Raw::over(channel(&server, &authority, Some(&console)).await);
+    let filter = "credential_kind = CREDENTIAL_KIND_CERTIFICATE AND NOT issuer:*";
+    let request = json!({"parent": "instances/demo", "filter": filter});
+    let page = raw.call("HistoryService/ListChanges", request, &[]).await.expect("an owner reads the history");
+    let changes = page["changes"].as_array().expect("there are changes");
+    let told: Vec<_> = changes.iter().map(|change| (&change["actor"], &change["credentialKind"])).collect();
+    assert_eq!(told, [(&json!(CONSOLE), &json!("CREDENTIAL_KIND_CERTIFICATE"))]);
+
     // REST calls have the identity of the certificate, too.
     fs::write(server.folder().file("client.pem"), console.pem() + &console.key()).expect("the file is written");
     let client = server.folder().file("client.pem");

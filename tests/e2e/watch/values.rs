@@ -8,7 +8,7 @@ use crate::support::harness::Server;
 use crate::support::raw::{Raw, refusal};
 
 /// The values of a message as `KEY=VALUE@SOURCE`, each with its scope if there are several, and removed keys as `-KEY`.
-fn shown(message: &Json, event: &str) -> Vec<String> {
+pub fn shown(message: &Json, event: &str) -> Vec<String> {
     let scopes = message[event]["scopes"].as_array().unwrap_or_else(|| panic!("no {event}: {message}"));
     let mut all = Vec::new();
     for scope in scopes {

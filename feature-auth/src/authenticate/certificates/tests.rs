@@ -1,5 +1,7 @@
 //! Which clients are recognised by which certificates, and which settings are refused.
 
+use feature_core::Credential;
+
 use super::*;
 use crate::testing::{NOW, now, roles};
 
@@ -63,6 +65,7 @@ fn client_has_what_its_entry_says() {
     assert_eq!((&principal.user, &principal.organization), (&Some(UserId::new("ann").unwrap()), &acme));
     let grants: Vec<_> = principal.grants.iter().map(|grant| (grant.role.name.as_str(), &grant.organization)).collect();
     assert_eq!(grants, [("IAM_OWNER", &acme), ("ORG_OWNER", &acme)]);
+    assert_eq!(principal.credential(), Credential::Certificate);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A feature of the catalogue: its definition, ready for use.
 
+use std::collections::BTreeMap;
+
 use feature_api::built_in::BuiltIn;
 use feature_api::definition as message;
 use feature_api::feature::v1::FeatureDefinition;
@@ -140,6 +142,15 @@ impl Feature {
             // Only a built-in feature has numbers of an enum.
             None => json_value::answer(value, &|number| number.to_string()),
         }
+    }
+
+    /// Whether its definition has all of these labels.
+    pub fn has_labels(&self, labels: &BTreeMap<String, String>) -> bool {
+        let own = |name: &String| match self.record.layer.get("labels") {
+            Some(Value::Message(labels)) => labels.get(name),
+            _ => None,
+        };
+        labels.iter().all(|(name, label)| matches!(own(name), Some(Value::Text(text)) if text == label))
     }
 
     /// The first variant by name that has this value.

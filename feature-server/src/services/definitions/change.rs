@@ -141,6 +141,7 @@ impl DefinitionService {
                 placement: Placement::Keep,
                 validate_only: terms.validate_only,
                 actor: call.caller.subject().to_owned(),
+                credential: Some(call.caller.principal().credential()),
                 request_id: call.context.request_id().to_owned(),
                 idempotency_key,
                 comment: terms.comment.clone(),

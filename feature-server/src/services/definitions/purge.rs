@@ -150,6 +150,7 @@ impl Expired {
             placement: Placement::Keep,
             validate_only: false,
             actor: ACTOR.to_owned(),
+            credential: None,
             request_id: String::new(),
             idempotency_key: None,
             comment: format!("the feature was deleted, and its time is over: {}", self.scope.id().unwrap_or_default()),

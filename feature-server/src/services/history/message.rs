@@ -1,8 +1,8 @@
 //! A change as a message.
 
-use feature_api::feature::v1::{Change, ChangeKind, FieldChange, Level};
+use feature_api::feature::v1::{Change, ChangeKind, CredentialKind, FieldChange, Level};
 use feature_api::{json_value, resource_name, response};
-use feature_core::{Event, EventKind, FeatureKey, OrganizationId, Scope, Value};
+use feature_core::{Credential, Event, EventKind, FeatureKey, OrganizationId, Scope, Value};
 use prost_types::Value as JsonValue;
 
 use crate::services::backend::Backend;
@@ -33,6 +33,8 @@ pub(crate) fn change(event: &Event, backend: &Backend) -> Change {
                 new_value: change.new.as_ref().map(|value| answer(&change.key, value)),
             })
             .collect(),
+        issuer: issuer(event).to_owned(),
+        credential_kind: credential_kind(event).into(),
         erased: event.is_erased,
     }
 }
@@ -44,6 +46,23 @@ pub(super) fn kind(event: &Event) -> ChangeKind {
         (_, EventKind::Set) => ChangeKind::Set,
         (_, EventKind::Reset) => ChangeKind::Reset,
         (_, EventKind::Erase) => ChangeKind::Erase,
+    }
+}
+
+/// The issuer of the actor's token; empty without one.
+pub(super) fn issuer(event: &Event) -> &str {
+    match &event.credential {
+        Some(Credential::Token { issuer }) => issuer,
+        Some(Credential::Certificate) | None => "",
+    }
+}
+
+/// The kind of the actor's credential.
+pub(super) fn credential_kind(event: &Event) -> CredentialKind {
+    match &event.credential {
+        Some(Credential::Token { .. }) => CredentialKind::Token,
+        Some(Credential::Certificate) => CredentialKind::Certificate,
+        None => CredentialKind::Unspecified,
     }
 }
 

@@ -8,18 +8,23 @@ use feature_core::{Event, InstanceId, Scope};
 use feature_store::Term;
 
 use super::check_user;
-use super::message::kind;
+use super::message::{credential_kind, issuer, kind};
 use crate::error::Failure;
 use crate::services::backend::Backend;
 use crate::services::request::resource::{Resource, owner};
 
 const LEVELS: [&str; 4] = ["LEVEL_SYSTEM", "LEVEL_INSTANCE", "LEVEL_ORGANIZATION", "LEVEL_USER"];
-const KINDS: [&str; 3] = ["CHANGE_KIND_SET", "CHANGE_KIND_RESET", "CHANGE_KIND_DEFINITION"];
+const KINDS: [&str; 4] = ["CHANGE_KIND_SET", "CHANGE_KIND_RESET", "CHANGE_KIND_DEFINITION", "CHANGE_KIND_ERASE"];
+
+const CREDENTIAL_KINDS: [&str; 3] =
+    ["CREDENTIAL_KIND_UNSPECIFIED", "CREDENTIAL_KIND_TOKEN", "CREDENTIAL_KIND_CERTIFICATE"];
 
 /// What a filter can compare.
-const FIELDS: [(&str, FieldType<'static>); 7] = [
+const FIELDS: [(&str, FieldType<'static>); 9] = [
     ("feature", FieldType::Keys),
     ("actor", FieldType::Text),
+    ("issuer", FieldType::Text),
+    ("credential_kind", FieldType::Enum(&CREDENTIAL_KINDS)),
     ("kind", FieldType::Enum(&KINDS)),
     ("level", FieldType::Enum(&LEVELS)),
     ("create_time", FieldType::Time),
@@ -102,6 +107,8 @@ impl Place {
             && self.filter.matches(|field| match field {
                 "feature" => Field::Texts(keys(event)),
                 "actor" => Field::Text(&event.actor),
+                "issuer" => Field::Text(issuer(event)),
+                "credential_kind" => Field::Text(credential_kind(event).as_str_name()),
                 "kind" => Field::Text(kind(event).as_str_name()),
                 "level" => Field::Text(LevelName::from(event.scope.level()).as_str_name()),
                 "create_time" => Field::Time(event.time),

@@ -122,6 +122,7 @@ fn last_change(event: &Event, key: &FeatureKey, shows_all: bool, backend: &Backe
     change.changes.retain(|change| change.field == key.as_str());
     if !shows_all {
         (change.actor, change.request_id, change.comment, change.organization) = Default::default();
+        (change.issuer, change.credential_kind) = Default::default();
     }
     change
 }

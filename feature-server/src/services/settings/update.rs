@@ -236,6 +236,7 @@ impl Change {
             placement: self.resource.placement()?,
             validate_only: self.request.validate_only,
             actor: call.caller.subject().to_owned(),
+            credential: Some(call.caller.principal().credential()),
             request_id: call.context.request_id().to_owned(),
             idempotency_key: None,
             comment: self.request.comment.clone(),

@@ -7,7 +7,7 @@ use feature_api::feature::v1::{ResolvedValue, Settings, ValueSource};
 use feature_auth::access::Caller;
 use feature_core::{Evaluation, Level, LevelOutcome, OrganizationId, Record, Scope, Value, Visibility, evaluate};
 
-use super::{ANSWER_MAX_BYTES, without_values};
+use super::{ANSWER_MAX_BYTES, FeatureFilter, without_values};
 use crate::error::{Failure, OwnFeatureFailure};
 use crate::services::backend::Backend;
 use crate::services::catalogue::{Catalogues, Feature, InForce, memory_bytes};
@@ -116,19 +116,14 @@ impl View {
         Ok(Settings { values, ..without_values(scope, &details) })
     }
 
-    /// The values of these features, or of all if there are none, with inheritance. A feature that does not exist or is
-    /// not in use has none.
-    pub(in crate::services) fn values(&self, keys: &[String]) -> BTreeMap<String, ResolvedValue> {
+    /// The values of the features that a filter chooses, with inheritance. One that is not in use has none.
+    pub(in crate::services) fn values(&self, filter: &FeatureFilter) -> BTreeMap<String, ResolvedValue> {
         let value = |feature: &Arc<Feature>| {
             let evaluated = self.evaluate(feature, true, |_, _| {})?;
             Some((feature.key.to_string(), self.resolved(feature, &evaluated)))
         };
-        if keys.is_empty() {
-            let features = self.features.features().into_values();
-            let shown = features.filter(|feature| self.shows(feature) && feature.definition.is_in_use());
-            return shown.filter_map(value).collect();
-        }
-        keys.iter().filter_map(|key| value(self.feature(key).ok()?)).collect()
+        let chosen = filter.choose(&self.features);
+        chosen.filter(|it| self.shows(it) && it.definition.is_in_use()).filter_map(value).collect()
     }
 
     /// The feature with this key.

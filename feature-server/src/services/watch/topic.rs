@@ -22,7 +22,7 @@ use crate::services::backend::Backend;
 use crate::services::request::moment::At;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::{Basis, Frame};
-use crate::services::settings::View;
+use crate::services::settings::{FeatureFilter, View};
 
 /// The most bytes of all values of a topic.
 const TOPIC_MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -44,7 +44,7 @@ pub(super) struct Key {
 /// The values of a request.
 pub(super) struct Topic {
     scopes: Vec<(Caller, Resource)>,
-    features: Vec<String>,
+    filter: FeatureFilter,
     /// The digest of the request.
     request: u64,
     listeners: Listeners,
@@ -87,12 +87,12 @@ impl Topic {
     pub(super) fn new(
         key: &Key,
         scopes: Vec<(Caller, Resource)>,
-        features: Vec<String>,
+        filter: FeatureFilter,
         all_bytes: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             scopes,
-            features,
+            filter,
             request: digest_of(&[&key.request]),
             listeners: Listeners::default(),
             resolving: Mutex::default(),
@@ -187,7 +187,7 @@ impl Topic {
             let view = View::read(backend, caller, resource, true, &At::new(None), &mut basis)?;
             let scope = ScopeValues {
                 settings: resource_name::of_scope(resource.scope()),
-                values: view.values(&self.features),
+                values: view.values(&self.filter),
                 removed: Vec::new(),
             };
             bytes += scope.encoded_len();

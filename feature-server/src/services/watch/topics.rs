@@ -19,6 +19,7 @@ use super::wakers::Wakers;
 use crate::error::Failure;
 use crate::services::backend::Backend;
 use crate::services::request::resource::Resource;
+use crate::services::settings::FeatureFilter;
 
 /// So many topics are resolved in one go on a reader thread.
 const RESOLVED_AT_ONCE: usize = 64;
@@ -74,14 +75,14 @@ impl Topics {
     }
 
     /// The topic of a request. It is resolved soon if it is a new one.
-    pub(super) fn open(&self, key: Key, scopes: Vec<(Caller, Resource)>, features: Vec<String>) -> Arc<Topic> {
+    pub(super) fn open(&self, key: Key, scopes: Vec<(Caller, Resource)>, filter: FeatureFilter) -> Arc<Topic> {
         let mut known = self.known();
         let open = known.open.get(&key).and_then(Weak::upgrade);
         if let Some(topic) = open.filter(|topic| !topic.has_failed()) {
             return topic;
         }
         known.sweep(self.backend.store.touched());
-        let topic = Arc::new(Topic::new(&key, scopes, features, Arc::clone(&self.bytes)));
+        let topic = Arc::new(Topic::new(&key, scopes, filter, Arc::clone(&self.bytes)));
         known.open.insert(key, Arc::downgrade(&topic));
         drop(known);
         self.resolve_soon(&topic);

@@ -29,7 +29,7 @@ use crate::monitoring::watch_counters::{Kind, MessageType};
 use crate::services::backend::Call;
 use crate::services::request::resource::Resource;
 use crate::services::response_cache::Frame;
-use crate::services::settings::{check_parent, name};
+use crate::services::settings::{FeatureFilter, check_parent, name};
 
 pin_project! {
     /// A stream of values. It is polled by hand, since each future that waits is made once and not for each message.
@@ -75,6 +75,7 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
     let mut request: WatchValuesRequest = call.request()?;
     let heartbeat = heartbeat(request.heartbeat.take())?;
     let resume_token = std::mem::take(&mut request.resume_token);
+    let filter = FeatureFilter::new(&request.features, &request.labels)?;
     if request.names.is_empty() {
         return Err(Failure::field("names", "must have the name of settings"));
     }
@@ -104,7 +105,7 @@ pub(super) async fn watch(topics: Arc<Topics>, call: Call<'_>) -> Result<Message
             (Some(token.digest), token.revision)
         }
     };
-    let topic = topics.open(key, scopes, request.features);
+    let topic = topics.open(key, scopes, filter);
     let (lifetime, open) = (Lifetime::of(call, &backend), OpenStream::new(call.context, Kind::Values));
     let streams = topic.changed(topics.wakers());
     let next_heartbeat = Instant::now() + heartbeat;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use feature_core::{
-    Discontinuity, Double, Event, EventKind, FeatureChange, IdempotencyKey, InstanceId, OrganizationId, OwnKey, Scope,
-    Timestamp, UserId, Value,
+    Credential, Discontinuity, Double, Event, EventKind, FeatureChange, IdempotencyKey, InstanceId, OrganizationId,
+    OwnKey, Scope, Timestamp, UserId, Value,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -22,6 +22,8 @@ struct EventLine {
     /// As RFC 3339 with all digits that it needs.
     time: String,
     actor: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<CredentialLine>,
     request_id: String,
     /// What the client calls the request: a UUID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +39,14 @@ struct EventLine {
     /// Whether an erasure has taken something out: values, the comment, the actor.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     erased: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum CredentialLine {
+    /// With its issuer.
+    Token(String),
+    Certificate,
 }
 
 /// Without any id it is the system.
@@ -98,6 +108,7 @@ pub(crate) fn write_event(event: &Event, buffer: &mut Vec<u8>) {
         sequence: event.sequence,
         time: time_text(event.time),
         actor: event.actor.clone(),
+        credential: event.credential.as_ref().map(CredentialLine::from),
         request_id: event.request_id.clone(),
         idempotency_key: event.idempotency_key.map(|key| Uuid::from_bytes(key.0)),
         organization: event.organization.as_ref().map(OrganizationId::to_string),
@@ -124,6 +135,7 @@ pub(crate) fn read_event(line: &[u8]) -> Result<Event, LineError> {
         sequence: line.sequence,
         time,
         actor: line.actor,
+        credential: line.credential.map(Credential::from),
         request_id: line.request_id,
         idempotency_key: line.idempotency_key.map(|key| IdempotencyKey(key.into_bytes())),
         organization: line.organization.map(|id| id_of("organization", &id, OrganizationId::new)).transpose()?,
@@ -192,6 +204,24 @@ impl From<&Scope> for ScopeLine {
                 let instance = instance.as_ref().map(InstanceId::to_string);
                 Self { instance, feature: text(key.key().as_str()), ..Self::default() }
             }
+        }
+    }
+}
+
+impl From<&Credential> for CredentialLine {
+    fn from(credential: &Credential) -> Self {
+        match credential {
+            Credential::Token { issuer } => Self::Token(issuer.clone()),
+            Credential::Certificate => Self::Certificate,
+        }
+    }
+}
+
+impl From<CredentialLine> for Credential {
+    fn from(line: CredentialLine) -> Self {
+        match line {
+            CredentialLine::Token(issuer) => Self::Token { issuer },
+            CredentialLine::Certificate => Self::Certificate,
         }
     }
 }

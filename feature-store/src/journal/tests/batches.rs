@@ -3,7 +3,7 @@
 use std::fs;
 use std::ops::RangeInclusive;
 
-use feature_core::{OwnKey, Scope, Value};
+use feature_core::{Credential, OwnKey, Scope, Value};
 
 use super::*;
 use crate::format::encoding::decode_event;
@@ -72,10 +72,11 @@ fn a_batch_that_is_appended_in_parts_stays_in_one_segment() {
 fn the_frame_of_an_event_tells_an_older_binary_whether_to_read_it() {
     let plain = || history([1]).remove(0);
     let definition = Scope::Definition(None, OwnKey::new("own.feature").unwrap());
-    let table: [(&str, Event, u32); 5] = [
+    let table: [(&str, Event, u32); 6] = [
         // (the event has, the event, the kind of its frame)
         ("what the first binaries know", plain(), KIND_EVENT),
         ("a comment", Event { comment: "asked for by Ann".to_owned(), ..plain() }, KIND_RICH_EVENT),
+        ("a credential", Event { credential: Some(Credential::Certificate), ..plain() }, KIND_RICH_EVENT),
         ("a definition", Event { scope: definition, ..plain() }, KIND_RICH_EVENT),
         ("a newer value", event(1, &Scope::System, 1, &[Value::List(vec![Value::Integer(1)])]), KIND_RICH_EVENT),
         ("a batch that goes on", Event { continues: true, ..plain() }, KIND_EVENT_OF_BATCH),

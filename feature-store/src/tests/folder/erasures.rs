@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::{fs, slice};
 
-use feature_core::{Event, EventKind, Operation, Scope, Value, Write};
+use feature_core::{Credential, Event, EventKind, Operation, Scope, Value, Write};
 
 use super::checkpoints::{SMALL, exported_and_verified, fill, kept, open};
 use crate::event_log::term::Term;
@@ -29,7 +29,7 @@ fn ann() -> Scope {
 }
 
 fn by(actor: &str, write: Write) -> Write {
-    Write { actor: actor.to_owned(), ..write }
+    Write { actor: actor.to_owned(), credential: Some(Credential::Certificate), ..write }
 }
 
 fn erasure() -> Write {
@@ -168,6 +168,7 @@ fn a_user_without_settings_and_one_who_erases_themself_are_erased_too() {
     fill(&store, &decided(&changes));
     let events = kept(&store);
     assert_eq!(events.iter().map(|event| &*event.actor).collect::<Vec<_>>(), ["", ""]);
+    assert!(events.iter().all(|event| event.credential.is_none()));
     assert!(events[0].changes[0].new.is_some(), "it was no value of hers");
     // Once more, after she came back.
     let again = [&changes[..], &[write(&ann(), "k", Some(Value::Flag(true))), erasure(), erasure()]].concat();

@@ -26,6 +26,7 @@ const MESSAGES: &str = r#"
       Inner inner = 3;
       repeated string tags = 4;
       optional bool required = 5;
+      map<string, int32> counts = 6;
     }
     message Request {
       string a = 1;
@@ -54,6 +55,8 @@ const MESSAGES: &str = r#"
       repeated google.protobuf.Timestamp times = 26;
       optional string note = 27;
       string resume_token = 28;
+      map<int32, bool> sizes = 29;
+      map<string, Inner> parts = 30;
     }
     message Answer {
       Inner inner = 1;

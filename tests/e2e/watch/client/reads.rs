@@ -31,7 +31,7 @@ async fn a_client_reads_each_scope_by_type_and_hears_which_keys_change() {
     // The first state has more than a megabyte, so it comes in pieces.
     let users = (0..999).map(|number| format!("{DEMO}/users/u{number}"));
     let options = Options {
-        features: ["actions", "text", "count", "ratio", "limits"].map(str::to_owned).into(),
+        features: ["actions", "text", "count", "ratio", "lim*"].map(str::to_owned).into(),
         organization: Some("acme".to_owned()),
         ..Options::new(users.chain([DEMO.to_owned()]))
     };
@@ -50,6 +50,14 @@ async fn a_client_reads_each_scope_by_type_and_hears_which_keys_change() {
     assert_eq!(user.string("limits"), Err(ReadError::TypeMismatch));
     assert_eq!(user.boolean("none"), Err(ReadError::NotFound));
     assert_eq!(other.boolean("actions"), Err(ReadError::ScopeNotWatched));
+
+    let labels = json!({"featureDefinition": {"name": "instances/demo/features/limits", "labels": {"team": "web"}}});
+    raw.call("DefinitionService/UpdateFeatureDefinition", labels, &[&owner]).await.unwrap();
+    let of_team = Options { labels: [("team".to_owned(), "web".to_owned())].into(), ..Options::new([DEMO]) };
+    let of_team = super::client(server.address(), &Token::new(&owner), of_team);
+    ready(&of_team).await;
+    let demo_of_team = of_team.scope(DEMO);
+    assert!(demo_of_team.value("limits").is_ok() && demo_of_team.value("actions").is_err());
 
     set(&raw, "instances/demo/organizations/acme", json!({"count": 4}), &[], &owner).await;
     assert_eq!(keys(&next(&mut changes).await).len(), 999);

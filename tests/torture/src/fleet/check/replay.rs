@@ -95,7 +95,7 @@ impl Replayed {
         }
         let level = call.scope.level;
         let expected = call.write.apply(level, &old.state);
-        let kind = if matches!(call.write.operation, Operation::Reset) { 2 } else { 1 };
+        let kind = if matches!(call.write.operation, Operation::Reset) { 4 } else { 3 };
         if super::key(&call.scope) != key || event.kind != kind {
             problem(Kind::Wrong, "the event is of another scope or kind".to_owned())
         } else if is_outdated(call, &old.state) {

@@ -46,7 +46,7 @@ impl Made {
         let change = Change { key: LOGIN.to_owned(), old: stored(number - 1), new: stored(number) };
         self.events.push(Event {
             scope: key(&scope()).into_bytes(),
-            kind: 1,
+            kind: 3,
             sequence: number,
             unix_nanos: i64::try_from(number * SECOND).unwrap(),
             request_id: format!("request-{number}"),

@@ -38,7 +38,7 @@ pub struct Entry {
 pub struct Event {
     #[prost(bytes = "vec", tag = "1")]
     pub scope: Vec<u8>,
-    /// 1: a Set, 2: a Reset.
+    /// 3: a Set, 4: a Reset. 1 and 2 are those of a caller whose credential is not known.
     #[prost(uint32, tag = "2")]
     pub kind: u32,
     #[prost(uint64, tag = "3")]

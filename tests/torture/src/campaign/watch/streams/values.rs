@@ -45,7 +45,7 @@ impl Follower for ValuesFollower {
         };
         let resume_token = self.token.as_ref().map(|(token, _)| token.clone()).unwrap_or_default();
         let heartbeat = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-        let message = WatchValuesRequest { parent: String::new(), names, features, resume_token, heartbeat };
+        let message = WatchValuesRequest { names, features, resume_token, heartbeat, ..Default::default() };
         let (grpc, request) = client.call(message);
         Ok(grpc.watch_values(request).await?.into_inner())
     }
