@@ -6,6 +6,7 @@
 
 use crate::event::{Event, EventKind, FeatureChange};
 use crate::record::Record;
+use crate::scope::Scope;
 
 /// Why an event does not continue the record of its scope. Each variant names the part of the event that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +38,9 @@ pub enum Discontinuity {
     /// ([`Event::is_first`]).
     #[error("are missing, though the scope was never written before")]
     Empty,
+    /// An erasure is not one of a user, has values, or goes on as a batch.
+    #[error("is an erasure, which is one of a user, without values and alone")]
+    Erasure,
     /// A reset does not unset every feature that the scope has set.
     #[error("of a reset have to unset all that the scope had set")]
     Reset,
@@ -65,6 +69,12 @@ pub fn check_continuity(record: &Record, event: &Event) -> Result<(), Discontinu
         let is_none = change.old == change.new && !is_erased;
         if is_none || event.changes[..index].iter().any(|earlier| earlier.key == change.key) {
             return Err(Discontinuity::Change(index));
+        }
+    }
+    if event.kind == EventKind::Erase {
+        let is_alone = matches!(event.scope, Scope::User(..)) && !event.continues;
+        if !is_alone || !event.changes.iter().all(FeatureChange::is_blank) {
+            return Err(Discontinuity::Erasure);
         }
     }
     if event.kind == EventKind::Reset && !event.changes.iter().any(FeatureChange::is_blank) {

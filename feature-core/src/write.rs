@@ -136,15 +136,14 @@ pub fn decide(write: &Write, record: &Record, now: Timestamp, revision: u64) -> 
         return Ok(None);
     }
     let is_erased = kind == EventKind::Erase;
-    let is_own = is_erased && matches!(&write.scope, Scope::User(_, user) if user.as_str() == write.actor);
     Ok(Some(Event {
         revision,
         scope: write.scope.clone(),
         kind,
         sequence: record.sequence + steps,
         time: record.changed.map_or(now, |changed| changed.max(now)),
-        actor: if is_own { String::new() } else { write.actor.clone() },
-        credential: if is_own { None } else { write.credential.clone() },
+        actor: write.actor.clone(),
+        credential: write.credential.clone(),
         request_id: write.request_id.clone(),
         idempotency_key: write.idempotency_key,
         organization,

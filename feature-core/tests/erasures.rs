@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use feature_core::{
-    Credential, Erasure, Event, EventKind, FeatureChange, FeatureKey, InstanceId, Operation, OrganizationId, Placement,
-    Record, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
+    Credential, Discontinuity, Erasure, Event, EventKind, FeatureChange, FeatureKey, InstanceId, Operation,
+    OrganizationId, Placement, Record, Scope, Timestamp, UserId, Value, Write, check_continuity, decide,
 };
 
 fn user(instance: &str, user: &str) -> Scope {
@@ -112,11 +112,27 @@ fn an_erasure_fits_to_what_was_and_to_what_is_blank_already() {
 }
 
 #[test]
-fn one_who_is_unknown_can_be_erased_and_one_who_erases_themself_is_not_named() {
+fn one_who_is_unknown_can_be_erased_and_who_has_erased_someone_stays_known() {
     let erasure = decide(&erase("ann"), &Record::default(), Timestamp::from_unix_nanos(5), 1).unwrap().unwrap();
-    assert_eq!((&*erasure.actor, erasure.changes.len(), erasure.sequence), ("", 0, 1));
-    assert_eq!(erasure.credential, None);
+    assert_eq!((&*erasure.actor, erasure.changes.len(), erasure.sequence), ("ann", 0, 1));
     assert_eq!(check_continuity(&Record::default(), &erasure), Ok(()));
+    let later = Erasure { revision: 2, ..Erasure::of(&erasure).unwrap() };
+    let mut blanked = erasure.clone();
+    later.blank(&mut blanked);
+    assert_eq!(blanked, Event { comment: String::new(), ..erasure });
     let check = Write { validate_only: true, ..erase("operator") };
     assert_eq!(decide(&check, &Record::default(), Timestamp::from_unix_nanos(5), 1), Ok(None));
+}
+
+#[test]
+fn an_erasure_of_a_foreign_history_is_one_of_a_user_without_values_and_alone() {
+    let erasure = decide(&erase("ann"), &Record::default(), Timestamp::from_unix_nanos(5), 1).unwrap().unwrap();
+    let with_value = event(1, user("a", "ann"), "ann").changes;
+    for wrong in [
+        Event { scope: instance("a"), ..erasure.clone() },
+        Event { continues: true, ..erasure.clone() },
+        Event { changes: with_value, ..erasure.clone() },
+    ] {
+        assert_eq!(check_continuity(&Record::default(), &wrong), Err(Discontinuity::Erasure), "{wrong:?}");
+    }
 }

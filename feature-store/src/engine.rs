@@ -126,12 +126,15 @@ pub trait Engine: Send + Sync {
     /// [`EngineError`].
     fn read_each(&self, revisions: &[u64]) -> Result<Vec<Entry>, EngineError>;
 
-    /// Replaces the bodies of entries, from which an erasure has taken something; their chains stay. Entries that the
-    /// log does not have with these chains are left out. The indexes of the parts that begin at `firsts` go.
+    /// Replaces the bodies of entries, from which an erasure has taken something; their chains stay. The indexes of the
+    /// parts that begin at `firsts` go.
+    ///
+    /// * `at`: the entry of the erasure. If the log does not have it any more, nothing is done.
+    /// * `entries`: each with its body before. One with another body, or another chain, is left out.
     ///
     /// # Errors
     /// [`EngineError`]: it may have been done.
-    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError>;
+    fn erase(&self, at: Position, entries: &[(Vec<u8>, Entry)], firsts: &[u64]) -> Result<(), EngineError>;
 
     /// The stored index of the part of the log that begins at this revision.
     ///

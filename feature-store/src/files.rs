@@ -139,6 +139,12 @@ const PART_BYTES: usize = 1024 * 1024;
 
 /// Replaces a file, durably: afterwards it has this content or, with an error, perhaps still the old one.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    move_to(&write_beside(path, bytes)?, path)
+}
+
+/// Writes the content for a file under another name, durably, from where it can be moved to its place. Returns the
+/// other path.
+pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     let fresh = path.with_added_extension("new");
     let file = DataFile::open(&fresh)?;
     file.truncate(0)?;
@@ -147,7 +153,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
         file.sync_data()?;
     }
     file.sync_all()?;
-    move_to(&fresh, path)
+    Ok(fresh)
 }
 
 /// Renames a file or folder to `aside`, and removes the one that had that name before.

@@ -49,7 +49,7 @@ pub(crate) use history::with_unknown_field;
 pub use history::{History, Torn};
 #[cfg(test)]
 pub(crate) use recovery::check_whole;
-pub(crate) use segment::{segment_path, segments_in};
+pub(crate) use segment::{remove_half_made, segment_path, segments_in};
 
 /// The journal makes space for later frames in steps of so many bytes, by writing zeros: a sync into existing bytes
 /// need not write the length of the file. With larger steps, the sync at the end of a step takes longer.

@@ -7,7 +7,7 @@ use crate::scope::Scope;
 
 /// Takes what is known of a user out of the events before it: the values and comments of the user's settings, and the
 /// user as the actor of changes in the same instance, with the credential. Revisions, times and the keys of what has
-/// changed stay.
+/// changed stay, and who has erased someone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Erasure {
     /// The revision of its event. Later events stay as they are.
@@ -67,6 +67,8 @@ impl Erasure {
     }
 
     fn is_by_user(&self, event: &Event) -> bool {
-        event.actor == self.user.as_str() && event.scope.instance() == Some(&self.instance)
+        // Who has erased someone stays known.
+        let is_erasure = event.kind == EventKind::Erase;
+        event.actor == self.user.as_str() && event.scope.instance() == Some(&self.instance) && !is_erasure
     }
 }

@@ -271,8 +271,8 @@ impl Engine for PostgresEngine {
         history::entries(self, revisions)
     }
 
-    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError> {
-        history::erase(self, entries, firsts)
+    fn erase(&self, at: Position, entries: &[(Vec<u8>, Entry)], firsts: &[u64]) -> Result<(), EngineError> {
+        history::erase(self, at, entries, firsts)
     }
 
     fn index(&self, first: u64) -> Result<Option<Vec<u8>>, EngineError> {

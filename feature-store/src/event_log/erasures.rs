@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use feature_core::{Erasure, Event};
 
+use super::Found;
 use super::term::Term;
+use crate::error::StoreError;
 use crate::format::encoding::{NotUnderstood, decode_record, encode_record};
 use crate::format::scope_key;
 
@@ -59,8 +61,43 @@ pub(crate) fn blank_parts(erasures: &[Erasure], parts: &mut [Arc<[Event]>]) {
     }
 }
 
+/// The revisions of the events that erasures may concern, down to the revision `oldest`. Each part of the history is
+/// looked at once, the newest first.
+///
+/// * `first_of`: the first revision of the part of a revision.
+/// * `find`: searches the newest events with these terms up to a revision.
+/// * `go_on`: asked for each part; `false` ends the search without an outcome.
+pub(crate) fn concerned(
+    erasures: &[Erasure],
+    oldest: u64,
+    first_of: impl Fn(u64) -> u64,
+    find: impl Fn(&[Term], u64) -> Result<Found, StoreError>,
+    go_on: &dyn Fn() -> bool,
+) -> Result<Option<BTreeSet<u64>>, StoreError> {
+    let mut revisions = BTreeSet::new();
+    let mut part = erasures.last().map(|last| last.revision);
+    while let Some(last) = part.filter(|last| *last >= oldest) {
+        if !go_on() {
+            return Ok(None);
+        }
+        let first = first_of(last);
+        for erasure in erasures.iter().filter(|erasure| erasure.revision >= first) {
+            for terms in terms(erasure) {
+                let mut from = Some(erasure.revision.min(last));
+                while let Some(at) = from.filter(|from| *from >= first) {
+                    let found = find(&terms, at)?;
+                    revisions.extend(found.revisions);
+                    from = found.next;
+                }
+            }
+        }
+        part = first.checked_sub(1);
+    }
+    Ok(Some(revisions))
+}
+
 /// What to look for: the events of the user's settings, and those of the user as the actor.
-pub(crate) fn terms(erasure: &Erasure) -> [Vec<Term>; 2] {
+fn terms(erasure: &Erasure) -> [Vec<Term>; 2] {
     let by_user = vec![Term::actor(erasure.user.as_str()), Term::instance(&erasure.instance)];
     [vec![Term::scope(&erasure.scope())], by_user]
 }

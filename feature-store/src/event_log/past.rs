@@ -1,6 +1,6 @@
 //! What was once: the record of a scope at an earlier revision, and the revision of a time.
 
-use feature_core::{Event, EventKind, FeatureKey, Record, Scope, Timestamp};
+use feature_core::{Event, EventKind, FeatureChange, FeatureKey, Record, Scope, Timestamp};
 
 use super::term::Term;
 use super::{EventLog, Found, Order};
@@ -31,7 +31,8 @@ pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u6
             before = Some(event);
             return Ok(false);
         }
-        if event.kind == EventKind::Erase {
+        // A replica that is behind may show blank changes, and not yet their erasure.
+        if event.kind == EventKind::Erase || event.changes.iter().any(FeatureChange::is_blank) {
             return Err(StoreError::Erased { revision });
         }
         record.take_back(&event.changes);

@@ -1,7 +1,7 @@
 //! Carries out erasures in the files of a journal: a complete segment or a base is replaced by one without what they
 //! take out. A crash leaves the old file or the new one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use feature_core::Erasure;
 use uuid::Uuid;
@@ -15,11 +15,17 @@ use crate::event_log::erasures::{EmptiedRecords, blank};
 use crate::files;
 use crate::format::encoding::{decode_event, encode_event};
 
-/// Takes what is erased out of a complete segment, durably. Returns by how many bytes it is shorter.
+/// Writes a complete segment without what is erased beside it, durably. Returns the path, and by how many bytes it is
+/// shorter; `None` when there is nothing to take out.
 ///
 /// # Errors
 /// [`OpenError`] when the segment is damaged or cannot be read or written. It is then as before.
-pub(crate) fn erase_in_segment(folder: &Path, store: Uuid, first: u64, erasures: &[Erasure]) -> Result<u64, OpenError> {
+pub(crate) fn erase_in_segment(
+    folder: &Path,
+    store: Uuid,
+    first: u64,
+    erasures: &[Erasure],
+) -> Result<Option<(PathBuf, u64)>, OpenError> {
     let (seed, segment) = (frame::seed(store), read_segment(folder, first)?);
     let mut rewritten = Vec::with_capacity(segment.len());
     rewritten.extend(&segment[..SEGMENT_HEADER.min(segment.len())]);
@@ -42,10 +48,11 @@ pub(crate) fn erase_in_segment(folder: &Path, store: Uuid, first: u64, erasures:
         Frame { kind, durable, payload, ..frame }.write(seed, &mut rewritten);
         offset += frame.size();
     }
-    if rewritten != segment {
-        files::replace(&segment_path(folder, first), &rewritten)?;
+    if rewritten == segment {
+        return Ok(None);
     }
-    Ok(segment.len().saturating_sub(rewritten.len()) as u64)
+    let path = files::write_beside(&segment_path(folder, first), &rewritten)?;
+    Ok(Some((path, segment.len().saturating_sub(rewritten.len()) as u64)))
 }
 
 /// Takes the settings of erased users out of a base from before, durably.

@@ -1,7 +1,6 @@
 //! Reads single events of a journal while it grows. A part of the history is a segment.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use feature_core::Event;
@@ -41,8 +40,8 @@ struct SegmentSource {
     segments: RwLock<Vec<u64>>,
     /// What the segments may still have, and no reader is to see.
     erasures: PendingErasures,
-    /// How often a segment was rewritten.
-    rewritten: AtomicU64,
+    /// Held by each read, and by the replacement of a segment by a rewritten one.
+    replacing: RwLock<()>,
 }
 
 impl JournalEvents {
@@ -57,7 +56,7 @@ impl JournalEvents {
         erasures: PendingErasures,
     ) -> Self {
         let (seed, segments) = (frame::seed(store), RwLock::new(segments));
-        let source = SegmentSource { journal, indexes, seed, segments, erasures, rewritten: AtomicU64::new(0) };
+        let source = SegmentSource { journal, indexes, seed, segments, erasures, replacing: RwLock::default() };
         Self { source, parts: Parts::new(seed) }
     }
 
@@ -117,11 +116,13 @@ impl JournalEvents {
         &self.source.erasures
     }
 
-    /// Takes in that a segment is rewritten: what was known of it does not hold any more.
-    pub(crate) fn forget_segment(&self, first: u64) -> Result<(), FileError> {
-        self.source.rewritten.fetch_add(1, Ordering::SeqCst);
+    /// Replaces a segment by a rewritten one, while nothing is read. What was known of it does not hold any more.
+    pub(crate) fn replace_segment(&self, first: u64, rewritten: &Path) -> Result<(), FileError> {
+        // The lock guards no data.
+        let _replacing = self.source.replacing.write().unwrap_or_else(PoisonError::into_inner);
         self.parts.forget(first);
-        self.forget_index(first)
+        self.forget_index(first)?;
+        files::move_to(rewritten, &segment_path(&self.source.journal, first))
     }
 
     /// Removes the index of a segment that is not kept any more.
@@ -130,15 +131,14 @@ impl JournalEvents {
         if files::read_range(&path, 0, 1).is_ok() { files::remove_file(&path) } else { Ok(()) }
     }
 
-    /// Reads what is kept, from the oldest revision on. A read may fail when its segment is dropped or rewritten
-    /// meanwhile, and begins again then.
+    /// Reads what is kept, from the oldest revision on. A read may fail when its segment is dropped meanwhile, and
+    /// begins again then.
     fn while_kept<T>(&self, read: impl Fn(u64) -> Result<T, StoreError>) -> Result<T, StoreError> {
         loop {
-            let rewritten = self.source.rewritten.load(Ordering::SeqCst);
+            let _reading = self.source.replacing.read().unwrap_or_else(PoisonError::into_inner);
             let oldest = self.oldest();
             match read(oldest) {
                 Err(_) if self.oldest() > oldest => {}
-                _ if self.source.rewritten.load(Ordering::SeqCst) != rewritten => {}
                 outcome => return outcome,
             }
         }

@@ -39,6 +39,7 @@ impl Journal {
         self.end = start_of(first);
         self.length = self.end.offset;
         self.segment_since = None;
+        self.sealed = false;
         self.segments.push(first);
         Ok(())
     }

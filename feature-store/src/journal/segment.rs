@@ -50,6 +50,12 @@ pub(super) fn numbered(folder: &Path, suffix: &str) -> Result<Vec<u64>, FileErro
     Ok(revisions)
 }
 
+/// Removes segments that a crash has left half rewritten.
+pub(crate) fn remove_half_made(folder: &Path) -> Result<(), FileError> {
+    let names = files::names(folder)?;
+    names.iter().filter(|name| name.ends_with(".log.new")).try_for_each(|name| files::remove_file(&folder.join(name)))
+}
+
 /// Reads a whole segment: its size is bounded, and one read gets the full speed of the disk.
 pub(super) fn read_segment(folder: &Path, first: u64) -> Result<Vec<u8>, OpenError> {
     let path = segment_path(folder, first);

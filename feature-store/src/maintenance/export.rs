@@ -3,11 +3,12 @@
 
 use std::io::{self, Write};
 
-use feature_core::Event;
+use feature_core::{Erasure, Event};
 use uuid::Uuid;
 
 use crate::engine::{BaseRecord, Engine, Head, Position};
 use crate::error::{OpenError, StoreError};
+use crate::event_log::erasures::blank;
 use crate::format::encoding::{decode_record, encode_record};
 use crate::format::export_format::{Base, End, Header, time_text, write_event, write_line, write_record};
 use crate::format::scope_key;
@@ -74,10 +75,11 @@ pub fn export_log(
     output: &mut dyn Write,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), ExportError> {
-    let Head { store, end, kept_from, .. } = engine.head().map_err(OpenError::from)?;
+    let Head { store, end, kept_from, folded } = engine.head().map_err(OpenError::from)?;
     if kept_from > 1 {
         return Err(ExportError::EventsDropped { kept_from });
     }
+    let erasures = pending_erasures(engine, folded, end.revision)?;
     let mut lines = Lines::begin(store, end.revision, None, output);
     let mut before = Position::start(store);
     while before.revision < end.revision {
@@ -89,11 +91,12 @@ pub fn export_log(
                 return Err(broken(entry.position.revision));
             }
             before = entry.position;
-            let event = entry.event().map_err(OpenError::from)?;
+            let mut event = entry.event().map_err(OpenError::from)?;
             if !entry.is_known(&event) {
                 // A field of a newer binary would be lost without a word.
                 return Err(OpenError::from(StoreError::NotUnderstood { revision: event.revision }).into());
             }
+            blank(&erasures, &mut event);
             lines.add(&event, &mut |done| progress(done, end.revision))?;
         }
         // Only a history that was taken back meanwhile ends elsewhere.
@@ -102,6 +105,20 @@ pub fn export_log(
         }
     }
     lines.end(end.revision)
+}
+
+/// The erasures that may not be carried out in the log yet: those that its base does not have.
+fn pending_erasures(engine: &dyn Engine, folded: u64, end: u64) -> Result<Vec<Erasure>, OpenError> {
+    let (mut erasures, mut next) = (Vec::new(), folded + 1);
+    while next <= end {
+        let entries = engine.read(next, PAGE)?;
+        let Some(last) = entries.last() else { break };
+        next = last.position.revision + 1;
+        for entry in &entries {
+            erasures.extend(Erasure::of(&entry.event()?));
+        }
+    }
+    Ok(erasures)
 }
 
 /// The lines of an export.

@@ -7,7 +7,7 @@ use feature_core::{Erasure, Record, Timestamp};
 
 use super::Replica;
 use super::page::Page;
-use crate::engine::{BaseRecord, Engine, Entry, Head, is_last_page};
+use crate::engine::{BaseRecord, Engine, Entry, Head, Position, is_last_page};
 use crate::error::StoreError;
 use crate::format::encoding::{decode_record, encode_record};
 use crate::format::scope_key;
@@ -31,10 +31,7 @@ impl Replica {
     /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::LogBroken`];
     /// [`StoreError::BaseDamaged`].
     pub fn bring_base_forward(&self) -> Result<bool, StoreError> {
-        let is_more = fold(&*self.engine, |erasures| self.erase(erasures))?;
-        if !self.erasures.all().is_empty() {
-            self.erasures.done(self.base_revision()?);
-        }
+        let is_more = fold(&*self.engine, |erasures, at| self.erase(erasures, at))?;
         Ok(is_more)
     }
 
@@ -49,7 +46,10 @@ impl Replica {
 }
 
 /// `erase`: carries out the erasures that the base has after this step.
-fn fold(engine: &dyn Engine, erase: impl FnOnce(&[Erasure]) -> Result<(), StoreError>) -> Result<bool, StoreError> {
+fn fold(
+    engine: &dyn Engine,
+    erase: impl FnOnce(&[Erasure], Position) -> Result<(), StoreError>,
+) -> Result<bool, StoreError> {
     let Head { folded, end, .. } = engine.head()?;
     if end.revision <= folded {
         return Ok(false);
@@ -66,7 +66,11 @@ fn fold(engine: &dyn Engine, erase: impl FnOnce(&[Erasure]) -> Result<(), StoreE
     }
     let to = last.position;
     let events = entries.iter().map(Entry::event).collect::<Result<Vec<_>, _>>()?;
-    erase(&events.iter().filter_map(Erasure::of).collect::<Vec<_>>())?;
+    let erasures: Vec<_> = events.iter().filter_map(Erasure::of).collect();
+    let at = entries.iter().rfind(|entry| erasures.last().is_some_and(|last| last.revision == entry.position.revision));
+    if let Some(at) = at {
+        erase(&erasures, at.position)?;
+    }
     let mut records: BTreeMap<Vec<u8>, (u64, Record)> =
         events.iter().map(|event| (scope_key::encode(&event.scope), Default::default())).collect();
     let keys: Vec<&[u8]> = records.keys().map(Vec::as_slice).collect();

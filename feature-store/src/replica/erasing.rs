@@ -1,21 +1,24 @@
 //! Carries out erasures in the log. It is done before the base has the erasure, so the base shows that it is done; a
 //! replica that ends before only means that it is done again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use feature_core::Erasure;
 
 use super::Replica;
 use super::events::LogSource;
 use super::page::Page;
-use crate::engine::{Chain, Entry};
+use crate::engine::{Entry, Position};
 use crate::error::StoreError;
 use crate::event_log::Order;
-use crate::event_log::erasures::{blank, terms};
+use crate::event_log::erasures::{blank, concerned};
 use crate::event_log::parts::{PartSource, Parts};
 
 /// The most entries that are read at once.
 const PAGE: usize = if cfg!(test) { 5 } else { 1_000 };
+
+/// How often the same entries are looked at again.
+const ATTEMPTS: usize = 10;
 
 impl Replica {
     /// Learns of erasures that the base does not have, when the view has them already.
@@ -34,68 +37,70 @@ impl Replica {
         Ok(())
     }
 
-    /// Takes out of the log what these erasures, which are in it, take out.
+    /// Takes out of the log what these erasures take out, the last of which is the entry at `at`.
     ///
     /// # Errors
     /// [`StoreError::Unreachable`]; [`StoreError::NotUnderstood`]; [`StoreError::LogBroken`].
-    pub(super) fn erase(&self, erasures: &[Erasure]) -> Result<(), StoreError> {
+    pub(super) fn erase(&self, erasures: &[Erasure], at: Position) -> Result<(), StoreError> {
         let Some(newest) = erasures.last().map(|last| last.revision) else { return Ok(()) };
-        let revisions: Vec<_> = self.concerned(erasures, newest)?.into_iter().collect();
-        for revisions in revisions.chunks(PAGE) {
-            self.erase_entries(revisions, erasures, newest)?;
-        }
+        let carry_out = || {
+            let parts = Parts::new(crc32c::crc32c(self.store.as_bytes()));
+            let (log, oldest) = (LogSource { engine: &*self.engine, newest }, self.engine.head()?.kept_from);
+            let find = |terms: &[_], from| parts.find(&log, terms, from, Order::NewestFirst, (oldest, newest));
+            let revisions = concerned(erasures, oldest, |revision| log.part(revision).first, find, &|| true)?;
+            let revisions: Vec<_> = revisions.into_iter().flatten().collect();
+            for revisions in revisions.chunks(PAGE) {
+                // Another replica may carry out other erasures in the same entries.
+                let mut attempts = 0;
+                while self.erase_entries(revisions, erasures, at, &log)? {
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        return Err(StoreError::Unreachable { reason: "the log changes all the time".to_owned() });
+                    }
+                }
+            }
+            Ok(())
+        };
         let users = erasures.len();
-        tracing::info!(users, revision = newest, "what was known of users was erased");
-        Ok(())
+        let carried_out: Result<(), StoreError> = carry_out();
+        match &carried_out {
+            Ok(()) => tracing::info!(users, revision = newest, "what was known of users was erased"),
+            Err(error) => tracing::warn!(users, revision = newest, %error, "what is known of users is not erased yet"),
+        }
+        carried_out
     }
 
-    /// `revisions`: those of entries, ascending.
-    fn erase_entries(&self, revisions: &[u64], erasures: &[Erasure], newest: u64) -> Result<(), StoreError> {
+    /// Erases in the entries with these revisions, which ascend. Returns whether there was something to take out.
+    fn erase_entries(
+        &self,
+        revisions: &[u64],
+        erasures: &[Erasure],
+        at: Position,
+        log: &LogSource<'_>,
+    ) -> Result<bool, StoreError> {
         // With the entries before them, whose chains are kept.
         let all: BTreeSet<_> = revisions.iter().flat_map(|revision| [revision - 1, *revision]).collect();
-        let (all, mut entries) = (all.into_iter().collect::<Vec<_>>(), BTreeMap::new());
-        let mut left = &all[..];
+        let all: Vec<_> = all.into_iter().collect();
+        let (mut left, mut before, mut has_some) = (&all[..], Position::start(self.store), false);
         while !left.is_empty() {
             let page = self.engine.read_each(left)?;
             let Some(end) = page.last().map(|end| end.position.revision) else { break };
             left = &left[left.partition_point(|revision| *revision <= end)..];
-            entries.extend(page.into_iter().map(|entry| (entry.position.revision, entry)));
-        }
-        let (mut erased, mut firsts) = (Vec::new(), BTreeSet::new());
-        for entry in revisions.iter().filter_map(|revision| entries.get(revision)) {
-            let revision = entry.position.revision;
-            let mut event = entry.event()?;
-            if erasures.iter().any(|erasure| erasure.concerns(&event)) {
-                blank(erasures, &mut event);
-                let before = match revision {
-                    1 => Some(Chain::start(self.store)),
-                    _ => entries.get(&(revision - 1)).map(|before| before.position.chain),
-                };
-                firsts.insert(self.log(newest).part(revision).first);
-                erased.push(entry.erased(&event, before));
-            }
-        }
-        Ok(self.engine.erase(&erased, &firsts.into_iter().collect::<Vec<_>>())?)
-    }
-
-    /// The revisions of the entries that erasures may concern.
-    fn concerned(&self, erasures: &[Erasure], newest: u64) -> Result<BTreeSet<u64>, StoreError> {
-        let (parts, oldest) = (Parts::new(crc32c::crc32c(self.store.as_bytes())), self.engine.head()?.kept_from);
-        let mut concerned = BTreeSet::new();
-        for erasure in erasures {
-            for terms in terms(erasure) {
-                let mut from = Some(erasure.revision);
-                while let Some(at) = from {
-                    let found = parts.find(&self.log(newest), &terms, at, Order::NewestFirst, (oldest, newest))?;
-                    concerned.extend(found.revisions);
-                    from = found.next;
+            let (mut erased, mut firsts) = (Vec::new(), BTreeSet::new());
+            for entry in page {
+                let mut event = entry.event()?;
+                let Position { revision, .. } = entry.position;
+                if erasures.iter().any(|erasure| erasure.concerns(&event)) {
+                    blank(erasures, &mut event);
+                    let before = Some(before).filter(|before| before.revision + 1 == revision);
+                    firsts.insert(log.part(revision).first);
+                    erased.push((entry.body.clone(), entry.erased(&event, before.map(|before| before.chain))));
                 }
+                before = entry.position;
             }
+            has_some |= !erased.is_empty();
+            self.engine.erase(at, &erased, &firsts.into_iter().collect::<Vec<_>>())?;
         }
-        Ok(concerned)
-    }
-
-    fn log(&self, newest: u64) -> LogSource<'_> {
-        LogSource { engine: &*self.engine, newest }
+        Ok(has_some)
     }
 }

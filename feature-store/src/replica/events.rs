@@ -1,6 +1,6 @@
 //! Reads the log of a replica, up to what its view shows.
 
-use feature_core::Event;
+use feature_core::{Erasure, Event};
 use uuid::Uuid;
 
 use super::Replica;
@@ -37,9 +37,11 @@ impl EventLog for Replica {
         if limit == 0 {
             return Ok(Vec::new());
         }
+        // Before the read: an erasure that is carried out now is not among those after it.
+        let erasures = self.erasures.all();
         let entries = self.engine.read(from, limit)?;
         match entries.first() {
-            Some(first) if first.position.revision == from => self.shown(&entries),
+            Some(first) if first.position.revision == from => shown(&entries, &erasures),
             _ => match self.oldest()? {
                 oldest if from < oldest => Err(StoreError::Compacted { oldest, newest }),
                 _ => Err(StoreError::LogBroken { revision: from }),
@@ -50,7 +52,8 @@ impl EventLog for Replica {
     fn events_at(&self, revisions: &[u64]) -> Result<Vec<Event>, StoreError> {
         let newest = self.newest();
         let there: Vec<_> = revisions.iter().copied().filter(|revision| *revision <= newest).collect();
-        self.shown(&self.engine.read_each(&there)?)
+        let erasures = self.erasures.all();
+        shown(&self.engine.read_each(&there)?, &erasures)
     }
 
     fn find(&self, terms: &[Term], from: u64, order: Order) -> Result<Found, StoreError> {
@@ -59,17 +62,14 @@ impl EventLog for Replica {
     }
 }
 
-impl Replica {
-    /// The events of entries, without what was erased.
-    fn shown(&self, entries: &[Entry]) -> Result<Vec<Event>, StoreError> {
-        let erasures = self.erasures.all();
-        let shown = |entry: &Entry| {
-            let mut event = entry.event()?;
-            blank(&erasures, &mut event);
-            Ok(event)
-        };
-        entries.iter().map(shown).collect()
-    }
+/// The events of entries, without what was erased.
+fn shown(entries: &[Entry], erasures: &[Erasure]) -> Result<Vec<Event>, StoreError> {
+    let shown = |entry: &Entry| {
+        let mut event = entry.event()?;
+        blank(erasures, &mut event);
+        Ok(event)
+    };
+    entries.iter().map(shown).collect()
 }
 
 /// The parts of a log.

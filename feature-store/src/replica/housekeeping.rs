@@ -57,6 +57,7 @@ impl Housekeeping {
 /// revision of the base.
 fn step(replica: &Replica, seen: u64, keep: Option<Duration>, stop: &AtomicBool) -> Result<u64, StoreError> {
     let folded = replica.base_revision()?;
+    replica.erasures.done(folded);
     if folded != seen {
         return Ok(folded);
     }

@@ -46,10 +46,6 @@ impl RecentEvents {
         let (events, revision, bytes) = (batch.parts().to_vec(), batch.revision(), batch.event_bytes());
         self.bytes += bytes;
         self.batches.push_back(Kept { events, revision, bytes });
-        let erasures: Vec<_> = batch.events().filter_map(Erasure::of).collect();
-        if !erasures.is_empty() {
-            self.batches.iter_mut().for_each(|kept| blank_parts(&erasures, &mut kept.events));
-        }
         // The newest one stays, however large: it may not be visible yet.
         while self.bytes > MAX_BYTES
             && self.batches.len() > 1
@@ -57,6 +53,14 @@ impl RecentEvents {
         {
             self.bytes -= oldest.bytes;
             self.base = oldest.revision;
+        }
+    }
+
+    /// Takes out what the erasures of a batch take out, which has come about.
+    pub(crate) fn erase(&mut self, batch: &Batch) {
+        let erasures: Vec<_> = batch.events().filter_map(Erasure::of).collect();
+        if !erasures.is_empty() {
+            self.batches.iter_mut().for_each(|kept| blank_parts(&erasures, &mut kept.events));
         }
     }
 

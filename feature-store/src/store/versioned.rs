@@ -251,6 +251,9 @@ impl FeatureStore for Versioned {
         // No reader can see an event that is not here.
         self.recent().push(batch);
         let appended = self.store.append(batch);
+        if appended.is_ok() {
+            self.recent().erase(batch);
+        }
         drop(write);
         match &appended {
             Ok(()) => self.touched.add(stripes.into_iter().map(stripe_named), batch.revision()),

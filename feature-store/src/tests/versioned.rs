@@ -4,9 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use feature_core::{InstanceId, OwnKey, Record, Scope, Value};
+use feature_core::{InstanceId, Operation, OwnKey, Record, Scope, Value, Write};
 
-use super::fixtures::{append, event, scopes};
+use super::fixtures::{append, decided, event, scopes, write};
 use crate::{Batch, FeatureStore, MemoryStore, Selected, Selection, StoreError, Versioned};
 
 /// A store whose appends report their begin, and then wait for their outcome.
@@ -85,5 +85,21 @@ fn a_record_has_no_version_while_it_is_written_and_another_one_after() {
         assert!(!store.is_current(before), "{outcome:?}");
         assert!(store.is_current(store.version(user).unwrap()));
         assert!(store.is_current(of_other));
+    }
+}
+
+#[test]
+fn an_erasure_takes_nothing_out_of_memory_unless_it_comes_about() {
+    let ((begun, _has_begun), (end, ends)) = (channel(), channel());
+    let store = Versioned::new(Arc::new(Stepwise { inner: MemoryStore::default(), begun, ends: Mutex::new(ends) }));
+    let user = &scopes()[4];
+    let set = write(user, "k", Some(Value::Flag(true)));
+    let events = decided(&[set.clone(), Write { operation: Operation::Erase, ..set }]);
+    let full = StoreError::DiskFull { path: "/".into(), free: 0, reserve: 1 };
+    for (event, outcome, is_blank) in [(0, Ok(()), false), (1, Err(full), false), (1, Ok(()), true)] {
+        end.send(outcome.clone()).unwrap();
+        assert_eq!(append(&*store, &events[event..=event]).is_ok(), outcome.is_ok());
+        let first = store.recent_events(0, 1).unwrap().remove(0);
+        assert_eq!(first.changes[0].is_blank(), is_blank, "{outcome:?}");
     }
 }

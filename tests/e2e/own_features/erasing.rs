@@ -17,6 +17,7 @@ use crate::wire::tell;
 
 const CHANGES: &str = "HistoryService/ListChanges";
 const ERASE: &str = "SettingsService/EraseUser";
+const WATCH: &str = "WatchService/WatchChanges";
 const REVERT: &str = "SettingsService/RevertSettings";
 
 const SECRET: &str = "the secret of Ann";
@@ -166,6 +167,37 @@ async fn only_owners_of_the_instance_erase_and_only_users() {
     server.stop();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_changes_continues_across_an_erasure() {
+    let server = Server::new();
+    let raw = Raw::new(&server).await;
+    story(&server, &raw).await;
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let watch = |start: Json| {
+        let mut request = json!({"parent": "instances/demo"});
+        request.as_object_mut().expect("it is an object").extend(start.as_object().expect("it is one").clone());
+        request
+    };
+    // Its last change is one of hers.
+    let filtered = json!({"afterRevision": "0", "filter": "feature:motto AND kind = CHANGE_KIND_SET"});
+    let mut stream = raw.stream(WATCH, watch(filtered), &[&owner]).await.expect("the call succeeds");
+    let told = stream.next().await.expect("the call succeeds");
+    assert!(told.to_string().contains(SECRET), "{told}");
+    let mut stream = raw.stream(WATCH, watch(json!({"afterRevision": "1"})), &[&owner]).await.expect("it begins");
+    let told = stream.next().await.expect("the call succeeds");
+    let token = told["resumeToken"].clone();
+    drop(stream);
+    raw.call(ERASE, erase("ann"), &[&owner]).await.expect("the call succeeds");
+    let again = watch(json!({"resumeToken": token}));
+    let mut stream = raw.stream(WATCH, again, &[&owner]).await.expect("the call succeeds");
+    let mut told = stream.next().await.expect("the stream goes on");
+    while !told.to_string().contains("CHANGE_KIND_ERASE") {
+        assert!(!told.to_string().contains(SECRET), "{told}");
+        told = stream.next().await.expect("the stream goes on");
+    }
+    server.stop();
+}
+
 /// Whether a file below a folder has this text.
 fn has(folder: &Path, text: &str) -> bool {
     fs::read_dir(folder).expect("it is there").any(|entry| {
@@ -214,6 +246,10 @@ async fn every_server_of_a_fleet_and_its_tables_lose_what_was_erased() {
     let (_, metadata) = raws[0].call_for_metadata(ERASE, erase("ann"), &[&owner]).await.expect("the call succeeds");
     let position = metadata.get("feature-revision").expect("a write has a position").to_str().expect("it is text");
     let after = at_least(position);
+    // Whether it is carried out in the tables or not.
+    let exported = servers[0].folder().run("export");
+    let lines = String::from_utf8(exported.stdout).expect("an export is text");
+    assert!(exported.status.success() && !lines.contains(SECRET) && !lines.contains(COMMENT), "{lines}");
     for raw in &raws {
         let of_ann = json!({"parent": "instances/demo/users/ann"});
         let page = raw.call(CHANGES, of_ann, &[&owner, &after]).await.expect("the call succeeds").to_string();

@@ -153,6 +153,7 @@ pub(crate) fn field_of(discontinuity: &Discontinuity) -> String {
         Discontinuity::Time => "time".to_owned(),
         Discontinuity::Old(index) => format!("changes[{index}].old"),
         Discontinuity::Change(index) => format!("changes[{index}]"),
+        Discontinuity::Erasure => "kind".to_owned(),
         Discontinuity::Empty | Discontinuity::Reset => "changes".to_owned(),
     }
 }

@@ -3,6 +3,7 @@
 
 mod erasing;
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +19,9 @@ use crate::background::Background;
 use crate::error::{OpenError, StoreError};
 use crate::files;
 use crate::format::identity::{self, Identity};
-use crate::journal::{BaseReader, base_path, bases_in, make_base, remove_base, segment_path, segments_in};
+use crate::journal::{
+    BaseReader, base_path, bases_in, make_base, remove_base, remove_half_made, segment_path, segments_in,
+};
 use crate::store::limits::{Keep, Sizes};
 
 /// The time between two looks without a new segment: old events are dropped even if nothing is written.
@@ -36,6 +39,8 @@ pub(crate) struct Checkpoints {
     store: Uuid,
     journal: Arc<SharedJournal>,
     sizes: Sizes,
+    /// When erasures have completed a segment.
+    completed: Cell<Option<Instant>>,
 }
 
 /// Why a look ended early.
@@ -59,7 +64,8 @@ impl From<files::FileError> for CheckpointError {
 
 impl Checkpoints {
     pub(super) fn new(data: &Path, store: Uuid, journal: Arc<SharedJournal>, sizes: Sizes) -> Self {
-        Self { data: data.to_owned(), folder: data.join("journal"), store, journal, sizes }
+        let completed = Cell::new(None);
+        Self { data: data.to_owned(), folder: data.join("journal"), store, journal, sizes, completed }
     }
 
     /// Starts the thread.
@@ -98,8 +104,8 @@ impl Checkpoints {
             return Ok(());
         }
         self.remove_dropped(self.journal.events.oldest())?;
-        self.complete_erasures()?;
-        let made = self.make_bases(go_on);
+        let made = if go_on() { self.complete_erasures() } else { Ok(()) };
+        let made = made.and_then(|()| self.make_bases(go_on));
         // Also when the disk is too full for another base.
         while go_on() && self.drop_oldest(now, go_on)? {}
         made
@@ -111,6 +117,7 @@ impl Checkpoints {
     /// [`CheckpointError`], the first one, after a look at all of them.
     pub(super) fn remove_damaged(&self, go_on: &dyn Fn() -> bool) -> Result<(), CheckpointError> {
         let oldest = self.journal.events.oldest();
+        remove_half_made(&self.folder)?;
         let mut first_error = Ok(());
         for base in bases_in(&self.folder)?.into_iter().filter(|base| base + 1 >= oldest) {
             let checked = match self.check_base(base, go_on) {

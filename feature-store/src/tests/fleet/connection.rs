@@ -234,13 +234,17 @@ impl Engine for Connection {
         Ok(entries.filter(|entry| revisions.contains(&entry.position.revision)).collect())
     }
 
-    fn erase(&self, entries: &[Entry], firsts: &[u64]) -> Result<(), EngineError> {
+    fn erase(&self, at: Position, entries: &[(Vec<u8>, Entry)], firsts: &[u64]) -> Result<(), EngineError> {
         let mut log = self.log();
         if self.is_replaced() || log.fails() && log.rng.bool() {
             return Err(log.unreachable());
         }
-        for erased in entries {
-            let kept = log.entries.iter_mut().find(|kept| kept.position == erased.position);
+        if !log.entries.iter().any(|kept| kept.position == at) {
+            return Ok(());
+        }
+        for (old, erased) in entries {
+            let is_it = |kept: &&mut Entry| kept.position == erased.position && kept.body == *old;
+            let kept = log.entries.iter_mut().find(is_it);
             kept.into_iter().for_each(|kept| kept.body.clone_from(&erased.body));
         }
         log.indexes.retain(|first, _| !firsts.contains(first));

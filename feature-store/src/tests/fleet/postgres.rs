@@ -3,6 +3,7 @@
 mod checks;
 mod cluster;
 mod copy;
+mod erasing;
 mod hosts;
 mod replicas;
 mod rights;

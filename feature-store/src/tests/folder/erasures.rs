@@ -1,7 +1,8 @@
 //! Tests of erasures: what is known of a user goes out of every file, and the shape of the history stays.
 
 use std::path::Path;
-use std::{fs, slice};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fs, slice, thread};
 
 use feature_core::{Credential, Event, EventKind, Operation, Scope, Value, Write};
 
@@ -167,8 +168,9 @@ fn a_user_without_settings_and_one_who_erases_themself_are_erased_too() {
     let store = open(guard.path(), SMALL);
     fill(&store, &decided(&changes));
     let events = kept(&store);
-    assert_eq!(events.iter().map(|event| &*event.actor).collect::<Vec<_>>(), ["", ""]);
-    assert!(events.iter().all(|event| event.credential.is_none()));
+    // Who has erased someone stays known.
+    assert_eq!(events.iter().map(|event| &*event.actor).collect::<Vec<_>>(), ["", ANN]);
+    assert!(events[0].credential.is_none());
     assert!(events[0].changes[0].new.is_some(), "it was no value of hers");
     // Once more, after she came back.
     let again = [&changes[..], &[write(&ann(), "k", Some(Value::Flag(true))), erasure(), erasure()]].concat();
@@ -176,4 +178,38 @@ fn a_user_without_settings_and_one_who_erases_themself_are_erased_too() {
     assert_eq!(kept(&store).len(), 5);
     assert!(kept(&store)[2].changes[0].is_blank());
     assert!(!store.owes_erasures());
+}
+
+#[test]
+fn readers_of_the_history_never_see_a_part_of_a_rewritten_segment() {
+    let guard = tempfile::tempdir().unwrap();
+    let store = open(guard.path(), SMALL);
+    let mut writes: Vec<Write> = Vec::new();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut reads = 0;
+                    while !done.load(Ordering::Acquire) || reads == 0 {
+                        let from = store.oldest().unwrap();
+                        let shown = if store.newest() < from { Vec::new() } else { store.events(from, 40).unwrap() };
+                        assert!(shown.iter().zip(from..).all(|(event, revision)| event.revision == revision));
+                        search(&store, &[Term::scope(&ann())], u64::MAX, Order::NewestFirst);
+                        reads += 1;
+                    }
+                })
+            })
+            .collect();
+        for round in 0..30 {
+            let from = decided(&writes).len();
+            let set = |number: usize| write(&ann(), "k", Some(Value::Text(format!("{SECRET} {round} {number}"))));
+            writes.extend((0..10).map(set));
+            writes.push(erasure());
+            fill(&store, &decided(&writes)[from..]);
+        }
+        done.store(true, Ordering::Release);
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
+    });
+    assert!(!has(&guard.path().join("journal"), SECRET));
 }
