@@ -1,8 +1,8 @@
 //! Watches through kills, stops and restored backups: no gap, no repeat, no reorder, and the last state is that of a
 //! read.
 //!
-//! Writers change scopes, while clients follow changes and values: fast ones, slow ones, ones that are cut off, and ones
-//! that are away for long. Everything that they see is compared with a model, which folds the changes one by one.
+//! Writers change scopes, while clients follow changes and values: fast ones, slow ones, ones that are cut off, and
+//! ones that are away for long. Everything that they see is compared with a model, which folds the changes one by one.
 
 pub mod check;
 pub mod compare;

@@ -30,7 +30,7 @@ pub struct Place {
 /// What streams are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// Whatever their pace says.
+    /// Each at its pace.
     Chaos,
     /// Read as fast as they can.
     Quiet,

@@ -18,7 +18,7 @@ pub const LOCAL: &str = "campaign.local";
 /// The instances.
 pub const INSTANCES: [&str; 2] = ["instances/i0", "instances/i1"];
 
-/// The users of the second instance that nobody writes to: their values make up a large state.
+/// The users of the second instance that no client writes to: their values make up a large state.
 const CROWD: usize = 150;
 
 /// The names of the settings that are written.

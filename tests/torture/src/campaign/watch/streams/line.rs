@@ -148,7 +148,7 @@ impl Line {
         let mut is_closing = false;
         // A stream is never silent for longer than its heartbeat.
         while *self.phase.borrow() != Phase::Over {
-            self.linger().await;
+            self.read_slowly().await;
             match timeout(PATIENCE, stream.message()).await {
                 Ok(Ok(Some(message))) => {
                     let taken = follower.take(message);
@@ -186,7 +186,7 @@ impl Line {
     }
 
     /// A slow reader stops now and then.
-    async fn linger(&mut self) {
+    async fn read_slowly(&mut self) {
         if self.pace == Pace::Slow && self.is_chaos() && self.rng.u8(..8) == 0 {
             sleep(Duration::from_millis(self.rng.u64(..SLOW_MS))).await;
         }
