@@ -224,7 +224,8 @@ pub(crate) fn with_unknown_field(segment: &[u8], store: Uuid) -> Vec<u8> {
     let seed = frame::seed(store);
     let mut changed = segment[..SEGMENT_HEADER].to_vec();
     let first = Frame::read(segment, SEGMENT_HEADER, seed).expect("there is an event");
-    let payload = [first.payload, &[0x78, 0x01]].concat();
+    // The tag 2047, which no field will soon have.
+    let payload = [first.payload, &[0xf8, 0x7f, 0x01]].concat();
     Frame { payload: &payload, ..first }.write(seed, &mut changed);
     changed
 }

@@ -198,7 +198,7 @@ fn prometheus_scrapes_the_server() {
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(prometheus.query("feature_store_accepts_writes").as_deref(), Some("1"));
-    assert_eq!(prometheus.query("count(grpc_server_started_total)").as_deref(), Some("42"));
+    assert_eq!(prometheus.query("count(grpc_server_started_total)").as_deref(), Some("43"));
     server.stop();
 }
 

@@ -21,6 +21,8 @@ pub fn end_of(status: &Status, has_begun: bool, has_closed: bool) -> End {
             (_, true) => End::Closing,
             (false, false) => End::Broken,
         },
+        // Before a stream begins, the database may hang until the server gives up.
+        _ if status.code() == Code::DeadlineExceeded && !has_begun => End::Broken,
         None if matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled) => {
             End::Broken
         }
