@@ -134,8 +134,13 @@ impl Server {
     ///
     /// An async test with open connections needs `flavor = "multi_thread"`, so that they can answer while this function
     /// blocks.
-    pub fn stop(mut self) -> Folder {
+    pub fn stop(self) -> Folder {
         self.signal(Signal::TERM);
+        self.stopped()
+    }
+
+    /// Waits for the end after SIGTERM, as [`Server::stop`] does.
+    pub fn stopped(mut self) -> Folder {
         let status = self.wait_for_exit();
         assert_eq!(status.code(), Some(0), "after SIGTERM the server ends with {status}");
         self.folder.clone()

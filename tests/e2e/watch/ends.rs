@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use rustix::process::Signal;
 use serde_json::json;
 use tonic::Code::{ResourceExhausted, Unauthenticated, Unavailable};
 use tonic::transport::Endpoint;
@@ -142,4 +143,31 @@ async fn a_client_that_takes_nothing_loses_its_connection_and_no_change() {
     let message = told(&mut next.unwrap()).await;
     assert_eq!(message["changes"]["changes"].as_array().map(Vec::len), Some(50));
     server.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closing_amid_the_pieces_of_a_state_has_no_token_for_it() {
+    let server = Server::new();
+    let owner = server.token("--role IAM_OWNER --instance demo");
+    let raw = Raw::new(&server).await;
+    let definition = json!({"valueType": "VALUE_TYPE_STRING", "defaultValue": ""});
+    let define = json!({"parent": "instances/demo", "featureDefinitionId": "motto", "featureDefinition": definition});
+    raw.call("DefinitionService/CreateFeatureDefinition", define, &[&owner]).await.expect("the call succeeds");
+    set(&raw, "instances/demo", json!({"motto": "x".repeat(30_000)}), &[], &owner).await;
+    // All of them inherit the large value.
+    let names: Vec<_> = (0..300).map(|user| format!("instances/demo/users/{user}/settings")).collect();
+    let mut stream = raw.stream(VALUES, json!({"names": names}), &[&owner]).await.expect("the call succeeds");
+    let mut message = stream.next().await.expect("the call succeeds");
+    server.signal(Signal::TERM);
+    server.wait_for_log("shutting down", 1);
+    let mut pieces = 0;
+    while message["closing"].is_null() {
+        assert_eq!((&message["partial"], &message["resumeToken"]), (&json!(true), &Json::Null));
+        pieces += 1;
+        message = stream.next().await.expect("the stream ends with a closing");
+    }
+    assert!(pieces < 9, "the whole state has nine");
+    assert_eq!((&message["resumeToken"], &message["revision"]), (&Json::Null, &Json::Null));
+    drop(stream);
+    server.stopped();
 }
