@@ -120,6 +120,12 @@ impl Basis {
         }
     }
 
+    /// Adds what else was read.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.versions.extend(other.versions);
+        self.unsteady |= other.unsteady;
+    }
+
     /// The stripes of all records that were read.
     pub(super) fn stripes(&self) -> Vec<Stripe> {
         let mut stripes: Vec<_> = self.versions.iter().map(|version| version.stripe()).collect();

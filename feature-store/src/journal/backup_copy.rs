@@ -5,7 +5,10 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use feature_core::Erasure;
+
 use super::base::{BaseReader, base_path, bases_in};
+use super::erase::{erase_in_base, erase_in_segment};
 use super::frame::{self, SEGMENT_HEADER};
 use super::mark::{Mark, Position};
 use super::segment::{segment_path, segments_in};
@@ -146,9 +149,15 @@ impl Extent {
             copied += bytes;
             progress(copied);
         }
-        self.write_mark(to)?;
+        self.write_mark(to, self.parts.last().map(|(_, bytes)| *bytes))?;
         files::sync_folder(to)?;
         // The check against the mark refuses a copy that is too short, or ends in torn bytes.
+        let checked = check_journal(to, self.identity, Depth::Whole)?;
+        let pending = checked.pending_erasures();
+        if pending.is_empty() {
+            return Ok(checked.scan.revision);
+        }
+        self.erase(to, &pending)?;
         Ok(check_journal(to, self.identity, Depth::Whole)?.scan.revision)
     }
 
@@ -158,8 +167,24 @@ impl Extent {
         (last.map(|(first, _)| *first), earlier.unwrap_or_default())
     }
 
-    fn write_mark(&self, to: &Path) -> Result<(), FileError> {
-        let Some(&(segment, offset)) = self.parts.last() else { return Ok(()) };
+    /// Takes out of the copy what the server has not taken out of its own files yet.
+    fn erase(&self, to: &Path, erasures: &[Erasure]) -> Result<(), OpenError> {
+        let Identity { store, .. } = self.identity;
+        for &(first, _) in self.parts.iter().rev() {
+            if let Some((rewritten, _)) = erase_in_segment(to, store, first, erasures)? {
+                files::move_to(&rewritten, &segment_path(to, first))?;
+            }
+        }
+        for base in bases_in(to)? {
+            erase_in_base(to, store, base, erasures)?;
+        }
+        let last = self.parts.last().map(|(first, _)| files::length(&segment_path(to, *first))).transpose()?;
+        Ok(self.write_mark(to, last)?)
+    }
+
+    /// `offset`: the end of the last segment.
+    fn write_mark(&self, to: &Path, offset: Option<u64>) -> Result<(), FileError> {
+        let (Some(&(segment, _)), Some(offset)) = (self.parts.last(), offset) else { return Ok(()) };
         let mark = Mark::open(to, frame::seed(self.identity.store))?;
         mark.write(Position { segment, offset })?;
         mark.sync()

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use feature_core::{Credential, Event, IdempotencyKey};
+use feature_core::{Credential, Event, EventKind, IdempotencyKey};
 use proptest::prelude::*;
 
 use super::fixtures::{append, decided, records};
@@ -46,7 +46,8 @@ fn in_batches(mut events: Vec<Event>, flags: &[bool]) -> Vec<Event> {
         events[index].comment = if *flag { "because".to_owned() } else { String::new() };
         events[index].credential = flag.then(|| credential(index));
         events[index].idempotency_key = flag.then(|| IdempotencyKey([index as u8; 16]));
-        events[index - 1].continues = *flag && !scopes.contains(&events[index].scope);
+        let is_alone = [index - 1, index].map(|place| events[place].kind == EventKind::Erase).contains(&true);
+        events[index - 1].continues = *flag && !is_alone && !scopes.contains(&events[index].scope);
         if !events[index - 1].continues {
             scopes.clear();
         }

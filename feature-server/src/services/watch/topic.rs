@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use feature_api::feature::v1::ScopeValues;
@@ -32,6 +34,11 @@ const TOPICS_MAX_BYTES: usize = 512 * 1024 * 1024;
 
 /// How often values are resolved while they are written at the same time, before they are shown all the same.
 const ATTEMPTS: usize = 3;
+
+/// The time until the records of a scope are read again that are being written, and how often all scopes of a topic
+/// wait so. Most writes take less than a millisecond.
+const PAUSE: Duration = Duration::from_micros(50);
+const PAUSES: usize = 200;
 
 /// What tells topics apart. Equal callers with the same request have the same rights.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -182,9 +189,9 @@ impl Topic {
     fn read(&self, backend: &Backend) -> Result<Read, Failure> {
         let (mut basis, mut bytes) = (Basis::default(), 0);
         let before = backend.store.revision();
-        let mut scopes = Vec::with_capacity(self.scopes.len());
+        let (mut scopes, mut pauses) = (Vec::with_capacity(self.scopes.len()), PAUSES);
         for (caller, resource) in &self.scopes {
-            let view = View::read(backend, caller, resource, true, &At::new(None), &mut basis)?;
+            let view = view(backend, caller, resource, &mut basis, &mut pauses)?;
             let scope = ScopeValues {
                 settings: resource_name::of_scope(resource.scope()),
                 values: view.values(&self.filter),
@@ -239,6 +246,29 @@ impl Topic {
 impl Drop for Topic {
     fn drop(&mut self) {
         self.all_bytes.fetch_sub(self.known().bytes, Ordering::Relaxed);
+    }
+}
+
+/// Reads the view of a resource, of one moment: else a value could be a mixture that never was. While its records are
+/// written, it waits for the write.
+///
+/// `pauses`: how often it may wait yet.
+fn view(
+    backend: &Backend,
+    caller: &Caller,
+    resource: &Resource,
+    basis: &mut Basis,
+    pauses: &mut usize,
+) -> Result<View, Failure> {
+    loop {
+        let mut own = Basis::default();
+        let view = View::read(backend, caller, resource, true, &At::new(None), &mut own)?;
+        if own.is_current(&backend.store) || *pauses == 0 {
+            basis.extend(own);
+            return Ok(view);
+        }
+        *pauses -= 1;
+        thread::sleep(PAUSE);
     }
 }
 

@@ -144,6 +144,7 @@ fn until_the_files_are_rewritten_nothing_shows_what_was_erased() {
     // A process that was killed at this moment, and a backup of it.
     copy(&folder("data"), &folder("killed")).unwrap();
     backup(&folder("data"), &folder("copy"), &[], &mut |_, _| {}).unwrap();
+    assert!(!has(&folder("copy"), SECRET) && !has(&folder("copy"), COMMENT));
     for name in ["killed", "copy"] {
         let lines = exported_and_verified(&folder(name));
         assert!(!lines.contains(SECRET), "{name}");
