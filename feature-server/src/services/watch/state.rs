@@ -53,11 +53,16 @@ impl State {
     /// `shown`: the state that the client has.
     pub(super) fn messages(&self, shown: Option<&State>) -> Arc<[Frame]> {
         match shown {
-            None => Arc::clone(self.snapshot.get_or_init(|| self.pieces(self.scopes.clone(), Event::Snapshot))),
+            None => Arc::clone(self.snapshot.get_or_init(|| self.snapshot_as_of(self.revision, &self.token))),
             Some(shown) if shown.number + 1 == self.number => Arc::clone(&self.delta),
             // The client was too slow for the states between.
             Some(shown) => self.since(shown),
         }
+    }
+
+    /// All of this state, as that of a later revision, up to which nothing has changed.
+    pub(super) fn snapshot_as_of(&self, revision: u64, token: &str) -> Arc<[Frame]> {
+        pieces(self.scopes.clone(), Event::Snapshot, revision, token)
     }
 
     /// The end of a stream that shows this state, and has said that it shows everything up to a revision.
@@ -78,31 +83,31 @@ impl State {
             values: differing(&new.values, &old.values),
             removed: old.values.keys().filter(|key| !new.values.contains_key(*key)).cloned().collect(),
         });
-        self.pieces(differences.collect(), Event::Delta)
+        pieces(differences.collect(), Event::Delta, self.revision, &self.token)
     }
+}
 
-    /// One message, or several when it is large.
-    fn pieces(&self, scopes: Vec<ScopeValues>, event: fn(Values) -> Event) -> Arc<[Frame]> {
-        let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for scope in scopes {
-            bytes += scope.encoded_len();
-            piece.push(scope);
-            if bytes >= MESSAGE_BYTES {
-                pieces.push(std::mem::take(&mut piece));
-                bytes = 0;
-            }
+/// One message, or several when it is large.
+fn pieces(scopes: Vec<ScopeValues>, event: fn(Values) -> Event, revision: u64, token: &str) -> Arc<[Frame]> {
+    let (mut pieces, mut piece, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for scope in scopes {
+        bytes += scope.encoded_len();
+        piece.push(scope);
+        if bytes >= MESSAGE_BYTES {
+            pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
         }
-        if !piece.is_empty() || pieces.is_empty() {
-            pieces.push(piece);
-        }
-        let last = pieces.len() - 1;
-        let frames = pieces.into_iter().enumerate().map(|(index, scopes)| {
-            // A client that has a part of a state cannot continue from it.
-            let token = if index == last { self.token.clone() } else { String::new() };
-            frame(self.revision, token, event(Values { scopes }), index < last, index == last)
-        });
-        frames.collect()
     }
+    if !piece.is_empty() || pieces.is_empty() {
+        pieces.push(piece);
+    }
+    let last = pieces.len() - 1;
+    let frames = pieces.into_iter().enumerate().map(|(index, scopes)| {
+        // A client that has a part of a state cannot continue from it.
+        let token = if index == last { token.to_owned() } else { String::new() };
+        frame(revision, token, event(Values { scopes }), index < last, index == last)
+    });
+    frames.collect()
 }
 
 /// The values that another map does not have.

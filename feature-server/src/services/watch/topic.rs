@@ -172,18 +172,24 @@ impl Topic {
         known.basis.is_current(&backend.store).then_some(known.revision.max(revision))
     }
 
+    /// The revision up to which a state is that of the store, if it is the newest one and nothing has changed.
+    pub(super) fn is_right_up_to(&self, state: &State, backend: &Backend) -> Option<u64> {
+        let known = self.known();
+        if known.number == state.number { self.unchanged(&known, backend) } else { None }
+    }
+
     /// A heartbeat of a stream that shows this state, with its revision.
     ///
     /// `told`: the stream has said that it shows everything up to this revision.
     pub(super) fn heartbeat(&self, state: &State, synced: bool, told: u64, backend: &Backend) -> (Frame, u64) {
-        let known = self.known();
-        // A newer state is not what the client has.
-        let is_newest = known.number == state.number;
-        let unchanged = if is_newest { self.unchanged(&known, backend) } else { None };
-        drop(known);
-        let revision = unchanged.unwrap_or(state.revision).max(told);
-        let token = ResumeToken::new(&*backend.log, revision, state.digest, self.request).to_text();
+        let revision = self.is_right_up_to(state, backend).unwrap_or(state.revision).max(told);
+        let token = self.token_of(state, revision, backend);
         (frame(revision, token, Event::Heartbeat(sign_of_life(backend)), false, synced), revision)
+    }
+
+    /// The token of a client that has this state, as of a revision up to which nothing has changed.
+    pub(super) fn token_of(&self, state: &State, revision: u64, backend: &Backend) -> String {
+        ResumeToken::new(&*backend.log, revision, state.digest, self.request).to_text()
     }
 
     fn read(&self, backend: &Backend) -> Result<Read, Failure> {

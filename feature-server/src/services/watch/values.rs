@@ -61,6 +61,9 @@ pin_project! {
     }
 }
 
+/// The time until a look at a topic whose state is older than what the client has.
+const BEHIND: Duration = Duration::from_millis(5);
+
 /// How far a stream has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -187,6 +190,17 @@ impl Watch {
             if let Some(state) = this.topic.newest().transpose()?
                 && !this.shown.as_ref().is_some_and(|shown| shown.is(&state))
             {
+                let mut as_of = state.revision;
+                if this.shown.is_none() && as_of < *this.told {
+                    // The client has more from another server, or the topic is not resolved yet: no older state follows.
+                    as_of = this.topic.is_right_up_to(&state, this.topics.backend()).unwrap_or_default();
+                    if as_of < *this.told {
+                        this.topics.resolve_soon(this.topic);
+                        this.timer.as_mut().reset(Instant::now() + BEHIND);
+                        ready!(this.timer.as_mut().poll(cx));
+                        continue;
+                    }
+                }
                 let is_what_it_has = this.resumed.take() == Some(state.digest);
                 if this.shown.is_none() && is_what_it_has {
                     let (heartbeat, told) = this.topic.heartbeat(&state, true, *this.told, this.topics.backend());
@@ -194,8 +208,11 @@ impl Watch {
                     return Poll::Ready(Ok((MessageType::Heartbeat, heartbeat)));
                 }
                 *this.left_type = if this.shown.is_none() { MessageType::Snapshot } else { MessageType::Delta };
-                *this.left = state.messages(this.shown.as_deref());
-                *this.told = state.revision;
+                *this.left = match as_of > state.revision {
+                    true => state.snapshot_as_of(as_of, &this.topic.token_of(&state, as_of, this.topics.backend())),
+                    false => state.messages(this.shown.as_deref()),
+                };
+                *this.told = as_of;
                 (*this.next_of_left, *this.shown) = (0, Some(state));
                 continue;
             }
