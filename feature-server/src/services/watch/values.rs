@@ -192,7 +192,7 @@ impl Watch {
             {
                 let mut as_of = state.revision;
                 if this.shown.is_none() && as_of < *this.told {
-                    // The client has more from another server, or the topic is not resolved yet: no older state follows.
+                    // The client has more from another server, or the topic is not resolved yet: nothing older follows.
                     as_of = this.topic.is_right_up_to(&state, this.topics.backend()).unwrap_or_default();
                     if as_of < *this.told {
                         this.topics.resolve_soon(this.topic);
