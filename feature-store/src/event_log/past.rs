@@ -32,7 +32,8 @@ pub fn record_at(log: &dyn EventLog, scope: &Scope, newest: Record, revision: u6
             return Ok(false);
         }
         // A replica that is behind may show blank changes, and not yet their erasure.
-        if event.kind == EventKind::Erase || event.changes.iter().any(FeatureChange::is_blank) {
+        let is_blank = event.is_erased && event.changes.iter().any(FeatureChange::is_blank);
+        if event.kind == EventKind::Erase || is_blank {
             return Err(StoreError::Erased { revision });
         }
         record.take_back(&event.changes);
