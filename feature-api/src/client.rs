@@ -35,8 +35,7 @@ const SILENT_HEARTBEATS: u32 = 3;
 pub struct Options {
     /// The names of the scopes, such as `instances/demo` or `instances/demo/users/ann`; at most 1,000.
     pub scopes: Vec<String>,
-    /// The keys of the features, at most 100, of which one may end with `*`, such as `checkout.*`; all of them without
-    /// any.
+    /// The keys of the features, at most 100. Each may end with `*`, such as `checkout.*`. Without any, all of them.
     pub features: Vec<String>,
     /// The labels that the definition of each of these features has, at most 64.
     pub labels: BTreeMap<String, String>,

@@ -1,7 +1,7 @@
 //! A topic: the values that all streams with the same request of the same caller show. They are resolved once, and each
 //! message is encoded once.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -61,8 +61,17 @@ pub(super) struct Topic {
     known: Mutex<Known>,
     /// Whether the topic waits to be resolved.
     is_queued: AtomicBool,
-    /// The bytes of the values of all topics.
-    all_bytes: Arc<AtomicUsize>,
+    of_all: Arc<OfAll>,
+}
+
+/// What all topics share.
+#[derive(Default)]
+pub(super) struct OfAll {
+    /// The bytes of their values.
+    bytes: AtomicUsize,
+    /// The revision at which a topic has waited for a write in vain. While nothing else is written, none waits again: a
+    /// disk that hangs must not hold up all readers.
+    stuck_at: AtomicU64,
 }
 
 /// What the newest state is based on.
@@ -90,13 +99,7 @@ pub(super) enum Resolved {
 }
 
 impl Topic {
-    /// `all_bytes`: counts the bytes of the values of all topics.
-    pub(super) fn new(
-        key: &Key,
-        scopes: Vec<(Caller, Resource)>,
-        filter: FeatureFilter,
-        all_bytes: Arc<AtomicUsize>,
-    ) -> Self {
+    pub(super) fn new(key: &Key, scopes: Vec<(Caller, Resource)>, filter: FeatureFilter, of_all: Arc<OfAll>) -> Self {
         Self {
             scopes,
             filter,
@@ -105,7 +108,7 @@ impl Topic {
             resolving: Mutex::default(),
             known: Mutex::default(),
             is_queued: AtomicBool::new(false),
-            all_bytes,
+            of_all,
         }
     }
 
@@ -197,7 +200,7 @@ impl Topic {
         let before = backend.store.revision();
         let (mut scopes, mut pauses) = (Vec::with_capacity(self.scopes.len()), PAUSES);
         for (caller, resource) in &self.scopes {
-            let view = view(backend, caller, resource, &mut basis, &mut pauses)?;
+            let view = self.view(backend, caller, resource, &mut basis, &mut pauses)?;
             let scope = ScopeValues {
                 settings: resource_name::of_scope(resource.scope()),
                 values: view.values(&self.filter),
@@ -214,6 +217,34 @@ impl Topic {
         Ok(Read { scopes, basis, revision, bytes })
     }
 
+    /// Reads the view of a resource, of one moment: else a value could be a mixture that never was. While its records
+    /// are written, it waits for the write.
+    ///
+    /// `pauses`: how often it may wait yet.
+    fn view(
+        &self,
+        backend: &Backend,
+        caller: &Caller,
+        resource: &Resource,
+        basis: &mut Basis,
+        pauses: &mut usize,
+    ) -> Result<View, Failure> {
+        loop {
+            let mut own = Basis::default();
+            let view = View::read(backend, caller, resource, true, &At::new(None), &mut own)?;
+            let is_stuck = || self.of_all.stuck_at.load(Ordering::Relaxed) == backend.store.revision();
+            if own.is_current(&backend.store) || *pauses == 0 || is_stuck() {
+                basis.extend(own);
+                return Ok(view);
+            }
+            *pauses -= 1;
+            if *pauses == 0 {
+                self.of_all.stuck_at.store(backend.store.revision(), Ordering::Relaxed);
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// Shows values, if they differ from those that are shown.
     ///
     /// # Errors
@@ -227,8 +258,8 @@ impl Topic {
             return Ok(());
         }
         let before = std::mem::replace(&mut known.bytes, bytes);
-        let all = self.all_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.all_bytes.fetch_sub(before, Ordering::Relaxed);
+        let all = self.of_all.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.of_all.bytes.fetch_sub(before, Ordering::Relaxed);
         if all > TOPICS_MAX_BYTES {
             return Err(Failure::TooManyWatches);
         }
@@ -251,30 +282,7 @@ impl Topic {
 
 impl Drop for Topic {
     fn drop(&mut self) {
-        self.all_bytes.fetch_sub(self.known().bytes, Ordering::Relaxed);
-    }
-}
-
-/// Reads the view of a resource, of one moment: else a value could be a mixture that never was. While its records are
-/// written, it waits for the write.
-///
-/// `pauses`: how often it may wait yet.
-fn view(
-    backend: &Backend,
-    caller: &Caller,
-    resource: &Resource,
-    basis: &mut Basis,
-    pauses: &mut usize,
-) -> Result<View, Failure> {
-    loop {
-        let mut own = Basis::default();
-        let view = View::read(backend, caller, resource, true, &At::new(None), &mut own)?;
-        if own.is_current(&backend.store) || *pauses == 0 {
-            basis.extend(own);
-            return Ok(view);
-        }
-        *pauses -= 1;
-        thread::sleep(PAUSE);
+        self.of_all.bytes.fetch_sub(self.known().bytes, Ordering::Relaxed);
     }
 }
 

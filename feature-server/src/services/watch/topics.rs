@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::topic::{Key, Resolved, Topic};
+use super::topic::{Key, OfAll, Resolved, Topic};
 use super::wakers::Wakers;
 use crate::error::Failure;
 use crate::services::backend::Backend;
@@ -38,8 +37,7 @@ pub struct Topics {
     backend: Arc<Backend>,
     wakers: Wakers,
     known: Mutex<Known>,
-    /// The bytes of the values of all topics.
-    bytes: Arc<AtomicUsize>,
+    of_all: Arc<OfAll>,
     queue: mpsc::UnboundedSender<Arc<Topic>>,
     queued: Mutex<Option<mpsc::UnboundedReceiver<Arc<Topic>>>>,
 }
@@ -60,7 +58,7 @@ impl Topics {
             backend,
             wakers: Wakers::default(),
             known: Mutex::default(),
-            bytes: Arc::default(),
+            of_all: Arc::default(),
             queue,
             queued: Mutex::new(Some(queued)),
         })
@@ -82,7 +80,7 @@ impl Topics {
             return topic;
         }
         known.sweep(self.backend.store.touched());
-        let topic = Arc::new(Topic::new(&key, scopes, filter, Arc::clone(&self.bytes)));
+        let topic = Arc::new(Topic::new(&key, scopes, filter, Arc::clone(&self.of_all)));
         known.open.insert(key, Arc::downgrade(&topic));
         drop(known);
         self.resolve_soon(&topic);
